@@ -1,0 +1,18 @@
+//! Gaussian splatting on any GPU: differentiable rasterization and training in WGSL over wgpu.
+
+pub mod camera;
+pub mod error;
+pub mod events;
+pub mod gaussians;
+pub mod lens;
+pub mod scene;
+
+pub use camera::{Camera, Pinhole, Pose};
+pub use error::Error;
+pub use events::{CancelToken, Event};
+pub use gaussians::GaussianCloud;
+pub use lens::{Lens, LensModel};
+pub use scene::{Scene, SceneSource, SeedPoint, View};
+
+/// Result of this crate's fallible functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
