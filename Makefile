@@ -1,0 +1,73 @@
+# Two entry points: `make demo` shows what splat does, `make test` proves it.
+#
+#   make demo               photographs a built-in scene and reconstructs it
+#   make demo PHOTOS=dir    the same on your own photos
+#   make test               sets up and runs every check that CI runs
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PHOTOS ?=
+PRESET ?= preview
+OUT ?= out/$(if $(PHOTOS),$(notdir $(patsubst %/,%,$(PHOTOS))),demo)
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+TOOLS := $(CURDIR)/target/tools/bin
+
+.PHONY: help setup build demo test fmt clippy doc test-checked test-trusted test-demo package deny clean
+
+help:
+	@sed -n '3,5s/^# \{0,3\}//p' Makefile
+
+setup:
+	scripts/setup.sh
+
+build:
+	cargo build --release --locked -p splat-cli
+
+demo: setup build
+ifeq ($(PHOTOS),)
+	$(TARGET_DIR)/release/splat demo -o "$(OUT)"
+else
+	$(TARGET_DIR)/release/splat run "$(PHOTOS)" -o "$(OUT)" --preset $(PRESET)
+endif
+
+# In order of cost, so that a slip is told early.
+test:
+	scripts/setup.sh --test
+	$(MAKE) --no-print-directory fmt deny clippy doc test-checked test-trusted test-demo package
+
+fmt:
+	cargo fmt --all --check
+
+clippy:
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+
+# The whole suite with the driver's bounds and loop checks in the kernels ...
+test-checked:
+	SPLAT_SHADER_CHECKS=1 cargo test --locked --workspace
+
+# ... and what runs on the GPU once more as users run it, without them.
+test-trusted:
+	SPLAT_SHADER_CHECKS=0 cargo test --locked -p splat-core -p splat-tests
+
+# The whole path from photos to PLY, small: the same command as `make demo`.
+test-demo:
+	rm -rf "$(TARGET_DIR)/test-demo"
+	cargo run --locked -p splat-cli -- demo --small -o "$(TARGET_DIR)/test-demo"
+
+# Licences, sources and doubled crates. Security advisories need a download: `make deny DENY=advisories` where there is a network.
+DENY ?= bans licenses sources
+deny:
+	PATH="$(TOOLS):$$PATH" cargo deny --locked check $(DENY)
+
+# Every published crate carries its shaders, readme and licences.
+package:
+	scripts/check-package.sh
+
+clean:
+	rm -rf out
+	cargo clean

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Packages every published crate and looks inside: shaders, readme and licences must be in the archives, and what is in
+# the archives must build without the rest of the repository.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+target=${CARGO_TARGET_DIR:-target}
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+cargo package --locked --allow-dirty --no-verify --quiet -p splat-core -p splat-colmap -p splat-cli
+
+unpacked=$target/package/unpacked
+rm -rf "$unpacked"
+mkdir -p "$unpacked"
+for crate in splat-core splat-colmap splat-cli; do
+    archive=$(ls -t "$target/package/$crate"-[0-9]*.crate | head -n 1)
+    mkdir "$unpacked/$crate"
+    tar -xzf "$archive" -C "$unpacked/$crate" --strip-components 1
+    for file in README.md LICENSE-MIT LICENSE-APACHE; do
+        [ -s "$unpacked/$crate/$file" ] || fail "$crate's archive lacks $file"
+        [ -L "$unpacked/$crate/$file" ] && fail "$crate's archive holds $file as a link"
+    done
+done
+
+# Every kernel of the repository travels with the crate that embeds it.
+(cd shaders && find . -name '*.wgsl' -type f | sort) >"$unpacked/expected"
+(cd "$unpacked/splat-core/shaders" && find . -name '*.wgsl' -type f | sort) >"$unpacked/packaged"
+[ -s "$unpacked/expected" ] || fail "no kernels found in shaders/"
+diff "$unpacked/expected" "$unpacked/packaged" || fail "splat-core's archive lacks kernels"
+
+# The archives build on their own, as one workspace outside the repository's folders.
+cat >"$unpacked/Cargo.toml" <<'TOML'
+[workspace]
+resolver = "3"
+members = ["splat-core", "splat-colmap", "splat-cli"]
+[patch.crates-io]
+splat-core = { path = "splat-core" }
+splat-colmap = { path = "splat-colmap" }
+TOML
+cp Cargo.lock "$unpacked/Cargo.lock"
+cargo check --manifest-path "$unpacked/Cargo.toml" --target-dir "$target" --quiet --offline
+echo "packages complete: splat-core, splat-colmap, splat-cli"
