@@ -5,6 +5,7 @@ pub mod error;
 pub mod events;
 pub mod gaussians;
 pub mod lens;
+pub mod pipeline;
 pub mod scene;
 
 pub use camera::{Camera, Pinhole, Pose};

@@ -1,0 +1,92 @@
+//! Options of the commands that read scenes: `render`, `eval`, `info`.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, ValueHint};
+
+/// `splat render`.
+#[derive(Args, Debug)]
+#[command(
+    group(ArgGroup::new("what").required(true).args(["view", "orbit", "path", "list"])),
+    after_help = "Examples:
+  splat render out/ply/point_cloud_29999.ply --list
+  splat render out/ply/point_cloud_29999.ply --view IMG_0042.jpg -o view.png
+  splat render out/ply/point_cloud_29999.ply --orbit 120 -o orbit.mp4
+  splat render scene.ply --view IMG_0042.jpg --cameras dataset -o view.png
+  splat render scene.ply --path flight.json -o frames
+
+A camera path is JSON; every entry of \"keys\" is a place the camera passes, `between` frames apart:
+  {\"width\": 1280, \"height\": 720, \"fov_y_deg\": 50, \"fps\": 30, \"between\": 29,
+   \"keys\": [{\"eye\": [0, 0, -4], \"target\": [0, 0, 0]},
+            {\"eye\": [4, 0, 0], \"target\": [0, 0, 0], \"down\": [0, 1, 0]}]}
+Instead of eye and target a key may hold `world_from_cam`, a 4x4 matrix by rows. Axes are the scene's:
+camera x right, y down, z forward."
+)]
+pub(crate) struct RenderArgs {
+    /// The scene
+    #[arg(value_name = "SPLATS.ply", value_hint = ValueHint::FilePath)]
+    pub(crate) scene: PathBuf,
+    /// Draw from a training camera, by its photo's name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) view: Option<String>,
+    /// Draw so many frames of one turn around the scene
+    #[arg(long, value_name = "FRAMES", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) orbit: Option<u32>,
+    /// Draw along a camera path
+    #[arg(long, value_name = "PATH.json", value_hint = ValueHint::FilePath)]
+    pub(crate) path: Option<PathBuf>,
+    /// List the training cameras and stop
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Where the pictures go: a .png, a folder for PNG frames, or an .mp4 (needs ffmpeg)
+    #[arg(short, long, value_name = "OUT", required_unless_present = "list", value_hint = ValueHint::AnyPath)]
+    pub(crate) output: Option<PathBuf>,
+    /// Training cameras: a cameras.json or a dataset [default: the cameras.json of the run that wrote the PLY]
+    #[arg(long, value_name = "FILE|DIR", value_hint = ValueHint::AnyPath)]
+    pub(crate) cameras: Option<PathBuf>,
+    /// Width in pixels; height follows the camera [default: the camera's own]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=16_384))]
+    pub(crate) width: Option<u32>,
+    /// Background colour as three numbers from 0 to 1
+    #[arg(long, value_name = "R,G,B", value_delimiter = ',', num_args = 1..=3, default_value = "0,0,0")]
+    pub(crate) background: Vec<f32>,
+    /// Frames a second of the video [default: the path's, else 30]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=240))]
+    pub(crate) fps: Option<u32>,
+}
+
+/// `splat eval`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  splat eval out/ply/point_cloud_29999.ply dataset
+  splat eval out/ply/point_cloud_29999.ply dataset --max-image-size 960 --json
+
+Held out is every 8th photo by name, as in `splat train`. PSNR and SSIM (11x11 window, sigma 1.5) are taken on the
+image clamped to 0..1 at the photos' size; give the size options that the scene was trained with.")]
+pub(crate) struct EvalArgs {
+    /// The scene
+    #[arg(value_name = "SPLATS.ply", value_hint = ValueHint::FilePath)]
+    pub(crate) scene: PathBuf,
+    /// The dataset whose held-out photos it is compared with
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub(crate) dataset: PathBuf,
+    /// Also write photo | render of each held-out view here
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) images: super::training::ImageOptions,
+}
+
+/// `splat info`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  splat info scene.ply
+  splat info dataset
+  splat info dataset --json")]
+pub(crate) struct InfoArgs {
+    /// A PLY, a dataset folder, a transforms.json, or the folder of an earlier run
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) images: super::training::ImageOptions,
+}

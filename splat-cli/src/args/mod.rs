@@ -1,0 +1,95 @@
+//! The command line: what can be asked, and how its help reads.
+//!
+//! Start at [`Cli`]. What the options mean to the library is decided in [`crate::settings`].
+
+mod files;
+mod training;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+
+pub(crate) use files::{EvalArgs, InfoArgs, RenderArgs};
+pub(crate) use training::{ColmapArgs, ColmapOptions, DemoArgs, RunArgs, Strategy, TrainArgs, TrainOptions};
+
+/// Photos in, a 3-D Gaussian splatting scene out.
+#[derive(Parser, Debug)]
+#[command(
+    name = "splat",
+    version,
+    propagate_version = true,
+    after_help = "Examples:
+  splat run photos/ -o out                     photos to out/ply/point_cloud_29999.ply
+  splat run photos/ -o out --preset preview    the same in minutes, smaller
+  splat doctor                                 is this machine ready?
+
+Exit codes: 0 done, 1 the input failed or the run was stopped, 2 wrong usage or setup."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+}
+
+/// Options that every command takes.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct GlobalArgs {
+    /// Print events and results as JSON, one object a line, on stdout
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(crate) json: bool,
+    /// Print results, warnings and errors only
+    #[arg(long, short, global = true, help_heading = "Output")]
+    pub(crate) quiet: bool,
+    /// Use the GPU whose name contains this text (`splat doctor` lists them)
+    #[arg(long, global = true, value_name = "NAME", env = "SPLAT_ADAPTER", help_heading = "Machine")]
+    pub(crate) adapter: Option<String>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Photos to a scene: camera poses by COLMAP, training, PLY
+    Run(RunArgs),
+    /// Photos to camera poses: a COLMAP dataset to train on
+    Colmap(ColmapArgs),
+    /// A posed dataset (COLMAP or nerfstudio) to a scene
+    Train(TrainArgs),
+    /// Pictures of a scene: a training camera, an orbit or a camera path
+    Render(RenderArgs),
+    /// PSNR and SSIM of a scene on a dataset's held-out photos
+    Eval(EvalArgs),
+    /// What a PLY or a dataset holds
+    Info(InfoArgs),
+    /// Checks GPU, kernels, COLMAP and ffmpeg, and says what to do about each lack
+    Doctor,
+    /// Photographs a built-in scene and reconstructs it, without any download
+    Demo(DemoArgs),
+    /// Times every kernel and whole training steps on this machine
+    Bench(BenchArgs),
+    /// Prints the completion script of a shell
+    #[command(after_help = "Examples:
+  splat completions bash > /etc/bash_completion.d/splat
+  splat completions zsh > ~/.zfunc/_splat
+  splat completions powershell >> $PROFILE")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `splat bench`.
+#[derive(Args, Debug)]
+pub(crate) struct BenchArgs {
+    /// COLMAP dataset to take steps on; a synthetic one by default
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) dataset: Option<std::path::PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    /// Clap checks conflicts, names and defaults of every option here.
+    #[test]
+    fn command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,205 @@
+//! Options of the commands that make scenes: `run`, `colmap`, `train`, `demo`.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValue;
+use clap::{Args, ValueEnum, ValueHint};
+use splat_core::pipeline::Preset;
+
+/// `splat run`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  splat run photos/ -o out
+  splat run photos/ -o out --preset preview
+  splat run photos/ -o out --resume            go on after Ctrl-C or a crash
+  splat run video_frames/ -o out --matcher sequential
+
+OUT gets:
+  ply/point_cloud_<last step>.ply   the scene, for any 3DGS viewer
+  eval/*.png                        held-out photo | render, side by side
+  metrics.json  cameras.json  log.txt  checkpoints/
+  colmap_data/{images,images_2,sparse/0}   the posed dataset, for `splat train`")]
+pub(crate) struct RunArgs {
+    /// Folder of photos: 20 to 300 of one place, neighbours overlapping by 60 % or more
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) photos: PathBuf,
+    /// Folder for everything that is made
+    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::DirPath)]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) colmap: ColmapOptions,
+    #[command(flatten)]
+    pub(crate) train: TrainOptions,
+}
+
+/// `splat colmap`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  splat colmap photos/ -o dataset
+  splat colmap photos/ -o dataset --quality low
+  splat train dataset -o out")]
+pub(crate) struct ColmapArgs {
+    /// Folder of photos
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) photos: PathBuf,
+    /// Folder for the dataset: DIR/{images,images_2,sparse/0}
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) output: PathBuf,
+    /// Steps, resolution and COLMAP quality together; here only the latter counts
+    #[arg(long, value_name = "PRESET", default_value = "standard", value_parser = preset_parser())]
+    pub(crate) preset: Preset,
+    #[command(flatten)]
+    pub(crate) colmap: ColmapOptions,
+}
+
+/// `splat train`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  splat train dataset -o out
+  splat train dataset -o out --preset preview
+  splat train dataset -o out --steps 2000 --stop-at 500 --eval-every 250 --seed 1 --json
+  splat train dataset -o out --resume
+
+The same seed on the same machine writes the same PLY, byte for byte.")]
+pub(crate) struct TrainArgs {
+    /// Dataset: a COLMAP folder (images/ and sparse/0/) or nerfstudio's transforms.json
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub(crate) dataset: PathBuf,
+    /// Folder for everything that is made
+    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::DirPath)]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) train: TrainOptions,
+}
+
+/// `splat demo`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  splat demo -o out
+  splat demo -o out --small        a minute or two, coarser; what CI runs")]
+pub(crate) struct DemoArgs {
+    /// Folder for everything that is made; the photos go to OUT/photos
+    #[arg(short, long, value_name = "OUT", default_value = "out/demo", value_hint = ValueHint::DirPath)]
+    pub(crate) output: PathBuf,
+    /// Fewer, smaller photos and fewer steps
+    #[arg(long)]
+    pub(crate) small: bool,
+    /// Take the photos and stop
+    #[arg(long)]
+    pub(crate) photos_only: bool,
+    #[command(flatten)]
+    pub(crate) colmap: ColmapOptions,
+    /// Decides every random choice
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+/// How COLMAP is run.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "COLMAP")]
+pub(crate) struct ColmapOptions {
+    /// COLMAP program [default: the one on PATH]
+    #[arg(long, value_name = "FILE", env = "SPLAT_COLMAP", value_hint = ValueHint::ExecutablePath)]
+    pub(crate) colmap: Option<PathBuf>,
+    /// Image size, feature count and matching effort [default: the preset's]
+    #[arg(long, value_name = "QUALITY", value_enum)]
+    pub(crate) quality: Option<Quality>,
+    /// Which photos are compared [default: auto, by number and order of the photos]
+    #[arg(long, value_name = "MATCHER", value_enum)]
+    pub(crate) matcher: Option<Matcher>,
+    /// Minutes that any one COLMAP stage may take before it is ended
+    #[arg(long, value_name = "MINUTES")]
+    pub(crate) colmap_timeout: Option<u64>,
+    /// Do every stage again, even those that an earlier run finished
+    #[arg(long)]
+    pub(crate) redo_colmap: bool,
+}
+
+/// COLMAP quality.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quality {
+    Low,
+    Medium,
+    High,
+    Extreme,
+}
+
+/// COLMAP matcher.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Matcher {
+    Auto,
+    /// Every pair: most reliable, slow beyond 150 photos
+    Exhaustive,
+    /// Neighbours by file name: for video frames
+    Sequential,
+}
+
+/// How Gaussians are trained.
+#[derive(Args, Debug, Clone)]
+pub(crate) struct TrainOptions {
+    /// Steps, resolution and COLMAP quality together
+    #[arg(long, value_name = "PRESET", default_value = "standard", value_parser = preset_parser())]
+    pub(crate) preset: Preset,
+    /// Training steps; every schedule scales with them [default: the preset's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000), help_heading = "Training")]
+    pub(crate) steps: Option<u32>,
+    /// Stop after this step, with the schedules of all --steps
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Training")]
+    pub(crate) stop_at: Option<u32>,
+    /// Decides every random choice
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
+    pub(crate) seed: u64,
+    /// How Gaussians are added and removed
+    #[arg(long, value_name = "STRATEGY", value_enum, help_heading = "Training")]
+    pub(crate) strategy: Option<Strategy>,
+    /// Most Gaussians to have [default: what memory holds]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Training")]
+    pub(crate) max_gaussians: Option<u32>,
+    /// Degree of the view-dependent colour
+    #[arg(long, value_name = "0..3", value_parser = clap::value_parser!(u32).range(0..=3), help_heading = "Training")]
+    pub(crate) sh_degree: Option<u32>,
+    /// Train every step at full size instead of coarse to fine
+    #[arg(long, help_heading = "Training")]
+    pub(crate) full_size: bool,
+    /// Measure the held-out photos every so many steps (always at the end)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Training")]
+    pub(crate) eval_every: Option<u32>,
+    /// Write a checkpoint every so many steps
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Training")]
+    pub(crate) checkpoint_every: Option<u32>,
+    /// Go on from the newest checkpoint in OUT
+    #[arg(long, help_heading = "Training")]
+    pub(crate) resume: bool,
+    #[command(flatten)]
+    pub(crate) images: ImageOptions,
+}
+
+/// Which photos, and at what size.
+#[derive(Args, Debug, Clone, Default)]
+#[command(next_help_heading = "Photos")]
+pub(crate) struct ImageOptions {
+    /// Longest side of a training photo in pixels; larger ones are scaled down [default: the preset's]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(16..), conflicts_with = "downscale")]
+    pub(crate) max_image_size: Option<u32>,
+    /// Divide the photos' width and height by this
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) downscale: Option<u32>,
+    /// Hold out every n-th photo by name for PSNR and SSIM; 0 trains on all
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub(crate) holdout_every: u32,
+}
+
+/// How Gaussians are added and removed.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strategy {
+    /// Clone, split and prune by screen-space gradients (Kerbl et al. 2023)
+    Adc,
+    /// Move dead Gaussians onto living ones, up to a cap (Kheradmand et al. 2024)
+    Mcmc,
+}
+
+fn preset_parser() -> impl clap::builder::TypedValueParser<Value = Preset> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser};
+    PossibleValuesParser::new(Preset::ALL.map(|p| PossibleValue::new(p.name()).help(p.summary())))
+        .map(|name| Preset::from_name(&name).expect("clap admits only the presets' names"))
+}

@@ -1,0 +1,82 @@
+//! `log.txt`: what happened in a run, line by line, with the seconds since its beginning.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Instant;
+
+use super::output::write_error;
+use crate::{Error, Result};
+
+/// A log that later runs in the same folder add to.
+#[derive(Debug)]
+pub(super) struct RunLog {
+    started: Instant,
+    path: PathBuf,
+    sink: Mutex<Sink>,
+}
+
+#[derive(Debug)]
+struct Sink {
+    file: File,
+    failure: Option<std::io::Error>,
+}
+
+impl RunLog {
+    /// Opens the log at its end.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let file = File::options().create(true).append(true).open(path).map_err(|e| write_error(path, e))?;
+        Ok(Self {
+            started: Instant::now(),
+            path: path.to_path_buf(),
+            sink: Mutex::new(Sink { file, failure: None }),
+        })
+    }
+
+    /// Adds a line. A log that cannot be written does not stop a run: see [`Self::failure`].
+    pub(super) fn line(&self, text: &str) {
+        let Ok(mut sink) = self.sink.lock() else { return };
+        if sink.failure.is_some() {
+            return;
+        }
+        let stamp = self.started.elapsed().as_secs_f64();
+        let written = writeln!(sink.file, "[{stamp:9.2} s] {text}");
+        sink.failure = written.err();
+    }
+
+    /// Why lines are missing, if any are; told once.
+    pub(super) fn failure(&self) -> Option<Error> {
+        let failure = self.sink.lock().ok()?.failure.take()?;
+        Some(write_error(&self.path, failure))
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_added_to_what_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.txt");
+        RunLog::open(&path).unwrap().line("first");
+        let log = RunLog::open(&path).unwrap();
+        log.line("second");
+        assert!(log.failure().is_none());
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<_> = text.lines().map(|line| line.split("] ").nth(1)).collect();
+        assert_eq!(lines, [Some("first"), Some("second")]);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_disk_is_told_once() {
+        let log = RunLog::open(Path::new("/dev/full")).unwrap();
+        log.line("lost");
+        let told = log.failure().unwrap().to_string();
+        assert!(told.contains("the disk is full"), "{told}");
+        assert!(log.failure().is_none());
+    }
+}

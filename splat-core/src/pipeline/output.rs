@@ -1,0 +1,202 @@
+//! Where a run puts things.
+//!
+//! | path | what |
+//! | --- | --- |
+//! | `ply/point_cloud_<last step>.ply` | the scene; steps in names count from 0 |
+//! | `checkpoints/step_<steps done>.ckpt` | state to go on from; the newest two |
+//! | `eval/<photo>.png` | held-out photo, render, side by side |
+//! | `metrics.json` | PSNR and SSIM, per view and over time; memory and time |
+//! | `cameras.json` | the training cameras |
+//! | `log.txt` | what happened, line by line |
+//! | `colmap_data/` | the posed dataset, for runs that begin with photos |
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::Result;
+use crate::error::Error;
+
+/// Checkpoints kept: the newest, and the one before it in case the newest is unreadable.
+const CHECKPOINTS_KEPT: usize = 2;
+const CHECKPOINT_PREFIX: &str = "step_";
+const CHECKPOINT_SUFFIX: &str = ".ckpt";
+
+/// The folder of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputFolder {
+    root: PathBuf,
+}
+
+impl OutputFolder {
+    /// Makes the folder if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Write`] when it cannot be made.
+    pub fn create(root: impl Into<PathBuf>) -> Result<Self> {
+        let folder = Self { root: root.into() };
+        make_dir(&folder.root)?;
+        Ok(folder)
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The PLY after `steps_done` steps, named by its last step counted from 0, as the field does.
+    #[must_use]
+    pub fn ply(&self, steps_done: u32) -> PathBuf {
+        self.root.join("ply").join(format!("point_cloud_{}.ply", steps_done.saturating_sub(1)))
+    }
+
+    /// The checkpoint after `steps_done` steps.
+    #[must_use]
+    pub fn checkpoint(&self, steps_done: u32) -> PathBuf {
+        self.root.join("checkpoints").join(format!("{CHECKPOINT_PREFIX}{steps_done:07}{CHECKPOINT_SUFFIX}"))
+    }
+
+    /// The side-by-side picture of a held-out view; folders in its name become underscores.
+    #[must_use]
+    pub fn comparison(&self, view_name: &str) -> PathBuf {
+        let flat: String =
+            view_name.chars().map(|c| if matches!(c, '/' | '\\' | ':') { '_' } else { c }).collect();
+        let stem = flat.rsplit_once('.').map_or(flat.as_str(), |(stem, _)| stem);
+        self.root.join("eval").join(format!("{stem}.png"))
+    }
+
+    /// The run's figures.
+    #[must_use]
+    pub fn metrics(&self) -> PathBuf {
+        self.root.join("metrics.json")
+    }
+
+    /// The training cameras.
+    #[must_use]
+    pub fn cameras(&self) -> PathBuf {
+        self.root.join("cameras.json")
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.root.join("log.txt")
+    }
+
+    /// The posed dataset of runs that begin with photos.
+    #[must_use]
+    pub fn colmap_data(&self) -> PathBuf {
+        self.root.join("colmap_data")
+    }
+
+    /// All checkpoints there are, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Read`] when the folder exists and cannot be listed.
+    pub fn checkpoints(&self) -> Result<Vec<PathBuf>> {
+        let dir = self.root.join("checkpoints");
+        let entries = match fs::read_dir(&dir) {
+            Ok(entries) => entries,
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(Error::Read { path: dir, source }),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(|source| Error::Read { path: dir.clone(), source })?.path();
+            if let Some(step) = checkpoint_step(&path) {
+                found.push((step, path));
+            }
+        }
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(found.into_iter().map(|(_, path)| path).collect())
+    }
+
+    /// Removes all but the newest checkpoints. One that cannot be removed is left.
+    ///
+    /// # Errors
+    /// [`Error::Read`] when the folder cannot be listed.
+    pub fn prune_checkpoints(&self) -> Result<()> {
+        for old in self.checkpoints()?.into_iter().skip(CHECKPOINTS_KEPT) {
+            // Only disk space is at stake, and the next checkpoint tries again.
+            let _ = fs::remove_file(old);
+        }
+        Ok(())
+    }
+}
+
+/// Steps done at a checkpoint, from its name.
+#[must_use]
+pub fn checkpoint_step(path: &Path) -> Option<u32> {
+    let name = path.file_name()?.to_str()?;
+    name.strip_prefix(CHECKPOINT_PREFIX)?.strip_suffix(CHECKPOINT_SUFFIX)?.parse().ok()
+}
+
+/// Makes a folder and its parents.
+pub(super) fn make_dir(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(|source| write_error(path, source))
+}
+
+/// Makes the folder that `path` will lie in.
+pub(super) fn make_parent(path: &Path) -> Result<()> {
+    path.parent().map_or(Ok(()), make_dir)
+}
+
+/// [`Error::Write`] with the hint that fits the system's answer.
+#[must_use]
+pub(crate) fn write_error(path: &Path, source: std::io::Error) -> Error {
+    use std::io::ErrorKind;
+    let hint = match source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "the disk is full; free some space or choose another output folder, then go on with resume"
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "you may not write there; choose another output folder"
+        }
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            "a file is in the way; choose another output folder"
+        }
+        _ => "check the disk and the folder, or choose another output folder",
+    };
+    Error::Write { path: path.to_path_buf(), hint, source }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_field() {
+        let folder = OutputFolder { root: PathBuf::from("out") };
+        assert_eq!(folder.ply(30_000), Path::new("out/ply/point_cloud_29999.ply"));
+        assert_eq!(folder.ply(500), Path::new("out/ply/point_cloud_499.ply"));
+        assert_eq!(folder.comparison("cam0/IMG_1.a.jpg"), Path::new("out/eval/cam0_IMG_1.a.png"));
+        assert_eq!(checkpoint_step(&folder.checkpoint(500)), Some(500));
+        assert_eq!(checkpoint_step(Path::new("step_0000500.ckpt.tmp")), None);
+    }
+
+    #[test]
+    fn keeps_the_newest_two_checkpoints() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = OutputFolder::create(dir.path().join("a/b")).unwrap();
+        assert!(folder.checkpoints().unwrap().is_empty());
+        for step in [5, 1_000_000, 20, 30_000_000] {
+            make_parent(&folder.checkpoint(step)).unwrap();
+            fs::write(folder.checkpoint(step), "x").unwrap();
+        }
+        folder.prune_checkpoints().unwrap();
+        assert_eq!(
+            folder.checkpoints().unwrap(),
+            [folder.checkpoint(30_000_000), folder.checkpoint(1_000_000)]
+        );
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "x").unwrap();
+        let error = OutputFolder::create(file.join("out")).unwrap_err().to_string();
+        assert!(error.contains("choose another output folder"), "{error}");
+    }
+}
