@@ -52,12 +52,13 @@ test-checked:
 
 # ... and what runs on the GPU once more as users run it, without them.
 test-trusted:
-	SPLAT_SHADER_CHECKS=0 cargo test --locked -p splat-core -p splat-tests
+	SPLAT_SHADER_CHECKS=0 cargo test --locked --workspace --lib --test tests
 
 # The whole path from photos to PLY, small: the same command as `make demo`.
 test-demo:
 	rm -rf "$(TARGET_DIR)/test-demo"
-	cargo run --locked -p splat-cli -- demo --small -o "$(TARGET_DIR)/test-demo"
+	cargo build --locked --workspace
+	$(TARGET_DIR)/debug/splat demo --small -o "$(TARGET_DIR)/test-demo"
 
 # Licences, sources and doubled crates. Security advisories need a download: `make deny DENY=advisories` where there is a network.
 DENY ?= bans licenses sources
