@@ -36,6 +36,58 @@ pub enum Error {
         /// What is wrong, and where.
         what: String,
     },
+    /// No usable GPU driver, software or hardware.
+    #[error(
+        "no GPU to compute on: {why}; install a Vulkan driver (on Debian `mesa-vulkan-drivers` computes on the CPU)"
+    )]
+    NoAdapter {
+        /// What was looked for and found.
+        why: String,
+    },
+    /// The device stopped answering; the last checkpoint is still good.
+    #[error(
+        "the GPU stopped answering ({why}); resume from the last checkpoint, and update the driver if it happens again"
+    )]
+    DeviceLost {
+        /// The driver's words.
+        why: String,
+    },
+    /// The device has no memory left.
+    #[error("the GPU ran out of memory ({why}); lower the cap on Gaussians or the image size")]
+    OutOfGpuMemory {
+        /// The driver's words.
+        why: String,
+    },
+    /// One buffer would outgrow what a binding of this device holds.
+    #[error(
+        "`{what}` would need {bytes} bytes and this GPU binds {limit} at most; lower the cap on Gaussians or the image size"
+    )]
+    BindingTooLarge {
+        /// The buffer.
+        what: &'static str,
+        /// Bytes needed.
+        bytes: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
+    /// The driver refused something that ought to work.
+    #[error("the GPU driver refused a command ({why}); this is a bug here or in the driver")]
+    Gpu {
+        /// The driver's words.
+        why: String,
+    },
+    /// A cloud's parts do not fit together.
+    #[error("not a cloud of Gaussians: {why}")]
+    Cloud {
+        /// What does not fit.
+        why: String,
+    },
+    /// An image or its gradient has a size that cannot be used.
+    #[error("unusable image size: {why}")]
+    ImageSize {
+        /// Which, and what would do.
+        why: String,
+    },
     /// The run was cancelled; what was finished is kept.
     #[error("cancelled")]
     Cancelled,

@@ -4,15 +4,21 @@ pub mod camera;
 pub mod error;
 pub mod events;
 pub mod gaussians;
+pub mod gpu;
 pub mod lens;
 pub mod pipeline;
+pub mod render;
 pub mod scene;
 
 pub use camera::{Camera, Pinhole, Pose};
 pub use error::Error;
 pub use events::{CancelToken, Event};
 pub use gaussians::GaussianCloud;
+pub use gpu::{AdapterReport, Gpu, GpuOptions};
 pub use lens::{Lens, LensModel};
+pub use render::{
+    Frame, FrameGradient, FrameImage, GaussianBuffers, GaussianGradients, RenderOptions, Renderer,
+};
 pub use scene::{Scene, SceneSource, SeedPoint, View};
 
 /// Result of this crate's fallible functions.

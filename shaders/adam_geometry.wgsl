@@ -1,0 +1,95 @@
+// adam_geometry: means, opacities, rotations and scales one step on, and the densify statistics.
+//
+// Threads   one a Gaussian
+// Reads     v_geometry [N,3 vec4f], v_colors [N vec4f] (w: densify statistic), counters
+// Writes    geometry, moment1, moment2 [N,3 vec4f]; statistics [N vec2f] (sum of the densify statistic,
+//           number of views that saw the Gaussian)
+// Equation  Adam; with noise_scale > 0 the random walk of 3DGS-MCMC (Kheradmand et al. 2024, eq. 9)
+// Note      Does nothing once a view has overflowed its buffers: the host runs that step again.
+
+@group(0) @binding(0) var<uniform> view: ViewUniform;
+@group(0) @binding(1) var<uniform> train: TrainUniform;
+@group(0) @binding(2) var<storage, read> counters: Counters;
+@group(0) @binding(3) var<storage, read> v_geometry: array<vec4f>;
+@group(0) @binding(4) var<storage, read> v_colors: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> geometry: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> moment1: array<vec4f>;
+@group(0) @binding(7) var<storage, read_write> moment2: array<vec4f>;
+@group(0) @binding(8) var<storage, read_write> statistics: array<vec2f>;
+
+// Below this logit and above this one an opacity no longer changes in 32 bits.
+const LOGIT_LIMIT: f32 = 15.0;
+const LOG_SCALE_LIMIT: f32 = 20.0;
+const MCMC_OPACITY_SHARPNESS: f32 = 100.0;
+const MCMC_DEAD_OPACITY: f32 = 0.005;
+
+// PCG (O'Neill 2014) as a hash: the same number for the same seed, step and Gaussian, on any schedule.
+fn hash(x: u32) -> u32 {
+    let state = x * 747796405u + 2891336453u;
+    let word = ((state >> ((state >> 28u) + 4u)) ^ state) * 277803737u;
+    return (word >> 22u) ^ word;
+}
+
+fn uniform01(bits: u32) -> f32 {
+    return (f32(bits >> 8u) + 0.5) / 16777216.0;
+}
+
+// Two independent normal numbers (Box and Muller 1958).
+fn normal_pair(a: u32, b: u32) -> vec2f {
+    let radius = sqrt(-2.0 * log(uniform01(a)));
+    let angle = 6.283185307179586 * uniform01(b);
+    return radius * vec2f(cos(angle), sin(angle));
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let gid = id.x + id.y * groups.x * 64u;
+    if (gid >= view.gaussian_count || counters.overflowed != 0u) {
+        return;
+    }
+    let base = gid * GEOMETRY_VECS;
+    let mean_opacity = geometry[base];
+    let log_scale = geometry[base + 2u];
+    let opacity = sigmoid(mean_opacity.w);
+
+    var g0 = v_geometry[base];
+    g0.w += train.opacity_regularizer * opacity * (1.0 - opacity);
+    let g2 = v_geometry[base + 2u]
+        + vec4f(train.scale_regularizer * exp(min(log_scale.xyz, vec3f(LOG_SCALE_LIMIT))), 0.0);
+
+    let a0 = adam(train, mean_opacity, moment1[base], moment2[base], g0,
+        vec4f(vec3f(train.rate_mean), train.rate_opacity));
+    let a1 = adam(train, geometry[base + 1u], moment1[base + 1u], moment2[base + 1u], v_geometry[base + 1u],
+        vec4f(train.rate_quat));
+    let a2 = adam(train, log_scale, moment1[base + 2u], moment2[base + 2u], g2, vec4f(vec3f(train.rate_scale), 0.0));
+
+    var mean = a0.value.xyz;
+    if (train.noise_scale > 0.0) {
+        let key = hash(gid ^ hash(train.step ^ hash(train.seed)));
+        let n01 = normal_pair(hash(key), hash(key + 1u));
+        let n2 = normal_pair(hash(key + 2u), hash(key + 3u)).x;
+        let rotation = rotation_from_quat(unit_quat(a1.value));
+        let scale = exp(a2.value.xyz);
+        let eased = 1.0 / (1.0 + exp(MCMC_OPACITY_SHARPNESS * (sigmoid(a0.value.w) - MCMC_DEAD_OPACITY)));
+        // Sigma n = R S S R^T n
+        let local = (transpose(rotation) * vec3f(n01, n2)) * scale * scale;
+        let walk = rotation * local * (eased * train.noise_scale);
+        if (is_finite3(walk)) {
+            mean += walk;
+        }
+    }
+    geometry[base] = vec4f(mean, clamp(a0.value.w, -LOGIT_LIMIT, LOGIT_LIMIT));
+    geometry[base + 1u] = a1.value;
+    geometry[base + 2u] = vec4f(clamp(a2.value.xyz, vec3f(-LOG_SCALE_LIMIT), vec3f(LOG_SCALE_LIMIT)), 0.0);
+    moment1[base] = a0.m;
+    moment1[base + 1u] = a1.m;
+    moment1[base + 2u] = a2.m;
+    moment2[base] = a0.v;
+    moment2[base + 1u] = a1.v;
+    moment2[base + 2u] = a2.v;
+
+    let statistic = v_colors[gid].w;
+    if (statistic >= 0.0) {
+        statistics[gid] += vec2f(statistic, 1.0);
+    }
+}

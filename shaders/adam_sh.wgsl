@@ -1,0 +1,41 @@
+// adam_sh: the spherical harmonics of one colour channel one step on.
+//
+// Threads   one a Gaussian; dispatched once a channel (CHANNEL)
+// Reads     geometry [N,3 vec4f], v_colors [N vec4f], counters
+// Writes    sh, moment1, moment2 [N,K]
+// Equation  dL/dcoefficient_k = basis_k(direction) v_color: the gradient itself is never stored. The
+//           direction is the one that the view was projected with, so this runs before adam_geometry
+
+override CHANNEL: u32 = 0u;
+
+@group(0) @binding(0) var<uniform> view: ViewUniform;
+@group(0) @binding(1) var<uniform> train: TrainUniform;
+@group(0) @binding(2) var<storage, read> counters: Counters;
+@group(0) @binding(3) var<storage, read> geometry: array<vec4f>;
+@group(0) @binding(4) var<storage, read> v_colors: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> sh: array<f32>;
+@group(0) @binding(6) var<storage, read_write> moment1: array<f32>;
+@group(0) @binding(7) var<storage, read_write> moment2: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let gid = id.x + id.y * groups.x * 64u;
+    if (gid >= view.gaussian_count || counters.overflowed != 0u) {
+        return;
+    }
+    let offset = geometry[gid * GEOMETRY_VECS].xyz - view.camera_centre.xyz;
+    let basis = sh_basis(offset * inverseSqrt(max(dot(offset, offset), 1e-30)), view.sh_degree);
+    let v_color = v_colors[gid][CHANNEL];
+    let used = (view.sh_degree + 1u) * (view.sh_degree + 1u);
+    let base = gid * view.sh_stride;
+    for (var k = 0u; k < used; k += 1u) {
+        let i = base + k;
+        let gradient = v_color * basis[k];
+        let m = train.beta1 * moment1[i] + (1.0 - train.beta1) * gradient;
+        let v = train.beta2 * moment2[i] + (1.0 - train.beta2) * gradient * gradient;
+        let rate = select(train.rate_sh_rest, train.rate_sh_constant, k == 0u);
+        moment1[i] = m;
+        moment2[i] = v;
+        sh[i] -= rate * (m / train.correction1) / (sqrt(v) / train.correction2_sqrt + train.epsilon);
+    }
+}

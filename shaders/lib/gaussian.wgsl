@@ -1,0 +1,100 @@
+// gaussian: a 3-D Gaussian seen by a pinhole camera.
+//
+// Used by project, project_backward and adam, so that each formula stands once.
+
+struct Geometry {
+    mean: vec3f,
+    opacity_logit: f32,
+    quat: vec4f,
+    log_scale: vec3f,
+}
+
+fn sigmoid(x: f32) -> f32 {
+    return 1.0 / (1.0 + exp(-x));
+}
+
+// Rotation of a unit quaternion (w,x,y,z).
+fn rotation_from_quat(q: vec4f) -> mat3x3f {
+    let w = q.x; let x = q.y; let y = q.z; let z = q.w;
+    return mat3x3f(
+        vec3f(1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y + w * z), 2.0 * (x * z - w * y)),
+        vec3f(2.0 * (x * y - w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z + w * x)),
+        vec3f(2.0 * (x * z + w * y), 2.0 * (y * z - w * x), 1.0 - 2.0 * (x * x + y * y)),
+    );
+}
+
+// A quaternion of any length as a unit one; a zero or non-finite one is the identity.
+fn unit_quat(q: vec4f) -> vec4f {
+    let length_squared = dot(q, q);
+    if (!(length_squared > 1e-24) || !is_finite(length_squared)) {
+        return vec4f(1.0, 0.0, 0.0, 0.0);
+    }
+    return q * inverseSqrt(length_squared);
+}
+
+fn camera_rotation(view: ViewUniform) -> mat3x3f {
+    return transpose(mat3x3f(view.cam_from_world_x.xyz, view.cam_from_world_y.xyz, view.cam_from_world_z.xyz));
+}
+
+fn camera_translation(view: ViewUniform) -> vec3f {
+    return vec3f(view.cam_from_world_x.w, view.cam_from_world_y.w, view.cam_from_world_z.w);
+}
+
+// Everything between the parameters and the 2-D footprint that the gradient needs again.
+struct Projection {
+    mean_cam: vec3f,
+    rotation: mat3x3f,
+    scale: vec3f,
+    // Columns are cam_rotation * rotation * diag(scale).
+    axes_cam: mat3x3f,
+    // Slopes x/z and y/z, held inside the Jacobian's limits, and whether they were held.
+    slope: vec2f,
+    slope_held: vec2<bool>,
+    // Rows of J * axes_cam: cov2d = U U^T.
+    u_x: vec3f,
+    u_y: vec3f,
+    // Blurred covariance (xx, xy, yy), its determinant and inverse.
+    cov2d: vec3f,
+    det: f32,
+    conic: vec3f,
+    // Determinant before the blur, and the opacity factor of the anti-aliased mode.
+    det_raw: f32,
+    compensation: f32,
+}
+
+// EWA Splatting (Zwicker et al. 2002), eq. 29 and 31; the slope limits are those of gsplat.
+fn project_gaussian(g: Geometry, view: ViewUniform) -> Projection {
+    var p: Projection;
+    let cam_rotation = camera_rotation(view);
+    p.mean_cam = cam_rotation * g.mean + camera_translation(view);
+    p.rotation = rotation_from_quat(unit_quat(g.quat));
+    p.scale = exp(g.log_scale);
+    let rotated = cam_rotation * p.rotation;
+    p.axes_cam = mat3x3f(rotated[0] * p.scale.x, rotated[1] * p.scale.y, rotated[2] * p.scale.z);
+
+    let inv_z = 1.0 / p.mean_cam.z;
+    let slope = p.mean_cam.xy * inv_z;
+    p.slope = clamp(slope, view.slope_min, view.slope_max);
+    p.slope_held = slope != p.slope;
+    let jx = view.focal_px.x * inv_z;
+    let jy = view.focal_px.y * inv_z;
+    let axes_z = vec3f(p.axes_cam[0].z, p.axes_cam[1].z, p.axes_cam[2].z);
+    p.u_x = jx * (vec3f(p.axes_cam[0].x, p.axes_cam[1].x, p.axes_cam[2].x) - p.slope.x * axes_z);
+    p.u_y = jy * (vec3f(p.axes_cam[0].y, p.axes_cam[1].y, p.axes_cam[2].y) - p.slope.y * axes_z);
+
+    let raw = vec3f(dot(p.u_x, p.u_x), dot(p.u_x, p.u_y), dot(p.u_y, p.u_y));
+    // |u_x x u_y|^2 is the determinant without the cancellation of xx * yy - xy * xy.
+    let normal = cross(p.u_x, p.u_y);
+    p.det_raw = dot(normal, normal);
+    p.cov2d = raw + vec3f(BLUR_PX2, 0.0, BLUR_PX2);
+    p.det = p.det_raw + BLUR_PX2 * (raw.x + raw.z) + BLUR_PX2 * BLUR_PX2;
+    p.conic = vec3f(p.cov2d.z, -p.cov2d.y, p.cov2d.x) / p.det;
+    p.compensation = 1.0;
+    if (view.antialiased != 0u) {
+        p.compensation = sqrt(max(p.det_raw / p.det, COMPENSATION_FLOOR * COMPENSATION_FLOOR));
+    }
+    return p;
+}
+
+// The anti-aliased mode never scales an opacity by less than this (gsplat).
+const COMPENSATION_FLOOR: f32 = 0.005;

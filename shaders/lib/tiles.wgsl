@@ -1,0 +1,59 @@
+// tiles: which tiles a splat reaches, exactly. tile_count and tile_emit both walk with these functions.
+
+struct Reach {
+    mean2d: vec2f,
+    conic: vec3f,
+    // d^T conic d <= bound is where alpha >= 1/255, a hair wider against rounding.
+    bound: f32,
+    // Half-extent of that ellipse along y, px.
+    extent_y: f32,
+    // dy at the ellipse's rightmost point (the leftmost has the opposite sign).
+    dy_at_right: f32,
+}
+
+fn splat_reach(s0: vec4f, s1: vec4f) -> Reach {
+    var r: Reach;
+    r.mean2d = s0.xy;
+    r.conic = vec3f(s0.zw, s1.x);
+    r.bound = max(2.0 * LN_2 * (s1.y - LOG2_ALPHA_FLOOR), 0.0) * 1.0005 + 1e-4;
+    let det = max(r.conic.x * r.conic.z - r.conic.y * r.conic.y, 1e-30);
+    r.extent_y = sqrt(r.bound * r.conic.x / det);
+    let extent_x = sqrt(r.bound * r.conic.z / det);
+    r.dy_at_right = -r.conic.y / r.conic.z * extent_x;
+    return r;
+}
+
+// First and one-past-last tile row, within the grid.
+fn tile_rows(r: Reach, grid: vec2u) -> vec2u {
+    let height = f32(TILE_HEIGHT);
+    // Row t holds pixel centres from t * height + 0.5 to (t + 1) * height - 0.5.
+    let first = ceil((r.mean2d.y - r.extent_y + 0.5) / height - 1.0);
+    let last = floor((r.mean2d.y + r.extent_y - 0.5) / height);
+    let begin = clamp(first, 0.0, f32(grid.y));
+    let end = clamp(last + 1.0, 0.0, f32(grid.y));
+    return vec2u(u32(begin), u32(max(begin, end)));
+}
+
+// x extent of the ellipse at height dy: centre and half-width (0 where it does not reach).
+fn ellipse_at(r: Reach, dy: f32) -> vec2f {
+    let discriminant = r.conic.x * r.bound - (r.conic.x * r.conic.z - r.conic.y * r.conic.y) * dy * dy;
+    return vec2f(-r.conic.y * dy, sqrt(max(discriminant, 0.0))) / r.conic.x;
+}
+
+// First and one-past-last tile column in tile row `row`, within the grid.
+fn tile_columns(r: Reach, row: u32, grid: vec2u) -> vec2u {
+    let height = f32(TILE_HEIGHT);
+    let width = f32(TILE_WIDTH);
+    let low = clamp(f32(row) * height + 0.5 - r.mean2d.y, -r.extent_y, r.extent_y);
+    let high = clamp(f32(row + 1u) * height - 0.5 - r.mean2d.y, -r.extent_y, r.extent_y);
+    let right = ellipse_at(r, clamp(r.dy_at_right, low, high));
+    let left = ellipse_at(r, clamp(-r.dy_at_right, low, high));
+    // A hundredth of a pixel for the rounding of sums with large coordinates.
+    let x_min = r.mean2d.x + left.x - left.y - 0.01;
+    let x_max = r.mean2d.x + right.x + right.y + 0.01;
+    let first = ceil((x_min + 0.5) / width - 1.0);
+    let last = floor((x_max - 0.5) / width);
+    let begin = clamp(first, 0.0, f32(grid.x));
+    let end = clamp(last + 1.0, 0.0, f32(grid.x));
+    return vec2u(u32(begin), u32(max(begin, end)));
+}

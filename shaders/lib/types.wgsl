@@ -1,0 +1,85 @@
+// types: structures and constants that several kernels share.
+//
+// The host side is splat-core/src/gpu/layout.rs; a test compares offsets and constants. LANES, TILE_WIDTH,
+// TILE_HEIGHT and the WITH_* switches are constants that the host puts in front of this file, since they
+// follow from the adapter and from what is asked of a kernel.
+
+// A Gaussian adds nothing visible below this opacity (8-bit colour).
+const ALPHA_FLOOR: f32 = 1.0 / 255.0;
+// log2 of ALPHA_FLOOR.
+const LOG2_ALPHA_FLOOR: f32 = -7.9943534368588579;
+// Alphas are capped so that no Gaussian hides everything behind it.
+const ALPHA_CAP: f32 = 0.99;
+// log2 of ALPHA_CAP.
+const LOG2_ALPHA_CAP: f32 = -0.014499569695115089;
+// A pixel ends before the Gaussian that would leave less light than this.
+const TRANSMITTANCE_STOP: f32 = 1e-4;
+// Low-pass filter added to 2-D covariances, px^2 (3DGS authors' code, not their paper).
+const BLUR_PX2: f32 = 0.3;
+const LOG2_E: f32 = 1.4426950408889634;
+const LN_2: f32 = 0.6931471805599453;
+
+const TILE_PIXELS: u32 = TILE_WIDTH * TILE_HEIGHT;
+const PIXELS_PER_LANE: u32 = TILE_PIXELS / LANES;
+// Floats one intersection hands from rasterize_backward to project_backward; see there for their order.
+const SLOT_FLOATS: u32 = 11u;
+
+struct ViewUniform {
+    // Rows of the 3x4 matrix cam_from_world.
+    cam_from_world_x: vec4f,
+    cam_from_world_y: vec4f,
+    cam_from_world_z: vec4f,
+    camera_centre: vec4f,
+    background: vec4f,
+    focal_px: vec2f,
+    principal_px: vec2f,
+    // Limits of x/z and y/z inside the projection's Jacobian.
+    slope_min: vec2f,
+    slope_max: vec2f,
+    image_size: vec2u,
+    tile_grid: vec2u,
+    near_world: f32,
+    far_world: f32,
+    gaussian_count: u32,
+    // Stored SH coefficients per channel.
+    sh_stride: u32,
+    // SH degree in use, at most the stored one.
+    sh_degree: u32,
+    isect_capacity: u32,
+    // 1: opacity is scaled by the blur's loss of mass (Mip-Splatting's 2-D filter).
+    antialiased: u32,
+    padding: u32,
+}
+
+// The footprint of one Gaussian in one view.
+struct Splat {
+    mean2d: vec2f,
+    // Upper triangle of the inverse 2-D covariance, px^-2.
+    conic: vec3f,
+    // log2 of the opacity after anti-aliasing.
+    log2_opacity: f32,
+    depth: f32,
+    rgb: vec3f,
+}
+
+// A splat is stored as three vec4f: (mean2d, conic.xy), (conic.z, log2_opacity, depth, 0), (rgb, 0).
+const SPLAT_VECS: u32 = 3u;
+// A Gaussian's geometry is stored as three vec4f: (mean, opacity_logit), quat wxyz, (log_scale, 0).
+const GEOMETRY_VECS: u32 = 3u;
+
+fn is_finite(x: f32) -> bool {
+    // Bits, not comparisons: a compiler may assume that floats are never NaN.
+    return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
+}
+
+fn is_finite3(v: vec3f) -> bool {
+    return is_finite(v.x) && is_finite(v.y) && is_finite(v.z);
+}
+
+fn finite_or_zero(x: f32) -> f32 {
+    return select(0.0, x, is_finite(x));
+}
+
+fn finite_or_zero4(v: vec4f) -> vec4f {
+    return vec4f(finite_or_zero(v.x), finite_or_zero(v.y), finite_or_zero(v.z), finite_or_zero(v.w));
+}

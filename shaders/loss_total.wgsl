@@ -1,0 +1,42 @@
+// loss_total: the loss of one view, added up in a fixed order.
+//
+// Threads   one group of 64
+// Reads     ssim_parts [runs], l1_parts [runs], counters
+// Writes    report: loss, and the counts the host wants back with it
+
+struct StepReport {
+    loss: f32,
+    isects_needed: u32,
+    overflowed: u32,
+    padding: u32,
+}
+
+@group(0) @binding(0) var<uniform> view: ViewUniform;
+@group(0) @binding(1) var<uniform> train: TrainUniform;
+@group(0) @binding(2) var<storage, read> counters: Counters;
+@group(0) @binding(3) var<storage, read> ssim_parts: array<f32>;
+@group(0) @binding(4) var<storage, read> l1_parts: array<f32>;
+@group(0) @binding(5) var<storage, read_write> report: StepReport;
+
+var<workgroup> partial: array<vec2f, 64>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(local_invocation_index) lane: u32) {
+    let runs = view.image_size.x * ((view.image_size.y + RUN - 1u) / RUN);
+    var sum = vec2f(0.0);
+    for (var i = lane; i < runs; i += 64u) {
+        sum += vec2f(ssim_parts[i], l1_parts[i]);
+    }
+    partial[lane] = sum;
+    workgroupBarrier();
+    if (lane == 0u) {
+        var total = vec2f(0.0);
+        for (var i = 0u; i < 64u; i += 1u) {
+            total += partial[i];
+        }
+        let mean = total / f32(train.image_pixels * 3u);
+        report.loss = (1.0 - train.ssim_weight) * mean.y + train.ssim_weight * (1.0 - mean.x);
+        report.isects_needed = counters.isects_needed;
+        report.overflowed = counters.overflowed;
+    }
+}

@@ -1,0 +1,73 @@
+// project: every Gaussian to its footprint in one view.
+//
+// Threads   one a Gaussian
+// Reads     geometry [N,3 vec4f], sh_r, sh_g, sh_b [N,K]
+// Writes    splats [N,3 vec4f], depth_keys [N] (all bits set where the Gaussian is not seen)
+// Equation  Zwicker et al. 2002, eq. 29 and 31; colour = max(SH(direction) + 0.5, 0)
+// Twin      reference::project; gradient in project_backward
+
+@group(0) @binding(0) var<uniform> view: ViewUniform;
+@group(0) @binding(1) var<storage, read> geometry: array<vec4f>;
+@group(0) @binding(2) var<storage, read> sh_r: array<f32>;
+@group(0) @binding(3) var<storage, read> sh_g: array<f32>;
+@group(0) @binding(4) var<storage, read> sh_b: array<f32>;
+@group(0) @binding(5) var<storage, read_write> splats: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> depth_keys: array<u32>;
+@group(0) @binding(7) var<storage, read_write> sort_values: array<u32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let gid = id.x + id.y * groups.x * 64u;
+    if (gid >= view.gaussian_count) {
+        return;
+    }
+    depth_keys[gid] = 0xffffffffu;
+    sort_values[gid] = gid;
+
+    let v0 = geometry[gid * GEOMETRY_VECS];
+    let v1 = geometry[gid * GEOMETRY_VECS + 1u];
+    let v2 = geometry[gid * GEOMETRY_VECS + 2u];
+    let g = Geometry(v0.xyz, v0.w, v1, v2.xyz);
+    let p = project_gaussian(g, view);
+    let depth = p.mean_cam.z;
+    if (!(depth > view.near_world && depth < view.far_world)) {
+        return;
+    }
+    let mean2d = view.focal_px * p.mean_cam.xy / depth + view.principal_px;
+    let opacity = sigmoid(g.opacity_logit) * p.compensation;
+    if (!(opacity >= ALPHA_FLOOR) || !is_finite(opacity)) {
+        return;
+    }
+    if (!(p.det > 0.0) || !is_finite(p.det) || !is_finite3(p.conic) || !is_finite3(p.cov2d)
+        || !is_finite(mean2d.x) || !is_finite(mean2d.y)) {
+        return;
+    }
+    // Where alpha >= 1/255: d^T conic d <= 2 ln(255 opacity), whose box has these half-extents.
+    let reach = max(2.0 * LN_2 * (log2(opacity) - LOG2_ALPHA_FLOOR), 0.0);
+    let extent = sqrt(reach * p.cov2d.xz) + vec2f(1.0);
+    let size = vec2f(view.image_size);
+    if (!(mean2d.x + extent.x > 0.0 && mean2d.x - extent.x < size.x
+        && mean2d.y + extent.y > 0.0 && mean2d.y - extent.y < size.y)) {
+        return;
+    }
+
+    let offset = g.mean - view.camera_centre.xyz;
+    let direction = offset * inverseSqrt(max(dot(offset, offset), 1e-30));
+    let basis = sh_basis(direction, view.sh_degree);
+    let used = (view.sh_degree + 1u) * (view.sh_degree + 1u);
+    var rgb = vec3f(0.5);
+    let base = gid * view.sh_stride;
+    for (var k = 0u; k < used; k += 1u) {
+        rgb += basis[k] * vec3f(sh_r[base + k], sh_g[base + k], sh_b[base + k]);
+    }
+    if (!is_finite3(rgb)) {
+        return;
+    }
+    rgb = max(rgb, vec3f(0.0));
+
+    splats[gid * SPLAT_VECS] = vec4f(mean2d, p.conic.xy);
+    splats[gid * SPLAT_VECS + 1u] = vec4f(p.conic.z, log2(opacity), depth, 0.0);
+    splats[gid * SPLAT_VECS + 2u] = vec4f(rgb, 0.0);
+    // Positive floats sort like their bits.
+    depth_keys[gid] = bitcast<u32>(depth);
+}

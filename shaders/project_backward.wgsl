@@ -1,0 +1,156 @@
+// project_backward: per-intersection sums to gradients of the stored parameters.
+//
+// Threads   one a Gaussian; its slots lie side by side and are added in order
+// Reads     geometry [N,3 vec4f], splats [N,3 vec4f], slot_ranges [N], slots [I, SLOT_FLOATS]
+// Writes    v_geometry [N,3 vec4f] as geometry; v_colors [N vec4f]: gradient of the SH colour before its
+//           clamp at 0 (the gradient of a coefficient is that times its basis function), and the densify
+//           statistic: |v_mean2d| in units of half the image, negative where the Gaussian is not seen;
+//           WITH_POSE: v_pose [N,3 vec4f], each Gaussian's part of the gradient of cam_from_world's rows
+// Note      What the colour's view direction does to mean and pose is added by direction_backward
+// Equation  conic = cov2d^-1, so v_cov2d = -conic v_conic conic; cov2d = U U^T, so v_U = 2 v_cov2d U;
+//           U = J W R S. gsplat (Ye et al. 2024), appendix, in the same conventions
+// Twin      central differences of reference::render
+
+@group(0) @binding(0) var<uniform> view: ViewUniform;
+@group(0) @binding(1) var<storage, read> geometry: array<vec4f>;
+@group(0) @binding(2) var<storage, read> splats: array<vec4f>;
+@group(0) @binding(3) var<storage, read> slot_ranges: array<vec2u>;
+@group(0) @binding(4) var<storage, read> slots: array<f32>;
+@group(0) @binding(5) var<storage, read_write> v_geometry: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> v_colors: array<vec4f>;
+@group(0) @binding(7) var<storage, read_write> v_pose: array<vec4f>;
+
+// Gradient of a unit quaternion's rotation matrix, taken back to the quaternion of any length.
+fn quat_gradient(raw: vec4f, v_rotation: mat3x3f) -> vec4f {
+    let length_squared = dot(raw, raw);
+    if (!(length_squared > 1e-24) || !is_finite(length_squared)) {
+        return vec4f(0.0);
+    }
+    let inv_length = inverseSqrt(length_squared);
+    let q = raw * inv_length;
+    let w = q.x; let x = q.y; let y = q.z; let z = q.w;
+    let v = v_rotation;
+    let v_unit = 2.0 * vec4f(
+        x * (v[1].z - v[2].y) + y * (v[2].x - v[0].z) + z * (v[0].y - v[1].x),
+        -2.0 * x * (v[1].y + v[2].z) + y * (v[0].y + v[1].x) + z * (v[0].z + v[2].x) + w * (v[1].z - v[2].y),
+        x * (v[0].y + v[1].x) - 2.0 * y * (v[0].x + v[2].z) + z * (v[1].z + v[2].y) + w * (v[2].x - v[0].z),
+        x * (v[0].z + v[2].x) + y * (v[1].z + v[2].y) - 2.0 * z * (v[0].x + v[1].y) + w * (v[0].y - v[1].x),
+    );
+    return (v_unit - dot(v_unit, q) * q) * inv_length;
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let gid = id.x + id.y * groups.x * 64u;
+    if (gid >= view.gaussian_count) {
+        return;
+    }
+    let range = slot_ranges[gid];
+    if (range.y == 0u) {
+        v_geometry[gid * GEOMETRY_VECS] = vec4f(0.0);
+        v_geometry[gid * GEOMETRY_VECS + 1u] = vec4f(0.0);
+        v_geometry[gid * GEOMETRY_VECS + 2u] = vec4f(0.0);
+        v_colors[gid] = vec4f(0.0, 0.0, 0.0, -1.0);
+        if (WITH_POSE) {
+            v_pose[gid * 3u] = vec4f(0.0);
+            v_pose[gid * 3u + 1u] = vec4f(0.0);
+            v_pose[gid * 3u + 2u] = vec4f(0.0);
+        }
+        return;
+    }
+    var sum: array<f32, SLOT_FLOATS>;
+    for (var word = 0u; word < SLOT_FLOATS; word += 1u) {
+        sum[word] = 0.0;
+    }
+    for (var slot = range.x; slot < range.x + range.y; slot += 1u) {
+        for (var word = 0u; word < SLOT_FLOATS; word += 1u) {
+            sum[word] += slots[slot * SLOT_FLOATS + word];
+        }
+    }
+
+    let v0 = geometry[gid * GEOMETRY_VECS];
+    let v2 = geometry[gid * GEOMETRY_VECS + 2u];
+    let g = Geometry(v0.xyz, v0.w, geometry[gid * GEOMETRY_VECS + 1u], v2.xyz);
+    let p = project_gaussian(g, view);
+    let conic = p.conic;
+
+    // dL/dsigma = -s at each pixel, sigma = (A dx^2 + C dy^2) / 2 + B dx dy, d = pixel - mean2d.
+    let v_mean2d = vec2f(conic.x * sum[1] + conic.y * sum[2], conic.y * sum[1] + conic.z * sum[2]);
+    let v_conic = vec3f(-0.5 * sum[3], -0.5 * sum[4], -0.5 * sum[5]);
+    // -Q V Q for the symmetric matrices Q = conic, V = v_conic (off-diagonal entries each hold half).
+    let qv = vec4f(
+        conic.x * v_conic.x + conic.y * v_conic.y, conic.x * v_conic.y + conic.y * v_conic.z,
+        conic.y * v_conic.x + conic.z * v_conic.y, conic.y * v_conic.y + conic.z * v_conic.z,
+    );
+    var v_cov = -vec3f(
+        qv.x * conic.x + qv.y * conic.y,
+        qv.x * conic.y + qv.y * conic.z,
+        qv.z * conic.y + qv.w * conic.z,
+    );
+
+    let opacity = sigmoid(g.opacity_logit);
+    let v_logit = sum[0] * (1.0 - opacity);
+    if (view.antialiased != 0u && p.compensation > COMPENSATION_FLOOR) {
+        // compensation = sqrt(det_raw / det): both determinants move with the covariance.
+        let ratio = p.det_raw / p.det;
+        let v_ratio = 0.5 * sum[0] / max(ratio, 1e-20);
+        let raw = p.cov2d - vec3f(BLUR_PX2, 0.0, BLUR_PX2);
+        v_cov += v_ratio * (vec3f(raw.z, -raw.y, raw.x) / p.det - ratio * conic);
+    }
+
+    let v_ux = 2.0 * (v_cov.x * p.u_x + v_cov.y * p.u_y);
+    let v_uy = 2.0 * (v_cov.y * p.u_x + v_cov.z * p.u_y);
+    let inv_z = 1.0 / p.mean_cam.z;
+    let j = view.focal_px * inv_z;
+    // Rows of the gradient of axes_cam, as U_x = jx (axes_x - slope_x axes_z).
+    let v_axes_x = j.x * v_ux;
+    let v_axes_y = j.y * v_uy;
+    let v_axes_z = -(j.x * p.slope.x * v_ux + j.y * p.slope.y * v_uy);
+    let axes_z = vec3f(p.axes_cam[0].z, p.axes_cam[1].z, p.axes_cam[2].z);
+
+    var v_mean_cam = vec3f(j * v_mean2d, 0.0);
+    v_mean_cam.z = -dot(v_mean_cam.xy, p.mean_cam.xy) * inv_z + sum[10];
+    // jx = fx / z moves with z; the slopes move with x, y and z unless they are held.
+    v_mean_cam.z -= (dot(v_ux, p.u_x) + dot(v_uy, p.u_y)) * inv_z;
+    let v_slope = select(-j * vec2f(dot(v_ux, axes_z), dot(v_uy, axes_z)), vec2f(0.0), p.slope_held);
+    v_mean_cam.x += v_slope.x * inv_z;
+    v_mean_cam.y += v_slope.y * inv_z;
+    v_mean_cam.z -= dot(v_slope, p.slope) * inv_z;
+
+    // Columns of the gradient of axes_cam = W R S, and of N = R S.
+    let v_axes = mat3x3f(
+        vec3f(v_axes_x.x, v_axes_y.x, v_axes_z.x),
+        vec3f(v_axes_x.y, v_axes_y.y, v_axes_z.y),
+        vec3f(v_axes_x.z, v_axes_y.z, v_axes_z.z),
+    );
+    let world_from_cam = transpose(camera_rotation(view));
+    let v_n = world_from_cam * v_axes;
+    let v_log_scale = p.scale
+        * vec3f(dot(v_n[0], p.rotation[0]), dot(v_n[1], p.rotation[1]), dot(v_n[2], p.rotation[2]));
+    let v_rotation = mat3x3f(v_n[0] * p.scale.x, v_n[1] * p.scale.y, v_n[2] * p.scale.z);
+    let v_mean = world_from_cam * v_mean_cam;
+
+    // Colour: nothing flows where it is clamped at 0.
+    let rgb = splats[gid * SPLAT_VECS + 2u].xyz;
+    let v_rgb = select(vec3f(0.0), vec3f(sum[6], sum[7], sum[8]), rgb > vec3f(0.0));
+
+    v_geometry[gid * GEOMETRY_VECS] = finite_or_zero4(vec4f(v_mean, v_logit));
+    v_geometry[gid * GEOMETRY_VECS + 1u] = finite_or_zero4(quat_gradient(g.quat, v_rotation));
+    v_geometry[gid * GEOMETRY_VECS + 2u] = finite_or_zero4(vec4f(v_log_scale, 0.0));
+    var statistic = length(v_mean2d * vec2f(view.image_size)) * 0.5;
+    if (WITH_ABS) {
+        statistic = sum[9] * 0.5 * f32(max(view.image_size.x, view.image_size.y));
+    }
+    v_colors[gid] = finite_or_zero4(vec4f(v_rgb, statistic));
+
+    if (WITH_POSE) {
+        // point_cam = W point + t; axes_cam = W N.
+        let n = mat3x3f(p.rotation[0] * p.scale.x, p.rotation[1] * p.scale.y, p.rotation[2] * p.scale.z);
+        let v_w = v_axes * transpose(n);
+        for (var row = 0u; row < 3u; row += 1u) {
+            let from_axes = vec3f(v_w[0][row], v_w[1][row], v_w[2][row]);
+            let v_row = from_axes + v_mean_cam[row] * g.mean;
+            v_pose[gid * 3u + row] = finite_or_zero4(vec4f(v_row, v_mean_cam[row]));
+        }
+    }
+}

@@ -1,0 +1,95 @@
+// rasterize: blend depth-sorted splats front to back, one group of LANES invocations a tile.
+//
+// Threads   LANES a tile; each lane keeps PIXELS_PER_LANE pixels in registers: no shared memory, no barrier
+// Reads     tile_ranges [tiles + 1], isect_ids [I] sorted, isect_gaussians [I], splats [N,3 vec4f]
+// Writes    frame [H*W vec4f] (rgb over the background, transmittance), pixel_ends [H*W vec2u] (bits of the
+//           transmittance; one past the last list place that was blended), expected_depth [H*W] (WITH_DEPTH: sum a T depth)
+// Equation  C = sum c_i a_i T_i, T_i = prod_{j<i} (1 - a_j)   Kerbl et al. 2023, eq. 3
+// Departs   a is capped at 0.99 and skipped below 1/255; T (1 - a) <= 1e-4 ends the pixel before that
+//           splat: all three as in the authors' code
+// Twin      reference::rasterize; gradient in rasterize_backward
+
+@group(0) @binding(0) var<uniform> view: ViewUniform;
+@group(0) @binding(1) var<storage, read> tile_ranges: array<vec2u>;
+@group(0) @binding(2) var<storage, read> isect_ids: array<u32>;
+@group(0) @binding(3) var<storage, read> isect_gaussians: array<u32>;
+@group(0) @binding(4) var<storage, read> splats: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> frame: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> pixel_ends: array<vec2u>;
+@group(0) @binding(7) var<storage, read_write> expected_depth: array<f32>;
+
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let tile = group.x + group.y * groups.x;
+    if (tile >= view.tile_grid.x * view.tile_grid.y) {
+        return;
+    }
+    let origin = vec2u(tile % view.tile_grid.x, tile / view.tile_grid.x) * vec2u(TILE_WIDTH, TILE_HEIGHT);
+    let range = tile_ranges[tile];
+
+    // Transmittance; its sign turns negative once the pixel has ended.
+    var light: array<f32, PIXELS_PER_LANE>;
+    var red: array<f32, PIXELS_PER_LANE>;
+    var green: array<f32, PIXELS_PER_LANE>;
+    var blue: array<f32, PIXELS_PER_LANE>;
+    var depth: array<f32, PIXELS_PER_LANE>;
+    var last: array<u32, PIXELS_PER_LANE>;
+    for (var k = 0u; k < PIXELS_PER_LANE; k += 1u) {
+        let pixel = origin + lane_pixel(k, lane);
+        light[k] = select(-1.0, 1.0, all(pixel < view.image_size));
+        red[k] = 0.0;
+        green[k] = 0.0;
+        blue[k] = 0.0;
+        depth[k] = 0.0;
+        last[k] = range.x;
+    }
+
+    let corner = vec2f(origin) + lane_offset(lane);
+    for (var i = range.x; i < range.y; i += 1u) {
+        let gid = isect_gaussians[isect_ids[i]];
+        let s0 = splats[gid * SPLAT_VECS];
+        let s1 = splats[gid * SPLAT_VECS + 1u];
+        let s2 = splats[gid * SPLAT_VECS + 2u];
+        let form = log2_form(s0, s1);
+        let from_mean = corner - s0.xy;
+        var open = -1.0;
+        for (var k = 0u; k < PIXELS_PER_LANE; k += 1u) {
+            let d = from_mean + chunk_offset(k);
+            let log2_alpha = min(log2_response(form, d), LOG2_ALPHA_CAP);
+            let alpha = exp2(log2_alpha);
+            let next = light[k] * (1.0 - alpha);
+            let seen = log2_alpha >= LOG2_ALPHA_FLOOR && light[k] > 0.0;
+            let ends = next <= TRANSMITTANCE_STOP;
+            let weight = select(0.0, alpha * light[k], seen && !ends);
+            red[k] += weight * s2.x;
+            green[k] += weight * s2.y;
+            blue[k] += weight * s2.z;
+            if (WITH_DEPTH) {
+                depth[k] += weight * s1.z;
+            }
+            last[k] = select(last[k], i + 1u, seen && !ends);
+            light[k] = select(light[k], select(next, -light[k], ends), seen);
+            open = max(open, light[k]);
+        }
+        if (open <= 0.0) {
+            break;
+        }
+    }
+
+    for (var k = 0u; k < PIXELS_PER_LANE; k += 1u) {
+        let pixel = origin + lane_pixel(k, lane);
+        if (all(pixel < view.image_size)) {
+            let index = pixel.y * view.image_size.x + pixel.x;
+            let left = abs(light[k]);
+            frame[index] = vec4f(vec3f(red[k], green[k], blue[k]) + left * view.background.xyz, left);
+            pixel_ends[index] = vec2u(bitcast<u32>(left), last[k]);
+            if (WITH_DEPTH) {
+                expected_depth[index] = depth[k];
+            }
+        }
+    }
+}

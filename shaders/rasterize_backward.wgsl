@@ -1,0 +1,127 @@
+// rasterize_backward: the image's gradient to per-intersection sums, back to front, without float atomics.
+//
+// Threads   LANES a tile, as rasterize; one more group for the tile past the last one
+// Reads     tile_ranges, isect_ids, isect_gaussians, splats, pixel_ends, v_frame [H*W vec4f] (gradient
+//           of rgb and of alpha = 1 - transmittance), v_depth [H*W] (WITH_DEPTH)
+// Writes    slots [I, SLOT_FLOATS]: each intersection's sums over the tile's pixels, at its emission index,
+//           so that a Gaussian's slots lie side by side and project_backward adds them in a fixed order
+// Equation  with s = alpha dL/dalpha and d = pixel - mean2d, a slot holds
+//           sum s, s dx, s dy, s dx^2, s dx dy, s dy^2, v_rgb (3), |v_mean2d| (the densify statistic of
+//           AbsGS), v_depth. Everything about mean2d and conic is linear in these moments.
+// Note      Nothing flows through the cap at 0.99 nor the thresholds.
+
+@group(0) @binding(0) var<uniform> view: ViewUniform;
+@group(0) @binding(1) var<storage, read> tile_ranges: array<vec2u>;
+@group(0) @binding(2) var<storage, read> isect_ids: array<u32>;
+@group(0) @binding(3) var<storage, read> isect_gaussians: array<u32>;
+@group(0) @binding(4) var<storage, read> splats: array<vec4f>;
+@group(0) @binding(5) var<storage, read> pixel_ends: array<vec2u>;
+@group(0) @binding(6) var<storage, read> v_frame: array<vec4f>;
+@group(0) @binding(7) var<storage, read> v_depth: array<f32>;
+@group(0) @binding(8) var<storage, read_write> slots: array<f32>;
+
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let tile = group.x + group.y * groups.x;
+    let tiles = view.tile_grid.x * view.tile_grid.y;
+    if (tile > tiles) {
+        return;
+    }
+    let origin = vec2u(tile % view.tile_grid.x, tile / view.tile_grid.x) * vec2u(TILE_WIDTH, TILE_HEIGHT);
+    let range = tile_ranges[tile];
+
+    var light: array<f32, PIXELS_PER_LANE>;
+    // Light that the Gaussians behind would lose, summed back to front and weighted with the gradient.
+    var behind: array<f32, PIXELS_PER_LANE>;
+    var v_red: array<f32, PIXELS_PER_LANE>;
+    var v_green: array<f32, PIXELS_PER_LANE>;
+    var v_blue: array<f32, PIXELS_PER_LANE>;
+    var v_far: array<f32, PIXELS_PER_LANE>;
+    var last: array<u32, PIXELS_PER_LANE>;
+    var lane_last = range.x;
+    for (var k = 0u; k < PIXELS_PER_LANE; k += 1u) {
+        let pixel = origin + lane_pixel(k, lane);
+        light[k] = 0.0;
+        behind[k] = 0.0;
+        v_red[k] = 0.0;
+        v_green[k] = 0.0;
+        v_blue[k] = 0.0;
+        v_far[k] = 0.0;
+        last[k] = range.x;
+        if (all(pixel < view.image_size) && tile < tiles) {
+            let index = pixel.y * view.image_size.x + pixel.x;
+            let v = v_frame[index];
+            let end = pixel_ends[index];
+            light[k] = bitcast<f32>(end.x);
+            behind[k] = light[k] * (dot(view.background.xyz, v.xyz) - v.w);
+            v_red[k] = v.x;
+            v_green[k] = v.y;
+            v_blue[k] = v.z;
+            if (WITH_DEPTH) {
+                v_far[k] = v_depth[index];
+            }
+            last[k] = end.y;
+            lane_last = max(lane_last, last[k]);
+        }
+    }
+
+    let tile_last = lanes_max(lane_last, lane);
+    for (var i = tile_last; i < range.y; i += 1u) {
+        for (var word = lane; word < SLOT_FLOATS; word += LANES) {
+            slots[isect_ids[i] * SLOT_FLOATS + word] = 0.0;
+        }
+    }
+
+    let corner = vec2f(origin) + lane_offset(lane);
+    for (var i = tile_last; i > range.x; i -= 1u) {
+        let isect = isect_ids[i - 1u];
+        let gid = isect_gaussians[isect];
+        let s0 = splats[gid * SPLAT_VECS];
+        let s1 = splats[gid * SPLAT_VECS + 1u];
+        let s2 = splats[gid * SPLAT_VECS + 2u];
+        let form = log2_form(s0, s1);
+        let from_mean = corner - s0.xy;
+        var sum_s = 0.0;
+        var sum_d = vec2f(0.0);
+        var sum_dd = vec3f(0.0);
+        var sum_rgb = vec3f(0.0);
+        var sum_abs = 0.0;
+        var sum_depth = 0.0;
+        for (var k = 0u; k < PIXELS_PER_LANE; k += 1u) {
+            let d = from_mean + chunk_offset(k);
+            let free_log2_alpha = log2_response(form, d);
+            let log2_alpha = min(free_log2_alpha, LOG2_ALPHA_CAP);
+            let seen = log2_alpha >= LOG2_ALPHA_FLOOR && i <= last[k];
+            let alpha = select(0.0, exp2(log2_alpha), seen);
+            let inv_rest = 1.0 / (1.0 - alpha);
+            light[k] *= inv_rest;
+            let weight = alpha * light[k];
+            sum_rgb += weight * vec3f(v_red[k], v_green[k], v_blue[k]);
+            var toward = s2.x * v_red[k] + s2.y * v_green[k] + s2.z * v_blue[k];
+            if (WITH_DEPTH) {
+                sum_depth += weight * v_far[k];
+                toward += s1.z * v_far[k];
+            }
+            let v_alpha = light[k] * toward - inv_rest * behind[k];
+            behind[k] += weight * toward;
+            let s = select(0.0, alpha * v_alpha, free_log2_alpha <= LOG2_ALPHA_CAP);
+            let sd = s * d;
+            sum_s += s;
+            sum_d += sd;
+            sum_dd += vec3f(sd.x * d.x, sd.x * d.y, sd.y * d.y);
+            if (WITH_ABS) {
+                let v_mean = vec2f(s0.z * sd.x + s0.w * sd.y, s0.w * sd.x + s1.x * sd.y);
+                sum_abs += length(v_mean);
+            }
+        }
+        let base = isect * SLOT_FLOATS;
+        write_slot(base, lane, array<f32, SLOT_FLOATS>(
+            sum_s, sum_d.x, sum_d.y, sum_dd.x, sum_dd.y, sum_dd.z,
+            sum_rgb.x, sum_rgb.y, sum_rgb.z, sum_abs, sum_depth,
+        ));
+    }
+}

@@ -1,0 +1,32 @@
+// tile_count: how many tiles each splat reaches, in depth order.
+//
+// Threads   one a Gaussian, in sorted order
+// Reads     splats [N,3 vec4f], depth_keys [N] sorted, order [N] (Gaussian ids, near to far)
+// Writes    tiles_touched [N], 0 for Gaussians that are not seen
+// Source    tight lists after Speedy-Splat (Hanson et al. 2025): SnugBox and AccuTile
+// Twin      tile_emit walks the same functions of lib/tiles.wgsl
+
+@group(0) @binding(0) var<uniform> view: ViewUniform;
+@group(0) @binding(1) var<storage, read> splats: array<vec4f>;
+@group(0) @binding(2) var<storage, read> depth_keys: array<u32>;
+@group(0) @binding(3) var<storage, read> order: array<u32>;
+@group(0) @binding(4) var<storage, read_write> tiles_touched: array<u32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let rank = id.x + id.y * groups.x * 64u;
+    if (rank >= view.gaussian_count) {
+        return;
+    }
+    var count = 0u;
+    if (depth_keys[rank] != 0xffffffffu) {
+        let gid = order[rank];
+        let reach = splat_reach(splats[gid * SPLAT_VECS], splats[gid * SPLAT_VECS + 1u]);
+        let rows = tile_rows(reach, view.tile_grid);
+        for (var row = rows.x; row < rows.y; row += 1u) {
+            let columns = tile_columns(reach, row, view.tile_grid);
+            count += columns.y - columns.x;
+        }
+    }
+    tiles_touched[rank] = count;
+}

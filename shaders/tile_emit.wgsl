@@ -1,0 +1,54 @@
+// tile_emit: one (tile, emission index) pair per intersection, in depth order.
+//
+// Threads   one a Gaussian, in sorted order
+// Reads     splats [N,3 vec4f], order [N], tiles_touched [N], isect_offsets [N] (their exclusive sum)
+// Writes    isect_tiles [I], isect_ids [I] (the emission index itself), isect_gaussians [I],
+//           slot_ranges [N] (first slot and count, by Gaussian id)
+// Note      Slots that the count promised and this walk did not fill (were rounding ever to differ) go to
+//           the tile past the last one, whose only work is to zero its slots.
+
+@group(0) @binding(0) var<uniform> view: ViewUniform;
+@group(0) @binding(1) var<storage, read> splats: array<vec4f>;
+@group(0) @binding(2) var<storage, read> order: array<u32>;
+@group(0) @binding(3) var<storage, read> tiles_touched: array<u32>;
+@group(0) @binding(4) var<storage, read> isect_offsets: array<u32>;
+@group(0) @binding(5) var<storage, read_write> isect_tiles: array<u32>;
+@group(0) @binding(6) var<storage, read_write> isect_ids: array<u32>;
+@group(0) @binding(7) var<storage, read_write> isect_gaussians: array<u32>;
+@group(0) @binding(8) var<storage, read_write> slot_ranges: array<vec2u>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let rank = id.x + id.y * groups.x * 64u;
+    if (rank >= view.gaussian_count) {
+        return;
+    }
+    let gid = order[rank];
+    // Nothing is written past buffers that are too small: the host grows them and runs the view again.
+    let first = isect_offsets[rank];
+    let room = view.isect_capacity - min(first, view.isect_capacity);
+    let touched = select(0u, tiles_touched[rank], tiles_touched[rank] <= room);
+    slot_ranges[gid] = vec2u(first, touched);
+    if (touched == 0u) {
+        return;
+    }
+    let reach = splat_reach(splats[gid * SPLAT_VECS], splats[gid * SPLAT_VECS + 1u]);
+    let rows = tile_rows(reach, view.tile_grid);
+    var written = 0u;
+    for (var row = rows.x; row < rows.y; row += 1u) {
+        let columns = tile_columns(reach, row, view.tile_grid);
+        for (var column = columns.x; column < columns.y; column += 1u) {
+            if (written < touched) {
+                isect_tiles[first + written] = row * view.tile_grid.x + column;
+                isect_ids[first + written] = first + written;
+                isect_gaussians[first + written] = gid;
+                written += 1u;
+            }
+        }
+    }
+    for (; written < touched; written += 1u) {
+        isect_tiles[first + written] = view.tile_grid.x * view.tile_grid.y;
+        isect_ids[first + written] = first + written;
+        isect_gaussians[first + written] = gid;
+    }
+}

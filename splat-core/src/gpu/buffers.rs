@@ -1,0 +1,79 @@
+//! Labelled buffers, and the way back to the host.
+
+use bytemuck::Pod;
+
+use super::Gpu;
+use crate::{Error, Result};
+
+/// Buffers are never empty, since bindings cannot be.
+const MIN_BUFFER_BYTES: u64 = 16;
+
+impl Gpu {
+    /// A storage buffer of at least `bytes`, zeroed.
+    ///
+    /// # Errors
+    /// [`Error::BindingTooLarge`] beyond what one binding of this device holds.
+    pub fn storage(&self, label: &'static str, bytes: u64) -> Result<wgpu::Buffer> {
+        let limit = self.report().max_binding_bytes.min(self.report().max_buffer_bytes);
+        if bytes > limit {
+            return Err(Error::BindingTooLarge { what: label, bytes, limit });
+        }
+        Ok(self.buffer(
+            label,
+            bytes,
+            wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+        ))
+    }
+
+    /// A storage buffer that holds `data`.
+    ///
+    /// # Errors
+    /// As [`Gpu::storage`].
+    pub fn storage_from<T: Pod>(&self, label: &'static str, data: &[T]) -> Result<wgpu::Buffer> {
+        let buffer = self.storage(label, size_of_val(data) as u64)?;
+        self.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(data));
+        Ok(buffer)
+    }
+
+    /// A uniform buffer for one `T`.
+    pub(crate) fn uniform<T: Pod>(&self, label: &'static str) -> wgpu::Buffer {
+        self.buffer(label, size_of::<T>() as u64, wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST)
+    }
+
+    pub(crate) fn buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+        self.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: bytes.max(MIN_BUFFER_BYTES).next_multiple_of(4),
+            usage,
+            mapped_at_creation: false,
+        })
+    }
+
+    /// Copies the first `count` elements of a buffer to the host, after all work submitted so far.
+    ///
+    /// # Errors
+    /// What the device reports; see [`Gpu::wait`].
+    pub fn read<T: Pod>(&self, buffer: &wgpu::Buffer, count: usize) -> Result<Vec<T>> {
+        let bytes = (count * size_of::<T>()) as u64;
+        if bytes == 0 {
+            return Ok(Vec::new());
+        }
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = self.buffer("splat.read_back", bytes, usage);
+        let mut encoder = self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes);
+        self.queue().submit([encoder.finish()]);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            // A receiver that is gone no longer wants the answer.
+            let _ = sender.send(result);
+        });
+        self.wait()?;
+        let lost = |why: String| Error::DeviceLost { why };
+        receiver.recv().map_err(|e| lost(e.to_string()))?.map_err(|e| lost(e.to_string()))?;
+        let view = staging.get_mapped_range(..bytes).map_err(|e| lost(e.to_string()))?;
+        let mut data = vec![T::zeroed(); count];
+        bytemuck::cast_slice_mut::<T, u8>(&mut data).copy_from_slice(&view);
+        Ok(data)
+    }
+}

@@ -1,0 +1,77 @@
+//! A compiled kernel and how it is dispatched.
+
+use super::Gpu;
+use super::shaders::{Source, Switches};
+
+/// WebGPU's default limit of workgroups a dimension.
+const MAX_GROUPS_PER_DIMENSION: u32 = 65_535;
+
+/// A compute pipeline made from one WGSL file.
+#[derive(Debug)]
+pub struct Kernel {
+    name: &'static str,
+    pipeline: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
+}
+
+impl Kernel {
+    /// Compiles a kernel; `constants` set its `override`s.
+    #[must_use]
+    pub fn new(gpu: &Gpu, source: Source, switches: Switches, constants: &[(&str, f64)]) -> Self {
+        let text = source.text(gpu.lanes(), gpu.has_subgroups(), switches);
+        let module = gpu.shader_module(source.name, &text);
+        let pipeline = gpu.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(source.name),
+            layout: None,
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants,
+                zero_initialize_workgroup_memory: true,
+            },
+            cache: None,
+        });
+        let layout = pipeline.get_bind_group_layout(0);
+        Self { name: source.name, pipeline, layout }
+    }
+
+    /// Binds whole buffers to bindings 0, 1, 2 ... in the order of the kernel's declarations.
+    #[must_use]
+    pub fn bind(&self, gpu: &Gpu, buffers: &[&wgpu::Buffer]) -> wgpu::BindGroup {
+        let entries: Vec<_> = (0u32..)
+            .zip(buffers)
+            .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
+            .collect();
+        gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(self.name),
+            layout: &self.layout,
+            entries: &entries,
+        })
+    }
+
+    /// Runs `groups` workgroups, laid out in two dimensions where one does not hold them.
+    pub fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, bindings: &wgpu::BindGroup, groups: u32) {
+        let rows = groups.div_ceil(MAX_GROUPS_PER_DIMENSION).max(1);
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, bindings, &[]);
+        pass.dispatch_workgroups(groups.div_ceil(rows), rows, 1);
+    }
+
+    /// Runs as many invocations as `items`, 64 a workgroup.
+    pub fn dispatch_items(&self, pass: &mut wgpu::ComputePass<'_>, bindings: &wgpu::BindGroup, items: u32) {
+        self.dispatch(pass, bindings, items.div_ceil(64));
+    }
+
+    /// Runs the workgroups whose three counts lie at `offset` of `groups`.
+    pub fn dispatch_indirect(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        bindings: &wgpu::BindGroup,
+        groups: &wgpu::Buffer,
+        offset: u64,
+    ) {
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, bindings, &[]);
+        pass.dispatch_workgroups_indirect(groups, offset);
+    }
+}

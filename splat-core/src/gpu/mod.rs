@@ -1,0 +1,268 @@
+//! The adapter, the device and what both can do.
+//!
+//! Start at [`Gpu::new`]. Kernels are in [`kernel`], their sources in [`shaders`], the memory that host
+//! and kernels share in [`layout`].
+
+pub mod buffers;
+pub mod kernel;
+pub mod layout;
+pub mod shaders;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::{Error, Result};
+
+/// Invocations a workgroup where subgroups are missing or vary in size.
+const FALLBACK_LANES: u32 = 32;
+/// The largest subgroup that the tile kernels are laid out for.
+const MAX_LANES: u32 = 64;
+
+/// How to choose and open an adapter.
+#[derive(Clone, Debug, Default)]
+pub struct GpuOptions {
+    /// Part of the adapter's name, any case; also `SPLAT_ADAPTER`. Default: the fastest kind found.
+    pub adapter_name: Option<String>,
+    /// Bounds and loop checks inside the kernels (slow, for finding bugs); also `SPLAT_SHADER_CHECKS=1`.
+    pub shader_checks: bool,
+    /// Use the kernels for adapters without subgroups; also `SPLAT_NO_SUBGROUPS=1`.
+    pub no_subgroups: bool,
+}
+
+/// What an adapter is and what it allows.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct AdapterReport {
+    /// Name as the driver gives it.
+    pub name: String,
+    /// Driver.
+    pub driver: String,
+    /// Driver version.
+    pub driver_info: String,
+    /// Vulkan, Metal or Dx12.
+    pub backend: String,
+    /// `Cpu` for software Vulkan.
+    pub device_type: String,
+    /// Smallest subgroup.
+    pub subgroup_min: u32,
+    /// Largest subgroup.
+    pub subgroup_max: u32,
+    /// Whether the tile kernels use subgroup operations.
+    pub subgroups_used: bool,
+    /// Invocations that share a tile.
+    pub lanes: u32,
+    /// Largest storage binding.
+    pub max_binding_bytes: u64,
+    /// Largest buffer.
+    pub max_buffer_bytes: u64,
+    /// Whether kernels can be timed.
+    pub timestamps: bool,
+}
+
+/// An open device. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Gpu {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    report: AdapterReport,
+    shader_checks: bool,
+    fault: Arc<Mutex<Option<Fault>>>,
+}
+
+#[derive(Clone, Debug)]
+enum Fault {
+    Lost(String),
+    OutOfMemory(String),
+    Internal(String),
+}
+
+fn env_flag(name: &str) -> bool {
+    std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0")
+}
+
+impl Gpu {
+    /// Opens the adapter that the options name, or the fastest kind there is.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] when there is none, or none that fits.
+    pub fn new(options: &GpuOptions) -> Result<Self> {
+        pollster::block_on(Self::new_async(options))
+    }
+
+    /// As [`Gpu::new`], for callers that run an executor.
+    ///
+    /// # Errors
+    /// As [`Gpu::new`].
+    pub async fn new_async(options: &GpuOptions) -> Result<Self> {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+        // Indirect counts are computed by our own kernels, within limits; checking them costs a pass each.
+        descriptor.flags = wgpu::InstanceFlags::empty().with_env();
+        let instance = wgpu::Instance::new(descriptor);
+        let mut adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
+        let found = adapters.iter().map(|a| a.get_info().name).collect::<Vec<_>>().join(", ");
+        let wanted = options.adapter_name.clone().or_else(|| std::env::var("SPLAT_ADAPTER").ok());
+        if let Some(wanted) = wanted.filter(|name| !name.is_empty()) {
+            adapters.retain(|a| a.get_info().name.to_lowercase().contains(&wanted.to_lowercase()));
+            if adapters.is_empty() {
+                return Err(Error::NoAdapter {
+                    why: format!("none of the adapters found ({found}) has `{wanted}` in its name"),
+                });
+            }
+        }
+        adapters.sort_by_key(|a| match a.get_info().device_type {
+            wgpu::DeviceType::DiscreteGpu => 0,
+            wgpu::DeviceType::IntegratedGpu => 1,
+            wgpu::DeviceType::VirtualGpu => 2,
+            wgpu::DeviceType::Other => 3,
+            wgpu::DeviceType::Cpu => 4,
+        });
+        let Some(adapter) = adapters.into_iter().next() else {
+            return Err(Error::NoAdapter { why: "no Vulkan, Metal or DX12 driver was found".into() });
+        };
+        Self::open(&adapter, options).await
+    }
+
+    async fn open(adapter: &wgpu::Adapter, options: &GpuOptions) -> Result<Self> {
+        let info = adapter.get_info();
+        let mut features = adapter.features()
+            & (wgpu::Features::SUBGROUP
+                | wgpu::Features::TIMESTAMP_QUERY
+                | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES);
+        let (min, max) = (info.subgroup_min_size, info.subgroup_max_size);
+        let fixed_size = min == max && max.is_power_of_two() && (4..=MAX_LANES).contains(&max);
+        let wanted = !options.no_subgroups && !env_flag("SPLAT_NO_SUBGROUPS");
+        let subgroups_used = wanted && fixed_size && features.contains(wgpu::Features::SUBGROUP);
+        if !subgroups_used {
+            features.remove(wgpu::Features::SUBGROUP);
+        }
+        let available = adapter.limits();
+        let limits = wgpu::Limits {
+            max_buffer_size: available.max_buffer_size,
+            max_storage_buffer_binding_size: available.max_storage_buffer_binding_size,
+            ..wgpu::Limits::default()
+        };
+        let (device, queue) = adapter
+            .request_device(&wgpu::DeviceDescriptor {
+                label: Some("splat"),
+                required_features: features,
+                required_limits: limits,
+                ..wgpu::DeviceDescriptor::default()
+            })
+            .await
+            .map_err(|e| Error::NoAdapter { why: format!("`{}` could not be opened: {e}", info.name) })?;
+        let report = AdapterReport {
+            name: info.name,
+            driver: info.driver,
+            driver_info: info.driver_info,
+            backend: info.backend.to_string(),
+            device_type: format!("{:?}", info.device_type),
+            subgroup_min: min,
+            subgroup_max: max,
+            subgroups_used,
+            lanes: if subgroups_used { max } else { FALLBACK_LANES },
+            max_binding_bytes: u64::from(available.max_storage_buffer_binding_size),
+            max_buffer_bytes: available.max_buffer_size,
+            timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+        };
+        let fault = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&fault);
+        device.set_device_lost_callback(move |_reason, message| {
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Fault::Lost(message));
+        });
+        let slot = Arc::clone(&fault);
+        device.on_uncaptured_error(Arc::new(move |error| {
+            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            // The first fault is the cause; what follows are its consequences.
+            slot.get_or_insert(match error {
+                wgpu::Error::OutOfMemory { source } => Fault::OutOfMemory(source.to_string()),
+                other => Fault::Internal(other.to_string()),
+            });
+        }));
+        let shader_checks = options.shader_checks || env_flag("SPLAT_SHADER_CHECKS");
+        Ok(Self { device, queue, report, shader_checks, fault })
+    }
+
+    /// What the adapter is.
+    #[must_use]
+    pub fn report(&self) -> &AdapterReport {
+        &self.report
+    }
+
+    /// The wgpu device, for callers that share buffers with it.
+    #[must_use]
+    pub fn device(&self) -> &wgpu::Device {
+        &self.device
+    }
+
+    /// The wgpu queue.
+    #[must_use]
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.queue
+    }
+
+    /// Invocations that share a tile.
+    #[must_use]
+    pub fn lanes(&self) -> u32 {
+        self.report.lanes
+    }
+
+    /// Whether those invocations are one subgroup.
+    #[must_use]
+    pub fn has_subgroups(&self) -> bool {
+        self.report.subgroups_used
+    }
+
+    /// Whether kernels check their indices.
+    #[must_use]
+    pub fn has_shader_checks(&self) -> bool {
+        self.shader_checks
+    }
+
+    #[expect(unsafe_code, reason = "kernels without injected checks are 1.2 to 3 times as fast")]
+    pub(crate) fn shader_module(&self, label: &str, text: &str) -> wgpu::ShaderModule {
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(label),
+            source: wgpu::ShaderSource::Wgsl(text.into()),
+        };
+        if self.shader_checks {
+            return self.device.create_shader_module(descriptor);
+        }
+        // SAFETY: the text is one of our own kernels, which pass naga's validation, guard every index by the
+        // counts that the buffers were sized for, and have no loop without a bound. The test suite runs all
+        // of them with the checks on as well.
+        unsafe {
+            self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+        }
+    }
+
+    /// Records commands and submits them.
+    pub(crate) fn submit(&self, label: &str, record: impl FnOnce(&mut wgpu::CommandEncoder)) {
+        let descriptor = wgpu::CommandEncoderDescriptor { label: Some(label) };
+        let mut encoder = self.device.create_command_encoder(&descriptor);
+        record(&mut encoder);
+        self.queue.submit([encoder.finish()]);
+    }
+
+    /// Waits until everything submitted has run.
+    ///
+    /// # Errors
+    /// What the device reported since the last call, as [`Error::DeviceLost`], [`Error::OutOfGpuMemory`]
+    /// or [`Error::Gpu`].
+    pub fn wait(&self) -> Result<()> {
+        let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
+        self.check()?;
+        polled.map(|_| ()).map_err(|e| Error::DeviceLost { why: e.to_string() })
+    }
+
+    /// The first thing that went wrong on the device, if anything did.
+    ///
+    /// # Errors
+    /// As [`Gpu::wait`].
+    pub fn check(&self) -> Result<()> {
+        match self.fault.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            None => Ok(()),
+            Some(Fault::Lost(why)) => Err(Error::DeviceLost { why }),
+            Some(Fault::OutOfMemory(why)) => Err(Error::OutOfGpuMemory { why }),
+            Some(Fault::Internal(why)) => Err(Error::Gpu { why }),
+        }
+    }
+}

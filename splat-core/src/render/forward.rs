@@ -1,0 +1,242 @@
+//! Forward rendering, recorded: project, sort by depth, list tiles, sort by tile, blend.
+
+use super::GaussianBuffers;
+use super::sort::{Over, Scan, Sort, SortBuffers, SortKernels, SortScratch};
+use crate::Result;
+use crate::gpu::Gpu;
+use crate::gpu::kernel::Kernel;
+use crate::gpu::layout::{Counters, SPLAT_BYTES, ViewUniform};
+use crate::gpu::shaders::{self, Switches};
+
+/// Where the indirect dispatch over intersections lies in `Counters`.
+const ISECT_GROUPS_OFFSET: u64 = 32;
+
+/// The kernels of a forward pass.
+#[derive(Debug)]
+pub(crate) struct ForwardKernels {
+    sort: SortKernels,
+    project: Kernel,
+    tile_count: Kernel,
+    isect_total: Kernel,
+    tile_emit: Kernel,
+    tile_ranges: Kernel,
+    rasterize: Kernel,
+}
+
+impl ForwardKernels {
+    pub(crate) fn new(gpu: &Gpu, switches: Switches) -> Self {
+        let kernel = |source| Kernel::new(gpu, source, switches, &[]);
+        Self {
+            sort: SortKernels::new(gpu),
+            project: kernel(shaders::PROJECT),
+            tile_count: kernel(shaders::TILE_COUNT),
+            isect_total: kernel(shaders::ISECT_TOTAL),
+            tile_emit: kernel(shaders::TILE_EMIT),
+            tile_ranges: kernel(shaders::TILE_RANGES),
+            rasterize: kernel(shaders::RASTERIZE),
+        }
+    }
+}
+
+/// How much room a [`ForwardPass`] has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Capacity {
+    /// Pixels of the largest image.
+    pub(crate) pixels: u32,
+    /// Tiles of the largest image.
+    pub(crate) tiles: u32,
+    /// Intersections.
+    pub(crate) isects: u32,
+}
+
+impl Capacity {
+    /// Bytes of a forward pass for `gaussians` Gaussians.
+    pub(crate) fn forward_bytes(&self, gaussians: u64, depth: bool) -> u64 {
+        let (pixels, isects) = (u64::from(self.pixels), u64::from(self.isects));
+        let per_gaussian = SPLAT_BYTES + 4 * 4 + 4 + 4 + 8;
+        let per_pixel = 16 + 8 + if depth { 4 } else { 0 };
+        gaussians * per_gaussian
+            + isects * 20
+            + pixels * per_pixel
+            + (u64::from(self.tiles) + 1) * 8
+            + SortScratch::bytes(gaussians.max(isects))
+    }
+}
+
+/// Buffers and bindings of a forward pass over one set of Gaussians.
+#[derive(Debug)]
+pub(crate) struct ForwardPass {
+    pub(crate) capacity: Capacity,
+    pub(crate) count: u32,
+    pub(crate) view: wgpu::Buffer,
+    pub(crate) counters: wgpu::Buffer,
+    pub(crate) splats: wgpu::Buffer,
+    pub(crate) isects: SortBuffers,
+    pub(crate) isect_gaussians: wgpu::Buffer,
+    pub(crate) slot_ranges: wgpu::Buffer,
+    pub(crate) tile_ranges: wgpu::Buffer,
+    pub(crate) frame: wgpu::Buffer,
+    pub(crate) pixel_ends: wgpu::Buffer,
+    pub(crate) depth: wgpu::Buffer,
+    depth_sort: Sort,
+    touched_scan: Scan,
+    tile_sort: Sort,
+    bind_project: wgpu::BindGroup,
+    bind_tile_count: wgpu::BindGroup,
+    bind_isect_total: wgpu::BindGroup,
+    bind_tile_emit: wgpu::BindGroup,
+    /// By which buffer the sorted intersections end in.
+    bind_tile_ranges: [wgpu::BindGroup; 2],
+    bind_rasterize: [wgpu::BindGroup; 2],
+}
+
+impl ForwardPass {
+    pub(crate) fn new(
+        gpu: &Gpu,
+        kernels: &ForwardKernels,
+        gaussians: &GaussianBuffers,
+        capacity: Capacity,
+        with_depth: bool,
+    ) -> Result<Self> {
+        let n = u64::from(gaussians.count);
+        let isect_bytes = u64::from(capacity.isects) * 4;
+        let pixels = u64::from(capacity.pixels);
+        let pair = |label| -> Result<[wgpu::Buffer; 2]> {
+            Ok([gpu.storage(label, n * 4)?, gpu.storage(label, n * 4)?])
+        };
+        let isect_pair = |label| -> Result<[wgpu::Buffer; 2]> {
+            Ok([gpu.storage(label, isect_bytes)?, gpu.storage(label, isect_bytes)?])
+        };
+        let view = gpu.uniform::<ViewUniform>("splat.view");
+        let counters = gpu.buffer(
+            "splat.counters",
+            size_of::<Counters>() as u64,
+            wgpu::BufferUsages::STORAGE
+                | wgpu::BufferUsages::INDIRECT
+                | wgpu::BufferUsages::COPY_DST
+                | wgpu::BufferUsages::COPY_SRC,
+        );
+        let splats = gpu.storage("splat.splats", n * SPLAT_BYTES)?;
+        let by_depth = SortBuffers { keys: pair("splat.depth_keys")?, values: pair("splat.depth_order")? };
+        let touched = gpu.storage("splat.tiles_touched", n * 4)?;
+        let isect_offsets = gpu.storage("splat.isect_offsets", n * 4)?;
+        let slot_ranges = gpu.storage("splat.slot_ranges", n * 8)?;
+        let isects =
+            SortBuffers { keys: isect_pair("splat.isect_tiles")?, values: isect_pair("splat.isect_ids")? };
+        let isect_gaussians = gpu.storage("splat.isect_gaussians", isect_bytes)?;
+        let tile_ranges = gpu.storage("splat.tile_ranges", (u64::from(capacity.tiles) + 1) * 8)?;
+        let frame = gpu.storage("splat.frame", pixels * 16)?;
+        let pixel_ends = gpu.storage("splat.pixel_ends", pixels * 8)?;
+        let depth = gpu.storage("splat.expected_depth", if with_depth { pixels * 4 } else { 0 })?;
+        let scratch = SortScratch::new(gpu, gaussians.count.max(capacity.isects))?;
+
+        let over = Over::Gaussians(gaussians.count);
+        let depth_sort = Sort::new(gpu, &kernels.sort, over, &counters, &by_depth, &scratch, u32::BITS);
+        let tile_bits = u32::BITS - capacity.tiles.leading_zeros();
+        let tile_sort = Sort::new(gpu, &kernels.sort, Over::Isects, &counters, &isects, &scratch, tile_bits);
+        let touched_scan =
+            Scan::new(gpu, &kernels.sort, gaussians.count, &counters, [&touched, &isect_offsets], &scratch);
+
+        // Four passes over 32-bit depths end where they began.
+        let [keys, order] = [&by_depth.keys[0], &by_depth.values[0]];
+        let [r, g, b] = &gaussians.sh;
+        let bind_project =
+            kernels.project.bind(gpu, &[&view, &gaussians.geometry, r, g, b, &splats, keys, order]);
+        let bind_tile_count = kernels.tile_count.bind(gpu, &[&view, &splats, keys, order, &touched]);
+        let bind_isect_total = kernels.isect_total.bind(gpu, &[&view, &touched, &isect_offsets, &counters]);
+        let bind_tile_emit = kernels.tile_emit.bind(
+            gpu,
+            &[
+                &view,
+                &splats,
+                order,
+                &touched,
+                &isect_offsets,
+                &isects.keys[0],
+                &isects.values[0],
+                &isect_gaussians,
+                &slot_ranges,
+            ],
+        );
+        let bind_tile_ranges =
+            [0, 1].map(|i| kernels.tile_ranges.bind(gpu, &[&counters, &isects.keys[i], &tile_ranges]));
+        let bind_rasterize = [0, 1].map(|i| {
+            let ids = &isects.values[i];
+            kernels.rasterize.bind(
+                gpu,
+                &[&view, &tile_ranges, ids, &isect_gaussians, &splats, &frame, &pixel_ends, &depth],
+            )
+        });
+        let pass = Self {
+            capacity,
+            count: gaussians.count,
+            view,
+            counters,
+            splats,
+            isects,
+            isect_gaussians,
+            slot_ranges,
+            tile_ranges,
+            frame,
+            pixel_ends,
+            depth,
+            depth_sort,
+            touched_scan,
+            tile_sort,
+            bind_project,
+            bind_tile_count,
+            bind_isect_total,
+            bind_tile_emit,
+            bind_tile_ranges,
+            bind_rasterize,
+        };
+        pass.reset_counters(gpu);
+        gpu.check()?;
+        Ok(pass)
+    }
+
+    /// Clears the overflow flag and sets the number of Gaussians.
+    pub(crate) fn reset_counters(&self, gpu: &Gpu) {
+        let counters = Counters { gaussians: self.count, ..Counters::default() };
+        gpu.queue().write_buffer(&self.counters, 0, bytemuck::bytes_of(&counters));
+    }
+
+    /// The buffer that a view's sorted intersections end in.
+    pub(crate) fn sorted(view: &ViewUniform) -> usize {
+        Sort::pass_count(tile_bits(view)) % 2
+    }
+
+    /// What a view needs cleared before its pass.
+    pub(crate) fn record_clear(&self, encoder: &mut wgpu::CommandEncoder) {
+        encoder.clear_buffer(&self.tile_ranges, 0, None);
+    }
+
+    /// Records the whole forward pass of a view whose uniform is (or will be) in `self.view`.
+    pub(crate) fn record(
+        &self,
+        kernels: &ForwardKernels,
+        pass: &mut wgpu::ComputePass<'_>,
+        view: &ViewUniform,
+    ) {
+        let n = self.count;
+        let sorted = Self::sorted(view);
+        if n > 0 {
+            kernels.project.dispatch_items(pass, &self.bind_project, n);
+            self.depth_sort.record(&kernels.sort, pass, &self.counters, Sort::pass_count(u32::BITS));
+            kernels.tile_count.dispatch_items(pass, &self.bind_tile_count, n);
+            self.touched_scan.record(&kernels.sort, pass);
+            kernels.isect_total.dispatch(pass, &self.bind_isect_total, 1);
+            kernels.tile_emit.dispatch_items(pass, &self.bind_tile_emit, n);
+            let passes = Sort::pass_count(tile_bits(view));
+            self.tile_sort.record(&kernels.sort, pass, &self.counters, passes);
+            let ranges = &self.bind_tile_ranges[sorted];
+            kernels.tile_ranges.dispatch_indirect(pass, ranges, &self.counters, ISECT_GROUPS_OFFSET);
+        }
+        kernels.rasterize.dispatch(pass, &self.bind_rasterize[sorted], view.tile_count());
+    }
+}
+
+/// Bits that tell a view's tiles apart, the one past the last included.
+fn tile_bits(view: &ViewUniform) -> u32 {
+    u32::BITS - view.tile_count().leading_zeros()
+}

@@ -1,0 +1,120 @@
+//! A cloud of Gaussians in GPU memory.
+
+use crate::gaussians::GaussianCloud;
+use crate::gpu::Gpu;
+use crate::gpu::layout::{GEOMETRY_BYTES, GEOMETRY_FLOATS};
+use crate::{Error, Result};
+
+/// Parameters of `count` Gaussians on the GPU.
+///
+/// Geometry is three `vec4f` a Gaussian: (mean, opacity logit), quaternion w,x,y,z, (log-scale, 0). The
+/// spherical harmonics are one `[N,K]` buffer a colour channel: three bindings of degree 3 hold 2.1 million
+/// Gaussians on a device that allows 128 MiB a binding, where one would hold 0.7 million.
+#[derive(Clone, Debug)]
+pub struct GaussianBuffers {
+    pub(crate) count: u32,
+    pub(crate) sh_degree: u32,
+    pub(crate) geometry: wgpu::Buffer,
+    pub(crate) sh: [wgpu::Buffer; 3],
+}
+
+/// Names of the SH buffers, by channel.
+pub(crate) const SH_LABELS: [&str; 3] = ["splat.sh_r", "splat.sh_g", "splat.sh_b"];
+
+impl GaussianBuffers {
+    /// Copies a cloud to the GPU.
+    ///
+    /// # Errors
+    /// [`Error::Cloud`] when the cloud's vectors disagree in length; [`Error::BindingTooLarge`] when it does
+    /// not fit a binding of this device.
+    pub fn upload(gpu: &Gpu, cloud: &GaussianCloud) -> Result<Self> {
+        let n = cloud.len();
+        let k = cloud.coeffs_per_gaussian();
+        let lengths = [
+            cloud.quats.len(),
+            cloud.log_scales.len(),
+            cloud.opacity_logits.len(),
+            cloud.sh_coeffs.len() / k,
+        ];
+        if cloud.sh_degree > 3 || lengths.iter().any(|&len| len != n) || cloud.sh_coeffs.len() != n * k {
+            return Err(Error::Cloud {
+                why: format!("{n} means came with {lengths:?} quats, log-scales, opacities and SH sets"),
+            });
+        }
+        let count =
+            u32::try_from(n).map_err(|_| Error::Cloud { why: format!("{n} Gaussians are too many") })?;
+        let geometry = gpu.storage_from("splat.geometry", &geometry_of(cloud))?;
+        let mut planes = [0, 1, 2].map(|_| Vec::with_capacity(n * k));
+        for rgb in &cloud.sh_coeffs {
+            for (plane, value) in planes.iter_mut().zip(rgb) {
+                plane.push(*value);
+            }
+        }
+        let [r, g, b] = &planes;
+        let [lr, lg, lb] = SH_LABELS;
+        let sh = [gpu.storage_from(lr, r)?, gpu.storage_from(lg, g)?, gpu.storage_from(lb, b)?];
+        Ok(Self { count, sh_degree: cloud.sh_degree, geometry, sh })
+    }
+
+    /// Copies the cloud back.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn download(&self, gpu: &Gpu) -> Result<GaussianCloud> {
+        let n = self.count as usize;
+        let k = self.sh_stride() as usize;
+        let geometry: Vec<f32> = gpu.read(&self.geometry, n * GEOMETRY_FLOATS)?;
+        let [r, g, b] = &self.sh;
+        let planes: [Vec<f32>; 3] = [gpu.read(r, n * k)?, gpu.read(g, n * k)?, gpu.read(b, n * k)?];
+        let [r, g, b] = &planes;
+        let mut cloud = cloud_of(&geometry, self.sh_degree);
+        cloud.sh_coeffs = r.iter().zip(g).zip(b).map(|((r, g), b)| [*r, *g, *b]).collect();
+        Ok(cloud)
+    }
+
+    /// Number of Gaussians.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Degree of the stored spherical harmonics.
+    #[must_use]
+    pub fn sh_degree(&self) -> u32 {
+        self.sh_degree
+    }
+
+    /// Stored coefficients per channel.
+    pub(crate) fn sh_stride(&self) -> u32 {
+        (self.sh_degree + 1).pow(2)
+    }
+
+    /// Bytes per Gaussian, for the parameters alone.
+    pub(crate) fn bytes_per_gaussian(sh_degree: u32) -> u64 {
+        GEOMETRY_BYTES + 12 * u64::from((sh_degree + 1).pow(2))
+    }
+}
+
+/// The geometry records of a cloud.
+pub(crate) fn geometry_of(cloud: &GaussianCloud) -> Vec<f32> {
+    let mut geometry = Vec::with_capacity(cloud.len() * GEOMETRY_FLOATS);
+    let rows = cloud.means.iter().zip(&cloud.quats).zip(&cloud.log_scales).zip(&cloud.opacity_logits);
+    for (((mean, quat), scale), opacity) in rows {
+        geometry.extend([mean[0], mean[1], mean[2], *opacity]);
+        geometry.extend(quat);
+        geometry.extend([scale[0], scale[1], scale[2], 0.0]);
+    }
+    geometry
+}
+
+/// A cloud from geometry records, without its colours.
+pub(crate) fn cloud_of(geometry: &[f32], sh_degree: u32) -> GaussianCloud {
+    let mut cloud = GaussianCloud { sh_degree, ..GaussianCloud::default() };
+    for row in geometry.chunks_exact(GEOMETRY_FLOATS) {
+        cloud.means.push([row[0], row[1], row[2]]);
+        cloud.opacity_logits.push(row[3]);
+        cloud.quats.push([row[4], row[5], row[6], row[7]]);
+        cloud.log_scales.push([row[8], row[9], row[10]]);
+    }
+    cloud
+}

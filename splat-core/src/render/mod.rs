@@ -1,0 +1,295 @@
+//! Rendering and its gradient: 3-D Gaussians in, one image out, and back.
+//!
+//! | stage | reads | writes |
+//! | --- | --- | --- |
+//! | project | [`GaussianBuffers`], [`Camera`] | splats, depth keys |
+//! | sort by depth | depth keys | order, near to far |
+//! | tile_count, scan, tile_emit | splats, order | (tile, emission index) pairs |
+//! | sort by tile, tile_ranges | pairs | a list a tile |
+//! | rasterize | lists, splats | [`Frame`] |
+//! | rasterize_backward | image gradient, lists | sums an intersection |
+//! | project_backward, direction_backward | those sums | [`GaussianGradients`] |
+//!
+//! Start at [`Renderer::render`]. Slow f64 twins are in `reference`.
+
+pub(crate) mod backward;
+pub(crate) mod forward;
+pub(crate) mod gaussian_buffers;
+pub(crate) mod sort;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+pub use gaussian_buffers::GaussianBuffers;
+
+use crate::camera::Camera;
+use crate::gpu::Gpu;
+use crate::gpu::kernel::Kernel;
+use crate::gpu::layout::{Counters, GEOMETRY_FLOATS, ViewUniform};
+use crate::gpu::shaders::{self, Switches};
+use crate::{Error, Result};
+use backward::{BackwardKernels, BackwardPass};
+use forward::{Capacity, ForwardKernels, ForwardPass};
+
+/// Largest image side: coordinates stay exact to a hundredth of a pixel in f32.
+pub const MAX_IMAGE_SIDE: u32 = 16_384;
+/// Intersections that a first frame has room for.
+const FIRST_ISECTS: u32 = 1 << 16;
+
+/// How a view is drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RenderOptions {
+    /// Colour behind everything, 0..1.
+    pub background: [f32; 3],
+    /// Scale opacities by the low-pass filter's loss of mass (Mip-Splatting's 2-D filter).
+    pub antialiased: bool,
+    /// SH degree to use, if less than the stored one.
+    pub sh_degree: Option<u32>,
+}
+
+impl Default for RenderOptions {
+    fn default() -> Self {
+        Self { background: [0.0; 3], antialiased: false, sh_degree: None }
+    }
+}
+
+/// Draws Gaussians, and takes gradients of images back to them.
+#[derive(Debug)]
+pub struct Renderer {
+    gpu: Gpu,
+    forward: ForwardKernels,
+    backward: BackwardKernels,
+    sh_gradient: [Kernel; 3],
+    isects_hint: AtomicU32,
+}
+
+const SWITCHES: Switches = Switches { depth: true, abs_gradient: false, pose: true };
+
+/// One rendered view, still on the GPU, with what its gradient needs.
+#[derive(Debug)]
+pub struct Frame {
+    gpu: Gpu,
+    view: ViewUniform,
+    pass: ForwardPass,
+}
+
+/// One rendered view on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FrameImage {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Colour over the background `[H*W*3]`; encoded as in the photos, not clamped.
+    pub rgb: Vec<f32>,
+    /// Opacity `[H*W]`, 0..1.
+    pub alpha: Vec<f32>,
+    /// Expected depth `[H*W]` along camera z, world units, weighted with alpha and not normalised.
+    pub depth: Vec<f32>,
+}
+
+/// Gradient of a loss with respect to a [`FrameImage`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FrameGradient<'a> {
+    /// `[H*W*3]`.
+    pub v_rgb: &'a [f32],
+    /// `[H*W]`.
+    pub v_alpha: Option<&'a [f32]>,
+    /// `[H*W]`.
+    pub v_depth: Option<&'a [f32]>,
+}
+
+/// Gradient of a loss with respect to the stored parameters.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GaussianGradients {
+    /// `[N,3]`.
+    pub means: Vec<[f32; 3]>,
+    /// `[N,4]` w,x,y,z, with respect to the stored quaternion of any length.
+    pub quats: Vec<[f32; 4]>,
+    /// `[N,3]`.
+    pub log_scales: Vec<[f32; 3]>,
+    /// `[N]`.
+    pub opacity_logits: Vec<f32>,
+    /// `[N,K,3]`.
+    pub sh_coeffs: Vec<[f32; 3]>,
+    /// Row-major 3x4 entries of `cam_from_world`, each taken as free; the camera centre is `-R^T t`.
+    pub cam_from_world: [f64; 12],
+}
+
+impl Renderer {
+    /// Compiles the kernels.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] when the driver refuses one.
+    pub fn new(gpu: &Gpu) -> Result<Self> {
+        let renderer = Self {
+            gpu: gpu.clone(),
+            forward: ForwardKernels::new(gpu, SWITCHES),
+            backward: BackwardKernels::new(gpu, SWITCHES),
+            sh_gradient: [0.0, 1.0, 2.0]
+                .map(|c| Kernel::new(gpu, shaders::SH_GRADIENT, SWITCHES, &[("CHANNEL", c)])),
+            isects_hint: AtomicU32::new(FIRST_ISECTS),
+        };
+        gpu.check()?;
+        Ok(renderer)
+    }
+
+    /// Draws one view.
+    ///
+    /// # Errors
+    /// [`Error::ImageSize`] for an empty or too large image, [`Error::BindingTooLarge`] when the view needs
+    /// more memory than a binding holds, or what the device reports.
+    pub fn render(
+        &self,
+        gaussians: &GaussianBuffers,
+        camera: &Camera,
+        options: &RenderOptions,
+    ) -> Result<Frame> {
+        check_image_size(camera.intrinsics.width, camera.intrinsics.height)?;
+        let mut view = ViewUniform::from_camera(camera, options.background);
+        view.gaussian_count = gaussians.count;
+        view.sh_stride = gaussians.sh_stride();
+        view.sh_degree = options.sh_degree.unwrap_or(3).min(gaussians.sh_degree);
+        view.antialiased = u32::from(options.antialiased);
+        loop {
+            view.isect_capacity = self.isects_hint.load(Ordering::Relaxed);
+            let capacity = Capacity {
+                pixels: view.pixel_count(),
+                tiles: view.tile_count(),
+                isects: view.isect_capacity,
+            };
+            let pass = ForwardPass::new(&self.gpu, &self.forward, gaussians, capacity, true)?;
+            self.gpu.queue().write_buffer(&pass.view, 0, bytemuck::bytes_of(&view));
+            self.gpu.submit("splat.render", |encoder| {
+                pass.record_clear(encoder);
+                let mut compute = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                pass.record(&self.forward, &mut compute, &view);
+            });
+            let counters: Vec<Counters> = self.gpu.read(&pass.counters, 1)?;
+            let needed = counters.first().map_or(0, |c| c.isects_needed);
+            if needed <= view.isect_capacity {
+                return Ok(Frame { gpu: self.gpu.clone(), view, pass });
+            }
+            self.isects_hint.store(grown(needed), Ordering::Relaxed);
+        }
+    }
+
+    /// Takes the gradient of an image back to every parameter and the camera pose.
+    ///
+    /// `gaussians` must be the ones that `frame` was rendered from.
+    ///
+    /// # Errors
+    /// [`Error::ImageSize`] when a gradient's length does not fit the frame, or what the device reports.
+    ///
+    /// # Source
+    /// Kerbl et al. 2023 and gsplat (Ye et al. 2024); sums without atomics, so the same input gives the same
+    /// bits.
+    pub fn backward(
+        &self,
+        gaussians: &GaussianBuffers,
+        frame: &Frame,
+        gradient: &FrameGradient<'_>,
+    ) -> Result<GaussianGradients> {
+        let pixels = frame.view.pixel_count() as usize;
+        let lengths = [
+            (gradient.v_rgb.len(), pixels * 3),
+            (gradient.v_alpha.map_or(pixels, <[f32]>::len), pixels),
+            (gradient.v_depth.map_or(pixels, <[f32]>::len), pixels),
+        ];
+        if lengths.iter().any(|(have, want)| have != want) || gaussians.count != frame.pass.count {
+            return Err(Error::ImageSize {
+                why: format!(
+                    "the gradient has {lengths:?} (given, needed) values and {} Gaussians were rendered of {}",
+                    frame.pass.count, gaussians.count
+                ),
+            });
+        }
+        let gpu = &self.gpu;
+        let pass = BackwardPass::new(gpu, &self.backward, gaussians, &frame.pass, SWITCHES)?;
+        let alpha = |i: usize| gradient.v_alpha.and_then(|v| v.get(i)).copied().unwrap_or(0.0);
+        let v_frame: Vec<[f32; 4]> =
+            gradient.v_rgb.chunks_exact(3).enumerate().map(|(i, v)| [v[0], v[1], v[2], alpha(i)]).collect();
+        gpu.queue().write_buffer(&pass.v_frame, 0, bytemuck::cast_slice(&v_frame));
+        if let Some(v_depth) = gradient.v_depth {
+            gpu.queue().write_buffer(&pass.v_depth, 0, bytemuck::cast_slice(v_depth));
+        }
+        let n = gaussians.count as usize;
+        let k = gaussians.sh_stride() as usize;
+        let v_sh = gpu.storage("splat.v_sh", (n * k * 4) as u64)?;
+        let ForwardPass { view, .. } = &frame.pass;
+        let bind_sh = self
+            .sh_gradient
+            .each_ref()
+            .map(|kernel| kernel.bind(gpu, &[view, &gaussians.geometry, &pass.v_colors, &v_sh]));
+        gpu.submit("splat.backward", |encoder| {
+            let mut compute = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            pass.record(&self.backward, &mut compute, &frame.pass, &frame.view);
+        });
+        let geometry: Vec<f32> = gpu.read(&pass.v_geometry, n * GEOMETRY_FLOATS)?;
+        let like = gaussian_buffers::cloud_of(&geometry, gaussians.sh_degree);
+        let mut sh_coeffs = vec![[0.0; 3]; n * k];
+        for (channel, (kernel, bindings)) in self.sh_gradient.iter().zip(&bind_sh).enumerate() {
+            gpu.submit("splat.sh_gradient", |encoder| {
+                let mut compute = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                kernel.dispatch_items(&mut compute, bindings, gaussians.count);
+            });
+            let plane: Vec<f32> = gpu.read(&v_sh, n * k)?;
+            for (rgb, value) in sh_coeffs.iter_mut().zip(plane) {
+                rgb[channel] = value;
+            }
+        }
+        // Summed here in f64: a caller with its own loss asks for few poses, and the order is fixed.
+        let mut cam_from_world = [0.0_f64; 12];
+        for row in gpu.read::<f32>(&pass.v_pose, n * 12)?.chunks_exact(12) {
+            for (sum, value) in cam_from_world.iter_mut().zip(row) {
+                *sum += f64::from(*value);
+            }
+        }
+        Ok(GaussianGradients {
+            means: like.means,
+            quats: like.quats,
+            log_scales: like.log_scales,
+            opacity_logits: like.opacity_logits,
+            sh_coeffs,
+            cam_from_world,
+        })
+    }
+}
+
+impl Frame {
+    /// Copies the view to the host.
+    ///
+    /// # Errors
+    /// What the device reports.
+    pub fn read(&self) -> Result<FrameImage> {
+        let pixels = self.view.pixel_count() as usize;
+        let frame: Vec<[f32; 4]> = self.gpu.read(&self.pass.frame, pixels)?;
+        let depth = self.gpu.read(&self.pass.depth, pixels)?;
+        Ok(frame_image(&self.view, &frame, depth))
+    }
+}
+
+/// Splits `(rgb, transmittance)` pixels.
+pub(crate) fn frame_image(view: &ViewUniform, frame: &[[f32; 4]], depth: Vec<f32>) -> FrameImage {
+    FrameImage {
+        width: view.image_size[0],
+        height: view.image_size[1],
+        rgb: frame.iter().flat_map(|p| [p[0], p[1], p[2]]).collect(),
+        alpha: frame.iter().map(|p| 1.0 - p[3]).collect(),
+        depth,
+    }
+}
+
+/// Refuses images that are empty or too large.
+pub(crate) fn check_image_size(width: u32, height: u32) -> Result<()> {
+    if (1..=MAX_IMAGE_SIDE).contains(&width) && (1..=MAX_IMAGE_SIDE).contains(&height) {
+        return Ok(());
+    }
+    Err(Error::ImageSize {
+        why: format!("{width}x{height} is outside 1x1 to {MAX_IMAGE_SIDE}x{MAX_IMAGE_SIDE}"),
+    })
+}
+
+/// Room for `needed` intersections and some more, so that the next view rarely asks again.
+pub(crate) fn grown(needed: u32) -> u32 {
+    needed.saturating_add(needed / 4).max(FIRST_ISECTS)
+}
