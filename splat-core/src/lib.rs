@@ -3,6 +3,8 @@
 pub mod camera;
 pub mod error;
 pub mod events;
+mod files;
+pub mod flight;
 pub mod gaussians;
 pub mod gpu;
 pub mod lens;

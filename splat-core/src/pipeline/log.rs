@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Instant;
 
-use super::output::write_error;
+use crate::files::write_error;
 use crate::{Error, Result};
 
 /// A log that later runs in the same folder add to.

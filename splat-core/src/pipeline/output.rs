@@ -13,8 +13,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::Result;
-use crate::error::Error;
+use crate::files::make_dir;
+use crate::{Error, Result};
 
 /// Checkpoints kept: the newest, and the one before it in case the newest is unreadable.
 const CHECKPOINTS_KEPT: usize = 2;
@@ -131,39 +131,11 @@ pub fn checkpoint_step(path: &Path) -> Option<u32> {
     name.strip_prefix(CHECKPOINT_PREFIX)?.strip_suffix(CHECKPOINT_SUFFIX)?.parse().ok()
 }
 
-/// Makes a folder and its parents.
-pub(super) fn make_dir(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(|source| write_error(path, source))
-}
-
-/// Makes the folder that `path` will lie in.
-pub(super) fn make_parent(path: &Path) -> Result<()> {
-    path.parent().map_or(Ok(()), make_dir)
-}
-
-/// [`Error::Write`] with the hint that fits the system's answer.
-#[must_use]
-pub(crate) fn write_error(path: &Path, source: std::io::Error) -> Error {
-    use std::io::ErrorKind;
-    let hint = match source.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            "the disk is full; free some space or choose another output folder, then go on with resume"
-        }
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            "you may not write there; choose another output folder"
-        }
-        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
-            "a file is in the way; choose another output folder"
-        }
-        _ => "check the disk and the folder, or choose another output folder",
-    };
-    Error::Write { path: path.to_path_buf(), hint, source }
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
+    use crate::files::make_parent;
 
     #[test]
     fn names_follow_the_field() {

@@ -1,0 +1,78 @@
+//! Writing files so that a reader sees either the old content or all of the new.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// Makes a folder and its parents.
+pub(crate) fn make_dir(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(|source| write_error(path, source))
+}
+
+/// Makes the folder that `path` will lie in.
+pub(crate) fn make_parent(path: &Path) -> Result<()> {
+    path.parent().map_or(Ok(()), make_dir)
+}
+
+/// Writes to a file beside `path` and renames it over `path` once everything is on disk.
+///
+/// Makes the folder where it is missing. On failure `path` is as it was and the other file is gone.
+pub(crate) fn write_atomically(
+    path: &Path,
+    content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<()> {
+    make_parent(path)?;
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    let unfinished = PathBuf::from(name);
+    let written = File::create(&unfinished).and_then(|file| {
+        let mut out = BufWriter::new(file);
+        content(&mut out)?;
+        out.flush()?;
+        out.get_ref().sync_all()?;
+        fs::rename(&unfinished, path)
+    });
+    written.map_err(|source| {
+        // The first failure is the one to tell; this only tidies up.
+        let _ = fs::remove_file(&unfinished);
+        write_error(path, source)
+    })
+}
+
+/// [`Error::Write`] with the hint that fits the system's answer.
+pub(crate) fn write_error(path: &Path, source: io::Error) -> Error {
+    use io::ErrorKind;
+    let hint = match source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "the disk is full; free some space or choose another output folder, then resume"
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "you may not write there; choose another output folder"
+        }
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists | ErrorKind::IsADirectory => {
+            "something else of that name is in the way; choose another output folder"
+        }
+        _ => "check the disk and the folder, or choose another output folder",
+    };
+    Error::Write { path: path.to_path_buf(), hint, source }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_content_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sub/file");
+        write_atomically(&path, |out| out.write_all(b"old")).unwrap();
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let error = write_atomically(&path, |out| out.write_all(b"ne").and(Err(full()))).unwrap_err();
+        assert!(error.to_string().contains("the disk is full"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+}

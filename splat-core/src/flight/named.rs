@@ -1,0 +1,155 @@
+//! `cameras.json`: the training cameras, in the form that the 3DGS authors' code writes and viewers read.
+
+use std::path::Path;
+
+use glam::{DMat3, DQuat, DVec3};
+
+use crate::files::write_atomically;
+use crate::{Camera, Error, Pinhole, Pose, Result};
+
+/// A training camera by its photo's name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedCamera {
+    /// The photo's name.
+    pub name: String,
+    /// Whether its photo was held out of training.
+    pub held_out: bool,
+    /// The camera at training size.
+    pub camera: Camera,
+}
+
+/// One entry of the file.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Entry {
+    id: usize,
+    img_name: String,
+    width: u32,
+    height: u32,
+    /// Camera centre in the world.
+    position: [f64; 3],
+    /// Rows of the rotation world_from_cam.
+    rotation: [[f64; 3]; 3],
+    fx: f64,
+    fy: f64,
+    /// Ours; where it is missing the principal point is the middle.
+    #[serde(default)]
+    cx: Option<f64>,
+    /// Ours.
+    #[serde(default)]
+    cy: Option<f64>,
+    /// Ours.
+    #[serde(default)]
+    held_out: bool,
+}
+
+/// Writes the cameras.
+///
+/// # Errors
+/// [`Error::Write`].
+pub fn write_cameras(path: &Path, cameras: &[NamedCamera]) -> Result<()> {
+    let entries: Vec<_> = cameras
+        .iter()
+        .enumerate()
+        .map(|(id, named)| {
+            let Camera { intrinsics, cam_from_world } = named.camera;
+            let world_from_cam = DMat3::from_quat(cam_from_world.inverse().rotation);
+            Entry {
+                id,
+                img_name: named.name.clone(),
+                width: intrinsics.width,
+                height: intrinsics.height,
+                position: cam_from_world.centre().to_array(),
+                rotation: world_from_cam.transpose().to_cols_array_2d(),
+                fx: intrinsics.fx,
+                fy: intrinsics.fy,
+                cx: Some(intrinsics.cx),
+                cy: Some(intrinsics.cy),
+                held_out: named.held_out,
+            }
+        })
+        .collect();
+    write_atomically(path, |out| serde_json::to_writer(out, &entries).map_err(std::io::Error::from))
+}
+
+/// Reads the cameras, of this project or of the authors' code.
+///
+/// # Errors
+/// [`Error::Read`], or [`Error::Malformed`] when it is another kind of file or holds numbers that no camera has.
+pub fn read_cameras(path: &Path) -> Result<Vec<NamedCamera>> {
+    let malformed =
+        |what: String| Error::Malformed { path: path.to_path_buf(), format: "cameras.json", what };
+    let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
+    let entries: Vec<Entry> = serde_json::from_slice(&bytes).map_err(|e| malformed(e.to_string()))?;
+    entries.into_iter().map(|entry| named(entry).map_err(&malformed)).collect()
+}
+
+fn named(entry: Entry) -> Result<NamedCamera, String> {
+    let bad = |what: &str| format!("camera {} (`{}`) {what}", entry.id, entry.img_name);
+    let Entry { width, height, fx, fy, .. } = entry;
+    if width == 0 || height == 0 || !(fx > 0.0 && fx.is_finite() && fy > 0.0 && fy.is_finite()) {
+        return Err(bad("has no usable image size or focal length"));
+    }
+    let world_from_cam = DMat3::from_cols_array_2d(&entry.rotation).transpose();
+    let is_rotation = (world_from_cam * world_from_cam.transpose()).abs_diff_eq(DMat3::IDENTITY, 1e-3)
+        && world_from_cam.determinant() > 0.0;
+    let position = DVec3::from_array(entry.position);
+    if !is_rotation || !position.is_finite() {
+        return Err(bad("has no usable pose"));
+    }
+    let world_from_cam =
+        Pose { rotation: DQuat::from_mat3(&world_from_cam).normalize(), translation: position };
+    let intrinsics = Pinhole {
+        width,
+        height,
+        fx,
+        fy,
+        cx: entry.cx.unwrap_or(f64::from(width) / 2.0),
+        cy: entry.cy.unwrap_or(f64::from(height) / 2.0),
+    };
+    let camera = Camera { intrinsics, cam_from_world: world_from_cam.inverse() };
+    Ok(NamedCamera { name: entry.img_name, held_out: entry.held_out, camera })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cameras_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cameras.json");
+        let pose = Pose::look_at(DVec3::new(1.0, -2.0, 3.0), DVec3::new(0.5, 0.0, 7.0), DVec3::Y);
+        let intrinsics = Pinhole { width: 480, height: 360, fx: 400.0, fy: 401.0, cx: 238.0, cy: 183.5 };
+        let camera = Camera { intrinsics, cam_from_world: pose };
+        write_cameras(&path, &[NamedCamera { name: "a/b.jpg".into(), held_out: true, camera }]).unwrap();
+        let back = read_cameras(&path).unwrap();
+        assert_eq!((back[0].name.as_str(), back[0].held_out), ("a/b.jpg", true));
+        assert_eq!(back[0].camera.intrinsics, intrinsics);
+        let probe = DVec3::new(0.3, 0.4, 5.0);
+        let moved = back[0].camera.cam_from_world.transform_point(probe) - pose.transform_point(probe);
+        assert!(moved.length() < 1e-12, "{moved}");
+        // The file's position and rotation are the camera's in the world, as viewers expect.
+        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let forward = [2, 1, 0].map(|row| json[0]["rotation"][row][2].as_f64().unwrap());
+        let expected = DVec3::new(-0.5, 2.0, 4.0).normalize();
+        assert!((DVec3::new(forward[2], forward[1], forward[0]) - expected).length() < 1e-12);
+        assert!((json[0]["position"][1].as_f64().unwrap() + 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cameras.json");
+        for text in [
+            "",
+            "{}",
+            r#"[{"id":0,"img_name":"a","width":0,"height":1,"position":[0,0,0],"rotation":[[1,0,0],[0,1,0],[0,0,1]],"fx":1,"fy":1}]"#,
+            r#"[{"id":0,"img_name":"a","width":1,"height":1,"position":[0,0,0],"rotation":[[1,0,0],[0,1,0],[0,0,-1]],"fx":1,"fy":1}]"#,
+            r#"[{"id":0,"img_name":"a","width":1,"height":1,"position":[0,0,0],"rotation":[[1,0,0],[0,1,0],[0,0,1]],"fx":1,"fy":-1}]"#,
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert!(matches!(read_cameras(&path), Err(Error::Malformed { .. })), "{text}");
+        }
+    }
+}
