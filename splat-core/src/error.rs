@@ -87,6 +87,7 @@ pub enum Error {
     ImageSize {
         /// Which, and what would do.
         why: String,
+    },
     /// A camera path made in code has no frames to give.
     #[error("the camera path cannot be flown: {what}")]
     InvalidPath {
