@@ -9,6 +9,7 @@ pub mod gaussians;
 pub mod gpu;
 pub mod lens;
 pub mod pipeline;
+pub mod reference;
 pub mod render;
 pub mod scene;
 
