@@ -94,6 +94,29 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+    /// A photo's file cannot be used.
+    #[error("cannot use photo `{}`: {what}", path.display())]
+    BadPhoto {
+        /// The file.
+        path: PathBuf,
+        /// What it is or what is wrong, and what to try.
+        what: String,
+    },
+    /// A photo's header claims more pixels than are decoded.
+    #[error(
+        "cannot use photo `{}`: its header says {width}x{height} pixels ({} megapixels), above the limit of {}; scale it down first",
+        path.display(),
+        u64::from(*width) * u64::from(*height) / 1_000_000,
+        crate::images::MAX_PIXELS / 1_000_000
+    )]
+    PhotoTooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Claimed width in pixels.
+        width: u32,
+        /// Claimed height in pixels.
+        height: u32,
+    },
     /// The run was cancelled; what was finished is kept.
     #[error("cancelled")]
     Cancelled,

@@ -1,0 +1,104 @@
+//! The few EXIF tags that reconstruction uses. Broken EXIF counts as missing: the picture is good.
+
+use std::io::Cursor;
+
+use ::exif::{Exif, In, Reader, Tag, Value};
+
+/// How a stored picture must be turned to stand upright: EXIF orientation 1 to 8.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Orientation {
+    /// 1: as stored.
+    #[default]
+    Upright,
+    /// 2: mirrored left to right.
+    MirrorX,
+    /// 3: turned by 180 degrees.
+    Rotate180,
+    /// 4: mirrored top to bottom.
+    MirrorY,
+    /// 5: mirrored along the main diagonal.
+    Transpose,
+    /// 6: to be turned by 90 degrees clockwise.
+    Rotate90,
+    /// 7: mirrored along the other diagonal.
+    Transverse,
+    /// 8: to be turned by 270 degrees clockwise.
+    Rotate270,
+}
+
+impl Orientation {
+    /// From the EXIF value; other than 1 to 8 counts as upright.
+    #[must_use]
+    pub fn from_exif(value: u32) -> Self {
+        match value {
+            2 => Self::MirrorX,
+            3 => Self::Rotate180,
+            4 => Self::MirrorY,
+            5 => Self::Transpose,
+            6 => Self::Rotate90,
+            7 => Self::Transverse,
+            8 => Self::Rotate270,
+            _ => Self::Upright,
+        }
+    }
+
+    /// Whether turning upright exchanges width and height.
+    #[must_use]
+    pub fn swaps_axes(self) -> bool {
+        matches!(self, Self::Transpose | Self::Rotate90 | Self::Transverse | Self::Rotate270)
+    }
+
+    pub(super) fn to_image(self) -> image::metadata::Orientation {
+        use image::metadata::Orientation as Turn;
+        match self {
+            Self::Upright => Turn::NoTransforms,
+            Self::MirrorX => Turn::FlipHorizontal,
+            Self::Rotate180 => Turn::Rotate180,
+            Self::MirrorY => Turn::FlipVertical,
+            Self::Transpose => Turn::Rotate90FlipH,
+            Self::Rotate90 => Turn::Rotate90,
+            Self::Transverse => Turn::Rotate270FlipH,
+            Self::Rotate270 => Turn::Rotate270,
+        }
+    }
+}
+
+/// The tags of one file.
+#[derive(Debug, Default)]
+pub(super) struct Tags {
+    pub(super) orientation: Orientation,
+    pub(super) focal_mm: Option<f64>,
+    pub(super) focal_35mm: Option<f64>,
+    pub(super) make: Option<String>,
+    pub(super) model: Option<String>,
+}
+
+pub(super) fn read(bytes: &[u8]) -> Tags {
+    let parsed = Reader::new()
+        .continue_on_error(true)
+        .read_from_container(&mut Cursor::new(bytes))
+        .or_else(|error| error.distill_partial_result(|_| ()));
+    let Ok(exif) = parsed else { return Tags::default() };
+    Tags {
+        orientation: number(&exif, Tag::Orientation)
+            .map_or(Orientation::Upright, |v| Orientation::from_exif(v as u32)),
+        focal_mm: number(&exif, Tag::FocalLength).filter(|&v| v > 0.0),
+        focal_35mm: number(&exif, Tag::FocalLengthIn35mmFilm).filter(|&v| v > 0.0),
+        make: text(&exif, Tag::Make),
+        model: text(&exif, Tag::Model),
+    }
+}
+
+fn number(exif: &Exif, tag: Tag) -> Option<f64> {
+    let value = match &exif.get_field(tag, In::PRIMARY)?.value {
+        Value::Rational(values) => values.first()?.to_f64(),
+        value => f64::from(value.get_uint(0)?),
+    };
+    value.is_finite().then_some(value)
+}
+
+fn text(exif: &Exif, tag: Tag) -> Option<String> {
+    let Value::Ascii(parts) = &exif.get_field(tag, In::PRIMARY)?.value else { return None };
+    let text = String::from_utf8_lossy(parts.first()?).trim_matches(['\0', ' ']).to_owned();
+    (!text.is_empty()).then_some(text)
+}

@@ -1,0 +1,180 @@
+//! Photos on disk: what a file holds, and its pixels turned upright.
+//!
+//! | function | reads | gives |
+//! | --- | --- | --- |
+//! | [`probe`] | the file's structure and EXIF, no pixels | [`PhotoInfo`] |
+//! | [`decode_upright`] | pixels, EXIF orientation applied once | RGBA8 |
+//! | [`decode_stored`] | pixels as stored, orientation ignored (what COLMAP 3.8 sees) | RGBA8 |
+//!
+//! The format is told from the content, never from the file's name. JPEG (baseline, progressive,
+//! grey, CMYK, MPO), PNG (also 16-bit, palette, 1-bit), WebP, TIFF, GIF and BMP are read; of files
+//! with several pictures the first is taken. Sixteen-bit samples are rounded to eight.
+//!
+//! A picture's size is checked against [`MAX_PIXELS`] before any pixel memory is asked for.
+
+mod complete;
+mod exif;
+mod packed;
+mod sniff;
+
+use std::fs;
+use std::io::{self, Cursor};
+use std::path::Path;
+
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbaImage};
+
+use crate::{Error, Result};
+
+pub use exif::Orientation;
+pub use packed::PackedImage;
+pub use sniff::{PHOTO_EXTENSIONS, PhotoFormat, has_photo_extension};
+
+/// Largest picture that is decoded, in pixels: 200 megapixels, the sensor of the largest phones.
+pub const MAX_PIXELS: u64 = 200_000_000;
+
+/// Largest file that is read, in bytes: an uncompressed 16-bit RGBA picture of [`MAX_PIXELS`].
+const MAX_FILE_BYTES: u64 = MAX_PIXELS * 8;
+
+/// Decoders may hold this much besides the picture itself: 16-bit RGBA of [`MAX_PIXELS`].
+const MAX_DECODER_BYTES: u64 = MAX_PIXELS * 8;
+
+/// What a photo's file says about it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PhotoInfo {
+    /// By content.
+    pub format: PhotoFormat,
+    /// Width in pixels as stored, before the orientation is applied.
+    pub stored_width: u32,
+    /// Height in pixels as stored.
+    pub stored_height: u32,
+    /// How the stored picture must be turned to stand upright.
+    pub orientation: Orientation,
+    /// Whether the file has an alpha channel or transparent colour.
+    pub has_alpha: bool,
+    /// Focal length in millimetres, from EXIF.
+    pub focal_mm: Option<f64>,
+    /// Focal length in 35 mm equivalent, from EXIF.
+    pub focal_35mm: Option<f64>,
+    /// Camera maker, from EXIF.
+    pub camera_make: Option<String>,
+    /// Camera model, from EXIF.
+    pub camera_model: Option<String>,
+}
+
+impl PhotoInfo {
+    /// Width and height in pixels of the upright picture.
+    #[must_use]
+    pub fn upright_size(&self) -> (u32, u32) {
+        if self.orientation.swaps_axes() {
+            (self.stored_height, self.stored_width)
+        } else {
+            (self.stored_width, self.stored_height)
+        }
+    }
+
+    /// Focal length in pixels, from the 35 mm equivalent: that much per 43.27 mm of diagonal.
+    #[must_use]
+    pub fn focal_px(&self) -> Option<f64> {
+        /// Diagonal of a 36 x 24 mm frame.
+        const FULL_FRAME_DIAGONAL_MM: f64 = 43.266_615_305_567_87;
+        let diagonal_px = f64::from(self.stored_width).hypot(f64::from(self.stored_height));
+        self.focal_35mm.map(|focal| focal / FULL_FRAME_DIAGONAL_MM * diagonal_px)
+    }
+}
+
+/// Reads what a photo's file says about it, and checks that the file is whole, without decoding it.
+///
+/// A JPEG or PNG that ends before its end marker is refused here, so that it can be named and
+/// skipped before other programs half-read it. Damage inside the compressed data shows only in
+/// [`decode_upright`].
+///
+/// # Errors
+/// [`Error::Read`] if the file cannot be read; [`Error::BadPhoto`] if it is empty, no picture, of
+/// an unknown format or truncated; [`Error::PhotoTooLarge`] above [`MAX_PIXELS`].
+pub fn probe(path: &Path) -> Result<PhotoInfo> {
+    let bytes = read_photo(path)?;
+    Ok(open(path, &bytes)?.0)
+}
+
+/// Decodes a photo with its EXIF orientation applied: `[H,W]` RGBA8, straight alpha.
+///
+/// # Errors
+/// As [`probe`], and [`Error::BadPhoto`] if the pixel data is damaged.
+pub fn decode_upright(path: &Path) -> Result<RgbaImage> {
+    let bytes = read_photo(path)?;
+    let (info, decoder) = open(path, &bytes)?;
+    let mut image = decode(path, info.format, decoder)?;
+    image.apply_orientation(info.orientation.to_image());
+    Ok(image.into_rgba8())
+}
+
+/// Decodes a photo as stored, ignoring its EXIF orientation: `[H,W]` RGBA8, straight alpha.
+///
+/// # Errors
+/// As [`decode_upright`].
+pub fn decode_stored(path: &Path) -> Result<RgbaImage> {
+    let bytes = read_photo(path)?;
+    let (info, decoder) = open(path, &bytes)?;
+    Ok(decode(path, info.format, decoder)?.into_rgba8())
+}
+
+fn read_photo(path: &Path) -> Result<Vec<u8>> {
+    let read_error = |source| Error::Read { path: path.to_owned(), source };
+    let metadata = fs::metadata(path).map_err(read_error)?;
+    if metadata.is_dir() {
+        return Err(read_error(io::Error::new(io::ErrorKind::InvalidInput, "it is a folder")));
+    }
+    if metadata.len() > MAX_FILE_BYTES {
+        let what =
+            format!("it is {:.1} GB, larger than any photo; is it a video?", metadata.len() as f64 / 1e9);
+        return Err(bad(path, what));
+    }
+    fs::read(path).map_err(read_error)
+}
+
+fn bad(path: &Path, what: impl Into<String>) -> Error {
+    Error::BadPhoto { path: path.to_owned(), what: what.into() }
+}
+
+/// Header, size check and EXIF; the decoder has not decoded a pixel yet.
+fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<(PhotoInfo, Box<dyn ImageDecoder + 'a>)> {
+    let format = sniff::photo_format(bytes).map_err(|what| bad(path, what))?;
+    complete::check(format, bytes).map_err(|what| bad(path, what))?;
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MAX_DECODER_BYTES);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format.to_image());
+    reader.limits(limits);
+    let decoder = reader.into_decoder().map_err(|error| bad(path, damaged(format, &error)))?;
+    let (width, height) = decoder.dimensions();
+    if width == 0 || height == 0 {
+        return Err(bad(path, format!("its size is {width}x{height} pixels")));
+    }
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(Error::PhotoTooLarge { path: path.to_owned(), width, height });
+    }
+    let tags = exif::read(bytes);
+    let info = PhotoInfo {
+        format,
+        stored_width: width,
+        stored_height: height,
+        orientation: tags.orientation,
+        has_alpha: decoder.color_type().has_alpha(),
+        focal_mm: tags.focal_mm,
+        focal_35mm: tags.focal_35mm,
+        camera_make: tags.make,
+        camera_model: tags.model,
+    };
+    Ok((info, Box::new(decoder)))
+}
+
+fn decode(path: &Path, format: PhotoFormat, decoder: Box<dyn ImageDecoder + '_>) -> Result<DynamicImage> {
+    DynamicImage::from_decoder(decoder).map_err(|error| bad(path, damaged(format, &error)))
+}
+
+fn damaged(format: PhotoFormat, error: &image::ImageError) -> String {
+    format!("it looks like a {format} but cannot be decoded ({error}); export or copy it again")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! The form in which pictures are kept for training: one u32 a pixel.
+
+use image::RgbaImage;
+
+/// An RGBA8 picture, one little-endian u32 a pixel with red in the low byte: the layout kernels read.
+///
+/// Alpha is straight and says how far a pixel counts: 255 where the photo is used, 0 where it is masked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackedImage {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// `[H*W]`, rows from the top.
+    pub pixels: Vec<u32>,
+}
+
+impl PackedImage {
+    /// Packs RGBA bytes; `None` unless there are exactly `width * height * 4`.
+    #[must_use]
+    pub fn from_rgba(width: u32, height: u32, rgba: &[u8]) -> Option<Self> {
+        let (quads, rest) = rgba.as_chunks::<4>();
+        let expected = usize::try_from(u64::from(width) * u64::from(height)).ok()?;
+        (quads.len() == expected && rest.is_empty()).then(|| Self {
+            width,
+            height,
+            pixels: quads.iter().map(|&quad| u32::from_le_bytes(quad)).collect(),
+        })
+    }
+
+    /// Red, green, blue and alpha bytes of every pixel, rows from the top: `[H*W*4]`.
+    #[must_use]
+    pub fn to_rgba(&self) -> Vec<u8> {
+        self.pixels.iter().flat_map(|pixel| pixel.to_le_bytes()).collect()
+    }
+
+    /// Colours in 0..=1, `[H*W*3]`, alpha left out.
+    #[must_use]
+    pub fn to_rgb_f32(&self) -> Vec<f32> {
+        let channels = self.pixels.iter().map(|pixel| pixel.to_le_bytes());
+        channels.flat_map(|[r, g, b, _]| [r, g, b].map(|byte| f32::from(byte) / 255.0)).collect()
+    }
+
+    /// Whether any pixel's alpha is below 255.
+    #[must_use]
+    pub fn has_alpha(&self) -> bool {
+        self.pixels.iter().any(|pixel| pixel >> 24 != 0xff)
+    }
+
+    /// Bytes that the pixels occupy.
+    #[must_use]
+    pub fn byte_len(&self) -> u64 {
+        self.pixels.len() as u64 * 4
+    }
+}
+
+impl From<&RgbaImage> for PackedImage {
+    fn from(image: &RgbaImage) -> Self {
+        let (quads, _) = image.as_raw().as_chunks::<4>();
+        let pixels = quads.iter().map(|&quad| u32::from_le_bytes(quad)).collect();
+        Self { width: image.width(), height: image.height(), pixels }
+    }
+}

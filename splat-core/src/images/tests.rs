@@ -1,0 +1,146 @@
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::test_data;
+
+fn mean_difference(a: &RgbaImage, b: &RgbaImage) -> f64 {
+    assert_eq!(a.dimensions(), b.dimensions());
+    let pairs = a.pixels().zip(b.pixels()).flat_map(|(p, q)| (0..3).map(|c| u64::from(p[c].abs_diff(q[c]))));
+    pairs.sum::<u64>() as f64 / (3 * a.width() * a.height()) as f64
+}
+
+/// 16-fold smaller, so that dither and noise of compression average out.
+fn coarse(image: &RgbaImage) -> RgbaImage {
+    image::imageops::thumbnail(image, image.width() / 16, image.height() / 16)
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries.filter(|path| path.is_file()).collect();
+    files.sort();
+    files
+}
+
+/// Every format shows the same picture; lossy and grey ones within what they lose.
+#[test]
+fn formats_show_the_same_picture() {
+    let Some(folder) = test_data("error_cases/file_formats") else { return };
+    let truth = decode_upright(&folder.join("rgb.png")).unwrap();
+    let grey_truth = DynamicImage::ImageRgba8(truth.clone()).grayscale().into_rgba8();
+    let mut compared = 0;
+    for path in files(&folder) {
+        let info = probe(&path).unwrap();
+        assert_eq!(info.upright_size(), (480, 319), "{}", path.display());
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let photo = decode_upright(&path).unwrap();
+        let (truth, tolerance) = match name {
+            "onebit.png" | "grey.png" | "grey.jpg" => (&grey_truth, 2.0),
+            "rgb16.png" | "lossless.webp" | "a.tif" | "a.bmp" | "rgb.png" | "rgba.png" => (&truth, 0.01),
+            "cmyk.jpg" => (&truth, 12.0), // no colour profile is applied
+            _ => (&truth, 2.0),
+        };
+        let difference = mean_difference(&coarse(&photo), &coarse(truth));
+        assert!(difference <= tolerance, "{name}: {difference} of {tolerance}");
+        compared += 1;
+    }
+    assert!(compared >= 18, "only {compared} files");
+}
+
+/// Orientation 1 to 8 of one picture come out the same.
+#[test]
+fn orientation_is_applied_once() {
+    let Some(folder) = test_data("error_cases/file_formats/orientation") else { return };
+    let truth = decode_upright(&folder.join("exif_1.jpg")).unwrap();
+    for value in 1..=8_u32 {
+        let path = folder.join(format!("exif_{value}.jpg"));
+        let info = probe(&path).unwrap();
+        assert_eq!(info.orientation, Orientation::from_exif(value));
+        assert_eq!(info.upright_size(), truth.dimensions());
+        let stored = decode_stored(&path).unwrap();
+        assert_eq!(stored.dimensions(), (info.stored_width, info.stored_height));
+        let upright = decode_upright(&path).unwrap();
+        let difference = mean_difference(&upright, &truth);
+        assert!(difference < 3.0, "orientation {value}: {difference}");
+    }
+}
+
+#[test]
+fn broken_files_get_a_sentence() {
+    let Some(folder) = test_data("error_cases/broken_files") else { return };
+    for path in files(&folder) {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let message = decode_upright(&path).err().map(|error| error.to_string());
+        let expected = match name.as_str() {
+            "text_named.jpg" => "it is text",
+            "zero_bytes.jpg" => "it is empty",
+            "truncated.jpg" | "truncated.png" | "header_only.jpg" => "breaks off",
+            "bomb_30000x30000_1bit.png" => "900 megapixels",
+            "jpg_named.png" | "png_named.jpg" | "garbage_tail.jpg" | "one_pixel.png" | "strip_4000x8.png" => {
+                assert_eq!(message, None, "{name} is a good picture");
+                continue;
+            }
+            // Decoders differ in how much damage they notice; either answer is honest, a panic is not.
+            "corrupt_middle.jpg" => continue,
+            other => panic!("no expectation for {other}"),
+        };
+        let message = message.unwrap_or_else(|| panic!("{name} was decoded"));
+        assert!(message.contains(expected) && message.contains(&name), "{name}: {message}");
+        assert!(probe(&path).is_err(), "{name}: the probe must say so too");
+    }
+}
+
+#[test]
+fn exif_of_a_phone() {
+    let Some(folder) = test_data("photos/snowmiku/images") else { return };
+    let photo = files(&folder).into_iter().find(|path| has_photo_extension(path)).unwrap();
+    let info = probe(&photo).unwrap();
+    assert_eq!((info.stored_width, info.stored_height), (960, 720));
+    assert!(info.camera_make.is_some() && info.camera_model.is_some(), "{info:?}");
+    assert!(info.focal_mm.unwrap() > 1.0, "{info:?}");
+}
+
+#[test]
+fn missing_file_is_a_read_error() {
+    let error = probe(Path::new("does/not/exist.jpg")).unwrap_err();
+    assert!(matches!(error, Error::Read { .. }), "{error}");
+}
+
+/// No cut and no flipped byte of any format may panic; a cut JPEG or PNG may not pass for whole.
+#[test]
+fn truncation_never_panics() {
+    let image = RgbaImage::from_fn(9, 7, |x, y| image::Rgba([x as u8 * 20, y as u8 * 30, 77, 255]));
+    let folder = tempfile::tempdir().unwrap();
+    for format in [
+        PhotoFormat::Jpeg,
+        PhotoFormat::Png,
+        PhotoFormat::WebP,
+        PhotoFormat::Tiff,
+        PhotoFormat::Gif,
+        PhotoFormat::Bmp,
+    ] {
+        let mut bytes = Cursor::new(Vec::new());
+        DynamicImage::ImageRgb8(DynamicImage::ImageRgba8(image.clone()).to_rgb8())
+            .write_to(&mut bytes, format.to_image())
+            .unwrap();
+        let bytes = bytes.into_inner();
+        let path = folder.path().join("cut");
+        for cut in 0..bytes.len() {
+            std::fs::write(&path, &bytes[..cut]).unwrap();
+            let result = decode_upright(&path);
+            if matches!(format, PhotoFormat::Jpeg | PhotoFormat::Png | PhotoFormat::WebP) {
+                assert!(result.is_err(), "{format} cut at {cut} of {}", bytes.len());
+            }
+            let mut damaged = bytes.clone();
+            damaged[cut] ^= 0x5a;
+            std::fs::write(&path, &damaged).unwrap();
+            let claim = probe(&path).map(|info| u64::from(info.stored_width) * u64::from(info.stored_height));
+            if claim.is_ok_and(|pixels| pixels < 1_000_000) {
+                let _ = decode_upright(&path);
+            }
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(decode_upright(&path).unwrap().dimensions(), (9, 7));
+    }
+}
