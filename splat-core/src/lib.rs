@@ -9,6 +9,7 @@ pub mod gaussians;
 pub mod gpu;
 pub mod images;
 pub mod lens;
+pub mod metrics;
 pub mod pipeline;
 pub mod reference;
 pub mod render;
