@@ -117,6 +117,28 @@ pub enum Error {
         /// Claimed height in pixels.
         height: u32,
     },
+    /// A camera's calibration cannot be used.
+    #[error("the {model} camera cannot be used: {what}")]
+    InvalidLens {
+        /// COLMAP's name of the model.
+        model: &'static str,
+        /// What is wrong.
+        what: String,
+    },
+    /// A lens whose photos no flat picture can show.
+    #[error(
+        "photos of this {model} camera cannot be undistorted: {why}; \
+         crop the photos, or calibrate them with a narrower camera model"
+    )]
+    CannotUndistort {
+        /// COLMAP's name of the model.
+        model: &'static str,
+        /// What stands against it.
+        why: String,
+    },
+    /// A scene could not be made; the error is the source's own (COLMAP's, say).
+    #[error(transparent)]
+    Source(Box<dyn std::error::Error + Send + Sync>),
     /// The run was cancelled; what was finished is kept.
     #[error("cancelled")]
     Cancelled,
