@@ -22,6 +22,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     let v_color = v_colors[gid][CHANNEL];
     let base = gid * view.sh_stride;
     for (var k = 0u; k < view.sh_stride; k += 1u) {
-        v_sh[base + k] = v_color * basis[k];
+        // What is not drawn has no gradient, even where its direction is not a number.
+        v_sh[base + k] = select(v_color * basis[k], 0.0, v_color == 0.0);
     }
 }

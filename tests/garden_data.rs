@@ -107,8 +107,12 @@ impl Garden {
 }
 
 /// The constant coefficient that shows a colour from everywhere.
+///
+/// A colour of exactly 0 lies on the kink of `max(SH + 0.5, 0)`; the reference of the modes with plain
+/// colours has no such clamp, hence a gradient there. It is moved inside by more than f32 rounds.
 pub(crate) fn dc_of_colour(colour: f64) -> f64 {
-    (colour - 0.5) / f64::from(SH_C0)
+    const INSIDE: f64 = 2e-7;
+    (colour.max(INSIDE) - 0.5) / f64::from(SH_C0)
 }
 
 fn to_f32<const W: usize>(rows: Vec<[f64; W]>) -> Vec<[f32; W]> {

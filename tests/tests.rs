@@ -1,6 +1,10 @@
 //! Tests that span the crates, as one binary.
 
+mod fixtures;
+mod garden;
 mod garden_data;
+mod gradients;
 mod npz;
+mod parity;
 mod reference;
 mod test_data;

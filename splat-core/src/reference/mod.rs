@@ -45,6 +45,8 @@ pub const TRANSMITTANCE_MIN: f64 = 1e-4;
 pub const DET_MIN: f64 = 1e-10;
 /// Smallest factor by which antialiasing dims an opacity.
 pub const COMPENSATION_MIN: f64 = 0.005;
+/// A quaternion of this length or shorter is taken as the identity.
+pub const QUAT_MIN_LENGTH: f64 = 1e-12;
 /// The Jacobian of the projection is taken at most this many half-images outside the image.
 pub const JACOBIAN_MARGIN: f64 = 0.3;
 

@@ -4,7 +4,7 @@ use glam::{DMat3, DQuat, DVec2, DVec3};
 
 use super::{
     COMPENSATION_MIN, DET_MIN, EPS2D_PX2, EXTENT_SIGMAS, FAR_WORLD, Gaussians, JACOBIAN_MARGIN, NEAR_WORLD,
-    Options, View, sh_colour,
+    Options, QUAT_MIN_LENGTH, View, sh_colour,
 };
 
 /// The footprint of one Gaussian in one view.
@@ -31,8 +31,8 @@ pub struct Splat {
 ///
 /// The covariance is `J W Σ Wᵀ Jᵀ + 0.3 I` with `W` the view's linear part, `Σ = R diag(s²) Rᵀ` and
 /// `J` the projection's Jacobian at the mean. In `J` (only) the mean's `x/z` and `y/z` are clamped to
-/// the image grown by 0.3 half-images a side. Not drawn: anything that is not finite, depths outside
-/// `near..far`, quaternions of length 0, and boxes of 3.33 sigma that miss the image.
+/// the image grown by 0.3 half-images a side. Not drawn: what is not finite, depths outside `near..far`,
+/// and boxes of 3.33 sigma that miss the image. A zero or non-finite quaternion is the identity.
 ///
 /// # Source
 /// EWA Splatting (Zwicker et al. 2002), eq. 29 and 31; clamp, low-pass and culls as in gsplat.
@@ -55,11 +55,11 @@ fn project_one(gaussians: &Gaussians, index: usize, view: &View, options: &Optio
     if !(depth > NEAR_WORLD && depth < FAR_WORLD) {
         return None;
     }
-    let length = (w * w + x * x + y * y + z * z).sqrt();
-    if !(length > 0.0 && length.is_finite()) {
-        return None;
-    }
-    let rotation = DMat3::from_quat(DQuat::from_xyzw(x / length, y / length, z / length, w / length));
+    let quat = DQuat::from_xyzw(x, y, z, w);
+    let length_squared = quat.length_squared();
+    let has_direction = length_squared > QUAT_MIN_LENGTH.powi(2) && length_squared.is_finite();
+    let unit = if has_direction { quat / length_squared.sqrt() } else { DQuat::IDENTITY };
+    let rotation = DMat3::from_quat(unit);
     let axes = linear * rotation * DMat3::from_diagonal(scale);
     let covariance3d = axes * axes.transpose();
 
