@@ -1,5 +1,12 @@
 //! The scene's parameters on the host: a cloud of 3-D Gaussians before activation.
 
+mod nearest;
+mod seed;
+
+pub use seed::{SeedOptions, seed_points_or_random};
+
+use crate::{Error, Result};
+
 /// Coefficients of degree-3 spherical harmonics per colour channel.
 pub const MAX_SH_COEFFS: usize = 16;
 /// The constant basis function, `1 / (2 sqrt(pi))`.
@@ -48,4 +55,85 @@ impl GaussianCloud {
     pub fn coeffs_per_gaussian(&self) -> usize {
         (self.sh_degree as usize + 1).pow(2)
     }
+
+    /// Checks that the parts fit together: equal counts, a degree of 0 to 3. Values are not looked at;
+    /// see [`GaussianCloud::retain_finite`].
+    ///
+    /// # Errors
+    /// [`Error::Cloud`] names the part that does not fit.
+    pub fn validate(&self) -> Result<()> {
+        if self.sh_degree > 3 {
+            return Err(Error::Cloud {
+                why: format!("its harmonics have degree {} of at most 3", self.sh_degree),
+            });
+        }
+        let count = self.len();
+        let parts = [
+            ("quats", self.quats.len(), count),
+            ("log_scales", self.log_scales.len(), count),
+            ("opacity_logits", self.opacity_logits.len(), count),
+            ("sh_coeffs", self.sh_coeffs.len(), count * self.coeffs_per_gaussian()),
+        ];
+        match parts.into_iter().find(|(_, got, expected)| got != expected) {
+            Some((part, got, expected)) => Err(Error::Cloud {
+                why: format!("it has {count} means and {got} `{part}` instead of {expected}"),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Drops every Gaussian with a value that is not finite and says how many that were. Order is kept.
+    ///
+    /// # Errors
+    /// As [`GaussianCloud::validate`].
+    pub fn retain_finite(&mut self) -> Result<usize> {
+        self.validate()?;
+        let coeffs = self.coeffs_per_gaussian();
+        let finite = |values: &[f32]| values.iter().all(|v| v.is_finite());
+        let keep: Vec<bool> = (0..self.len())
+            .map(|i| {
+                finite(&self.means[i])
+                    && finite(&self.quats[i])
+                    && finite(&self.log_scales[i])
+                    && self.opacity_logits[i].is_finite()
+                    && finite(self.sh_coeffs[i * coeffs..(i + 1) * coeffs].as_flattened())
+            })
+            .collect();
+        let dropped = keep.iter().filter(|&&keep| !keep).count();
+        if dropped > 0 {
+            retain(&mut self.means, &keep, 1);
+            retain(&mut self.quats, &keep, 1);
+            retain(&mut self.log_scales, &keep, 1);
+            retain(&mut self.opacity_logits, &keep, 1);
+            retain(&mut self.sh_coeffs, &keep, coeffs);
+        }
+        Ok(dropped)
+    }
+
+    /// Smallest and largest coordinates of the finite centres, in world units; `None` without any.
+    #[must_use]
+    pub fn bounds(&self) -> Option<([f32; 3], [f32; 3])> {
+        let finite = self.means.iter().filter(|mean| mean.iter().all(|v| v.is_finite()));
+        finite.fold(None, |bounds, mean| {
+            let (mut low, mut high) = bounds.unwrap_or((*mean, *mean));
+            for axis in 0..3 {
+                low[axis] = low[axis].min(mean[axis]);
+                high[axis] = high[axis].max(mean[axis]);
+            }
+            Some((low, high))
+        })
+    }
 }
+
+/// Keeps the elements of the rows marked, `per_row` elements a row.
+fn retain<T>(values: &mut Vec<T>, keep: &[bool], per_row: usize) {
+    let mut index = 0;
+    values.retain(|_| {
+        let kept = keep[index / per_row];
+        index += 1;
+        kept
+    });
+}
+
+#[cfg(test)]
+mod tests;

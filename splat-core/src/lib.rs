@@ -11,6 +11,7 @@ pub mod images;
 pub mod lens;
 pub mod metrics;
 pub mod pipeline;
+mod random;
 pub mod reference;
 pub mod render;
 pub mod scene;

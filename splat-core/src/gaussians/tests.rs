@@ -1,0 +1,103 @@
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use glam::DVec3;
+
+use super::*;
+use crate::scene::{Scene, SeedPoint, View};
+use crate::{Lens, Pinhole, Pose};
+
+fn point(position: [f32; 3]) -> SeedPoint {
+    SeedPoint { position, rgb: [255, 128, 0] }
+}
+
+#[test]
+fn one_gaussian_a_point() {
+    // A row with gaps 1, 2, 3, 4: distances to the three nearest are known by hand.
+    let points: Vec<_> = [0.0, 1.0, 3.0, 6.0, 10.0].map(|x| point([x, 5.0, -2.0])).to_vec();
+    let options = SeedOptions { sh_degree: 2, opacity: 0.1, scale: 0.5 };
+    let cloud = GaussianCloud::from_seed_points(&points, &options);
+    cloud.validate().unwrap();
+    assert_eq!(cloud.len(), 5);
+    let expected =
+        [(1.0 + 3.0 + 6.0), (1.0 + 2.0 + 5.0), (2.0 + 3.0 + 3.0), (3.0 + 4.0 + 5.0), (4.0 + 7.0 + 9.0)];
+    for (scales, sum) in cloud.log_scales.iter().zip(expected) {
+        let scale: f64 = 0.5 * sum / 3.0;
+        assert!(scales.iter().all(|s| (f64::from(*s) - scale.ln()).abs() < 1e-6), "{scales:?} {scale}");
+    }
+    assert_eq!(cloud.quats[3], [1.0, 0.0, 0.0, 0.0]);
+    let opacity = 1.0 / (1.0 + (-cloud.opacity_logits[0]).exp());
+    assert!((opacity - 0.1).abs() < 1e-6);
+    let colour = cloud.sh_coeffs[9].map(|dc| 0.5 + SH_C0 * dc);
+    for (got, expected) in colour.iter().zip([1.0, 128.0 / 255.0, 0.0]) {
+        assert!((got - expected).abs() < 1e-6, "{colour:?}");
+    }
+    assert_eq!(cloud.sh_coeffs[10..18], [[0.0; 3]; 8]);
+    assert_eq!(cloud.bounds(), Some(([0.0, 5.0, -2.0], [10.0, 5.0, -2.0])));
+}
+
+#[test]
+fn duplicates_and_broken_points_stay_finite() {
+    let mut points = vec![point([1.0; 3]); 10];
+    points.push(point([f32::NAN, 0.0, 0.0]));
+    points.push(point([f32::INFINITY, 0.0, 0.0]));
+    points.extend((0..10).map(|i| point([i as f32, 9.0, 9.0])));
+    points.push(point([f32::MAX, f32::MIN, 0.0]));
+    let mut cloud = GaussianCloud::from_seed_points(&points, &SeedOptions::default());
+    assert_eq!(cloud.len(), 21);
+    assert_eq!(cloud.retain_finite().unwrap(), 0);
+    // The ten on one spot have a small scale, not an infinitely small one.
+    assert!(cloud.log_scales[0][0] > -10.0 && cloud.log_scales[0][0] < -5.0, "{:?}", cloud.log_scales[0]);
+    for count in [0, 1, 2] {
+        let few = GaussianCloud::from_seed_points(&points[..count], &SeedOptions::default());
+        assert_eq!(few.len(), count);
+        assert!(few.log_scales.as_flattened().iter().all(|s| s.is_finite()));
+    }
+}
+
+#[test]
+fn broken_rows_are_dropped_and_counted() {
+    let points: Vec<_> = (0..6).map(|i| point([i as f32, 0.0, 0.0])).collect();
+    let mut cloud =
+        GaussianCloud::from_seed_points(&points, &SeedOptions { sh_degree: 1, ..Default::default() });
+    cloud.sh_coeffs[4 * 2 + 3][1] = f32::NAN;
+    cloud.opacity_logits[4] = f32::INFINITY;
+    assert_eq!(cloud.retain_finite().unwrap(), 2);
+    assert_eq!(cloud.means.iter().map(|m| m[0]).collect::<Vec<_>>(), [0.0, 1.0, 3.0, 5.0]);
+    cloud.validate().unwrap();
+    cloud.quats.pop();
+    assert!(cloud.validate().unwrap_err().to_string().contains("quats"));
+}
+
+fn scene_of_two_views(points: Vec<SeedPoint>) -> Scene {
+    let lens = Lens::pinhole(Pinhole { width: 64, height: 48, fx: 60.0, fy: 60.0, cx: 32.0, cy: 24.0 });
+    let view = |name: &str, eye: DVec3| View {
+        name: name.into(),
+        image_path: name.into(),
+        mask_path: None,
+        lens: lens.clone(),
+        cam_from_world: Pose::look_at(eye, DVec3::ZERO, DVec3::Y),
+    };
+    let views = vec![view("a", DVec3::new(0.0, 0.0, -2.0)), view("b", DVec3::new(2.0, 0.0, 0.0))];
+    Scene { views, points }
+}
+
+#[test]
+fn random_points_are_seen_and_reproducible() {
+    let scene = scene_of_two_views(vec![point([0.1, 0.2, 0.3]), point([f32::NAN; 3])]);
+    let points = seed_points_or_random(&scene, 300, 7);
+    assert_eq!(points.len(), 300);
+    assert_eq!(points[0], scene.points[0]);
+    assert_eq!(points, seed_points_or_random(&scene, 300, 7));
+    assert_ne!(points, seed_points_or_random(&scene, 300, 8));
+    for p in &points {
+        let position = DVec3::from_array(p.position.map(f64::from));
+        let seen = scene.views.iter().any(|view| {
+            let pixel = view.lens.project(view.cam_from_world.transform_point(position));
+            pixel.is_some_and(|p| p.x >= -1e-3 && p.x <= 64.001 && p.y >= -1e-3 && p.y <= 48.001)
+        });
+        assert!(seen, "{position}");
+    }
+    let enough = scene_of_two_views((0..60).map(|i| point([i as f32, 0.0, 0.0])).collect());
+    assert_eq!(seed_points_or_random(&enough, 300, 7), enough.points);
+    assert!(seed_points_or_random(&Scene::default(), 300, 7).is_empty());
+}
