@@ -76,6 +76,18 @@ pub enum Error {
         /// The driver's words.
         why: String,
     },
+    /// A training setting that cannot work.
+    #[error("unusable training settings: {why}")]
+    Config {
+        /// Which, and what would do.
+        why: String,
+    },
+    /// A dataset that cannot be trained on.
+    #[error("unusable scene: {why}")]
+    Scene {
+        /// What is missing or does not fit, and what to try.
+        why: String,
+    },
     /// A cloud's parts do not fit together.
     #[error("not a cloud of Gaussians: {why}")]
     Cloud {
@@ -93,6 +105,14 @@ pub enum Error {
     InvalidPath {
         /// What is wrong.
         what: String,
+    },
+    /// A view of a scene cannot be used.
+    #[error("view `{name}` of the scene cannot be used")]
+    View {
+        /// The view's name.
+        name: String,
+        /// What is wrong with its photo, mask or lens.
+        source: Box<Error>,
     },
     /// A photo's file cannot be used.
     #[error("cannot use photo `{}`: {what}", path.display())]

@@ -1,6 +1,7 @@
 //! Gaussian splatting on any GPU: differentiable rasterization and training in WGSL over wgpu.
 
 pub mod camera;
+pub mod dataset;
 pub mod error;
 pub mod events;
 mod files;
@@ -17,6 +18,7 @@ pub mod render;
 pub mod scene;
 
 pub use camera::{Camera, Pinhole, Pose};
+pub use dataset::{Dataset, DatasetOptions};
 pub use error::Error;
 pub use events::{CancelToken, Event};
 pub use gaussians::GaussianCloud;

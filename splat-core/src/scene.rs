@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::camera::Pose;
 use crate::events::{CancelToken, EventSink};
 use crate::lens::Lens;
+use crate::{Error, Result};
 
 /// One posed photo.
 #[derive(Clone, Debug)]
@@ -37,6 +38,38 @@ pub struct Scene {
     pub views: Vec<View>,
     /// Sparse points; may be empty.
     pub points: Vec<SeedPoint>,
+}
+
+impl Scene {
+    /// Checks what later stages rely on: at least one view, lenses with a size and usable parameters,
+    /// finite poses with rotations of unit length.
+    ///
+    /// Points are not checked: those that are not finite are left out where they are used.
+    ///
+    /// # Errors
+    /// [`Error::Scene`] without views or for an unusable pose; [`Error::View`] with what is wrong with a lens.
+    pub fn validate(&self) -> Result<()> {
+        /// Far above what rounding in a text file leaves, far below what distorts a scene.
+        const MAX_LENGTH_ERROR: f64 = 1e-3;
+        if self.views.is_empty() {
+            return Err(Error::Scene { why: "it has no posed photo".into() });
+        }
+        for view in &self.views {
+            let bad =
+                |what: &str| Err(Error::Scene { why: format!("the pose of view `{}` {what}", view.name) });
+            let Pose { rotation, translation } = view.cam_from_world;
+            if !rotation.is_finite() || !translation.is_finite() {
+                return bad("is not finite; pose the photos again");
+            }
+            if (rotation.length() - 1.0).abs() > MAX_LENGTH_ERROR {
+                return bad("is no rotation: its quaternion's length is not 1");
+            }
+            view.lens
+                .validate()
+                .map_err(|error| Error::View { name: view.name.clone(), source: Box::new(error) })?;
+        }
+        Ok(())
+    }
 }
 
 /// Something that yields a [`Scene`]: a dataset on disk, or photos that COLMAP has to pose first.

@@ -15,10 +15,11 @@
 mod complete;
 mod exif;
 mod packed;
+mod resize;
 mod sniff;
 
-use std::fs;
-use std::io::{self, Cursor};
+use std::fs::{self, File};
+use std::io::{self, Cursor, Read};
 use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbaImage};
@@ -27,6 +28,7 @@ use crate::{Error, Result};
 
 pub use exif::Orientation;
 pub use packed::PackedImage;
+pub use resize::divided;
 pub use sniff::{PHOTO_EXTENSIONS, PhotoFormat, has_photo_extension};
 
 /// Largest picture that is decoded, in pixels: 200 megapixels, the sensor of the largest phones.
@@ -97,6 +99,25 @@ pub fn probe(path: &Path) -> Result<PhotoInfo> {
     Ok(open(path, &bytes)?.0)
 }
 
+/// As [`probe`], but reads no more of the file than its header and does not check that it is whole.
+pub(crate) fn probe_header(path: &Path) -> Result<PhotoInfo> {
+    /// Holds a JPEG's metadata, two 64 KiB segments with EXIF and a thumbnail included.
+    const PREFIX_BYTES: u64 = 256 * 1024;
+    let read_error = |source| Error::Read { path: path.to_owned(), source };
+    let mut prefix = Vec::new();
+    let file = File::open(path).map_err(read_error)?;
+    // Reading a folder fails here on some systems and below on others.
+    if file.take(PREFIX_BYTES).read_to_end(&mut prefix).is_ok()
+        && sniff::photo_format(&prefix) == Ok(PhotoFormat::Jpeg)
+        && let Ok((info, _)) = header(path, PhotoFormat::Jpeg, &prefix)
+    {
+        return Ok(info);
+    }
+    let bytes = read_photo(path)?;
+    let format = sniff::photo_format(&bytes).map_err(|what| bad(path, what))?;
+    Ok(header(path, format, &bytes)?.0)
+}
+
 /// Decodes a photo with its EXIF orientation applied: `[H,W]` RGBA8, straight alpha.
 ///
 /// # Errors
@@ -137,10 +158,19 @@ fn bad(path: &Path, what: impl Into<String>) -> Error {
     Error::BadPhoto { path: path.to_owned(), what: what.into() }
 }
 
-/// Header, size check and EXIF; the decoder has not decoded a pixel yet.
+/// [`header`] of a file that is whole.
 fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<(PhotoInfo, Box<dyn ImageDecoder + 'a>)> {
     let format = sniff::photo_format(bytes).map_err(|what| bad(path, what))?;
     complete::check(format, bytes).map_err(|what| bad(path, what))?;
+    header(path, format, bytes)
+}
+
+/// Header, size check and EXIF; the decoder has not decoded a pixel yet.
+fn header<'a>(
+    path: &Path,
+    format: PhotoFormat,
+    bytes: &'a [u8],
+) -> Result<(PhotoInfo, Box<dyn ImageDecoder + 'a>)> {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_DECODER_BYTES);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format.to_image());

@@ -1,0 +1,93 @@
+//! From a photo's header and its lens to the camera that is trained with.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::camera::{Camera, Pinhole};
+use crate::dataset::DatasetOptions;
+use crate::images::{self, PhotoInfo, divided};
+use crate::lens::Lens;
+use crate::scene::View;
+use crate::{Error, Result};
+
+/// All that is needed to make one view's training image.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) image_path: PathBuf,
+    pub(super) mask_path: Option<PathBuf>,
+    /// Whether EXIF orientation is applied.
+    pub(super) upright: bool,
+    /// Size of the photo as it is used, in pixels.
+    pub(super) photo_size: (u32, u32),
+    /// The distorting lens at the photo's size and the pinhole that takes its place; `None` where the
+    /// photo needs no undistortion.
+    pub(super) undistort: Option<Arc<(Lens, Pinhole)>>,
+    /// At the full training size.
+    pub(super) camera: Camera,
+}
+
+impl Frame {
+    pub(super) fn new(view: &View, options: &DatasetOptions) -> Result<Self> {
+        let info = images::probe_header(&view.image_path)?;
+        let (upright, photo_size) = way_up(&view.image_path, &info, (view.lens.width, view.lens.height))?;
+        if let Some(mask) = &view.mask_path {
+            way_up(mask, &images::probe_header(mask)?, photo_size)?;
+        }
+        let lens = view.lens.resized(photo_size.0, photo_size.1);
+        let (pinhole, undistort) = match lens.as_pinhole() {
+            Some(pinhole) => (pinhole, None),
+            None => {
+                let pinhole = lens.undistorted_pinhole()?;
+                (pinhole, Some(Arc::new((lens, pinhole))))
+            }
+        };
+        let (width, height) = training_size(&pinhole, options);
+        let camera =
+            Camera { intrinsics: pinhole.resized(width, height), cam_from_world: view.cam_from_world };
+        let (image_path, mask_path) = (view.image_path.clone(), view.mask_path.clone());
+        Ok(Self { image_path, mask_path, upright, photo_size, undistort, camera })
+    }
+}
+
+/// Whether a photo is used upright (true) or as stored, and its size that way: the one of which
+/// `expected` is a scaled copy, as stored if both are.
+pub(super) fn way_up(path: &Path, info: &PhotoInfo, expected: (u32, u32)) -> Result<(bool, (u32, u32))> {
+    let stored = (info.stored_width, info.stored_height);
+    let upright = info.upright_size();
+    // An exact match either way is better evidence than a scaled one.
+    let found = [(false, stored), (true, upright)].into_iter().find(|&(_, size)| size == expected);
+    let found = found.or_else(|| {
+        [(false, stored), (true, upright)].into_iter().find(|&(_, size)| is_scaled(size, expected))
+    });
+    found.ok_or_else(|| Error::BadPhoto {
+        path: path.to_owned(),
+        what: format!(
+            "it has {}x{} pixels and its camera was posed at {}x{}, which is another shape; \
+             use the photos that the poses were computed from",
+            stored.0, stored.1, expected.0, expected.1
+        ),
+    })
+}
+
+/// Whether both sizes are of one shape, each side rounded to whole pixels by up to one.
+fn is_scaled(size: (u32, u32), original: (u32, u32)) -> bool {
+    let [width, height, of_width, of_height] = [size.0, size.1, original.0, original.1].map(f64::from);
+    let scale = (width / of_width).max(height / of_height);
+    // A larger copy repeats the original's rounding magnified.
+    let slack = scale.max(1.0);
+    (scale * of_width - width).abs() <= slack && (scale * of_height - height).abs() <= slack
+}
+
+fn training_size(pinhole: &Pinhole, options: &DatasetOptions) -> (u32, u32) {
+    let factor = options.downscale.unwrap_or(1);
+    let (width, height) = (divided(pinhole.width, factor), divided(pinhole.height, factor));
+    let longest = width.max(height);
+    match options.max_image_size {
+        Some(limit) if longest > limit.max(1) => {
+            let scale = f64::from(limit.max(1)) / f64::from(longest);
+            let shrink = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
+            (shrink(width), shrink(height))
+        }
+        _ => (width, height),
+    }
+}

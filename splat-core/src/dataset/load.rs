@@ -1,0 +1,85 @@
+//! From files to the training image of one view.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::geometry::{Frame, way_up};
+use crate::camera::Pinhole;
+use crate::images::{self, PackedImage};
+use crate::lens::Lens;
+use crate::lens::undistort::Remap;
+use crate::{Error, Result};
+
+/// Lenses of which the resampling is kept, at 8 bytes a pixel. Photos of one camera share one; a
+/// dataset with a lens for each photo gains nothing from more.
+const KEPT_REMAPS: usize = 4;
+
+/// Resamplings by lens, the latest last.
+#[derive(Debug, Default)]
+pub(super) struct Remaps(Mutex<Vec<(Lens, Pinhole, Arc<Remap>)>>);
+
+impl Remaps {
+    fn get(&self, lens: &Lens, pinhole: &Pinhole) -> Result<Arc<Remap>> {
+        // Held while a resampling is made, so that threads which need the same wait for one of them.
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((.., remap)) = kept.iter().find(|(l, p, _)| l == lens && p == pinhole) {
+            return Ok(Arc::clone(remap));
+        }
+        let remap = Arc::new(Remap::new(lens, pinhole)?);
+        if kept.len() >= KEPT_REMAPS {
+            kept.remove(0);
+        }
+        kept.push((lens.clone(), *pinhole, Arc::clone(&remap)));
+        Ok(remap)
+    }
+}
+
+/// A view's photo at its full training size.
+pub(super) fn training_image(frame: &Frame, remaps: &Remaps) -> Result<PackedImage> {
+    let mut photo = decode(&frame.image_path, frame.upright, frame.photo_size)?;
+    if let Some(path) = &frame.mask_path {
+        apply_mask(&mut photo, path)?;
+    }
+    if let Some(undistort) = &frame.undistort {
+        let (lens, pinhole) = &**undistort;
+        let rgba = remaps.get(lens, pinhole)?.apply(&photo.to_rgba())?;
+        photo = PackedImage::from_rgba(pinhole.width, pinhole.height, &rgba)
+            .ok_or_else(|| Error::ImageSize { why: format!("undistortion gave {} bytes", rgba.len()) })?;
+    }
+    let (width, height) = (frame.camera.intrinsics.width, frame.camera.intrinsics.height);
+    // `shrunk_to` copies a picture that has the size already.
+    if (photo.width, photo.height) == (width, height) {
+        Ok(photo)
+    } else {
+        Ok(photo.shrunk_to(width, height))
+    }
+}
+
+fn decode(path: &Path, upright: bool, expected: (u32, u32)) -> Result<PackedImage> {
+    let image = if upright { images::decode_upright(path)? } else { images::decode_stored(path)? };
+    if image.dimensions() != expected {
+        let (width, height) = image.dimensions();
+        let what = format!(
+            "it has {width}x{height} pixels now and had {}x{} when the dataset was opened",
+            expected.0, expected.1
+        );
+        return Err(Error::BadPhoto { path: path.to_owned(), what });
+    }
+    Ok(PackedImage::from(&image))
+}
+
+/// Multiplies alpha by the mask's brightness (and the mask's own alpha).
+fn apply_mask(photo: &mut PackedImage, path: &Path) -> Result<()> {
+    let info = images::probe_header(path)?;
+    let (upright, size) = way_up(path, &info, (photo.width, photo.height))?;
+    let mask = decode(path, upright, size)?.shrunk_to(photo.width, photo.height);
+    for (pixel, mask) in photo.pixels.iter_mut().zip(&mask.pixels) {
+        let [r, g, b, alpha] = pixel.to_le_bytes();
+        let [mr, mg, mb, ma] = mask.to_le_bytes().map(u32::from);
+        // The brightest channel: masks are black and white, and coloured ones mean "something is here".
+        let used = mr.max(mg).max(mb) * ma;
+        let alpha = (u32::from(alpha) * used + 255 * 255 / 2) / (255 * 255);
+        *pixel = u32::from_le_bytes([r, g, b, alpha as u8]);
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! A posed scene made ready for training: cameras at the training size and photos to match.
+//!
+//! [`Dataset::new`] looks at every photo's header and settles what is trained on: which way up the
+//! photo is used, the pinhole camera that takes its lens's place, the size, and which views are held
+//! out. [`Dataset::image`] gives the pixels: decoded, turned, masked, undistorted and shrunk, from a
+//! cache with a memory budget that [`Dataset::prefetch`] fills in the background.
+//!
+//! The pixels of a view depend on nothing but its files and the options: not on the cache, its
+//! budget or the order of calls.
+
+mod geometry;
+mod load;
+mod store;
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::camera::Camera;
+use crate::images::PackedImage;
+use crate::scene::Scene;
+use crate::{Error, Result};
+
+use geometry::Frame;
+use store::Store;
+
+/// Budget for decoded photos unless told otherwise, in bytes: 330 photos of 1600x1200.
+pub const DEFAULT_IMAGE_MEMORY_BYTES: u64 = 2_560 * 1024 * 1024;
+
+/// How a scene's photos are used.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatasetOptions {
+    /// Longest side of a training image in pixels; larger ones are shrunk to it. `None`: no limit.
+    pub max_image_size: Option<u32>,
+    /// Whole factor by which images are shrunk before `max_image_size` applies. `None`: 1.
+    pub downscale: Option<u32>,
+    /// Every how many-th view (sorted by name, the first included) is kept from training for
+    /// evaluation; 8 is the field's custom. `None`, or a single view: none is.
+    pub holdout_every: Option<u32>,
+    /// Bytes of decoded photos that may be kept in memory. While one is decoded, its full-size
+    /// pixels are held on top, at 4 bytes a pixel and twice that with a distorting lens, by the caller and by
+    /// each of two background threads.
+    pub image_memory_bytes: u64,
+}
+
+impl Default for DatasetOptions {
+    fn default() -> Self {
+        Self {
+            max_image_size: None,
+            downscale: None,
+            holdout_every: Some(8),
+            image_memory_bytes: DEFAULT_IMAGE_MEMORY_BYTES,
+        }
+    }
+}
+
+/// A scene with its photos at the training size.
+#[derive(Debug)]
+pub struct Dataset {
+    /// The scene, views sorted by name.
+    pub scene: Scene,
+    /// Indices into `scene.views` of the views to train on, ascending.
+    pub train: Vec<usize>,
+    /// Indices into `scene.views` of the views kept for evaluation, ascending.
+    pub held_out: Vec<usize>,
+    cameras: Vec<Camera>,
+    store: Store,
+}
+
+impl Dataset {
+    /// Reads the headers of all photos (not their pixels) and settles sizes, cameras and the split.
+    ///
+    /// A photo of another size than its lens, such as from `images_2`, is taken for the same picture
+    /// scaled, and the camera is scaled to it. EXIF orientation is ignored where the stored picture has
+    /// the lens's shape, since COLMAP ignores it; it is applied where only the upright one has.
+    ///
+    /// # Errors
+    /// [`Error::Scene`] for a scene without views or with values that cannot be used;
+    /// [`Error::View`], which names the view, for a photo or mask that is missing, unreadable or of another
+    /// shape than its lens, and for a lens that cannot be undistorted.
+    pub fn new(mut scene: Scene, options: &DatasetOptions) -> Result<Self> {
+        scene.views.sort_by(|a, b| a.name.cmp(&b.name));
+        scene.validate()?;
+        let prepared: Vec<Result<Frame>> = scene
+            .views
+            .par_iter()
+            .map(|view| Frame::new(view, options).map_err(|error| in_view(&view.name, error)))
+            .collect();
+        let frames = prepared.into_iter().collect::<Result<Vec<_>>>()?;
+        let cameras = frames.iter().map(|frame| frame.camera).collect();
+        let count = scene.views.len();
+        let every = options.holdout_every.filter(|&every| every > 1 && count > 1).map(|every| every as usize);
+        let (held_out, train) = (0..count).partition(|index| every.is_some_and(|every| index % every == 0));
+        Ok(Self { scene, train, held_out, cameras, store: Store::new(frames, options.image_memory_bytes) })
+    }
+
+    /// The camera of a view at its full training size: after undistortion and scaling.
+    ///
+    /// # Panics
+    /// If there is no such view.
+    #[must_use]
+    pub fn camera(&self, view: usize) -> Camera {
+        self.cameras[view]
+    }
+
+    /// A view's photo at its full training size divided by `factor` (1 for the full size), rounded,
+    /// at least 1 pixel each way. See [`PackedImage::shrunk_to`] for the filter.
+    ///
+    /// Waits while another thread decodes the same photo.
+    ///
+    /// # Errors
+    /// [`Error::View`] when the photo or mask can no longer be read; [`Error::Scene`] for a view
+    /// that does not exist.
+    pub fn image(&self, view: usize, factor: u32) -> Result<Arc<PackedImage>> {
+        let Some(name) = self.scene.views.get(view).map(|view| &view.name) else {
+            return Err(Error::Scene { why: format!("it has no view number {view}") });
+        };
+        self.store.get((view, factor.max(1))).map_err(|error| in_view(name, error))
+    }
+
+    /// Asks a background thread to have [`Dataset::image`] of the same arguments ready. A hint: it
+    /// returns at once, and what goes wrong shows when the image is asked for.
+    pub fn prefetch(&self, view: usize, factor: u32) {
+        if view < self.cameras.len() {
+            self.store.prefetch((view, factor.max(1)));
+        }
+    }
+
+    /// Bytes that all photos take at full training size, were the budget to hold them.
+    #[must_use]
+    pub fn image_bytes(&self) -> u64 {
+        let pixels =
+            |camera: &Camera| u64::from(camera.intrinsics.width) * u64::from(camera.intrinsics.height);
+        self.cameras.iter().map(|camera| 4 * pixels(camera)).sum()
+    }
+}
+
+fn in_view(name: &str, error: Error) -> Error {
+    Error::View { name: name.to_owned(), source: Box::new(error) }
+}
+
+#[cfg(test)]
+mod tests;

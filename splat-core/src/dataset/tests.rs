@@ -1,0 +1,239 @@
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::path::Path;
+
+use glam::DVec3;
+use image::{Rgba, RgbaImage};
+
+use super::*;
+use crate::lens::{Lens, LensModel};
+use crate::{Pinhole, Pose, View, test_data};
+
+fn pinhole(width: u32, height: u32) -> Pinhole {
+    let focal = f64::from(width);
+    Pinhole { width, height, fx: focal, fy: focal, cx: f64::from(width) / 2.0, cy: f64::from(height) / 2.0 }
+}
+
+fn view(folder: &Path, name: &str, lens: Lens) -> View {
+    let pose = Pose { translation: DVec3::Z, ..Pose::IDENTITY };
+    View { name: name.into(), image_path: folder.join(name), mask_path: None, lens, cam_from_world: pose }
+}
+
+/// Smooth colours that differ by photo.
+fn photo(width: u32, height: u32, seed: u32) -> RgbaImage {
+    RgbaImage::from_fn(width, height, |x, y| {
+        Rgba([(x * 3 + seed * 40) as u8, (y * 5) as u8, (x + y + seed) as u8, 255])
+    })
+}
+
+fn folder_of(count: u32, width: u32, height: u32) -> (tempfile::TempDir, Scene) {
+    let folder = tempfile::tempdir().unwrap();
+    let views = (0..count).map(|i| {
+        let name = format!("{i:02}.png");
+        photo(width, height, i).save(folder.path().join(&name)).unwrap();
+        view(folder.path(), &name, Lens::pinhole(pinhole(width, height)))
+    });
+    let views = views.rev().collect();
+    (folder, Scene { views, points: Vec::new() })
+}
+
+#[test]
+fn views_are_sorted_split_and_sized() {
+    let (_folder, scene) = folder_of(10, 41, 30);
+    let options = DatasetOptions { downscale: Some(2), holdout_every: Some(4), ..Default::default() };
+    let dataset = Dataset::new(scene.clone(), &options).unwrap();
+    assert_eq!(dataset.held_out, [0, 4, 8]);
+    assert_eq!(dataset.train, [1, 2, 3, 5, 6, 7, 9]);
+    assert_eq!(dataset.scene.views[3].name, "03.png");
+    let k = dataset.camera(3).intrinsics;
+    assert_eq!((k.width, k.height), (21, 15));
+    assert!((k.fx - 21.0).abs() < 1e-12 && (k.cx - 10.5).abs() < 1e-12 && (k.fy - 20.5).abs() < 1e-12);
+    let image = dataset.image(3, 1).unwrap();
+    assert_eq!((image.width, image.height), (21, 15));
+    let expected = PackedImage::from(&photo(41, 30, 3)).shrunk_to(21, 15);
+    assert_eq!(*image, expected);
+    assert_eq!(*dataset.image(3, 4).unwrap(), expected.shrunk_by(4));
+    assert_eq!(dataset.image_bytes(), 10 * 21 * 15 * 4);
+    let limited = DatasetOptions { max_image_size: Some(10), holdout_every: None, ..Default::default() };
+    let dataset = Dataset::new(scene, &limited).unwrap();
+    assert!(dataset.held_out.is_empty());
+    let image = dataset.image(0, 1).unwrap();
+    assert_eq!((image.width, image.height), (10, 7));
+}
+
+/// Whatever is kept, fetched ahead or thrown out, and on however many threads: the same pixels.
+#[test]
+fn pixels_do_not_depend_on_the_cache() {
+    let (_folder, scene) = folder_of(6, 40, 24);
+    let full = Dataset::new(scene.clone(), &DatasetOptions::default()).unwrap();
+    let keys: Vec<(usize, u32)> = (0..60).map(|i| (i * 7 % 6, [1, 2, 4, 3][i % 4])).collect();
+    let expected: Vec<_> = keys.iter().map(|&(view, factor)| full.image(view, factor).unwrap()).collect();
+    for budget in [0, 40 * 24 * 4, 3 * 40 * 24 * 4, u64::MAX] {
+        let options = DatasetOptions { image_memory_bytes: budget, ..Default::default() };
+        let dataset = Dataset::new(scene.clone(), &options).unwrap();
+        for (i, (&(view, factor), expected)) in keys.iter().zip(&expected).enumerate() {
+            for &(view, factor) in keys.iter().skip(i + 1).take(3) {
+                dataset.prefetch(view, factor);
+            }
+            assert_eq!(dataset.image(view, factor).unwrap(), *expected);
+            assert!(dataset.store.bytes_held() <= budget, "{} of {budget}", dataset.store.bytes_held());
+        }
+        let together = keys
+            .par_iter()
+            .zip(&expected)
+            .all(|(&(view, factor), expected)| dataset.image(view, factor).unwrap() == *expected);
+        assert!(together);
+    }
+}
+
+#[test]
+fn a_budget_that_holds_all_decodes_once() {
+    let (folder, scene) = folder_of(3, 16, 16);
+    let dataset = Dataset::new(scene, &DatasetOptions::default()).unwrap();
+    let first = dataset.image(1, 2).unwrap();
+    drop(folder); // the photos are gone from the disk
+    assert_eq!(dataset.image(1, 2).unwrap(), first);
+    assert_eq!(dataset.image(1, 4).unwrap().width, 4, "made from the kept full size");
+    let error = dataset.image(2, 1).unwrap_err();
+    assert!(matches!(&error, Error::View { name, .. } if name == "02.png"), "{error}");
+    dataset.prefetch(2, 1);
+    dataset.prefetch(99, 1);
+    assert!(dataset.image(2, 1).is_err() && dataset.image(99, 1).is_err());
+}
+
+#[test]
+fn masks_and_alpha_multiply() {
+    let (folder, mut scene) = folder_of(1, 8, 4);
+    let mut image = photo(8, 4, 0);
+    image.put_pixel(0, 0, Rgba([9, 9, 9, 100]));
+    image.save(folder.path().join("00.png")).unwrap();
+    // Twice the size, as for `images_2`; left half black.
+    let mask = image::GrayImage::from_fn(16, 8, |x, _| image::Luma([if x < 8 { 0 } else { 255 }]));
+    mask.save(folder.path().join("mask.png")).unwrap();
+    let open = |scene: &Scene| {
+        Dataset::new(scene.clone(), &DatasetOptions::default()).and_then(|dataset| dataset.image(0, 1))
+    };
+    let image = open(&scene).unwrap();
+    assert_eq!(image.pixels[0] >> 24, 100);
+    scene.views[0].mask_path = Some(folder.path().join("mask.png"));
+    let image = open(&scene).unwrap();
+    let alphas: Vec<u32> = image.pixels[..8].iter().map(|pixel| pixel >> 24).collect();
+    assert_eq!(alphas, [0, 0, 0, 0, 255, 255, 255, 255]);
+    scene.views[0].mask_path = Some(folder.path().join("none.png"));
+    assert!(matches!(open(&scene).unwrap_err(), Error::View { .. }));
+}
+
+#[test]
+fn photos_of_another_size_scale_the_camera() {
+    let (folder, mut scene) = folder_of(1, 31, 20);
+    scene.views[0].lens = Lens::pinhole(pinhole(61, 39)); // `images_2` of an odd size
+    let dataset = Dataset::new(scene.clone(), &DatasetOptions::default()).unwrap();
+    let k = dataset.camera(0).intrinsics;
+    assert_eq!((k.width, k.height), (31, 20));
+    assert!((k.fx - 31.0).abs() < 1e-9 && (k.cy - 10.0).abs() < 1e-9, "{k:?}");
+    scene.views[0].lens = Lens::pinhole(pinhole(60, 60));
+    let error = Dataset::new(scene, &DatasetOptions::default()).unwrap_err();
+    let Error::View { source, .. } = &error else { panic!("{error}") };
+    assert!(source.to_string().contains("31x20") && source.to_string().contains("60x60"), "{source}");
+    drop(folder);
+}
+
+/// COLMAP ignores EXIF orientation: poses at the stored shape want the stored pixels.
+#[test]
+fn orientation_follows_the_lens() {
+    let Some(folder) = test_data("error_cases/file_formats/orientation") else { return };
+    for (value, stored, upright) in [(6, (319, 480), (480, 319)), (3, (480, 319), (480, 319))] {
+        let name = format!("exif_{value}.jpg");
+        for (size, expected) in [(stored, false), (upright, stored != upright)] {
+            let lens = Lens::pinhole(pinhole(size.0, size.1));
+            let scene = Scene { views: vec![view(&folder, &name, lens)], points: Vec::new() };
+            let image = Dataset::new(scene, &DatasetOptions::default()).unwrap().image(0, 1).unwrap();
+            let path = folder.join(&name);
+            let decoded = if expected {
+                crate::images::decode_upright(&path).unwrap()
+            } else {
+                crate::images::decode_stored(&path).unwrap()
+            };
+            assert_eq!(*image, PackedImage::from(&decoded), "orientation {value} at {size:?}");
+        }
+    }
+}
+
+/// A photo of a grid of dots through a distorting lens shows the dots where the pinhole has them.
+#[test]
+fn distorted_photos_are_undistorted() {
+    let (folder, mut scene) = folder_of(1, 200, 150);
+    let lens = Lens {
+        model: LensModel::OpenCv,
+        width: 200,
+        height: 150,
+        params: vec![160.0, 165.0, 98.0, 76.0, -0.2, 0.05, 0.002, -0.001],
+    };
+    let rays: Vec<DVec3> = (-3..=3)
+        .flat_map(|y| (-4..=4).map(move |x| DVec3::new(0.1 * f64::from(x), 0.1 * f64::from(y), 1.0)))
+        .collect();
+    let mut image = RgbaImage::from_pixel(200, 150, Rgba([0, 0, 0, 255]));
+    for &ray in &rays {
+        let centre = lens.project(ray).unwrap();
+        for (x, y, pixel) in image.enumerate_pixels_mut() {
+            let (dx, dy) = (f64::from(x) + 0.5 - centre.x, f64::from(y) + 0.5 - centre.y);
+            let value = (255.0 * (-(dx * dx + dy * dy) / 4.0).exp()) as u8;
+            pixel[0] = pixel[0].max(value);
+        }
+    }
+    image.save(folder.path().join("00.png")).unwrap();
+    scene.views[0].lens = lens;
+    let dataset = Dataset::new(scene, &DatasetOptions::default()).unwrap();
+    let image = dataset.image(0, 1).unwrap();
+    let k = dataset.camera(0).intrinsics;
+    assert_eq!((image.width, image.height), (k.width, k.height));
+    assert!(!image.has_alpha(), "no blank border");
+    let mut seen = 0;
+    for &ray in &rays {
+        let (x, y) = (k.fx * ray.x + k.cx, k.fy * ray.y + k.cy);
+        if x < 5.0 || y < 5.0 || x > f64::from(k.width) - 5.0 || y > f64::from(k.height) - 5.0 {
+            continue;
+        }
+        let (mut sum, mut sx, mut sy) = (0.0, 0.0, 0.0);
+        for py in (y as u32 - 4)..=(y as u32 + 4) {
+            for px in (x as u32 - 4)..=(x as u32 + 4) {
+                let value = f64::from(image.pixels[(py * image.width + px) as usize] & 0xff);
+                sum += value;
+                sx += value * (f64::from(px) + 0.5);
+                sy += value * (f64::from(py) + 0.5);
+            }
+        }
+        assert!(
+            (sx / sum - x).abs() < 0.3 && (sy / sum - y).abs() < 0.3,
+            "{x} {y}: {} {}",
+            sx / sum,
+            sy / sum
+        );
+        seen += 1;
+    }
+    assert!(seen > 30, "{seen}");
+}
+
+#[test]
+fn unusable_scenes_are_refused_in_words() {
+    let (_folder, scene) = folder_of(2, 8, 8);
+    let refuse = |change: &dyn Fn(&mut Scene)| {
+        let mut broken = scene.clone();
+        change(&mut broken);
+        let error = Dataset::new(broken, &DatasetOptions::default()).unwrap_err();
+        match error {
+            Error::View { name, source } => format!("{name}: {source}"),
+            other => other.to_string(),
+        }
+    };
+    assert!(refuse(&|s| s.views.clear()).contains("no posed photo"));
+    assert!(
+        refuse(&|s| s.views[1].cam_from_world.translation.y = f64::NAN).contains("`00.png` is not finite")
+    );
+    assert!(
+        refuse(&|s| s.views[0].cam_from_world.rotation = glam::DQuat::from_xyzw(0.0, 0.0, 0.0, 2.0))
+            .contains("rotation")
+    );
+    assert!(refuse(&|s| s.views[0].lens.width = 0).starts_with("01.png"));
+    assert!(refuse(&|s| s.views[0].image_path = "gone.png".into()).contains("gone.png"));
+}
