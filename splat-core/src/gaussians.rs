@@ -89,16 +89,7 @@ impl GaussianCloud {
     pub fn retain_finite(&mut self) -> Result<usize> {
         self.validate()?;
         let coeffs = self.coeffs_per_gaussian();
-        let finite = |values: &[f32]| values.iter().all(|v| v.is_finite());
-        let keep: Vec<bool> = (0..self.len())
-            .map(|i| {
-                finite(&self.means[i])
-                    && finite(&self.quats[i])
-                    && finite(&self.log_scales[i])
-                    && self.opacity_logits[i].is_finite()
-                    && finite(self.sh_coeffs[i * coeffs..(i + 1) * coeffs].as_flattened())
-            })
-            .collect();
+        let keep = self.finite_rows();
         let dropped = keep.iter().filter(|&&keep| !keep).count();
         if dropped > 0 {
             retain(&mut self.means, &keep, 1);
@@ -108,6 +99,21 @@ impl GaussianCloud {
             retain(&mut self.sh_coeffs, &keep, coeffs);
         }
         Ok(dropped)
+    }
+
+    /// Which Gaussians have finite values only. The cloud must be valid.
+    pub(crate) fn finite_rows(&self) -> Vec<bool> {
+        let coeffs = self.coeffs_per_gaussian();
+        let finite = |values: &[f32]| values.iter().all(|v| v.is_finite());
+        (0..self.len())
+            .map(|i| {
+                finite(&self.means[i])
+                    && finite(&self.quats[i])
+                    && finite(&self.log_scales[i])
+                    && self.opacity_logits[i].is_finite()
+                    && finite(self.sh_coeffs[i * coeffs..(i + 1) * coeffs].as_flattened())
+            })
+            .collect()
     }
 
     /// Smallest and largest coordinates of the finite centres, in world units; `None` without any.

@@ -12,6 +12,7 @@ pub mod images;
 pub mod lens;
 pub mod metrics;
 pub mod pipeline;
+pub mod ply;
 mod random;
 pub mod reference;
 pub mod render;

@@ -122,7 +122,7 @@ fn gaussian_window() -> [f64; WINDOW] {
 
 /// To 0..=1; not-a-number becomes 0.
 fn clamp(value: f32) -> f64 {
-    f64::from(value.max(0.0).min(1.0))
+    if value.is_nan() { 0.0 } else { f64::from(value.clamp(0.0, 1.0)) }
 }
 
 /// A weighted mean in the making.

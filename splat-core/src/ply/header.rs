@@ -1,0 +1,176 @@
+//! The header, and where in a row each number is.
+
+use std::io::{BufRead, Read};
+use std::path::Path;
+
+use ply_rs_bw::parser::{Parser, Reader};
+use ply_rs_bw::ply::{DefaultElement, ElementDef, Header as PlyHeader, PropertyType, ScalarType};
+
+use super::{CORE, REST, malformed};
+use crate::{Error, Result};
+
+/// No header of a splat file is near this long; a file without `end_header` must not fill the memory.
+const MAX_HEADER_BYTES: u64 = 1 << 20;
+
+/// A parsed header and its length in the file.
+#[derive(Debug)]
+pub(super) struct Header {
+    pub(super) ply: PlyHeader,
+    pub(super) byte_len: u64,
+}
+
+pub(super) fn read(reader: &mut impl BufRead, path: &Path) -> Result<Header> {
+    let mut text = String::new();
+    let mut byte_len = 0;
+    let mut limited = reader.take(MAX_HEADER_BYTES);
+    let mut properties = 0;
+    loop {
+        let mut line = Vec::new();
+        let read = limited.read_until(b'\n', &mut line);
+        byte_len += read.map_err(|source| Error::Read { path: path.to_owned(), source })? as u64;
+        if text.is_empty() && line.trim_ascii_end() != b"ply" {
+            return Err(malformed(path, "it does not begin with `ply`"));
+        }
+        if !line.ends_with(b"\n") {
+            return Err(malformed(path, "it ends within its header, before `end_header`"));
+        }
+        // Comments may be in any encoding; what is no UTF-8 is replaced.
+        let line = String::from_utf8_lossy(&line);
+        properties += usize::from(line.starts_with("property"));
+        text.push_str(line.trim_end());
+        text.push('\n');
+        if line.trim_end() == "end_header" {
+            break;
+        }
+    }
+    let ply =
+        Parser::<DefaultElement>::new().read_header(&mut Reader::new(text.as_bytes())).map_err(|error| {
+            malformed(path, format!("its header cannot be read ({})", one_line(&error.to_string())))
+        })?;
+    // The parser keeps the last of two properties of one name, which would shift all that follow.
+    let kept: usize = ply.elements.iter().map(|(_, element)| element.properties.len()).sum();
+    if kept != properties {
+        return Err(malformed(path, "its header declares an element or a property twice"));
+    }
+    Ok(Header { ply, byte_len })
+}
+
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Where a number lies in a row, and where it goes.
+#[derive(Debug)]
+pub(super) struct Column {
+    /// Position among the row's properties.
+    pub(super) index: usize,
+    /// Bytes before it in a binary row.
+    pub(super) offset: usize,
+    pub(super) scalar: ScalarType,
+}
+
+/// How rows of `vertex` are made up.
+#[derive(Debug)]
+pub(super) struct Layout {
+    /// Columns of [`CORE`], then `f_rest_0` and so on.
+    pub(super) columns: Vec<Column>,
+    pub(super) sh_degree: u32,
+    pub(super) rows: usize,
+    /// Bytes of a binary row.
+    pub(super) row_bytes: usize,
+    /// Properties of a row.
+    pub(super) row_len: usize,
+}
+
+impl Layout {
+    pub(super) fn new(header: &Header, path: &Path) -> Result<Self> {
+        let elements = &header.ply.elements;
+        let refuse = |what: String| Err(malformed(path, what));
+        if elements.contains_key("chunk") && elements.contains_key("vertex") {
+            return refuse(
+                "it is a compressed PLY (as PlayCanvas writes them), which is not read; \
+                 convert it with `splat-transform FILE.compressed.ply FILE.ply`"
+                    .into(),
+            );
+        }
+        let Some(vertex) = elements.get("vertex") else {
+            return refuse("it has no element `vertex`".into());
+        };
+        let missing: Vec<&str> =
+            CORE.into_iter().filter(|name| !vertex.properties.contains_key(*name)).collect();
+        if !missing.is_empty() {
+            return refuse(not_splats(header, vertex, &missing));
+        }
+        let mut columns = Vec::with_capacity(CORE.len() + REST[3]);
+        for name in CORE {
+            columns.push(column(vertex, name, path)?);
+        }
+        let rest = vertex.properties.iter().filter(|(name, _)| name.starts_with("f_rest_")).count();
+        let Some(sh_degree) = REST.iter().position(|&count| count == rest) else {
+            return refuse(format!(
+                "it has {rest} properties `f_rest_*`; degrees 0 to 3 of the harmonics have 0, 9, 24 or 45"
+            ));
+        };
+        for index in 0..rest {
+            columns.push(column(vertex, &format!("f_rest_{index}"), path)?);
+        }
+        let mut row_bytes = 0;
+        for (name, property) in &vertex.properties {
+            row_bytes += match &property.data_type {
+                PropertyType::Scalar(scalar) => size_of(scalar),
+                PropertyType::List(..) => return refuse(format!("its vertices hold a list, `{name}`")),
+            };
+        }
+        let row_len = vertex.properties.len();
+        Ok(Self { columns, sh_degree: sh_degree as u32, rows: vertex.count, row_bytes, row_len })
+    }
+}
+
+/// What a PLY without the properties of splats is instead.
+fn not_splats(header: &Header, vertex: &ElementDef, missing: &[&str]) -> String {
+    let has = |name: &str| vertex.properties.contains_key(name);
+    if let Some(face) = header.ply.elements.get("face").filter(|_| missing.len() > 4) {
+        return format!(
+            "it is a mesh ({} vertices, {} faces), not Gaussian splats",
+            vertex.count, face.count
+        );
+    }
+    if has("scale_1") && !has("scale_2") && missing.len() == 1 {
+        return "its splats are flat (2DGS, no `scale_2`), which is not supported".into();
+    }
+    if has("x") && missing.len() > 4 {
+        return format!(
+            "it is a point cloud ({} points), not Gaussian splats: it has no {}",
+            vertex.count,
+            list(missing)
+        );
+    }
+    format!("its vertices have no {}", list(missing))
+}
+
+fn list(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn column(vertex: &ElementDef, name: &str, path: &Path) -> Result<Column> {
+    let mut offset = 0;
+    for (index, (key, property)) in vertex.properties.iter().enumerate() {
+        let PropertyType::Scalar(scalar) = &property.data_type else {
+            return Err(malformed(path, format!("its vertices hold a list, `{key}`")));
+        };
+        if key == name {
+            return Ok(Column { index, offset, scalar: scalar.clone() });
+        }
+        offset += size_of(scalar);
+    }
+    Err(malformed(path, format!("its vertices have no `{name}`, but a higher one of that kind")))
+}
+
+pub(super) fn size_of(scalar: &ScalarType) -> usize {
+    match scalar {
+        ScalarType::Char | ScalarType::UChar => 1,
+        ScalarType::Short | ScalarType::UShort => 2,
+        ScalarType::Int | ScalarType::UInt | ScalarType::Float => 4,
+        ScalarType::Double => 8,
+    }
+}

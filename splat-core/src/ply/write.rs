@@ -1,0 +1,121 @@
+//! A cloud to a file.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use ply_rs_bw::ply::{
+    DefaultElement, ElementDef, Encoding, Header, KeyMap, PropertyDef, PropertyType, ScalarType, Version,
+};
+use ply_rs_bw::writer::Writer;
+
+use super::{MODE_COMMENT, REST, SplatRenderMode, mode_of};
+use crate::Result;
+use crate::files;
+use crate::gaussians::GaussianCloud;
+
+/// Gaussians gathered before they are handed to the file.
+const ROWS_AT_ONCE: usize = 1024;
+
+/// What is written besides the Gaussians.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlyOptions {
+    /// Header comments, one line each; line breaks become spaces.
+    pub comments: Vec<String>,
+    /// Whether to write `nx ny nz` as zeros, as the 3DGS authors' files have them: 12 bytes a splat that
+    /// old viewers, which count properties instead of reading their names, rely on.
+    pub normals: bool,
+    /// Written as the comment `SplatRenderMode: ...`; it replaces one among the comments.
+    pub render_mode: Option<SplatRenderMode>,
+}
+
+impl Default for PlyOptions {
+    fn default() -> Self {
+        Self { comments: Vec::new(), normals: true, render_mode: None }
+    }
+}
+
+/// Writes a cloud as a binary little-endian 3DGS PLY; returns how many Gaussians were left out because
+/// a value of theirs was not finite.
+///
+/// Equal clouds and options give equal bytes. The file appears whole or not at all: it is written
+/// beside `path` and renamed.
+///
+/// # Errors
+/// [`crate::Error::Cloud`] when the cloud's parts do not fit together; [`crate::Error::Write`], on a full
+/// disk too.
+pub fn write(path: &Path, cloud: &GaussianCloud, options: &PlyOptions) -> Result<usize> {
+    cloud.validate()?;
+    let finite: Vec<bool> = cloud.finite_rows();
+    let count = finite.iter().filter(|&&finite| finite).count();
+    let header = header(count, cloud.sh_degree, options);
+    files::write_atomically(path, |out| {
+        Writer::<DefaultElement>::new().write_header(out, &header)?;
+        write_rows(out, cloud, &finite, options.normals)
+    })?;
+    Ok(cloud.len() - count)
+}
+
+fn header(count: usize, sh_degree: u32, options: &PlyOptions) -> Header {
+    let mut vertex = ElementDef::new("vertex".into());
+    vertex.count = count;
+    let names = |prefix: &'static str, count: usize| (0..count).map(move |i| format!("{prefix}{i}"));
+    let normals: &[&str] = if options.normals { &["nx", "ny", "nz"] } else { &[] };
+    let all = ["x", "y", "z"]
+        .iter()
+        .chain(normals)
+        .map(|&name| name.to_owned())
+        .chain(names("f_dc_", 3))
+        .chain(names("f_rest_", REST[sh_degree.min(3) as usize]))
+        .chain(["opacity".to_owned()])
+        .chain(names("scale_", 3))
+        .chain(names("rot_", 4));
+    for name in all {
+        vertex
+            .properties
+            .insert(name.clone(), PropertyDef::new(name, PropertyType::Scalar(ScalarType::Float)));
+    }
+    let mut elements = KeyMap::new();
+    elements.insert("vertex".into(), vertex);
+    let mode = options.render_mode.map(|mode| {
+        let name = match mode {
+            SplatRenderMode::Default => "default",
+            SplatRenderMode::Mip => "mip",
+            SplatRenderMode::TwoD => "2dgs",
+        };
+        format!("{MODE_COMMENT} {name}")
+    });
+    let kept = options.comments.iter().filter(|comment| mode.is_none() || mode_of(comment).is_none());
+    let comments = kept.map(|comment| comment.replace(['\n', '\r'], " ")).chain(mode.clone()).collect();
+    Header {
+        encoding: Encoding::BinaryLittleEndian,
+        version: Version { major: 1, minor: 0 },
+        obj_infos: Vec::new(),
+        elements,
+        comments,
+    }
+}
+
+fn write_rows(out: &mut impl Write, cloud: &GaussianCloud, finite: &[bool], normals: bool) -> io::Result<()> {
+    let coeffs = cloud.coeffs_per_gaussian();
+    let mut bytes = Vec::with_capacity(ROWS_AT_ONCE * (17 + 3 * coeffs) * size_of::<f32>());
+    for (i, _) in finite.iter().enumerate().filter(|(_, finite)| **finite) {
+        let mut put = |values: &[f32]| bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        put(&cloud.means[i]);
+        if normals {
+            put(&[0.0; 3]);
+        }
+        let [constant, rest @ ..] = &cloud.sh_coeffs[i * coeffs..(i + 1) * coeffs] else { continue };
+        put(constant);
+        for channel in 0..3 {
+            rest.iter().for_each(|coefficient| put(&coefficient[channel..=channel]));
+        }
+        put(&[cloud.opacity_logits[i]]);
+        put(&cloud.log_scales[i]);
+        put(&cloud.quats[i]);
+        if bytes.len() + (17 + 3 * coeffs) * size_of::<f32>() > bytes.capacity() {
+            out.write_all(&bytes)?;
+            bytes.clear();
+        }
+    }
+    out.write_all(&bytes)
+}
