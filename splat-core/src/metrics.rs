@@ -56,12 +56,14 @@ pub fn ssim(image: &[f32], photo: &[f32], width: u32, height: u32, weights: Opti
         return Err(size_error(why));
     }
     check_weights(weights, width * height)?;
+    let clamped = |values: &[f32]| values.par_iter().map(|&value| clamp(value) as f32).collect::<Vec<_>>();
+    let (image, photo) = (clamped(image), clamped(photo));
     // One sum a row, added in order afterwards: the result does not depend on the threads.
     let rows: Vec<Weighted> = (0..height)
         .into_par_iter()
         .map(|y| {
             let mut sum = Weighted::default();
-            for (x, value) in ssim_row(image, photo, width, height, y).into_iter().enumerate() {
+            for (x, value) in ssim_row(&image, &photo, width, height, y).into_iter().enumerate() {
                 sum.add(value, weight(weights, y * width + x));
             }
             sum
@@ -75,35 +77,38 @@ pub fn ssim(image: &[f32], photo: &[f32], width: u32, height: u32, weights: Opti
     total.mean()
 }
 
-/// SSIM of each pixel of row `y`, mean over the channels.
+/// SSIM of each pixel of row `y`, mean over the channels. Values are in 0..=1.
 fn ssim_row(image: &[f32], photo: &[f32], width: usize, height: usize, y: usize) -> Vec<f64> {
     const RADIUS: usize = WINDOW / 2;
     let taps = gaussian_window();
     let row_len = width * CHANNELS;
-    // Moments a, b, aa, bb, ab of the row after the vertical pass, with a border of zeros.
-    let mut moments = vec![[0.0_f64; 5]; row_len + 2 * RADIUS * CHANNELS];
+    // Moments a, b, aa + bb, ab of the row after the vertical pass, with a border of zeros. Only the sum
+    // of the two variances enters.
+    let mut moments = vec![[0.0_f64; 4]; row_len + 2 * RADIUS * CHANNELS];
     for (tap, source) in taps.iter().zip(y as isize - RADIUS as isize..) {
         let Some(source) = usize::try_from(source).ok().filter(|&source| source < height) else { continue };
         let range = source * row_len..(source + 1) * row_len;
         let inner = &mut moments[RADIUS * CHANNELS..];
         for ((sum, &a), &b) in inner.iter_mut().zip(&image[range.clone()]).zip(&photo[range]) {
-            let (a, b) = (clamp(a), clamp(b));
-            for (sum, value) in sum.iter_mut().zip([a, b, a * a, b * b, a * b]) {
-                *sum += tap * value;
-            }
+            let (a, b) = (f64::from(a), f64::from(b));
+            let (ta, tb) = (tap * a, tap * b);
+            *sum = [sum[0] + ta, sum[1] + tb, sum[2] + ta * a + tb * b, sum[3] + ta * b];
         }
     }
     let similarity = |at: usize| {
-        let mut m = [0.0; 5];
+        let mut m = [0.0; 4];
         for (tap, column) in taps.iter().zip(moments[at..].iter().step_by(CHANNELS)) {
-            for (m, value) in m.iter_mut().zip(column) {
-                *m += tap * value;
-            }
+            m = [
+                m[0] + tap * column[0],
+                m[1] + tap * column[1],
+                m[2] + tap * column[2],
+                m[3] + tap * column[3],
+            ];
         }
-        let [a, b, aa, bb, ab] = m;
-        let (var_a, var_b, covariance) = (aa - a * a, bb - b * b, ab - a * b);
-        let luminance = (2.0 * a * b + C1) / (a * a + b * b + C1);
-        luminance * (2.0 * covariance + C2) / (var_a + var_b + C2)
+        let [a, b, squares, product] = m;
+        let means = a * a + b * b;
+        let luminance = (2.0 * a * b + C1) / (means + C1);
+        luminance * (2.0 * (product - a * b) + C2) / (squares - means + C2)
     };
     (0..width)
         .map(|x| (0..CHANNELS).map(|c| similarity(x * CHANNELS + c)).sum::<f64>() / CHANNELS as f64)
