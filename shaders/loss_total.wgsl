@@ -22,10 +22,15 @@ var<workgroup> partial: array<vec2f, 64>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(local_invocation_index) lane: u32) {
-    let runs = view.image_size.x * ((view.image_size.y + RUN - 1u) / RUN);
+    let size = view.image_size;
+    let row_runs = size.y * ((size.x + RUN - 1u) / RUN) * 3u;
+    let column_runs = size.x * ((size.y + RUN - 1u) / RUN) * 3u;
     var sum = vec2f(0.0);
-    for (var i = lane; i < runs; i += 64u) {
-        sum += vec2f(ssim_parts[i], l1_parts[i]);
+    for (var i = lane; i < row_runs; i += 64u) {
+        sum.x += ssim_parts[i];
+    }
+    for (var i = lane; i < column_runs; i += 64u) {
+        sum.y += l1_parts[i];
     }
     partial[lane] = sum;
     workgroupBarrier();

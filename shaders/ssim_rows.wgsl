@@ -1,58 +1,78 @@
-// ssim_rows: local moments of render and photo, first along rows.
+// ssim_rows: local moments along rows, SSIM at every pixel, and its partial derivatives.
 //
-// Threads   one a run of RUN pixels of a row
-// Reads     frame [H*W vec4f], photo [H*W] packed
-// Writes    moments [H*W, 3 vec4f]: per channel the windowed sums of x, y, x^2 + y^2, x y
-// Source    Wang et al. 2004; sigma_x^2 and sigma_y^2 enter SSIM only as their sum, so one map serves both
-// Departs   outside the image counts as 0 ("same" padding), as in the 3DGS authors' code; where a mask is
-//           black the render is taken to equal the photo
+// Threads   one a run of RUN pixels of a row of one channel
+// Reads     moments [3, W*H vec4f] from ssim_columns, by columns
+// Writes    partials [3, W*H, 3], by columns: dS/dmu_x, dS/dE[x^2 + y^2], dS/dE[x y];
+//           ssim_parts [runs]: sum of S over the run
+// Equation  S = A B / (C D), A = 2 mu_x mu_y + C1, B = 2 sigma_xy + C2, C = mu_x^2 + mu_y^2 + C1,
+//           D = sigma_x^2 + sigma_y^2 + C2   (Wang et al. 2004, eq. 13)
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
-@group(0) @binding(1) var<uniform> train: TrainUniform;
-@group(0) @binding(2) var<storage, read> frame: array<vec4f>;
-@group(0) @binding(3) var<storage, read> photo: array<u32>;
-@group(0) @binding(4) var<storage, read_write> moments: array<vec4f>;
+@group(0) @binding(1) var<storage, read> moments: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> partials: array<f32>;
+@group(0) @binding(3) var<storage, read_write> ssim_parts: array<f32>;
+
+// (0.01 L)^2 and (0.03 L)^2 for the dynamic range L = 1.
+const C1: f32 = 0.0001;
+const C2: f32 = 0.0009;
+
+// dS/dmu_x, dS/dE[x^2 + y^2], dS/dE[x y], S
+fn ssim_partials(m: vec4f) -> vec4f {
+    let mu_x = m.x;
+    let mu_y = m.y;
+    let a = 2.0 * mu_x * mu_y + C1;
+    let b = 2.0 * (m.w - mu_x * mu_y) + C2;
+    let c = mu_x * mu_x + mu_y * mu_y + C1;
+    let d = m.z - mu_x * mu_x - mu_y * mu_y + C2;
+    let inv_c = 1.0 / c;
+    let inv_d = 1.0 / d;
+    let s = a * b * inv_c * inv_d;
+    return vec4f(
+        2.0 * mu_y * (b - a) * inv_c * inv_d - 2.0 * mu_x * s * (inv_c - inv_d),
+        -s * inv_d,
+        2.0 * a * inv_c * inv_d,
+        s,
+    );
+}
+
+fn input(run: Run, tap: u32) -> vec4f {
+    let size = view.image_size;
+    let x = run.first + tap - WINDOW_RADIUS;
+    if (x >= size.x) {
+        return vec4f(0.0);
+    }
+    return moments[(run.channel * size.x + x) * size.y + run.line];
+}
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let size = view.image_size;
-    let runs = (size.x + RUN - 1u) / RUN;
-    let run = id.x + id.y * groups.x * 64u;
-    if (run >= runs * size.y) {
+    let share = id.x + id.y * groups.x * 64u;
+    let run = run_of(share, size.y, size.x);
+    if (run.idle) {
         return;
     }
-    let y = run / runs;
-    let x0 = (run % runs) * RUN;
-    var sums: array<vec4f, RUN * 3u>;
-    for (var k = 0u; k < RUN * 3u; k += 1u) {
-        sums[k] = vec4f(0.0);
+    var filter_x: Filter;
+    var filter_y: Filter;
+    var filter_z: Filter;
+    var filter_w: Filter;
+    for (var tap = 0u; tap < 2u * WINDOW_RADIUS; tap += 1u) {
+        let value = input(run, tap);
+        push(&filter_x, value.x);
+        push(&filter_y, value.y);
+        push(&filter_z, value.z);
+        push(&filter_w, value.w);
     }
-    for (var tap = 0u; tap < RUN_INPUTS; tap += 1u) {
-        let x = x0 + tap - WINDOW_RADIUS;
-        // A tap left of the image wraps to a huge number and reads as outside.
-        if (x < size.x) {
-            let index = y * size.x + x;
-            let wanted = target_color(photo[index], train.alpha_mode, view.background.xyz);
-            let a = mix(wanted.xyz, frame[index].xyz, wanted.w);
-            let b = wanted.xyz;
-            let squares = a * a + b * b;
-            let product = a * b;
-            for (var out = 0u; out < RUN; out += 1u) {
-                if (tap >= out && tap - out < WINDOW) {
-                    let w = WINDOW_WEIGHTS[tap - out];
-                    sums[out * 3u] += w * vec4f(a.x, b.x, squares.x, product.x);
-                    sums[out * 3u + 1u] += w * vec4f(a.y, b.y, squares.y, product.y);
-                    sums[out * 3u + 2u] += w * vec4f(a.z, b.z, squares.z, product.z);
-                }
-            }
-        }
+    var total = 0.0;
+    let end = min(run.first + RUN, size.x);
+    for (var x = run.first; x < end; x += 1u) {
+        let value = input(run, x - run.first + 2u * WINDOW_RADIUS);
+        let p = ssim_partials(vec4f(push(&filter_x, value.x), push(&filter_y, value.y), push(&filter_z, value.z), push(&filter_w, value.w)));
+        let base = ((run.channel * size.x + x) * size.y + run.line) * 3u;
+        partials[base] = p.x;
+        partials[base + 1u] = p.y;
+        partials[base + 2u] = p.z;
+        total += p.w;
     }
-    for (var out = 0u; out < RUN; out += 1u) {
-        if (x0 + out < size.x) {
-            let base = (y * size.x + x0 + out) * 3u;
-            moments[base] = sums[out * 3u];
-            moments[base + 1u] = sums[out * 3u + 1u];
-            moments[base + 2u] = sums[out * 3u + 2u];
-        }
-    }
+    ssim_parts[share] = total;
 }

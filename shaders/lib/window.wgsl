@@ -1,27 +1,77 @@
-// window: SSIM's Gaussian window, and how the loss kernels cut the image into runs.
+// window: SSIM's Gaussian window as a filter that values are pushed through, and how images are cut into runs.
 
 const WINDOW_RADIUS: u32 = 5u;
-const WINDOW: u32 = 2u * WINDOW_RADIUS + 1u;
-// Neighbouring outputs one invocation makes: they share their inputs, which it loads once.
-const RUN: u32 = 8u;
-const RUN_INPUTS: u32 = RUN + 2u * WINDOW_RADIUS;
+// Neighbouring outputs one invocation makes: it loads RUN + 2 WINDOW_RADIUS inputs for them.
+const RUN: u32 = 32u;
 
-// exp(-d^2 / (2 sigma^2)) for sigma = 1.5, d = -5..5, normalised to sum 1 (Wang et al. 2004).
-const WINDOW_WEIGHTS = array<f32, WINDOW>(
-    0.0010283801, 0.0075987581, 0.0360007721, 0.1093606895, 0.2130055377, 0.2660117249,
-    0.2130055377, 0.1093606895, 0.0360007721, 0.0075987581, 0.0010283801,
-);
+// exp(-d^2 / (2 sigma^2)) for sigma = 1.5 and d = 5, 4, .. 0, normalised so that all eleven sum to 1
+// (Wang et al. 2004).
+const WEIGHT_5: f32 = 0.0010283801;
+const WEIGHT_4: f32 = 0.0075987581;
+const WEIGHT_3: f32 = 0.0360007721;
+const WEIGHT_2: f32 = 0.1093606895;
+const WEIGHT_1: f32 = 0.2130055377;
+const WEIGHT_0: f32 = 0.2660117249;
 
-// Photos stay packed, 8 bits a channel: r in the low byte, alpha in the high one.
-fn unpack_photo(word: u32) -> vec4f {
-    return unpack4x8unorm(word);
+// Ten partial sums of the outputs that the last input still belongs to.
+struct Filter {
+    s0: f32, s1: f32, s2: f32, s3: f32, s4: f32, s5: f32, s6: f32, s7: f32, s8: f32, s9: f32,
 }
 
-// The colour that a pixel is compared with, and in w whether it is compared at all.
-fn target_color(word: u32, alpha_mode: u32, background: vec3f) -> vec4f {
-    let photo = unpack_photo(word);
+// Pushes one input and returns the windowed sum that it completes: the one centred WINDOW_RADIUS inputs ago.
+// The transposed form of the filter: no input is kept, and the symmetric weights are multiplied once.
+fn push(f: ptr<function, Filter>, value: f32) -> f32 {
+    let p5 = WEIGHT_5 * value;
+    let p4 = WEIGHT_4 * value;
+    let p3 = WEIGHT_3 * value;
+    let p2 = WEIGHT_2 * value;
+    let p1 = WEIGHT_1 * value;
+    let p0 = WEIGHT_0 * value;
+    let sum = (*f).s0 + p5;
+    (*f).s0 = (*f).s1 + p4;
+    (*f).s1 = (*f).s2 + p3;
+    (*f).s2 = (*f).s3 + p2;
+    (*f).s3 = (*f).s4 + p1;
+    (*f).s4 = (*f).s5 + p0;
+    (*f).s5 = (*f).s6 + p1;
+    (*f).s6 = (*f).s7 + p2;
+    (*f).s7 = (*f).s8 + p3;
+    (*f).s8 = (*f).s9 + p4;
+    (*f).s9 = p5;
+    return sum;
+}
+
+// One invocation's share of a pass along one axis: a run of a line (row or column) of one channel.
+// Neighbouring invocations take neighbouring lines, so that they touch neighbouring memory.
+struct Run {
+    line: u32,
+    first: u32,
+    channel: u32,
+    // Past the last share: nothing to do.
+    idle: bool,
+}
+
+fn run_of(id: u32, lines: u32, length: u32) -> Run {
+    let runs = (length + RUN - 1u) / RUN;
+    let rest = id / lines;
+    return Run(id % lines, (rest % runs) * RUN, rest / runs, rest >= runs * 3u);
+}
+
+// Photos stay packed, 8 bits a channel: r in the low byte, alpha in the high one.
+fn photo_byte(word: u32, channel: u32) -> f32 {
+    return f32((word >> (8u * channel)) & 255u) * (1.0 / 255.0);
+}
+
+// One channel of the colour that a pixel is compared with.
+fn wanted_value(word: u32, channel: u32, alpha_mode: u32, background: vec4f) -> f32 {
+    let value = photo_byte(word, channel);
     if (alpha_mode == 1u) {
-        return vec4f(mix(background, photo.xyz, photo.w), 1.0);
+        return mix(background[channel], value, photo_byte(word, 3u));
     }
-    return vec4f(photo.xyz, select(0.0, 1.0, photo.w >= 0.5));
+    return value;
+}
+
+// 1 where a pixel is compared, 0 where it is masked.
+fn pixel_weight(word: u32, alpha_mode: u32) -> f32 {
+    return select(0.0, 1.0, alpha_mode == 1u || word >= 0x80000000u);
 }

@@ -10,6 +10,7 @@ pub mod gaussians;
 pub mod gpu;
 pub mod images;
 pub mod lens;
+mod machine;
 pub mod metrics;
 pub mod pipeline;
 pub mod ply;
@@ -17,6 +18,7 @@ mod random;
 pub mod reference;
 pub mod render;
 pub mod scene;
+pub mod train;
 
 pub use camera::{Camera, Pinhole, Pose};
 pub use dataset::{Dataset, DatasetOptions};

@@ -1,4 +1,4 @@
-//! Random numbers that depend on nothing but a seed and a purpose.
+//! Random numbers that depend on nothing but a seed, a purpose and a step, so that a resumed run draws the same.
 
 /// SplitMix64 (Steele et al. 2014).
 #[derive(Clone, Debug)]
@@ -24,5 +24,25 @@ impl Random {
     /// Uniform in 0..1.
     pub(crate) fn uniform(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Uniform below `n` (which is not 0).
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        ((self.uniform() * n as f64) as usize).min(n.saturating_sub(1))
+    }
+
+    /// Normal with mean 0 and deviation 1 (Box and Muller 1958).
+    pub(crate) fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.uniform()).cos()
+    }
+
+    /// Numbers 0..n in random order (Fisher and Yates).
+    pub(crate) fn permutation(&mut self, n: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..n).collect();
+        for i in (1..n).rev() {
+            order.swap(i, self.below(i + 1));
+        }
+        order
     }
 }

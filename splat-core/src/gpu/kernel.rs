@@ -1,6 +1,7 @@
 //! A compiled kernel and how it is dispatched.
 
 use super::Gpu;
+use super::profile::Pass;
 use super::shaders::{Source, Switches};
 
 /// WebGPU's default limit of workgroups a dimension.
@@ -50,28 +51,32 @@ impl Kernel {
     }
 
     /// Runs `groups` workgroups, laid out in two dimensions where one does not hold them.
-    pub fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, bindings: &wgpu::BindGroup, groups: u32) {
+    pub(crate) fn dispatch(&self, pass: &mut Pass<'_>, bindings: &wgpu::BindGroup, groups: u32) {
         let rows = groups.div_ceil(MAX_GROUPS_PER_DIMENSION).max(1);
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, bindings, &[]);
-        pass.dispatch_workgroups(groups.div_ceil(rows), rows, 1);
+        pass.timed(self.name, |pass| {
+            pass.set_pipeline(&self.pipeline);
+            pass.set_bind_group(0, bindings, &[]);
+            pass.dispatch_workgroups(groups.div_ceil(rows), rows, 1);
+        });
     }
 
     /// Runs as many invocations as `items`, 64 a workgroup.
-    pub fn dispatch_items(&self, pass: &mut wgpu::ComputePass<'_>, bindings: &wgpu::BindGroup, items: u32) {
+    pub(crate) fn dispatch_items(&self, pass: &mut Pass<'_>, bindings: &wgpu::BindGroup, items: u32) {
         self.dispatch(pass, bindings, items.div_ceil(64));
     }
 
     /// Runs the workgroups whose three counts lie at `offset` of `groups`.
-    pub fn dispatch_indirect(
+    pub(crate) fn dispatch_indirect(
         &self,
-        pass: &mut wgpu::ComputePass<'_>,
+        pass: &mut Pass<'_>,
         bindings: &wgpu::BindGroup,
         groups: &wgpu::Buffer,
         offset: u64,
     ) {
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, bindings, &[]);
-        pass.dispatch_workgroups_indirect(groups, offset);
+        pass.timed(self.name, |pass| {
+            pass.set_pipeline(&self.pipeline);
+            pass.set_bind_group(0, bindings, &[]);
+            pass.dispatch_workgroups_indirect(groups, offset);
+        });
     }
 }

@@ -6,6 +6,7 @@
 pub mod buffers;
 pub mod kernel;
 pub mod layout;
+pub(crate) mod profile;
 pub mod shaders;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -79,8 +79,8 @@ kernels! {
     TILE_EMIT = "tile_emit" [Tiles];
     TILE_RANGES = "tile_ranges" [Counters];
     RASTERIZE = "rasterize" [Raster];
-    SSIM_ROWS = "ssim_rows" [Window, Adam];
-    SSIM_COLUMNS = "ssim_columns" [Window];
+    SSIM_COLUMNS = "ssim_columns" [Window, Adam];
+    SSIM_ROWS = "ssim_rows" [Window];
     SSIM_ROWS_BACKWARD = "ssim_rows_backward" [Window];
     LOSS_GRADIENT = "loss_gradient" [Window, Adam];
     LOSS_TOTAL = "loss_total" [Window, Adam, Counters];

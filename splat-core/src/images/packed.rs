@@ -41,6 +41,12 @@ impl PackedImage {
         channels.flat_map(|[r, g, b, _]| [r, g, b].map(|byte| f32::from(byte) / 255.0)).collect()
     }
 
+    /// Alpha in 0..=1, `[H*W]`: how far each pixel counts.
+    #[must_use]
+    pub fn alpha_f32(&self) -> Vec<f32> {
+        self.pixels.iter().map(|pixel| (pixel >> 24) as f32 / 255.0).collect()
+    }
+
     /// Whether any pixel's alpha is below 255.
     #[must_use]
     pub fn has_alpha(&self) -> bool {

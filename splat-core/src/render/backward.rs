@@ -6,6 +6,7 @@ use crate::Result;
 use crate::gpu::Gpu;
 use crate::gpu::kernel::Kernel;
 use crate::gpu::layout::{GEOMETRY_BYTES, SLOT_FLOATS, ViewUniform};
+use crate::gpu::profile::Pass;
 use crate::gpu::shaders::{self, Switches};
 
 /// The kernels of a backward pass.
@@ -97,7 +98,7 @@ impl BackwardPass {
     pub(crate) fn record(
         &self,
         kernels: &BackwardKernels,
-        pass: &mut wgpu::ComputePass<'_>,
+        pass: &mut Pass<'_>,
         forward: &ForwardPass,
         view: &ViewUniform,
     ) {

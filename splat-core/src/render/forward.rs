@@ -6,6 +6,7 @@ use crate::Result;
 use crate::gpu::Gpu;
 use crate::gpu::kernel::Kernel;
 use crate::gpu::layout::{Counters, SPLAT_BYTES, ViewUniform};
+use crate::gpu::profile::Pass;
 use crate::gpu::shaders::{self, Switches};
 
 /// Where the indirect dispatch over intersections lies in `Counters`.
@@ -212,12 +213,7 @@ impl ForwardPass {
     }
 
     /// Records the whole forward pass of a view whose uniform is (or will be) in `self.view`.
-    pub(crate) fn record(
-        &self,
-        kernels: &ForwardKernels,
-        pass: &mut wgpu::ComputePass<'_>,
-        view: &ViewUniform,
-    ) {
+    pub(crate) fn record(&self, kernels: &ForwardKernels, pass: &mut Pass<'_>, view: &ViewUniform) {
         let n = self.count;
         let sorted = Self::sorted(view);
         if n > 0 {

@@ -25,6 +25,7 @@ use crate::camera::Camera;
 use crate::gpu::Gpu;
 use crate::gpu::kernel::Kernel;
 use crate::gpu::layout::{Counters, GEOMETRY_FLOATS, ViewUniform};
+use crate::gpu::profile::Pass;
 use crate::gpu::shaders::{self, Switches};
 use crate::{Error, Result};
 use backward::{BackwardKernels, BackwardPass};
@@ -161,7 +162,7 @@ impl Renderer {
             self.gpu.queue().write_buffer(&pass.view, 0, bytemuck::bytes_of(&view));
             self.gpu.submit("splat.render", |encoder| {
                 pass.record_clear(encoder);
-                let mut compute = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                let mut compute = Pass::begin(encoder, None);
                 pass.record(&self.forward, &mut compute, &view);
             });
             let counters: Vec<Counters> = self.gpu.read(&pass.counters, 1)?;
@@ -221,7 +222,7 @@ impl Renderer {
             .each_ref()
             .map(|kernel| kernel.bind(gpu, &[view, &gaussians.geometry, &pass.v_colors, &v_sh]));
         gpu.submit("splat.backward", |encoder| {
-            let mut compute = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            let mut compute = Pass::begin(encoder, None);
             pass.record(&self.backward, &mut compute, &frame.pass, &frame.view);
         });
         let geometry: Vec<f32> = gpu.read(&pass.v_geometry, n * GEOMETRY_FLOATS)?;
@@ -229,7 +230,7 @@ impl Renderer {
         let mut sh_coeffs = vec![[0.0; 3]; n * k];
         for (channel, (kernel, bindings)) in self.sh_gradient.iter().zip(&bind_sh).enumerate() {
             gpu.submit("splat.sh_gradient", |encoder| {
-                let mut compute = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                let mut compute = Pass::begin(encoder, None);
                 kernel.dispatch_items(&mut compute, bindings, gaussians.count);
             });
             let plane: Vec<f32> = gpu.read(&v_sh, n * k)?;

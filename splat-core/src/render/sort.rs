@@ -3,6 +3,7 @@
 use crate::gpu::Gpu;
 use crate::gpu::kernel::Kernel;
 use crate::gpu::layout::{SCAN_BLOCK, SORT_BLOCK, SORT_DIGITS};
+use crate::gpu::profile::Pass;
 use crate::gpu::shaders::{self, Switches};
 
 /// Bits one radix pass sorts by.
@@ -143,7 +144,7 @@ impl Sort {
     pub(crate) fn record(
         &self,
         kernels: &SortKernels,
-        pass: &mut wgpu::ComputePass<'_>,
+        pass: &mut Pass<'_>,
         counters: &wgpu::Buffer,
         passes: usize,
     ) {
@@ -196,7 +197,7 @@ impl Scan {
         }
     }
 
-    pub(crate) fn record(&self, kernels: &SortKernels, pass: &mut wgpu::ComputePass<'_>) {
+    pub(crate) fn record(&self, kernels: &SortKernels, pass: &mut Pass<'_>) {
         kernels.scan_reduce[0].dispatch(pass, &self.reduce, self.groups);
         kernels.scan_apply[0].dispatch(pass, &self.apply, self.groups);
     }

@@ -1,0 +1,148 @@
+//! Checkpoints: everything a run needs to go on as if it had never stopped.
+//!
+//! Layout, little-endian: magic, u32 length of a JSON header, the header, then the arrays it counts:
+//! geometry, SH by channel, first moments (geometry, SH), second moments, densify statistics.
+
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::config::TrainConfig;
+use super::optimizer::Moments;
+use super::trainer::Trainer;
+use crate::dataset::Dataset;
+use crate::gpu::Gpu;
+use crate::gpu::layout::GEOMETRY_FLOATS;
+use crate::render::GaussianBuffers;
+use crate::{Error, Result, files};
+
+const MAGIC: &[u8; 8] = b"SPLATCK1";
+const FORMAT: &str = "splat checkpoint";
+/// A header is a few hundred bytes; more is not a checkpoint.
+const MAX_HEADER_BYTES: u32 = 1 << 20;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Header {
+    config: TrainConfig,
+    steps_done: u32,
+    gaussians: u32,
+    /// The cap in force: a resumed run keeps it, whatever memory is free then.
+    cap: u32,
+    sh_degree: u32,
+    /// Names of the training views: another dataset would train on, to nobody's use.
+    train_views: Vec<String>,
+}
+
+impl Trainer {
+    /// Writes a checkpoint; the file appears whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Write`], or what the device reports.
+    pub fn save_checkpoint(&mut self, path: &Path) -> Result<()> {
+        self.flush()?;
+        let header = Header {
+            config: self.config.clone(),
+            steps_done: self.next_step,
+            gaussians: self.gaussians.count,
+            cap: self.cap,
+            sh_degree: self.gaussians.sh_degree,
+            train_views: train_views(&self.dataset),
+        };
+        let json = serde_json::to_vec(&header).map_err(|e| malformed(path, e.to_string()))?;
+        let mut arrays = Vec::new();
+        for (buffer, words) in buffers(&self.gaussians, &self.moments) {
+            arrays.push(self.gpu.read::<f32>(buffer, words)?);
+        }
+        files::write_atomically(path, |out| {
+            out.write_all(MAGIC)?;
+            out.write_all(&(json.len() as u32).to_le_bytes())?;
+            out.write_all(&json)?;
+            for array in &arrays {
+                out.write_all(bytemuck::cast_slice(array))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Goes on from a checkpoint, bit for bit as the run that wrote it would have.
+    ///
+    /// # Errors
+    /// [`Error::Read`] or [`Error::Malformed`] for a file that is not a whole checkpoint,
+    /// [`Error::Scene`] when the dataset is another one, and what the device reports.
+    pub fn resume(gpu: &Gpu, dataset: Arc<Dataset>, path: &Path) -> Result<Self> {
+        let read_error = |source| Error::Read { path: path.to_path_buf(), source };
+        let mut file = std::fs::File::open(path).map_err(read_error)?;
+        let file_bytes = file.metadata().map_err(read_error)?.len();
+        let mut start = [0; 12];
+        let cut = |_| malformed(path, "it ends inside its header".into());
+        file.read_exact(&mut start).map_err(cut)?;
+        let length = u32::from_le_bytes([start[8], start[9], start[10], start[11]]);
+        if &start[..8] != MAGIC || length > MAX_HEADER_BYTES {
+            return Err(malformed(path, "it does not begin as one".into()));
+        }
+        let mut json = vec![0; length as usize];
+        file.read_exact(&mut json).map_err(cut)?;
+        let header: Header = serde_json::from_slice(&json).map_err(|e| malformed(path, e.to_string()))?;
+        header.config.validate()?;
+        if header.train_views != train_views(&dataset) {
+            return Err(Error::Scene {
+                why: format!(
+                    "`{}` was trained on other views; resume with the dataset it came from",
+                    path.display()
+                ),
+            });
+        }
+        let n = u64::from(header.gaussians);
+        let k = u64::from((header.sh_degree.min(3) + 1).pow(2));
+        let body = 4 * n * (3 * (GEOMETRY_FLOATS as u64 + 3 * k) + 2);
+        if header.sh_degree > 3 || file_bytes != 12 + u64::from(length) + body {
+            let what = format!(
+                "it has {file_bytes} bytes where {n} Gaussians need {}",
+                12 + u64::from(length) + body
+            );
+            return Err(malformed(path, what));
+        }
+        let sh_bytes = n * k * 4;
+        let sh = || -> Result<wgpu::Buffer> { gpu.storage("splat.sh", sh_bytes) };
+        let gaussians = GaussianBuffers {
+            count: header.gaussians,
+            sh_degree: header.sh_degree,
+            geometry: gpu.storage("splat.geometry", n * 48)?,
+            sh: [sh()?, sh()?, sh()?],
+        };
+        let moments = Moments::new(gpu, header.gaussians, k as u32)?;
+        for (buffer, words) in buffers(&gaussians, &moments) {
+            let mut array = vec![0.0_f32; words];
+            file.read_exact(bytemuck::cast_slice_mut(&mut array)).map_err(read_error)?;
+            gpu.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&array));
+        }
+        gpu.check()?;
+        let mut trainer = Self::assemble(gpu, dataset, header.config, gaussians, moments, header.steps_done)?;
+        trainer.cap = header.cap;
+        Ok(trainer)
+    }
+}
+
+/// Every array of a run, in file order, with its length in words.
+fn buffers<'a>(gaussians: &'a GaussianBuffers, moments: &'a Moments) -> Vec<(&'a wgpu::Buffer, usize)> {
+    let n = gaussians.count as usize;
+    let sh_words = n * gaussians.sh_stride() as usize;
+    let mut list = vec![(&gaussians.geometry, n * GEOMETRY_FLOATS)];
+    list.extend(gaussians.sh.iter().map(|b| (b, sh_words)));
+    for (geometry, sh) in moments.geometry.iter().zip(&moments.sh) {
+        list.push((geometry, n * GEOMETRY_FLOATS));
+        list.extend(sh.iter().map(|b| (b, sh_words)));
+    }
+    list.push((&moments.statistics, n * 2));
+    list
+}
+
+fn train_views(dataset: &Dataset) -> Vec<String> {
+    dataset.train.iter().filter_map(|&i| dataset.scene.views.get(i)).map(|v| v.name.clone()).collect()
+}
+
+fn malformed(path: &Path, what: String) -> Error {
+    Error::Malformed { path: path.to_path_buf(), format: FORMAT, what }
+}

@@ -1,0 +1,263 @@
+//! How a scene is trained: every default with its source.
+
+use serde::{Deserialize, Serialize};
+
+/// Steps that the schedule numbers below are given for; [`TrainConfig::steps`] scales them.
+pub const REFERENCE_STEPS: u32 = 30_000;
+
+/// How Gaussians are added and removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// Clone, split and prune by image-plane gradients (Kerbl et al. 2023).
+    Adc,
+    /// Relocate and grow by opacity, with a random walk (Kheradmand et al. 2024).
+    #[default]
+    Mcmc,
+}
+
+/// What the alpha channel of a photo means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlphaMode {
+    /// Pixels below one half are not compared.
+    #[default]
+    Mask,
+    /// The photo is transparent there: it is laid over a random background, so the scene learns to be too.
+    Transparent,
+}
+
+/// Settings of a training run. Plain data; [`Default`] is the standard recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TrainConfig {
+    /// Steps; scales every schedule.
+    pub steps: u32,
+    /// Seed of everything random. Same seed, machine and input: the same bytes.
+    pub seed: u64,
+    /// How Gaussians are added and removed.
+    pub strategy: Strategy,
+    /// Never more Gaussians than this; default: what memory holds.
+    pub max_gaussians: Option<u32>,
+    /// Highest SH degree, 0 to 3.
+    pub sh_degree: u32,
+    /// Steps (of 30,000) between rises of the SH degree.
+    pub sh_degree_every: u32,
+    /// Train every step at full size; else small images first.
+    pub full_size: bool,
+    /// Share of the steps at which the image size doubles, last first: at full size from the last on.
+    pub coarse_until: Vec<f32>,
+    /// Learning rate of the means over the scene's extent at the first step.
+    pub rate_mean: f32,
+    /// The share of it that is left at the last step (exponential decay).
+    pub rate_mean_final: f32,
+    /// Learning rate of opacity logits.
+    pub rate_opacity: f32,
+    /// Of log-scales.
+    pub rate_scale: f32,
+    /// Of quaternions.
+    pub rate_quat: f32,
+    /// Of the SH constant term; the other terms take 1/20 of it.
+    pub rate_sh: f32,
+    /// Decay of Adam's first moment.
+    pub beta1: f32,
+    /// Decay of Adam's second moment.
+    pub beta2: f32,
+    /// Weight of `1 - SSIM` in the loss; L1 takes the rest.
+    pub ssim_weight: f32,
+    /// Colour behind everything.
+    pub background: [f32; 3],
+    /// What photos' alpha means.
+    pub alpha_mode: AlphaMode,
+    /// Train for the anti-aliased (Mip-Splatting 2-D filter) mode.
+    pub antialiased: bool,
+    /// Opacity a Gaussian starts with.
+    pub initial_opacity: f32,
+    /// A Gaussian starts with this times the mean distance to its three nearest neighbours.
+    pub initial_scale: f32,
+    /// Densification.
+    pub densify: DensifyConfig,
+}
+
+/// Settings of densification; steps are of 30,000.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DensifyConfig {
+    /// First step.
+    pub from: u32,
+    /// ADC's last step.
+    pub until_adc: u32,
+    /// MCMC's last step.
+    pub until_mcmc: u32,
+    /// Steps between refinements.
+    pub every: u32,
+    /// But never fewer than this many steps of the run: each refinement needs views to judge by.
+    pub at_least_every: u32,
+    /// ADC: grow above this mean image-plane gradient (in half image sizes).
+    pub grow_gradient: f32,
+    /// ADC: use sums of absolute gradients (AbsGS), with `grow_gradient_abs` as threshold.
+    pub abs_gradient: bool,
+    /// ADC: that threshold.
+    pub grow_gradient_abs: f32,
+    /// ADC: larger Gaussians (share of the extent) are split, smaller ones cloned.
+    pub split_scale: f32,
+    /// ADC: larger ones (share of the extent) are removed after the first opacity reset.
+    pub prune_scale: f32,
+    /// Less opaque Gaussians are removed (ADC) or moved (MCMC).
+    pub prune_opacity: f32,
+    /// ADC: steps between opacity resets.
+    pub reset_every: u32,
+    /// MCMC: growth a refinement.
+    pub growth: f32,
+    /// MCMC: weight of the mean opacity in the loss.
+    pub opacity_regularizer: f32,
+    /// MCMC: weight of the mean scale in the loss.
+    pub scale_regularizer: f32,
+    /// MCMC: length of the random walk over the means' learning rate.
+    pub noise: f32,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            steps: REFERENCE_STEPS,
+            seed: 0,
+            strategy: Strategy::default(),
+            max_gaussians: None,
+            sh_degree: 3,
+            sh_degree_every: 1000,
+            full_size: false,
+            coarse_until: vec![0.15, 0.4],
+            rate_mean: 1.6e-4,
+            rate_mean_final: 0.01,
+            rate_opacity: 0.05,
+            rate_scale: 5e-3,
+            rate_quat: 1e-3,
+            rate_sh: 2.5e-3,
+            beta1: 0.9,
+            beta2: 0.999,
+            ssim_weight: 0.2,
+            background: [0.0; 3],
+            alpha_mode: AlphaMode::default(),
+            antialiased: false,
+            initial_opacity: 0.5,
+            initial_scale: 0.5,
+            densify: DensifyConfig::default(),
+        }
+    }
+}
+
+impl Default for DensifyConfig {
+    fn default() -> Self {
+        Self {
+            from: 500,
+            until_adc: 15_000,
+            until_mcmc: 25_000,
+            every: 100,
+            at_least_every: 50,
+            grow_gradient: 2e-4,
+            abs_gradient: false,
+            grow_gradient_abs: 8e-4,
+            split_scale: 0.01,
+            prune_scale: 0.1,
+            prune_opacity: 0.005,
+            reset_every: 3000,
+            growth: 0.05,
+            opacity_regularizer: 0.01,
+            scale_regularizer: 0.01,
+            noise: 5e5,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// A step number given for 30,000 steps, scaled to this run.
+    #[must_use]
+    pub fn scaled(&self, reference_step: u32) -> u32 {
+        let scaled = f64::from(reference_step) * f64::from(self.steps) / f64::from(REFERENCE_STEPS);
+        scaled.round() as u32
+    }
+
+    /// How much smaller than full size the images of a step (from 0) are: 1, 2, 4 ...
+    #[must_use]
+    pub fn downscale_at(&self, step: u32) -> u32 {
+        if self.full_size {
+            return 1;
+        }
+        let progress = step as f32 / self.steps.max(1) as f32;
+        let above = self.coarse_until.iter().filter(|&&until| progress < until).count();
+        1 << above.min(4)
+    }
+
+    /// SH degree in use at a step (from 0).
+    #[must_use]
+    pub fn sh_degree_at(&self, step: u32) -> u32 {
+        let every = self.scaled(self.sh_degree_every).max(1);
+        (step / every).min(self.sh_degree)
+    }
+
+    /// Learning rate of the means at a step (from 0), over the scene's extent.
+    #[must_use]
+    pub fn rate_mean_at(&self, step: u32) -> f32 {
+        let progress = step as f32 / self.steps.max(1) as f32;
+        self.rate_mean * self.rate_mean_final.powf(progress)
+    }
+
+    /// Steps between refinements, scaled and not below the least.
+    #[must_use]
+    pub fn densify_interval(&self) -> u32 {
+        self.scaled(self.densify.every).max(self.densify.at_least_every).max(1)
+    }
+
+    /// Whether Gaussians are added and removed before this step (from 0).
+    #[must_use]
+    pub fn densifies_before(&self, step: u32) -> bool {
+        let until = match self.strategy {
+            Strategy::Adc => self.densify.until_adc,
+            Strategy::Mcmc => self.densify.until_mcmc,
+        };
+        let from = self.scaled(self.densify.from).max(1);
+        step >= from && step < self.scaled(until) && step.is_multiple_of(self.densify_interval())
+    }
+
+    /// Whether opacities are reset before this step (ADC).
+    #[must_use]
+    pub fn resets_before(&self, step: u32) -> bool {
+        let every = self.scaled(self.densify.reset_every).max(self.densify_interval());
+        self.strategy == Strategy::Adc
+            && step > 0
+            && step < self.scaled(self.densify.until_adc)
+            && step.is_multiple_of(every)
+    }
+
+    /// Refuses settings that cannot work.
+    ///
+    /// # Errors
+    /// [`crate::Error::Config`] naming the setting.
+    pub fn validate(&self) -> crate::Result<()> {
+        let fail = |why: String| Err(crate::Error::Config { why });
+        if self.steps == 0 {
+            return fail("steps is 0; train for at least 1".into());
+        }
+        if self.sh_degree > 3 {
+            return fail(format!("sh_degree is {}; it can be 0 to 3", self.sh_degree));
+        }
+        if self.max_gaussians == Some(0) {
+            return fail("max_gaussians is 0; allow at least 1".into());
+        }
+        if self.coarse_until.len() > 4 || self.coarse_until.iter().any(|x| !(0.0..=1.0).contains(x)) {
+            return fail("coarse_until needs up to 4 shares between 0 and 1".into());
+        }
+        let rates = [self.rate_mean, self.rate_opacity, self.rate_scale, self.rate_quat, self.rate_sh];
+        if rates.iter().any(|r| !(r.is_finite() && *r >= 0.0)) {
+            return fail("learning rates must be finite and not negative".into());
+        }
+        if !(0.0..=1.0).contains(&self.ssim_weight) {
+            return fail(format!("ssim_weight is {}; it can be 0 to 1", self.ssim_weight));
+        }
+        if !(self.initial_opacity > 0.0 && self.initial_opacity < 1.0 && self.initial_scale > 0.0) {
+            return fail("initial_opacity must lie between 0 and 1, and initial_scale above 0".into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,286 @@
+//! Adding, moving and removing Gaussians: decided on the host from a small read-back, carried out on the GPU.
+//!
+//! Both strategies answer with a [`Plan`]: the new geometry, and where each new Gaussian's colours and
+//! optimizer moments come from.
+
+use super::config::{DensifyConfig, Strategy, TrainConfig};
+use crate::gpu::layout::GEOMETRY_FLOATS;
+use crate::random::Random;
+
+/// One Gaussian's geometry record: mean, opacity logit, quaternion w,x,y,z, log-scale, 0.
+pub(crate) type Record = [f32; GEOMETRY_FLOATS];
+
+/// What a refinement looks at.
+#[derive(Debug)]
+pub(crate) struct State<'a> {
+    /// Geometry `[N]`.
+    pub(crate) geometry: &'a [Record],
+    /// Sum of the densify statistic and number of views, `[N]`.
+    pub(crate) statistics: &'a [[f32; 2]],
+    /// Scene extent, world units.
+    pub(crate) extent: f32,
+    /// Never more Gaussians than this.
+    pub(crate) cap: usize,
+    /// Step (from 0) before which this happens.
+    pub(crate) step: u32,
+}
+
+/// What a refinement does.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Plan {
+    /// New geometry `[M]`.
+    pub(crate) geometry: Vec<Record>,
+    /// Where each comes from: old id, and 1 if it keeps its moments.
+    pub(crate) sources: Vec<[u32; 2]>,
+}
+
+/// Splits shrink scales by this factor (3DGS authors' code).
+const SPLIT_SHRINK: f32 = 1.6;
+/// Opacity after a reset, as a multiple of the pruning threshold (gsplat).
+const RESET_OPACITY_FACTOR: f32 = 2.0;
+/// At most this many Gaussians come from one in a relocation (3DGS-MCMC authors' code).
+const MAX_COPIES: usize = 51;
+
+pub(crate) fn opacity(record: &Record) -> f32 {
+    1.0 / (1.0 + (-record[3]).exp())
+}
+
+fn logit(opacity: f64) -> f32 {
+    let clamped = opacity.clamp(1e-6, 1.0 - 1e-6);
+    (clamped / (1.0 - clamped)).ln() as f32
+}
+
+fn largest_scale(record: &Record) -> f32 {
+    record[8].max(record[9]).max(record[10]).exp()
+}
+
+/// What the configured strategy does to a state.
+pub(crate) fn plan(config: &TrainConfig, state: &State<'_>) -> Plan {
+    let purpose = 0x6465_6e73;
+    let mut random = Random::new(config.seed, purpose, state.step);
+    match config.strategy {
+        Strategy::Adc => adc(config, state, &mut random),
+        Strategy::Mcmc => mcmc(&config.densify, state, &mut random),
+    }
+}
+
+/// Clone, split, prune (Kerbl et al. 2023, section 5).
+fn adc(config: &TrainConfig, state: &State<'_>, random: &mut Random) -> Plan {
+    let settings = &config.densify;
+    let threshold = if settings.abs_gradient { settings.grow_gradient_abs } else { settings.grow_gradient };
+    let was_reset = state.step > config.scaled(settings.reset_every);
+    let mut kept = Vec::new();
+    let mut growing: Vec<(u32, f32)> = Vec::new();
+    for (id, (record, [sum, views])) in (0_u32..).zip(state.geometry.iter().zip(state.statistics)) {
+        let gradient = if *views > 0.0 { sum / views } else { 0.0 };
+        let too_large = was_reset && largest_scale(record) > settings.prune_scale * state.extent;
+        if opacity(record) < settings.prune_opacity || too_large {
+            continue;
+        }
+        kept.push(id);
+        if gradient > threshold {
+            growing.push((id, gradient));
+        }
+    }
+    // Under the cap the strongest grow; ids break ties, so the choice never depends on the sort.
+    let room = state.cap.saturating_sub(kept.len());
+    growing.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    growing.truncate(room);
+    let mut grows = vec![false; state.geometry.len()];
+    for (id, _) in &growing {
+        grows[*id as usize] = true;
+    }
+    let mut plan = Plan::default();
+    let mut added = Plan::default();
+    for id in kept {
+        let record = state.geometry[id as usize];
+        let grow = grows[id as usize];
+        if grow && largest_scale(&record) > settings.split_scale * state.extent {
+            for half in [&mut plan, &mut added] {
+                half.geometry.push(split_sample(&record, random));
+                half.sources.push([id, 0]);
+            }
+            continue;
+        }
+        plan.geometry.push(record);
+        plan.sources.push([id, 1]);
+        if grow {
+            added.geometry.push(record);
+            added.sources.push([id, 0]);
+        }
+    }
+    plan.geometry.append(&mut added.geometry);
+    plan.sources.append(&mut added.sources);
+    plan
+}
+
+/// One half of a split Gaussian: drawn from it, and smaller.
+fn split_sample(record: &Record, random: &mut Random) -> Record {
+    let q = glam::Quat::from_xyzw(record[5], record[6], record[7], record[4]);
+    let rotation = if q.length_squared() > 1e-24 { q.normalize() } else { glam::Quat::IDENTITY };
+    let mut drawn = glam::Vec3::ZERO;
+    for axis in 0..3 {
+        drawn[axis] = random.normal() as f32 * record[8 + axis].exp();
+    }
+    let offset = rotation * drawn;
+    let mut half = *record;
+    for axis in 0..3 {
+        half[axis] += offset[axis];
+        half[8 + axis] -= SPLIT_SHRINK.ln();
+    }
+    half
+}
+
+/// Opacities brought down to just above the pruning threshold, so that what is not needed fades.
+pub(crate) fn reset_opacities(geometry: &mut [Record], settings: &DensifyConfig) {
+    let limit = logit(f64::from(settings.prune_opacity * RESET_OPACITY_FACTOR));
+    for record in geometry {
+        record[3] = record[3].min(limit);
+    }
+}
+
+/// Move the dead, then grow (Kheradmand et al. 2024, section 4; gsplat's `MCMCStrategy`).
+fn mcmc(settings: &DensifyConfig, state: &State<'_>, random: &mut Random) -> Plan {
+    let n = state.geometry.len();
+    let mut plan =
+        Plan { geometry: state.geometry.to_vec(), sources: (0..n as u32).map(|id| [id, 1]).collect() };
+    let dead: Vec<usize> =
+        (0..n).filter(|&i| opacity(&state.geometry[i]) <= settings.prune_opacity).collect();
+    let alive: Vec<usize> =
+        (0..n).filter(|&i| opacity(&state.geometry[i]) > settings.prune_opacity).collect();
+    if alive.is_empty() {
+        return plan;
+    }
+    let chosen = sample_by_opacity(&plan.geometry, &alive, dead.len(), random);
+    place_copies(&mut plan, &chosen, &dead);
+
+    let wanted = (n as f64 * (1.0 + f64::from(settings.growth))) as usize;
+    let grown = wanted.min(state.cap).saturating_sub(n);
+    let everyone: Vec<usize> = (0..n).collect();
+    let chosen = sample_by_opacity(&plan.geometry, &everyone, grown, random);
+    let places: Vec<usize> = (n..n + grown).collect();
+    place_copies(&mut plan, &chosen, &places);
+    plan
+}
+
+/// Draws ids among `from`, each as likely as it is opaque, with replacement.
+fn sample_by_opacity(geometry: &[Record], from: &[usize], count: usize, random: &mut Random) -> Vec<usize> {
+    let mut total = 0.0_f64;
+    let sums: Vec<f64> = from
+        .iter()
+        .map(|&id| {
+            let weight = f64::from(opacity(&geometry[id]));
+            total += if weight.is_finite() { weight } else { 0.0 };
+            total
+        })
+        .collect();
+    (0..count)
+        .map(|_| {
+            let at = random.uniform() * total;
+            let place = sums.partition_point(|&sum| sum <= at).min(from.len() - 1);
+            from[place]
+        })
+        .collect()
+}
+
+/// Copies `chosen[i]` to place `places[i]`, and shares opacity and size among a Gaussian and its copies so
+/// that the render stays the same (3DGS-MCMC, eq. 9).
+fn place_copies(plan: &mut Plan, chosen: &[usize], places: &[usize]) {
+    let mut copies = vec![0_usize; plan.geometry.len()];
+    for &id in chosen {
+        copies[id] += 1;
+    }
+    for (id, &count) in copies.iter().enumerate().filter(|(_, count)| **count > 0) {
+        let record = &mut plan.geometry[id];
+        let (shared, shrink) = share(f64::from(opacity(record)), (count + 1).min(MAX_COPIES));
+        record[3] = logit(shared);
+        for axis in 8..11 {
+            record[axis] += shrink.ln() as f32;
+        }
+        plan.sources[id][1] = 0;
+    }
+    for (&id, &place) in chosen.iter().zip(places) {
+        let record = plan.geometry[id];
+        let source = [plan.sources[id][0], 0];
+        if place < plan.geometry.len() {
+            plan.geometry[place] = record;
+            plan.sources[place] = source;
+        } else {
+            plan.geometry.push(record);
+            plan.sources.push(source);
+        }
+    }
+}
+
+/// Opacity of each of `n` Gaussians that stand for one of opacity `o`, and the factor on its scales.
+fn share(o: f64, n: usize) -> (f64, f64) {
+    let shared = 1.0 - (1.0 - o).powf(1.0 / n as f64);
+    let mut denominator = 0.0;
+    for i in 1..=n {
+        let mut binomial = 1.0;
+        for k in 0..i {
+            let sign = if k % 2 == 0 { 1.0 } else { -1.0 };
+            denominator += binomial * sign * shared.powi(k as i32 + 1) / ((k + 1) as f64).sqrt();
+            binomial *= (i - 1 - k) as f64 / (k + 1) as f64;
+        }
+    }
+    let factor = o / denominator;
+    // The alternating sum loses its digits for many copies of an opaque Gaussian.
+    (shared, if factor.is_finite() && factor > 0.0 { factor.min(1.0) } else { 1.0 / n as f64 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(x: f32, opacity: f64, scale: f32) -> Record {
+        let s = scale.ln();
+        [x, 0.0, 0.0, logit(opacity), 1.0, 0.0, 0.0, 0.0, s, s, s, 0.0]
+    }
+
+    fn state<'a>(geometry: &'a [Record], statistics: &'a [[f32; 2]], cap: usize) -> State<'a> {
+        State { geometry, statistics, extent: 1.0, cap, step: 100 }
+    }
+
+    #[test]
+    fn adc_clones_small_splits_large_and_prunes_faint() {
+        let config = TrainConfig { strategy: Strategy::Adc, ..TrainConfig::default() };
+        let geometry =
+            [record(0.0, 0.5, 0.001), record(1.0, 0.5, 0.5), record(2.0, 0.001, 0.1), record(3.0, 0.5, 0.1)];
+        let statistics = [[1.0, 2.0], [1.0, 2.0], [1.0, 2.0], [0.0, 2.0]];
+        let plan = plan(&config, &state(&geometry, &statistics, 100));
+        let ids: Vec<u32> = plan.sources.iter().map(|s| s[0]).collect();
+        assert_eq!(ids, [0, 1, 3, 0, 1]);
+        assert_eq!(plan.sources[0], [0, 1], "a cloned Gaussian keeps its moments");
+        assert_eq!(plan.geometry[3], geometry[0], "its clone is the same");
+        assert!((plan.geometry[1][8] - (0.5_f32 / SPLIT_SHRINK).ln()).abs() < 1e-6);
+        assert_ne!(plan.geometry[1][0], plan.geometry[4][0], "halves are drawn apart");
+        let capped = super::plan(&config, &state(&geometry, &statistics, 3));
+        assert_eq!(capped.geometry.len(), 3, "the cap holds");
+    }
+
+    #[test]
+    fn sharing_keeps_the_opacity_of_the_stack() {
+        for n in 2..=MAX_COPIES {
+            let (shared, factor) = share(0.7, n);
+            assert!((1.0 - (1.0 - shared).powi(n as i32) - 0.7).abs() < 1e-12);
+            assert!(factor > 0.0 && factor <= 1.0, "{n}: {factor}");
+        }
+        // Two copies: o / (2 o' - o'^2 / sqrt 2), from the paper's equation.
+        let (shared, factor) = share(0.75, 2);
+        assert!((shared - 0.5).abs() < 1e-12);
+        assert!((factor - 0.75 / (1.0 - 0.25 / 2.0_f64.sqrt())).abs() < 1e-12);
+    }
+
+    #[test]
+    fn mcmc_moves_the_dead_and_grows_to_the_cap() {
+        let config = TrainConfig::default();
+        let mut geometry: Vec<Record> = (0..100).map(|i| record(i as f32, 0.5, 0.1)).collect();
+        geometry[7] = record(7.0, 0.001, 0.1);
+        let statistics = vec![[0.0; 2]; 100];
+        let plan = plan(&config, &state(&geometry, &statistics, 103));
+        assert_eq!(plan.geometry.len(), 103);
+        assert_ne!(plan.sources[7][0], 7, "the dead one has moved");
+        assert_eq!(plan, super::plan(&config, &state(&geometry, &statistics, 103)), "same seed, same plan");
+    }
+}

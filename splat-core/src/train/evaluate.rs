@@ -1,0 +1,80 @@
+//! Held-out views: rendered at full size and compared with their photos.
+
+use super::trainer::Trainer;
+use crate::Result;
+use crate::gpu::layout::Counters;
+use crate::gpu::profile::Pass;
+use crate::metrics;
+use crate::render::{FrameImage, frame_image, grown};
+
+/// How one held-out view compares with its photo.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ViewMetrics {
+    /// The photo's name.
+    pub name: String,
+    /// Peak signal-to-noise ratio in dB, on the image clamped to 0..1.
+    pub psnr: f64,
+    /// Structural similarity, 11x11 Gaussian window of sigma 1.5.
+    pub ssim: f64,
+}
+
+/// How all held-out views compare.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct EvalReport {
+    /// One entry a view.
+    pub views: Vec<ViewMetrics>,
+    /// Mean PSNR over the views; NaN without any.
+    pub psnr: f64,
+    /// Mean SSIM.
+    pub ssim: f64,
+}
+
+impl Trainer {
+    /// Renders every held-out view at full size and compares it with its photo.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub fn evaluate(&mut self) -> Result<EvalReport> {
+        let mut report = EvalReport::default();
+        for index in self.dataset.held_out.clone() {
+            let image = self.render_view(index)?;
+            let photo = self.dataset.image(index, 1)?;
+            let truth = photo.to_rgb_f32();
+            let weights = photo.has_alpha().then(|| photo.alpha_f32());
+            let weights = weights.as_deref();
+            let psnr = metrics::psnr(&image.rgb, &truth, weights)?;
+            let ssim = metrics::ssim(&image.rgb, &truth, image.width, image.height, weights)?;
+            report.views.push(ViewMetrics { name: self.dataset.scene.views[index].name.clone(), psnr, ssim });
+        }
+        let count = report.views.len() as f64;
+        report.psnr = report.views.iter().map(|v| v.psnr).sum::<f64>() / count;
+        report.ssim = report.views.iter().map(|v| v.ssim).sum::<f64>() / count;
+        Ok(report)
+    }
+
+    /// Renders one view of the dataset at full size, as the scene is now. `depth` is left empty.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub fn render_view(&mut self, index: usize) -> Result<FrameImage> {
+        self.flush()?;
+        let camera = self.dataset.camera(index);
+        let sh_degree = self.config.sh_degree_at(self.next_step.saturating_sub(1));
+        loop {
+            let view = self.view_uniform(&camera, self.config.background, sh_degree);
+            let forward = &self.passes.forward;
+            self.gpu.queue().write_buffer(&forward.view, 0, bytemuck::bytes_of(&view));
+            self.gpu.submit("splat.render_view", |encoder| {
+                forward.record_clear(encoder);
+                let mut pass = Pass::begin(encoder, None);
+                forward.record(&self.kernels.forward, &mut pass, &view);
+            });
+            let counters: Counters = self.gpu.read(&forward.counters, 1)?[0];
+            if counters.overflowed == 0 {
+                let frame: Vec<[f32; 4]> = self.gpu.read(&forward.frame, view.pixel_count() as usize)?;
+                return Ok(frame_image(&view, &frame, Vec::new()));
+            }
+            self.rebuild(grown(counters.isects_needed))?;
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! How much memory a training run takes, and how many Gaussians that allows.
+
+use super::loss::Loss;
+use super::optimizer::Moments;
+use crate::gpu::AdapterReport;
+use crate::gpu::layout::{GEOMETRY_BYTES, SLOT_FLOATS, TILE_HEIGHT, TILE_WIDTH};
+use crate::gpu::shaders::Switches;
+use crate::render::GaussianBuffers;
+use crate::render::backward::BackwardPass;
+use crate::render::forward::Capacity;
+
+/// Tiles a Gaussian reaches on average: early in training, when they are largest, on the scenes measured.
+const ISECTS_PER_GAUSSIAN: u64 = 16;
+/// Share of the memory that training may plan with.
+const USABLE_SHARE: f64 = 0.6;
+/// Memory assumed where the system does not say.
+const ASSUMED_BYTES: u64 = 8 << 30;
+
+/// Memory of a training run, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct MemoryPrediction {
+    /// Parameters, optimizer moments and, while a densification copies them, their second set.
+    pub gaussians_bytes: u64,
+    /// Everything that a step works with.
+    pub working_bytes: u64,
+    /// Both.
+    pub total_bytes: u64,
+}
+
+/// Predicts what training takes with `gaussians` Gaussians on images of `width` x `height`.
+#[must_use]
+pub fn predict(gaussians: u32, width: u32, height: u32, sh_degree: u32) -> MemoryPrediction {
+    let n = u64::from(gaussians);
+    let pixels = u64::from(width) * u64::from(height);
+    let isects = (n * ISECTS_PER_GAUSSIAN).max(1 << 16);
+    let capacity = Capacity {
+        pixels: pixels.min(u64::from(u32::MAX)) as u32,
+        tiles: width.div_ceil(TILE_WIDTH).saturating_mul(height.div_ceil(TILE_HEIGHT)),
+        isects: isects.min(u64::from(u32::MAX)) as u32,
+    };
+    let per_gaussian =
+        GaussianBuffers::bytes_per_gaussian(sh_degree) + Moments::bytes_per_gaussian(sh_degree);
+    let gaussians_bytes = 2 * n * per_gaussian;
+    let working_bytes = capacity.forward_bytes(n, false)
+        + BackwardPass::bytes(n, pixels, isects, Switches::default())
+        + Loss::bytes(pixels);
+    MemoryPrediction { gaussians_bytes, working_bytes, total_bytes: gaussians_bytes + working_bytes }
+}
+
+/// The most Gaussians that fit `memory_bytes` (`None`: unknown) and this adapter's bindings.
+#[must_use]
+pub fn default_cap(
+    report: &AdapterReport,
+    memory_bytes: Option<u64>,
+    width: u32,
+    height: u32,
+    sh_degree: u32,
+) -> u32 {
+    let usable = (memory_bytes.unwrap_or(ASSUMED_BYTES) as f64 * USABLE_SHARE) as u64;
+    let sh_bytes = 4 * u64::from((sh_degree + 1).pow(2));
+    let per_binding = (report.max_binding_bytes / sh_bytes.max(GEOMETRY_BYTES))
+        .min(report.max_binding_bytes / (SLOT_FLOATS * 4 * 4));
+    let (mut low, mut high) = (1, per_binding.clamp(1, u64::from(u32::MAX)) as u32);
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        if predict(middle, width, height, sh_degree).total_bytes <= usable {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    low
+}

@@ -1,0 +1,19 @@
+//! Training: photos and seed points in, Gaussians out.
+//!
+//! Start at [`Trainer::new`] and [`Trainer::step`]. A step draws a view ([`crate::render`]), compares it with
+//! its photo (`loss`), takes the gradient back, and moves every parameter (`optimizer`); every so many steps
+//! `densify` adds, moves and removes Gaussians. Nothing in a step depends on timing or on the order in which
+//! threads finish, so the same seed gives the same bits.
+
+mod checkpoint;
+mod config;
+mod densify;
+mod evaluate;
+mod loss;
+pub mod memory;
+mod optimizer;
+mod trainer;
+
+pub use config::{AlphaMode, DensifyConfig, REFERENCE_STEPS, Strategy, TrainConfig};
+pub use evaluate::{EvalReport, ViewMetrics};
+pub use trainer::{StepReport, Trainer};

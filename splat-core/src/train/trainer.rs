@@ -1,0 +1,474 @@
+//! The training loop, one step at a time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+
+use super::config::{AlphaMode, Strategy, TrainConfig};
+use super::densify::{self, Record, State};
+use super::loss::{Loss, LossKernels};
+use super::memory;
+use super::optimizer::{self, Moments, Optimizer, OptimizerKernels};
+use crate::camera::Camera;
+use crate::dataset::Dataset;
+use crate::gaussians::{GaussianCloud, SeedOptions, seed_points_or_random};
+use crate::gpu::Gpu;
+use crate::gpu::layout::{StepReport as GpuReport, TrainUniform, ViewUniform};
+use crate::gpu::profile::{Pass, Timer};
+use crate::gpu::shaders::Switches;
+use crate::random::Random;
+use crate::render::backward::{BackwardKernels, BackwardPass};
+use crate::render::forward::{Capacity, ForwardKernels, ForwardPass};
+use crate::render::{GaussianBuffers, check_image_size, grown};
+use crate::{Error, Result};
+
+/// Adam's epsilon (Inria, gsplat).
+const ADAM_EPSILON: f32 = 1e-15;
+/// The other SH terms learn at this share of the constant one's rate (Inria).
+const SH_REST_SHARE: f32 = 1.0 / 20.0;
+/// Steps handed to the GPU before the host looks at their reports.
+const STEPS_IN_FLIGHT: usize = 2;
+/// Gaussians a scene without points of its own starts with.
+const RANDOM_SEED_POINTS: usize = 20_000;
+/// Tiles a Gaussian reaches on average, for the first guess of the room for intersections.
+const FIRST_ISECTS_PER_GAUSSIAN: u32 = 8;
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// Steps done; counts from 1.
+    pub step: u32,
+    /// Loss of the latest step whose report has come back, a few steps ago; NaN before the first.
+    pub loss: f32,
+    /// Gaussians now.
+    pub gaussians: u32,
+    /// Width and height that the step trained at.
+    pub image_size: (u32, u32),
+}
+
+/// Trains a cloud of Gaussians on a [`Dataset`].
+#[derive(Debug)]
+pub struct Trainer {
+    pub(super) gpu: Gpu,
+    pub(super) dataset: Arc<Dataset>,
+    pub(super) config: TrainConfig,
+    pub(super) kernels: Kernels,
+    pub(super) gaussians: GaussianBuffers,
+    pub(super) moments: Moments,
+    pub(super) passes: Passes,
+    /// The next step, from 0.
+    pub(super) next_step: u32,
+    /// Scene extent: 1.1 times the largest distance of a camera from their mean.
+    pub(super) extent: f32,
+    pub(super) cap: u32,
+    in_flight: VecDeque<InFlight>,
+    last_loss: f32,
+    pub(super) timer: Option<Timer>,
+}
+
+#[derive(Debug)]
+pub(super) struct Kernels {
+    pub(super) forward: ForwardKernels,
+    backward: BackwardKernels,
+    loss: LossKernels,
+    optimizer: OptimizerKernels,
+    switches: Switches,
+}
+
+/// Everything sized by the number of Gaussians, pixels and intersections.
+#[derive(Debug)]
+pub(super) struct Passes {
+    pub(super) forward: ForwardPass,
+    backward: BackwardPass,
+    loss: Loss,
+    optimizer: Optimizer,
+    train: wgpu::Buffer,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    step: u32,
+    submission: wgpu::SubmissionIndex,
+    staging: wgpu::Buffer,
+    mapped: Receiver<Result<(), wgpu::BufferAsyncError>>,
+}
+
+impl Trainer {
+    /// Starts from the dataset's seed points.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for settings that cannot work, [`Error::Scene`] for a dataset without training
+    /// views, and whatever the device reports.
+    pub fn new(gpu: &Gpu, dataset: Arc<Dataset>, config: TrainConfig) -> Result<Self> {
+        config.validate()?;
+        let points = seed_points_or_random(&dataset.scene, RANDOM_SEED_POINTS, config.seed);
+        let options = SeedOptions {
+            sh_degree: config.sh_degree,
+            opacity: config.initial_opacity,
+            scale: config.initial_scale,
+        };
+        let cloud = GaussianCloud::from_seed_points(&points, &options);
+        let gaussians = GaussianBuffers::upload(gpu, &cloud)?;
+        let moments = Moments::new(gpu, gaussians.count, gaussians.sh_stride())?;
+        Self::assemble(gpu, dataset, config, gaussians, moments, 0)
+    }
+
+    pub(super) fn assemble(
+        gpu: &Gpu,
+        dataset: Arc<Dataset>,
+        config: TrainConfig,
+        gaussians: GaussianBuffers,
+        moments: Moments,
+        next_step: u32,
+    ) -> Result<Self> {
+        if dataset.train.is_empty() {
+            return Err(Error::Scene { why: "it has no view to train on".into() });
+        }
+        let abs_gradient = config.strategy == Strategy::Adc && config.densify.abs_gradient;
+        let switches = Switches { abs_gradient, ..Switches::default() };
+        let kernels = Kernels {
+            forward: ForwardKernels::new(gpu, switches),
+            backward: BackwardKernels::new(gpu, switches),
+            loss: LossKernels::new(gpu),
+            optimizer: OptimizerKernels::new(gpu),
+            switches,
+        };
+        let (width, height) = largest_view(&dataset)?;
+        let cap = config.max_gaussians.unwrap_or_else(|| {
+            let memory_bytes = crate::machine::available_memory();
+            memory::default_cap(gpu.report(), memory_bytes, width, height, config.sh_degree)
+        });
+        let isects = grown(gaussians.count.saturating_mul(FIRST_ISECTS_PER_GAUSSIAN));
+        let passes = Passes::new(gpu, &kernels, &gaussians, &moments, &dataset, isects)?;
+        let extent = scene_extent(&dataset);
+        Ok(Self {
+            gpu: gpu.clone(),
+            dataset,
+            config,
+            kernels,
+            gaussians,
+            moments,
+            passes,
+            next_step,
+            extent,
+            cap,
+            in_flight: VecDeque::new(),
+            last_loss: f32::NAN,
+            timer: None,
+        })
+    }
+
+    /// Runs one step.
+    ///
+    /// # Errors
+    /// A photo that cannot be read, or what the device reports.
+    pub fn step(&mut self) -> Result<StepReport> {
+        let target = self.next_step + 1;
+        let mut image_size = (0, 0);
+        // More than one round only where an earlier step had not enough room and is run again.
+        while self.next_step < target {
+            let step = self.next_step;
+            if self.config.densifies_before(step) || self.config.resets_before(step) {
+                self.flush()?;
+                if self.next_step < step {
+                    continue;
+                }
+                self.densify(step)?;
+            }
+            image_size = self.submit(step)?;
+            self.next_step += 1;
+            while self.in_flight.len() > STEPS_IN_FLIGHT {
+                self.collect_oldest()?;
+            }
+        }
+        Ok(StepReport {
+            step: self.next_step,
+            loss: self.last_loss,
+            gaussians: self.gaussians.count,
+            image_size,
+        })
+    }
+
+    /// Runs one step by itself and adds the GPU milliseconds of each kernel to `totals`.
+    ///
+    /// Returns false, with the step done all the same, where the device has no timestamps inside passes.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub fn profile_step(&mut self, totals: &mut BTreeMap<&'static str, f64>) -> Result<bool> {
+        self.flush()?;
+        self.timer = Timer::new(&self.gpu);
+        self.step()?;
+        self.flush()?;
+        match self.timer.take() {
+            Some(mut timer) => timer.collect(&self.gpu, totals).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Waits until every step handed to the GPU has run, running again what had not enough room.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub fn flush(&mut self) -> Result<()> {
+        let target = self.next_step;
+        loop {
+            while !self.in_flight.is_empty() {
+                self.collect_oldest()?;
+            }
+            if self.next_step >= target {
+                return Ok(());
+            }
+            self.submit(self.next_step)?;
+            self.next_step += 1;
+        }
+    }
+
+    /// Copies the Gaussians to the host.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub fn cloud(&mut self) -> Result<GaussianCloud> {
+        self.flush()?;
+        self.gaussians.download(&self.gpu)
+    }
+
+    /// Steps done.
+    #[must_use]
+    pub fn steps_done(&self) -> u32 {
+        self.next_step
+    }
+
+    /// Gaussians now.
+    #[must_use]
+    pub fn gaussian_count(&self) -> u32 {
+        self.gaussians.count
+    }
+
+    /// The cap on Gaussians that this run keeps to.
+    #[must_use]
+    pub fn gaussian_cap(&self) -> u32 {
+        self.cap
+    }
+
+    /// The run's settings.
+    #[must_use]
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// The dataset that it trains on.
+    #[must_use]
+    pub fn dataset(&self) -> &Arc<Dataset> {
+        &self.dataset
+    }
+
+    /// The view of a step: every training view once, in an order of its own each round.
+    fn view_of(&self, step: u32) -> usize {
+        let views = self.dataset.train.len();
+        let (round, place) = (step as usize / views, step as usize % views);
+        let order = Random::new(self.config.seed, 0x0076_6965_7773, round as u32).permutation(views);
+        self.dataset.train[order[place]]
+    }
+
+    fn submit(&mut self, step: u32) -> Result<(u32, u32)> {
+        let factor = self.config.downscale_at(step);
+        let index = self.view_of(step);
+        let photo = self.dataset.image(index, factor)?;
+        let next = step + 1;
+        self.dataset.prefetch(self.view_of(next), self.config.downscale_at(next));
+        let mut camera = self.dataset.camera(index);
+        camera.intrinsics = camera.intrinsics.resized(photo.width, photo.height);
+
+        let view = self.view_uniform(&camera, self.background(step), self.config.sh_degree_at(step));
+        let train = self.train_uniform(step, &view);
+        let Passes { forward, backward, loss, optimizer, .. } = &self.passes;
+        let queue = self.gpu.queue();
+        queue.write_buffer(&forward.view, 0, bytemuck::bytes_of(&view));
+        queue.write_buffer(&self.passes.train, 0, bytemuck::bytes_of(&train));
+        queue.write_buffer(&loss.photo, 0, bytemuck::cast_slice(&photo.pixels));
+
+        let mut timer = self.timer.as_mut();
+        let descriptor = wgpu::CommandEncoderDescriptor { label: Some("splat.train_step") };
+        let mut encoder = self.gpu.device().create_command_encoder(&descriptor);
+        forward.record_clear(&mut encoder);
+        {
+            let mut pass = Pass::begin(&mut encoder, timer.as_deref_mut());
+            forward.record(&self.kernels.forward, &mut pass, &view);
+            loss.record(&self.kernels.loss, &mut pass, &view);
+            backward.record(&self.kernels.backward, &mut pass, forward, &view);
+            optimizer.record(&self.kernels.optimizer, &mut pass);
+        }
+        if let Some(timer) = timer {
+            timer.resolve(&mut encoder);
+        }
+        let bytes = size_of::<GpuReport>() as u64;
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = self.gpu.buffer("splat.step_report.staging", bytes, usage);
+        encoder.copy_buffer_to_buffer(&loss.report, 0, &staging, 0, bytes);
+        let submission = queue.submit([encoder.finish()]);
+        let (sender, mapped) = channel();
+        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            // A receiver that is gone no longer wants the answer.
+            let _ = sender.send(result);
+        });
+        self.in_flight.push_back(InFlight { step, submission, staging, mapped });
+        self.gpu.check()?;
+        Ok((photo.width, photo.height))
+    }
+
+    /// Waits for the oldest step in flight. If it had no room, everything after it changed nothing either:
+    /// the buffers grow and the run goes back to it.
+    fn collect_oldest(&mut self) -> Result<()> {
+        let Some(oldest) = self.in_flight.pop_front() else { return Ok(()) };
+        let lost = |why: String| Error::DeviceLost { why };
+        let polled = self
+            .gpu
+            .device()
+            .poll(wgpu::PollType::Wait { submission_index: Some(oldest.submission), timeout: None });
+        self.gpu.check()?;
+        polled.map_err(|e| lost(e.to_string()))?;
+        oldest.mapped.recv().map_err(|e| lost(e.to_string()))?.map_err(|e| lost(e.to_string()))?;
+        let report: GpuReport = {
+            let view = oldest.staging.get_mapped_range(..).map_err(|e| lost(e.to_string()))?;
+            bytemuck::pod_read_unaligned(&view[..size_of::<GpuReport>()])
+        };
+        if report.overflowed == 0 {
+            self.last_loss = report.loss;
+            return Ok(());
+        }
+        self.gpu.wait()?;
+        self.in_flight.clear();
+        self.next_step = oldest.step;
+        self.rebuild(grown(report.isects_needed))
+    }
+
+    /// New working buffers for the Gaussians there are now.
+    pub(super) fn rebuild(&mut self, isects: u32) -> Result<()> {
+        self.passes =
+            Passes::new(&self.gpu, &self.kernels, &self.gaussians, &self.moments, &self.dataset, isects)?;
+        Ok(())
+    }
+
+    fn densify(&mut self, step: u32) -> Result<()> {
+        let count = self.gaussians.count as usize;
+        let mut geometry: Vec<Record> = self.gpu.read(&self.gaussians.geometry, count)?;
+        if self.config.resets_before(step) {
+            densify::reset_opacities(&mut geometry, &self.config.densify);
+            self.gpu.queue().write_buffer(&self.gaussians.geometry, 0, bytemuck::cast_slice(&geometry));
+        }
+        if !self.config.densifies_before(step) {
+            return Ok(());
+        }
+        let statistics: Vec<[f32; 2]> = self.gpu.read(&self.moments.statistics, count)?;
+        let state = State {
+            geometry: &geometry,
+            statistics: &statistics,
+            extent: self.extent,
+            cap: self.cap as usize,
+            step,
+        };
+        let plan = densify::plan(&self.config, &state);
+        if plan.geometry.is_empty() {
+            // Nothing left to train is worse than a faint cloud.
+            return Ok(());
+        }
+        (self.gaussians, self.moments) =
+            optimizer::apply(&self.gpu, &self.kernels.optimizer, &self.gaussians, &self.moments, &plan)?;
+        self.rebuild(self.passes.forward.capacity.isects)
+    }
+
+    fn background(&self, step: u32) -> [f32; 3] {
+        if self.config.alpha_mode == AlphaMode::Mask {
+            return self.config.background;
+        }
+        let mut random = Random::new(self.config.seed, 0x6261_636b, step);
+        [random.uniform() as f32, random.uniform() as f32, random.uniform() as f32]
+    }
+
+    pub(super) fn view_uniform(&self, camera: &Camera, background: [f32; 3], sh_degree: u32) -> ViewUniform {
+        let mut view = ViewUniform::from_camera(camera, background);
+        view.gaussian_count = self.gaussians.count;
+        view.sh_stride = self.gaussians.sh_stride();
+        view.sh_degree = sh_degree.min(self.gaussians.sh_degree);
+        view.antialiased = u32::from(self.config.antialiased);
+        view.isect_capacity = self.passes.forward.capacity.isects;
+        view
+    }
+
+    fn train_uniform(&self, step: u32, view: &ViewUniform) -> TrainUniform {
+        let config = &self.config;
+        let t = f64::from(step) + 1.0;
+        let rate_mean = config.rate_mean_at(step) * self.extent;
+        let mcmc = config.strategy == Strategy::Mcmc;
+        let per_gaussian = if mcmc { 1.0 / self.gaussians.count.max(1) as f32 } else { 0.0 };
+        TrainUniform {
+            rate_mean,
+            rate_opacity: config.rate_opacity,
+            rate_quat: config.rate_quat,
+            rate_scale: config.rate_scale,
+            rate_sh_constant: config.rate_sh,
+            rate_sh_rest: config.rate_sh * SH_REST_SHARE,
+            beta1: config.beta1,
+            beta2: config.beta2,
+            epsilon: ADAM_EPSILON,
+            correction1: (1.0 - f64::from(config.beta1).powf(t)) as f32,
+            correction2_sqrt: (1.0 - f64::from(config.beta2).powf(t)).sqrt() as f32,
+            opacity_regularizer: config.densify.opacity_regularizer * per_gaussian,
+            scale_regularizer: config.densify.scale_regularizer * per_gaussian / 3.0,
+            noise_scale: if mcmc { config.densify.noise * rate_mean } else { 0.0 },
+            step,
+            seed: (config.seed ^ (config.seed >> 32)) as u32,
+            image_pixels: view.pixel_count(),
+            ssim_weight: config.ssim_weight,
+            alpha_mode: u32::from(config.alpha_mode == AlphaMode::Transparent),
+            padding: [0; 3],
+        }
+    }
+}
+
+impl Passes {
+    fn new(
+        gpu: &Gpu,
+        kernels: &Kernels,
+        gaussians: &GaussianBuffers,
+        moments: &Moments,
+        dataset: &Dataset,
+        isects: u32,
+    ) -> Result<Self> {
+        let mut capacity = Capacity { pixels: 0, tiles: 0, isects };
+        for view in dataset.train.iter().chain(&dataset.held_out) {
+            let uniform = ViewUniform::from_camera(&dataset.camera(*view), [0.0; 3]);
+            capacity.pixels = capacity.pixels.max(uniform.pixel_count());
+            capacity.tiles = capacity.tiles.max(uniform.tile_count());
+        }
+        let forward = ForwardPass::new(gpu, &kernels.forward, gaussians, capacity, false)?;
+        let backward = BackwardPass::new(gpu, &kernels.backward, gaussians, &forward, kernels.switches)?;
+        let train = gpu.uniform::<TrainUniform>("splat.train");
+        let loss = Loss::new(gpu, &kernels.loss, &forward, &backward, &train)?;
+        let optimizer =
+            Optimizer::new(gpu, &kernels.optimizer, gaussians, moments, &forward, &backward, &train);
+        Ok(Self { forward, backward, loss, optimizer, train })
+    }
+}
+
+/// Width and height that hold every view.
+pub(super) fn largest_view(dataset: &Dataset) -> Result<(u32, u32)> {
+    let mut size = (1, 1);
+    for view in 0..dataset.scene.views.len() {
+        let k = dataset.camera(view).intrinsics;
+        check_image_size(k.width, k.height)?;
+        size = (size.0.max(k.width), size.1.max(k.height));
+    }
+    Ok(size)
+}
+
+/// 1.1 times the largest distance of a training camera from their mean position (Inria, gsplat).
+fn scene_extent(dataset: &Dataset) -> f32 {
+    let centres: Vec<_> =
+        dataset.train.iter().map(|&view| dataset.camera(view).cam_from_world.centre()).collect();
+    let mean = centres.iter().sum::<glam::DVec3>() / centres.len().max(1) as f64;
+    let radius = centres.iter().map(|c| c.distance(mean)).fold(0.0, f64::max);
+    // A single camera has no extent; the unit length keeps the learning rates in range.
+    if radius > 1e-9 { (1.1 * radius) as f32 } else { 1.0 }
+}
