@@ -7,19 +7,28 @@ use std::path::{Path, PathBuf};
 use crate::{Error, Result};
 
 /// Makes a folder and its parents.
-pub(crate) fn make_dir(path: &Path) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Write`].
+pub fn make_dir(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(|source| write_error(path, source))
 }
 
 /// Makes the folder that `path` will lie in.
-pub(crate) fn make_parent(path: &Path) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Write`].
+pub fn make_parent(path: &Path) -> Result<()> {
     path.parent().map_or(Ok(()), make_dir)
 }
 
 /// Writes to a file beside `path` and renames it over `path` once everything is on disk.
 ///
 /// Makes the folder where it is missing. On failure `path` is as it was and the other file is gone.
-pub(crate) fn write_atomically(
+///
+/// # Errors
+/// [`Error::Write`].
+pub fn write_atomically(
     path: &Path,
     content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> Result<()> {
@@ -42,7 +51,8 @@ pub(crate) fn write_atomically(
 }
 
 /// [`Error::Write`] with the hint that fits the system's answer.
-pub(crate) fn write_error(path: &Path, source: io::Error) -> Error {
+#[must_use]
+pub fn write_error(path: &Path, source: io::Error) -> Error {
     use io::ErrorKind;
     let hint = match source.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {

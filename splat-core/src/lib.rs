@@ -4,7 +4,7 @@ pub mod camera;
 pub mod dataset;
 pub mod error;
 pub mod events;
-mod files;
+pub mod files;
 pub mod flight;
 pub mod gaussians;
 pub mod gpu;

@@ -1,0 +1,159 @@
+//! Reading sparse models, binary and text.
+//!
+//! A model is a folder with `cameras`, `images` and `points3D`, all `.bin` or all `.txt`. Every
+//! count is checked against the bytes that are left before memory is asked for, and every
+//! malformed file is refused with its path and place.
+
+mod binary;
+mod text;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use splat_core::Lens;
+
+use crate::error::{ColmapError, Result, read_error};
+use crate::model::{PosedImage, Reconstruction};
+
+/// The two forms of a sparse model on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelForm {
+    /// `cameras.bin`, `images.bin`, `points3D.bin`.
+    Binary,
+    /// `cameras.txt`, `images.txt`, `points3D.txt`.
+    Text,
+}
+
+impl ModelForm {
+    pub(crate) fn file(self, dir: &Path, stem: &str) -> PathBuf {
+        dir.join(format!("{stem}.{}", if self == Self::Binary { "bin" } else { "txt" }))
+    }
+
+    /// Which form `dir` holds; the binary one, as COLMAP, where both are there.
+    #[must_use]
+    pub fn of(dir: &Path) -> Option<Self> {
+        [Self::Binary, Self::Text]
+            .into_iter()
+            .find(|form| form.file(dir, "cameras").is_file() && form.file(dir, "images").is_file())
+    }
+}
+
+/// Reads the sparse model in `dir`, in whichever form it is there.
+///
+/// A missing `points3D` file leaves the points empty: poses alone are a usable model.
+///
+/// # Errors
+/// [`ColmapError::NoModel`] without `cameras` and `images`; [`ColmapError::Malformed`] for broken
+/// content; [`ColmapError::Core`] where a file cannot be read.
+pub fn read_model(dir: &Path) -> Result<Reconstruction> {
+    let form = ModelForm::of(dir).ok_or_else(|| ColmapError::NoModel { dir: dir.to_owned() })?;
+    let [cameras, images, points] = ["cameras", "images", "points3D"].map(|stem| form.file(dir, stem));
+    let load = |path: &Path| fs::read(path).map_err(|error| read_error(path, error));
+    let points_bytes = if points.is_file() { Some(load(&points)?) } else { None };
+    let (cameras_bytes, images_bytes) = (load(&cameras)?, load(&images)?);
+    let (cameras, images, points) = match form {
+        ModelForm::Binary => (
+            binary::cameras(&cameras, &cameras_bytes)?,
+            binary::images(&images, &images_bytes)?,
+            points_bytes.map_or(Ok(BTreeMap::new()), |bytes| binary::points(&points, &bytes))?,
+        ),
+        ModelForm::Text => (
+            text::cameras(&cameras, &String::from_utf8_lossy(&cameras_bytes))?,
+            text::images(&images, &String::from_utf8_lossy(&images_bytes))?,
+            points_bytes.map_or(Ok(BTreeMap::new()), |bytes| {
+                text::points(&points, &String::from_utf8_lossy(&bytes))
+            })?,
+        ),
+    };
+    check_cameras(dir, form, &cameras, &images)?;
+    Ok(Reconstruction { cameras, images, points })
+}
+
+/// Every image's camera must be there; no byte of the file is to blame for that.
+fn check_cameras(
+    dir: &Path,
+    form: ModelForm,
+    cameras: &BTreeMap<u32, Lens>,
+    images: &BTreeMap<u32, PosedImage>,
+) -> Result<()> {
+    let Some((id, image)) = images.iter().find(|(_, image)| !cameras.contains_key(&image.camera_id)) else {
+        return Ok(());
+    };
+    Err(ColmapError::UnknownCamera {
+        path: form.file(dir, "images"),
+        image_id: *id,
+        name: image.name.clone(),
+        camera_id: image.camera_id,
+    })
+}
+
+/// How many images a model has registered, without reading them all.
+fn count_images(dir: &Path, form: ModelForm) -> Result<u64> {
+    let path = form.file(dir, "images");
+    match form {
+        ModelForm::Binary => binary::count_images(&path),
+        ModelForm::Text => {
+            let bytes = fs::read(&path).map_err(|error| read_error(&path, error))?;
+            Ok(text::images(&path, &String::from_utf8_lossy(&bytes))?.len() as u64)
+        }
+    }
+}
+
+/// One of the models that a mapper left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelChoice {
+    /// The folder of the model's files.
+    pub dir: PathBuf,
+    /// Images it registered.
+    pub registered: u64,
+    /// Images that each of the other models registered.
+    pub others: Vec<u64>,
+}
+
+/// The model with most registered images among `dir/sparse/*`, `dir/sparse`, `dir/*` and `dir`; of
+/// equals, the first by name.
+///
+/// # Errors
+/// [`ColmapError::NoModel`]; what is wrong with the only ones there are.
+pub fn find_best_model(dir: &Path) -> Result<ModelChoice> {
+    let sparse = dir.join("sparse");
+    let mut candidates = subfolders(&sparse);
+    candidates.push(sparse);
+    // `dir` may be the `sparse` folder itself, or one model.
+    candidates.extend(subfolders(dir));
+    candidates.push(dir.to_owned());
+    let mut best: Option<ModelChoice> = None;
+    let mut first_error = None;
+    for candidate in candidates {
+        let Some(form) = ModelForm::of(&candidate) else { continue };
+        if best.as_ref().is_some_and(|best| best.dir == candidate) {
+            continue;
+        }
+        match (count_images(&candidate, form), &mut best) {
+            (Ok(registered), Some(best)) if registered <= best.registered => best.others.push(registered),
+            (Ok(registered), _) => {
+                let others = best.take().map_or(Vec::new(), |mut old| {
+                    old.others.push(old.registered);
+                    old.others
+                });
+                best = Some(ModelChoice { dir: candidate, registered, others });
+            }
+            (Err(error), _) => first_error = first_error.or(Some(error)),
+        }
+    }
+    match (best, first_error) {
+        (Some(best), _) => Ok(best),
+        (None, Some(error)) => Err(error),
+        (None, None) => Err(ColmapError::NoModel { dir: dir.to_owned() }),
+    }
+}
+
+/// Folders in `dir`, by number where their names are numbers, then by name; none if it cannot be read.
+fn subfolders(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    let number = |path: &Path| path.file_name()?.to_str()?.parse::<u64>().ok();
+    folders.sort_by_key(|path| (number(path).unwrap_or(u64::MAX), path.clone()));
+    folders
+}

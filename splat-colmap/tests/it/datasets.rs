@@ -1,0 +1,104 @@
+//! Datasets on disk: where photos, masks and models are found.
+
+use std::fs;
+use std::path::Path;
+
+use splat_colmap::{
+    ColmapError, DatasetSource, ModelForm, PosedImage, Reconstruction, find_best_model, write_model,
+};
+use splat_core::{CancelToken, Event, Lens, Pinhole, Pose, SceneSource};
+
+use crate::common::{Events, test_data};
+
+fn model(names: &[&str]) -> Reconstruction {
+    let lens = Lens::pinhole(Pinhole { width: 64, height: 48, fx: 50.0, fy: 50.0, cx: 32.0, cy: 24.0 });
+    let image = |name: &&str| PosedImage {
+        name: (*name).to_owned(),
+        camera_id: 1,
+        cam_from_world: Pose::IDENTITY,
+        points2d: Vec::new(),
+    };
+    let images = names.iter().enumerate().map(|(id, name)| (id as u32, image(name)));
+    Reconstruction { cameras: [(1, lens)].into(), images: images.collect(), ..Reconstruction::default() }
+}
+
+fn touch(path: &Path) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, "a photo").unwrap();
+}
+
+#[test]
+fn the_model_with_most_images_wins() {
+    let dir = tempfile::tempdir().unwrap();
+    let sparse = dir.path().join("sparse");
+    write_model(&model(&["a.jpg", "b.jpg"]), &sparse.join("0"), ModelForm::Binary).unwrap();
+    write_model(&model(&["a.jpg", "b.jpg", "c.jpg"]), &sparse.join("1"), ModelForm::Text).unwrap();
+    write_model(&model(&["d.jpg"]), &sparse.join("10"), ModelForm::Binary).unwrap();
+    let choice = find_best_model(dir.path()).unwrap();
+    assert_eq!((choice.dir.as_path(), choice.registered), (sparse.join("1").as_path(), 3));
+    assert_eq!(choice.others, [2, 1]);
+    // The folder of models and a single model are taken too.
+    assert_eq!(find_best_model(&sparse).unwrap().registered, 3);
+    assert_eq!(find_best_model(&sparse.join("0")).unwrap().registered, 2);
+    // A broken model does not hide whole ones.
+    fs::write(sparse.join("1/images.txt"), "1 x").unwrap();
+    assert_eq!(find_best_model(dir.path()).unwrap().registered, 2);
+    let empty = tempfile::tempdir().unwrap();
+    let message = find_best_model(empty.path()).unwrap_err().to_string();
+    assert!(message.contains("no COLMAP model"), "{message}");
+}
+
+#[test]
+fn photos_and_masks_are_found_and_missing_ones_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = ["b.jpg", "sub/a b.jpg", "gone.jpg", "../outside.jpg"];
+    write_model(&model(&names), &dir.path().join("sparse/0"), ModelForm::Binary).unwrap();
+    touch(&dir.path().join("outside.jpg"));
+    for photo in ["images/b.jpg", "images/sub/a b.jpg", "masks/b.jpg.png", "masks/sub/a b.png"] {
+        touch(&dir.path().join(photo));
+    }
+    for given in [dir.path().to_owned(), dir.path().join("sparse"), dir.path().join("sparse/0")] {
+        let events = Events::default();
+        let sink = |event| events.push(event);
+        let scene = DatasetSource::new(given).scene(&sink, &CancelToken::new()).unwrap();
+        let found: Vec<_> = scene.views.iter().map(|view| view.name.as_str()).collect();
+        assert_eq!(found, ["b.jpg", "sub/a b.jpg"]);
+        assert!(scene.views[0].mask_path.as_ref().unwrap().ends_with("masks/b.jpg.png"));
+        assert!(scene.views[1].mask_path.as_ref().unwrap().ends_with("masks/sub/a b.png"));
+        let warnings = events.warnings();
+        assert!(warnings.contains("2 of the 4 photos") && warnings.contains("`gone.jpg`"), "{warnings}");
+        assert!(matches!(events.all().last(), Some(Event::StageFinished { .. })));
+    }
+}
+
+#[test]
+fn a_dataset_without_its_photos_says_where_they_should_be() {
+    let dir = tempfile::tempdir().unwrap();
+    write_model(&model(&["a.jpg", "b.jpg"]), &dir.path().join("sparse/0"), ModelForm::Text).unwrap();
+    let error = DatasetSource::new(dir.path()).load(&|_| ()).unwrap_err();
+    assert!(matches!(&error, ColmapError::NoImages { count: 2, first, .. } if first == "a.jpg"), "{error}");
+    write_model(&model(&[]), &dir.path().join("sparse/0"), ModelForm::Text).unwrap();
+    let error = DatasetSource::new(dir.path()).load(&|_| ()).unwrap_err();
+    assert!(matches!(error, ColmapError::EmptyModel { .. }), "{error}");
+    // Photos beside the model's files, as some tools leave them.
+    let flat = tempfile::tempdir().unwrap();
+    write_model(&model(&["a.jpg"]), flat.path(), ModelForm::Binary).unwrap();
+    touch(&flat.path().join("a.jpg"));
+    assert_eq!(DatasetSource::new(flat.path()).load(&|_| ()).unwrap().views.len(), 1);
+    let elsewhere = tempfile::tempdir().unwrap();
+    touch(&elsewhere.path().join("a.jpg"));
+    let source = DatasetSource::new(flat.path()).with_images(elsewhere.path());
+    assert!(source.load(&|_| ()).unwrap().views[0].image_path.starts_with(elsewhere.path()));
+}
+
+#[test]
+fn the_public_benchmark_loads() {
+    let Some(dir) = test_data("bench/snowmiku_480") else { return };
+    let scene = DatasetSource::new(&dir).load(&|_| ()).unwrap();
+    assert_eq!(scene.views.len(), 48);
+    assert!(scene.points.len() > 1000);
+    let lens = &scene.views[0].lens;
+    assert_eq!((lens.width, lens.height), (480, 360));
+    assert!(lens.as_pinhole().is_some());
+    assert!(scene.views.windows(2).all(|pair| pair[0].name < pair[1].name));
+}
