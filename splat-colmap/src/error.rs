@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::process::ExitStatus;
+
+use crate::driver::Version;
 
 /// Result of this crate's fallible functions.
 pub type Result<T, E = ColmapError> = std::result::Result<T, E>;
@@ -91,6 +94,118 @@ pub enum ColmapError {
         count: usize,
         /// Name of the first.
         first: String,
+    },
+    /// There is no program to run.
+    #[error("cannot start COLMAP as `{}`; install it (on Debian `apt install colmap`), or name the program", binary.display())]
+    CannotStart {
+        /// The program's path or name.
+        binary: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The program is another one.
+    #[error("`{}` is not COLMAP: asked for help, it said \"{answer}\"; name the right program", binary.display())]
+    NotColmap {
+        /// The program's path or name.
+        binary: PathBuf,
+        /// The first line of its answer.
+        answer: String,
+    },
+    /// The program does not even answer.
+    #[error("`{}` did not answer within {seconds} s and was ended; try `colmap help` in a terminal", binary.display())]
+    Hangs {
+        /// The program's path or name.
+        binary: PathBuf,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// The program is older than what is known here.
+    #[error("COLMAP {found} (`{}`) is too old; {oldest} or later is needed", binary.display())]
+    TooOld {
+        /// The program's path or name.
+        binary: PathBuf,
+        /// Its release.
+        found: Version,
+        /// The oldest that will do.
+        oldest: Version,
+    },
+    /// The program lacks a command that every known release has.
+    #[error("COLMAP {version} (`{}`) has no command `{command}`; install a complete release", binary.display())]
+    NoCommand {
+        /// The program's path or name.
+        binary: PathBuf,
+        /// The command.
+        command: &'static str,
+        /// Its release.
+        version: Version,
+    },
+    /// A command of COLMAP ran and failed.
+    #[error(
+        "COLMAP's `{command}` failed ({status}); everything it said is in `{}`, the last lines are:\n{tail}",
+        log.display()
+    )]
+    StageFailed {
+        /// The command.
+        command: &'static str,
+        /// How it ended.
+        status: ExitStatus,
+        /// Whether it ended by itself; false when a signal ended it, as a crash or want of memory does.
+        exited: bool,
+        /// The log.
+        log: PathBuf,
+        /// Its last lines.
+        tail: String,
+    },
+    /// A command of COLMAP took too long and was ended.
+    #[error(
+        "COLMAP's `{command}` was ended after {minutes:.1} minutes, the limit for a stage; finished stages are kept: \
+         raise the limit or lower the COLMAP quality, and run again (its log is `{}`)",
+        log.display()
+    )]
+    TimedOut {
+        /// The command.
+        command: &'static str,
+        /// The limit.
+        minutes: f64,
+        /// The log.
+        log: PathBuf,
+    },
+    /// The folder holds nothing that can be used.
+    #[error("no photos in `{}`: JPEG, PNG, WebP, TIFF, GIF and BMP files are taken, in subfolders too. {skipped}", dir.display())]
+    NoPhotos {
+        /// The folder.
+        dir: PathBuf,
+        /// A sentence on the files left out, or nothing.
+        skipped: String,
+    },
+    /// The folder holds too little.
+    #[error(
+        "only {count} usable photo(s) in `{}`; a scene takes at least 3, and 20 or more that overlap by \
+         60 % to look good. {skipped}",
+        dir.display()
+    )]
+    TooFewPhotos {
+        /// The folder.
+        dir: PathBuf,
+        /// Photos that can be used.
+        count: usize,
+        /// A sentence on the files left out, or nothing.
+        skipped: String,
+    },
+    /// COLMAP could not place the photos relative to each other.
+    #[error(
+        "COLMAP could not place the photos: {registered} of {photos} registered, because too few of them show the \
+         same things from different places; take sharp photos of one place with 60 % overlap, walking around it \
+         instead of turning on the spot, or try a higher COLMAP quality (its log is `{}`)",
+        log.display()
+    )]
+    NoReconstruction {
+        /// Photos placed.
+        registered: u64,
+        /// Photos in all.
+        photos: u64,
+        /// The log.
+        log: PathBuf,
     },
 }
 

@@ -5,5 +5,10 @@
 mod common;
 #[path = "it/datasets.rs"]
 mod datasets;
+#[cfg(unix)]
+#[path = "it/fake.rs"]
+mod fake;
 #[path = "it/models.rs"]
 mod models;
+#[path = "it/photos.rs"]
+mod photos;

@@ -1,0 +1,207 @@
+//! The COLMAP program: where it is, which version, which options it knows.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use splat_core::CancelToken;
+
+use super::process::{Ended, Run, run};
+use crate::error::{ColmapError, Result};
+
+/// Environment variable that names the program.
+const BINARY_VARIABLE: &str = "SPLAT_COLMAP";
+/// The oldest release whose options and files are known here.
+const OLDEST: Version = Version { major: 3, minor: 6 };
+/// Asking for help loads many libraries but computes nothing.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A release of COLMAP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// 3 in 3.8.
+    pub major: u32,
+    /// 8 in 3.8.
+    pub minor: u32,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// A COLMAP program that answered.
+#[derive(Clone, Debug)]
+pub struct Colmap {
+    binary: PathBuf,
+    version: Version,
+    has_cuda: bool,
+}
+
+impl Colmap {
+    /// Finds and asks the program: `binary` if given, else the one that `SPLAT_COLMAP` names, else
+    /// `colmap` on PATH.
+    ///
+    /// # Errors
+    /// [`ColmapError::CannotStart`] where there is none or it does not start;
+    /// [`ColmapError::NotColmap`] for a program that answers otherwise; [`ColmapError::TooOld`].
+    pub fn find(binary: Option<&Path>) -> Result<Self> {
+        let named =
+            binary.map(Path::to_owned).or_else(|| std::env::var_os(BINARY_VARIABLE).map(PathBuf::from));
+        let binary = named.unwrap_or_else(|| PathBuf::from("colmap"));
+        let answer = ask(&binary, &["help"])?;
+        let Some((version, has_cuda)) = parse_help(&answer) else {
+            let first = answer.lines().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
+            return Err(ColmapError::NotColmap { binary, answer: first.trim().chars().take(200).collect() });
+        };
+        if version < OLDEST {
+            return Err(ColmapError::TooOld { binary, found: version, oldest: OLDEST });
+        }
+        Ok(Self { binary, version, has_cuda })
+    }
+
+    /// The program's path or name.
+    #[must_use]
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// Its release.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Whether it finds and matches features on a CUDA GPU.
+    #[must_use]
+    pub fn has_cuda(&self) -> bool {
+        self.has_cuda
+    }
+
+    /// A command line for one of its commands, with the option names this release knows.
+    pub(super) fn command(&self, name: &'static str) -> Result<Command> {
+        let help = ask(&self.binary, &[name, "--help"])?;
+        let known: BTreeSet<String> = parse_options(&help);
+        if known.is_empty() {
+            return Err(ColmapError::NoCommand {
+                binary: self.binary.clone(),
+                command: name,
+                version: self.version,
+            });
+        }
+        Ok(Command { name, known, arguments: vec![name.into()] })
+    }
+}
+
+impl fmt::Display for Colmap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cuda = if self.has_cuda { "with CUDA" } else { "without CUDA" };
+        write!(f, "COLMAP {} {cuda} (`{}`)", self.version, self.binary.display())
+    }
+}
+
+/// A command line in the making.
+#[derive(Clone, Debug)]
+pub(super) struct Command {
+    pub(super) name: &'static str,
+    known: BTreeSet<String>,
+    pub(super) arguments: Vec<OsString>,
+}
+
+impl Command {
+    /// Adds an option under the first of its names that this release knows; without any, leaves it
+    /// at the program's default. Names differ between releases (3.8's `SiftExtraction.use_gpu` is
+    /// `FeatureExtraction.use_gpu` since 3.12), so they are looked up, not derived from the version.
+    pub(super) fn option(mut self, names: &[&str], value: impl Into<OsString>) -> Self {
+        if let Some(name) = names.iter().find(|name| self.known.contains(**name)) {
+            self.arguments.push(format!("--{name}").into());
+            self.arguments.push(value.into());
+        }
+        self
+    }
+
+    /// What identifies the work that this command line does.
+    pub(super) fn key(&self) -> String {
+        let words: Vec<_> = self.arguments.iter().map(|a| a.to_string_lossy()).collect();
+        words.join(" ")
+    }
+}
+
+/// Runs the program briefly and returns what it says.
+fn ask(binary: &Path, arguments: &[&str]) -> Result<String> {
+    let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+    let mut answer = String::new();
+    let ended = run(
+        Run { binary, arguments: &arguments, timeout: Some(PROBE_TIMEOUT), cancel: &CancelToken::new() },
+        &mut |line| {
+            // No help text is longer; a program that is not COLMAP may say anything.
+            if answer.len() < 1 << 20 {
+                answer.push_str(line);
+                answer.push('\n');
+            }
+        },
+    )
+    .map_err(|source| ColmapError::CannotStart { binary: binary.to_owned(), source })?;
+    match ended {
+        // Some releases end `--help` with a failure status.
+        Ended::Exited(_) => Ok(answer),
+        Ended::TimedOut | Ended::Cancelled => {
+            Err(ColmapError::Hangs { binary: binary.to_owned(), seconds: PROBE_TIMEOUT.as_secs() })
+        }
+    }
+}
+
+/// Version and CUDA from `colmap help`: "COLMAP 3.8 -- ..." and "(Commit ... without CUDA)".
+fn parse_help(text: &str) -> Option<(Version, bool)> {
+    let after = text.split("COLMAP ").skip(1).find(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))?;
+    let mut numbers = after.split(|c: char| !c.is_ascii_digit());
+    let major = numbers.next()?.parse().ok()?;
+    let minor = numbers.next()?.parse().ok()?;
+    Some((Version { major, minor }, text.contains("with CUDA")))
+}
+
+/// Names after `--` in a command's help.
+fn parse_options(text: &str) -> BTreeSet<String> {
+    let names = text.lines().filter_map(|line| {
+        let start = line.find("--")?;
+        let name: String = line[start + 2..]
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'))
+            .collect();
+        // "[ --help ]" is in every answer, even to a command that does not exist.
+        (!name.is_empty() && name != "help").then_some(name)
+    });
+    names.collect()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_and_cuda_are_read_from_every_style_of_help() {
+        let old = "COLMAP 3.8 -- Structure-from-Motion and Multi-View Stereo\n (Commit Unknown on Unknown without CUDA)";
+        assert_eq!(parse_help(old).unwrap(), (Version { major: 3, minor: 8 }, false));
+        let new = "COLMAP 4.0.1 -- Structure-from-Motion\n (Commit 1a2b3c on 2026-01-02 with CUDA)\n";
+        assert_eq!(parse_help(new).unwrap(), (Version { major: 4, minor: 0 }, true));
+        let noisy = "warning: COLMAP sets a locale\nCOLMAP 3.13.0.dev0 (Commit x with CUDA)";
+        assert_eq!(parse_help(noisy).unwrap().0, Version { major: 3, minor: 13 });
+        assert!(parse_help("BusyBox v1.35").is_none());
+        assert!(Version { major: 3, minor: 12 } > Version { major: 3, minor: 8 });
+    }
+
+    #[test]
+    fn the_known_name_of_an_option_is_chosen() {
+        let help = "  -h [ --help ] \n  --database_path arg\n  --FeatureExtraction.use_gpu arg (=1)\n";
+        let command = Command { name: "x", known: parse_options(help), arguments: vec!["x".into()] };
+        let command = command
+            .option(&["FeatureExtraction.use_gpu", "SiftExtraction.use_gpu"], "0")
+            .option(&["gone"], "1")
+            .option(&["database_path"], "a b");
+        assert_eq!(command.arguments, ["x", "--FeatureExtraction.use_gpu", "0", "--database_path", "a b"]);
+    }
+}

@@ -1,0 +1,380 @@
+//! One run through the stages.
+
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use splat_core::events::{EventSink, Stage};
+use splat_core::{CancelToken, Event};
+
+use super::binary::{Colmap, Command};
+use super::options::{ColmapOptions, Matcher};
+use super::prepare::{self, Photos};
+use super::process::{Ended, Run, run};
+use super::progress::Progress;
+use super::stages::{self, CameraMode, Paths};
+use super::state::{State, fingerprint};
+use super::{downscale, pairs};
+use crate::error::{ColmapError, Result, write_error};
+use crate::read::{ModelForm, find_best_model, read_model};
+use crate::write::write_model;
+
+/// Of a failed stage, this many of its last lines are told.
+const TAIL_LINES: usize = 5;
+/// What the mapper says, in all releases, when it found no model at all.
+const NO_MODEL: &str = "failed to create sparse model";
+/// Below this part of the photos the user is warned.
+const GOOD_REGISTERED_PERCENT: u64 = 60;
+
+/// The folders, the program and the listeners of one run.
+pub(super) struct Job<'a> {
+    input: &'a Path,
+    out: &'a Path,
+    work: PathBuf,
+    options: &'a ColmapOptions,
+    colmap: Colmap,
+    use_gpu: bool,
+    events: EventSink<'a>,
+    cancel: &'a CancelToken,
+    state: State,
+    log: File,
+    /// What all stages so far were made from.
+    key: String,
+}
+
+impl<'a> Job<'a> {
+    pub(super) fn new(
+        input: &'a Path,
+        out: &'a Path,
+        options: &'a ColmapOptions,
+        colmap: Colmap,
+        events: EventSink<'a>,
+        cancel: &'a CancelToken,
+    ) -> Result<Self> {
+        let work = out.join("work");
+        splat_core::files::make_dir(&work)?;
+        let log_path = work.join("colmap.log");
+        let log = OpenOptions::new().create(true).append(true).open(&log_path);
+        let log = log.map_err(|error| write_error(&log_path, error))?;
+        let state = State::load(&work.join("state.json"));
+        let key = format!("{} ", colmap.version());
+        let use_gpu = options.use_gpu && colmap.has_cuda();
+        Ok(Self { input, out, work, options, colmap, use_gpu, events, cancel, state, log, key })
+    }
+
+    pub(super) fn run(mut self) -> Result<()> {
+        let photos = self.prepare()?;
+        self.features(&photos)?;
+        self.matching(&photos)?;
+        let model = self.mapping(&photos)?;
+        self.undistort(&model)
+    }
+
+    /// Does a stage unless an earlier run did it from the same things and `made` is still there.
+    fn stage(
+        &mut self,
+        stage: Stage,
+        key: &str,
+        made: impl Fn() -> bool,
+        work: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        self.cancel.check()?;
+        let started = Instant::now();
+        (self.events)(Event::StageStarted { stage });
+        self.key = fingerprint(&format!("{} {key}", self.key));
+        let name = |stage: Stage| format!("{stage:?}").to_lowercase();
+        let skipped = self.options.resume && self.state.is_finished(&name(stage), &self.key) && made();
+        if !skipped {
+            let undone: Vec<String> = stages_from(stage).into_iter().map(name).collect();
+            self.state.forget(&undone)?;
+            work(self)?;
+            self.state.finish(&name(stage), self.key.clone())?;
+        }
+        (self.events)(Event::StageFinished { stage, elapsed_s: started.elapsed().as_secs_f64(), skipped });
+        Ok(())
+    }
+
+    fn prepare(&mut self) -> Result<Photos> {
+        let sources = prepare::list(self.input, self.out)?;
+        let dir = self.photos_dir();
+        let known = self.state.photos.clone();
+        let made = || {
+            known.as_ref().is_some_and(|photos| photos.names().iter().all(|name| dir.join(name).is_file()))
+        };
+        self.stage(Stage::Prepare, &prepare::key(&sources), made, |job| {
+            let photos = prepare::prepare(job.input, &sources, &job.photos_dir(), job.events, job.cancel)?;
+            for (name, why) in &photos.skipped {
+                job.log(&format!("skipped `{name}`: {why}"));
+            }
+            job.state.photos = Some(photos);
+            Ok(())
+        })?;
+        let photos = self.state.photos.clone().unwrap_or_default();
+        // Said again on every run: the scene lacks them every time.
+        if let Some(message) = photos.skipped_warning() {
+            (self.events)(Event::Warning { message });
+        }
+        Ok(photos)
+    }
+
+    fn features(&mut self, photos: &Photos) -> Result<()> {
+        let key = format!("{:?} {:?} {}", self.options.quality, self.options.camera_model, self.use_gpu);
+        let database = self.database();
+        // Features of the same database are matched anew only by clearing it; extracting is quick.
+        let matcher = pairs::resolve(self.options.matcher, &photos.names(), photos.cameras.len());
+        self.stage(
+            Stage::Features,
+            &format!("{key} {matcher:?}"),
+            || database.is_file(),
+            |job| {
+                job.with_gpu_or_without(|job| {
+                    remove_database(&job.database())?;
+                    let mut done = 0;
+                    for (mode, names) in camera_lists(photos) {
+                        let list = job.work.join("photos.txt");
+                        fs::write(&list, names.join("\n") + "\n")
+                            .map_err(|error| write_error(&list, error))?;
+                        let command = job.with_paths(|colmap, options, paths| {
+                            stages::features(colmap, options, paths, &list, mode, names.len())
+                        })?;
+                        job.colmap(Stage::Features, &command, done, Some(photos.count() as u64))?;
+                        done += names.len() as u64;
+                    }
+                    Ok(())
+                })
+            },
+        )
+    }
+
+    fn matching(&mut self, photos: &Photos) -> Result<()> {
+        let names = photos.names();
+        let matcher = pairs::resolve(self.options.matcher, &names, photos.cameras.len());
+        let database = self.database();
+        self.stage(
+            Stage::Matching,
+            &format!("{matcher:?}"),
+            || database.is_file(),
+            |job| {
+                job.with_gpu_or_without(|job| {
+                    if matcher == Matcher::Exhaustive {
+                        let command = job.with_paths(stages::match_all)?;
+                        return job.colmap(Stage::Matching, &command, 0, None);
+                    }
+                    let command = job.with_paths(stages::match_sequence)?;
+                    job.colmap(Stage::Matching, &command, 0, None)?;
+                    let list = job.work.join("pairs.txt");
+                    fs::write(&list, pairs::loop_pairs(&names)).map_err(|error| write_error(&list, error))?;
+                    let command = job.with_paths(|colmap, options, paths| {
+                        stages::match_pairs(colmap, options, paths, &list)
+                    })?;
+                    job.colmap(Stage::Matching, &command, names.len() as u64, None)
+                })
+            },
+        )
+    }
+
+    /// The folder of the best model.
+    fn mapping(&mut self, photos: &Photos) -> Result<PathBuf> {
+        let sparse = self.work.join("sparse");
+        let total = photos.count() as u64;
+        let made = || find_best_model(&sparse).is_ok();
+        self.stage(Stage::Mapping, "", made, |job| {
+            prepare::remove_dir(&sparse)?;
+            splat_core::files::make_dir(&sparse)?;
+            let command = job.with_paths(|colmap, _, paths| stages::mapping(colmap, paths))?;
+            let ended = job.colmap(Stage::Mapping, &command, 0, Some(total));
+            // Without a model the mapper ends with a failure status, too. That is the photos' fault.
+            let found_nothing = match &ended {
+                Ok(()) => true,
+                Err(ColmapError::StageFailed { tail, .. }) => tail.contains(NO_MODEL),
+                Err(_) => false,
+            };
+            match (find_best_model(&sparse), ended) {
+                (Err(ColmapError::NoModel { .. }), _) if found_nothing => {
+                    Err(ColmapError::NoReconstruction { registered: 0, photos: total, log: job.log_path() })
+                }
+                (_, Err(error)) | (Err(error), Ok(())) => Err(error),
+                (Ok(_), Ok(())) => Ok(()),
+            }
+        })?;
+        let choice = find_best_model(&sparse)?;
+        let registered = choice.registered;
+        if registered < prepare::MIN_PHOTOS as u64 {
+            return Err(ColmapError::NoReconstruction { registered, photos: total, log: self.log_path() });
+        }
+        if 100 * registered < GOOD_REGISTERED_PERCENT * total {
+            let others = match choice.others.len() {
+                0 => String::new(),
+                _ => format!(
+                    " (further groups that do not connect with them: {})",
+                    choice.others.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
+                ),
+            };
+            let message = format!(
+                "COLMAP placed only {registered} of {total} photos{others}; the scene shows what these see. \
+                 Photos of one place that overlap by 60 % or more connect better, as does a higher COLMAP quality"
+            );
+            (self.events)(Event::Warning { message });
+        }
+        Ok(choice.dir)
+    }
+
+    fn undistort(&mut self, model: &Path) -> Result<()> {
+        let key = format!("{:?}", self.options.downscales);
+        let out = self.out;
+        let factors = &self.options.downscales;
+        let made = || {
+            out.join("images").is_dir()
+                && find_best_model(&out.join("sparse")).is_ok()
+                && factors.iter().all(|factor| out.join(format!("images_{factor}")).is_dir())
+        };
+        self.stage(Stage::Undistort, &key, made, |job| {
+            let undistorted = job.work.join("undistorted");
+            prepare::remove_dir(&undistorted)?;
+            splat_core::files::make_dir(&undistorted)?;
+            let command = job.with_paths(|colmap, _, paths| stages::undistortion(colmap, paths, model))?;
+            job.colmap(Stage::Undistort, &command, 0, None)?;
+            let posed = read_model(&find_best_model(&undistorted)?.dir)?;
+            let images = out.join("images");
+            prepare::remove_dir(&images)?;
+            fs::rename(undistorted.join("images"), &images).map_err(|error| write_error(&images, error))?;
+            prepare::remove_dir(&out.join("sparse"))?;
+            write_model(&posed, &out.join("sparse").join("0"), ModelForm::Binary)?;
+            prepare::remove_dir(&undistorted)?;
+            for &factor in factors {
+                downscale::write_downscaled(out, factor, job.cancel)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// With CUDA, and once more without where that fails: a CUDA build on a machine without its
+    /// driver ends with an error.
+    fn with_gpu_or_without(&mut self, mut work: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+        match work(self) {
+            Err(ColmapError::StageFailed { command, .. }) if self.use_gpu => {
+                self.use_gpu = false;
+                let message = format!("COLMAP's `{command}` failed on the GPU and is run again on the CPU");
+                (self.events)(Event::Warning { message });
+                work(self)
+            }
+            result => result,
+        }
+    }
+
+    /// Builds a command line.
+    fn with_paths(
+        &self,
+        build: impl FnOnce(&Colmap, &ColmapOptions, &Paths<'_>) -> Result<Command>,
+    ) -> Result<Command> {
+        let (photos, database) = (self.photos_dir(), self.database());
+        let (sparse, undistorted) = (self.work.join("sparse"), self.work.join("undistorted"));
+        let paths =
+            Paths { photos: &photos, database: &database, sparse: &sparse, undistorted: &undistorted };
+        let options = ColmapOptions { use_gpu: self.use_gpu, ..self.options.clone() };
+        build(&self.colmap, &options, &paths)
+    }
+
+    /// Runs one command, its lines to the log and its progress (from `done_before` on) to the events.
+    fn colmap(
+        &mut self,
+        stage: Stage,
+        command: &Command,
+        done_before: u64,
+        total: Option<u64>,
+    ) -> Result<()> {
+        self.log(&format!("== colmap {}", command.key()));
+        let mut tail = VecDeque::with_capacity(TAIL_LINES);
+        let mut progress = Progress::default();
+        let (events, log) = (self.events, &mut self.log);
+        let mut on_line = |line: &str| {
+            // The log is a help, not a result: a full disk shows in the results.
+            let _ = writeln!(log, "{line}");
+            if !line.trim().is_empty() {
+                if tail.len() == TAIL_LINES {
+                    tail.pop_front();
+                }
+                tail.push_back(line.trim().to_owned());
+            }
+            if let Some((done, stated)) = progress.read(line) {
+                events(Event::StageProgress { stage, done: done_before + done, total: total.or(stated) });
+            }
+        };
+        let (binary, timeout) = (self.colmap.binary(), self.options.stage_timeout);
+        let ended =
+            run(Run { binary, arguments: &command.arguments, timeout, cancel: self.cancel }, &mut on_line)
+                .map_err(|source| ColmapError::CannotStart { binary: binary.to_owned(), source })?;
+        let (name, log) = (command.name, self.log_path());
+        match ended {
+            Ended::Exited(status) if status.success() => Ok(()),
+            Ended::Exited(status) => {
+                let tail = Vec::from(tail).join("\n");
+                Err(ColmapError::StageFailed {
+                    command: name,
+                    status,
+                    exited: status.code().is_some(),
+                    log,
+                    tail,
+                })
+            }
+            Ended::TimedOut => {
+                let minutes = timeout.unwrap_or_default().as_secs_f64() / 60.0;
+                Err(ColmapError::TimedOut { command: name, minutes, log })
+            }
+            Ended::Cancelled => Err(splat_core::Error::Cancelled.into()),
+        }
+    }
+
+    fn log(&mut self, line: &str) {
+        let _ = writeln!(self.log, "{line}");
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.work.join("colmap.log")
+    }
+
+    fn photos_dir(&self) -> PathBuf {
+        self.work.join("photos")
+    }
+
+    fn database(&self) -> PathBuf {
+        self.work.join("database.db")
+    }
+}
+
+/// A stage and all that depend on it.
+fn stages_from(stage: Stage) -> Vec<Stage> {
+    let all = [Stage::Prepare, Stage::Features, Stage::Matching, Stage::Mapping, Stage::Undistort];
+    all.into_iter().filter(|&other| other >= stage).collect()
+}
+
+/// The photos of each camera with several, then all photos that are alone with theirs.
+fn camera_lists(photos: &Photos) -> Vec<(CameraMode, Vec<&str>)> {
+    let mut lists: Vec<(CameraMode, Vec<&str>)> = (photos.cameras.iter())
+        .filter(|group| group.len() > 1)
+        .map(|group| (CameraMode::Shared, group.iter().map(String::as_str).collect()))
+        .collect();
+    let single = photos.cameras.iter().filter(|group| group.len() == 1);
+    let single: Vec<&str> = single.flatten().map(String::as_str).collect();
+    if !single.is_empty() {
+        lists.push((CameraMode::PerPhoto, single));
+    }
+    lists
+}
+
+/// Removes the database and what SQLite leaves beside it.
+fn remove_database(path: &Path) -> Result<()> {
+    for suffix in ["", "-journal", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        match fs::remove_file(&name) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(write_error(Path::new(&name), error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

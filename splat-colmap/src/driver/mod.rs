@@ -1,0 +1,77 @@
+//! From a folder of photos to a posed dataset, by the COLMAP program.
+//!
+//! | stage | module | makes, below the output folder |
+//! | --- | --- | --- |
+//! | Prepare | `prepare` | `work/photos`: upright copies |
+//! | Features, Matching | `stages`, `pairs` | `work/database.db` |
+//! | Mapping | `stages` | `work/sparse/0`, `1` ...: one model a connected part |
+//! | Undistort | `stages`, `downscale` | `images`, `sparse/0`, `images_2` |
+//!
+//! `work/state.json` tells which stages are done and from what, `work/colmap.log` holds everything
+//! that COLMAP said. Start at [`ColmapSource`].
+
+mod binary;
+mod downscale;
+mod job;
+mod options;
+mod pairs;
+mod prepare;
+mod process;
+mod progress;
+mod stages;
+mod state;
+
+use std::path::{Path, PathBuf};
+
+use splat_core::events::EventSink;
+use splat_core::{CancelToken, Scene, SceneSource};
+
+pub use binary::{Colmap, Version};
+pub use downscale::write_downscaled;
+pub use options::{ColmapOptions, ColmapQuality, Matcher};
+
+use crate::dataset::DatasetSource;
+use crate::error::Result;
+use job::Job;
+
+/// Photos that COLMAP poses.
+///
+/// The dataset is written to a folder in the layout that every trainer reads:
+/// `images` (undistorted), `images_2` (half size), `sparse/0`.
+#[derive(Clone, Debug)]
+pub struct ColmapSource {
+    photos: PathBuf,
+    out: PathBuf,
+    options: ColmapOptions,
+}
+
+impl ColmapSource {
+    /// Photos in (and below) the folder `photos`, dataset to the folder `out`; nothing is done yet.
+    #[must_use]
+    pub fn new(photos: impl Into<PathBuf>, out: impl Into<PathBuf>, options: ColmapOptions) -> Self {
+        Self { photos: photos.into(), out: out.into(), options }
+    }
+
+    /// The dataset's folder.
+    #[must_use]
+    pub fn output(&self) -> &Path {
+        &self.out
+    }
+
+    /// Runs the stages that are not done yet. What is finished stays, whatever happens after it.
+    ///
+    /// # Errors
+    /// [`crate::ColmapError`]; each says what to try.
+    pub fn run(&self, events: EventSink<'_>, cancel: &CancelToken) -> Result<()> {
+        // Asked before anything else: without the program the photos need not be read.
+        let colmap = Colmap::find(self.options.binary.as_deref())?;
+        Job::new(&self.photos, &self.out, &self.options, colmap, events, cancel)?.run()
+    }
+}
+
+impl SceneSource for ColmapSource {
+    fn scene(&mut self, events: EventSink<'_>, cancel: &CancelToken) -> splat_core::Result<Scene> {
+        self.run(events, cancel)?;
+        DatasetSource::new(&self.out).scene(events, cancel)
+    }
+}

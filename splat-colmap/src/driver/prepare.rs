@@ -1,0 +1,344 @@
+//! The Prepare stage: a folder of anything becomes a folder of upright photos that COLMAP reads.
+//!
+//! Each file is decoded once, so that damaged ones are named here instead of half-read later. A
+//! JPEG or PNG that is upright already is copied byte for byte; everything else is written as JPEG
+//! with the EXIF focal length kept. EXIF orientation is thereby applied exactly once: COLMAP, the
+//! undistorted pictures and training all see the same upright pixels.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Cursor};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
+
+use image::codecs::jpeg::JpegEncoder;
+use image::{DynamicImage, ImageEncoder as _};
+use rayon::prelude::*;
+use splat_core::events::{EventSink, Stage};
+use splat_core::images::{Orientation, PhotoFormat, PhotoInfo, decode_upright, probe};
+use splat_core::{CancelToken, Event};
+
+use super::state::fingerprint;
+use crate::error::{ColmapError, Result, read_error, write_error};
+
+/// Two photos have no scale to agree on; three are the least that fixes a scene.
+pub(super) const MIN_PHOTOS: usize = 3;
+/// Smaller pictures have no features to speak of.
+const MIN_SIDE_PX: u32 = 32;
+/// Quality of rewritten JPEGs: no visible loss, a quarter of a PNG's size.
+const JPEG_QUALITY: u8 = 97;
+/// Folders nested deeper than this are loops of links.
+const MAX_DEPTH: usize = 32;
+/// How many skipped files a warning names; the log names all.
+const NAMES_SHOWN: usize = 20;
+
+/// The photos of a run, by their names in the work folder.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Photos {
+    /// Photos of one camera each: same maker, model, focal length and size. Sorted.
+    pub(super) cameras: Vec<Vec<String>>,
+    /// Files left out, and why.
+    pub(super) skipped: Vec<(String, String)>,
+}
+
+impl Photos {
+    pub(super) fn count(&self) -> usize {
+        self.cameras.iter().map(Vec::len).sum()
+    }
+
+    /// All names, sorted.
+    pub(super) fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.cameras.iter().flatten().map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// A sentence on the files left out, if there are any.
+    pub(super) fn skipped_warning(&self) -> Option<String> {
+        let first: Vec<String> =
+            self.skipped.iter().take(NAMES_SHOWN).map(|(name, why)| format!("`{name}` ({why})")).collect();
+        let more = self.skipped.len().saturating_sub(NAMES_SHOWN);
+        let more = if more > 0 { format!(" and {more} more, named in the log") } else { String::new() };
+        let all = self.skipped.len() + self.count();
+        (!first.is_empty())
+            .then(|| format!("{} of {all} files are skipped: {}{more}", self.skipped.len(), first.join(", ")))
+    }
+}
+
+/// A file of the input folder.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// Relative to the input folder, `/`-separated.
+    name: String,
+    path: PathBuf,
+    /// Size and time of change, which tell whether it is still the same.
+    stamp: String,
+}
+
+/// All files below `dir` but hidden ones and the folder `exclude`, sorted by name.
+pub(super) fn list(dir: &Path, exclude: &Path) -> Result<Vec<Source>> {
+    let exclude = fs::canonicalize(exclude).ok();
+    let mut sources = Vec::new();
+    let mut folders = vec![(dir.to_owned(), String::new(), 0)];
+    while let Some((folder, prefix, depth)) = folders.pop() {
+        for entry in fs::read_dir(&folder).map_err(|error| read_error(&folder, error))? {
+            let entry = entry.map_err(|error| read_error(&folder, error))?;
+            let file_name = entry.file_name();
+            let shown = file_name.to_string_lossy();
+            if shown.starts_with('.') {
+                continue;
+            }
+            let (path, name) = (entry.path(), format!("{prefix}{shown}"));
+            // A dangling link has no metadata: it is listed, and named when it cannot be read.
+            let metadata = fs::metadata(&path).ok();
+            if metadata.as_ref().is_some_and(fs::Metadata::is_dir) {
+                let is_excluded = exclude.is_some() && fs::canonicalize(&path).ok() == exclude;
+                if !is_excluded && depth < MAX_DEPTH {
+                    folders.push((path, format!("{name}/"), depth + 1));
+                }
+                continue;
+            }
+            let changed = metadata.as_ref().and_then(|m| m.modified().ok()?.duration_since(UNIX_EPOCH).ok());
+            let stamp =
+                format!("{} {}", metadata.map_or(0, |m| m.len()), changed.map_or(0, |t| t.as_nanos()));
+            sources.push(Source { name, path, stamp });
+        }
+    }
+    sources.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(sources)
+}
+
+/// What identifies a set of files.
+pub(super) fn key(sources: &[Source]) -> String {
+    let lines: Vec<String> = sources.iter().map(|s| format!("{} {}\n", s.name, s.stamp)).collect();
+    format!("{} files {}", sources.len(), fingerprint(&lines.concat()))
+}
+
+/// Checks and copies `sources` into the folder `out`, which is emptied first.
+///
+/// # Errors
+/// [`ColmapError::NoPhotos`], [`ColmapError::TooFewPhotos`], or the disk's refusal.
+pub(super) fn prepare(
+    input: &Path,
+    sources: &[Source],
+    out: &Path,
+    events: EventSink<'_>,
+    cancel: &CancelToken,
+) -> Result<Photos> {
+    remove_dir(out)?;
+    splat_core::files::make_dir(out)?;
+    let done = AtomicU64::new(0);
+    let results: Vec<Result<Prepared>> = sources
+        .par_iter()
+        .map(|source| {
+            cancel.check()?;
+            let prepared = prepare_one(source, out);
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            events(Event::StageProgress { stage: Stage::Prepare, done, total: Some(sources.len() as u64) });
+            prepared
+        })
+        .collect();
+    let mut cameras: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut photos = Photos::default();
+    for (source, result) in sources.iter().zip(results) {
+        match result? {
+            Prepared::Photo { name, camera } => cameras.entry(camera).or_default().push(name),
+            Prepared::Skipped(why) => photos.skipped.push((source.name.clone(), why)),
+        }
+    }
+    photos.cameras = cameras.into_values().collect();
+    let (dir, skipped) = (input.to_owned(), photos.skipped_warning().unwrap_or_default());
+    match photos.count() {
+        0 => Err(ColmapError::NoPhotos { dir, skipped }),
+        count if count < MIN_PHOTOS => Err(ColmapError::TooFewPhotos { dir, count, skipped }),
+        _ => Ok(photos),
+    }
+}
+
+/// Removes a folder with all that is in it; it need not be there.
+pub(super) fn remove_dir(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(write_error(dir, error)),
+        _ => Ok(()),
+    }
+}
+
+enum Prepared {
+    Photo { name: String, camera: String },
+    Skipped(String),
+}
+
+/// Errors are the output's; what is wrong with the input skips it.
+fn prepare_one(source: &Source, out: &Path) -> Result<Prepared> {
+    let skip = |error| Ok(Prepared::Skipped(reason(&source.path, error)));
+    let info = match probe(&source.path) {
+        Ok(info) => info,
+        Err(error) => return skip(error),
+    };
+    let (width, height) = info.upright_size();
+    if width.min(height) < MIN_SIDE_PX {
+        return Ok(Prepared::Skipped(format!(
+            "its {width}x{height} pixels are too small to find anything in"
+        )));
+    }
+    let upright = match decode_upright(&source.path) {
+        Ok(upright) => upright,
+        Err(error) => return skip(error),
+    };
+    let bytes = match fs::read(&source.path) {
+        Ok(bytes) => bytes,
+        Err(source_error) => {
+            return skip(splat_core::Error::Read { path: source.path.clone(), source: source_error });
+        }
+    };
+    let camera = format!(
+        "{} {} {:?} {:?} {width}x{height}",
+        info.camera_make.as_deref().unwrap_or_default(),
+        info.camera_model.as_deref().unwrap_or_default(),
+        info.focal_mm,
+        info.focal_35mm
+    );
+    let extension = as_is_extension(&info, &bytes);
+    let content = match extension {
+        Some(_) => bytes,
+        None => encode(&DynamicImage::ImageRgba8(upright), &info)
+            .map_err(|error| write_error(&source.path, io::Error::other(error)))?,
+    };
+    let name = output_name(&source.name, extension.unwrap_or("jpg"));
+    let path = out.join(&name);
+    splat_core::files::make_parent(&path)?;
+    fs::write(&path, content).map_err(|error| write_error(&path, error))?;
+    Ok(Prepared::Photo { name, camera })
+}
+
+/// Why a file is skipped, without its path, which stands beside it.
+fn reason(path: &Path, error: splat_core::Error) -> String {
+    use std::error::Error as _;
+    match error {
+        splat_core::Error::BadPhoto { what, .. } => what,
+        splat_core::Error::Read { source, .. } => format!("it cannot be read: {source}"),
+        error => {
+            let prefix = format!("cannot use photo `{}`: ", path.display());
+            let text = error.to_string();
+            let text = text.strip_prefix(&prefix).unwrap_or(&text).to_owned();
+            error.source().map_or(text.clone(), |cause| format!("{text}: {cause}"))
+        }
+    }
+}
+
+/// The extension under which COLMAP can take the file's own bytes: upright 8-bit grey or RGB in
+/// JPEG (MPO too) or PNG.
+fn as_is_extension(info: &PhotoInfo, bytes: &[u8]) -> Option<&'static str> {
+    if info.orientation != Orientation::Upright || info.has_alpha {
+        return None;
+    }
+    match info.format {
+        PhotoFormat::Jpeg => matches!(jpeg_components(bytes), Some(1 | 3)).then_some("jpg"),
+        // Bit depth and colour type of the IHDR chunk: grey or RGB with 8 bits.
+        PhotoFormat::Png => matches!(bytes.get(24..26), Some([8, 0 | 2])).then_some("png"),
+        _ => None,
+    }
+}
+
+/// Colour components of a JPEG from its frame header; 4 is CMYK, which COLMAP misreads.
+fn jpeg_components(bytes: &[u8]) -> Option<u8> {
+    let mut at = 2;
+    loop {
+        let &[0xff, marker] = bytes.get(at..at + 2)? else { return None };
+        match marker {
+            // Fill bytes before a marker.
+            0xff => at += 1,
+            // Frame headers, all but the tables that share their range.
+            0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => return bytes.get(at + 9).copied(),
+            _ => at += 2 + usize::from(u16::from_be_bytes(*bytes.get(at + 2..)?.first_chunk()?)),
+        }
+    }
+}
+
+/// The source's name, with the content's extension put behind where its own does not say it.
+fn output_name(name: &str, extension: &str) -> String {
+    let own = Path::new(name).extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+    let fits = match own.as_deref() {
+        Some("jpg" | "jpeg") => extension == "jpg",
+        Some("png") => extension == "png",
+        _ => false,
+    };
+    if fits { name.to_owned() } else { format!("{name}.{extension}") }
+}
+
+/// As JPEG, with the EXIF tags from which COLMAP takes its first guess of the focal length.
+fn encode(upright: &DynamicImage, info: &PhotoInfo) -> image::ImageResult<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut encoder = JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY);
+    if let Some(exif) = focal_exif(info) {
+        encoder.set_exif_metadata(exif).map_err(image::ImageError::Unsupported)?;
+    }
+    let rgb = flatten(upright);
+    encoder.write_image(&rgb, rgb.width(), rgb.height(), image::ExtendedColorType::Rgb8)?;
+    Ok(bytes)
+}
+
+/// Transparent pixels become black: their stored colour is arbitrary and would be matched.
+fn flatten(upright: &DynamicImage) -> image::RgbImage {
+    let rgba = upright.to_rgba8();
+    image::RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
+        let [r, g, b, a] = rgba.get_pixel(x, y).0;
+        image::Rgb([r, g, b].map(|c| ((u16::from(c) * u16::from(a) + 127) / 255) as u8))
+    })
+}
+
+fn focal_exif(info: &PhotoInfo) -> Option<Vec<u8>> {
+    use exif::{Field, In, Rational, Tag, Value, experimental::Writer};
+    let text =
+        |text: &Option<String>| Value::Ascii(vec![text.as_deref().unwrap_or_default().as_bytes().to_vec()]);
+    let thousandths = |mm: f64| Rational { num: (mm * 1000.0).round() as u32, denom: 1000 };
+    let field = |tag, value| Field { tag, ifd_num: In::PRIMARY, value };
+    let mut fields = Vec::new();
+    if let Some(mm) = info.focal_mm {
+        fields.push(field(Tag::FocalLength, Value::Rational(vec![thousandths(mm)])));
+    }
+    if let Some(mm) = info.focal_35mm {
+        fields.push(field(Tag::FocalLengthIn35mmFilm, Value::Short(vec![mm.round() as u16])));
+    }
+    if fields.is_empty() {
+        return None;
+    }
+    fields.push(field(Tag::Make, text(&info.camera_make)));
+    fields.push(field(Tag::Model, text(&info.camera_model)));
+    let mut writer = Writer::new();
+    fields.iter().for_each(|field| writer.push_field(field));
+    let mut bytes = Cursor::new(Vec::new());
+    writer.write(&mut bytes, false).ok()?;
+    Some(bytes.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_say_what_the_content_is() {
+        for (name, extension, expected) in [
+            ("a.jpg", "jpg", "a.jpg"),
+            ("sub/A.JPEG", "jpg", "sub/A.JPEG"),
+            ("a.png", "jpg", "a.png.jpg"),
+            ("a.webp", "jpg", "a.webp.jpg"),
+            ("a.mpo", "jpg", "a.mpo.jpg"),
+            ("a.png", "png", "a.png"),
+            ("photo", "jpg", "photo.jpg"),
+        ] {
+            assert_eq!(output_name(name, extension), expected);
+        }
+    }
+
+    #[test]
+    fn jpeg_components_are_read_past_other_segments() {
+        let mut jpeg = vec![0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2, 0xff, 0xff, 0xc4, 0, 2];
+        jpeg.extend([0xff, 0xc2, 0, 17, 8, 0, 9, 0, 9, 4]);
+        assert_eq!(jpeg_components(&jpeg), Some(4));
+        for length in 0..jpeg.len() {
+            assert_eq!(jpeg_components(&jpeg[..length]), None);
+        }
+    }
+}

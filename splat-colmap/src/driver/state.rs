@@ -1,0 +1,62 @@
+//! What an earlier run finished, so that the next one can go on from there.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use splat_core::files::write_atomically;
+
+use super::prepare::Photos;
+use crate::error::Result;
+
+/// Raised when stages come to mean something else.
+const VERSION: u32 = 1;
+
+/// Finished stages and the key of each: what went in, in words.
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+pub(super) struct State {
+    version: u32,
+    /// By the stage's name.
+    finished: BTreeMap<String, String>,
+    /// What the Prepare stage made.
+    pub(super) photos: Option<Photos>,
+    #[serde(skip)]
+    path: PathBuf,
+}
+
+impl State {
+    /// The state in `path`; an empty one where there is none that can be used.
+    pub(super) fn load(path: &Path) -> Self {
+        let stored = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
+        let stored = stored.filter(|state| state.version == VERSION).unwrap_or_default();
+        Self { version: VERSION, path: path.to_owned(), ..stored }
+    }
+
+    pub(super) fn is_finished(&self, stage: &str, key: &str) -> bool {
+        self.finished.get(stage).is_some_and(|stored| stored == key)
+    }
+
+    /// Forgets stages before they are done again.
+    pub(super) fn forget(&mut self, stages: &[String]) -> Result<()> {
+        self.finished.retain(|stage, _| !stages.contains(stage));
+        self.save()
+    }
+
+    pub(super) fn finish(&mut self, stage: &str, key: String) -> Result<()> {
+        self.finished.insert(stage.to_owned(), key);
+        self.save()
+    }
+
+    fn save(&self) -> Result<()> {
+        let json = serde_json::to_vec_pretty(self).map_err(std::io::Error::from);
+        Ok(write_atomically(&self.path, |out| out.write_all(&json?))?)
+    }
+}
+
+/// FNV-1a, 64 bits: tells lists of files apart; nobody attacks it.
+pub(super) fn fingerprint(text: &str) -> String {
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}

@@ -1,0 +1,318 @@
+//! The driver against a stand-in for COLMAP: every way to fail, resume, cancellation.
+//!
+//! The stand-in is a shell script, so these tests run where there is a shell.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use splat_colmap::{
+    Colmap, ColmapError, ColmapOptions, ColmapQuality, ColmapSource, DatasetSource, Matcher, ModelForm,
+    PosedImage, Reconstruction, write_model,
+};
+use splat_core::events::Stage;
+use splat_core::{CancelToken, Event, Lens, Pinhole, Pose, SceneSource};
+
+use crate::common::Events;
+
+const SCRIPT: &str = r#"#!/bin/sh
+# Stands in for COLMAP. Beside it lie `mode` ("command behaviour"), `model` (what the mapper finds).
+here=$(dirname "$0")
+command=$1
+[ "$command" = help ] && { cat "$here/help"; exit 0; }
+if [ "$2" = --help ]; then
+    cat "$here/options"
+    exit 0
+fi
+echo "$*" >> "$here/calls"
+while [ $# -gt 0 ]; do
+    case $1 in
+        --database_path) database=$2 ;;
+        --image_path) images=$2 ;;
+        --output_path) out=$2 ;;
+    esac
+    shift
+done
+read -r target behaviour < "$here/mode"
+if [ "$command" = "$target" ]; then
+    case $behaviour in
+        fail) echo "something is wrong" >&2; exit 3 ;;
+        crash) kill -SEGV $$ ;;
+        hang) sleep 300 & echo $! > "$here/child"; wait ;;
+        nothing) echo "ERROR: failed to create sparse model"; exit 1 ;;
+    esac
+fi
+case $command in
+    feature_extractor) echo x > "$database"; echo "Processed file [1/4]"; echo "Processed file [4/4]" ;;
+    exhaustive_matcher) echo "Matching block [1/1, 1/1] in 0.1s" ;;
+    mapper) mkdir -p "$out/0"; cp "$here/model/"* "$out/0"; echo "Registering image #1 (3)" ;;
+    image_undistorter)
+        mkdir -p "$out/sparse" "$out/images"; cp "$here/model/"* "$out/sparse"; cp -r "$images/." "$out/images" ;;
+esac
+"#;
+
+const HELP: &str =
+    "COLMAP 3.8 -- Structure-from-Motion and Multi-View Stereo\n(Commit x on y without CUDA)\n";
+const OPTIONS: &str =
+    "  -h [ --help ]\n  --database_path arg\n  --image_path arg\n  --image_list_path arg\n  --output_path arg
+  --input_path arg\n  --SiftExtraction.use_gpu arg (=1)\n  --SiftExtraction.max_num_features arg (=8192)
+  --SiftMatching.use_gpu arg (=1)\n  --match_list_path arg\n";
+
+struct Bench {
+    dir: tempfile::TempDir,
+    options: ColmapOptions,
+}
+
+impl Bench {
+    /// A stand-in whose mapper places `registered` of `photos` photos.
+    fn new(photos: usize, registered: usize) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let here = dir.path();
+        let binary = here.join("colmap");
+        fs::write(&binary, SCRIPT).unwrap();
+        fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(here.join("help"), HELP).unwrap();
+        fs::write(here.join("options"), OPTIONS).unwrap();
+        fs::write(here.join("mode"), "none none\n").unwrap();
+        fs::create_dir(here.join("photos")).unwrap();
+        for i in 0..photos {
+            let picture = image::RgbImage::from_fn(64, 48, |x, y| image::Rgb([x as u8, y as u8, i as u8]));
+            picture.save(here.join(format!("photos/p{i}.png"))).unwrap();
+        }
+        let lens = Lens::pinhole(Pinhole { width: 64, height: 48, fx: 50.0, fy: 50.0, cx: 32.0, cy: 24.0 });
+        let image = |i: usize| PosedImage {
+            name: format!("p{i}.png"),
+            camera_id: 1,
+            cam_from_world: Pose::IDENTITY,
+            points2d: Vec::new(),
+        };
+        let images = (0..registered).map(|i| (i as u32 + 1, image(i))).collect();
+        let model = Reconstruction { cameras: [(1, lens)].into(), images, ..Reconstruction::default() };
+        write_model(&model, &here.join("model"), ModelForm::Binary).unwrap();
+        let options = ColmapOptions { binary: Some(binary), ..ColmapOptions::default() };
+        Self { dir, options }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn mode(&self, mode: &str) {
+        fs::write(self.path("mode"), format!("{mode}\n")).unwrap();
+    }
+
+    fn source(&self) -> ColmapSource {
+        ColmapSource::new(self.path("photos"), self.path("out"), self.options.clone())
+    }
+
+    fn run(&self) -> (Result<(), ColmapError>, Events) {
+        let events = Events::default();
+        let result = self.source().run(&|event| events.push(event), &CancelToken::new());
+        (result, events)
+    }
+
+    /// The commands called since the last look.
+    fn calls(&self) -> Vec<String> {
+        let calls = fs::read_to_string(self.path("calls")).unwrap_or_default();
+        let _ = fs::remove_file(self.path("calls"));
+        calls.lines().map(|line| line.split(' ').next().unwrap_or_default().to_owned()).collect()
+    }
+}
+
+const ALL_STAGES: [&str; 4] = ["feature_extractor", "exhaustive_matcher", "mapper", "image_undistorter"];
+
+#[test]
+fn photos_become_a_dataset_and_a_second_run_does_nothing() {
+    let bench = Bench::new(4, 4);
+    let events = Events::default();
+    let scene = bench.source().scene(&|event| events.push(event), &CancelToken::new()).unwrap();
+    assert_eq!(scene.views.len(), 4);
+    assert_eq!(bench.calls(), ALL_STAGES);
+    let progress = |stage| {
+        events
+            .all()
+            .into_iter()
+            .any(|e| matches!(e, Event::StageProgress { stage: s, done, .. } if s == stage && done > 0))
+    };
+    assert!([Stage::Prepare, Stage::Features, Stage::Matching, Stage::Mapping].into_iter().all(progress));
+    for made in
+        ["out/images/p0.png", "out/images_2/p3.png", "out/sparse/0/cameras.bin", "out/work/colmap.log"]
+    {
+        assert!(bench.path(made).is_file(), "{made}");
+    }
+    let half = image::open(bench.path("out/images_2/p3.png")).unwrap();
+    assert_eq!((half.width(), half.height()), (32, 24));
+    let log = fs::read_to_string(bench.path("out/work/colmap.log")).unwrap();
+    assert!(
+        log.contains("== colmap mapper --database_path") && log.contains("Registering image #1"),
+        "{log}"
+    );
+
+    let (result, events) = bench.run();
+    result.unwrap();
+    assert!(bench.calls().is_empty());
+    let finished = |e: &Event| matches!(e, Event::StageFinished { skipped: true, .. });
+    assert_eq!(events.all().iter().filter(|e| finished(e)).count(), 5);
+    assert_eq!(DatasetSource::new(bench.path("out")).load(&|_| ()).unwrap().views.len(), 4);
+}
+
+#[test]
+fn changed_options_photos_and_lost_files_redo_what_depends_on_them() {
+    let mut bench = Bench::new(4, 4);
+    bench.run().0.unwrap();
+    bench.calls();
+    bench.options.downscales = vec![2, 4];
+    bench.run().0.unwrap();
+    assert_eq!(bench.calls(), ["image_undistorter"]);
+    assert!(bench.path("out/images_4/p0.png").is_file());
+    fs::remove_dir_all(bench.path("out/work/sparse")).unwrap();
+    bench.run().0.unwrap();
+    assert_eq!(bench.calls(), ["mapper", "image_undistorter"]);
+    bench.options.quality = ColmapQuality::Low;
+    bench.run().0.unwrap();
+    assert_eq!(bench.calls(), ALL_STAGES);
+    bench.options.matcher = Matcher::Sequential;
+    bench.run().0.unwrap();
+    let sequential =
+        ["feature_extractor", "sequential_matcher", "matches_importer", "mapper", "image_undistorter"];
+    assert_eq!(bench.calls(), sequential);
+    fs::remove_file(bench.path("photos/p3.png")).unwrap();
+    bench.run().0.unwrap();
+    assert_eq!(bench.calls(), sequential);
+    bench.options.resume = false;
+    bench.run().0.unwrap();
+    assert_eq!(bench.calls(), sequential);
+}
+
+#[test]
+fn a_failed_stage_says_which_and_keeps_the_earlier_ones() {
+    let bench = Bench::new(4, 4);
+    bench.mode("mapper fail");
+    let message = bench.run().0.unwrap_err().to_string();
+    for part in ["`mapper` failed", "exit status: 3", "something is wrong", "colmap.log"] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!(bench.calls(), ALL_STAGES[..3]);
+    bench.mode("mapper crash");
+    let error = bench.run().0.unwrap_err();
+    assert!(matches!(error, ColmapError::StageFailed { exited: false, .. }), "{error}");
+    assert_eq!(bench.calls(), ["mapper"]);
+    bench.mode("none none");
+    bench.run().0.unwrap();
+    assert_eq!(bench.calls(), ALL_STAGES[2..]);
+}
+
+#[test]
+fn photos_that_do_not_connect_say_how_many_did() {
+    let bench = Bench::new(4, 4);
+    bench.mode("mapper nothing");
+    let error = bench.run().0.unwrap_err();
+    assert!(matches!(error, ColmapError::NoReconstruction { registered: 0, photos: 4, .. }), "{error}");
+    assert!(error.to_string().contains("0 of 4 registered"), "{error}");
+    let error = Bench::new(4, 2).run().0.unwrap_err();
+    assert!(matches!(error, ColmapError::NoReconstruction { registered: 2, .. }), "{error}");
+    let (result, events) = Bench::new(10, 5).run();
+    result.unwrap();
+    assert!(events.warnings().contains("only 5 of 10 photos"), "{}", events.warnings());
+    assert_eq!(Bench::new(10, 6).run().1.warnings(), "");
+}
+
+/// Whether a process still runs (a zombie does not).
+fn runs(pid: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
+}
+
+fn wait_for(path: &Path) -> String {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match fs::read_to_string(path) {
+            Ok(text) if text.ends_with('\n') => return text.trim().to_owned(),
+            _ if Instant::now() > deadline => panic!("{} does not appear", path.display()),
+            _ => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+#[test]
+fn the_time_limit_ends_a_hanging_stage_with_its_children() {
+    let mut bench = Bench::new(4, 4);
+    bench.mode("exhaustive_matcher hang");
+    bench.options.stage_timeout = Some(Duration::from_secs(3));
+    let started = Instant::now();
+    let error = bench.run().0.unwrap_err();
+    assert!(matches!(error, ColmapError::TimedOut { command: "exhaustive_matcher", .. }), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(60));
+    assert!(
+        !cfg!(target_os = "linux") || !runs(&wait_for(&bench.path("child"))),
+        "a child outlived its parent"
+    );
+    // The next run goes on where this one was stopped.
+    bench.mode("none none");
+    bench.calls();
+    bench.run().0.unwrap();
+    assert_eq!(bench.calls(), ALL_STAGES[1..]);
+}
+
+#[test]
+fn cancelling_ends_the_whole_group_at_once() {
+    let bench = Bench::new(4, 4);
+    bench.mode("feature_extractor hang");
+    let cancel = CancelToken::new();
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| bench.source().scene(&|_| (), &cancel));
+        let child = wait_for(&bench.path("child"));
+        assert!(!cfg!(target_os = "linux") || runs(&child));
+        let asked = Instant::now();
+        cancel.cancel();
+        let result = run.join().unwrap();
+        assert!(matches!(result, Err(splat_core::Error::Cancelled)), "{result:?}");
+        assert!(asked.elapsed() < Duration::from_secs(10));
+        assert!(!cfg!(target_os = "linux") || !runs(&child), "a child outlived its parent");
+    });
+}
+
+#[test]
+fn programs_that_are_missing_old_or_other_are_refused_in_words() {
+    let bench = Bench::new(4, 4);
+    let missing = Colmap::find(Some(Path::new("/nowhere/colmap"))).unwrap_err();
+    assert!(matches!(missing, ColmapError::CannotStart { .. }), "{missing}");
+    assert!(missing.to_string().contains("/nowhere/colmap") && missing.to_string().contains("install"));
+    let binary = bench.path("colmap");
+    assert_eq!(Colmap::find(Some(&binary)).unwrap().version().to_string(), "3.8");
+    fs::write(bench.path("help"), "COLMAP 3.4 -- Structure-from-Motion\n").unwrap();
+    let old = Colmap::find(Some(&binary)).unwrap_err().to_string();
+    assert!(old.contains("COLMAP 3.4") && old.contains("too old"), "{old}");
+    fs::write(bench.path("help"), "I am a calculator\n").unwrap();
+    let other = Colmap::find(Some(&binary)).unwrap_err().to_string();
+    assert!(other.contains("not COLMAP") && other.contains("I am a calculator"), "{other}");
+    // The error reaches the core's callers as itself.
+    let core = bench.source().scene(&|_| (), &CancelToken::new()).unwrap_err();
+    assert_eq!(core.to_string(), other);
+    fs::write(bench.path("help"), HELP).unwrap();
+    fs::write(bench.path("options"), "unknown command\n").unwrap();
+    let message = bench.run().0.unwrap_err().to_string();
+    assert!(message.contains("no command `feature_extractor`"), "{message}");
+}
+
+#[test]
+fn a_gpu_that_fails_gives_way_to_the_cpu() {
+    let bench = Bench::new(4, 4);
+    fs::write(bench.path("help"), "COLMAP 3.13.0 (Commit x with CUDA)\n").unwrap();
+    fs::write(bench.path("options"), OPTIONS.replace("SiftExtraction.use_gpu", "FeatureExtraction.use_gpu"))
+        .unwrap();
+    let script = SCRIPT.replace(
+        "case $command in",
+        "case \"$command $all\" in *extractor*use_gpu?1*) exit 1 ;; esac\ncase $command in",
+    );
+    let script = script.replace("command=$1\n", "command=$1\nall=\"$*\"\n");
+    fs::write(bench.path("colmap"), script).unwrap();
+    let (result, events) = bench.run();
+    result.unwrap();
+    assert!(events.warnings().contains("failed on the GPU"), "{}", events.warnings());
+    let calls = fs::read_to_string(bench.path("calls")).unwrap();
+    assert!(
+        calls.contains("--FeatureExtraction.use_gpu 1") && calls.contains("--FeatureExtraction.use_gpu 0"),
+        "{calls}"
+    );
+}
