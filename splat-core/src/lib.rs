@@ -12,6 +12,7 @@ pub mod images;
 pub mod lens;
 mod machine;
 pub mod metrics;
+pub mod nerfstudio;
 pub mod pipeline;
 pub mod ply;
 mod random;
@@ -27,6 +28,7 @@ pub use events::{CancelToken, Event};
 pub use gaussians::GaussianCloud;
 pub use gpu::{AdapterReport, Gpu, GpuOptions};
 pub use lens::{Lens, LensModel};
+pub use nerfstudio::NerfstudioSource;
 pub use render::{
     Frame, FrameGradient, FrameImage, GaussianBuffers, GaussianGradients, RenderOptions, Renderer,
 };

@@ -114,15 +114,43 @@ impl Layout {
         for index in 0..rest {
             columns.push(column(vertex, &format!("f_rest_{index}"), path)?);
         }
+        Self::of_columns(vertex, columns, sh_degree as u32, path)
+    }
+
+    /// Of a point cloud: `x`, `y`, `z`, and three colours if it has them. The flag says that colours
+    /// are fractions of 1, as floating-point ones are.
+    pub(super) fn of_points(header: &Header, path: &Path) -> Result<(Self, bool)> {
+        let Some(vertex) = header.ply.elements.get("vertex") else {
+            return Err(malformed(path, "it has no element `vertex`"));
+        };
+        let mut columns = Vec::new();
+        for name in ["x", "y", "z"] {
+            columns.push(column(vertex, name, path)?);
+        }
+        let names = [["red", "green", "blue"], ["r", "g", "b"]];
+        let colours =
+            names.iter().find(|names| names.iter().all(|name| vertex.properties.contains_key(*name)));
+        for name in colours.into_iter().flatten() {
+            columns.push(column(vertex, name, path)?);
+        }
+        let fractions = columns
+            .get(3)
+            .is_some_and(|column| matches!(column.scalar, ScalarType::Float | ScalarType::Double));
+        Ok((Self::of_columns(vertex, columns, 0, path)?, fractions))
+    }
+
+    fn of_columns(vertex: &ElementDef, columns: Vec<Column>, sh_degree: u32, path: &Path) -> Result<Self> {
         let mut row_bytes = 0;
         for (name, property) in &vertex.properties {
             row_bytes += match &property.data_type {
                 PropertyType::Scalar(scalar) => size_of(scalar),
-                PropertyType::List(..) => return refuse(format!("its vertices hold a list, `{name}`")),
+                PropertyType::List(..) => {
+                    return Err(malformed(path, format!("its vertices hold a list, `{name}`")));
+                }
             };
         }
         let row_len = vertex.properties.len();
-        Ok(Self { columns, sh_degree: sh_degree as u32, rows: vertex.count, row_bytes, row_len })
+        Ok(Self { columns, sh_degree, rows: vertex.count, row_bytes, row_len })
     }
 }
 
@@ -163,7 +191,7 @@ fn column(vertex: &ElementDef, name: &str, path: &Path) -> Result<Column> {
         }
         offset += size_of(scalar);
     }
-    Err(malformed(path, format!("its vertices have no `{name}`, but a higher one of that kind")))
+    Err(malformed(path, format!("its vertices have no `{name}`")))
 }
 
 pub(super) fn size_of(scalar: &ScalarType) -> usize {

@@ -19,6 +19,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use crate::gaussians::GaussianCloud;
+use crate::scene::SeedPoint;
 use crate::{Error, Result};
 
 pub use write::{PlyOptions, write};
@@ -79,9 +80,34 @@ pub fn read_from(reader: &mut impl BufRead, size_bytes: u64, path: &Path) -> Res
         comments: header.ply.comments.clone(),
         ..PlyScene::default()
     };
-    scene.cloud = rows::read(reader, &header, &layout, remaining, path)?;
+    scene.cloud = rows::read_cloud(reader, &header, &layout, remaining, path)?;
     scene.dropped_rows = scene.cloud.retain_finite()?;
     Ok(scene)
+}
+
+/// Reads the points of a point cloud (`x y z`, and `red green blue` where it has them; grey where not):
+/// what training starts from. Points that are not finite are left out.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_points(path: &Path) -> Result<Vec<SeedPoint>> {
+    let read_error = |source| Error::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(read_error)?;
+    let bytes = file.metadata().map_err(read_error)?.len();
+    let mut reader = BufReader::with_capacity(1 << 18, file);
+    let header = header::read(&mut reader, path)?;
+    let (layout, fractions) = header::Layout::of_points(&header, path)?;
+    let remaining = bytes.saturating_sub(header.byte_len);
+    let mut points = Vec::new();
+    let to_byte = |value: f32| if fractions { (value * 255.0).round() as u8 } else { value as u8 };
+    rows::read_rows(&mut reader, &header, &layout, remaining, path, &mut |row| {
+        let [x, y, z, colour @ ..] = row else { return };
+        let rgb = <[f32; 3]>::try_from(colour).map_or([128; 3], |rgb| rgb.map(to_byte));
+        if x.is_finite() && y.is_finite() && z.is_finite() {
+            points.push(SeedPoint { position: [*x, *y, *z], rgb });
+        }
+    })?;
+    Ok(points)
 }
 
 const MODE_COMMENT: &str = "SplatRenderMode:";

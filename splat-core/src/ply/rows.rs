@@ -15,14 +15,28 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// An ASCII row longer than this is no row.
 const MAX_LINE_BYTES: u64 = 1 << 16;
 
-/// Reads the rows of `vertex`; `remaining` is what the file holds after the header, in bytes.
-pub(super) fn read(
+/// Reads the splats; `remaining` is what the file holds after the header, in bytes.
+pub(super) fn read_cloud(
     reader: &mut impl BufRead,
     header: &Header,
     layout: &Layout,
     remaining: u64,
     path: &Path,
 ) -> Result<GaussianCloud> {
+    let mut cloud = GaussianCloud { sh_degree: layout.sh_degree, ..GaussianCloud::default() };
+    read_rows(reader, header, layout, remaining, path, &mut |row| push(&mut cloud, row))?;
+    Ok(cloud)
+}
+
+/// Hands the numbers of each row of `vertex`, in the order of `layout.columns`, to `sink`.
+pub(super) fn read_rows(
+    reader: &mut impl BufRead,
+    header: &Header,
+    layout: &Layout,
+    remaining: u64,
+    path: &Path,
+    sink: &mut impl FnMut(&[f32]),
+) -> Result<()> {
     let mut source = Source { reader, path, remaining };
     let ascii = header.ply.encoding == Encoding::Ascii;
     for (name, element) in &header.ply.elements {
@@ -43,13 +57,12 @@ pub(super) fn read(
         return Err(malformed(
             path,
             format!(
-                "its header promises {} splats of {row_bytes} bytes or more and {} bytes follow; \
+                "its header promises {} rows of {row_bytes} bytes or more and {} bytes follow; \
                  it is truncated, copy it again",
                 layout.rows, source.remaining
             ),
         ));
     }
-    let mut cloud = with_capacity(layout);
     let mut row = vec![0.0_f32; layout.columns.len()];
     if ascii {
         let mut numbers = Vec::with_capacity(layout.row_len);
@@ -58,7 +71,7 @@ pub(super) fn read(
             for (value, column) in row.iter_mut().zip(&layout.columns) {
                 *value = numbers[column.index];
             }
-            push(&mut cloud, &row);
+            sink(&row);
         }
     } else {
         let big_endian = header.ply.encoding == Encoding::BinaryBigEndian;
@@ -73,22 +86,12 @@ pub(super) fn read(
                 for (value, column) in row.iter_mut().zip(&layout.columns) {
                     *value = number(&bytes[column.offset..], &column.scalar, big_endian);
                 }
-                push(&mut cloud, &row);
+                sink(&row);
             }
             left -= count;
         }
     }
-    Ok(cloud)
-}
-
-fn with_capacity(layout: &Layout) -> GaussianCloud {
-    let mut cloud = GaussianCloud { sh_degree: layout.sh_degree, ..GaussianCloud::default() };
-    cloud.means.reserve(layout.rows);
-    cloud.quats.reserve(layout.rows);
-    cloud.log_scales.reserve(layout.rows);
-    cloud.opacity_logits.reserve(layout.rows);
-    cloud.sh_coeffs.reserve(layout.rows * cloud.coeffs_per_gaussian());
-    cloud
+    Ok(())
 }
 
 /// `row` is in the order of [`CORE`], then `f_rest_*`, which go channel by channel.

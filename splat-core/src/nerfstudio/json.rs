@@ -1,0 +1,75 @@
+//! `transforms.json` as it is written.
+
+use serde::Deserialize;
+
+/// The whole file; what is not used here is skipped.
+#[derive(Debug, Deserialize)]
+pub(super) struct Transforms {
+    #[serde(flatten)]
+    pub(super) lens: LensFields,
+    pub(super) ply_file_path: Option<String>,
+    pub(super) frames: Vec<Frame>,
+}
+
+/// One photo.
+#[derive(Debug, Deserialize)]
+pub(super) struct Frame {
+    pub(super) file_path: String,
+    pub(super) mask_path: Option<String>,
+    /// Camera to world, rows.
+    pub(super) transform_matrix: Vec<Vec<f64>>,
+    #[serde(flatten)]
+    pub(super) lens: LensFields,
+}
+
+/// Intrinsics, for the file or for one frame.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct LensFields {
+    pub(super) camera_model: Option<String>,
+    /// instant-ngp's way to say OPENCV_FISHEYE.
+    pub(super) is_fisheye: Option<bool>,
+    /// Numbers, since some programs write sizes as 960.0.
+    pub(super) w: Option<f64>,
+    pub(super) h: Option<f64>,
+    pub(super) fl_x: Option<f64>,
+    pub(super) fl_y: Option<f64>,
+    pub(super) cx: Option<f64>,
+    pub(super) cy: Option<f64>,
+    /// Full angles of view in radians.
+    pub(super) camera_angle_x: Option<f64>,
+    pub(super) camera_angle_y: Option<f64>,
+    pub(super) k1: Option<f64>,
+    pub(super) k2: Option<f64>,
+    pub(super) k3: Option<f64>,
+    pub(super) k4: Option<f64>,
+    pub(super) p1: Option<f64>,
+    pub(super) p2: Option<f64>,
+}
+
+impl LensFields {
+    /// These fields, and of `others` those that are missing here.
+    pub(super) fn or(&self, others: &Self) -> Self {
+        let model = self.camera_model.as_ref().or(others.camera_model.as_ref()).cloned();
+        // A focal length here outranks an angle there, and the other way round.
+        let own_focal = self.fl_x.is_some() || self.camera_angle_x.is_some();
+        let focal = if own_focal { self } else { others };
+        Self {
+            camera_model: model,
+            is_fisheye: self.is_fisheye.or(others.is_fisheye),
+            w: self.w.or(others.w),
+            h: self.h.or(others.h),
+            fl_x: focal.fl_x,
+            fl_y: focal.fl_y,
+            camera_angle_x: focal.camera_angle_x,
+            camera_angle_y: focal.camera_angle_y,
+            cx: self.cx.or(others.cx),
+            cy: self.cy.or(others.cy),
+            k1: self.k1.or(others.k1),
+            k2: self.k2.or(others.k2),
+            k3: self.k3.or(others.k3),
+            k4: self.k4.or(others.k4),
+            p1: self.p1.or(others.p1),
+            p2: self.p2.or(others.p2),
+        }
+    }
+}

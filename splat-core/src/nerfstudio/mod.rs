@@ -1,0 +1,184 @@
+//! Posed datasets in nerfstudio's form, `transforms.json`; Blender's and instant-ngp's are the same.
+//!
+//! [`NerfstudioSource`] turns one into a [`Scene`]. World axes and unit stay the file's (so does the
+//! trained scene's frame); only camera axes change, from OpenGL's (x right, y up, z back) to COLMAP's. The
+//! points of `ply_file_path` are in the frame of the camera poses already: where `applied_transform`
+//! is given, nerfstudio has applied it to both.
+//!
+//! Alpha channels are kept, as in Blender's renders.
+
+mod intrinsics;
+mod json;
+
+use std::path::{Path, PathBuf};
+
+use glam::{DMat3, DQuat, DVec3};
+
+use crate::camera::Pose;
+use crate::events::{CancelToken, Event, EventSink};
+use crate::images::{self, PHOTO_EXTENSIONS};
+use crate::ply;
+use crate::scene::{Scene, SceneSource, View};
+use crate::{Error, Result};
+
+use json::{Frame, Transforms};
+
+/// File names that are looked for in a folder, the first found is taken.
+const FILE_NAMES: [&str; 2] = ["transforms.json", "transforms_train.json"];
+/// nerfstudio's name for the points, taken where the file names none.
+const DEFAULT_POINTS: &str = "sparse_pc.ply";
+
+/// A dataset in nerfstudio's form.
+#[derive(Clone, Debug)]
+pub struct NerfstudioSource {
+    json: PathBuf,
+}
+
+impl NerfstudioSource {
+    /// Of a `transforms.json`, or of a folder with one (or with Blender's `transforms_train.json`).
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        Self { json: find(path).unwrap_or_else(|| path.to_owned()) }
+    }
+
+    /// Whether a path looks like such a dataset.
+    #[must_use]
+    pub fn matches(path: &Path) -> bool {
+        find(path).is_some()
+    }
+}
+
+fn find(path: &Path) -> Option<PathBuf> {
+    if path.is_dir() {
+        return FILE_NAMES.iter().map(|name| path.join(name)).find(|file| file.is_file());
+    }
+    let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    (is_json && path.is_file()).then(|| path.to_owned())
+}
+
+impl SceneSource for NerfstudioSource {
+    /// Reads poses, lenses and points; of photos only headers, where the file does not tell their size.
+    ///
+    /// Frames whose photo is missing are left out with a warning, unless all are.
+    ///
+    /// # Errors
+    /// [`Error::Read`] for files that cannot be read; [`Error::Malformed`] for what the format does not
+    /// allow, naming the frame; [`Error::Scene`] without a usable frame; [`Error::Cancelled`].
+    fn scene(&mut self, events: EventSink<'_>, cancel: &CancelToken) -> Result<Scene> {
+        let text = std::fs::read_to_string(&self.json)
+            .map_err(|source| Error::Read { path: self.json.clone(), source })?;
+        let transforms: Transforms =
+            serde_json::from_str(&text).map_err(|error| malformed(&self.json, error.to_string()))?;
+        let folder = self.json.parent().unwrap_or(Path::new(""));
+        let mut scene = Scene::default();
+        let mut missing = Vec::new();
+        for frame in &transforms.frames {
+            cancel.check()?;
+            match photo_path(folder, &frame.file_path) {
+                Some(path) => scene.views.push(view(&self.json, folder, &transforms, frame, path)?),
+                None => missing.push(frame.file_path.as_str()),
+            }
+        }
+        scene.views.sort_by(|a, b| a.name.cmp(&b.name));
+        let total = transforms.frames.len();
+        if scene.views.is_empty() {
+            let why = match missing.first() {
+                Some(first) => format!(
+                    "none of the {total} photos of `{}` exists, such as `{first}`",
+                    self.json.display()
+                ),
+                None => format!("`{}` lists no frames", self.json.display()),
+            };
+            return Err(Error::Scene { why });
+        }
+        if let Some(first) = missing.first() {
+            let message =
+                format!("{} of {total} photos are missing and left out, such as `{first}`", missing.len());
+            events(Event::Warning { message });
+        }
+        scene.points = match &transforms.ply_file_path {
+            Some(name) => ply::read_points(&folder.join(slashed(name)))?,
+            None if folder.join(DEFAULT_POINTS).is_file() => ply::read_points(&folder.join(DEFAULT_POINTS))?,
+            None => Vec::new(),
+        };
+        scene.validate()?;
+        Ok(scene)
+    }
+}
+
+fn malformed(path: &Path, what: String) -> Error {
+    Error::Malformed { path: path.to_owned(), format: "nerfstudio dataset", what }
+}
+
+fn view(json: &Path, folder: &Path, transforms: &Transforms, frame: &Frame, path: PathBuf) -> Result<View> {
+    let bad = |what: String| malformed(json, format!("frame `{}` {what}", frame.file_path));
+    let cam_from_world = pose(&frame.transform_matrix).map_err(bad)?;
+    let lens = intrinsics::lens(&frame.lens.or(&transforms.lens), || {
+        let info = images::probe_header(&path)?;
+        Ok((info.stored_width, info.stored_height))
+    })?
+    .map_err(bad)?;
+    let mask_path = frame.mask_path.as_ref().map(|name| folder.join(slashed(name)));
+    Ok(View { name: view_name(&frame.file_path, &path), image_path: path, mask_path, lens, cam_from_world })
+}
+
+/// World to camera in COLMAP's axes, of camera to world in OpenGL's; or what is wrong with it.
+fn pose(rows: &[Vec<f64>]) -> Result<Pose, String> {
+    /// Files round to 6 digits or more; what is farther off is scaled, sheared or mirrored.
+    const MAX_ERROR: f64 = 1e-2;
+    let row = |i: usize| -> Option<[f64; 4]> { rows.get(i)?.as_slice().try_into().ok() };
+    let (Some(x), Some(y), Some(z), 3 | 4) = (row(0), row(1), row(2), rows.len()) else {
+        return Err("needs a `transform_matrix` of 4x4 numbers".into());
+    };
+    // COLMAP's camera y and z point against OpenGL's.
+    let column = |i: usize, sign: f64| sign * DVec3::new(x[i], y[i], z[i]);
+    let world_from_cam = DMat3::from_cols(column(0, 1.0), column(1, -1.0), column(2, -1.0));
+    let centre = column(3, 1.0);
+    let product = world_from_cam.transpose() * world_from_cam;
+    let off = (product - DMat3::IDENTITY)
+        .to_cols_array()
+        .into_iter()
+        .fold(0.0, |worst, v| f64::max(worst, v.abs()));
+    if !centre.is_finite()
+        || !world_from_cam.is_finite()
+        || off > MAX_ERROR
+        || world_from_cam.determinant() < 0.0
+    {
+        return Err("has a `transform_matrix` that is no rotation and translation".into());
+    }
+    let rotation = DQuat::from_mat3(&world_from_cam).normalize().conjugate();
+    Ok(Pose { rotation, translation: -(rotation * centre) })
+}
+
+/// Paths in such files may come from Windows.
+fn slashed(path: &str) -> String {
+    path.replace('\\', "/")
+}
+
+/// The photo of a frame: as written, or, where nothing is there, with a photo's extension.
+fn photo_path(folder: &Path, file_path: &str) -> Option<PathBuf> {
+    let path = folder.join(slashed(file_path).trim_start_matches("./"));
+    if path.is_file() {
+        return Some(path);
+    }
+    // Blender's files name no extension, and its renders are PNG.
+    let lower = std::iter::once("png").chain(PHOTO_EXTENSIONS).map(str::to_owned);
+    let upper = PHOTO_EXTENSIONS.map(str::to_ascii_uppercase);
+    lower.chain(upper).find_map(|extension| {
+        let mut name = path.clone().into_os_string();
+        name.push(format!(".{extension}"));
+        Some(PathBuf::from(name)).filter(|path| path.is_file())
+    })
+}
+
+/// The frame's path as written, `/`-separated, with the extension that was found.
+fn view_name(file_path: &str, path: &Path) -> String {
+    let name = slashed(file_path).trim_start_matches("./").to_owned();
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some(extension) if !name.ends_with(&format!(".{extension}")) => format!("{name}.{extension}"),
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests;

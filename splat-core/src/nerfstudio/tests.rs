@@ -1,0 +1,157 @@
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::sync::Mutex;
+
+use glam::DVec2;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::lens::LensModel;
+
+/// A camera at (1, 2, 3) in OpenGL's axes: right +x, up +z, looking along +y.
+fn matrix() -> Value {
+    json!([[1, 0, 0, 1], [0, 0, -1, 2], [0, 1, 0, 3], [0, 0, 0, 1]])
+}
+
+fn dataset(transforms: &Value, photos: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for photo in photos {
+        let path = folder.path().join(photo);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image::RgbaImage::from_pixel(40, 30, image::Rgba([10, 20, 30, 128])).save(path).unwrap();
+    }
+    std::fs::write(folder.path().join("transforms.json"), transforms.to_string()).unwrap();
+    folder
+}
+
+/// The scene and the warnings.
+fn load(folder: &Path) -> Result<(Scene, Vec<String>)> {
+    let warnings = Mutex::new(Vec::new());
+    let sink = |event| {
+        if let Event::Warning { message } = event {
+            warnings.lock().unwrap().push(message);
+        }
+    };
+    let scene = NerfstudioSource::new(folder).scene(&sink, &CancelToken::new())?;
+    Ok((scene, warnings.into_inner().unwrap()))
+}
+
+fn one_frame(lens: Value) -> Result<Scene> {
+    let mut transforms = lens;
+    transforms["frames"] = json!([{"file_path": "a.png", "transform_matrix": matrix()}]);
+    let folder = dataset(&transforms, &["a.png"]);
+    load(folder.path()).map(|(scene, _)| scene)
+}
+
+#[test]
+fn cameras_look_where_opengl_has_them() {
+    let scene = one_frame(json!({"fl_x": 40.0, "w": 40, "h": 30})).unwrap();
+    let view = &scene.views[0];
+    assert!(view.cam_from_world.centre().distance(DVec3::new(1.0, 2.0, 3.0)) < 1e-12);
+    // Ahead of the camera, one to the right and half up: right of and above the picture's centre.
+    let camera = view.cam_from_world.transform_point(DVec3::new(2.0, 6.0, 3.5));
+    assert!(camera.distance(DVec3::new(1.0, -0.5, 4.0)) < 1e-12, "{camera}");
+    let pixel = view.lens.project(camera).unwrap();
+    assert!(pixel.distance(DVec2::new(20.0 + 10.0, 15.0 - 5.0)) < 1e-9, "{pixel}");
+}
+
+#[test]
+fn lenses_map_to_colmaps() {
+    let lens = |fields: Value| one_frame(fields).unwrap().views.remove(0).lens;
+    let blender = lens(json!({"camera_angle_x": 0.8}));
+    assert_eq!((blender.width, blender.height), (40, 30), "the size is the photo's");
+    let focal = 20.0 / 0.4_f64.tan();
+    assert_eq!(blender.model, LensModel::OpenCv);
+    assert!((blender.as_pinhole().unwrap().fy - focal).abs() < 1e-12);
+    let opencv = json!({"camera_model": "OPENCV", "fl_x": 50, "fl_y": 51.0, "cx": 19.0, "cy": 16.0, "w": 40.0, "h": 30.0,
+        "k1": 0.1, "k2": 0.2, "p1": 0.3, "p2": 0.4});
+    assert_eq!(lens(opencv.clone()).params, [50.0, 51.0, 19.0, 16.0, 0.1, 0.2, 0.3, 0.4]);
+    let mut rational = opencv.clone();
+    rational["k3"] = json!(0.5);
+    let full = lens(rational);
+    assert_eq!((full.model, full.params[8]), (LensModel::FullOpenCv, 0.5));
+    let mut fisheye = opencv.clone();
+    fisheye["camera_model"] = json!("OPENCV_FISHEYE");
+    fisheye["k4"] = json!(0.6);
+    let fisheye = lens(fisheye);
+    assert_eq!((fisheye.model, fisheye.params[5], fisheye.params[7]), (LensModel::OpenCvFisheye, 0.2, 0.6));
+    assert_eq!(lens(json!({"fl_x": 50, "is_fisheye": true})).model, LensModel::OpenCvFisheye);
+    let pinhole = lens(json!({"camera_model": "SIMPLE_PINHOLE", "fl_x": 50}));
+    assert_eq!((pinhole.model, pinhole.params[1]), (LensModel::Pinhole, 50.0));
+    assert_eq!(lens(json!({"camera_model": "EQUIRECTANGULAR"})).model, LensModel::Equirectangular);
+}
+
+#[test]
+fn frames_have_masks_own_lenses_and_loose_names() {
+    let frame = |path: &str| json!({"file_path": path, "transform_matrix": matrix()});
+    let mut own = frame(".\\images\\b.png");
+    own["fl_x"] = json!(70);
+    own["mask_path"] = json!("masks/b.png");
+    let transforms = json!({"camera_angle_x": 0.8, "w": 40, "h": 30, "ply_file_path": "points.ply",
+        "applied_transform": [[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0]],
+        "frames": [own, frame("./images/a"), frame("images/gone.png")]});
+    let folder = dataset(&transforms, &["images/a.png", "images/b.png", "masks/b.png"]);
+    let points = "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n\
+                  property uchar red\nproperty uchar green\nproperty uchar blue\nend_header\n\
+                  1 2 3 255 0 7\nnan 0 0 0 0 0\n4 5 6 1 2 3\n";
+    std::fs::write(folder.path().join("points.ply"), points).unwrap();
+    let (scene, warnings) = load(folder.path()).unwrap();
+    assert_eq!(
+        scene.views.iter().map(|view| view.name.as_str()).collect::<Vec<_>>(),
+        ["images/a.png", "images/b.png"]
+    );
+    let focal = |view: usize| scene.views[view].lens.params[0];
+    assert!((focal(0) - 20.0 / 0.4_f64.tan()).abs() < 1e-12);
+    assert_eq!((focal(1), scene.views[1].lens.params[1]), (70.0, 70.0));
+    assert_eq!(scene.views[1].mask_path.as_deref(), Some(folder.path().join("masks/b.png").as_path()));
+    assert_eq!(scene.points.len(), 2);
+    assert_eq!((scene.points[0].position, scene.points[0].rgb), ([1.0, 2.0, 3.0], [255, 0, 7]));
+    assert!(warnings.len() == 1 && warnings[0].contains("1 of 3 photos") && warnings[0].contains("gone.png"));
+    // Alpha survives to the training image, and the mask multiplies it.
+    let dataset = crate::Dataset::new(scene, &crate::DatasetOptions::default()).unwrap();
+    assert_eq!(dataset.image(0, 1).unwrap().pixels[0].to_le_bytes(), [10, 20, 30, 128]);
+    assert_eq!(dataset.image(1, 1).unwrap().pixels[0] >> 24, 8); // 128 * 30/255 * 128/255 = 7.56
+}
+
+#[test]
+fn broken_files_get_a_sentence() {
+    let refused = |fields: Value| one_frame(fields).unwrap_err().to_string();
+    assert!(refused(json!({})).contains("no focal length"));
+    assert!(refused(json!({"fl_x": -3})).contains("lens that cannot be used"));
+    assert!(refused(json!({"fl_x": 3, "w": 0.5, "h": 3})).contains("whole number"));
+    assert!(refused(json!({"fl_x": 3, "camera_model": "VR180_L"})).contains("VR180_L"));
+    let with_matrix = |matrix: Value| {
+        let folder = dataset(
+            &json!({"fl_x": 9, "frames": [{"file_path": "a.png", "transform_matrix": matrix}]}),
+            &["a.png"],
+        );
+        load(folder.path()).unwrap_err().to_string()
+    };
+    assert!(with_matrix(json!([[1, 0], [0, 1]])).contains("frame `a.png` needs"));
+    assert!(
+        with_matrix(json!([[2, 0, 0, 0], [0, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1]])).contains("no rotation")
+    );
+    assert!(
+        with_matrix(json!([[1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])).contains("no rotation")
+    );
+    let none =
+        dataset(&json!({"fl_x": 9, "frames": [{"file_path": "a.png", "transform_matrix": matrix()}]}), &[]);
+    assert!(load(none.path()).unwrap_err().to_string().contains("none of the 1 photos"));
+    assert!(load(Path::new("nowhere")).is_err() && !NerfstudioSource::matches(Path::new("nowhere")));
+}
+
+#[test]
+fn truncation_at_every_byte_is_an_error() {
+    let transforms = json!({"fl_x": 9, "w": 40, "h": 30, "frames": [{"file_path": "a.png", "transform_matrix": matrix()}]});
+    let folder = dataset(&transforms, &["a.png"]);
+    let path = folder.path().join("transforms.json");
+    let bytes = std::fs::read(&path).unwrap();
+    for cut in 0..bytes.len() {
+        std::fs::write(&path, &bytes[..cut]).unwrap();
+        assert!(load(folder.path()).is_err(), "cut at {cut}");
+        let mut damaged = bytes.clone();
+        damaged[cut] = b'9';
+        std::fs::write(&path, damaged).unwrap();
+        let _ = load(folder.path());
+    }
+}
