@@ -23,8 +23,8 @@ var<workgroup> partial: array<vec2f, 64>;
 @compute @workgroup_size(64)
 fn main(@builtin(local_invocation_index) lane: u32) {
     let size = view.image_size;
-    let row_runs = size.y * ((size.x + RUN - 1u) / RUN) * 3u;
-    let column_runs = size.x * ((size.y + RUN - 1u) / RUN) * 3u;
+    let row_runs = size.y * ((size.x + RUN - 1u) / RUN);
+    let column_runs = size.x * ((size.y + RUN - 1u) / RUN);
     var sum = vec2f(0.0);
     for (var i = lane; i < row_runs; i += 64u) {
         sum.x += ssim_parts[i];
@@ -39,8 +39,9 @@ fn main(@builtin(local_invocation_index) lane: u32) {
         for (var i = 0u; i < 64u; i += 1u) {
             total += partial[i];
         }
-        let mean = total / f32(train.image_pixels * 3u);
-        report.loss = (1.0 - train.ssim_weight) * mean.y + train.ssim_weight * (1.0 - mean.x);
+        let pixels = f32(train.image_pixels);
+        let l1 = total.y / (3.0 * pixels);
+        report.loss = (1.0 - train.ssim_weight) * l1 + train.ssim_weight * (1.0 - total.x / pixels);
         report.isects_needed = counters.isects_needed;
         report.overflowed = counters.overflowed;
     }

@@ -1,15 +1,16 @@
-// ssim_rows: local moments along rows, SSIM at every pixel, and its partial derivatives.
+// ssim_rows: local moments along rows, SSIM at every pixel, its partial derivatives, and these spread along rows.
 //
-// Threads   one a run of RUN pixels of a row of one channel
-// Reads     moments [3, W*H vec4f] from ssim_columns, by columns
-// Writes    partials [3, W*H, 3], by columns: dS/dmu_x, dS/dE[x^2 + y^2], dS/dE[x y];
+// Threads   one a run of RUN pixels of a row; it loads 2 WINDOW_RADIUS more on either side
+// Reads     moments [W*H vec4f] from ssim_columns, by columns
+// Writes    spread [H*W, 3], by rows: dS/dmu_x, dS/dE[x^2 + y^2], dS/dE[x y], windowed along the row;
 //           ssim_parts [runs]: sum of S over the run
 // Equation  S = A B / (C D), A = 2 mu_x mu_y + C1, B = 2 sigma_xy + C2, C = mu_x^2 + mu_y^2 + C1,
 //           D = sigma_x^2 + sigma_y^2 + C2   (Wang et al. 2004, eq. 13)
+// Note      The window is symmetric, so the gradient of a windowed sum is the windowed sum of gradients
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
 @group(0) @binding(1) var<storage, read> moments: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> partials: array<f32>;
+@group(0) @binding(2) var<storage, read_write> spread: array<f32>;
 @group(0) @binding(3) var<storage, read_write> ssim_parts: array<f32>;
 
 // (0.01 L)^2 and (0.03 L)^2 for the dynamic range L = 1.
@@ -35,15 +36,6 @@ fn ssim_partials(m: vec4f) -> vec4f {
     );
 }
 
-fn input(run: Run, tap: u32) -> vec4f {
-    let size = view.image_size;
-    let x = run.first + tap - WINDOW_RADIUS;
-    if (x >= size.x) {
-        return vec4f(0.0);
-    }
-    return moments[(run.channel * size.x + x) * size.y + run.line];
-}
-
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let size = view.image_size;
@@ -56,23 +48,30 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     var filter_y: Filter;
     var filter_z: Filter;
     var filter_w: Filter;
-    for (var tap = 0u; tap < 2u * WINDOW_RADIUS; tap += 1u) {
-        let value = input(run, tap);
-        push(&filter_x, value.x);
-        push(&filter_y, value.y);
-        push(&filter_z, value.z);
-        push(&filter_w, value.w);
-    }
+    var spread_x: Filter;
+    var spread_y: Filter;
+    var spread_z: Filter;
     var total = 0.0;
     let end = min(run.first + RUN, size.x);
-    for (var x = run.first; x < end; x += 1u) {
-        let value = input(run, x - run.first + 2u * WINDOW_RADIUS);
-        let p = ssim_partials(vec4f(push(&filter_x, value.x), push(&filter_y, value.y), push(&filter_z, value.z), push(&filter_w, value.w)));
-        let base = ((run.channel * size.x + x) * size.y + run.line) * 3u;
-        partials[base] = p.x;
-        partials[base + 1u] = p.y;
-        partials[base + 2u] = p.z;
-        total += p.w;
+    // The moments that a step takes in are 2 WINDOW_RADIUS pixels ahead of what it puts out. Left of the image
+    // positions wrap to huge numbers, and so are outside as well.
+    for (var ahead = run.first - 2u * WINDOW_RADIUS; ahead != end + 2u * WINDOW_RADIUS; ahead += 1u) {
+        var m = vec4f(0.0);
+        if (ahead < size.x) {
+            m = moments[ahead * size.y + run.line];
+        }
+        m = vec4f(push(&filter_x, m.x), push(&filter_y, m.y), push(&filter_z, m.z), push(&filter_w, m.w));
+        let centre = ahead - WINDOW_RADIUS;
+        let p = ssim_partials(m) * select(0.0, 1.0, centre < size.x);
+        total += select(0.0, p.w, centre >= run.first && centre < end);
+        let s = vec3f(push(&spread_x, p.x), push(&spread_y, p.y), push(&spread_z, p.z));
+        let x = ahead - 2u * WINDOW_RADIUS;
+        if (x >= run.first && x < end) {
+            let base = (run.line * size.x + x) * 3u;
+            spread[base] = s.x;
+            spread[base + 1u] = s.y;
+            spread[base + 2u] = s.z;
+        }
     }
     ssim_parts[share] = total;
 }

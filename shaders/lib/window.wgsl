@@ -2,7 +2,7 @@
 
 const WINDOW_RADIUS: u32 = 5u;
 // Neighbouring outputs one invocation makes: it loads RUN + 2 WINDOW_RADIUS inputs for them.
-const RUN: u32 = 32u;
+const RUN: u32 = 64u;
 
 // exp(-d^2 / (2 sigma^2)) for sigma = 1.5 and d = 5, 4, .. 0, normalised so that all eleven sum to 1
 // (Wang et al. 2004).
@@ -41,37 +41,29 @@ fn push(f: ptr<function, Filter>, value: f32) -> f32 {
     return sum;
 }
 
-// One invocation's share of a pass along one axis: a run of a line (row or column) of one channel.
-// Neighbouring invocations take neighbouring lines, so that they touch neighbouring memory.
+// One invocation's share of a pass along one axis: a run of a line (row or column). Neighbouring invocations
+// take neighbouring lines, so that they touch neighbouring memory.
 struct Run {
     line: u32,
     first: u32,
-    channel: u32,
     // Past the last share: nothing to do.
     idle: bool,
 }
 
 fn run_of(id: u32, lines: u32, length: u32) -> Run {
-    let runs = (length + RUN - 1u) / RUN;
-    let rest = id / lines;
-    return Run(id % lines, (rest % runs) * RUN, rest / runs, rest >= runs * 3u);
+    let first = (id / lines) * RUN;
+    return Run(id % lines, first, first >= length);
 }
 
-// Photos stay packed, 8 bits a channel: r in the low byte, alpha in the high one.
-fn photo_byte(word: u32, channel: u32) -> f32 {
-    return f32((word >> (8u * channel)) & 255u) * (1.0 / 255.0);
-}
+// Brightness of an encoded colour (ITU-R BT.601).
+const LUMA = vec3f(0.299, 0.587, 0.114);
 
-// One channel of the colour that a pixel is compared with.
-fn wanted_value(word: u32, channel: u32, alpha_mode: u32, background: vec4f) -> f32 {
-    let value = photo_byte(word, channel);
+// The colour that a pixel is compared with, and in w whether it is compared at all. Photos stay packed, 8 bits
+// a channel: r in the low byte, alpha in the high one.
+fn wanted_color(word: u32, alpha_mode: u32, background: vec3f) -> vec4f {
+    let photo = unpack4x8unorm(word);
     if (alpha_mode == 1u) {
-        return mix(background[channel], value, photo_byte(word, 3u));
+        return vec4f(mix(background, photo.xyz, photo.w), 1.0);
     }
-    return value;
-}
-
-// 1 where a pixel is compared, 0 where it is masked.
-fn pixel_weight(word: u32, alpha_mode: u32) -> f32 {
-    return select(0.0, 1.0, alpha_mode == 1u || word >= 0x80000000u);
+    return vec4f(photo.xyz, select(0.0, 1.0, photo.w >= 0.5));
 }

@@ -25,7 +25,7 @@ pub const SCAN_BLOCK: u32 = 1024;
 /// Digits of a radix pass.
 pub const SORT_DIGITS: u32 = 256;
 /// Pixels one invocation of the loss kernels makes.
-pub const LOSS_RUN: u32 = 32;
+pub const LOSS_RUN: u32 = 64;
 
 /// The Jacobian's slopes are held to this share of the half field of view beyond the image (gsplat).
 const SLOPE_MARGIN: f64 = 0.3;

@@ -81,7 +81,6 @@ kernels! {
     RASTERIZE = "rasterize" [Raster];
     SSIM_COLUMNS = "ssim_columns" [Window, Adam];
     SSIM_ROWS = "ssim_rows" [Window];
-    SSIM_ROWS_BACKWARD = "ssim_rows_backward" [Window];
     LOSS_GRADIENT = "loss_gradient" [Window, Adam];
     LOSS_TOTAL = "loss_total" [Window, Adam, Counters];
     RASTERIZE_BACKWARD = "rasterize_backward" [Raster, Lanes];

@@ -9,15 +9,11 @@ use crate::gpu::shaders::{self, Switches};
 use crate::render::backward::BackwardPass;
 use crate::render::forward::ForwardPass;
 
-/// Colour channels.
-const CHANNELS: u32 = 3;
-
 /// The kernels of the loss.
 #[derive(Debug)]
 pub(crate) struct LossKernels {
     rows: Kernel,
     columns: Kernel,
-    rows_backward: Kernel,
     gradient: Kernel,
     total: Kernel,
 }
@@ -28,7 +24,6 @@ impl LossKernels {
         Self {
             rows: kernel(shaders::SSIM_ROWS),
             columns: kernel(shaders::SSIM_COLUMNS),
-            rows_backward: kernel(shaders::SSIM_ROWS_BACKWARD),
             gradient: kernel(shaders::LOSS_GRADIENT),
             total: kernel(shaders::LOSS_TOTAL),
         }
@@ -43,7 +38,6 @@ pub(crate) struct Loss {
     pub(crate) report: wgpu::Buffer,
     bind_rows: wgpu::BindGroup,
     bind_columns: wgpu::BindGroup,
-    bind_rows_backward: wgpu::BindGroup,
     bind_gradient: wgpu::BindGroup,
     bind_total: wgpu::BindGroup,
 }
@@ -51,8 +45,8 @@ pub(crate) struct Loss {
 impl Loss {
     /// Bytes for images of that many pixels.
     pub(crate) fn bytes(pixels: u64) -> u64 {
-        // photo, moments (4 maps a channel), partials (3 maps), two sets of partial sums
-        pixels * (4 + 48 + 36 + 2 * 4 * u64::from(CHANNELS))
+        // photo, moments, spread derivatives, two sets of partial sums
+        pixels * (4 + 16 + 12 + 2 * 4)
     }
 
     pub(crate) fn new(
@@ -64,32 +58,29 @@ impl Loss {
     ) -> Result<Self> {
         let pixels = u64::from(forward.capacity.pixels);
         let photo = gpu.storage("splat.photo", pixels * 4)?;
-        let moments = gpu.storage("splat.ssim_moments", pixels * 48)?;
-        let partials = gpu.storage("splat.ssim_partials", pixels * 36)?;
+        let moments = gpu.storage("splat.ssim_moments", pixels * 16)?;
+        let spread = gpu.storage("splat.ssim_spread", pixels * 12)?;
         // A thin image has as many runs as pixels.
-        let parts_bytes = pixels * u64::from(CHANNELS) * 4;
+        let parts_bytes = pixels * 4;
         let ssim_parts = gpu.storage("splat.ssim_parts", parts_bytes)?;
         let l1_parts = gpu.storage("splat.l1_parts", parts_bytes)?;
         let report = gpu.storage("splat.step_report", size_of::<StepReport>() as u64)?;
         let (view, frame) = (&forward.view, &forward.frame);
         let bind_columns = kernels.columns.bind(gpu, &[view, train, frame, &photo, &moments]);
-        let bind_rows = kernels.rows.bind(gpu, &[view, &moments, &partials, &ssim_parts]);
-        // The moments are spent by then, so their memory takes the spread partials.
-        let bind_rows_backward = kernels.rows_backward.bind(gpu, &[view, &partials, &moments]);
+        let bind_rows = kernels.rows.bind(gpu, &[view, &moments, &spread, &ssim_parts]);
         let bind_gradient =
-            kernels.gradient.bind(gpu, &[view, train, frame, &photo, &moments, &backward.v_frame, &l1_parts]);
+            kernels.gradient.bind(gpu, &[view, train, frame, &photo, &spread, &backward.v_frame, &l1_parts]);
         let bind_total =
             kernels.total.bind(gpu, &[view, train, &forward.counters, &ssim_parts, &l1_parts, &report]);
-        Ok(Self { photo, report, bind_rows, bind_columns, bind_rows_backward, bind_gradient, bind_total })
+        Ok(Self { photo, report, bind_rows, bind_columns, bind_gradient, bind_total })
     }
 
     pub(crate) fn record(&self, kernels: &LossKernels, pass: &mut Pass<'_>, view: &ViewUniform) {
         let [width, height] = view.image_size;
-        let row_runs = width.div_ceil(LOSS_RUN) * height * CHANNELS;
-        let column_runs = height.div_ceil(LOSS_RUN) * width * CHANNELS;
+        let row_runs = width.div_ceil(LOSS_RUN) * height;
+        let column_runs = height.div_ceil(LOSS_RUN) * width;
         kernels.columns.dispatch_items(pass, &self.bind_columns, column_runs);
         kernels.rows.dispatch_items(pass, &self.bind_rows, row_runs);
-        kernels.rows_backward.dispatch_items(pass, &self.bind_rows_backward, row_runs);
         kernels.gradient.dispatch_items(pass, &self.bind_gradient, column_runs);
         kernels.total.dispatch(pass, &self.bind_total, 1);
     }
