@@ -10,9 +10,11 @@ use crate::lens::Lens;
 use crate::lens::undistort::Remap;
 use crate::{Error, Result};
 
-/// Lenses of which the resampling is kept, at 8 bytes a pixel. Photos of one camera share one; a
+/// Lenses of which the resampling is kept. Photos of one camera share one; a
 /// dataset with a lens for each photo gains nothing from more.
-const KEPT_REMAPS: usize = 4;
+pub(super) const KEPT_REMAPS: usize = 4;
+/// Bytes that a resampling holds for each pixel.
+pub(super) const REMAP_BYTES_PER_PIXEL: u64 = 8;
 
 /// Resamplings by lens, the latest last.
 #[derive(Debug, Default)]

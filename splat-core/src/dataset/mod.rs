@@ -16,13 +16,16 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::camera::Camera;
+use crate::camera::{Camera, Pinhole};
 use crate::images::PackedImage;
+use crate::lens::Lens;
 use crate::scene::Scene;
 use crate::{Error, Result};
 
 use geometry::Frame;
-use store::Store;
+use store::{Store, WORKERS};
+
+use load::{KEPT_REMAPS, REMAP_BYTES_PER_PIXEL};
 
 /// Budget for decoded photos unless told otherwise, in bytes: 330 photos of 1600x1200.
 pub const DEFAULT_IMAGE_MEMORY_BYTES: u64 = 2_560 * 1024 * 1024;
@@ -38,9 +41,8 @@ pub struct DatasetOptions {
     /// Every how many-th view (sorted by name, the first included) is kept from training for
     /// evaluation; 8 is the field's custom. `None`, or a single view: none is.
     pub holdout_every: Option<u32>,
-    /// Bytes of decoded photos that may be kept in memory. While one is decoded, its full-size
-    /// pixels are held on top, at 4 bytes a pixel and twice that with a distorting lens, by the caller and by
-    /// each of two background threads.
+    /// Bytes of decoded photos that may be kept in memory; decoding needs some on top, see
+    /// [`Dataset::peak_memory_bytes`].
     pub image_memory_bytes: u64,
 }
 
@@ -134,7 +136,32 @@ impl Dataset {
             |camera: &Camera| u64::from(camera.intrinsics.width) * u64::from(camera.intrinsics.height);
         self.cameras.iter().map(|camera| 4 * pixels(camera)).sum()
     }
+
+    /// Bytes of memory that images take at most: the budget, or all photos at full and at half, quarter
+    /// and so on of their size if that is less; resamplings for distorting lenses; and what the caller and
+    /// two background threads hold while they decode the largest photos.
+    #[must_use]
+    pub fn peak_memory_bytes(&self) -> u64 {
+        // 1 + 1/4 + 1/16 + ... = 4/3
+        let kept = self.store.budget().min(self.image_bytes().saturating_mul(4) / 3);
+        let frames = self.store.frames();
+        let pixels = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
+        let largest = frames.iter().map(|frame| pixels(frame.photo_size)).max().unwrap_or(0);
+        let mut lenses: Vec<&(Lens, Pinhole)> = Vec::new();
+        for lens in frames.iter().filter_map(|frame| frame.undistort.as_deref()) {
+            if lenses.len() < KEPT_REMAPS && !lenses.contains(&lens) {
+                lenses.push(lens);
+            }
+        }
+        let remaps =
+            lenses.iter().map(|(_, pinhole)| REMAP_BYTES_PER_PIXEL * pixels((pinhole.width, pinhole.height)));
+        kept + remaps.sum::<u64>() + (WORKERS as u64 + 1) * DECODE_BYTES_PER_PIXEL * largest
+    }
 }
+
+/// Bytes for each of its pixels while a photo is decoded: the decoder's picture (16-bit RGBA at worst) and
+/// its packed form.
+const DECODE_BYTES_PER_PIXEL: u64 = 12;
 
 fn in_view(name: &str, error: Error) -> Error {
     Error::View { name: name.to_owned(), source: Box::new(error) }

@@ -11,7 +11,7 @@ use crate::Result;
 use crate::images::PackedImage;
 
 /// Threads that decode ahead: one may be held up by a slow disk.
-const WORKERS: usize = 2;
+pub(super) const WORKERS: usize = 2;
 /// Requests that may wait; a hint beyond that comes too early to be of use and is dropped.
 const MAX_QUEUE: usize = 64;
 
@@ -99,6 +99,14 @@ impl Store {
             let Ok(worker) = thread::Builder::new().name(name).spawn(move || shared.work()) else { break };
             workers.push(worker);
         }
+    }
+
+    pub(super) fn frames(&self) -> &[Frame] {
+        &self.shared.frames
+    }
+
+    pub(super) fn budget(&self) -> u64 {
+        self.shared.budget
     }
 
     #[cfg(test)]

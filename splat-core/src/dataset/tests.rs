@@ -54,6 +54,7 @@ fn views_are_sorted_split_and_sized() {
     assert_eq!(*image, expected);
     assert_eq!(*dataset.image(3, 4).unwrap(), expected.shrunk_by(4));
     assert_eq!(dataset.image_bytes(), 10 * 21 * 15 * 4);
+    assert_eq!(dataset.peak_memory_bytes(), 10 * 21 * 15 * 4 * 4 / 3 + 3 * 12 * 41 * 30);
     let limited = DatasetOptions { max_image_size: Some(10), holdout_every: None, ..Default::default() };
     let dataset = Dataset::new(scene, &limited).unwrap();
     assert!(dataset.held_out.is_empty());

@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn constant_images_stay_constant() {
         for value in [0, 1, 127, 254, 255] {
-            let image = grey(13, 11, &vec![value; 143]);
+            let image = grey(13, 11, &[value; 143]);
             for (width, height) in [(1, 1), (5, 3), (12, 10), (13, 4), (26, 30)] {
                 let count = (width * height) as usize;
                 assert_eq!(image.shrunk_to(width, height), grey(width, height, &vec![value; count]));

@@ -101,6 +101,39 @@ fn exif_of_a_phone() {
     assert!(info.focal_mm.unwrap() > 1.0, "{info:?}");
 }
 
+/// MPO: several JPEGs in one file, told by a segment `MPF` in the first. Cameras name it `.jpg`.
+#[test]
+fn mpo_gives_its_first_picture() {
+    let jpeg = |width, height| {
+        let mut bytes = Cursor::new(Vec::new());
+        DynamicImage::new_rgb8(width, height).write_to(&mut bytes, image::ImageFormat::Jpeg).unwrap();
+        bytes.into_inner()
+    };
+    let (first, second) = (jpeg(40, 30), jpeg(8, 6));
+    let (start, rest) = first.split_at(2);
+    let segment = [b"\xff\xe2\x00\x0aMPF\0".as_slice(), &[0; 4]].concat();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mpo.jpg");
+    std::fs::write(&path, [start, &segment, rest, &second].concat()).unwrap();
+    assert_eq!(probe(&path).unwrap().upright_size(), (40, 30));
+    assert_eq!(decode_upright(&path).unwrap().dimensions(), (40, 30));
+    // Cut within the second picture the first is whole; cut within the first it is not.
+    std::fs::write(&path, [start, &segment, rest, &second[..20]].concat()).unwrap();
+    assert!(probe(&path).is_ok());
+    std::fs::write(&path, [start, &segment, &rest[..rest.len() - 2]].concat()).unwrap();
+    assert!(probe(&path).is_err());
+}
+
+#[test]
+fn the_header_alone_tells_the_same() {
+    let Some(folder) = test_data("photos/banana/images") else { return };
+    let photos: Vec<_> = files(&folder).into_iter().filter(|path| has_photo_extension(path)).collect();
+    assert_eq!(photos.len(), 16);
+    for path in photos {
+        assert_eq!(probe_header(&path).unwrap(), probe(&path).unwrap());
+    }
+}
+
 #[test]
 fn missing_file_is_a_read_error() {
     let error = probe(Path::new("does/not/exist.jpg")).unwrap_err();
