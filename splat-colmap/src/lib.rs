@@ -1,5 +1,45 @@
-//! COLMAP for Gaussian splatting: sparse models read and written, and the binary driven from photos
+//! COLMAP for Gaussian splatting: sparse models read and written, and the program driven from photos
 //! to a posed dataset.
+//!
+//! | to | use |
+//! | --- | --- |
+//! | pose a folder of photos | [`ColmapSource`], with [`ColmapOptions`] |
+//! | take a dataset that is posed already | [`DatasetSource`] |
+//! | look into a sparse model, or write one | [`read_model`], [`write_model`], [`find_best_model`] |
+//! | ask which COLMAP is installed | [`Colmap::find`] |
+//!
+//! Both sources are [`splat_core::SceneSource`]s: what they yield is a [`splat_core::Scene`], ready to
+//! train on. All 18 camera models of COLMAP 4 are read, in both forms, with or without rigs; the
+//! program is driven in every release from 3.6 on.
+//!
+//! ```no_run
+//! use splat_colmap::{ColmapOptions, ColmapQuality, ColmapSource};
+//! use splat_core::{CancelToken, Event, SceneSource};
+//!
+//! # fn main() -> splat_core::Result<()> {
+//! let options = ColmapOptions { quality: ColmapQuality::Low, ..ColmapOptions::default() };
+//! let mut source = ColmapSource::new("photos", "garden/colmap_data", options);
+//! let on_event = |event: Event| {
+//!     if let Event::Warning { message } = event {
+//!         eprintln!("{message}");
+//!     }
+//! };
+//! let scene = source.scene(&on_event, &CancelToken::new())?;
+//! println!("{} posed photos, {} points", scene.views.len(), scene.points.len());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Reading a model takes one call:
+//!
+//! ```no_run
+//! # fn main() -> splat_colmap::Result<()> {
+//! let best = splat_colmap::find_best_model("garden/colmap_data".as_ref())?;
+//! let model = splat_colmap::read_model(&best.dir)?;
+//! println!("{} images, {} points", model.images.len(), model.points.len());
+//! # Ok(())
+//! # }
+//! ```
 
 mod dataset;
 mod driver;

@@ -10,12 +10,12 @@ use splat_core::events::{EventSink, Stage};
 use splat_core::{CancelToken, Event};
 
 use super::binary::{Colmap, Command};
-use super::options::{ColmapOptions, Matcher};
+use super::options::{ColmapOptions, ColmapQuality, Matcher};
 use super::prepare::{self, Photos};
 use super::process::{Ended, Run, run};
 use super::progress::Progress;
 use super::stages::{self, CameraMode, Paths};
-use super::state::{State, fingerprint};
+use super::state::{Raised, State, fingerprint};
 use super::{downscale, pairs};
 use crate::error::{ColmapError, Result, write_error};
 use crate::read::{ModelForm, find_best_model, read_model};
@@ -25,6 +25,9 @@ use crate::write::write_model;
 const TAIL_LINES: usize = 5;
 /// What the mapper says, in all releases, when it found no model at all.
 const NO_MODEL: &str = "failed to create sparse model";
+/// The quality that is tried where a lower one places no photo, for sets that it costs minutes.
+const RAISED_QUALITY: ColmapQuality = ColmapQuality::High;
+const RAISED_MAX_PHOTOS: usize = 30;
 /// Below this part of the photos the user is warned.
 const GOOD_REGISTERED_PERCENT: u64 = 60;
 
@@ -33,7 +36,7 @@ pub(super) struct Job<'a> {
     input: &'a Path,
     out: &'a Path,
     work: PathBuf,
-    options: &'a ColmapOptions,
+    options: ColmapOptions,
     colmap: Colmap,
     use_gpu: bool,
     events: EventSink<'a>,
@@ -61,15 +64,51 @@ impl<'a> Job<'a> {
         let state = State::load(&work.join("state.json"));
         let key = format!("{} ", colmap.version());
         let use_gpu = options.use_gpu && colmap.has_cuda();
+        let options = options.clone();
         Ok(Self { input, out, work, options, colmap, use_gpu, events, cancel, state, log, key })
     }
 
     pub(super) fn run(mut self) -> Result<()> {
         let photos = self.prepare()?;
-        self.features(&photos)?;
-        self.matching(&photos)?;
-        let model = self.mapping(&photos)?;
+        let prepared = self.key.clone();
+        // An earlier run may have found that the quality asked for places none of these photos.
+        let asked = self.options.quality;
+        let raised = self
+            .state
+            .raised
+            .clone()
+            .filter(|raised| self.options.resume && raised.matches(&prepared, asked));
+        self.options.quality = raised.map_or(asked, |raised| raised.to);
+        let model = match self.pose(&photos) {
+            Err(ColmapError::NoReconstruction { .. }) if self.may_raise(&photos) => {
+                let message = format!(
+                    "COLMAP placed none of the {} photos at {} quality; {} is tried",
+                    photos.count(),
+                    asked.name(),
+                    RAISED_QUALITY.name()
+                );
+                (self.events)(Event::Warning { message });
+                self.options.quality = RAISED_QUALITY;
+                self.state.raised =
+                    Some(Raised { photos: prepared.clone(), from: asked, to: RAISED_QUALITY });
+                self.key = prepared;
+                self.pose(&photos)?
+            }
+            result => result?,
+        };
         self.undistort(&model)
+    }
+
+    fn pose(&mut self, photos: &Photos) -> Result<PathBuf> {
+        self.features(photos)?;
+        self.matching(photos)?;
+        self.mapping(photos)
+    }
+
+    fn may_raise(&self, photos: &Photos) -> bool {
+        self.options.raise_quality
+            && self.options.quality < RAISED_QUALITY
+            && photos.count() <= RAISED_MAX_PHOTOS
     }
 
     /// Does a stage unless an earlier run did it from the same things and `made` is still there.
@@ -224,7 +263,7 @@ impl<'a> Job<'a> {
     fn undistort(&mut self, model: &Path) -> Result<()> {
         let key = format!("{:?}", self.options.downscales);
         let out = self.out;
-        let factors = &self.options.downscales;
+        let factors = &self.options.downscales.clone();
         let made = || {
             out.join("images").is_dir()
                 && find_best_model(&out.join("sparse")).is_ok()

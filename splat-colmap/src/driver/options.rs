@@ -7,18 +7,36 @@ use splat_core::LensModel;
 use splat_core::pipeline::Preset;
 
 /// How much work COLMAP does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+///
+/// On a CPU, comparing features takes most of the time: it grows with the square of the features a
+/// photo has and with the number of pairs. Measured on 49 photos of 960x720 (1,176 pairs) with COLMAP
+/// 3.8 on a CPU, in CPU seconds (about half of that passes on two quiet cores):
+///
+/// | quality | finding + comparing + mapping | registered | points | error |
+/// | --- | --- | --- | --- | --- |
+/// | low | 11 + 96 + 9 | 48 of 49 | 2,904 | 0.93 px |
+/// | medium | 38 + 277 + 15 | 48 of 49 | 5,228 | 0.83 px |
+///
+/// Those photos have no more than some 1,500 features each, so that high and extreme find hardly
+/// more than medium there. Photos with more texture or pixels cost up to four times more from each
+/// quality to the next.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ColmapQuality {
-    /// MEASURED
+    /// 1,000 pixels, about 1,000 features, none smaller than the photo's own pixels show: a third of
+    /// medium's time. Loses half of the points, a tenth of the accuracy, and photos of places with
+    /// little texture (of 16 photos of a banana on a table, all): where it places none of a small
+    /// set, [`ColmapQuality::High`] is tried.
     Low,
-    /// MEASURED
+    /// 1,600 pixels, about 2,000 features, found at twice the resolution.
     #[default]
     Medium,
-    /// MEASURED
+    /// 2,400 pixels, about 4,000 features. For photos with much fine texture or little overlap.
     High,
-    /// MEASURED
+    /// 3,200 pixels, about 8,000 features: COLMAP's own defaults.
     Extreme,
 }
 
@@ -26,13 +44,24 @@ impl ColmapQuality {
     /// All qualities, fastest first.
     pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Extreme];
 
+    /// The name users type.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Extreme => "extreme",
+        }
+    }
+
     pub(super) fn settings(self) -> QualitySettings {
         match self {
             Self::Low => {
                 QualitySettings { max_image_size: 1000, max_features: 1024, first_octave: 0, overlap: 8 }
             }
             Self::Medium => {
-                QualitySettings { max_image_size: 1600, max_features: 2048, first_octave: 0, overlap: 10 }
+                QualitySettings { max_image_size: 1600, max_features: 2048, first_octave: -1, overlap: 10 }
             }
             Self::High => {
                 QualitySettings { max_image_size: 2400, max_features: 4096, first_octave: -1, overlap: 15 }
@@ -111,6 +140,9 @@ pub struct ColmapOptions {
     pub resume: bool,
     /// Down-scaled copies to write besides `images`: 2 writes `images_2`.
     pub downscales: Vec<u32>,
+    /// Whether a small set, none of which can be placed, is tried once more at
+    /// [`ColmapQuality::High`].
+    pub raise_quality: bool,
     /// Whether a CUDA build may use its GPU.
     pub use_gpu: bool,
 }
@@ -125,6 +157,7 @@ impl Default for ColmapOptions {
             stage_timeout: Some(Duration::from_secs(4 * 60 * 60)),
             resume: true,
             downscales: vec![2],
+            raise_quality: true,
             use_gpu: true,
         }
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use splat_core::files::write_atomically;
 
+use super::options::ColmapQuality;
 use super::prepare::Photos;
 use crate::error::Result;
 
@@ -20,8 +21,25 @@ pub(super) struct State {
     finished: BTreeMap<String, String>,
     /// What the Prepare stage made.
     pub(super) photos: Option<Photos>,
+    /// Set once the quality asked for had placed none of the photos.
+    pub(super) raised: Option<Raised>,
     #[serde(skip)]
     path: PathBuf,
+}
+
+/// A quality that was tried instead of the one asked for.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Raised {
+    /// The key of the photos.
+    pub(super) photos: String,
+    pub(super) from: ColmapQuality,
+    pub(super) to: ColmapQuality,
+}
+
+impl Raised {
+    pub(super) fn matches(&self, photos: &str, asked: ColmapQuality) -> bool {
+        self.photos == photos && self.from == asked
+    }
 }
 
 impl State {

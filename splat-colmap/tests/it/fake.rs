@@ -207,9 +207,26 @@ fn a_failed_stage_says_which_and_keeps_the_earlier_ones() {
 fn photos_that_do_not_connect_say_how_many_did() {
     let bench = Bench::new(4, 4);
     bench.mode("mapper nothing");
-    let error = bench.run().0.unwrap_err();
+    let (result, events) = bench.run();
+    let error = result.unwrap_err();
+    // A small set is tried once more, at a higher quality.
+    assert!(
+        events.warnings().contains("none of the 4 photos at medium quality; high is tried"),
+        "{}",
+        events.warnings()
+    );
+    assert_eq!(bench.calls(), [&ALL_STAGES[..3], &ALL_STAGES[..3]].concat());
     assert!(matches!(error, ColmapError::NoReconstruction { registered: 0, photos: 4, .. }), "{error}");
     assert!(error.to_string().contains("0 of 4 registered"), "{error}");
+    // Once it is known that nothing less helps, that quality comes first.
+    let bench =
+        Bench { options: ColmapOptions { quality: ColmapQuality::Low, ..bench.options.clone() }, ..bench };
+    bench.mode("mapper nothing");
+    assert!(bench.run().0.is_err());
+    bench.mode("none none");
+    bench.calls();
+    bench.run().0.unwrap();
+    assert_eq!(bench.calls(), ALL_STAGES[2..]);
     let error = Bench::new(4, 2).run().0.unwrap_err();
     assert!(matches!(error, ColmapError::NoReconstruction { registered: 2, .. }), "{error}");
     let (result, events) = Bench::new(10, 5).run();

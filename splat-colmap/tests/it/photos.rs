@@ -28,7 +28,12 @@ fn real_colmap() -> Option<Colmap> {
 
 fn low() -> ColmapOptions {
     let stage_timeout = Some(Duration::from_secs(600));
-    ColmapOptions { quality: ColmapQuality::Low, stage_timeout, ..ColmapOptions::default() }
+    ColmapOptions {
+        quality: ColmapQuality::Low,
+        stage_timeout,
+        raise_quality: false,
+        ..ColmapOptions::default()
+    }
 }
 
 /// Runs until the features of the photos would be extracted and returns the prepared folder.
