@@ -169,7 +169,7 @@ fn truncation_never_panics() {
             damaged[cut] ^= 0x5a;
             std::fs::write(&path, &damaged).unwrap();
             let claim = probe(&path).map(|info| u64::from(info.stored_width) * u64::from(info.stored_height));
-            if claim.is_ok_and(|pixels| pixels < 1_000_000) {
+            if claim.is_ok_and(|pixels| pixels < 10_000) {
                 let _ = decode_upright(&path);
             }
         }
