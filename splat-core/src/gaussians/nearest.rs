@@ -104,11 +104,16 @@ mod tests {
     #[test]
     fn agrees_with_brute_force() {
         let mut random = Random::new(3, 0, 0);
-        for count in [1, 2, 3, 12, 13, 14, 40, 700] {
-            // Rounded, so that many coordinates and some points coincide.
-            let points: Vec<[f32; 3]> = (0..count)
-                .map(|_| std::array::from_fn(|_| (random.uniform() * 12.0).round() as f32))
-                .collect();
+        for (count, rounded) in
+            [1, 2, 3, 12, 13, 14, 40, 700].into_iter().flat_map(|count| [(count, false), (count, true)])
+        {
+            // Rounded, many coordinates and some points coincide.
+            let mut coordinate = || {
+                let value = random.uniform() * 12.0;
+                (if rounded { value.round() } else { value }) as f32
+            };
+            let points: Vec<[f32; 3]> =
+                (0..count).map(|_| [coordinate(), coordinate(), coordinate()]).collect();
             let found = mean_distance_to_nearest::<3>(&points);
             for (i, p) in points.iter().enumerate() {
                 let others = points.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, q)| q);
