@@ -1,5 +1,6 @@
 //! Tests that span the crates, as one binary.
 
+mod demo;
 mod fixtures;
 mod garden;
 mod garden_data;

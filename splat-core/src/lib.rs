@@ -2,6 +2,7 @@
 
 pub mod camera;
 pub mod dataset;
+pub mod demo;
 pub mod error;
 pub mod events;
 pub mod files;
