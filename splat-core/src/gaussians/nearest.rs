@@ -118,7 +118,13 @@ mod tests {
             for (i, p) in points.iter().enumerate() {
                 let others = points.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, q)| q);
                 let mut all: Vec<f64> = others
-                    .map(|q| p.iter().zip(q).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt())
+                    .map(|q| {
+                        p.iter()
+                            .zip(q)
+                            .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
+                            .sum::<f64>()
+                            .sqrt()
+                    })
                     .collect();
                 all.sort_by(f64::total_cmp);
                 all.truncate(3);
