@@ -139,6 +139,16 @@ pub enum ColmapError {
         /// Its release.
         version: Version,
     },
+    /// The output would replace files that an earlier run did not write.
+    #[error(
+        "`{}` is in the way: the dataset would replace it, and it holds the photos or another program's \
+         files; choose another output folder",
+        path.display()
+    )]
+    OutputInTheWay {
+        /// What would be replaced.
+        path: PathBuf,
+    },
     /// A command of COLMAP ran and failed.
     #[error(
         "COLMAP's `{command}` failed ({status}); everything it said is in `{}`, the last lines are:\n{tail}",

@@ -14,7 +14,7 @@ use super::options::{ColmapOptions, ColmapQuality, Matcher};
 use super::prepare::{self, Photos};
 use super::process::{Ended, Run, run};
 use super::progress::Progress;
-use super::stages::{self, CameraMode, Paths};
+use super::stages::{self, Paths};
 use super::state::{Raised, State, fingerprint};
 use super::{downscale, pairs};
 use crate::error::{ColmapError, Result, write_error};
@@ -57,11 +57,12 @@ impl<'a> Job<'a> {
         cancel: &'a CancelToken,
     ) -> Result<Self> {
         let work = out.join("work");
+        let state = State::load(&work.join("state.json"));
+        prepare::check_output(input, out, state.wrote_output)?;
         splat_core::files::make_dir(&work)?;
         let log_path = work.join("colmap.log");
         let log = OpenOptions::new().create(true).append(true).open(&log_path);
         let log = log.map_err(|error| write_error(&log_path, error))?;
-        let state = State::load(&work.join("state.json"));
         let key = format!("{} ", colmap.version());
         let use_gpu = options.use_gpu && colmap.has_cuda();
         let options = options.clone();
@@ -169,9 +170,9 @@ impl<'a> Job<'a> {
             || database.is_file(),
             |job| {
                 job.with_gpu_or_without(|job| {
-                    remove_database(&job.database())?;
+                    prepare::remove_database(&job.database())?;
                     let mut done = 0;
-                    for (mode, names) in camera_lists(photos) {
+                    for (mode, names) in stages::camera_lists(photos) {
                         let list = job.work.join("photos.txt");
                         fs::write(&list, names.join("\n") + "\n")
                             .map_err(|error| write_error(&list, error))?;
@@ -276,6 +277,7 @@ impl<'a> Job<'a> {
             let command = job.with_paths(|colmap, _, paths| stages::undistortion(colmap, paths, model))?;
             job.colmap(Stage::Undistort, &command, 0, None)?;
             let posed = read_model(&find_best_model(&undistorted)?.dir)?;
+            job.state.own_output()?;
             let images = out.join("images");
             prepare::remove_dir(&images)?;
             fs::rename(undistorted.join("images"), &images).map_err(|error| write_error(&images, error))?;
@@ -387,33 +389,4 @@ impl<'a> Job<'a> {
 fn stages_from(stage: Stage) -> Vec<Stage> {
     let all = [Stage::Prepare, Stage::Features, Stage::Matching, Stage::Mapping, Stage::Undistort];
     all.into_iter().filter(|&other| other >= stage).collect()
-}
-
-/// The photos of each camera with several, then all photos that are alone with theirs.
-fn camera_lists(photos: &Photos) -> Vec<(CameraMode, Vec<&str>)> {
-    let mut lists: Vec<(CameraMode, Vec<&str>)> = (photos.cameras.iter())
-        .filter(|group| group.len() > 1)
-        .map(|group| (CameraMode::Shared, group.iter().map(String::as_str).collect()))
-        .collect();
-    let single = photos.cameras.iter().filter(|group| group.len() == 1);
-    let single: Vec<&str> = single.flatten().map(String::as_str).collect();
-    if !single.is_empty() {
-        lists.push((CameraMode::PerPhoto, single));
-    }
-    lists
-}
-
-/// Removes the database and what SQLite leaves beside it.
-fn remove_database(path: &Path) -> Result<()> {
-    for suffix in ["", "-journal", "-wal", "-shm"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        match fs::remove_file(&name) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(write_error(Path::new(&name), error));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }

@@ -164,6 +164,41 @@ pub(super) fn remove_dir(dir: &Path) -> Result<()> {
     }
 }
 
+/// Refuses an output folder in which replacing our own results would destroy somebody else's files.
+pub(super) fn check_output(input: &Path, out: &Path, is_ours: bool) -> Result<()> {
+    let refuse = |path: &Path| Err(ColmapError::OutputInTheWay { path: path.to_owned() });
+    // What cannot be resolved is not there, and so in nobody's way.
+    let resolved = |path: &Path| fs::canonicalize(path).ok();
+    let Some(input) = resolved(input) else { return Ok(()) };
+    if resolved(out).is_some_and(|out| out == input) {
+        return refuse(out);
+    }
+    for name in ["images", "sparse", "work"] {
+        let path = out.join(name);
+        let is_filled = fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some());
+        let holds_input = resolved(&path).is_some_and(|path| input.starts_with(path));
+        if holds_input || (is_filled && !is_ours && name != "work") {
+            return refuse(&path);
+        }
+    }
+    Ok(())
+}
+
+/// Removes the database and what SQLite leaves beside it.
+pub(super) fn remove_database(path: &Path) -> Result<()> {
+    for suffix in ["", "-journal", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        match fs::remove_file(&name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(write_error(Path::new(&name), error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 enum Prepared {
     Photo { name: String, camera: String },
     Skipped(String),

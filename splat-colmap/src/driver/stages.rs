@@ -6,6 +6,7 @@ use splat_core::LensModel;
 
 use super::binary::{Colmap, Command};
 use super::options::{ColmapOptions, QualitySettings};
+use super::prepare::Photos;
 use crate::error::Result;
 
 /// Cameras with fewer photos than this cannot fix OPENCV's eight parameters.
@@ -29,11 +30,27 @@ pub(super) enum CameraMode {
     PerPhoto,
 }
 
+/// The photos of each camera with several, then all photos that are alone with theirs.
+pub(super) fn camera_lists(photos: &Photos) -> Vec<(CameraMode, Vec<&str>)> {
+    let mut lists: Vec<(CameraMode, Vec<&str>)> = (photos.cameras.iter())
+        .filter(|group| group.len() > 1)
+        .map(|group| (CameraMode::Shared, group.iter().map(String::as_str).collect()))
+        .collect();
+    let single = photos.cameras.iter().filter(|group| group.len() == 1);
+    let single: Vec<&str> = single.flatten().map(String::as_str).collect();
+    if !single.is_empty() {
+        lists.push((CameraMode::PerPhoto, single));
+    }
+    lists
+}
+
 /// Whether a stage may use CUDA.
 fn gpu(colmap: &Colmap, options: &ColmapOptions) -> &'static str {
     if colmap.has_cuda() && options.use_gpu { "1" } else { "0" }
 }
 
+/// Where the stages' things lie.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Paths<'a> {
     pub(super) photos: &'a Path,
     pub(super) database: &'a Path,

@@ -21,6 +21,9 @@ pub(super) struct State {
     finished: BTreeMap<String, String>,
     /// What the Prepare stage made.
     pub(super) photos: Option<Photos>,
+    /// Whether `images` and `sparse` of the output folder are ours to replace.
+    #[serde(default)]
+    pub(super) wrote_output: bool,
     /// Set once the quality asked for had placed none of the photos.
     pub(super) raised: Option<Raised>,
     #[serde(skip)]
@@ -62,6 +65,12 @@ impl State {
 
     pub(super) fn finish(&mut self, stage: &str, key: String) -> Result<()> {
         self.finished.insert(stage.to_owned(), key);
+        self.save()
+    }
+
+    /// Notes that `images` and `sparse` are ours, before they are written.
+    pub(super) fn own_output(&mut self) -> Result<()> {
+        self.wrote_output = true;
         self.save()
     }
 

@@ -121,15 +121,12 @@ pub fn find_best_model(dir: &Path) -> Result<ModelChoice> {
     let mut candidates = subfolders(&sparse);
     candidates.push(sparse);
     // `dir` may be the `sparse` folder itself, or one model.
-    candidates.extend(subfolders(dir));
+    candidates.extend(subfolders(dir).into_iter().filter(|folder| *folder != dir.join("sparse")));
     candidates.push(dir.to_owned());
     let mut best: Option<ModelChoice> = None;
     let mut first_error = None;
     for candidate in candidates {
         let Some(form) = ModelForm::of(&candidate) else { continue };
-        if best.as_ref().is_some_and(|best| best.dir == candidate) {
-            continue;
-        }
         match (count_images(&candidate, form), &mut best) {
             (Ok(registered), Some(best)) if registered <= best.registered => best.others.push(registered),
             (Ok(registered), _) => {

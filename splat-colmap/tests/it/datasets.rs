@@ -37,6 +37,9 @@ fn the_model_with_most_images_wins() {
     let choice = find_best_model(dir.path()).unwrap();
     assert_eq!((choice.dir.as_path(), choice.registered), (sparse.join("1").as_path(), 3));
     assert_eq!(choice.others, [2, 1]);
+    // A model beside the numbered ones is counted once.
+    write_model(&model(&["e.jpg"]), &sparse, ModelForm::Text).unwrap();
+    assert_eq!(find_best_model(dir.path()).unwrap().others, [2, 1, 1]);
     // The folder of models and a single model are taken too.
     assert_eq!(find_best_model(&sparse).unwrap().registered, 3);
     assert_eq!(find_best_model(&sparse.join("0")).unwrap().registered, 2);

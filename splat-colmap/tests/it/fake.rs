@@ -235,6 +235,29 @@ fn photos_that_do_not_connect_say_how_many_did() {
     assert_eq!(Bench::new(10, 6).run().1.warnings(), "");
 }
 
+#[test]
+fn nobody_elses_files_are_replaced() {
+    let bench = Bench::new(4, 4);
+    let run = |input: &str, out: &str| {
+        let source = ColmapSource::new(bench.path(input), bench.path(out), bench.options.clone());
+        source.run(&|_| (), &CancelToken::new())
+    };
+    fs::create_dir_all(bench.path("theirs/images")).unwrap();
+    fs::copy(bench.path("photos/p0.png"), bench.path("theirs/images/p0.png")).unwrap();
+    for (input, out) in [("photos", "photos"), ("photos", "theirs"), ("theirs/images", "theirs")] {
+        let error = run(input, out).unwrap_err();
+        assert!(matches!(error, ColmapError::OutputInTheWay { .. }), "{input} to {out}: {error}");
+    }
+    assert!(bench.path("theirs/images/p0.png").is_file());
+    run("photos", "out").unwrap();
+    assert!(matches!(run("out/images", "out"), Err(ColmapError::OutputInTheWay { .. })));
+    // An output folder inside the photos' folder is not taken for photos.
+    run("photos", "photos/result").unwrap();
+    assert_eq!(fs::read_dir(bench.path("photos/result/work/photos")).unwrap().count(), 4);
+    run("photos", "photos/result").unwrap();
+    assert_eq!(fs::read_dir(bench.path("photos/result/work/photos")).unwrap().count(), 4);
+}
+
 /// Whether a process still runs (a zombie does not).
 fn runs(pid: &str) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
