@@ -18,16 +18,16 @@ use super::stages::{self, Paths};
 use super::state::{Raised, State, fingerprint};
 use super::{downscale, pairs};
 use crate::error::{ColmapError, Result, write_error};
-use crate::read::{ModelForm, find_best_model, read_model};
+use crate::read::{ModelChoice, ModelForm, find_best_model, read_model};
 use crate::write::write_model;
 
 /// Of a failed stage, this many of its last lines are told.
 const TAIL_LINES: usize = 5;
-/// What the mapper says, in all releases, when it found no model at all.
-const NO_MODEL: &str = "failed to create sparse model";
-/// The quality that is tried where a lower one places no photo, for sets that it costs minutes.
+/// What the mapper says, in all releases, when it found no model, and when no pair matched at all.
+const NO_MODEL: [&str; 2] = ["failed to create sparse model", "No images with matches"];
+/// The quality that is tried where a lower one places too few photos, for sets that it costs minutes.
 const RAISED_QUALITY: ColmapQuality = ColmapQuality::High;
-const RAISED_MAX_PHOTOS: usize = 30;
+const RAISED_MAX_PHOTOS: u64 = 30;
 /// Below this part of the photos the user is warned.
 const GOOD_REGISTERED_PERCENT: u64 = 60;
 
@@ -72,7 +72,7 @@ impl<'a> Job<'a> {
     pub(super) fn run(mut self) -> Result<()> {
         let photos = self.prepare()?;
         let prepared = self.key.clone();
-        // An earlier run may have found that the quality asked for places none of these photos.
+        // An earlier run may have found that the quality asked for places too few of these photos.
         let asked = self.options.quality;
         let raised = self
             .state
@@ -80,36 +80,34 @@ impl<'a> Job<'a> {
             .clone()
             .filter(|raised| self.options.resume && raised.matches(&prepared, asked));
         self.options.quality = raised.map_or(asked, |raised| raised.to);
-        let model = match self.pose(&photos) {
-            Err(ColmapError::NoReconstruction { .. }) if self.may_raise(&photos) => {
-                let message = format!(
-                    "COLMAP placed none of the {} photos at {} quality; {} is tried",
-                    photos.count(),
-                    asked.name(),
-                    RAISED_QUALITY.name()
-                );
-                (self.events)(Event::Warning { message });
-                self.options.quality = RAISED_QUALITY;
-                self.state.raised =
-                    Some(Raised { photos: prepared.clone(), from: asked, to: RAISED_QUALITY });
-                self.key = prepared;
-                self.pose(&photos)?
-            }
-            result => result?,
-        };
+        let total = photos.count() as u64;
+        let mut choice = self.pose(&photos)?;
+        if !is_good(&choice, total) && self.may_raise(total) {
+            let registered = choice.map_or(0, |choice| choice.registered);
+            let message = format!(
+                "COLMAP placed only {registered} of {total} photos at {} quality; {} is tried",
+                asked.name(),
+                RAISED_QUALITY.name()
+            );
+            (self.events)(Event::Warning { message });
+            self.options.quality = RAISED_QUALITY;
+            self.state.raised = Some(Raised { photos: prepared.clone(), from: asked, to: RAISED_QUALITY });
+            self.key = prepared;
+            choice = self.pose(&photos)?;
+        }
+        let model = self.accept(choice, total)?;
         self.undistort(&model)
     }
 
-    fn pose(&mut self, photos: &Photos) -> Result<PathBuf> {
+    fn pose(&mut self, photos: &Photos) -> Result<Option<ModelChoice>> {
         self.features(photos)?;
         self.matching(photos)?;
-        self.mapping(photos)
+        self.mapping(photos.count() as u64)
     }
 
-    fn may_raise(&self, photos: &Photos) -> bool {
-        self.options.raise_quality
-            && self.options.quality < RAISED_QUALITY
-            && photos.count() <= RAISED_MAX_PHOTOS
+    fn may_raise(&self, photos: u64) -> bool {
+        let higher = self.options.quality < RAISED_QUALITY;
+        self.options.raise_quality && higher && photos <= RAISED_MAX_PHOTOS
     }
 
     /// Does a stage unless an earlier run did it from the same things and `made` is still there.
@@ -215,50 +213,54 @@ impl<'a> Job<'a> {
         )
     }
 
-    /// The folder of the best model.
-    fn mapping(&mut self, photos: &Photos) -> Result<PathBuf> {
+    /// The best model, or `None` where no photos connect.
+    fn mapping(&mut self, total: u64) -> Result<Option<ModelChoice>> {
         let sparse = self.work.join("sparse");
-        let total = photos.count() as u64;
-        let made = || find_best_model(&sparse).is_ok();
+        // An empty folder is a result, too: these photos do not connect.
+        let made = || sparse.is_dir();
         self.stage(Stage::Mapping, "", made, |job| {
             prepare::remove_dir(&sparse)?;
             splat_core::files::make_dir(&sparse)?;
             let command = job.with_paths(|colmap, _, paths| stages::mapping(colmap, paths))?;
-            let ended = job.colmap(Stage::Mapping, &command, 0, Some(total));
-            // Without a model the mapper ends with a failure status, too. That is the photos' fault.
-            let found_nothing = match &ended {
-                Ok(()) => true,
-                Err(ColmapError::StageFailed { tail, .. }) => tail.contains(NO_MODEL),
-                Err(_) => false,
-            };
-            match (find_best_model(&sparse), ended) {
-                (Err(ColmapError::NoModel { .. }), _) if found_nothing => {
-                    Err(ColmapError::NoReconstruction { registered: 0, photos: total, log: job.log_path() })
+            match job.colmap(Stage::Mapping, &command, 0, Some(total)) {
+                // Without a model the mapper ends with a failure status. That is the photos' fault.
+                Err(ColmapError::StageFailed { tail, .. })
+                    if NO_MODEL.iter().any(|words| tail.contains(words)) =>
+                {
+                    Ok(())
                 }
-                (_, Err(error)) | (Err(error), Ok(())) => Err(error),
-                (Ok(_), Ok(())) => Ok(()),
+                result => result,
             }
         })?;
-        let choice = find_best_model(&sparse)?;
-        let registered = choice.registered;
-        if registered < prepare::MIN_PHOTOS as u64 {
-            return Err(ColmapError::NoReconstruction { registered, photos: total, log: self.log_path() });
+        match find_best_model(&sparse) {
+            Ok(choice) => Ok(Some(choice)),
+            Err(ColmapError::NoModel { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
-        if 100 * registered < GOOD_REGISTERED_PERCENT * total {
-            let others = match choice.others.len() {
+    }
+
+    /// The folder of the model, with a warning if it holds few of the photos.
+    fn accept(&self, choice: Option<ModelChoice>, photos: u64) -> Result<PathBuf> {
+        let good = is_good(&choice, photos);
+        let refuse =
+            |registered| Err(ColmapError::NoReconstruction { registered, photos, log: self.log_path() });
+        let Some(ModelChoice { dir, registered, others }) = choice else { return refuse(0) };
+        if registered < prepare::MIN_PHOTOS as u64 {
+            return refuse(registered);
+        }
+        if !good {
+            let others: Vec<String> = others.iter().map(u64::to_string).collect();
+            let others = match others.len() {
                 0 => String::new(),
-                _ => format!(
-                    " (further groups that do not connect with them: {})",
-                    choice.others.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
-                ),
+                _ => format!(" (further groups that do not connect with them: {})", others.join(", ")),
             };
             let message = format!(
-                "COLMAP placed only {registered} of {total} photos{others}; the scene shows what these see. \
+                "COLMAP placed only {registered} of {photos} photos{others}; the scene shows what these see. \
                  Photos of one place that overlap by 60 % or more connect better, as does a higher COLMAP quality"
             );
             (self.events)(Event::Warning { message });
         }
-        Ok(choice.dir)
+        Ok(dir)
     }
 
     fn undistort(&mut self, model: &Path) -> Result<()> {
@@ -383,6 +385,11 @@ impl<'a> Job<'a> {
     fn database(&self) -> PathBuf {
         self.work.join("database.db")
     }
+}
+
+/// Whether enough of the photos are placed.
+fn is_good(choice: &Option<ModelChoice>, photos: u64) -> bool {
+    choice.as_ref().is_some_and(|choice| 100 * choice.registered >= GOOD_REGISTERED_PERCENT * photos)
 }
 
 /// A stage and all that depend on it.

@@ -24,7 +24,7 @@ pub(super) struct State {
     /// Whether `images` and `sparse` of the output folder are ours to replace.
     #[serde(default)]
     pub(super) wrote_output: bool,
-    /// Set once the quality asked for had placed none of the photos.
+    /// Set once the quality asked for had placed too few of the photos.
     pub(super) raised: Option<Raised>,
     #[serde(skip)]
     path: PathBuf,
