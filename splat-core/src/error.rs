@@ -76,6 +76,16 @@ pub enum Error {
         /// The driver's words.
         why: String,
     },
+    /// The driver computes something wrongly.
+    #[error(
+        "this GPU driver computes wrongly: {stage} fails its self-test ({how}); update the driver, or choose another adapter with SPLAT_ADAPTER"
+    )]
+    WrongResult {
+        /// What was computed.
+        stage: &'static str,
+        /// How far off.
+        how: String,
+    },
     /// A training setting that cannot work.
     #[error("unusable training settings: {why}")]
     Config {

@@ -1,5 +1,6 @@
 //! Gaussian splatting on any GPU: differentiable rasterization and training in WGSL over wgpu.
 
+pub mod bench;
 pub mod camera;
 pub mod dataset;
 pub mod demo;
@@ -20,6 +21,7 @@ mod random;
 pub mod reference;
 pub mod render;
 pub mod scene;
+pub mod self_test;
 pub mod train;
 
 pub use camera::{Camera, Pinhole, Pose};

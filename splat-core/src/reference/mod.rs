@@ -16,7 +16,7 @@ mod project;
 mod rasterize;
 mod sh;
 
-pub use loss::{SSIM_SIGMA_PX, SSIM_WEIGHT, SSIM_WINDOW, photometric_loss, ssim_map};
+pub use loss::{LUMA, SSIM_SIGMA_PX, SSIM_WEIGHT, SSIM_WINDOW, photometric_loss, ssim_map};
 pub use project::{Splat, project, sort};
 pub use rasterize::{Picture, rasterize, render};
 pub use sh::{sh_basis, sh_colour};

@@ -85,3 +85,139 @@ impl Loss {
         kernels.total.dispatch(pass, &self.bind_total, 1);
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use super::*;
+    use crate::camera::{Camera, Pinhole, Pose};
+    use crate::gaussians::GaussianCloud;
+    use crate::gpu::GpuOptions;
+    use crate::gpu::layout::TrainUniform;
+    use crate::random::Random;
+    use crate::reference;
+    use crate::render::GaussianBuffers;
+    use crate::render::backward::BackwardKernels;
+    use crate::render::forward::{Capacity, ForwardKernels};
+
+    /// Wider than one run of a row, with odd sides; and smaller than the window.
+    const SIZES: [(u32, u32); 3] = [(71, 19), (5, 67), (1, 1)];
+    const NUDGE: f64 = 1e-4;
+
+    /// A frame, a photo whose left half of alpha may be 0, and what the kernels make of them.
+    struct Case {
+        size: (u32, u32),
+        rendered: Vec<f64>,
+        photo: Vec<f64>,
+        loss: f32,
+        v_frame: Vec<[f32; 4]>,
+    }
+
+    fn case(gpu: &Gpu, size: (u32, u32), masked_columns: u32) -> Case {
+        let (width, height) = size;
+        let mut random = Random::new(3, u64::from(width), masked_columns);
+        let pixels = (width * height) as usize;
+        let frame: Vec<[f32; 4]> = (0..pixels)
+            .map(|i| {
+                let wave = 0.5 + 0.4 * (i as f64 * 0.31).sin();
+                [0, 1, 2].map(|_| (wave + 0.3 * (random.uniform() - 0.5)) as f32)
+            })
+            .map(|[r, g, b]| [r, g, b, 0.1])
+            .collect();
+        let photo: Vec<u32> = (0..pixels as u32)
+            .map(|i| {
+                let alpha = if i % width < masked_columns { 0 } else { 0xff00_0000 };
+                (random.next_u64() as u32 & 0x00ff_ffff) | alpha
+            })
+            .collect();
+
+        let cloud = GaussianCloud {
+            means: vec![[0.0; 3]],
+            quats: vec![[1.0, 0.0, 0.0, 0.0]],
+            log_scales: vec![[0.0; 3]],
+            opacity_logits: vec![0.0],
+            sh_coeffs: vec![[0.0; 3]],
+            sh_degree: 0,
+        };
+        let gaussians = GaussianBuffers::upload(gpu, &cloud).unwrap();
+        let intrinsics = Pinhole { width, height, fx: 9.0, fy: 9.0, cx: 3.0, cy: 3.0 };
+        let camera = Camera { intrinsics, cam_from_world: Pose::IDENTITY };
+        let view = ViewUniform::from_camera(&camera, [0.0; 3]);
+        let capacity = Capacity { pixels: view.pixel_count(), tiles: view.tile_count(), isects: 64 };
+        let kernels =
+            (ForwardKernels::new(gpu, Switches::default()), BackwardKernels::new(gpu, Switches::default()));
+        let forward = ForwardPass::new(gpu, &kernels.0, &gaussians, capacity, false).unwrap();
+        let backward = BackwardPass::new(gpu, &kernels.1, &gaussians, &forward, Switches::default()).unwrap();
+        let train = gpu.uniform::<TrainUniform>("test.train");
+        let settings = TrainUniform {
+            ssim_weight: reference::SSIM_WEIGHT as f32,
+            image_pixels: view.pixel_count(),
+            ..bytemuck::Zeroable::zeroed()
+        };
+        let loss_kernels = LossKernels::new(gpu);
+        let loss = Loss::new(gpu, &loss_kernels, &forward, &backward, &train).unwrap();
+        let queue = gpu.queue();
+        queue.write_buffer(&forward.view, 0, bytemuck::bytes_of(&view));
+        queue.write_buffer(&train, 0, bytemuck::bytes_of(&settings));
+        queue.write_buffer(&forward.frame, 0, bytemuck::cast_slice(&frame));
+        queue.write_buffer(&loss.photo, 0, bytemuck::cast_slice(&photo));
+        gpu.submit("test.loss", |encoder| {
+            let mut pass = Pass::begin(encoder, None);
+            loss.record(&loss_kernels, &mut pass, &view);
+        });
+        let report: StepReport = gpu.read(&loss.report, 1).unwrap()[0];
+        let mut rendered = Vec::new();
+        let mut wanted = Vec::new();
+        for (pixel, word) in frame.iter().zip(&photo) {
+            for channel in 0..3 {
+                let value = f64::from((word >> (8 * channel)) & 255) / 255.0;
+                wanted.push(value);
+                // Where the mask is black, render and photo count as equal.
+                rendered.push(if *word >> 24 == 0 { value } else { f64::from(pixel[channel]) });
+            }
+        }
+        let v_frame = gpu.read(&backward.v_frame, pixels).unwrap();
+        Case { size, rendered, photo: wanted, loss: report.loss, v_frame }
+    }
+
+    fn twin_loss(case: &Case, rendered: &[f64]) -> f64 {
+        let (width, height) = case.size;
+        reference::photometric_loss(rendered, &case.photo, width as usize, height as usize)
+    }
+
+    #[test]
+    #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+    fn loss_and_gradient_are_the_twins() {
+        let gpu = Gpu::new(&GpuOptions::default()).unwrap();
+        for size in SIZES {
+            for masked_columns in [0, size.0 / 3] {
+                let case = case(&gpu, size, masked_columns);
+                let expected = twin_loss(&case, &case.rendered);
+                assert!((f64::from(case.loss) - expected).abs() < 1e-5, "{size:?}: {} {expected}", case.loss);
+                let scale = 1.0 / case.rendered.len() as f64;
+                let mut compared = 0;
+                for i in (0..case.rendered.len()).step_by(7) {
+                    let (pixel, channel) = (i / 3, i % 3);
+                    let have = f64::from(case.v_frame[pixel][channel]);
+                    if (pixel as u32) % size.0 < masked_columns {
+                        assert_eq!(have, 0.0, "a masked pixel pulls");
+                        continue;
+                    }
+                    // The absolute value has no derivative where both are equal.
+                    if (case.rendered[i] - case.photo[i]).abs() < 2.0 * NUDGE {
+                        continue;
+                    }
+                    let [above, below] = [NUDGE, -NUDGE].map(|step| {
+                        let mut nudged = case.rendered.clone();
+                        nudged[i] += step;
+                        twin_loss(&case, &nudged)
+                    });
+                    let want = (above - below) / (2.0 * NUDGE);
+                    assert!((have - want).abs() < 2e-3 * scale, "{size:?} [{i}]: {have} {want}");
+                    compared += 1;
+                }
+                assert!(compared > 0, "nothing was compared");
+            }
+        }
+    }
+}

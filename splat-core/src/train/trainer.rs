@@ -399,16 +399,17 @@ impl Trainer {
     fn train_uniform(&self, step: u32, view: &ViewUniform) -> TrainUniform {
         let config = &self.config;
         let t = f64::from(step) + 1.0;
+        let boost = config.rate_boost();
         let rate_mean = config.rate_mean_at(step) * self.extent;
         let mcmc = config.strategy == Strategy::Mcmc;
         let per_gaussian = if mcmc { 1.0 / self.gaussians.count.max(1) as f32 } else { 0.0 };
         TrainUniform {
             rate_mean,
             rate_opacity: config.rate_opacity,
-            rate_quat: config.rate_quat,
-            rate_scale: config.rate_scale,
-            rate_sh_constant: config.rate_sh,
-            rate_sh_rest: config.rate_sh * SH_REST_SHARE,
+            rate_quat: config.rate_quat * boost,
+            rate_scale: config.rate_scale * boost,
+            rate_sh_constant: config.rate_sh * boost,
+            rate_sh_rest: config.rate_sh * boost * SH_REST_SHARE,
             beta1: config.beta1,
             beta2: config.beta2,
             epsilon: ADAM_EPSILON,
