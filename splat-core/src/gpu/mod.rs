@@ -160,7 +160,7 @@ impl Gpu {
             subgroup_max: max,
             subgroups_used,
             lanes: if subgroups_used { max } else { FALLBACK_LANES },
-            max_binding_bytes: u64::from(available.max_storage_buffer_binding_size),
+            max_binding_bytes: available.max_storage_buffer_binding_size,
             max_buffer_bytes: available.max_buffer_size,
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
         };

@@ -194,8 +194,8 @@ fn place_copies(plan: &mut Plan, chosen: &[usize], places: &[usize]) {
         let record = &mut plan.geometry[id];
         let (shared, shrink) = share(f64::from(opacity(record)), (count + 1).min(MAX_COPIES));
         record[3] = logit(shared);
-        for axis in 8..11 {
-            record[axis] += shrink.ln() as f32;
+        for log_scale in &mut record[8..11] {
+            *log_scale += shrink.ln() as f32;
         }
         plan.sources[id][1] = 0;
     }

@@ -169,11 +169,11 @@ mod tests {
         let mut rendered = Vec::new();
         let mut wanted = Vec::new();
         for (pixel, word) in frame.iter().zip(&photo) {
-            for channel in 0..3 {
-                let value = f64::from((word >> (8 * channel)) & 255) / 255.0;
+            for (byte, channel) in word.to_le_bytes().into_iter().zip(&pixel[..3]) {
+                let value = f64::from(byte) / 255.0;
                 wanted.push(value);
                 // Where the mask is black, render and photo count as equal.
-                rendered.push(if *word >> 24 == 0 { value } else { f64::from(pixel[channel]) });
+                rendered.push(if *word >> 24 == 0 { value } else { f64::from(*channel) });
             }
         }
         let v_frame = gpu.read(&backward.v_frame, pixels).unwrap();
