@@ -1,6 +1,7 @@
 //! Tests that span the crates, as one binary.
 
 mod demo;
+mod examples;
 mod fixtures;
 mod garden;
 mod garden_data;
@@ -9,3 +10,4 @@ mod npz;
 mod parity;
 mod reference;
 mod test_data;
+mod tiny_dataset;

@@ -1,2 +1,35 @@
-//! stub
-fn main() {}
+//! `splat`: photos in, a 3-D Gaussian splatting scene out.
+//!
+//! A thin shell over [`splat_core::pipeline`]: [`args`] says what can be asked, [`settings`] turns it into the library's
+//! options, [`commands`] does it, [`report`] shows it, [`failure`] explains what went wrong.
+
+mod args;
+mod commands;
+mod failure;
+mod ffmpeg;
+mod interrupt;
+mod report;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::Cli;
+use commands::Context;
+use report::Reporter;
+
+fn main() -> ExitCode {
+    // Clap itself prints help (exit code 0) and usage errors (exit code 2).
+    let Cli { command, global } = Cli::parse();
+    let reporter = Reporter::new(&global);
+    let cancel = interrupt::install(&reporter);
+    let context = Context { reporter: reporter.clone(), cancel, adapter: global.adapter };
+    match commands::dispatch(command, &context) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            reporter.failure(&failure);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
+    /// The demo's photos are taken.
+    Photograph,
     /// Photos are checked, turned upright and copied.
     Prepare,
     /// COLMAP finds features.
@@ -29,6 +31,8 @@ pub enum Stage {
     Evaluate,
     /// Results are written.
     Save,
+    /// Pictures of a finished scene are drawn.
+    Render,
 }
 
 /// One thing that happened.

@@ -1,4 +1,57 @@
 //! Gaussian splatting on any GPU: differentiable rasterization and training in WGSL over wgpu.
+//!
+//! Posed photos in, a cloud of Gaussians out, that renders views nobody photographed. Kernels are WGSL and run wherever
+//! wgpu does, on software Vulkan too; the same seed on the same machine gives the same bits.
+//!
+//! # Train a scene
+//!
+//! ```no_run
+//! use std::{path::Path, sync::Arc};
+//! use splat_core::{dataset::*, ply, train::*, *};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let gpu = Gpu::new(&GpuOptions::default())?;
+//! let scene = splat_colmap::DatasetSource::new("dataset").scene(&|event| println!("{event}"), &CancelToken::new())?;
+//! let dataset = Arc::new(Dataset::new(scene, &DatasetOptions::default())?);
+//! let mut trainer = Trainer::new(&gpu, Arc::clone(&dataset), TrainConfig { steps: 2000, ..Default::default() })?;
+//! while trainer.steps_done() < 2000 {
+//!     let report = trainer.step()?;
+//!     println!("step {}: loss {}, {} Gaussians", report.step, report.loss, report.gaussians);
+//! }
+//! let cloud = trainer.cloud()?;
+//! let buffers = GaussianBuffers::upload(&gpu, &cloud)?;
+//! let frame = Renderer::new(&gpu)?.render(&buffers, &dataset.camera(0), &RenderOptions::default())?;
+//! frame.read()?.save_png(Path::new("view.png"))?;
+//! ply::write(Path::new("scene.ply"), &cloud, &ply::PlyOptions::default())?;
+//! # Ok(()) }
+//! ```
+//!
+//! [`pipeline::Pipeline`] does all of that from photos on, with checkpoints, evaluation, events and cancellation.
+//!
+//! # The rasterizer alone
+//!
+//! Forward, then the gradients of any loss on the image with respect to every parameter and the camera's pose:
+//!
+//! ```no_run
+//! use splat_core::*;
+//!
+//! # fn main() -> Result<()> {
+//! # let (cloud, camera): (GaussianCloud, Camera) = unimplemented!();
+//! let gpu = Gpu::new(&GpuOptions::default())?;
+//! let renderer = Renderer::new(&gpu)?;
+//! let buffers = GaussianBuffers::upload(&gpu, &cloud)?;
+//! let frame = renderer.render(&buffers, &camera, &RenderOptions::default())?;
+//! let image = frame.read()?;
+//! // L = sum of squares of the image, so dL/d(rgb) = 2 rgb.
+//! let v_rgb: Vec<f32> = image.rgb.iter().map(|c| 2.0 * c).collect();
+//! let gradient = FrameGradient { v_rgb: &v_rgb, v_alpha: None, v_depth: None };
+//! let gradients = renderer.backward(&buffers, &frame, &gradient)?;
+//! println!("dL/d(mean of Gaussian 0) = {:?}", gradients.means[0]);
+//! # Ok(()) }
+//! ```
+//!
+//! Both are complete programs in `examples/`. Conventions are COLMAP's: see [`camera`]. The GPU is asked for
+//! synchronously; [`Gpu::new_async`] is for callers that run an executor.
 
 pub mod bench;
 pub mod camera;
@@ -12,7 +65,7 @@ pub mod gaussians;
 pub mod gpu;
 pub mod images;
 pub mod lens;
-mod machine;
+pub mod machine;
 pub mod metrics;
 pub mod nerfstudio;
 pub mod pipeline;

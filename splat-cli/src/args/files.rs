@@ -74,7 +74,7 @@ pub(crate) struct EvalArgs {
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) images: super::training::ImageOptions,
+    pub(crate) images: super::ImageOptions,
 }
 
 /// `splat info`.
@@ -88,5 +88,5 @@ pub(crate) struct InfoArgs {
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) path: PathBuf,
     #[command(flatten)]
-    pub(crate) images: super::training::ImageOptions,
+    pub(crate) images: super::ImageOptions,
 }

@@ -5,10 +5,13 @@
 mod files;
 mod training;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, Parser, Subcommand};
 
 pub(crate) use files::{EvalArgs, InfoArgs, RenderArgs};
-pub(crate) use training::{ColmapArgs, ColmapOptions, DemoArgs, RunArgs, Strategy, TrainArgs, TrainOptions};
+pub(crate) use training::{
+    ColmapArgs, ColmapOptions, DemoArgs, ImageOptions, Matcher, Quality, RunArgs, Strategy, TrainArgs,
+    TrainOptions,
+};
 
 /// Photos in, a 3-D Gaussian splatting scene out.
 #[derive(Parser, Debug)]
@@ -62,8 +65,6 @@ pub(crate) enum Command {
     Doctor,
     /// Photographs a built-in scene and reconstructs it, without any download
     Demo(DemoArgs),
-    /// Times every kernel and whole training steps on this machine
-    Bench(BenchArgs),
     /// Prints the completion script of a shell
     #[command(after_help = "Examples:
   splat completions bash > /etc/bash_completion.d/splat
@@ -73,14 +74,6 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-}
-
-/// `splat bench`.
-#[derive(Args, Debug)]
-pub(crate) struct BenchArgs {
-    /// COLMAP dataset to take steps on; a synthetic one by default
-    #[arg(value_hint = ValueHint::DirPath)]
-    pub(crate) dataset: Option<std::path::PathBuf>,
 }
 
 #[cfg(test)]

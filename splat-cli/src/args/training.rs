@@ -175,7 +175,7 @@ pub(crate) struct TrainOptions {
 }
 
 /// Which photos, and at what size.
-#[derive(Args, Debug, Clone, Default)]
+#[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Photos")]
 pub(crate) struct ImageOptions {
     /// Longest side of a training photo in pixels; larger ones are scaled down [default: the preset's]

@@ -102,7 +102,8 @@ fn looked_at(cameras: &[Camera]) -> Option<DVec3> {
     }
     // Parallel axes leave the depth open; below this determinant it is noise.
     let scale = rays.len() as f64;
-    if !(normal.determinant() / (scale * scale * scale) > 1e-5) {
+    let open = normal.determinant() / (scale * scale * scale);
+    if open.is_nan() || open <= 1e-5 {
         return None;
     }
     let point = normal.inverse() * right;

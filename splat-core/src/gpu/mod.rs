@@ -79,6 +79,14 @@ fn env_flag(name: &str) -> bool {
     std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0")
 }
 
+fn instance() -> wgpu::Instance {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    // Indirect counts are computed by our own kernels, within limits; checking them costs a pass each.
+    descriptor.flags = wgpu::InstanceFlags::empty().with_env();
+    wgpu::Instance::new(descriptor)
+}
+
 impl Gpu {
     /// Opens the adapter that the options name, or the fastest kind there is.
     ///
@@ -93,12 +101,7 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::new`].
     pub async fn new_async(options: &GpuOptions) -> Result<Self> {
-        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-        descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
-        // Indirect counts are computed by our own kernels, within limits; checking them costs a pass each.
-        descriptor.flags = wgpu::InstanceFlags::empty().with_env();
-        let instance = wgpu::Instance::new(descriptor);
-        let mut adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
+        let mut adapters = instance().enumerate_adapters(wgpu::Backends::all()).await;
         let found = adapters.iter().map(|a| a.get_info().name).collect::<Vec<_>>().join(", ");
         let wanted = options.adapter_name.clone().or_else(|| std::env::var("SPLAT_ADAPTER").ok());
         if let Some(wanted) = wanted.filter(|name| !name.is_empty()) {
@@ -120,6 +123,13 @@ impl Gpu {
             return Err(Error::NoAdapter { why: "no Vulkan, Metal or DX12 driver was found".into() });
         };
         Self::open(&adapter, options).await
+    }
+
+    /// Every adapter that [`Gpu::new`] could open, by name and backend.
+    #[must_use]
+    pub fn adapters() -> Vec<(String, String)> {
+        let found = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::all()));
+        found.iter().map(|a| a.get_info()).map(|info| (info.name, info.backend.to_string())).collect()
     }
 
     async fn open(adapter: &wgpu::Adapter, options: &GpuOptions) -> Result<Self> {

@@ -4,16 +4,20 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::files::write_error;
-use crate::{Error, Result};
+use crate::{Error, Event, Result};
+
+/// Steps are logged no more often than this.
+const STEP_EVERY: Duration = Duration::from_secs(10);
 
 /// A log that later runs in the same folder add to.
 #[derive(Debug)]
 pub(super) struct RunLog {
     started: Instant,
     path: PathBuf,
+    last_step: Mutex<Option<Instant>>,
     sink: Mutex<Sink>,
 }
 
@@ -30,6 +34,7 @@ impl RunLog {
         Ok(Self {
             started: Instant::now(),
             path: path.to_path_buf(),
+            last_step: Mutex::new(None),
             sink: Mutex::new(Sink { file, failure: None }),
         })
     }
@@ -43,6 +48,20 @@ impl RunLog {
         let stamp = self.started.elapsed().as_secs_f64();
         let written = writeln!(sink.file, "[{stamp:9.2} s] {text}");
         sink.failure = written.err();
+    }
+
+    /// Adds an event; of those that come many times only some.
+    pub(super) fn event(&self, event: &Event) {
+        if let Event::Step { step, steps, .. } = event {
+            let Ok(mut last) = self.last_step.lock() else { return };
+            if step != steps && last.is_some_and(|at: Instant| at.elapsed() < STEP_EVERY) {
+                return;
+            }
+            *last = Some(Instant::now());
+        }
+        if !matches!(event, Event::StageProgress { .. }) {
+            self.line(&event.to_string());
+        }
     }
 
     /// Why lines are missing, if any are; told once.

@@ -1,4 +1,54 @@
-//! How much memory this process has needed at most.
+//! How much memory a run will need, and how much this process has needed at most.
+
+use super::text::bytes;
+use crate::dataset::Dataset;
+use crate::train::memory::predict;
+
+/// What the program, the driver and its compiled kernels take beside the data: measured on llvmpipe, the largest known.
+const PROCESS_BYTES: u64 = 300 << 20;
+
+/// Memory of a run, in bytes. On a discrete GPU the first two are its memory; on software Vulkan all are this process's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct RunMemory {
+    /// Parameters and optimizer state.
+    pub gaussians_bytes: u64,
+    /// What a step works with.
+    pub working_bytes: u64,
+    /// Decoded photos, within the dataset's budget.
+    pub photos_bytes: u64,
+    /// The program, the driver and its kernels.
+    pub process_bytes: u64,
+}
+
+impl RunMemory {
+    /// All of it.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.gaussians_bytes + self.working_bytes + self.photos_bytes + self.process_bytes
+    }
+}
+
+/// Predicts a run's memory at `gaussians` Gaussians, the largest that it will have.
+#[must_use]
+pub fn predict_run(dataset: &Dataset, gaussians: u32, sh_degree: u32) -> RunMemory {
+    let sizes = || (0..dataset.scene.views.len()).map(|view| dataset.camera(view).intrinsics);
+    let (width, height) = sizes().fold((1, 1), |(w, h), size| (w.max(size.width), h.max(size.height)));
+    let training = predict(gaussians, width, height, sh_degree);
+    RunMemory {
+        gaussians_bytes: training.gaussians_bytes,
+        working_bytes: training.working_bytes,
+        photos_bytes: dataset.peak_memory_bytes(),
+        process_bytes: PROCESS_BYTES,
+    }
+}
+
+/// The log's last word on memory.
+pub(super) fn verdict(peak: Option<u64>, predicted: u64) -> String {
+    match peak {
+        Some(peak) => format!("peak memory {}, predicted at most {}", bytes(peak), bytes(predicted)),
+        None => format!("peak memory unknown on this system, predicted at most {}", bytes(predicted)),
+    }
+}
 
 /// Peak resident memory of this process in bytes, where the system tells.
 ///

@@ -20,6 +20,8 @@ use crate::{Error, Result};
 const CHECKPOINTS_KEPT: usize = 2;
 const CHECKPOINT_PREFIX: &str = "step_";
 const CHECKPOINT_SUFFIX: &str = ".ckpt";
+const PLY_PREFIX: &str = "point_cloud_";
+const PLY_SUFFIX: &str = ".ply";
 
 /// The folder of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +49,7 @@ impl OutputFolder {
     /// The PLY after `steps_done` steps, named by its last step counted from 0, as the field does.
     #[must_use]
     pub fn ply(&self, steps_done: u32) -> PathBuf {
-        self.root.join("ply").join(format!("point_cloud_{}.ply", steps_done.saturating_sub(1)))
+        self.root.join("ply").join(format!("{PLY_PREFIX}{}{PLY_SUFFIX}", steps_done.saturating_sub(1)))
     }
 
     /// The checkpoint after `steps_done` steps.
@@ -56,13 +58,18 @@ impl OutputFolder {
         self.root.join("checkpoints").join(format!("{CHECKPOINT_PREFIX}{steps_done:07}{CHECKPOINT_SUFFIX}"))
     }
 
-    /// The side-by-side picture of a held-out view; folders in its name become underscores.
+    /// The side-by-side picture of a held-out view.
     #[must_use]
     pub fn comparison(&self, view_name: &str) -> PathBuf {
+        self.root.join("eval").join(Self::picture_name(view_name))
+    }
+
+    /// A view's picture; folders in its name become underscores.
+    pub(super) fn picture_name(view_name: &str) -> String {
         let flat: String =
             view_name.chars().map(|c| if matches!(c, '/' | '\\' | ':') { '_' } else { c }).collect();
         let stem = flat.rsplit_once('.').map_or(flat.as_str(), |(stem, _)| stem);
-        self.root.join("eval").join(format!("{stem}.png"))
+        format!("{stem}.png")
     }
 
     /// The run's figures.
@@ -94,7 +101,22 @@ impl OutputFolder {
     /// # Errors
     /// [`Error::Read`] when the folder exists and cannot be listed.
     pub fn checkpoints(&self) -> Result<Vec<PathBuf>> {
-        let dir = self.root.join("checkpoints");
+        self.newest_first("checkpoints", checkpoint_step)
+    }
+
+    /// All scenes there are, the one with most steps first.
+    ///
+    /// # Errors
+    /// [`Error::Read`] when the folder exists and cannot be listed.
+    pub fn scenes(&self) -> Result<Vec<PathBuf>> {
+        self.newest_first("ply", |path| {
+            let name = path.file_name()?.to_str()?;
+            name.strip_prefix(PLY_PREFIX)?.strip_suffix(PLY_SUFFIX)?.parse().ok()
+        })
+    }
+
+    fn newest_first(&self, folder: &str, step: impl Fn(&Path) -> Option<u32>) -> Result<Vec<PathBuf>> {
+        let dir = self.root.join(folder);
         let entries = match fs::read_dir(&dir) {
             Ok(entries) => entries,
             Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -103,7 +125,7 @@ impl OutputFolder {
         let mut found = Vec::new();
         for entry in entries {
             let path = entry.map_err(|source| Error::Read { path: dir.clone(), source })?.path();
-            if let Some(step) = checkpoint_step(&path) {
+            if let Some(step) = step(&path) {
                 found.push((step, path));
             }
         }
@@ -118,6 +140,7 @@ impl OutputFolder {
     pub fn prune_checkpoints(&self) -> Result<()> {
         for old in self.checkpoints()?.into_iter().skip(CHECKPOINTS_KEPT) {
             // Only disk space is at stake, and the next checkpoint tries again.
+            let _ = fs::remove_file(old.with_extension("json"));
             let _ = fs::remove_file(old);
         }
         Ok(())

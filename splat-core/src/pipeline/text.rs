@@ -10,7 +10,7 @@ pub fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -59,6 +59,7 @@ impl Stage {
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
+            Self::Photograph => "taking photos",
             Self::Prepare => "preparing photos",
             Self::Features => "finding features",
             Self::Matching => "matching photos",
@@ -68,6 +69,7 @@ impl Stage {
             Self::Train => "training",
             Self::Evaluate => "evaluating",
             Self::Save => "saving",
+            Self::Render => "rendering",
         }
     }
 }

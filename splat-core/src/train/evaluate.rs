@@ -4,6 +4,7 @@ use super::trainer::Trainer;
 use crate::Result;
 use crate::gpu::layout::Counters;
 use crate::gpu::profile::Pass;
+use crate::images::PackedImage;
 use crate::metrics;
 use crate::render::{FrameImage, frame_image, grown};
 
@@ -29,27 +30,44 @@ pub struct EvalReport {
     pub ssim: f64,
 }
 
+impl ViewMetrics {
+    /// Compares a render with its photo; pixels count by the photo's alpha.
+    ///
+    /// # Errors
+    /// [`crate::Error::ImageSize`] for a photo of another size, or one that is masked all over.
+    pub fn measure(name: &str, render: &FrameImage, photo: &PackedImage) -> Result<Self> {
+        let truth = photo.to_rgb_f32();
+        let weights = photo.has_alpha().then(|| photo.alpha_f32());
+        let weights = weights.as_deref();
+        let psnr = metrics::psnr(&render.rgb, &truth, weights)?;
+        let ssim = metrics::ssim(&render.rgb, &truth, render.width, render.height, weights)?;
+        Ok(Self { name: name.to_owned(), psnr, ssim })
+    }
+}
+
+impl EvalReport {
+    /// The report on these views.
+    #[must_use]
+    pub fn of(views: Vec<ViewMetrics>) -> Self {
+        let mean = |of: fn(&ViewMetrics) -> f64| views.iter().map(of).sum::<f64>() / views.len() as f64;
+        let (psnr, ssim) = (mean(|view| view.psnr), mean(|view| view.ssim));
+        Self { views, psnr, ssim }
+    }
+}
+
 impl Trainer {
     /// Renders every held-out view at full size and compares it with its photo.
     ///
     /// # Errors
     /// As [`Trainer::step`].
     pub fn evaluate(&mut self) -> Result<EvalReport> {
-        let mut report = EvalReport::default();
+        let mut views = Vec::new();
         for index in self.dataset.held_out.clone() {
             let image = self.render_view(index)?;
             let photo = self.dataset.image(index, 1)?;
-            let truth = photo.to_rgb_f32();
-            let weights = photo.has_alpha().then(|| photo.alpha_f32());
-            let weights = weights.as_deref();
-            let psnr = metrics::psnr(&image.rgb, &truth, weights)?;
-            let ssim = metrics::ssim(&image.rgb, &truth, image.width, image.height, weights)?;
-            report.views.push(ViewMetrics { name: self.dataset.scene.views[index].name.clone(), psnr, ssim });
+            views.push(ViewMetrics::measure(&self.dataset.scene.views[index].name, &image, &photo)?);
         }
-        let count = report.views.len() as f64;
-        report.psnr = report.views.iter().map(|v| v.psnr).sum::<f64>() / count;
-        report.ssim = report.views.iter().map(|v| v.ssim).sum::<f64>() / count;
-        Ok(report)
+        Ok(EvalReport::of(views))
     }
 
     /// Renders one view of the dataset at full size, as the scene is now. `depth` is left empty.

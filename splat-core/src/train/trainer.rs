@@ -233,6 +233,12 @@ impl Trainer {
         self.gaussians.download(&self.gpu)
     }
 
+    /// Loss of the latest step that the host has heard of; after [`Trainer::flush`], of the last one.
+    #[must_use]
+    pub fn latest_loss(&self) -> f32 {
+        self.last_loss
+    }
+
     /// Steps done.
     #[must_use]
     pub fn steps_done(&self) -> u32 {

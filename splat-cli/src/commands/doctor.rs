@@ -1,0 +1,170 @@
+//! `splat doctor`: is this machine ready, and what to do about each lack.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use splat_colmap::Colmap;
+use splat_core::Gpu;
+use splat_core::machine::available_memory;
+use splat_core::pipeline::text::{bytes, thousands};
+use splat_core::train::memory;
+
+use super::Context;
+use crate::failure::Failure;
+use crate::ffmpeg;
+
+/// Sizes that the memory table is given for: `--preset preview` and `--preset standard`.
+const TYPICAL_SIZES: [(u32, u32); 2] = [(480, 360), (1600, 1200)];
+const SH_DEGREE: u32 = 3;
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    /// Something works less well, or an extra is missing.
+    Warn,
+    /// The main job will not run.
+    Fail,
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    verdict: Verdict,
+    finding: String,
+    /// What to do about it.
+    advice: Option<String>,
+}
+
+impl Check {
+    fn ok(name: &'static str, finding: String) -> Self {
+        Self { name, verdict: Verdict::Ok, finding, advice: None }
+    }
+
+    fn lack(name: &'static str, verdict: Verdict, finding: String, advice: &str) -> Self {
+        Self { name, verdict, finding, advice: Some(advice.to_owned()) }
+    }
+}
+
+pub(super) fn doctor(context: &Context) -> Result<(), Failure> {
+    let mut checks = Vec::new();
+    match Gpu::new(&context.gpu_options()) {
+        Ok(gpu) => checks.extend(gpu_checks(&gpu)),
+        Err(error) => checks.push(Check::lack(
+            "GPU",
+            Verdict::Fail,
+            error.to_string(),
+            "install your GPU's Vulkan driver; without a GPU, Mesa's software Vulkan computes on the CPU (Debian, Ubuntu: `apt install mesa-vulkan-drivers`)",
+        )),
+    }
+    checks.push(memory_check());
+    checks.push(colmap_check());
+    checks.push(match ffmpeg::version() {
+        Some(version) => Check::ok("ffmpeg", version),
+        None => Check::lack(
+            "ffmpeg",
+            Verdict::Warn,
+            "not installed; `splat render` writes PNG frames, no mp4".into(),
+            "Debian, Ubuntu: `apt install ffmpeg`",
+        ),
+    });
+    context.reporter.result(&checks, &table(&checks));
+    let failed: Vec<_> = checks.iter().filter(|c| c.verdict == Verdict::Fail).map(|c| c.name).collect();
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::NotReady { what: format!("see {}", failed.join(", ")) })
+    }
+}
+
+fn gpu_checks(gpu: &Gpu) -> Vec<Check> {
+    let report = gpu.report();
+    let software = report.device_type == "Cpu";
+    let finding = format!("{} · {} · {} {}", report.name, report.backend, report.driver, report.driver_info);
+    let mut checks = vec![if software {
+        Check::lack(
+            "GPU",
+            Verdict::Warn,
+            format!("{finding} · computes on the CPU"),
+            "fine for `--preset preview`; 30,000 steps take hours. With a GPU in the machine, install its Vulkan driver",
+        )
+    } else {
+        Check::ok("GPU", finding)
+    }];
+    let subgroups = if report.subgroups_used {
+        format!("subgroups of {}", report.subgroup_max)
+    } else {
+        "no subgroups of one fixed size (slower kernels are used)".to_owned()
+    };
+    let caps: Vec<_> = TYPICAL_SIZES
+        .iter()
+        .map(|&(width, height)| {
+            let cap = memory::default_cap(report, available_memory(), width, height, SH_DEGREE);
+            format!("{} Gaussians at {width}x{height}", thousands(u64::from(cap)))
+        })
+        .collect();
+    checks.push(Check::ok(
+        "limits",
+        format!(
+            "bindings of {}, buffers of {}, {subgroups}; at most {}",
+            bytes(report.max_binding_bytes),
+            bytes(report.max_buffer_bytes),
+            caps.join(", ")
+        ),
+    ));
+    let others: Vec<_> = Gpu::adapters().into_iter().filter(|(name, _)| *name != report.name).collect();
+    if !others.is_empty() {
+        let names: Vec<_> = others.iter().map(|(name, backend)| format!("{name} ({backend})")).collect();
+        checks.push(Check::ok("other GPUs", format!("{}; choose with `--adapter NAME`", names.join(", "))));
+    }
+    checks
+}
+
+fn memory_check() -> Check {
+    let available = available_memory();
+    let needs: Vec<_> = [(100_000, TYPICAL_SIZES[0]), (1_000_000, TYPICAL_SIZES[1])]
+        .iter()
+        .map(|&(gaussians, (width, height))| {
+            let need = memory::predict(gaussians, width, height, SH_DEGREE).total_bytes;
+            format!(
+                "{} Gaussians at {width}x{height} train in {}",
+                thousands(u64::from(gaussians)),
+                bytes(need)
+            )
+        })
+        .collect();
+    let free =
+        available.map_or_else(|| "free memory is unknown".to_owned(), |free| format!("{} free", bytes(free)));
+    Check::ok("memory", format!("{free}; {}", needs.join(", ")))
+}
+
+fn colmap_check() -> Check {
+    let binary = std::env::var_os("SPLAT_COLMAP").map(PathBuf::from);
+    match Colmap::find(binary.as_deref()) {
+        Ok(colmap) => Check::ok("COLMAP", colmap.to_string()),
+        Err(error) => Check::lack(
+            "COLMAP",
+            Verdict::Fail,
+            error.to_string(),
+            "Debian, Ubuntu: `apt install colmap`; or name the program in SPLAT_COLMAP. `splat train` on posed datasets works without",
+        ),
+    }
+}
+
+fn table(checks: &[Check]) -> String {
+    let width = checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
+    let mut lines = Vec::new();
+    for check in checks {
+        let verdict = match check.verdict {
+            Verdict::Ok => "ok",
+            Verdict::Warn => "warn",
+            Verdict::Fail => "FAIL",
+        };
+        lines.push(format!("{verdict:4}  {:width$}  {}", check.name, check.finding));
+        if let Some(advice) = &check.advice {
+            lines.push(format!("{:4}  {:width$}  -> {advice}", "", ""));
+        }
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,47 @@
+//! `splat eval`: a scene against a dataset's held-out photos.
+
+use serde::Serialize;
+use splat_core::dataset::Dataset;
+use splat_core::pipeline::evaluate_cloud;
+use splat_core::train::EvalReport;
+
+use super::Context;
+use super::render::open_scene;
+use crate::args::EvalArgs;
+use crate::failure::Failure;
+use crate::settings;
+
+pub(super) fn eval(args: &EvalArgs, context: &Context) -> Result<(), Failure> {
+    let (cloud, options) = open_scene(&args.scene, context)?;
+    let events = |event| context.reporter.event(event);
+    let scene = settings::posed(&args.dataset)?.scene(&events, &context.cancel)?;
+    let dataset = Dataset::new(scene, &settings::dataset(&args.images, None))?;
+    if dataset.held_out.is_empty() {
+        let what = "no photo is held out, so there is nothing to measure".to_owned();
+        return Err(Failure::Usage {
+            what,
+            hint: "give `--holdout-every` as the scene was trained with, 8 by default",
+        });
+    }
+    let gpu = context.gpu()?;
+    let report =
+        evaluate_cloud(&gpu, &cloud, &dataset, &options, args.output.as_deref(), &events, &context.cancel)?;
+    #[derive(Serialize)]
+    struct Done<'a> {
+        event: &'a str,
+        #[serde(flatten)]
+        report: &'a EvalReport,
+    }
+    context.reporter.result(&Done { event: "done", report: &report }, &table(&report));
+    Ok(())
+}
+
+fn table(report: &EvalReport) -> String {
+    let width =
+        report.views.iter().map(|view| view.name.chars().count()).max().unwrap_or(0).max("mean".len());
+    let row = |name: &str, psnr: f64, ssim: f64| format!("{name:width$}  {psnr:7.3}  {ssim:.4}");
+    let mut lines = vec![format!("{:width$}  PSNR dB  SSIM", "photo")];
+    lines.extend(report.views.iter().map(|view| row(&view.name, view.psnr, view.ssim)));
+    lines.push(row("mean", report.psnr, report.ssim));
+    lines.join("\n")
+}

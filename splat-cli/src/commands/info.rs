@@ -1,0 +1,235 @@
+//! `splat info`: what a PLY or a dataset holds.
+
+use std::path::Path;
+
+use serde::Serialize;
+use splat_core::dataset::Dataset;
+use splat_core::machine::available_memory;
+use splat_core::pipeline::text::{bytes, thousands};
+use splat_core::pipeline::{OutputFolder, memory};
+use splat_core::{Gpu, NerfstudioSource, ply};
+
+use super::Context;
+use crate::args::InfoArgs;
+use crate::failure::Failure;
+use crate::settings;
+
+const SH_DEGREE: u32 = 3;
+
+pub(super) fn info(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
+    let path = &args.path;
+    if !path.exists() {
+        return Err(settings::missing(path, "give a PLY, a dataset folder or the folder of a run"));
+    }
+    let is_ply = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("ply"));
+    if path.is_file() && !path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+        || is_ply
+    {
+        return scene(path, context);
+    }
+    // A run on a dataset that lies elsewhere left scenes only.
+    let is_dataset =
+        path.join("sparse").exists() || path.join("colmap_data").exists() || NerfstudioSource::matches(path);
+    match run_scenes(path)?.first() {
+        Some(newest) if !is_dataset => scene(newest, context),
+        _ => dataset(args, context),
+    }
+}
+
+/// Smallest box around points, along the axes.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Bounds {
+    min: [f32; 3],
+    max: [f32; 3],
+}
+
+impl Bounds {
+    fn of(points: impl Iterator<Item = [f32; 3]>) -> Option<Self> {
+        points.fold(None, |bounds: Option<Self>, point| {
+            let Self { min, max } = bounds.unwrap_or(Self { min: point, max: point });
+            let each = |f: fn(f32, f32) -> f32, a: [f32; 3]| std::array::from_fn(|i| f(a[i], point[i]));
+            Some(Self { min: each(f32::min, min), max: each(f32::max, max) })
+        })
+    }
+
+    fn text(bounds: Option<Self>) -> String {
+        bounds.map_or_else(
+            || "none".into(),
+            |Self { min, max }| {
+                let axes = ["x", "y", "z"].iter().zip(min.iter().zip(max));
+                axes.map(|(axis, (min, max))| format!("{axis} {min:.3} to {max:.3}"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            },
+        )
+    }
+}
+
+#[derive(Serialize)]
+struct SceneInfo<'a> {
+    kind: &'a str,
+    gaussians: usize,
+    sh_degree: u32,
+    dropped_rows: u64,
+    file_bytes: u64,
+    bounds: Option<Bounds>,
+    comments: &'a [String],
+}
+
+fn scene(path: &Path, context: &Context) -> Result<(), Failure> {
+    let scene = ply::read(path)?;
+    let info = SceneInfo {
+        kind: "scene",
+        gaussians: scene.cloud.len(),
+        sh_degree: scene.cloud.sh_degree,
+        dropped_rows: scene.dropped_rows as u64,
+        file_bytes: path.metadata().map_or(0, |data| data.len()),
+        bounds: Bounds::of(scene.cloud.means.iter().copied()),
+        comments: &scene.comments,
+    };
+    let mut rows = vec![
+        ("Gaussians", thousands(info.gaussians as u64)),
+        ("SH degree", info.sh_degree.to_string()),
+        ("bounds", Bounds::text(info.bounds)),
+        ("file", bytes(info.file_bytes)),
+    ];
+    if info.dropped_rows > 0 {
+        rows.push(("left out", format!("{} with values that are not finite", thousands(info.dropped_rows))));
+    }
+    rows.extend(info.comments.iter().map(|comment| ("comment", comment.clone())));
+    context.reporter.result(&info, &table(&rows));
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct DatasetInfo {
+    kind: &'static str,
+    photos: usize,
+    /// Photos in the images folder, where that is known: more than `photos` when some were not placed.
+    photos_on_disk: Option<usize>,
+    cameras: Vec<String>,
+    points: usize,
+    bounds: Option<Bounds>,
+    held_out: usize,
+    training_width: u32,
+    training_height: u32,
+    /// `None` without a GPU to ask.
+    gaussian_cap: Option<u32>,
+    memory: Vec<MemoryRow>,
+    scenes: Vec<std::path::PathBuf>,
+}
+
+/// Memory of a training run on this dataset.
+#[derive(Serialize)]
+struct MemoryRow {
+    gaussians: u32,
+    bytes: u64,
+}
+
+fn dataset(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
+    let events = |event| context.reporter.event(event);
+    let scene = settings::posed(&args.path)?.scene(&events, &context.cancel)?;
+    let bounds = Bounds::of(scene.points.iter().map(|point| point.position));
+    let cameras = cameras(&scene);
+    let photos_on_disk = photos_on_disk(&scene);
+    let points = scene.points.len();
+    let dataset = Dataset::new(scene, &settings::dataset(&args.images, None))?;
+    let photos = dataset.scene.views.len();
+    let (width, height) = (0..photos)
+        .map(|view| dataset.camera(view).intrinsics)
+        .fold((0, 0), |(w, h), size| (w.max(size.width), h.max(size.height)));
+    let gpu = Gpu::new(&context.gpu_options()).ok();
+    let gaussian_cap = gpu.map(|gpu| {
+        splat_core::train::memory::default_cap(gpu.report(), available_memory(), width, height, SH_DEGREE)
+    });
+    let counts = [100_000, 1_000_000].into_iter().filter(|count| gaussian_cap.is_none_or(|cap| *count < cap));
+    let memory = counts
+        .chain(gaussian_cap)
+        .map(|gaussians| MemoryRow {
+            gaussians,
+            bytes: memory::predict_run(&dataset, gaussians, SH_DEGREE).total(),
+        })
+        .collect();
+    let scenes = run_scenes(&args.path)?;
+    let held_out = dataset.held_out.len();
+    let (training_width, training_height) = (width, height);
+    let info = DatasetInfo {
+        kind: "dataset",
+        photos,
+        photos_on_disk,
+        cameras,
+        points,
+        bounds,
+        held_out,
+        training_width,
+        training_height,
+        gaussian_cap,
+        memory,
+        scenes,
+    };
+    context.reporter.result(&info, &table(&rows(&info)));
+    Ok(())
+}
+
+fn rows(info: &DatasetInfo) -> Vec<(&'static str, String)> {
+    let placed = match info.photos_on_disk {
+        Some(all) if all > info.photos => format!("{} placed of {all} on disk", info.photos),
+        _ => format!("{} placed", info.photos),
+    };
+    let mut rows = vec![
+        ("photos", format!("{placed}, {} held out", info.held_out)),
+        ("training size", format!("{}x{} at most", info.training_width, info.training_height)),
+        ("points", thousands(info.points as u64)),
+        ("bounds", Bounds::text(info.bounds)),
+    ];
+    rows.extend(info.cameras.iter().map(|camera| ("camera", camera.clone())));
+    for row in &info.memory {
+        let which = if Some(row.gaussians) == info.gaussian_cap { " (the cap on this machine)" } else { "" };
+        rows.push((
+            "memory",
+            format!("{} to train {} Gaussians{which}", bytes(row.bytes), thousands(u64::from(row.gaussians))),
+        ));
+    }
+    rows.extend(info.scenes.iter().map(|path| ("scene", path.display().to_string())));
+    rows
+}
+
+/// Each kind of camera once, with how many photos it took.
+fn cameras(scene: &splat_core::Scene) -> Vec<String> {
+    let mut kinds: Vec<(String, usize)> = Vec::new();
+    for view in &scene.views {
+        let lens = &view.lens;
+        let kind = format!("{} {}x{}", lens.model.name(), lens.width, lens.height);
+        match kinds.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((kind, 1)),
+        }
+    }
+    kinds.into_iter().map(|(kind, count)| format!("{kind} ({count} photos)")).collect()
+}
+
+/// Photos in the folders that the views' photos lie in.
+fn photos_on_disk(scene: &splat_core::Scene) -> Option<usize> {
+    let mut folders: Vec<_> = scene.views.iter().filter_map(|view| view.image_path.parent()).collect();
+    folders.sort_unstable();
+    folders.dedup();
+    let mut count = 0;
+    for folder in folders {
+        let entries = std::fs::read_dir(folder).ok()?.flatten();
+        count += entries.filter(|entry| splat_core::images::has_photo_extension(&entry.path())).count();
+    }
+    Some(count)
+}
+
+/// PLYs of a run's folder.
+fn run_scenes(path: &Path) -> Result<Vec<std::path::PathBuf>, Failure> {
+    if !path.join("ply").is_dir() {
+        return Ok(Vec::new());
+    }
+    Ok(OutputFolder::create(path)?.scenes()?)
+}
+
+fn table(rows: &[(&str, String)]) -> String {
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    rows.iter().map(|(name, value)| format!("{name:width$}  {value}")).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,112 @@
+//! `run`, `colmap`, `train`: the commands that make scenes.
+
+use std::path::Path;
+
+use serde::Serialize;
+use splat_core::pipeline::text::{duration, thousands};
+use splat_core::pipeline::{Outcome, OutputFolder, Pipeline, PipelineOptions, StopReason};
+use splat_core::{Gpu, SceneSource};
+
+use super::Context;
+use crate::args::{ColmapArgs, RunArgs, TrainArgs};
+use crate::failure::Failure;
+use crate::settings;
+
+/// `splat run`.
+pub(super) fn run(args: &RunArgs, context: &Context) -> Result<(), Failure> {
+    // COLMAP works for minutes; what is missing for the part after it is better told before.
+    let output = OutputFolder::create(&args.output)?;
+    let mut source = settings::photos(&args.photos, output.colmap_data(), &args.colmap, args.train.preset)?;
+    let gpu = context.gpu()?;
+    let outcome = make(&mut source, settings::pipeline(&args.train), output, &gpu, context)?;
+    told(&outcome, context)
+}
+
+/// `splat train`.
+pub(super) fn train(args: &TrainArgs, context: &Context) -> Result<(), Failure> {
+    let mut source = settings::posed(&args.dataset)?;
+    let gpu = context.gpu()?;
+    let output = OutputFolder::create(&args.output)?;
+    let outcome = make(source.as_mut(), settings::pipeline(&args.train), output, &gpu, context)?;
+    told(&outcome, context)
+}
+
+/// `splat colmap`.
+pub(super) fn colmap(args: &ColmapArgs, context: &Context) -> Result<(), Failure> {
+    let mut source = settings::photos(&args.photos, args.output.clone(), &args.colmap, args.preset)?;
+    let events = |event| context.reporter.event(event);
+    let scene = source.scene(&events, &context.cancel)?;
+    #[derive(Serialize)]
+    struct Done<'a> {
+        event: &'a str,
+        dataset: &'a Path,
+        registered: usize,
+        points: usize,
+    }
+    let done = Done {
+        event: "done",
+        dataset: &args.output,
+        registered: scene.views.len(),
+        points: scene.points.len(),
+    };
+    let text = format!(
+        "dataset  {} ({} photos placed, {} points)\nnext     splat train {} -o OUT",
+        args.output.display(),
+        thousands(done.registered as u64),
+        thousands(done.points as u64),
+        args.output.display()
+    );
+    context.reporter.result(&done, &text);
+    Ok(())
+}
+
+/// Everything from the source to the written scene.
+pub(super) fn make(
+    source: &mut dyn SceneSource,
+    options: PipelineOptions,
+    output: OutputFolder,
+    gpu: &Gpu,
+    context: &Context,
+) -> Result<Outcome, Failure> {
+    let events = |event| context.reporter.event(event);
+    let pipeline = Pipeline::new(options, output, &events, &context.cancel)?;
+    Ok(pipeline.run(source, gpu)?)
+}
+
+/// Names what was made; a run that Ctrl-C stopped has an exit code of its own.
+pub(super) fn told(outcome: &Outcome, context: &Context) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Done<'a> {
+        event: &'a str,
+        #[serde(flatten)]
+        outcome: &'a Outcome,
+    }
+    context.reporter.result(&Done { event: "done", outcome }, &summary(outcome));
+    match outcome.stopped {
+        Some(StopReason::Cancelled) => {
+            let hint = "add `--resume` to the same command to go on from the checkpoint".to_owned();
+            Err(Failure::Stopped { hint: Some(hint) })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn summary(outcome: &Outcome) -> String {
+    let mut lines = vec![format!(
+        "scene       {} ({} Gaussians, {} steps in {})",
+        outcome.ply.display(),
+        thousands(u64::from(outcome.gaussians)),
+        thousands(u64::from(outcome.steps_done)),
+        duration(outcome.elapsed_s)
+    )];
+    if let Some(comparison) = &outcome.comparison {
+        lines.push(format!("comparison  {} (held-out photo | render)", comparison.display()));
+    }
+    if let (Some(psnr), Some(ssim)) = (outcome.psnr, outcome.ssim) {
+        lines.push(format!(
+            "PSNR        {psnr:.2} dB, SSIM {ssim:.4} (mean of {} held-out photos)",
+            outcome.views.len()
+        ));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,59 @@
+//! The commands, one a file.
+
+mod demo;
+mod doctor;
+mod eval;
+mod info;
+mod make;
+mod render;
+
+use clap::CommandFactory;
+use splat_core::gpu::GpuOptions;
+use splat_core::{CancelToken, Gpu};
+
+use crate::args::{Cli, Command};
+use crate::failure::Failure;
+use crate::report::Reporter;
+
+/// What every command has at hand.
+pub(crate) struct Context {
+    pub(crate) reporter: Reporter,
+    pub(crate) cancel: CancelToken,
+    /// `--adapter`.
+    pub(crate) adapter: Option<String>,
+}
+
+impl Context {
+    /// Opens the GPU and lets it prove that it computes correctly.
+    fn gpu(&self) -> Result<Gpu, Failure> {
+        let gpu = Gpu::new(&self.gpu_options())?;
+        Ok(gpu)
+    }
+
+    fn gpu_options(&self) -> GpuOptions {
+        GpuOptions { adapter_name: self.adapter.clone(), ..GpuOptions::default() }
+    }
+
+    /// An error once Ctrl-C was pressed.
+    fn check(&self) -> Result<(), Failure> {
+        if self.cancel.is_cancelled() { Err(Failure::Stopped { hint: None }) } else { Ok(()) }
+    }
+}
+
+/// Does what was asked.
+pub(crate) fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
+    match command {
+        Command::Run(args) => make::run(&args, context),
+        Command::Colmap(args) => make::colmap(&args, context),
+        Command::Train(args) => make::train(&args, context),
+        Command::Render(args) => render::render(&args, context),
+        Command::Eval(args) => eval::eval(&args, context),
+        Command::Info(args) => info::info(&args, context),
+        Command::Doctor => doctor::doctor(context),
+        Command::Demo(args) => demo::demo(&args, context),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "splat", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}

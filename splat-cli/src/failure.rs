@@ -1,0 +1,140 @@
+//! Errors as the user reads them: `error:`, `caused by:`, `hint:`, and the exit code.
+
+use std::error::Error as StdError;
+use std::path::PathBuf;
+
+use splat_colmap::ColmapError;
+
+/// Why a command did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The library's own sentence.
+    #[error(transparent)]
+    Core(#[from] splat_core::Error),
+    /// COLMAP's part.
+    #[error(transparent)]
+    Colmap(#[from] ColmapError),
+    /// Nothing usable at the path given.
+    #[error("`{}` {what}", path.display())]
+    Input { path: PathBuf, what: String, hint: &'static str },
+    /// Options that do not go together, or a value that means nothing here.
+    #[error("{what}")]
+    Usage { what: String, hint: &'static str },
+    /// A camera of that name is not there.
+    #[error("there is no training camera `{name}`{nearest}")]
+    NoSuchView { name: String, nearest: String },
+    /// ffmpeg is needed and is not there or failed.
+    #[error("cannot write the video `{}`: {what}", path.display())]
+    Video { path: PathBuf, what: String, hint: &'static str },
+    /// `splat doctor` found something that stops the main job.
+    #[error("this machine is not ready: {what}")]
+    NotReady { what: String },
+    /// The user pressed Ctrl-C; what was finished is kept.
+    #[error("stopped before the end, as asked")]
+    Stopped { hint: Option<String> },
+}
+
+impl Failure {
+    /// 1 the input failed or the run was stopped, 2 wrong usage or setup.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage { .. } | Self::NotReady { .. } | Self::Video { .. } => 2,
+            Self::Core(error) => core_exit_code(error),
+            Self::Colmap(error) => colmap_exit_code(error),
+            Self::Input { .. } | Self::NoSuchView { .. } | Self::Stopped { .. } => 1,
+        }
+    }
+
+    /// What to try, where the message does not say it already.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Core(error) => core_hint(error),
+            Self::Colmap(error) => colmap_hint(error),
+            Self::Input { hint, .. } | Self::Usage { hint, .. } | Self::Video { hint, .. } => {
+                Some((*hint).to_owned())
+            }
+            Self::NoSuchView { .. } => Some("`--list` prints all of them".into()),
+            Self::NotReady { .. } => None,
+            Self::Stopped { hint } => hint.clone(),
+        }
+    }
+
+    /// The causes, outermost first.
+    pub(crate) fn causes(&self) -> Vec<String> {
+        let mut causes = Vec::new();
+        let mut next = StdError::source(self);
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = cause.source();
+        }
+        causes
+    }
+
+    /// The whole message for a terminal.
+    pub(crate) fn text(&self) -> String {
+        let mut text = format!("error: {self}");
+        for cause in self.causes() {
+            text.push_str(&format!("\n  caused by: {cause}"));
+        }
+        if let Some(hint) = self.hint() {
+            text.push_str(&format!("\n\nhint: {hint}"));
+        }
+        text
+    }
+}
+
+/// COLMAP's error inside the library's, if that is what it is.
+fn as_colmap(error: &splat_core::Error) -> Option<&ColmapError> {
+    match error {
+        splat_core::Error::Source(source) => source.downcast_ref(),
+        _ => None,
+    }
+}
+
+fn core_exit_code(error: &splat_core::Error) -> u8 {
+    use splat_core::Error;
+    match error {
+        Error::NoAdapter { .. } => 2,
+        _ => as_colmap(error).map_or(1, colmap_exit_code),
+    }
+}
+
+fn core_hint(error: &splat_core::Error) -> Option<String> {
+    use splat_core::Error;
+    let hint = match error {
+        Error::NoAdapter { .. } => "`splat doctor` says what is missing",
+        Error::DeviceLost { .. } => "add `--resume` to the same command to go on from the last checkpoint",
+        Error::Cancelled => "finished work is kept; the same command goes on where it can",
+        _ => return as_colmap(error).and_then(colmap_hint),
+    };
+    Some(hint.to_owned())
+}
+
+fn colmap_exit_code(error: &ColmapError) -> u8 {
+    match error {
+        ColmapError::CannotStart { .. }
+        | ColmapError::NotColmap { .. }
+        | ColmapError::Hangs { .. }
+        | ColmapError::TooOld { .. }
+        | ColmapError::NoCommand { .. } => 2,
+        _ => 1,
+    }
+}
+
+fn colmap_hint(error: &ColmapError) -> Option<String> {
+    let hint = match error {
+        ColmapError::CannotStart { .. } => {
+            "name the program with `--colmap FILE` or SPLAT_COLMAP; `splat doctor` checks the whole machine"
+        }
+        ColmapError::NotColmap { .. } | ColmapError::TooOld { .. } => {
+            "name another program with `--colmap FILE` or SPLAT_COLMAP"
+        }
+        ColmapError::TimedOut { .. } => "raise `--colmap-timeout`, or lower `--quality`",
+        ColmapError::StageFailed { exited: false, .. } => {
+            "it crashed or ran out of memory; try `--quality low`, or another COLMAP with `--colmap FILE`"
+        }
+        ColmapError::NoReconstruction { .. } => "`--matcher exhaustive` and `--quality high` look harder",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}

@@ -1,0 +1,122 @@
+//! Video through the ffmpeg program, where it is installed: frames go in by a pipe, an mp4 comes out whole or not at all.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread::JoinHandle;
+
+use crate::failure::Failure;
+
+const PROGRAM: &str = "ffmpeg";
+const NOT_THERE: &str =
+    "install ffmpeg (Debian, Ubuntu: `apt install ffmpeg`), or name a folder to get PNG frames";
+const REFUSED: &str = "name a folder to get PNG frames instead";
+
+/// The first line that ffmpeg says about itself; `None` where it is not installed.
+pub(crate) fn version() -> Option<String> {
+    let output = Command::new(PROGRAM).arg("-version").stdin(Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    output.status.success().then(|| text.lines().next().unwrap_or_default().to_owned())
+}
+
+/// A video being written. Dropped before [`Video::finish`], it ends ffmpeg and leaves no file.
+pub(crate) struct Video {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    complaints: Option<JoinHandle<String>>,
+    path: PathBuf,
+    unfinished: PathBuf,
+    done: bool,
+}
+
+impl Video {
+    /// Starts ffmpeg for frames of `width` x `height` RGB bytes.
+    pub(crate) fn begin(path: &Path, width: u32, height: u32, fps: u32) -> Result<Self, Failure> {
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            std::fs::create_dir_all(parent)
+                .map_err(|e| failure(path, format!("its folder cannot be made: {e}"), REFUSED))?;
+        }
+        let unfinished = path.with_extension("unfinished.mp4");
+        let mut child = Command::new(PROGRAM)
+            .args(["-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"])
+            .args(["-s", &format!("{width}x{height}"), "-r", &fps.to_string(), "-i", "-", "-an"])
+            // Players want even sizes and 4:2:0; the index goes first so that browsers start at once.
+            .args([
+                "-vf",
+                "pad=ceil(iw/2)*2:ceil(ih/2)*2",
+                "-c:v",
+                "libx264",
+                "-crf",
+                "18",
+                "-pix_fmt",
+                "yuv420p",
+            ])
+            .args(["-movflags", "+faststart", "-f", "mp4"])
+            .arg(&unfinished)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| failure(path, format!("ffmpeg cannot be started: {e}"), NOT_THERE))?;
+        let stdin = child.stdin.take();
+        // Read on a thread of its own: a full pipe would stop ffmpeg, and then us.
+        let complaints = child.stderr.take().map(|mut pipe| {
+            std::thread::spawn(move || {
+                let mut text = Vec::new();
+                let _ = pipe.read_to_end(&mut text);
+                String::from_utf8_lossy(&text).trim().to_owned()
+            })
+        });
+        Ok(Self { child, stdin, complaints, path: path.to_path_buf(), unfinished, done: false })
+    }
+
+    /// Adds a frame.
+    pub(crate) fn frame(&mut self, rgb: &[u8]) -> Result<(), Failure> {
+        let written = self.stdin.as_mut().map_or(Ok(()), |stdin| stdin.write_all(rgb));
+        written.map_err(|e| self.refusal(format!("ffmpeg stopped taking frames: {e}")))
+    }
+
+    /// Ends the video and gives it its name.
+    pub(crate) fn finish(mut self) -> Result<(), Failure> {
+        drop(self.stdin.take());
+        match self.child.wait() {
+            Ok(status) if status.success() => {
+                std::fs::rename(&self.unfinished, &self.path)
+                    .map_err(|e| failure(&self.path, format!("it cannot be renamed: {e}"), REFUSED))?;
+                self.done = true;
+                Ok(())
+            }
+            Ok(status) => Err(self.refusal(format!("ffmpeg ended with {status}"))),
+            Err(error) => Err(self.refusal(format!("ffmpeg was lost: {error}"))),
+        }
+    }
+
+    fn refusal(&mut self, mut what: String) -> Failure {
+        self.stop();
+        let said = self.complaints.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        if let Some(last) = said.lines().last() {
+            what.push_str(&format!(" ({last})"));
+        }
+        failure(&self.path, what, REFUSED)
+    }
+
+    fn stop(&mut self) {
+        drop(self.stdin.take());
+        // Already gone is as good as ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Video {
+    fn drop(&mut self) {
+        if !self.done {
+            self.stop();
+            let _ = std::fs::remove_file(&self.unfinished);
+        }
+    }
+}
+
+fn failure(path: &Path, what: String, hint: &'static str) -> Failure {
+    Failure::Video { path: path.to_path_buf(), what, hint }
+}

@@ -1,0 +1,129 @@
+//! What the command line's options mean to the library.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use splat_colmap::{ColmapOptions, ColmapQuality, ColmapSource, DatasetSource};
+use splat_core::dataset::DatasetOptions;
+use splat_core::nerfstudio::NerfstudioSource;
+use splat_core::pipeline::{PipelineOptions, Preset};
+use splat_core::train::TrainConfig;
+use splat_core::{SceneSource, train};
+
+use crate::args;
+use crate::failure::Failure;
+
+/// The pipeline's options.
+pub(crate) fn pipeline(options: &args::TrainOptions) -> PipelineOptions {
+    let preset = options.preset;
+    let defaults = TrainConfig::default();
+    PipelineOptions {
+        train: TrainConfig {
+            steps: options.steps.unwrap_or(preset.steps()),
+            seed: options.seed,
+            strategy: options.strategy.map_or(defaults.strategy, |strategy| match strategy {
+                args::Strategy::Adc => train::Strategy::Adc,
+                args::Strategy::Mcmc => train::Strategy::Mcmc,
+            }),
+            max_gaussians: options.max_gaussians,
+            sh_degree: options.sh_degree.unwrap_or(defaults.sh_degree),
+            full_size: options.full_size,
+            ..defaults
+        },
+        stop_at: options.stop_at,
+        dataset: dataset(&options.images, preset.max_image_size()),
+        preset,
+        eval_every: options.eval_every,
+        checkpoint_every: options.checkpoint_every,
+        resume: options.resume,
+    }
+}
+
+/// Which photos at what size; `max_image_size` is the preset's.
+pub(crate) fn dataset(options: &args::ImageOptions, max_image_size: Option<u32>) -> DatasetOptions {
+    DatasetOptions {
+        // A factor is exact; a largest side beside it would be a second, contrary wish.
+        max_image_size: options.max_image_size.or(if options.downscale.is_some() {
+            None
+        } else {
+            max_image_size
+        }),
+        downscale: options.downscale,
+        holdout_every: (options.holdout_every > 0).then_some(options.holdout_every),
+        ..DatasetOptions::default()
+    }
+}
+
+/// Photos that COLMAP poses; its dataset goes to `dataset`.
+pub(crate) fn photos(
+    photos: &Path,
+    dataset: PathBuf,
+    options: &args::ColmapOptions,
+    preset: Preset,
+) -> Result<ColmapSource, Failure> {
+    require_folder(photos)?;
+    let quality = options.quality.map_or(ColmapQuality::from(preset), |quality| match quality {
+        args::Quality::Low => ColmapQuality::Low,
+        args::Quality::Medium => ColmapQuality::Medium,
+        args::Quality::High => ColmapQuality::High,
+        args::Quality::Extreme => ColmapQuality::Extreme,
+    });
+    let defaults = ColmapOptions::default();
+    let options = ColmapOptions {
+        binary: options.colmap.clone(),
+        quality,
+        matcher: options.matcher.map_or(defaults.matcher, |matcher| match matcher {
+            args::Matcher::Auto => splat_colmap::Matcher::Auto,
+            args::Matcher::Exhaustive => splat_colmap::Matcher::Exhaustive,
+            args::Matcher::Sequential => splat_colmap::Matcher::Sequential,
+        }),
+        stage_timeout: options
+            .colmap_timeout
+            .map_or(defaults.stage_timeout, |m| Some(Duration::from_secs(60 * m))),
+        resume: !options.redo_colmap,
+        ..defaults
+    };
+    Ok(ColmapSource::new(photos, dataset, options))
+}
+
+/// A posed dataset: nerfstudio's where there is a transforms.json, else COLMAP's.
+pub(crate) fn posed(path: &Path) -> Result<Box<dyn SceneSource>, Failure> {
+    if !path.exists() {
+        return Err(missing(
+            path,
+            "a dataset is a COLMAP folder (images/ and sparse/0/) or nerfstudio's transforms.json",
+        ));
+    }
+    if NerfstudioSource::matches(path) {
+        return Ok(Box::new(NerfstudioSource::new(path)));
+    }
+    require_folder(path)?;
+    // The folder of an earlier `splat run` holds its dataset one level down.
+    let inner = path.join("colmap_data");
+    let dataset = if !path.join("sparse").exists() && inner.join("sparse").exists() {
+        inner
+    } else {
+        path.to_path_buf()
+    };
+    Ok(Box::new(DatasetSource::new(dataset)))
+}
+
+fn require_folder(path: &Path) -> Result<(), Failure> {
+    if path.is_dir() {
+        Ok(())
+    } else if path.exists() {
+        let what = "is a file, and a folder is needed".to_owned();
+        Err(Failure::Input {
+            path: path.to_path_buf(),
+            what,
+            hint: "give the folder that holds the photos or the dataset",
+        })
+    } else {
+        Err(missing(path, "check the path; a folder of photos is needed"))
+    }
+}
+
+/// The failure for a path where nothing is.
+pub(crate) fn missing(path: &Path, hint: &'static str) -> Failure {
+    Failure::Input { path: path.to_path_buf(), what: "does not exist".into(), hint }
+}

@@ -1,0 +1,78 @@
+//! Help, version, completions, usage.
+
+use crate::harness::{Sandbox, says};
+
+const COMMANDS: [&str; 9] =
+    ["run", "colmap", "train", "render", "eval", "info", "doctor", "demo", "completions"];
+
+#[test]
+fn help_lists_every_command_and_each_helps() {
+    let sandbox = Sandbox::new();
+    let help = sandbox.ok(&["--help"]).stdout;
+    says(&help, &COMMANDS.map(|command| format!("  {command} ")).each_ref().map(String::as_str));
+    says(&help, &["Exit codes: 0 done, 1 the input failed or the run was stopped, 2 wrong usage or setup"]);
+    for command in COMMANDS {
+        says(&sandbox.ok(&[command, "--help"]).stdout, &["Usage: splat", "--json", "--quiet"]);
+    }
+    says(&sandbox.ok(&["train", "--help"]).stdout, &["Examples:", "--stop-at", "preview", "30,000 steps"]);
+    says(&sandbox.ok(&["--version"]).stdout, &[concat!("splat ", env!("CARGO_PKG_VERSION"))]);
+}
+
+#[test]
+fn completions_for_every_shell() {
+    let sandbox = Sandbox::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = sandbox.ok(&["completions", shell]).stdout;
+        says(&script, &["splat", "stop-at", "doctor"]);
+    }
+}
+
+#[test]
+fn wrong_usage_is_2() {
+    let sandbox = Sandbox::with_dataset();
+    for (args, what) in [
+        (&["train", "dataset"][..], "--output"),
+        (&["train", "dataset", "-o", "out", "--stpes", "3"], "--steps"),
+        (&["train", "dataset", "-o", "out", "--steps", "0"], "--steps"),
+        (&["train", "dataset", "-o", "out", "--preset", "ultra"], "preview"),
+        (
+            &["train", "dataset", "-o", "out", "--downscale", "2", "--max-image-size", "99"],
+            "cannot be used with",
+        ),
+        (&["render", "x.ply", "-o", "y.png"], "--view"),
+        (&["trian"], "train"),
+    ] {
+        says(&sandbox.fails(2, args), &[what]);
+        assert!(!sandbox.path("out").exists());
+    }
+}
+
+#[test]
+fn doctor_reports_this_machine() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.ok(&["doctor", "--json"]);
+    let checks = &ran.events()[0];
+    let names: Vec<_> =
+        checks.as_array().unwrap().iter().map(|check| check["name"].as_str().unwrap()).collect();
+    for name in ["GPU", "limits", "memory", "COLMAP", "ffmpeg"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+    says(&sandbox.ok(&["doctor"]).stdout, &["COLMAP"]);
+}
+
+#[test]
+fn doctor_says_what_is_missing() {
+    let sandbox = Sandbox::new();
+    let output = sandbox.command(&["doctor"]).env("SPLAT_COLMAP", "no-such-colmap").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    says(&stdout, &["FAIL  COLMAP", "no-such-colmap", "apt install colmap"]);
+    says(&stderr, &["error: this machine is not ready: see COLMAP"]);
+}
+
+#[test]
+fn no_gpu_of_that_name_is_2() {
+    let sandbox = Sandbox::with_dataset();
+    let message = sandbox.fails(2, &["train", "dataset", "-o", "out", "--adapter", "Voodoo2"]);
+    says(&message, &["Voodoo2", "hint: `splat doctor`"]);
+}

@@ -1,0 +1,11 @@
+//! The real binary: help, exit codes, messages, training, resuming, Ctrl-C.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bad_input;
+mod basics;
+mod harness;
+mod pictures;
+#[path = "../../../tests/tiny_dataset.rs"]
+mod tiny_dataset;
+mod training;

@@ -1,0 +1,126 @@
+//! `render`, `eval` and `info` on what `train` made.
+
+use serde_json::Value;
+
+use crate::harness::{Sandbox, says};
+
+const SCENE: &str = "out/ply/point_cloud_299.ply";
+
+/// A trained scene; made once for all tests of this file.
+fn trained() -> &'static Sandbox {
+    static TRAINED: std::sync::LazyLock<Sandbox> = std::sync::LazyLock::new(|| {
+        let sandbox = Sandbox::with_dataset();
+        sandbox.ok(&["train", "dataset", "-o", "out", "--steps", "300", "--full-size"]);
+        sandbox
+    });
+    &TRAINED
+}
+
+#[test]
+fn a_held_out_view_resembles_its_photo() {
+    let sandbox = trained();
+    sandbox.ok(&["render", SCENE, "--view", "view_08", "-o", "view.png"]);
+    let render = image::open(sandbox.path("view.png")).unwrap().to_rgb8();
+    let photo = image::open(sandbox.path("dataset/images/view_08.png")).unwrap().to_rgb8();
+    assert_eq!(render.dimensions(), photo.dimensions());
+    let difference = |other: &image::RgbImage| {
+        let sum: u64 = photo.iter().zip(other.iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        sum as f64 / photo.len() as f64
+    };
+    let elsewhere = image::open(sandbox.path("dataset/images/view_02.png")).unwrap().to_rgb8();
+    assert!(
+        difference(&render) < 0.5 * difference(&elsewhere),
+        "{} against {}",
+        difference(&render),
+        difference(&elsewhere)
+    );
+}
+
+#[test]
+fn eval_agrees_with_the_run() {
+    let sandbox = trained();
+    let ran = sandbox.ok(&["eval", SCENE, "dataset", "--json", "-o", "pairs"]);
+    let done = ran.events_named("done").pop().unwrap();
+    let metrics: Value =
+        serde_json::from_slice(&std::fs::read(sandbox.path("out/metrics.json")).unwrap()).unwrap();
+    let psnr = |value: &Value| value["psnr"].as_f64().unwrap();
+    // The PLY holds every bit of the parameters; the trainer's own forward pass is the renderer's.
+    assert!((psnr(&done) - psnr(&metrics)).abs() < 0.01, "{} and {}", psnr(&done), psnr(&metrics));
+    assert_eq!(done["views"].as_array().unwrap().len(), 2);
+    assert!(sandbox.path("pairs/view_08.png").exists());
+    says(&sandbox.ok(&["eval", SCENE, "dataset"]).stdout, &["view_00.png", "view_08.png", "mean", "SSIM"]);
+    says(&sandbox.fails(2, &["eval", SCENE, "dataset", "--holdout-every", "0"]), &["no photo is held out"]);
+}
+
+#[test]
+fn orbit_and_path_to_frames() {
+    let sandbox = trained();
+    sandbox.ok(&["render", SCENE, "--orbit", "3", "-o", "orbit", "--width", "33"]);
+    let first = image::open(sandbox.path("orbit/frame_00000.png")).unwrap().to_rgb8();
+    assert_eq!(first.dimensions(), (33, 25));
+    assert!(first.iter().any(|c| *c > 60), "the orbit sees nothing");
+    assert!(
+        sandbox.path("orbit/frame_00002.png").exists() && !sandbox.path("orbit/frame_00003.png").exists()
+    );
+    sandbox.write(
+        "path.json",
+        r#"{"width": 40, "height": 30, "between": 1, "keys": [{"eye": [3, -2, 0], "target": [0, 0, 0]}, {"eye": [0, -2, 3], "target": [0, 0, 0]}]}"#,
+    );
+    sandbox.ok(&["render", SCENE, "--path", "path.json", "-o", "flight"]);
+    assert!(sandbox.path("flight/frame_00002.png").exists());
+    sandbox.write("bad.json", r#"{"width": 40, "height": 30, "keys": []}"#);
+    says(
+        &sandbox.fails(1, &["render", SCENE, "--path", "bad.json", "-o", "flight"]),
+        &["bad.json", "no keys"],
+    );
+}
+
+#[test]
+fn videos_need_ffmpeg_and_are_whole() {
+    let sandbox = trained();
+    let mut without = sandbox.command(&["render", SCENE, "--orbit", "2", "-o", "none.mp4"]);
+    let without = without.env("PATH", "").output().unwrap();
+    assert_eq!(without.status.code(), Some(2));
+    says(&String::from_utf8_lossy(&without.stderr), &["ffmpeg", "hint:", "PNG frames"]);
+    assert!(!sandbox.path("none.mp4").exists());
+    if std::process::Command::new("ffmpeg").arg("-version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "ffmpeg is missing in CI");
+        return;
+    }
+    sandbox.ok(&["render", SCENE, "--orbit", "4", "-o", "orbit.mp4", "--fps", "10"]);
+    let video = std::fs::read(sandbox.path("orbit.mp4")).unwrap();
+    assert_eq!(video.get(4..8), Some(&b"ftyp"[..]));
+    assert!(!sandbox.path("orbit.unfinished.mp4").exists());
+}
+
+#[test]
+fn outputs_that_make_no_sense_are_usage_errors() {
+    let sandbox = trained();
+    says(&sandbox.fails(2, &["render", SCENE, "--orbit", "3", "-o", "one.png"]), &["3 frames"]);
+    says(&sandbox.fails(2, &["render", SCENE, "--orbit", "3", "-o", "one.gif"]), &[".gif"]);
+    says(
+        &sandbox.fails(2, &["render", SCENE, "--orbit", "3", "-o", "x", "--background", "1,2"]),
+        &["background"],
+    );
+    says(&sandbox.fails(1, &["render", SCENE, "--view", "view_99", "-o", "x.png"]), &["view_99", "--list"]);
+}
+
+#[test]
+fn info_tells_what_is_there() {
+    let sandbox = trained();
+    let scene = sandbox.ok(&["info", SCENE, "--json"]).events().remove(0);
+    assert_eq!((scene["kind"].as_str(), scene["sh_degree"].as_u64()), (Some("scene"), Some(3)));
+    assert!(scene["gaussians"].as_u64().unwrap() >= 576);
+    says(
+        &sandbox.ok(&["info", SCENE]).stdout,
+        &["Gaussians", "SH degree  3", "bounds", "Generated by splat"],
+    );
+    let dataset = sandbox.ok(&["info", "dataset", "--json"]).events().pop().unwrap();
+    assert_eq!((dataset["photos"].as_u64(), dataset["points"].as_u64()), (Some(12), Some(576)));
+    assert_eq!(dataset["held_out"], 2);
+    assert!(dataset["memory"][0]["bytes"].as_u64().unwrap() > 0);
+    says(&sandbox.ok(&["info", "dataset"]).stdout, &["PINHOLE 64x48 (12 photos)", "12 placed", "memory"]);
+    let listed = sandbox.ok(&["render", SCENE, "--list"]).stdout;
+    assert_eq!(listed.lines().count(), 12);
+    says(&listed, &["view_08.png  64x48  held out"]);
+}

@@ -1,0 +1,46 @@
+//! A finished scene against a dataset's held-out photos.
+
+use std::path::Path;
+
+use super::output::OutputFolder;
+use super::pictures::{photo_rgb8, save_png, side_by_side};
+use crate::dataset::Dataset;
+use crate::events::{EventSink, Stage};
+use crate::gpu::Gpu;
+use crate::render::{GaussianBuffers, RenderOptions, Renderer};
+use crate::train::{EvalReport, ViewMetrics};
+use crate::{CancelToken, Event, GaussianCloud, Result};
+
+/// Renders every held-out view of `dataset` at full size and measures it against its photo.
+///
+/// Where `comparisons` names a folder, photo and render of each go there side by side.
+///
+/// # Errors
+/// A photo that cannot be read, a picture that cannot be written, what the GPU says, or [`crate::Error::Cancelled`].
+pub fn evaluate_cloud(
+    gpu: &Gpu,
+    cloud: &GaussianCloud,
+    dataset: &Dataset,
+    options: &RenderOptions,
+    comparisons: Option<&Path>,
+    events: EventSink<'_>,
+    cancel: &CancelToken,
+) -> Result<EvalReport> {
+    let buffers = GaussianBuffers::upload(gpu, cloud)?;
+    let renderer = Renderer::new(gpu)?;
+    let mut views = Vec::new();
+    let total = dataset.held_out.len() as u64;
+    for (done, &view) in (1..).zip(&dataset.held_out) {
+        cancel.check()?;
+        let render = renderer.render(&buffers, &dataset.camera(view), options)?.read()?;
+        let photo = dataset.image(view, 1)?;
+        let name = &dataset.scene.views[view].name;
+        views.push(ViewMetrics::measure(name, &render, &photo)?);
+        if let Some(folder) = comparisons {
+            let (width, both) = side_by_side(&photo_rgb8(&photo), &render.to_rgb8(), render.width);
+            save_png(&folder.join(OutputFolder::picture_name(name)), width, render.height, &both)?;
+        }
+        events(Event::StageProgress { stage: Stage::Evaluate, done, total: Some(total) });
+    }
+    Ok(EvalReport::of(views))
+}

@@ -1,0 +1,306 @@
+//! The training stage: steps, evaluation, checkpoints, and stopping in order.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::advice::{long_run, step_work, work_between};
+use super::clock::{Speed, TrainClock};
+use super::{EvalPoint, Loaded, Pipeline, StopReason, checkpoint_step, memory};
+use crate::dataset::Dataset;
+use crate::events::Stage;
+use crate::files::write_atomically;
+use crate::gpu::Gpu;
+use crate::train::{EvalReport, Trainer};
+use crate::{Error, Event, Result};
+
+/// Steps are told no more often than this.
+const STEP_EVENT_EVERY: Duration = Duration::from_millis(250);
+/// Checkpoints are this far apart unless the options say otherwise.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
+/// The estimate is made after this many steps; the first ones also compile kernels and decode photos ...
+const ESTIMATE_WARM_UP: u32 = 2;
+const ESTIMATE_STEPS: u32 = 12;
+/// ... or after this long, where steps are slow.
+const ESTIMATE_AFTER: Duration = Duration::from_secs(10);
+
+/// What training came to; [`Pipeline::finish`] writes it out.
+#[derive(Debug)]
+pub struct Trained {
+    pub(super) trainer: Trainer,
+    pub(super) dataset: Arc<Dataset>,
+    pub(super) adapter: String,
+    pub(super) stopped: Option<StopReason>,
+    pub(super) progress: Progress,
+    /// Of the last step, where it was due there anyway.
+    pub(super) last_eval: Option<EvalReport>,
+    pub(super) predicted_bytes: u64,
+}
+
+/// What a checkpoint's neighbour file keeps for the figures of a resumed run.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub(super) struct Progress {
+    /// Seconds of training, without evaluation.
+    pub(super) elapsed_s: f64,
+    pub(super) history: Vec<EvalPoint>,
+}
+
+/// The run while it trains.
+struct Training {
+    trainer: Trainer,
+    clock: TrainClock,
+    history: Vec<EvalPoint>,
+    /// Work done since this process began training.
+    work: f64,
+    gaussians: u32,
+    last_checkpoint: Option<u32>,
+}
+
+impl Pipeline<'_> {
+    /// Trains, or goes on from a checkpoint, up to the last step, `stop_at` or cancellation.
+    ///
+    /// # Errors
+    /// What the trainer says. When the GPU fails, checkpoints written before stay usable.
+    pub fn train(&self, loaded: &Loaded, gpu: &Gpu) -> Result<Trained> {
+        self.emit(Event::StageStarted { stage: Stage::Train });
+        let dataset = &loaded.dataset;
+        let (trainer, progress) = self.trainer(gpu, dataset)?;
+        let config = trainer.config().clone();
+        self.log.line(&format!("adapter: {:?}", gpu.report()));
+        self.log.line(&format!("settings: {}", serde_json::to_string(&config).unwrap_or_default()));
+        let cap = trainer.gaussian_cap();
+        let predicted_bytes = memory::predict_run(dataset, cap, config.sh_degree).total();
+        let target = self.options.stop_at.map_or(config.steps, |stop| stop.min(config.steps));
+        let mut run = Training {
+            gaussians: trainer.gaussian_count(),
+            last_checkpoint: (trainer.steps_done() > 0).then_some(trainer.steps_done()),
+            trainer,
+            clock: TrainClock::start(progress.elapsed_s),
+            history: progress.history,
+            work: 0.0,
+        };
+        let trained = self.steps(&mut run, target, predicted_bytes, &gpu.report().name);
+        let last_eval = trained.inspect_err(|error| self.after_failure(error, run.last_checkpoint))?;
+        let stopped = match run.trainer.steps_done() {
+            done if done >= config.steps => None,
+            done if done >= target => Some(StopReason::StopAt),
+            _ => Some(StopReason::Cancelled),
+        };
+        self.emit(Event::StageFinished {
+            stage: Stage::Train,
+            elapsed_s: run.clock.elapsed_s(),
+            skipped: false,
+        });
+        Ok(Trained {
+            progress: Progress { elapsed_s: run.clock.elapsed_s(), history: run.history },
+            trainer: run.trainer,
+            dataset: Arc::clone(dataset),
+            adapter: gpu.report().name.clone(),
+            stopped,
+            last_eval,
+            predicted_bytes,
+        })
+    }
+
+    /// The steps up to `target`. Gives the evaluation of the last step, if one was due there.
+    fn steps(
+        &self,
+        run: &mut Training,
+        target: u32,
+        predicted: u64,
+        adapter: &str,
+    ) -> Result<Option<EvalReport>> {
+        let config = run.trainer.config().clone();
+        let first = run.trainer.steps_done();
+        let began = Instant::now();
+        let mut estimated = false;
+        let mut told: Option<Instant> = None;
+        let mut checkpointed = run.clock.elapsed();
+        let mut last_eval = None;
+        while run.trainer.steps_done() < target && !self.cancel.is_cancelled() {
+            let report = run.trainer.step()?;
+            run.work += step_work(&config, report.step - 1);
+            run.gaussians = report.gaussians;
+            let here = report.step - first;
+            // Steps are queued on the GPU ahead of time; marks are honest only where the queue is empty.
+            if here == ESTIMATE_WARM_UP {
+                run.trainer.flush()?;
+            }
+            if here >= ESTIMATE_WARM_UP {
+                run.clock.mark(report.step, run.work);
+            }
+            let timed =
+                here == ESTIMATE_STEPS || (here > ESTIMATE_WARM_UP && began.elapsed() > ESTIMATE_AFTER);
+            if !estimated && (timed || report.step == target) {
+                run.trainer.flush()?;
+                run.clock.mark(report.step, run.work);
+                self.estimate(run, target, predicted, adapter);
+                estimated = true;
+            }
+            if report.step == target {
+                run.trainer.flush()?;
+            }
+            // The loss comes back a few steps late; before the first there is nothing to tell.
+            let due = told.is_none_or(|at| at.elapsed() >= STEP_EVENT_EVERY) || report.step == target;
+            if due && run.trainer.latest_loss().is_finite() {
+                told = Some(Instant::now());
+                self.tell_step(run, report.step, target);
+            }
+            last_eval = None;
+            if self.options.eval_every.is_some_and(|every| report.step.is_multiple_of(every)) {
+                last_eval = self.evaluate(run)?;
+            }
+            let due = match self.options.checkpoint_every {
+                Some(every) => report.step.is_multiple_of(every),
+                None => run.clock.elapsed().saturating_sub(checkpointed) >= CHECKPOINT_EVERY,
+            };
+            if due {
+                self.checkpoint(run)?;
+                checkpointed = run.clock.elapsed();
+            }
+        }
+        run.trainer.flush()?;
+        if run.last_checkpoint != Some(run.trainer.steps_done()) && run.trainer.steps_done() > 0 {
+            self.checkpoint(run)?;
+        }
+        Ok(last_eval)
+    }
+
+    /// A new trainer, or one from the newest readable checkpoint.
+    fn trainer(&self, gpu: &Gpu, dataset: &Arc<Dataset>) -> Result<(Trainer, Progress)> {
+        let checkpoints = if self.options.resume { self.output.checkpoints()? } else { Vec::new() };
+        for path in &checkpoints {
+            match Trainer::resume(gpu, Arc::clone(dataset), path) {
+                Ok(trainer) => {
+                    self.log.line(&format!("resumed from {}", path.display()));
+                    if trainer.config() != &self.options.train {
+                        self.warn(format!(
+                            "going on with the settings of `{}`: {} steps, seed {}; other settings given now are not used",
+                            path.display(),
+                            trainer.config().steps,
+                            trainer.config().seed
+                        ));
+                    }
+                    let progress = read_progress(&progress_path(path));
+                    return Ok((trainer, progress));
+                }
+                // An older checkpoint may do where this one is damaged; it may not where the device is at fault.
+                Err(error @ (Error::Malformed { .. } | Error::Read { .. })) => {
+                    self.warn(format!("checkpoint `{}` is skipped: {error}", path.display()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if self.options.resume {
+            self.warn("there is no checkpoint to go on from; training begins anew".into());
+        }
+        Ok((Trainer::new(gpu, Arc::clone(dataset), self.options.train.clone())?, Progress::default()))
+    }
+
+    /// Tells what the run will cost, from the steps timed so far.
+    fn estimate(&self, run: &Training, target: u32, predicted_bytes: u64, adapter: &str) {
+        let Some(speed) = run.clock.speed() else { return };
+        let config = run.trainer.config();
+        let done = run.trainer.steps_done();
+        let total_s = run.clock.elapsed_s() + work_between(config, done, target) / speed.work_per_s;
+        let steps_per_s = f64::from(target) / total_s;
+        self.emit(Event::Estimate { steps_per_s, total_s, predicted_bytes });
+        if let Some(message) = long_run(total_s, target, self.options.preset, adapter) {
+            self.warn(message);
+        }
+    }
+
+    fn tell_step(&self, run: &Training, step: u32, target: u32) {
+        let loss = run.trainer.latest_loss();
+        let elapsed_s = run.clock.elapsed_s();
+        let Speed { steps_per_s, work_per_s } =
+            run.clock.speed().unwrap_or(Speed { steps_per_s: 0.0, work_per_s: 0.0 });
+        let left = work_between(run.trainer.config(), step, target);
+        // JSON has no infinity: before any speed is known, the time left is said to be that so far.
+        let eta_s = if left == 0.0 {
+            0.0
+        } else if work_per_s > 0.0 {
+            left / work_per_s
+        } else {
+            elapsed_s
+        };
+        self.emit(Event::Step {
+            step,
+            steps: target,
+            loss,
+            gaussians: run.gaussians,
+            steps_per_s,
+            elapsed_s,
+            eta_s,
+        });
+    }
+
+    /// Measures the held-out photos, with the clock standing. `None` without any.
+    fn evaluate(&self, run: &mut Training) -> Result<Option<EvalReport>> {
+        run.trainer.flush()?;
+        let elapsed_s = run.clock.elapsed_s();
+        let trainer = &mut run.trainer;
+        let Some(report) = run.clock.paused(|| self.measure(trainer))? else { return Ok(None) };
+        let point = EvalPoint {
+            step: run.trainer.steps_done(),
+            psnr: report.psnr,
+            ssim: report.ssim,
+            elapsed_s,
+            gaussians: run.gaussians,
+        };
+        self.note_eval(&mut run.history, point);
+        Ok(Some(report))
+    }
+
+    /// Measures the held-out photos. `None` without any.
+    pub(super) fn measure(&self, trainer: &mut Trainer) -> Result<Option<EvalReport>> {
+        if trainer.dataset().held_out.is_empty() { Ok(None) } else { trainer.evaluate().map(Some) }
+    }
+
+    pub(super) fn note_eval(&self, history: &mut Vec<EvalPoint>, point: EvalPoint) {
+        history.push(point);
+        let EvalPoint { step, psnr, ssim, elapsed_s, gaussians } = point;
+        self.emit(Event::Eval { step, psnr, ssim, elapsed_s, gaussians });
+    }
+
+    fn checkpoint(&self, run: &mut Training) -> Result<()> {
+        run.trainer.flush()?;
+        let step = run.trainer.steps_done();
+        let path = self.output.checkpoint(step);
+        crate::files::make_parent(&path)?;
+        run.trainer.save_checkpoint(&path)?;
+        let progress = Progress { elapsed_s: run.clock.elapsed_s(), history: run.history.clone() };
+        write_progress(&path, &progress)?;
+        run.last_checkpoint = Some(step);
+        self.output.prune_checkpoints()?;
+        self.emit(Event::Saved { path, kind: "checkpoint".into() });
+        Ok(())
+    }
+
+    /// Says what is left when the GPU or the disk fails.
+    fn after_failure(&self, error: &Error, last_checkpoint: Option<u32>) {
+        self.log.line(&format!("training stopped: {error}"));
+        if let Some(step) = last_checkpoint {
+            let path = self.output.checkpoint(step);
+            self.warn(format!("training stopped; `{}` is good to go on from", path.display()));
+        }
+    }
+}
+
+/// Writes the neighbour file of a checkpoint.
+pub(super) fn write_progress(checkpoint: &Path, progress: &Progress) -> Result<()> {
+    write_atomically(&progress_path(checkpoint), |out| {
+        serde_json::to_writer(out, progress).map_err(std::io::Error::from)
+    })
+}
+
+/// The neighbour file of a checkpoint.
+fn progress_path(checkpoint: &Path) -> std::path::PathBuf {
+    debug_assert!(checkpoint_step(checkpoint).is_some(), "`{}` is no checkpoint", checkpoint.display());
+    checkpoint.with_extension("json")
+}
+
+/// Figures of the run so far; without the file (only figures are lost) they begin anew.
+fn read_progress(path: &Path) -> Progress {
+    std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+}

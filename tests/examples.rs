@@ -1,0 +1,29 @@
+//! The library's examples run and do what they say.
+
+#[expect(dead_code, unreachable_pub, reason = "its main is not called here")]
+#[path = "../splat-core/examples/own_loss.rs"]
+mod own_loss;
+#[expect(dead_code, unreachable_pub, reason = "its main is not called here")]
+#[path = "../splat-core/examples/train.rs"]
+mod train;
+
+#[test]
+fn own_loss_descends() {
+    let losses = own_loss::run(12).expect("the example runs");
+    assert!(losses.windows(2).all(|pair| pair[1] < pair[0]), "{losses:?}");
+    assert!(losses[11] < 0.8 * losses[0], "{losses:?}");
+}
+
+#[test]
+fn train_example_writes_view_and_scene() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    crate::tiny_dataset::write(dir.path(), 12).expect("a dataset");
+    let output = dir.path().join("out");
+    let mut steps = Vec::new();
+    train::run(dir.path(), &output, 30, |report| steps.push(report.step)).expect("the example runs");
+    assert_eq!(steps, (1..=30).collect::<Vec<_>>());
+    let view = image::open(output.join("view.png")).expect("a picture").to_rgb8();
+    assert_eq!(view.dimensions(), (64, 48));
+    let scene = splat_core::ply::read(&output.join("scene.ply")).expect("a scene");
+    assert!(scene.cloud.len() >= 576, "{}", scene.cloud.len());
+}
