@@ -28,6 +28,8 @@ const NO_MODEL: [&str; 2] = ["failed to create sparse model", "No images with ma
 /// The quality that is tried where a lower one places too few photos, for sets that it costs minutes.
 const RAISED_QUALITY: ColmapQuality = ColmapQuality::High;
 const RAISED_MAX_PHOTOS: u64 = 30;
+/// Turning on the spot gives poses without any depth: a handful of points that are all wrong.
+const MIN_POINTS: usize = 20;
 /// Below this part of the photos the user is warned.
 const GOOD_REGISTERED_PERCENT: u64 = 60;
 
@@ -245,7 +247,7 @@ impl<'a> Job<'a> {
         let refuse =
             |registered| Err(ColmapError::NoReconstruction { registered, photos, log: self.log_path() });
         let Some(ModelChoice { dir, registered, others }) = choice else { return refuse(0) };
-        if registered < prepare::MIN_PHOTOS as u64 {
+        if registered < prepare::MIN_PHOTOS as u64 || read_model(&dir)?.points.len() < MIN_POINTS {
             return refuse(registered);
         }
         if !good {

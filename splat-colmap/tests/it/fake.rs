@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use splat_colmap::{
     Colmap, ColmapError, ColmapOptions, ColmapQuality, ColmapSource, DatasetSource, Matcher, ModelForm,
-    PosedImage, Reconstruction, write_model,
+    Point3d, PosedImage, Reconstruction, write_model,
 };
 use splat_core::events::Stage;
 use splat_core::{CancelToken, Event, Lens, Pinhole, Pose, SceneSource};
@@ -88,7 +88,10 @@ impl Bench {
             points2d: Vec::new(),
         };
         let images = (0..registered).map(|i| (i as u32 + 1, image(i))).collect();
-        let model = Reconstruction { cameras: [(1, lens)].into(), images, ..Reconstruction::default() };
+        let point =
+            |i: u64| Point3d { position: [i as f64, 0.0, 5.0], rgb: [9; 3], error: 0.5, track: Vec::new() };
+        let points = (0..20).map(|i| (i, point(i))).collect();
+        let model = Reconstruction { cameras: [(1, lens)].into(), images, points };
         write_model(&model, &here.join("model"), ModelForm::Binary).unwrap();
         let options = ColmapOptions { binary: Some(binary), ..ColmapOptions::default() };
         Self { dir, options }
@@ -225,6 +228,11 @@ fn photos_that_do_not_connect_say_how_many_did() {
     fs::remove_dir_all(bench.path("out/work/sparse")).unwrap();
     bench.run().0.unwrap();
     assert_eq!(bench.calls(), ALL_STAGES[2..]);
+    // Poses without points are those of a camera that only turned.
+    let bench = Bench::new(4, 4);
+    fs::remove_file(bench.path("model/points3D.bin")).unwrap();
+    let error = bench.run().0.unwrap_err();
+    assert!(matches!(error, ColmapError::NoReconstruction { registered: 4, .. }), "{error}");
     let error = Bench::new(4, 2).run().0.unwrap_err();
     assert!(matches!(error, ColmapError::NoReconstruction { registered: 2, .. }), "{error}");
     let mut half = Bench::new(10, 5);
