@@ -5,7 +5,7 @@
 /// Linux keeps it in `/proc/meminfo` as `MemAvailable` (KiB). Elsewhere the answer needs `unsafe` calls, which
 /// this project keeps out; there it is `None` and callers assume a small machine.
 #[must_use]
-pub(crate) fn available_memory() -> Option<u64> {
+pub fn available_memory() -> Option<u64> {
     if cfg!(target_os = "linux") {
         parse_available(&std::fs::read_to_string("/proc/meminfo").ok()?)
     } else {
