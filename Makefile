@@ -14,6 +14,9 @@ OUT ?= out/$(if $(PHOTOS),$(notdir $(patsubst %/,%,$(PHOTOS))),demo)
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(CURDIR)/target/tools/bin
 
+# Without a desktop session Mesa's device-selection layer prints a harmless line on XDG_RUNTIME_DIR; this keeps it quiet.
+export NODEVICE_SELECT := 1
+
 .PHONY: help setup build demo test fmt clippy doc test-checked test-trusted test-demo package deny clean
 
 help:

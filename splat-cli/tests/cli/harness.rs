@@ -43,7 +43,8 @@ impl Sandbox {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_splat"));
         command.args(args).current_dir(self.0.path()).stdin(Stdio::null());
-        command.env_remove("SPLAT_COLMAP");
+        // Mesa's device-selection layer otherwise complains on stderr where there is no desktop session.
+        command.env_remove("SPLAT_COLMAP").env("NODEVICE_SELECT", "1");
         command
     }
 
