@@ -94,7 +94,7 @@ fn as_colmap(error: &splat_core::Error) -> Option<&ColmapError> {
 fn core_exit_code(error: &splat_core::Error) -> u8 {
     use splat_core::Error;
     match error {
-        Error::NoAdapter { .. } => 2,
+        Error::NoAdapter { .. } | Error::WrongResult { .. } => 2,
         _ => as_colmap(error).map_or(1, colmap_exit_code),
     }
 }
@@ -103,6 +103,7 @@ fn core_hint(error: &splat_core::Error) -> Option<String> {
     use splat_core::Error;
     let hint = match error {
         Error::NoAdapter { .. } => "`splat doctor` says what is missing",
+        Error::WrongResult { .. } => "`splat doctor` lists the adapters of this machine",
         Error::DeviceLost { .. } => "add `--resume` to the same command to go on from the last checkpoint",
         Error::Cancelled => "finished work is kept; the same command goes on where it can",
         _ => return as_colmap(error).and_then(colmap_hint),

@@ -5,7 +5,7 @@
 mod files;
 mod training;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueHint};
 
 pub(crate) use files::{EvalArgs, InfoArgs, RenderArgs};
 pub(crate) use training::{
@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Doctor,
     /// Photographs a built-in scene and reconstructs it, without any download
     Demo(DemoArgs),
+    /// Times blending against plain Rust, whole training steps and every kernel
+    Bench(BenchArgs),
     /// Prints the completion script of a shell
     #[command(after_help = "Examples:
   splat completions bash > /etc/bash_completion.d/splat
@@ -74,6 +76,20 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+/// `splat bench`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  splat bench             blend rates
+  splat bench dataset     also whole steps at full size and GPU time by kernel")]
+pub(crate) struct BenchArgs {
+    /// Posed dataset to take steps on
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub(crate) dataset: Option<std::path::PathBuf>,
+    /// Steps to time
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) steps: u32,
 }
 
 #[cfg(test)]

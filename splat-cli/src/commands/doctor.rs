@@ -1,13 +1,14 @@
 //! `splat doctor`: is this machine ready, and what to do about each lack.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use serde::Serialize;
 use splat_colmap::Colmap;
-use splat_core::Gpu;
 use splat_core::machine::available_memory;
-use splat_core::pipeline::text::{bytes, thousands};
+use splat_core::pipeline::text::{bytes, duration, thousands};
 use splat_core::train::memory;
+use splat_core::{Gpu, self_test};
 
 use super::Context;
 use crate::failure::Failure;
@@ -113,6 +114,18 @@ fn gpu_checks(gpu: &Gpu) -> Vec<Check> {
             caps.join(", ")
         ),
     ));
+    let started = Instant::now();
+    checks.push(match self_test::run(gpu) {
+        Ok(()) => {
+            Check::ok("kernels", format!("self-test passed in {}", duration(started.elapsed().as_secs_f64())))
+        }
+        Err(error) => Check::lack(
+            "kernels",
+            Verdict::Fail,
+            error.to_string(),
+            "update the driver, or choose another adapter with `--adapter NAME`",
+        ),
+    });
     let others: Vec<_> = Gpu::adapters().into_iter().filter(|(name, _)| *name != report.name).collect();
     if !others.is_empty() {
         let names: Vec<_> = others.iter().map(|(name, backend)| format!("{name} ({backend})")).collect();

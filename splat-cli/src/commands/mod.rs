@@ -1,5 +1,6 @@
 //! The commands, one a file.
 
+mod bench;
 mod demo;
 mod doctor;
 mod eval;
@@ -9,7 +10,7 @@ mod render;
 
 use clap::CommandFactory;
 use splat_core::gpu::GpuOptions;
-use splat_core::{CancelToken, Gpu};
+use splat_core::{CancelToken, Gpu, self_test};
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
@@ -27,6 +28,7 @@ impl Context {
     /// Opens the GPU and lets it prove that it computes correctly.
     fn gpu(&self) -> Result<Gpu, Failure> {
         let gpu = Gpu::new(&self.gpu_options())?;
+        self_test::run(&gpu)?;
         Ok(gpu)
     }
 
@@ -51,6 +53,7 @@ pub(crate) fn dispatch(command: Command, context: &Context) -> Result<(), Failur
         Command::Info(args) => info::info(&args, context),
         Command::Doctor => doctor::doctor(context),
         Command::Demo(args) => demo::demo(&args, context),
+        Command::Bench(args) => bench::bench(&args, context),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "splat", &mut std::io::stdout());
             Ok(())

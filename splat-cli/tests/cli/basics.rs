@@ -2,8 +2,8 @@
 
 use crate::harness::{Sandbox, says};
 
-const COMMANDS: [&str; 9] =
-    ["run", "colmap", "train", "render", "eval", "info", "doctor", "demo", "completions"];
+const COMMANDS: [&str; 10] =
+    ["run", "colmap", "train", "render", "eval", "info", "doctor", "demo", "bench", "completions"];
 
 #[test]
 fn help_lists_every_command_and_each_helps() {
@@ -54,10 +54,10 @@ fn doctor_reports_this_machine() {
     let checks = &ran.events()[0];
     let names: Vec<_> =
         checks.as_array().unwrap().iter().map(|check| check["name"].as_str().unwrap()).collect();
-    for name in ["GPU", "limits", "memory", "COLMAP", "ffmpeg"] {
+    for name in ["GPU", "limits", "kernels", "memory", "COLMAP", "ffmpeg"] {
         assert!(names.contains(&name), "{names:?}");
     }
-    says(&sandbox.ok(&["doctor"]).stdout, &["COLMAP"]);
+    says(&sandbox.ok(&["doctor"]).stdout, &["self-test passed", "COLMAP"]);
 }
 
 #[test]
