@@ -9,5 +9,6 @@ mod gradients;
 mod npz;
 mod parity;
 mod reference;
+mod shaders;
 mod test_data;
 mod tiny_dataset;

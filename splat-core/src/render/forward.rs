@@ -1,5 +1,7 @@
 //! Forward rendering, recorded: project, sort by depth, list tiles, sort by tile, blend.
 
+use std::mem::offset_of;
+
 use super::GaussianBuffers;
 use super::sort::{Over, Scan, Sort, SortBuffers, SortKernels, SortScratch};
 use crate::Result;
@@ -10,7 +12,7 @@ use crate::gpu::profile::Pass;
 use crate::gpu::shaders::{self, Switches};
 
 /// Where the indirect dispatch over intersections lies in `Counters`.
-const ISECT_GROUPS_OFFSET: u64 = 32;
+const ISECT_GROUPS_OFFSET: u64 = offset_of!(Counters, isect_groups) as u64;
 
 /// The kernels of a forward pass.
 #[derive(Debug)]

@@ -1,16 +1,18 @@
 //! Radix sorts and prefix sums over buffers whose length only the GPU may know.
 
+use std::mem::offset_of;
+
 use crate::gpu::Gpu;
 use crate::gpu::kernel::Kernel;
-use crate::gpu::layout::{SCAN_BLOCK, SORT_BLOCK, SORT_DIGITS};
+use crate::gpu::layout::{Counters, SCAN_BLOCK, SORT_BLOCK, SORT_DIGITS};
 use crate::gpu::profile::Pass;
 use crate::gpu::shaders::{self, Switches};
 
 /// Bits one radix pass sorts by.
 const DIGIT_BITS: u32 = 8;
 /// Where the indirect dispatches lie in `Counters`.
-const SORT_GROUPS_OFFSET: u64 = 16;
-const SCAN_GROUPS_OFFSET: u64 = 48;
+const SORT_GROUPS_OFFSET: u64 = offset_of!(Counters, sort_groups) as u64;
+const SCAN_GROUPS_OFFSET: u64 = offset_of!(Counters, scan_groups) as u64;
 
 /// What a sort or scan runs over: where its length comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
