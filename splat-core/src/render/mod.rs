@@ -294,3 +294,7 @@ pub(crate) fn check_image_size(width: u32, height: u32) -> Result<()> {
 pub(crate) fn grown(needed: u32) -> u32 {
     needed.saturating_add(needed / 4).max(FIRST_ISECTS)
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test")]
+mod tile_tests;
