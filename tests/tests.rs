@@ -12,3 +12,4 @@ mod reference;
 mod shaders;
 mod test_data;
 mod tiny_dataset;
+mod trainer;

@@ -3,6 +3,7 @@
 mod nearest;
 mod seed;
 
+pub(crate) use seed::thinned;
 pub use seed::{SeedOptions, seed_points_or_random};
 
 use crate::{Error, Result};

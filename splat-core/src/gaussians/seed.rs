@@ -101,6 +101,18 @@ pub fn seed_points_or_random(scene: &Scene, count: usize, seed: u64) -> Vec<Seed
     points
 }
 
+/// At most `most` of the points: a random choice that `seed` fixes, in the points' order.
+pub(crate) fn thinned(points: Vec<SeedPoint>, most: usize, seed: u64) -> Vec<SeedPoint> {
+    const PURPOSE: u64 = 0x7468_696e; // "thin"
+    if points.len() <= most {
+        return points;
+    }
+    let mut chosen = Random::new(seed, PURPOSE, 0).permutation(points.len());
+    chosen.truncate(most);
+    chosen.sort_unstable();
+    chosen.into_iter().map(|index| points[index]).collect()
+}
+
 /// Nearest and farthest distance for random points, of each view.
 fn depth_ranges(scene: &Scene, points: &[SeedPoint]) -> Vec<(f64, f64)> {
     let centres: Vec<DVec3> = scene.views.iter().map(|view| view.cam_from_world.centre()).collect();

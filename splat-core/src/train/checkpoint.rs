@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::config::TrainConfig;
 use super::optimizer::Moments;
 use super::trainer::Trainer;
+use crate::camera::Camera;
 use crate::dataset::Dataset;
 use crate::gpu::Gpu;
 use crate::gpu::layout::GEOMETRY_FLOATS;
@@ -33,6 +34,8 @@ struct Header {
     sh_degree: u32,
     /// Names of the training views: another dataset would train on, to nobody's use.
     train_views: Vec<String>,
+    /// Of the training cameras: photos of another place are often named alike.
+    cameras: u64,
 }
 
 impl Trainer {
@@ -49,6 +52,7 @@ impl Trainer {
             cap: self.cap,
             sh_degree: self.gaussians.sh_degree,
             train_views: train_views(&self.dataset),
+            cameras: camera_fingerprint(&self.dataset),
         };
         let json = serde_json::to_vec(&header).map_err(|e| malformed(path, e.to_string()))?;
         let mut arrays = Vec::new();
@@ -86,10 +90,12 @@ impl Trainer {
         file.read_exact(&mut json).map_err(cut)?;
         let header: Header = serde_json::from_slice(&json).map_err(|e| malformed(path, e.to_string()))?;
         header.config.validate()?;
-        if header.train_views != train_views(&dataset) {
+        let same_names = header.train_views == train_views(&dataset);
+        if !same_names || header.cameras != camera_fingerprint(&dataset) {
             return Err(Error::Scene {
                 why: format!(
-                    "`{}` was trained on other views; resume with the dataset it came from",
+                    "`{}` was trained on other views, or at another image size; resume with the dataset and the options \
+                     it came from",
                     path.display()
                 ),
             });
@@ -119,9 +125,7 @@ impl Trainer {
             gpu.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&array));
         }
         gpu.check()?;
-        let mut trainer = Self::assemble(gpu, dataset, header.config, gaussians, moments, header.steps_done)?;
-        trainer.cap = header.cap;
-        Ok(trainer)
+        Self::assemble(gpu, dataset, header.config, gaussians, moments, header.cap, header.steps_done)
     }
 }
 
@@ -141,6 +145,20 @@ fn buffers<'a>(gaussians: &'a GaussianBuffers, moments: &'a Moments) -> Vec<(&'a
 
 fn train_views(dataset: &Dataset) -> Vec<String> {
     dataset.train.iter().filter_map(|&i| dataset.scene.views.get(i)).map(|v| v.name.clone()).collect()
+}
+
+/// FNV-1a (Fowler, Noll and Vo) over the training cameras' sizes, lenses and poses.
+fn camera_fingerprint(dataset: &Dataset) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for &view in &dataset.train {
+        let Camera { intrinsics: k, cam_from_world: pose } = dataset.camera(view);
+        let numbers = [k.fx, k.fy, k.cx, k.cy, f64::from(k.width), f64::from(k.height)];
+        let numbers = numbers.into_iter().chain(pose.rotation.to_array()).chain(pose.translation.to_array());
+        for byte in numbers.flat_map(f64::to_le_bytes) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    hash
 }
 
 fn malformed(path: &Path, what: String) -> Error {

@@ -17,3 +17,7 @@ mod trainer;
 pub use config::{AlphaMode, DensifyConfig, REFERENCE_STEPS, Strategy, TrainConfig};
 pub use evaluate::{EvalReport, ViewMetrics};
 pub use trainer::{StepReport, Trainer};
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test")]
+mod tests;

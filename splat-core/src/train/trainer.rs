@@ -11,7 +11,7 @@ use super::memory;
 use super::optimizer::{self, Moments, Optimizer, OptimizerKernels};
 use crate::camera::Camera;
 use crate::dataset::Dataset;
-use crate::gaussians::{GaussianCloud, SeedOptions, seed_points_or_random};
+use crate::gaussians::{GaussianCloud, SeedOptions, seed_points_or_random, thinned};
 use crate::gpu::Gpu;
 use crate::gpu::layout::{StepReport as GpuReport, TrainUniform, ViewUniform};
 use crate::gpu::profile::{Pass, Timer};
@@ -61,6 +61,9 @@ pub struct Trainer {
     /// Scene extent: 1.1 times the largest distance of a camera from their mean.
     pub(super) extent: f32,
     pub(super) cap: u32,
+    /// The step before which Gaussians were last added and removed: a step that is run again after an overflow
+    /// must not do so twice.
+    densified_before: Option<u32>,
     in_flight: VecDeque<InFlight>,
     last_loss: f32,
     pub(super) timer: Option<Timer>,
@@ -101,7 +104,13 @@ impl Trainer {
     /// views, and whatever the device reports.
     pub fn new(gpu: &Gpu, dataset: Arc<Dataset>, config: TrainConfig) -> Result<Self> {
         config.validate()?;
+        let (width, height) = largest_view(&dataset)?;
+        let cap = config.max_gaussians.unwrap_or_else(|| {
+            let memory_bytes = crate::machine::available_memory();
+            memory::default_cap(gpu.report(), memory_bytes, width, height, config.sh_degree)
+        });
         let points = seed_points_or_random(&dataset.scene, RANDOM_SEED_POINTS, config.seed);
+        let points = thinned(points, cap as usize, config.seed);
         let options = SeedOptions {
             sh_degree: config.sh_degree,
             opacity: config.initial_opacity,
@@ -110,7 +119,7 @@ impl Trainer {
         let cloud = GaussianCloud::from_seed_points(&points, &options);
         let gaussians = GaussianBuffers::upload(gpu, &cloud)?;
         let moments = Moments::new(gpu, gaussians.count, gaussians.sh_stride())?;
-        Self::assemble(gpu, dataset, config, gaussians, moments, 0)
+        Self::assemble(gpu, dataset, config, gaussians, moments, cap, 0)
     }
 
     pub(super) fn assemble(
@@ -119,6 +128,7 @@ impl Trainer {
         config: TrainConfig,
         gaussians: GaussianBuffers,
         moments: Moments,
+        cap: u32,
         next_step: u32,
     ) -> Result<Self> {
         if dataset.train.is_empty() {
@@ -133,11 +143,7 @@ impl Trainer {
             optimizer: OptimizerKernels::new(gpu),
             switches,
         };
-        let (width, height) = largest_view(&dataset)?;
-        let cap = config.max_gaussians.unwrap_or_else(|| {
-            let memory_bytes = crate::machine::available_memory();
-            memory::default_cap(gpu.report(), memory_bytes, width, height, config.sh_degree)
-        });
+        largest_view(&dataset)?;
         let isects = grown(gaussians.count.saturating_mul(FIRST_ISECTS_PER_GAUSSIAN));
         let passes = Passes::new(gpu, &kernels, &gaussians, &moments, &dataset, isects)?;
         let extent = scene_extent(&dataset);
@@ -152,6 +158,7 @@ impl Trainer {
             next_step,
             extent,
             cap,
+            densified_before: None,
             in_flight: VecDeque::new(),
             last_loss: f32::NAN,
             timer: None,
@@ -168,12 +175,14 @@ impl Trainer {
         // More than one round only where an earlier step had not enough room and is run again.
         while self.next_step < target {
             let step = self.next_step;
-            if self.config.densifies_before(step) || self.config.resets_before(step) {
+            let due = self.config.densifies_before(step) || self.config.resets_before(step);
+            if due && self.densified_before != Some(step) {
                 self.flush()?;
                 if self.next_step < step {
                     continue;
                 }
                 self.densify(step)?;
+                self.densified_before = Some(step);
             }
             image_size = self.submit(step)?;
             self.next_step += 1;

@@ -1,0 +1,89 @@
+//! What needs a look inside: that running out of room for intersections changes no bit.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::camera::{Pinhole, Pose};
+use crate::dataset::{Dataset, DatasetOptions};
+use crate::gaussians::GaussianCloud;
+use crate::gpu::{Gpu, GpuOptions};
+use crate::lens::Lens;
+use crate::scene::{Scene, SeedPoint, View};
+
+const WIDTH: u32 = 40;
+const HEIGHT: u32 = 24;
+const STEPS: u32 = 30;
+/// Far less than any view needs.
+const NO_ROOM: u32 = 16;
+
+/// Four photos of waves, side by side, and a grid of points in front of them.
+fn dataset(dir: &std::path::Path) -> Arc<Dataset> {
+    let views = (0..4_u32).map(|i| {
+        let name = format!("view_{i}.png");
+        let image_path = dir.join(&name);
+        let wave = |x: u32, rate: f32| (127.0 + 120.0 * ((x + 3 * i) as f32 * rate).sin()) as u8;
+        let photo =
+            image::RgbImage::from_fn(WIDTH, HEIGHT, |x, y| image::Rgb([wave(x, 0.3), wave(y, 0.4), 90]));
+        photo.save(&image_path).unwrap();
+        let (cx, cy) = (f64::from(WIDTH) / 2.0, f64::from(HEIGHT) / 2.0);
+        let lens = Lens::pinhole(Pinhole { width: WIDTH, height: HEIGHT, fx: 40.0, fy: 40.0, cx, cy });
+        let mut cam_from_world = Pose::IDENTITY;
+        cam_from_world.translation.x = -0.1 * f64::from(i);
+        View { name, image_path, mask_path: None, lens, cam_from_world }
+    });
+    let at = |i: i32| SeedPoint {
+        position: [(i % 12 - 6) as f32 * 0.3, (i / 12 - 4) as f32 * 0.3, 3.0],
+        rgb: [99; 3],
+    };
+    let scene = Scene { views: views.collect(), points: (0..96).map(at).collect() };
+    Arc::new(Dataset::new(scene, &DatasetOptions::default()).unwrap())
+}
+
+fn config(strategy: Strategy) -> TrainConfig {
+    // Before steps 6, 12 and so on; MCMC's growth shows when it happens twice.
+    let densify = DensifyConfig {
+        at_least_every: 6,
+        until_adc: 30_000,
+        reset_every: 12_000,
+        growth: 0.2,
+        ..Default::default()
+    };
+    TrainConfig { steps: STEPS, strategy, sh_degree: 1, densify, ..TrainConfig::default() }
+}
+
+/// A run that is left without room before each of these steps.
+fn run(gpu: &Gpu, dataset: &Arc<Dataset>, strategy: Strategy, tight_before: &[u32]) -> GaussianCloud {
+    let mut trainer = Trainer::new(gpu, Arc::clone(dataset), config(strategy)).unwrap();
+    for step in 0..STEPS {
+        if tight_before.contains(&step) {
+            trainer.flush().unwrap();
+            assert!(trainer.passes.forward.capacity.isects > NO_ROOM, "the last shortage was never noticed");
+            trainer.rebuild(NO_ROOM).unwrap();
+        }
+        assert_eq!(trainer.step().unwrap().step, step + 1);
+    }
+    let cloud = trainer.cloud().unwrap();
+    assert!(trainer.passes.forward.capacity.isects > NO_ROOM);
+    assert_eq!(trainer.steps_done(), STEPS);
+    cloud
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn running_out_of_room_changes_no_bit() {
+    let gpu = Gpu::new(&GpuOptions::default()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let dataset = dataset(dir.path());
+    for strategy in [Strategy::Adc, Strategy::Mcmc] {
+        let config = config(strategy);
+        let roomy = run(&gpu, &dataset, strategy, &[]);
+        assert!(roomy.means.as_flattened().iter().all(|x| x.is_finite()));
+        // At the start, before a plain step, before and right at refinements, at the last step.
+        for tight_before in [&[0, 3, 11, STEPS - 1][..], &[6, 12, 17]] {
+            assert!(config.densifies_before(6) && config.densifies_before(12) && !config.densifies_before(3));
+            let tight = run(&gpu, &dataset, strategy, tight_before);
+            assert_eq!(roomy.len(), tight.len(), "{strategy:?}, no room before {tight_before:?}");
+            assert!(roomy == tight, "{strategy:?}, no room before {tight_before:?}");
+        }
+    }
+}

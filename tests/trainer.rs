@@ -1,0 +1,382 @@
+//! Training on a dataset of eight tiny photos: it learns, to the bit the same each time, and goes on from checkpoints as
+//! if it had never stopped.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use splat_core::train::{AlphaMode, DensifyConfig, StepReport, Strategy, TrainConfig, Trainer};
+use splat_core::{Dataset, DatasetOptions, Error, GaussianCloud, Lens, Pinhole, Scene};
+use tempfile::TempDir;
+
+use crate::fixtures::Device;
+use crate::tiny_dataset;
+
+const VIEWS: u32 = 8;
+const STEPS: u32 = 60;
+const STRATEGIES: [Strategy; 2] = [Strategy::Adc, Strategy::Mcmc];
+
+/// A run of 60 steps that densifies before steps 10 and 20 (ADC; opacities are reset before 20) or every tenth up to
+/// 40 (MCMC).
+fn config(strategy: Strategy) -> TrainConfig {
+    let densify =
+        DensifyConfig { at_least_every: 10, reset_every: 10_000, growth: 0.1, ..DensifyConfig::default() };
+    TrainConfig {
+        steps: STEPS,
+        strategy,
+        sh_degree: 1,
+        sh_degree_every: 10_000,
+        densify,
+        ..TrainConfig::default()
+    }
+}
+
+fn tiny_scene(views: u32) -> (TempDir, Scene) {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let scene = tiny_dataset::scene(dir.path(), views).expect("a dataset");
+    (dir, scene)
+}
+
+fn dataset_of(scene: Scene) -> Arc<Dataset> {
+    Arc::new(Dataset::new(scene, &DatasetOptions::default()).expect("it is a dataset"))
+}
+
+fn tiny() -> (TempDir, Arc<Dataset>) {
+    let (dir, scene) = tiny_scene(VIEWS);
+    (dir, dataset_of(scene))
+}
+
+fn trainer(dataset: &Arc<Dataset>, config: TrainConfig) -> Trainer {
+    Trainer::new(&Device::shared().gpu, Arc::clone(dataset), config).expect("training starts")
+}
+
+fn run_to(trainer: &mut Trainer, steps: u32) -> Vec<StepReport> {
+    let mut reports = Vec::new();
+    while trainer.steps_done() < steps {
+        reports.push(trainer.step().expect("a step"));
+    }
+    reports
+}
+
+/// All of a cloud's bits, so that NaN equals itself and 0 is not -0.
+fn bits(cloud: &GaussianCloud) -> Vec<u32> {
+    let rows = |flat: &[f32]| flat.iter().map(|value| value.to_bits()).collect::<Vec<u32>>();
+    [
+        rows(cloud.means.as_flattened()),
+        rows(cloud.quats.as_flattened()),
+        rows(cloud.log_scales.as_flattened()),
+        rows(&cloud.opacity_logits),
+        rows(cloud.sh_coeffs.as_flattened()),
+    ]
+    .concat()
+}
+
+fn finished(mut trainer: Trainer, steps: u32) -> GaussianCloud {
+    run_to(&mut trainer, steps);
+    trainer.cloud().expect("the cloud comes back")
+}
+
+fn loss_after(trainer: &mut Trainer, steps: u32) -> f32 {
+    run_to(trainer, steps);
+    trainer.flush().expect("the steps end");
+    trainer.latest_loss()
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn a_seed_fixes_every_bit_and_checkpoints_change_none() {
+    let (dir, dataset) = tiny();
+    for strategy in STRATEGIES {
+        let config = config(strategy);
+        // Between refinements, right before one, and at the very start.
+        let saved_at = [0, 15, 20];
+        assert!(!config.densifies_before(15) && config.densifies_before(20), "{strategy:?}");
+        let path = |step: u32| dir.path().join(format!("{strategy:?}_{step}"));
+        let mut first = trainer(&dataset, config.clone());
+        for step in saved_at {
+            run_to(&mut first, step);
+            first.save_checkpoint(&path(step)).expect("it is saved");
+        }
+        let seeds = 576;
+        let first = finished(first, STEPS);
+        assert_ne!(first.len(), seeds, "{strategy:?}: nothing was densified");
+
+        let again = finished(trainer(&dataset, config.clone()), STEPS);
+        assert!(bits(&first) == bits(&again), "{strategy:?}: the same seed gave other bits");
+        let other = finished(trainer(&dataset, TrainConfig { seed: 1, ..config }), STEPS);
+        assert!(bits(&first) != bits(&other), "{strategy:?}: the seed does nothing");
+
+        for step in saved_at {
+            let resumed = Trainer::resume(&Device::shared().gpu, Arc::clone(&dataset), &path(step))
+                .expect("the checkpoint is good");
+            assert_eq!(resumed.steps_done(), step);
+            let resumed = finished(resumed, STEPS);
+            assert!(bits(&first) == bits(&resumed), "{strategy:?}: resumed at {step}, it went elsewhere");
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn the_cap_holds_from_the_first_step_on() {
+    let (_dir, dataset) = tiny();
+    for strategy in STRATEGIES {
+        // Above and below the 576 seed points.
+        for cap in [600, 100] {
+            let config = TrainConfig { max_gaussians: Some(cap), ..config(strategy) };
+            let mut trainer = trainer(&dataset, config);
+            assert!(
+                trainer.gaussian_count() <= cap,
+                "{strategy:?}: starts with {}",
+                trainer.gaussian_count()
+            );
+            let reports = run_to(&mut trainer, 45);
+            let most = reports.iter().map(|report| report.gaussians).max().unwrap_or(0);
+            assert!(most <= cap, "{strategy:?}: {most} of {cap}");
+            assert_eq!(trainer.cloud().expect("a cloud").len(), trainer.gaussian_count() as usize);
+            if strategy == Strategy::Mcmc {
+                assert_eq!(most, cap, "growth does not reach the cap");
+            }
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn it_learns_from_coarse_to_fine() {
+    let (_dir, dataset) = tiny();
+    for strategy in STRATEGIES {
+        // Opacities that were just reset say little about what was learnt.
+        let mut config = config(strategy);
+        config.densify.reset_every = 30_000;
+        let mut trainer = trainer(&dataset, config);
+        let before = trainer.evaluate().expect("the held-out view renders").psnr;
+        let reports = run_to(&mut trainer, STEPS);
+        let after = trainer.evaluate().expect("the held-out view renders");
+        assert_eq!(after.views.len(), 1, "one view in eight is held out");
+        assert!(after.psnr > before + 3.0, "{strategy:?}: from {before:.2} to {:.2} dB", after.psnr);
+
+        let sizes: Vec<(u32, u32)> = reports.iter().map(|report| report.image_size).collect();
+        let at = |from: usize, to: usize, size| sizes[from..to].iter().all(|have| *have == size);
+        assert!(at(0, 6, (16, 12)) && at(6, 15, (32, 24)) && at(15, 60, (64, 48)), "{sizes:?}");
+        assert_eq!(
+            reports.iter().map(|report| report.step).collect::<Vec<_>>(),
+            (1..=STEPS).collect::<Vec<_>>()
+        );
+
+        // At full size, where losses compare: the first ten reports against the last ten.
+        let mean =
+            |part: &[StepReport]| part.iter().map(|r| f64::from(r.loss)).sum::<f64>() / part.len() as f64;
+        // Reports lag a few steps.
+        let (early, late) = (mean(&reports[18..28]), mean(&reports[50..60]));
+        assert!(late < 0.9 * early, "{strategy:?}: the loss went from {early} to {late}");
+    }
+}
+
+/// Makes every photo transparent where it shows the plain background, which is one colour.
+fn cut_out(scene: &mut Scene, dir: &Path) {
+    for view in &mut scene.views {
+        let mut photo = image::open(&view.image_path).expect("the photo opens").to_rgba8();
+        for pixel in photo.pixels_mut() {
+            if pixel.0[..3] == [30, 30, 40] {
+                pixel.0 = [0; 4];
+            }
+        }
+        view.image_path = dir.join(format!("cut_{}", view.name));
+        photo.save(&view.image_path).expect("it is written");
+    }
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn transparent_photos_make_transparent_scenes() {
+    let (dir, mut scene) = tiny_scene(VIEWS);
+    cut_out(&mut scene, dir.path());
+    let dataset = dataset_of(scene);
+    let train = |alpha_mode| {
+        let config = TrainConfig { alpha_mode, full_size: true, ..config(Strategy::Mcmc) };
+        let mut trainer = trainer(&dataset, config);
+        let first = loss_after(&mut trainer, 1);
+        let last = loss_after(&mut trainer, STEPS);
+        assert!(last < 0.7 * first, "{alpha_mode:?}: the loss went from {first} to {last}");
+        let alpha = trainer.render_view(0).expect("it renders").alpha;
+        let photo = dataset.image(0, 1).expect("it decodes");
+        let mean_where = |wanted: u8| {
+            let pixels: Vec<f32> = alpha
+                .iter()
+                .zip(&photo.pixels)
+                .filter(|(_, pixel)| (**pixel >> 24) as u8 == wanted)
+                .map(|(alpha, _)| *alpha)
+                .collect();
+            assert!(pixels.len() > 100, "{} pixels of alpha {wanted}", pixels.len());
+            pixels.iter().sum::<f32>() / pixels.len() as f32
+        };
+        (mean_where(255), mean_where(0))
+    };
+    let (inside, outside) = train(AlphaMode::Transparent);
+    assert!(inside > 0.75 && outside < 0.1, "alpha {inside} on the floor and {outside} beside it");
+    let (_, masked) = train(AlphaMode::Mask);
+    assert!(masked > outside, "a mask leaves the scene free there: {masked} and {outside}");
+}
+
+/// The middle `width` x `height` pixels of every photo, with the camera to match.
+fn crop(scene: &mut Scene, dir: &Path, width: u32, height: u32) {
+    for view in &mut scene.views {
+        let photo = image::open(&view.image_path).expect("the photo opens").to_rgb8();
+        let (x, y) = ((photo.width() - width) / 2, (photo.height() - height) / 2);
+        let part = image::imageops::crop_imm(&photo, x, y, width, height).to_image();
+        view.image_path = dir.join(format!("{width}x{height}_{}", view.name));
+        part.save(&view.image_path).expect("it is written");
+        let Pinhole { fx, fy, cx, cy, .. } = view.lens.as_pinhole().expect("it is a pinhole camera");
+        let (cx, cy) = (cx - f64::from(x), cy - f64::from(y));
+        view.lens = Lens::pinhole(Pinhole { width, height, fx, fy, cx, cy });
+    }
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn images_of_any_size_train() {
+    for (width, height) in [(61, 47), (64, 1), (1, 48), (1, 1), (17, 33)] {
+        let (dir, mut scene) = tiny_scene(VIEWS);
+        crop(&mut scene, dir.path(), width, height);
+        let dataset = dataset_of(scene);
+        let mut trainer = trainer(&dataset, config(Strategy::Mcmc));
+        let first = {
+            run_to(&mut trainer, 16);
+            loss_after(&mut trainer, 16)
+        };
+        let reports = run_to(&mut trainer, 40);
+        assert_eq!(reports.last().map(|report| report.image_size), Some((width, height)));
+        let last = loss_after(&mut trainer, 40);
+        assert!(first.is_finite() && last.is_finite(), "{width}x{height}: {first} {last}");
+        let held_out = trainer.evaluate().expect("the held-out view renders");
+        assert!(held_out.psnr > 8.0, "{width}x{height}: {} dB", held_out.psnr);
+        assert!(
+            bits(&trainer.cloud().expect("a cloud")).iter().all(|bits| f32::from_bits(*bits).is_finite())
+        );
+    }
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn every_sh_degree_and_the_antialiased_mode_train() {
+    let (_dir, dataset) = tiny();
+    let mut clouds = Vec::new();
+    for (sh_degree, antialiased) in [(0, false), (1, false), (2, false), (3, false), (1, true)] {
+        // The degree rises every eighth step.
+        let config = TrainConfig {
+            sh_degree,
+            antialiased,
+            sh_degree_every: 4000,
+            full_size: true,
+            ..config(Strategy::Mcmc)
+        };
+        let mut trainer = trainer(&dataset, config);
+        let first = loss_after(&mut trainer, 1);
+        let last = loss_after(&mut trainer, 36);
+        assert!(last < 0.8 * first, "degree {sh_degree}, antialiased {antialiased}: {first} to {last}");
+        let cloud = trainer.cloud().expect("a cloud");
+        assert_eq!(
+            (cloud.sh_degree, cloud.sh_coeffs.len()),
+            (sh_degree, cloud.len() * (sh_degree as usize + 1).pow(2))
+        );
+        // Terms of the highest degree have been learnt.
+        let highest = cloud.sh_coeffs.chunks_exact((sh_degree as usize + 1).pow(2)).filter_map(<[_]>::last);
+        assert!(highest.flatten().any(|value| *value != 0.0), "degree {sh_degree}");
+        clouds.push(bits(&cloud));
+    }
+    assert!(clouds[1] != clouds[4], "the antialiased mode changes nothing");
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn damaged_checkpoints_are_refused() {
+    let gpu = &Device::shared().gpu;
+    let (dir, dataset) = tiny();
+    let path = dir.path().join("checkpoint");
+    let mut trainer = trainer(&dataset, TrainConfig { sh_degree: 0, ..config(Strategy::Adc) });
+    run_to(&mut trainer, 3);
+    trainer.save_checkpoint(&path).expect("it is saved");
+    let good = std::fs::read(&path).expect("it is there");
+    let resume = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).expect("it is written");
+        Trainer::resume(gpu, Arc::clone(&dataset), &path)
+    };
+    let assert_refused = |bytes: &[u8], what: &str| match resume(bytes) {
+        Err(Error::Malformed { .. } | Error::Read { .. }) => {}
+        Err(other) => panic!("{what}: {other}"),
+        Ok(_) => panic!("{what}: it was taken for a good one"),
+    };
+    let mut cuts = 0;
+    for length in (0..good.len()).step_by(97).chain([good.len() - 1]) {
+        assert_refused(&good[..length], &format!("cut at byte {length} of {}", good.len()));
+        cuts += 1;
+    }
+    assert!(cuts > 500, "only {cuts} cuts");
+    assert_refused(&[good.as_slice(), &[0]].concat(), "a byte too many");
+
+    let header_bytes = u32::from_le_bytes([good[8], good[9], good[10], good[11]]) as usize;
+    for at in 0..12 + header_bytes {
+        let mut bytes = good.clone();
+        bytes[at] ^= 0x80;
+        assert_refused(&bytes, &format!("byte {at} of the header flipped"));
+    }
+
+    // Headers that are JSON and say what cannot be.
+    let header: serde_json::Value = serde_json::from_slice(&good[12..12 + header_bytes]).expect("it is JSON");
+    let with = |key: &str, value: serde_json::Value| {
+        let mut header = header.clone();
+        header[key] = value;
+        let json = serde_json::to_vec(&header).expect("it is JSON");
+        let length = (json.len() as u32).to_le_bytes();
+        [&good[..8], &length, &json, &good[12 + header_bytes..]].concat()
+    };
+    for (key, value) in [
+        ("gaussians", 0.into()),
+        ("gaussians", 577.into()),
+        ("gaussians", u32::MAX.into()),
+        ("gaussians", (-1).into()),
+        ("sh_degree", 1.into()),
+        ("sh_degree", 4.into()),
+        ("sh_degree", u32::MAX.into()),
+        ("config", serde_json::Value::Null),
+        ("train_views", 3.into()),
+    ] {
+        assert_refused(&with(key, value.clone()), &format!("{key} = {value}"));
+    }
+    let mut config = header["config"].clone();
+    config["steps"] = 0.into();
+    assert!(matches!(resume(&with("config", config)), Err(Error::Config { .. })));
+    let missing = Trainer::resume(gpu, Arc::clone(&dataset), &dir.path().join("nowhere"));
+    assert!(matches!(missing, Err(Error::Read { .. })));
+
+    // Arrays may hold anything: values that are not numbers train on without harm to the program.
+    let mut bytes = good.clone();
+    for word in bytes[12 + header_bytes..].chunks_exact_mut(4).step_by(3) {
+        word.copy_from_slice(&f32::NAN.to_le_bytes());
+    }
+    let mut spoilt = resume(&bytes).expect("its form is good");
+    run_to(&mut spoilt, 25);
+    assert_eq!(resume(&good).expect("the good one still is").steps_done(), 3);
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn a_checkpoint_of_another_dataset_is_refused() {
+    let (dir, dataset) = tiny();
+    let path = dir.path().join("checkpoint");
+    trainer(&dataset, config(Strategy::Mcmc)).save_checkpoint(&path).expect("it is saved");
+    // Fewer photos; the same names at another size; the same names elsewhere in the world.
+    let (_fewer_dir, fewer) = tiny_scene(VIEWS - 1);
+    let (small_dir, mut small) = tiny_scene(VIEWS);
+    crop(&mut small, small_dir.path(), 60, 40);
+    let (_moved_dir, mut moved) = tiny_scene(VIEWS);
+    moved.views[3].cam_from_world.translation.x += 1e-3;
+    for (what, scene) in [("fewer", fewer), ("small", small), ("moved", moved)] {
+        match Trainer::resume(&Device::shared().gpu, dataset_of(scene), &path) {
+            Err(error @ Error::Scene { .. }) => assert!(error.to_string().contains("other views"), "{error}"),
+            Err(other) => panic!("{what}: {other}"),
+            Ok(_) => panic!("{what}: it was taken"),
+        }
+    }
+    Trainer::resume(&Device::shared().gpu, dataset, &path).expect("its own dataset is good");
+}
