@@ -6,6 +6,7 @@ mod fixtures;
 mod garden;
 mod garden_data;
 mod gradients;
+mod memory;
 mod npz;
 mod parity;
 mod reference;

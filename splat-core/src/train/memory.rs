@@ -21,7 +21,7 @@ const ASSUMED_BYTES: u64 = 8 << 30;
 pub struct MemoryPrediction {
     /// Parameters, optimizer moments and, while a densification copies them, their second set.
     pub gaussians_bytes: u64,
-    /// Everything that a step works with.
+    /// Everything that a step works with and, while a densification or a lack of room replaces it, its second set.
     pub working_bytes: u64,
     /// Both.
     pub total_bytes: u64,
@@ -41,9 +41,10 @@ pub fn predict(gaussians: u32, width: u32, height: u32, sh_degree: u32) -> Memor
     let per_gaussian =
         GaussianBuffers::bytes_per_gaussian(sh_degree) + Moments::bytes_per_gaussian(sh_degree);
     let gaussians_bytes = 2 * n * per_gaussian;
-    let working_bytes = capacity.forward_bytes(n, false)
-        + BackwardPass::bytes(n, pixels, isects, Switches::default())
-        + Loss::bytes(pixels);
+    let working_bytes = 2
+        * (capacity.forward_bytes(n, false)
+            + BackwardPass::bytes(n, pixels, isects, Switches::default())
+            + Loss::bytes(pixels));
     MemoryPrediction { gaussians_bytes, working_bytes, total_bytes: gaussians_bytes + working_bytes }
 }
 

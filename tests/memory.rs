@@ -1,0 +1,78 @@
+//! What training takes of the device's memory, against what is predicted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use splat_core::gpu::{Gpu, GpuOptions};
+use splat_core::train::{DensifyConfig, TrainConfig, Trainer, memory};
+use splat_core::{Dataset, DatasetOptions, Scene, SeedPoint};
+
+use crate::fixtures::Rng;
+use crate::tiny_dataset;
+
+const WIDTH: u32 = 480;
+const HEIGHT: u32 = 360;
+/// Refinements fall before steps 3 and 6: old and new buffers meet there.
+const STEPS: u32 = 7;
+
+fn scene(dir: &std::path::Path, points: u32) -> Scene {
+    let mut scene = tiny_dataset::scene(dir, 6).expect("a dataset");
+    for view in &mut scene.views {
+        tiny_dataset::enlarge(view, dir, WIDTH, HEIGHT).expect("the photo is enlarged");
+    }
+    let mut rng = Rng(5);
+    let point = |_| SeedPoint { position: rng.vector(-1.5, 1.5), rgb: [128; 3] };
+    scene.points = (0..points).map(point).collect();
+    scene
+}
+
+/// The most bytes of buffers that were alive at a time during a short run, watched from another thread.
+fn peak_bytes(gpu: &Gpu, dataset: &Arc<Dataset>, config: TrainConfig) -> u64 {
+    let device = gpu.device();
+    let allocated = || device.generate_allocator_report().expect("the backend reports").total_allocated_bytes;
+    let before = allocated();
+    let (done, peak) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                peak.fetch_max(allocated(), Ordering::Relaxed);
+                std::thread::yield_now();
+            }
+        });
+        let mut trainer = Trainer::new(gpu, Arc::clone(dataset), config).expect("training starts");
+        while trainer.steps_done() < STEPS {
+            trainer.step().expect("a step");
+        }
+        trainer.evaluate().expect("the held-out view renders");
+        done.store(true, Ordering::Relaxed);
+    });
+    peak.into_inner() - before
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn training_takes_what_is_predicted() {
+    let gpu = Gpu::new(&GpuOptions::default()).expect("an adapter is there");
+    let mut found = Vec::new();
+    for gaussians in [2_000, 50_000] {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let scene = scene(dir.path(), gaussians);
+        let dataset = Arc::new(Dataset::new(scene, &DatasetOptions::default()).expect("it is a dataset"));
+        let densify =
+            DensifyConfig { at_least_every: 3, until_adc: 30_000, until_mcmc: 30_000, ..Default::default() };
+        let config = TrainConfig {
+            steps: STEPS,
+            max_gaussians: Some(gaussians),
+            full_size: true,
+            densify,
+            ..TrainConfig::default()
+        };
+        assert!(config.densifies_before(3) && config.densifies_before(6));
+        let actual = peak_bytes(&gpu, &dataset, config.clone());
+        let predicted = memory::predict(gaussians, WIDTH, HEIGHT, config.sh_degree).total_bytes;
+        let ratio = predicted as f64 / actual as f64;
+        let what = format!("{gaussians} Gaussians: {actual} bytes, {predicted} predicted, {ratio:.2}");
+        found.push((what, ratio));
+    }
+    assert!(found.iter().all(|(_, ratio)| (1.0..2.5).contains(ratio)), "{found:#?}");
+}
