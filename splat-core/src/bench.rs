@@ -130,7 +130,8 @@ fn exp2(x: f32) -> f32 {
     let f = x - (shifted - SHIFT);
     // Taylor series of 2^f; |f| <= 1/2, so what is left out is below 3e-6.
     let power = 1.0
-        + f * (0.693_147_2 + f * (0.240_226_5 + f * (0.055_504_11 + f * (0.009_618_13 + f * 0.001_333_36))));
+        + f * (std::f32::consts::LN_2
+            + f * (0.240_226_5 + f * (0.055_504_11 + f * (0.009_618_13 + f * 0.001_333_36))));
     f32::from_bits(power.to_bits().wrapping_add(shifted.to_bits() << 23))
 }
 
