@@ -8,7 +8,7 @@ use splat_core::train::{DensifyConfig, TrainConfig, Trainer, memory};
 use splat_core::{Dataset, DatasetOptions, Scene, SeedPoint};
 
 use crate::fixtures::Rng;
-use crate::tiny_dataset;
+use crate::tiny_scene;
 
 const WIDTH: u32 = 480;
 const HEIGHT: u32 = 360;
@@ -16,9 +16,9 @@ const HEIGHT: u32 = 360;
 const STEPS: u32 = 7;
 
 fn scene(dir: &std::path::Path, points: u32) -> Scene {
-    let mut scene = tiny_dataset::scene(dir, 6).expect("a dataset");
+    let mut scene = tiny_scene::scene(dir, 6).expect("a dataset");
     for view in &mut scene.views {
-        tiny_dataset::enlarge(view, dir, WIDTH, HEIGHT).expect("the photo is enlarged");
+        tiny_scene::enlarge(view, dir, WIDTH, HEIGHT).expect("the photo is enlarged");
     }
     let mut rng = Rng(5);
     let point = |_| SeedPoint { position: rng.vector(-1.5, 1.5), rgb: [128; 3] };

@@ -13,4 +13,5 @@ mod reference;
 mod shaders;
 mod test_data;
 mod tiny_dataset;
+mod tiny_scene;
 mod trainer;

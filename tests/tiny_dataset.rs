@@ -5,9 +5,6 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use splat_colmap::DatasetSource;
-use splat_core::{CancelToken, Scene, SceneSource as _, View};
-
 const WIDTH: u32 = 64;
 const HEIGHT: u32 = 48;
 const FOCAL_PX: f64 = 60.0;
@@ -110,19 +107,4 @@ pub(crate) fn write(dir: &Path, views: u32) -> std::io::Result<()> {
         let _ = writeln!(points, "{} {x} 0 {z} {r} {g} {b} 0.5", i + 1);
     }
     fs::write(sparse.join("points3D.txt"), points)
-}
-
-/// The dataset of [`write`], read back.
-pub(crate) fn scene(dir: &Path, views: u32) -> Result<Scene, Box<dyn std::error::Error>> {
-    write(dir, views)?;
-    Ok(DatasetSource::new(dir).scene(&|_| {}, &CancelToken::new())?)
-}
-
-/// Replaces a view's photo with one of another size, and its lens to match.
-pub(crate) fn enlarge(view: &mut View, dir: &Path, width: u32, height: u32) -> image::ImageResult<()> {
-    let photo = image::open(&view.image_path)?.to_rgb8();
-    let large = image::imageops::resize(&photo, width, height, image::imageops::FilterType::Triangle);
-    view.image_path = dir.join(format!("large_{}", view.name));
-    view.lens = view.lens.resized(width, height);
-    large.save(&view.image_path)
 }

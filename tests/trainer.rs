@@ -9,7 +9,7 @@ use splat_core::{Dataset, DatasetOptions, Error, GaussianCloud, Lens, Pinhole, S
 use tempfile::TempDir;
 
 use crate::fixtures::Device;
-use crate::tiny_dataset;
+use crate::tiny_scene;
 
 const VIEWS: u32 = 8;
 const STEPS: u32 = 60;
@@ -32,7 +32,7 @@ fn config(strategy: Strategy) -> TrainConfig {
 
 fn tiny_scene(views: u32) -> (TempDir, Scene) {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let scene = tiny_dataset::scene(dir.path(), views).expect("a dataset");
+    let scene = tiny_scene::scene(dir.path(), views).expect("a dataset");
     (dir, scene)
 }
 
