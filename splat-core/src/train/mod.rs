@@ -12,6 +12,7 @@ mod evaluate;
 mod loss;
 pub mod memory;
 mod optimizer;
+mod passes;
 mod trainer;
 
 pub use config::{AlphaMode, DensifyConfig, REFERENCE_STEPS, Strategy, TrainConfig};

@@ -6,9 +6,9 @@ use std::sync::mpsc::{Receiver, channel};
 
 use super::config::{AlphaMode, Strategy, TrainConfig};
 use super::densify::{self, Record, State};
-use super::loss::{Loss, LossKernels};
 use super::memory;
-use super::optimizer::{self, Moments, Optimizer, OptimizerKernels};
+use super::optimizer::{self, Moments};
+use super::passes::{Kernels, Passes};
 use crate::camera::Camera;
 use crate::dataset::Dataset;
 use crate::gaussians::{GaussianCloud, SeedOptions, seed_points_or_random, thinned};
@@ -17,8 +17,6 @@ use crate::gpu::layout::{StepReport as GpuReport, TrainUniform, ViewUniform};
 use crate::gpu::profile::{Pass, Timer};
 use crate::gpu::shaders::Switches;
 use crate::random::Random;
-use crate::render::backward::{BackwardKernels, BackwardPass};
-use crate::render::forward::{Capacity, ForwardKernels, ForwardPass};
 use crate::render::{GaussianBuffers, check_image_size, grown};
 use crate::{Error, Result};
 
@@ -70,25 +68,6 @@ pub struct Trainer {
 }
 
 #[derive(Debug)]
-pub(super) struct Kernels {
-    pub(super) forward: ForwardKernels,
-    backward: BackwardKernels,
-    loss: LossKernels,
-    optimizer: OptimizerKernels,
-    switches: Switches,
-}
-
-/// Everything sized by the number of Gaussians, pixels and intersections.
-#[derive(Debug)]
-pub(super) struct Passes {
-    pub(super) forward: ForwardPass,
-    backward: BackwardPass,
-    loss: Loss,
-    optimizer: Optimizer,
-    train: wgpu::Buffer,
-}
-
-#[derive(Debug)]
 struct InFlight {
     step: u32,
     submission: wgpu::SubmissionIndex,
@@ -136,13 +115,7 @@ impl Trainer {
         }
         let abs_gradient = config.strategy == Strategy::Adc && config.densify.abs_gradient;
         let switches = Switches { abs_gradient, ..Switches::default() };
-        let kernels = Kernels {
-            forward: ForwardKernels::new(gpu, switches),
-            backward: BackwardKernels::new(gpu, switches),
-            loss: LossKernels::new(gpu),
-            optimizer: OptimizerKernels::new(gpu),
-            switches,
-        };
+        let kernels = Kernels::new(gpu, switches);
         largest_view(&dataset)?;
         let isects = grown(gaussians.count.saturating_mul(FIRST_ISECTS_PER_GAUSSIAN));
         let passes = Passes::new(gpu, &kernels, &gaussians, &moments, &dataset, isects)?;
@@ -440,31 +413,6 @@ impl Trainer {
             alpha_mode: u32::from(config.alpha_mode == AlphaMode::Transparent),
             padding: [0; 3],
         }
-    }
-}
-
-impl Passes {
-    fn new(
-        gpu: &Gpu,
-        kernels: &Kernels,
-        gaussians: &GaussianBuffers,
-        moments: &Moments,
-        dataset: &Dataset,
-        isects: u32,
-    ) -> Result<Self> {
-        let mut capacity = Capacity { pixels: 0, tiles: 0, isects };
-        for view in dataset.train.iter().chain(&dataset.held_out) {
-            let uniform = ViewUniform::from_camera(&dataset.camera(*view), [0.0; 3]);
-            capacity.pixels = capacity.pixels.max(uniform.pixel_count());
-            capacity.tiles = capacity.tiles.max(uniform.tile_count());
-        }
-        let forward = ForwardPass::new(gpu, &kernels.forward, gaussians, capacity, false)?;
-        let backward = BackwardPass::new(gpu, &kernels.backward, gaussians, &forward, kernels.switches)?;
-        let train = gpu.uniform::<TrainUniform>("splat.train");
-        let loss = Loss::new(gpu, &kernels.loss, &forward, &backward, &train)?;
-        let optimizer =
-            Optimizer::new(gpu, &kernels.optimizer, gaussians, moments, &forward, &backward, &train);
-        Ok(Self { forward, backward, loss, optimizer, train })
     }
 }
 

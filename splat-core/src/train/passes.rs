@@ -1,0 +1,69 @@
+//! What a training step runs: its kernels, and the buffers and bindings they work on.
+
+use super::loss::{Loss, LossKernels};
+use super::optimizer::{Moments, Optimizer, OptimizerKernels};
+use crate::Result;
+use crate::dataset::Dataset;
+use crate::gpu::Gpu;
+use crate::gpu::layout::{TrainUniform, ViewUniform};
+use crate::gpu::shaders::Switches;
+use crate::render::GaussianBuffers;
+use crate::render::backward::{BackwardKernels, BackwardPass};
+use crate::render::forward::{Capacity, ForwardKernels, ForwardPass};
+
+/// Every kernel that a training step runs.
+#[derive(Debug)]
+pub(super) struct Kernels {
+    pub(super) forward: ForwardKernels,
+    pub(super) backward: BackwardKernels,
+    pub(super) loss: LossKernels,
+    pub(super) optimizer: OptimizerKernels,
+    switches: Switches,
+}
+
+/// Everything sized by the number of Gaussians, pixels and intersections.
+#[derive(Debug)]
+pub(super) struct Passes {
+    pub(super) forward: ForwardPass,
+    pub(super) backward: BackwardPass,
+    pub(super) loss: Loss,
+    pub(super) optimizer: Optimizer,
+    pub(super) train: wgpu::Buffer,
+}
+
+impl Kernels {
+    pub(super) fn new(gpu: &Gpu, switches: Switches) -> Self {
+        Self {
+            forward: ForwardKernels::new(gpu, switches),
+            backward: BackwardKernels::new(gpu, switches),
+            loss: LossKernels::new(gpu),
+            optimizer: OptimizerKernels::new(gpu),
+            switches,
+        }
+    }
+}
+
+impl Passes {
+    pub(super) fn new(
+        gpu: &Gpu,
+        kernels: &Kernels,
+        gaussians: &GaussianBuffers,
+        moments: &Moments,
+        dataset: &Dataset,
+        isects: u32,
+    ) -> Result<Self> {
+        let mut capacity = Capacity { pixels: 0, tiles: 0, isects };
+        for view in dataset.train.iter().chain(&dataset.held_out) {
+            let uniform = ViewUniform::from_camera(&dataset.camera(*view), [0.0; 3]);
+            capacity.pixels = capacity.pixels.max(uniform.pixel_count());
+            capacity.tiles = capacity.tiles.max(uniform.tile_count());
+        }
+        let forward = ForwardPass::new(gpu, &kernels.forward, gaussians, capacity, false)?;
+        let backward = BackwardPass::new(gpu, &kernels.backward, gaussians, &forward, kernels.switches)?;
+        let train = gpu.uniform::<TrainUniform>("splat.train");
+        let loss = Loss::new(gpu, &kernels.loss, &forward, &backward, &train)?;
+        let optimizer =
+            Optimizer::new(gpu, &kernels.optimizer, gaussians, moments, &forward, &backward, &train);
+        Ok(Self { forward, backward, loss, optimizer, train })
+    }
+}
