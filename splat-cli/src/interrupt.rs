@@ -1,16 +1,27 @@
 //! Ctrl-C: the first asks the run to stop at its next safe point, the second ends it at once.
 
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
 use splat_core::CancelToken;
 
 use crate::report::Reporter;
+
+/// Signals closer together than this are one request: `timeout`, `make` and terminals may send it to the process and once
+/// more to its group.
+const SAME_REQUEST: Duration = Duration::from_millis(500);
 
 /// Installs the handler. Where the system has none to give, Ctrl-C ends the program as usual.
 pub(crate) fn install(reporter: &Reporter) -> CancelToken {
     let cancel = CancelToken::new();
     let (token, screen) = (cancel.clone(), reporter.clone());
+    let first = OnceLock::new();
     let installed = ctrlc::set_handler(move || {
-        if token.is_cancelled() {
+        if first.get_or_init(Instant::now).elapsed() > SAME_REQUEST {
             std::process::exit(1);
+        }
+        if token.is_cancelled() {
+            return;
         }
         token.cancel();
         screen.note("stopping at the next safe point; press Ctrl-C again to end at once");

@@ -41,6 +41,11 @@ struct Steps {
 
 pub(super) fn bench(args: &BenchArgs, context: &Context) -> Result<(), Failure> {
     let gpu = context.gpu()?;
+    if cfg!(debug_assertions) {
+        context
+            .reporter
+            .warn("this is a debug build: the plain loop is not vectorised, so the ratios mean nothing");
+    }
     context.reporter.note("measuring blend rates ...");
     let blend = blend_rates(&gpu)?;
     let training = args.dataset.is_some().then(|| steps(args, &gpu, context)).transpose()?;

@@ -63,6 +63,11 @@ impl TrainClock {
         self.mark_at(self.elapsed(), f64::from(steps), work);
     }
 
+    /// Forgets all marks: what comes differs from what was.
+    pub(super) fn forget(&mut self) {
+        self.marks.clear();
+    }
+
     fn mark_at(&mut self, at: Duration, steps: f64, work: f64) {
         // Thin out, so that the window spans its time at any speed.
         let spacing = WINDOW / WINDOW_MARKS as u32;

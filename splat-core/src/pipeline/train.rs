@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::advice::{long_run, step_work, work_between};
+use super::advice::{Timing, long_run, step_work, work_between};
 use super::clock::{Speed, TrainClock};
 use super::{EvalPoint, Loaded, Pipeline, StopReason, checkpoint_step, memory};
 use crate::dataset::Dataset;
@@ -18,12 +18,6 @@ use crate::{Error, Event, Result};
 const STEP_EVENT_EVERY: Duration = Duration::from_millis(250);
 /// Checkpoints are this far apart unless the options say otherwise.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
-/// The estimate is made after this many steps; the first ones also compile kernels and decode photos ...
-const ESTIMATE_WARM_UP: u32 = 2;
-const ESTIMATE_STEPS: u32 = 12;
-/// ... or after this long, where steps are slow.
-const ESTIMATE_AFTER: Duration = Duration::from_secs(10);
-
 /// What training came to; [`Pipeline::finish`] writes it out.
 #[derive(Debug)]
 pub struct Trained {
@@ -112,8 +106,7 @@ impl Pipeline<'_> {
     ) -> Result<Option<EvalReport>> {
         let config = run.trainer.config().clone();
         let first = run.trainer.steps_done();
-        let began = Instant::now();
-        let mut estimated = false;
+        let mut timing = Timing::default();
         let mut told: Option<Instant> = None;
         let mut checkpointed = run.clock.elapsed();
         let mut last_eval = None;
@@ -121,21 +114,17 @@ impl Pipeline<'_> {
             let report = run.trainer.step()?;
             run.work += step_work(&config, report.step - 1);
             run.gaussians = report.gaussians;
-            let here = report.step - first;
-            // Steps are queued on the GPU ahead of time; marks are honest only where the queue is empty.
-            if here == ESTIMATE_WARM_UP {
+            let size = config.downscale_at(report.step - 1);
+            if timing.restarts(report.step - first, size) {
+                // Steps are queued on the GPU ahead of time; times are honest only where the queue is empty.
                 run.trainer.flush()?;
+                run.clock.forget();
             }
-            if here >= ESTIMATE_WARM_UP {
-                run.clock.mark(report.step, run.work);
-            }
-            let timed =
-                here == ESTIMATE_STEPS || (here > ESTIMATE_WARM_UP && began.elapsed() > ESTIMATE_AFTER);
-            if !estimated && (timed || report.step == target) {
+            run.clock.mark(report.step, run.work);
+            if timing.is_due() || (!timing.told_any && report.step == target) {
                 run.trainer.flush()?;
                 run.clock.mark(report.step, run.work);
-                self.estimate(run, target, predicted, adapter);
-                estimated = true;
+                self.estimate(run, &mut timing, target, predicted, adapter);
             }
             if report.step == target {
                 run.trainer.flush()?;
@@ -198,14 +187,25 @@ impl Pipeline<'_> {
     }
 
     /// Tells what the run will cost, from the steps timed so far.
-    fn estimate(&self, run: &Training, target: u32, predicted_bytes: u64, adapter: &str) {
+    fn estimate(
+        &self,
+        run: &Training,
+        timing: &mut Timing,
+        target: u32,
+        predicted_bytes: u64,
+        adapter: &str,
+    ) {
         let Some(speed) = run.clock.speed() else { return };
         let config = run.trainer.config();
-        let done = run.trainer.steps_done();
-        let total_s = run.clock.elapsed_s() + work_between(config, done, target) / speed.work_per_s;
+        let left = work_between(config, run.trainer.steps_done(), target);
+        let total_s = run.clock.elapsed_s() + left / speed.work_per_s;
         let steps_per_s = f64::from(target) / total_s;
         self.emit(Event::Estimate { steps_per_s, total_s, predicted_bytes });
-        if let Some(message) = long_run(total_s, target, self.options.preset, adapter) {
+        timing.told_any = true;
+        if let Some(message) = long_run(total_s, target, self.options.preset, adapter)
+            && !timing.warned
+        {
+            timing.warned = true;
             self.warn(message);
         }
     }
