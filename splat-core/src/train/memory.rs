@@ -11,6 +11,9 @@ use crate::render::forward::Capacity;
 
 /// Tiles a Gaussian reaches on average: early in training, when they are largest, on the scenes measured.
 const ISECTS_PER_GAUSSIAN: u64 = 16;
+/// Bytes a pixel on their way between host and device: photos of the steps in flight, and a frame read back. The
+/// driver frees them some steps late.
+const TRANSFER_BYTES_PER_PIXEL: u64 = 64;
 /// Share of the memory that training may plan with.
 const USABLE_SHARE: f64 = 0.6;
 /// Memory assumed where the system does not say.
@@ -44,7 +47,8 @@ pub fn predict(gaussians: u32, width: u32, height: u32, sh_degree: u32) -> Memor
     let working_bytes = 2
         * (capacity.forward_bytes(n, false)
             + BackwardPass::bytes(n, pixels, isects, Switches::default())
-            + Loss::bytes(pixels));
+            + Loss::bytes(pixels))
+        + pixels * TRANSFER_BYTES_PER_PIXEL;
     MemoryPrediction { gaussians_bytes, working_bytes, total_bytes: gaussians_bytes + working_bytes }
 }
 
