@@ -15,7 +15,7 @@ fn json_events_and_files() {
         "-o",
         "out",
         "--steps",
-        STEPS,
+        "200",
         "--stop-at",
         "20",
         "--eval-every",
@@ -37,7 +37,7 @@ fn json_events_and_files() {
     assert_eq!((&last_step["step"], &last_step["steps"]), (&Value::from(20), &Value::from(20)));
     assert!(!ran.events_named("estimate").is_empty());
     let done = ran.events_named("done").pop().unwrap();
-    assert_eq!((&done["stopped"], &done["steps"]), (&Value::from("stop_at"), &Value::from(40)));
+    assert_eq!((&done["stopped"], &done["steps"]), (&Value::from("stop_at"), &Value::from(200)));
     assert_eq!(done["psnr"], evals[1]["psnr"], "the last evaluation is made once");
 
     assert!(sandbox.path("out/ply/point_cloud_19.ply").exists());

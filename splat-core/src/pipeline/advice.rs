@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Preset;
+use super::clock::Speed;
 use super::text::{duration, thousands};
 use crate::train::TrainConfig;
 
@@ -13,10 +14,12 @@ const LONG_S: f64 = 3600.0;
 
 /// Steps before the first timed one: they also compile kernels.
 const WARM_UP_STEPS: u32 = 2;
-/// An estimate is made from this many timed steps ...
-const TIMED_STEPS: u32 = 12;
-/// ... or from at least this many, where they take long.
-const FEW_TIMED_STEPS: u32 = 3;
+/// Steps are timed in rounds of this many; the fastest round counts, since other programs, disks and first touches only
+/// ever slow one down.
+const ROUND_STEPS: u32 = 4;
+/// Rounds before an estimate ...
+const ROUNDS: u32 = 4;
+/// ... or fewer, once they have taken this long.
 const TIMED_LONG: Duration = Duration::from_secs(10);
 
 /// When to tell what a run will cost: after a few steps, and again at every new image size, since the larger the images
@@ -26,32 +29,47 @@ pub(super) struct Timing {
     /// Down-scaling of the steps being timed, and when that began.
     current: Option<(u32, Instant)>,
     timed: u32,
+    fastest: Option<Speed>,
     told: bool,
-    /// Whether any estimate was told, and whether a warning came with one.
-    pub(super) told_any: bool,
+    /// Whether a warning came with an estimate.
     pub(super) warned: bool,
 }
 
+/// What to do after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Nothing.
+    Nothing,
+    /// A round of timed steps begins.
+    Begin,
+    /// A round ends; another begins.
+    Round,
+}
+
 impl Timing {
-    /// Notes step number `nth` of this process (from 1); true where timing begins with it.
-    pub(super) fn restarts(&mut self, nth: u32, size: u32) -> bool {
+    /// Notes step number `nth` of this process (from 1).
+    pub(super) fn step(&mut self, nth: u32, size: u32) -> Due {
         if nth < WARM_UP_STEPS {
-            return false;
+            return Due::Nothing;
         }
         if self.current.is_none_or(|(timed_size, _)| timed_size != size) {
-            (self.current, self.timed, self.told) = (Some((size, Instant::now())), 0, false);
-            return true;
+            *self = Self { current: Some((size, Instant::now())), warned: self.warned, ..Self::default() };
+            return Due::Begin;
         }
         self.timed += 1;
-        false
+        if !self.told && self.timed.is_multiple_of(ROUND_STEPS) { Due::Round } else { Due::Nothing }
     }
 
-    /// Whether enough steps are timed; true once for each image size.
-    pub(super) fn is_due(&mut self) -> bool {
+    /// Notes a round's speed; the fastest one's when it is time to tell.
+    pub(super) fn round(&mut self, speed: Option<Speed>) -> Option<Speed> {
+        let faster = |a: Speed, b: Speed| if b.work_per_s > a.work_per_s { b } else { a };
+        self.fastest = match (self.fastest, speed) {
+            (Some(a), Some(b)) => Some(faster(a, b)),
+            (a, b) => a.or(b),
+        };
         let long = self.current.is_some_and(|(_, since)| since.elapsed() > TIMED_LONG);
-        let due = !self.told && (self.timed >= TIMED_STEPS || (self.timed >= FEW_TIMED_STEPS && long));
-        self.told |= due;
-        due
+        self.told = self.timed >= ROUNDS * ROUND_STEPS || long;
+        self.fastest.filter(|_| self.told)
     }
 }
 
@@ -98,15 +116,21 @@ mod tests {
     }
 
     #[test]
-    fn every_image_size_is_timed_once() {
+    fn every_image_size_is_told_once_by_its_fastest_round() {
         let mut timing = Timing::default();
-        let due: Vec<u32> = (1..=60)
-            .filter(|nth| {
-                timing.restarts(*nth, if *nth < 30 { 2 } else { 1 });
-                timing.is_due()
-            })
-            .collect();
-        assert_eq!(due, [WARM_UP_STEPS + TIMED_STEPS, 30 + TIMED_STEPS]);
+        let mut told = Vec::new();
+        for nth in 1..=60 {
+            let size = if nth < 30 { 2 } else { 1 };
+            if timing.step(nth, size) == Due::Round {
+                // The second round of each size is the fastest.
+                let work_per_s = if timing.timed == 2 * ROUND_STEPS { 9.0 } else { 1.0 };
+                told.extend(
+                    timing.round(Some(Speed { steps_per_s: 1.0, work_per_s })).map(|s| (nth, s.work_per_s)),
+                );
+            }
+        }
+        let timed = ROUNDS * ROUND_STEPS;
+        assert_eq!(told, [(WARM_UP_STEPS + timed, 9.0), (30 + timed, 9.0)]);
     }
 
     #[test]

@@ -8,8 +8,8 @@
 /// | `standard` | 30,000 | 1,600 px | medium |
 /// | `high` | 30,000 | the photos' own | high |
 ///
-/// 30,000 steps are the field's habit; 1,600 px is where the authors' code of 3DGS scales down. What `preview` costs and
-/// loses is in the README, measured.
+/// 30,000 steps are the field's habit; 1,600 px is where the authors' code of 3DGS scales down. `preview` is
+/// for judging a capture: a tenth of the pixels of a phone's photo, and steps enough for shapes but not for fine texture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

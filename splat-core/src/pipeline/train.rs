@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::advice::{Timing, long_run, step_work, work_between};
+use super::advice::{Due, Timing, long_run, step_work, work_between};
 use super::clock::{Speed, TrainClock};
 use super::{EvalPoint, Loaded, Pipeline, StopReason, checkpoint_step, memory};
 use crate::dataset::Dataset;
@@ -115,16 +115,20 @@ impl Pipeline<'_> {
             run.work += step_work(&config, report.step - 1);
             run.gaussians = report.gaussians;
             let size = config.downscale_at(report.step - 1);
-            if timing.restarts(report.step - first, size) {
+            let due = timing.step(report.step - first, size);
+            if due != Due::Nothing {
                 // Steps are queued on the GPU ahead of time; times are honest only where the queue is empty.
                 run.trainer.flush()?;
-                run.clock.forget();
             }
             run.clock.mark(report.step, run.work);
-            if timing.is_due() || (!timing.told_any && report.step == target) {
-                run.trainer.flush()?;
+            if due == Due::Round
+                && let Some(speed) = timing.round(run.clock.speed())
+            {
+                self.estimate(run, &mut timing, speed, target, predicted, adapter);
+            }
+            if due != Due::Nothing {
+                run.clock.forget();
                 run.clock.mark(report.step, run.work);
-                self.estimate(run, &mut timing, target, predicted, adapter);
             }
             if report.step == target {
                 run.trainer.flush()?;
@@ -191,17 +195,16 @@ impl Pipeline<'_> {
         &self,
         run: &Training,
         timing: &mut Timing,
+        speed: Speed,
         target: u32,
         predicted_bytes: u64,
         adapter: &str,
     ) {
-        let Some(speed) = run.clock.speed() else { return };
         let config = run.trainer.config();
         let left = work_between(config, run.trainer.steps_done(), target);
         let total_s = run.clock.elapsed_s() + left / speed.work_per_s;
         let steps_per_s = f64::from(target) / total_s;
         self.emit(Event::Estimate { steps_per_s, total_s, predicted_bytes });
-        timing.told_any = true;
         if let Some(message) = long_run(total_s, target, self.options.preset, adapter)
             && !timing.warned
         {
