@@ -1,0 +1,321 @@
+//! What a job is: identity, owner, kind, state, progress and events.
+//!
+//! These types are stored by every queue and answered by the HTTP interface as they stand.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Milliseconds since 1970 (UTC).
+pub type UnixMs = u64;
+
+/// Characters of a random id: lower-case base 32 without `i`, `l`, `o`, `u` (Crockford), so that ids are safe in file
+/// names, URLs and object keys, and cannot be mistaken when read aloud.
+const ID_ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+/// 26 characters of 5 bits: 130 bits, beyond guessing.
+const ID_LENGTH: usize = 26;
+
+/// Names one job or one upload. Random, unguessable, and the only thing of a request that ever becomes part of a path.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct JobId(String);
+
+/// A text that is no id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an id has 26 characters of 0-9 and a-z")]
+pub struct NotAnId;
+
+impl JobId {
+    /// A new random id.
+    #[must_use]
+    pub fn random() -> Self {
+        let mut bytes = [0_u8; ID_LENGTH];
+        // Without a source of randomness nothing on this machine is safe; there is no way to go on.
+        getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+        Self(bytes.iter().map(|byte| char::from(ID_ALPHABET[usize::from(byte & 31)])).collect())
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for JobId {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        let valid = text.len() == ID_LENGTH && text.bytes().all(|byte| ID_ALPHABET.contains(&byte));
+        if valid { Ok(Self(text.to_owned())) } else { Err(NotAnId) }
+    }
+}
+
+impl TryFrom<String> for JobId {
+    type Error = NotAnId;
+
+    fn try_from(text: String) -> Result<Self, NotAnId> {
+        text.parse()
+    }
+}
+
+impl From<JobId> for String {
+    fn from(id: JobId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whose job it is: the id of an API key, or [`Owner::local`] where the service runs without keys.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Owner(pub String);
+
+impl Owner {
+    /// The owner of everything on a service without keys.
+    #[must_use]
+    pub fn local() -> Self {
+        Self("local".into())
+    }
+}
+
+/// Work of different kinds waits in different lines, so that a scene of hours never delays a gesture of seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lane {
+    /// Scenes: COLMAP and training.
+    Scene,
+    /// Short work on the processor: gestures.
+    Cpu,
+}
+
+impl Lane {
+    /// All lanes.
+    pub const ALL: [Self; 2] = [Self::Scene, Self::Cpu];
+
+    /// The name that is stored.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scene => "scene",
+            Self::Cpu => "cpu",
+        }
+    }
+}
+
+/// Where a job stands.
+///
+/// `Queued -> Running -> Succeeded | Failed | Cancelled | Dead`; a lost worker or a failure that may pass leads back to
+/// `Queued`, and a retry that the owner asks for leads back from the last four.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// Waits for a worker, perhaps until `run_after_ms`.
+    Queued,
+    /// A worker holds it.
+    Running,
+    /// Done; the artefacts are there.
+    Succeeded,
+    /// Could not be done; `problem` says why.
+    Failed,
+    /// Its owner cancelled it.
+    Cancelled,
+    /// Its workers died too often; it will not be tried again by itself.
+    Dead,
+}
+
+impl JobState {
+    /// Whether nothing more happens by itself.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Dead)
+    }
+
+    /// The name that is stored and answered.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// Why a job failed, for its owner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobProblem {
+    /// A word for programs: `no_reconstruction`, `timed_out`, `attempts_exhausted` ...
+    pub code: String,
+    /// What happened and why, in a sentence or two.
+    pub message: String,
+    /// What to try.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// How far a job is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// What is being done: a stage of the pipeline, in snake case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// 0 to 100, over all stages.
+    pub percent: f64,
+    /// Seconds left, where an honest guess is possible.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta_s: Option<f64>,
+    /// Training steps done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u32>,
+    /// Training steps planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u32>,
+    /// Training loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<f32>,
+    /// PSNR in dB on held-out photos, when last measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub psnr: Option<f64>,
+    /// Gaussians now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gaussians: Option<u32>,
+}
+
+/// A file that a job made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// The name in its URL: `scene.ply`, `preview.png`.
+    pub name: String,
+    /// Path below the job's folder, with `/`; chosen by the service, never by a client.
+    pub path: String,
+    /// Size.
+    pub bytes: u64,
+    /// MIME type.
+    pub content_type: String,
+}
+
+/// A job as the queue keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Which.
+    pub id: JobId,
+    /// Whose.
+    pub owner: Owner,
+    /// `scene` or `gesture`.
+    pub kind: String,
+    /// In which line it waits.
+    pub lane: Lane,
+    /// Higher goes first.
+    pub priority: i32,
+    /// Where it stands.
+    pub state: JobState,
+    /// Workers that have held it and not given it back in order.
+    pub attempts: u32,
+    /// Attempts after which it is dead.
+    pub max_attempts: u32,
+    /// Whether its owner has asked a running job to stop.
+    pub cancel_requested: bool,
+    /// When it was submitted.
+    pub created_ms: UnixMs,
+    /// When anything of it last changed.
+    pub updated_ms: UnixMs,
+    /// When a worker first took it.
+    pub started_ms: Option<UnixMs>,
+    /// When it came to its end.
+    pub finished_ms: Option<UnixMs>,
+    /// Not before this time (backoff after a failure that may pass).
+    pub run_after_ms: UnixMs,
+    /// What is to be done; the worker of its kind reads it.
+    pub spec: serde_json::Value,
+    /// How far it is.
+    pub progress: Progress,
+    /// What came of it; `None` before success.
+    pub result: Option<serde_json::Value>,
+    /// Files made so far.
+    pub artifacts: Vec<Artifact>,
+    /// Why it failed.
+    pub problem: Option<JobProblem>,
+}
+
+/// What is submitted.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    /// Chosen by the submitter, since files may lie under it already.
+    pub id: JobId,
+    /// Whose.
+    pub owner: Owner,
+    /// `scene` or `gesture`.
+    pub kind: String,
+    /// In which line it waits.
+    pub lane: Lane,
+    /// Higher goes first.
+    pub priority: i32,
+    /// Attempts after which it is dead; at least 1.
+    pub max_attempts: u32,
+    /// What is to be done.
+    pub spec: serde_json::Value,
+    /// With the same key and fingerprint, the owner gets the first job again.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// A client's idempotency key and what it stood for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idempotency {
+    /// The client's text; unique per owner.
+    pub key: String,
+    /// Hash of the request; another one under the same key is a mistake that is told.
+    pub fingerprint: String,
+}
+
+/// Something that happened to a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobEvent {
+    /// Counts from 1 within the job, without gaps.
+    pub sequence: u64,
+    /// When.
+    pub at_ms: UnixMs,
+    /// `state`, `stage`, `progress`, `warning`, `eval`, `artifact`, `preview`.
+    pub kind: String,
+    /// The stage it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    /// 0 to 100, over all stages.
+    pub percent: f64,
+    /// A sentence for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// More for programs, by kind.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub data: serde_json::Value,
+}
+
+/// An event before the queue has numbered it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NewEvent {
+    /// See [`JobEvent::kind`].
+    pub kind: String,
+    /// The stage it belongs to.
+    pub stage: Option<String>,
+    /// 0 to 100, over all stages.
+    pub percent: f64,
+    /// A sentence for people.
+    pub message: String,
+    /// More for programs, by kind.
+    pub data: serde_json::Value,
+}

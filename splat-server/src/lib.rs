@@ -1,0 +1,9 @@
+//! The HTTP service: upload photos, follow the job, fetch the scene.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`job`] | what a job is: identity, owner, kind, state, progress, events |
+//! | [`queue`] | who works on what, and what survives a crash: SQLite or Redis behind one trait and one contract suite |
+
+pub mod job;
+pub mod queue;

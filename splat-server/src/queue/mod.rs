@@ -1,0 +1,204 @@
+//! Who works on what, and what survives a crash.
+//!
+//! Every backend passes one contract suite. Promises:
+//!
+//! 1. A [`Claim`] carries a fencing token; every renewal, report and finish must bring it, and a worker whose claim was
+//!    lost is refused ([`QueueError::ClaimLost`]).
+//! 2. A lease is renewed while work goes on. One that ran out counts as an attempt; after `max_attempts` the job is dead.
+//! 3. A queued job is cancelled at once; of a running one the worker hears with its next renewal or report.
+//! 4. Idempotency keys are unique per owner. Claims go by priority, then to the owner with the fewest jobs running, then to the
+//!    one served longest ago, then first in, first out. A failure that may pass waits longer each time, with jitter.
+//! 5. Events are numbered from 1 within a job without gaps; progress, cancelling and every change of state are among them.
+//! 6. Whatever was acknowledged survives the death of any process.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::job::{
+    Artifact, Job, JobEvent, JobId, JobProblem, JobState, Lane, NewEvent, NewJob, Owner, Progress, UnixMs,
+};
+
+/// Why the queue did not do something.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueueError {
+    /// The claim ran out or was given to another worker; what the caller did must not count.
+    #[error("the claim on job {id} is lost: its lease ran out and the job went on without this worker")]
+    ClaimLost {
+        /// Of which job.
+        id: JobId,
+    },
+    /// An idempotency key came again with another request.
+    #[error("the idempotency key was used before for another request; use a new key for a new job")]
+    KeyReused,
+    /// The queue holds as many waiting jobs as it may.
+    #[error("{waiting} jobs are waiting, and no more are taken until some are done")]
+    Full {
+        /// How many wait.
+        waiting: u64,
+    },
+    /// The owner has as many unfinished jobs as one may have.
+    #[error(
+        "you have {unfinished} unfinished jobs, as many as one may have; wait for one to end or cancel it"
+    )]
+    OwnerFull {
+        /// How many.
+        unfinished: u64,
+    },
+    /// The job is not in a state in which that can be done.
+    #[error("the job is {}, so this cannot be done", state.name())]
+    WrongState {
+        /// Its state.
+        state: JobState,
+    },
+    /// The store behind the queue cannot be reached or failed. It may pass.
+    #[error("the job store cannot be used now: {why}")]
+    Unavailable {
+        /// What it said.
+        why: String,
+    },
+    /// What is stored cannot be read: another version or damage.
+    #[error("the job store holds something unreadable: {why}")]
+    Malformed {
+        /// What.
+        why: String,
+    },
+}
+
+/// The result of a queue operation.
+pub type Result<T> = std::result::Result<T, QueueError>;
+
+/// A job in the hands of a worker.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The job, as of now.
+    pub job: Job,
+    /// The fencing token.
+    pub ticket: Ticket,
+}
+
+/// What proves that a worker still holds a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    /// Which job.
+    pub id: JobId,
+    /// Greater with every claim of the job.
+    pub token: u64,
+}
+
+/// What a worker hears when it shows its ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Its owner wants the job stopped.
+    pub cancel_requested: bool,
+}
+
+/// How a worker ends its claim.
+#[derive(Clone, Debug)]
+pub enum Ending {
+    /// Done.
+    Succeeded {
+        /// What came of it.
+        result: serde_json::Value,
+    },
+    /// It cannot be done; trying again would not help.
+    Failed(JobProblem),
+    /// It failed in a way that may pass: the job waits for `Backoff` and is tried again, until attempts run out.
+    Retry(JobProblem),
+    /// It was stopped as its owner asked.
+    Cancelled,
+    /// The worker shuts down in order: the job is queued again at once and the attempt does not count.
+    Released,
+}
+
+/// What a worker tells of a running job.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// How far it is, if that changed.
+    pub progress: Option<Progress>,
+    /// What happened, in order.
+    pub events: Vec<NewEvent>,
+    /// Files made; one of the same name takes the place of the old one.
+    pub artifacts: Vec<Artifact>,
+}
+
+/// Which jobs to list.
+#[derive(Clone, Debug, Default)]
+pub struct ListQuery {
+    /// Only those in this state.
+    pub state: Option<JobState>,
+    /// Only those of this kind.
+    pub kind: Option<String>,
+    /// Older than this job (exclusive), for the next page.
+    pub before: Option<JobId>,
+    /// At most so many; the queue allows 1 to 200.
+    pub limit: u32,
+}
+
+/// Limits that hold at submission, within the same transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct Admission {
+    /// Most waiting jobs in the lane.
+    pub max_waiting: u64,
+    /// Most unfinished jobs of one owner.
+    pub max_unfinished_per_owner: u64,
+}
+
+/// What submitting gave.
+#[derive(Clone, Debug)]
+pub struct Submitted {
+    /// The job.
+    pub job: Job,
+    /// False when an idempotency key led to an earlier one.
+    pub created: bool,
+}
+
+/// Jobs by lane and state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth {
+    /// Which line.
+    pub lane: Lane,
+    /// Jobs waiting.
+    pub queued: u64,
+    /// Jobs in work.
+    pub running: u64,
+}
+
+/// The line of jobs. All methods are atomic and may be called from any number of processes at once.
+#[async_trait]
+pub trait Queue: Send + Sync + std::fmt::Debug {
+    /// Takes a job in, or finds the one that its idempotency key stood for.
+    async fn submit(&self, job: NewJob, admission: Admission) -> Result<Submitted>;
+    /// The job next in line on one of `lanes`, held until the lease runs out; `None` when nothing waits.
+    /// Also brings back jobs whose lease ran out.
+    async fn claim(&self, worker: &str, lanes: &[Lane], lease: Duration) -> Result<Option<Claim>>;
+    /// Holds the job for another lease from now.
+    async fn renew(&self, ticket: &Ticket, lease: Duration) -> Result<Held>;
+    /// Writes down what a worker tells.
+    async fn report(&self, ticket: &Ticket, report: Report) -> Result<Held>;
+    /// Ends the claim.
+    async fn finish(&self, ticket: &Ticket, ending: Ending) -> Result<Job>;
+    /// Asks for the job to stop. `None` when the owner has no such job; a job that has ended is given as it is.
+    async fn cancel(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>>;
+    /// Queues a job that has ended (not one that is queued or running: [`QueueError::WrongState`]) once more with `spec`, attempts counted anew.
+    async fn retry(&self, owner: &Owner, id: &JobId, spec: serde_json::Value) -> Result<Option<Job>>;
+    /// The owner's job.
+    async fn get(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>>;
+    /// The owner's jobs, newest first.
+    async fn list(&self, owner: &Owner, query: &ListQuery) -> Result<Vec<Job>>;
+    /// Events after a sequence number, oldest first, at most `limit`. The caller has checked whose the job is.
+    async fn events(&self, id: &JobId, after: u64, limit: u32) -> Result<Vec<JobEvent>>;
+    /// Forgets a job that has ended, with its events. `None` when the owner has no such job.
+    async fn delete(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>>;
+    /// Brings back jobs whose lease ran out, then gives jobs that ended before `finished_before_ms`, at most 100,
+    /// for their files to be removed and [`Queue::delete`] to be called.
+    async fn expired(&self, finished_before_ms: UnixMs) -> Result<Vec<(Owner, JobId)>>;
+    /// How long the lines are.
+    async fn depth(&self) -> Result<Vec<Depth>>;
+    /// How many jobs of the lane are ahead of this queued one, roughly in the order of claims.
+    async fn ahead_of(&self, id: &JobId) -> Result<u64>;
+    /// Whether the store answers.
+    async fn ping(&self) -> Result<()>;
+}
