@@ -2,6 +2,7 @@
 #
 #   make demo               photographs a built-in scene and reconstructs it
 #   make demo PHOTOS=dir    the same on your own photos
+#   make serve              the service with its page on http://127.0.0.1:5000
 #   make test               sets up and runs every check that CI runs
 
 SHELL := /bin/bash
@@ -17,15 +18,23 @@ TOOLS := $(CURDIR)/target/tools/bin
 # Without a desktop session Mesa's device-selection layer prints a harmless line on XDG_RUNTIME_DIR; this keeps it quiet.
 export NODEVICE_SELECT := 1
 
-.PHONY: help setup build demo test fmt clippy doc test-checked test-trusted test-demo package deny clean
+.PHONY: help setup web build demo serve test fmt clippy doc test-checked test-trusted test-demo test-web test-browser package deny clean
 
 help:
-	@sed -n '3,5s/^# \{0,3\}//p' Makefile
+	@sed -n '3,6s/^# \{0,3\}//p' Makefile
 
 setup:
 	scripts/setup.sh
 
-build:
+# The 3-D viewer that the page embeds. Without npm the server builds all the same, and its page says that the viewer is missing.
+WEB := splat-server/web
+web: $(if $(shell command -v npm),$(WEB)/dist/viewer/index.js)
+	@$(if $(shell command -v npm),,echo "npm is missing: the server is built without its 3-D viewer")
+
+$(WEB)/dist/viewer/index.js: $(WEB)/package-lock.json $(WEB)/copy-viewer.mjs
+	cd $(WEB) && npm ci --loglevel=error && npm run --silent viewer
+
+build: web
 	cargo build --release --locked -p splat-cli
 
 demo: setup build
@@ -35,10 +44,13 @@ else
 	$(TARGET_DIR)/release/splat run "$(PHOTOS)" -o "$(OUT)" --preset $(PRESET)
 endif
 
+serve: setup build
+	$(TARGET_DIR)/release/splat serve
+
 # In order of cost, so that a slip is told early.
 test:
 	scripts/setup.sh --test
-	$(MAKE) --no-print-directory fmt deny clippy doc test-checked test-trusted test-demo package
+	$(MAKE) --no-print-directory web fmt deny clippy doc test-web test-checked test-trusted test-demo test-browser package
 
 fmt:
 	cargo fmt --all --check
@@ -62,6 +74,15 @@ test-demo:
 	rm -rf "$(TARGET_DIR)/test-demo"
 	cargo build --locked --workspace
 	$(TARGET_DIR)/debug/splat demo --small -o "$(TARGET_DIR)/test-demo"
+
+# The page's modules without a browser: texts, parsers, geometry.
+test-web:
+	node --test splat-server/web/tests/
+
+# The page in headless Chromium, against a double of the service.
+test-browser: web
+	cd tests/browser && npm ci --loglevel=error
+	node --test tests/browser/
 
 # Licences, sources and doubled crates. Security advisories need a download: `make deny DENY=advisories` where there is a network.
 DENY ?= bans licenses sources

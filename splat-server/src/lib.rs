@@ -3,7 +3,9 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`job`] | what a job is: identity, owner, kind, state, progress, events |
+//! | [`page`] | the web page, embedded: `web/`, no framework, strict content security policy |
 //! | [`queue`] | who works on what, and what survives a crash: SQLite or Redis behind one trait and one contract suite |
 
 pub mod job;
+pub mod page;
 pub mod queue;

@@ -1,0 +1,165 @@
+//! The page that people see: files embedded at build time, and the headers they go out with.
+//!
+//! Plain data, no HTTP types: [`find`] takes the path of a request and gives a [`PageFile`]; [`PageFile::reply`] takes two
+//! request headers and gives status, headers and body. Serve `/`, `/gestures`, `/viewer`, `/viewer/` and `/assets/*`.
+
+include!(concat!(env!("OUT_DIR"), "/page_files.rs"));
+
+/// One file as `build.rs` embeds it; `FILES` is sorted by path.
+#[derive(Debug)]
+struct Embedded {
+    path: &'static str,
+    bytes: &'static [u8],
+    gzip: Option<&'static [u8]>,
+    etag: &'static str,
+}
+
+/// An embedded file and how it is to be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct PageFile {
+    /// The content.
+    pub bytes: &'static [u8],
+    /// The same, compressed, where that is smaller.
+    pub gzip: Option<&'static [u8]>,
+    /// MIME type.
+    pub content_type: &'static str,
+    /// Hash of the content, quoted as in the header.
+    pub etag: &'static str,
+    /// Value of `Cache-Control`.
+    pub cache_control: &'static str,
+    /// Security headers by their lower-case names, the content security policy among them. They are complete: nothing
+    /// that the service adds elsewhere (`X-Frame-Options` above all) may contradict them.
+    pub security: &'static [(&'static str, &'static str)],
+}
+
+/// What to answer a GET or HEAD with.
+#[derive(Clone, Debug)]
+pub struct PageReply {
+    /// 200, or 304 where the client has the file already.
+    pub status: u16,
+    /// Headers by their lower-case names.
+    pub headers: Vec<(&'static str, &'static str)>,
+    /// Empty for 304.
+    pub body: &'static [u8],
+}
+
+/// Names change with the content, so what was once fetched stays right.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+/// Kept, but asked about each time.
+const ASK_FIRST: &str = "no-cache";
+
+const PAGE_SECURITY: &[(&str, &str)] = &[
+    ("content-security-policy", PAGE_CSP),
+    ("permissions-policy", "camera=(), microphone=(), geolocation=()"),
+    ("referrer-policy", "same-origin"),
+    ("x-content-type-options", "nosniff"),
+    ("cross-origin-opener-policy", "same-origin"),
+];
+const GESTURES_SECURITY: &[(&str, &str)] = &[
+    ("content-security-policy", PAGE_CSP),
+    ("permissions-policy", "camera=(self), microphone=(), geolocation=()"),
+    ("referrer-policy", "same-origin"),
+    ("x-content-type-options", "nosniff"),
+    ("cross-origin-opener-policy", "same-origin"),
+];
+const VIEWER_SECURITY: &[(&str, &str)] = &[
+    ("content-security-policy", VIEWER_CSP),
+    ("permissions-policy", "camera=(), microphone=(), geolocation=()"),
+    ("referrer-policy", "same-origin"),
+    ("x-content-type-options", "nosniff"),
+];
+const ASSET_SECURITY: &[(&str, &str)] =
+    &[("x-content-type-options", "nosniff"), ("cross-origin-resource-policy", "same-origin")];
+
+/// Whether the 3-D viewer was there when the server was built; the page asks `/v1/info` for it.
+#[must_use]
+pub fn has_viewer() -> bool {
+    HAS_VIEWER
+}
+
+/// The file at the path of a request (without query); `None` is a 404. The path is looked up in a table and never
+/// touches a file system.
+#[must_use]
+pub fn find(path: &str) -> Option<PageFile> {
+    let path = if path == "/viewer" { "/viewer/" } else { path };
+    let (path, versioned) = match split_version(path) {
+        Some((version, rest)) => (format!("/assets/{rest}"), version == VERSION),
+        None => (path.to_owned(), false),
+    };
+    let index = FILES.binary_search_by(|file| file.path.cmp(&path)).ok()?;
+    let file = &FILES[index];
+    Some(PageFile {
+        bytes: file.bytes,
+        gzip: file.gzip,
+        content_type: content_type(file.path),
+        etag: file.etag,
+        cache_control: if versioned { FOR_EVER } else { ASK_FIRST },
+        security: match file.path {
+            "/" => PAGE_SECURITY,
+            "/gestures" => GESTURES_SECURITY,
+            "/viewer/" => VIEWER_SECURITY,
+            _ => ASSET_SECURITY,
+        },
+    })
+}
+
+/// `/assets/<16 hex digits>/rest`. A page of an older build that is still open gets the current file, not to be kept.
+fn split_version(path: &str) -> Option<(&str, &str)> {
+    let (version, rest) = path.strip_prefix("/assets/")?.split_once('/')?;
+    let is_version = version.len() == VERSION.len() && version.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_version.then_some((version, rest))
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("css") => "text/css; charset=utf-8",
+        Some("js" | "mjs") => "text/javascript; charset=utf-8",
+        Some("json") => "application/json",
+        Some("svg") => "image/svg+xml",
+        Some("txt") => "text/plain; charset=utf-8",
+        Some("wasm") => "application/wasm",
+        _ => "text/html; charset=utf-8",
+    }
+}
+
+impl PageFile {
+    /// Status, headers and body, from the request's `If-None-Match` and `Accept-Encoding`.
+    #[must_use]
+    pub fn reply(&self, if_none_match: Option<&str>, accept_encoding: Option<&str>) -> PageReply {
+        let mut headers =
+            vec![("etag", self.etag), ("cache-control", self.cache_control), ("vary", "accept-encoding")];
+        headers.extend_from_slice(self.security);
+        let known = if_none_match.is_some_and(|tags| {
+            tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == self.etag)
+        });
+        if known {
+            return PageReply { status: 304, headers, body: &[] };
+        }
+        headers.push(("content-type", self.content_type));
+        let body = match self.gzip {
+            Some(packed) if accepts_gzip(accept_encoding) => {
+                headers.push(("content-encoding", "gzip"));
+                packed
+            }
+            _ => self.bytes,
+        };
+        PageReply { status: 200, headers, body }
+    }
+}
+
+/// Whether `gzip` is among the codings that a client takes, with a weight above 0.
+fn accepts_gzip(accept_encoding: Option<&str>) -> bool {
+    accept_encoding.unwrap_or_default().split(',').any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));
+        let refused = weight
+            .trim()
+            .strip_prefix("q=")
+            .and_then(|q| q.trim().parse::<f32>().ok())
+            .is_some_and(|q| q <= 0.0);
+        name.trim().eq_ignore_ascii_case("gzip") && !refused
+    })
+}
+
+#[cfg(test)]
+#[path = "page_tests.rs"]
+mod tests;

@@ -1,0 +1,166 @@
+// Making a scene: choose photos, choose options, submit. Submitting while photos are still on their way is fine: the
+// scene is made when the last has arrived.
+
+import { NoAnswer, postJson, randomKey, Refused } from './api.js';
+import { backoff, pause } from './connection.js';
+import { fill, h, icon } from './dom.js';
+import { live, t, tx } from './i18n.js';
+import { optionFields } from './options.js';
+import { Tray } from './tray.js';
+
+const FEWEST = 3;
+// On iPhones this list makes the system hand over JPEG instead of HEIC.
+const ACCEPT = 'image/jpeg,image/png,image/webp,.jpg,.jpeg,.png,.webp,.zip,application/zip';
+
+/** The card; `onCreated(job)` is called with the new job. */
+export function createCard(info, { onCreated }) {
+  const tray = new Tray(info);
+  const fields = optionFields(info);
+  const input = h('input', {
+    type: 'file', multiple: true, accept: info.video === false ? ACCEPT : `${ACCEPT},video/*`, class: 'sr-only', tabindex: -1, 'aria-hidden': 'true',
+    onchange: () => {
+      tray.add([...input.files]);
+      input.value = '';
+    },
+  });
+  const choose = h('button', { type: 'button', id: 'choose', class: 'primary', 'aria-describedby': 'drop-hint', onclick: () => input.click() }, tx('create.choose'));
+  const drop = h('div', { class: 'drop' },
+    icon('photos'),
+    h('p', { class: 'drop-title' }, tx('create.drop')),
+    choose,
+    h('p', { id: 'drop-hint', class: 'muted small' }, live(() => t('create.limits', { count: info.limits?.max_photos ?? 50 }))),
+    input);
+  acceptDrops(drop, (files) => tray.add(files));
+
+  const submit = h('button', { type: 'submit', class: 'primary wide' }, tx('create.submit'));
+  const discard = h('button', { type: 'button', class: 'quiet', hidden: true, onclick: () => { wanted = false; tray.discard(); choose.focus(); } }, tx('create.discard'));
+  const status = h('p', { class: 'small muted', role: 'status' });
+  const complaint = h('p', { class: 'notice problem', role: 'alert', hidden: true });
+  let wanted = false;
+  let sending = false;
+  let key = randomKey();
+
+  const complain = (node) => {
+    complaint.hidden = !node;
+    if (node) fill(complaint, node);
+  };
+  const show = () => {
+    const few = !tray.bundled && tray.count > 0 && tray.count < FEWEST;
+    submit.disabled = tray.count === 0 || few || wanted;
+    discard.hidden = tray.count === 0;
+    drop.classList.toggle('compact', tray.count > 0);
+    fill(status, few ? live(() => t('create.few', { count: FEWEST })) : wanted && !tray.ready ? tx('create.waiting') : wanted ? tx('create.creating') : null);
+  };
+  const go = async () => {
+    if (!wanted || sending || !tray.ready) return;
+    sending = true;
+    try {
+      const job = await submitJob(tray.uploads, fields.read(), key);
+      key = randomKey();
+      tray.clear();
+      onCreated(job);
+    } catch (error) {
+      for (const { name, reason } of error.problem?.rejected ?? []) tray.refuseByName(name, reason);
+      key = randomKey();
+      complain(problemText(error));
+    }
+    sending = false;
+    wanted = false;
+    show();
+  };
+  tray.addEventListener('change', () => {
+    if (tray.count === 0) wanted = false;
+    show();
+    go();
+  });
+
+  const form = h('form', {
+    class: 'card create', 'aria-labelledby': 'create-title',
+    onsubmit: (event) => {
+      event.preventDefault();
+      complain(null);
+      wanted = true;
+      show();
+      go();
+    },
+  },
+  h('h2', { id: 'create-title' }, tx('create.title')),
+  drop, tray.element, fields.element, complaint,
+  h('div', { class: 'row submit' }, submit, discard), status);
+  show();
+  warnBeforeLeaving(tray);
+  return form;
+}
+
+function problemText(error) {
+  const known = error.problem?.code && `code.${error.problem.code}`;
+  return live(() => {
+    const translated = known ? t(known) : null;
+    const text = translated && translated !== known ? translated : error.message;
+    return error.problem?.hint ? `${text} ${error.problem.hint}` : text;
+  });
+}
+
+/** Submits under one idempotency key until an answer comes: a lost answer makes no second scene. */
+async function submitJob(uploads, options, key) {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await postJson('/v1/jobs', { kind: 'scene', uploads, options }, { headers: { 'Idempotency-Key': key } });
+    } catch (error) {
+      const again = error instanceof NoAnswer || (error instanceof Refused && [502, 503, 504].includes(error.status));
+      if (!again || (error instanceof Refused && attempt > 5)) throw error;
+      await pause(error.retryAfter ?? backoff(attempt));
+    }
+  }
+}
+
+/** Files dropped anywhere on the page are taken; the zone lights up meanwhile. */
+function acceptDrops(zone, take) {
+  let depth = 0;
+  const carriesFiles = (event) => event.dataTransfer?.types.includes('Files') && zone.isConnected;
+  const light = (on) => zone.classList.toggle('over', on);
+  document.addEventListener('dragenter', (event) => {
+    if (carriesFiles(event)) light((depth += 1) > 0);
+  });
+  document.addEventListener('dragleave', (event) => {
+    if (carriesFiles(event)) light((depth -= 1) > 0);
+  });
+  document.addEventListener('dragover', (event) => {
+    if (carriesFiles(event)) event.preventDefault();
+  });
+  document.addEventListener('drop', async (event) => {
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    depth = 0;
+    light(false);
+    take(await filesOf(event.dataTransfer));
+  });
+}
+
+/** Files of a drop, those in dropped folders as well. */
+async function filesOf(transfer) {
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
+  const files = [];
+  const walk = async (entry) => {
+    if (entry.isFile) {
+      files.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
+      return;
+    }
+    const reader = entry.createReader();
+    for (;;) {
+      const batch = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+      if (batch.length === 0) return;
+      for (const child of batch) await walk(child);
+    }
+  };
+  for (const entry of entries) await walk(entry);
+  return files.filter((file) => !file.name.startsWith('.'));
+}
+
+function warnBeforeLeaving(tray) {
+  window.addEventListener('beforeunload', (event) => {
+    if (tray.count > 0 && !tray.ready) event.preventDefault();
+  });
+}
+

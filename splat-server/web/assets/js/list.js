@@ -1,0 +1,117 @@
+// The list of scenes: what is there, where it stands, kept fresh while the page is looked at.
+
+import { getJson } from './api.js';
+import { fill, h } from './dom.js';
+import { duration, moment } from './format.js';
+import { L, live, t, tx } from './i18n.js';
+import { chip, isOver, stageText, titleOf } from './states.js';
+
+const EVERY_S = { busy: 2.5, idle: 10 };
+const PAGE = 20;
+
+/** The card, and `stop()` to end its refreshing. */
+export function listCard(kind = 'scene') {
+  const rows = h('ul', { class: 'jobs' });
+  const more = h('button', { type: 'button', class: 'quiet', hidden: true }, tx('list.more'));
+  const element = h('section', { class: 'card', 'aria-labelledby': 'list-title' },
+    h('h2', { id: 'list-title' }, tx('list.title')), rows, more);
+  const shown = new Map();
+  const stop = new AbortController();
+  let limit = PAGE;
+  let timer;
+  fill(rows, h('li', { class: 'muted empty' }, tx('list.loading')));
+
+  more.addEventListener('click', async () => {
+    const before = shown.size;
+    limit += PAGE;
+    clearTimeout(timer);
+    await refresh();
+    rows.children[before]?.querySelector('a')?.focus();
+  });
+
+  const refresh = async () => {
+    let busy = false;
+    try {
+      if (!document.hidden) {
+        const { jobs, next } = await getJson(`/v1/jobs?kind=${kind}&limit=${limit}`, { signal: stop.signal });
+        show(jobs);
+        more.hidden = !next;
+        busy = jobs.some((job) => !isOver(job));
+      }
+    } catch (error) {
+      if (stop.signal.aborted) return;
+      fill(rows, h('li', { class: 'problem' }, error.message));
+      shown.clear();
+    }
+    timer = setTimeout(refresh, 1000 * (busy ? EVERY_S.busy : EVERY_S.idle));
+  };
+
+  // Rows are kept by id, so that focus and screen readers are not disturbed by each refresh.
+  const show = (jobs) => {
+    if (jobs.length === 0) {
+      shown.clear();
+      fill(rows, h('li', { class: 'muted empty' }, tx('list.empty')));
+      return;
+    }
+    const ids = new Set(jobs.map((job) => job.id));
+    for (const [id, row] of shown) {
+      if (ids.has(id)) continue;
+      row.element.remove();
+      shown.delete(id);
+    }
+    if (shown.size === 0) rows.replaceChildren();
+    jobs.forEach((job, position) => {
+      const row = shown.get(job.id) ?? jobRow();
+      shown.set(job.id, row);
+      row.update(job);
+      if (rows.children[position] !== row.element) rows.insertBefore(row.element, rows.children[position] ?? null);
+    });
+  };
+
+  const onKey = () => refresh();
+  document.addEventListener('visibilitychange', () => {
+    clearTimeout(timer);
+    refresh();
+  }, { signal: stop.signal });
+  document.addEventListener('splat:key', onKey, { signal: stop.signal });
+  refresh();
+  return {
+    element,
+    stop: () => {
+      clearTimeout(timer);
+      stop.abort();
+    },
+  };
+}
+
+function jobRow() {
+  const link = h('a', { class: 'job-name' });
+  const state = h('span', { class: 'chip' });
+  const line = h('span', { class: 'muted small' });
+  const bar = h('progress', { max: 100, class: 'thin', 'aria-label': L('job.progress') });
+  const element = h('li', { class: 'job' }, h('div', { class: 'row between' }, link, state), line, bar);
+  let drawn = '';
+  const update = (job) => {
+    const now = JSON.stringify([job.state, job.name, job.progress, job.queue_position, job.cancel_requested]);
+    if (now === drawn) return;
+    drawn = now;
+    link.href = `#/jobs/${job.id}`;
+    fill(link, live(() => titleOf(job)));
+    chip(state, job);
+    fill(line, live(() => summary(job)));
+    bar.hidden = isOver(job) || job.state === 'queued';
+    bar.value = job.progress?.percent ?? 0;
+  };
+  return { element, update };
+}
+
+function summary(job) {
+  const parts = [moment(job.created_at)];
+  const { percent = 0, eta_s: eta } = job.progress ?? {};
+  if (job.state === 'running') {
+    parts.push(`${stageText(job.progress?.stage)} ${Math.floor(percent)} %`);
+    if (Number.isFinite(eta)) parts.push(t('job.left', { time: duration(eta) }));
+  }
+  if (job.state === 'queued' && job.queue_position) parts.push(t('job.position', { position: job.queue_position }));
+  return parts.filter(Boolean).join(' · ');
+}

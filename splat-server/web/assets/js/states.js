@@ -1,0 +1,54 @@
+// The words and colours of states and stages, shared by the list and the page of one job.
+
+import { fill } from './dom.js';
+import { has, live, t, tx } from './i18n.js';
+import { moment } from './format.js';
+
+const OVER = new Set(['succeeded', 'failed', 'cancelled', 'dead']);
+
+/** Whether nothing more happens by itself. */
+export function isOver(job) {
+  return OVER.has(job.state);
+}
+
+/** Shows the state of a job in `element`: a word, so that colour is only a help. */
+export function chip(element, job) {
+  const state = job.cancel_requested && job.state === 'running' ? 'cancelling' : job.state;
+  if (element.dataset.state === state) return;
+  element.className = `chip ${state}`;
+  element.dataset.state = state;
+  fill(element, tx(`state.${state}`));
+}
+
+/** The name that its owner gave, or when it was made. */
+export function titleOf(job) {
+  return job.name || t('job.untitled', { when: moment(job.created_at) });
+}
+
+/** What is being done, for people. */
+export function stageText(stage) {
+  if (!stage) return t('stage.start');
+  return has(`stage.${stage}`) ? t(`stage.${stage}`) : stage;
+}
+
+/** Steps as people follow them, each of one or more stages of the pipeline. */
+export const STEPS = [
+  { name: 'photos', stages: ['extract', 'photograph', 'prepare'] },
+  { name: 'cameras', stages: ['features', 'matching', 'mapping', 'undistort', 'load'] },
+  { name: 'train', stages: ['train'] },
+  { name: 'finish', stages: ['evaluate', 'save', 'render', 'upload'] },
+];
+
+/** Index into `STEPS`; -1 before the first. */
+export function stepOf(stage) {
+  return STEPS.findIndex(({ stages }) => stages.includes(stage));
+}
+
+/** A problem of a job in the language in force, as far as its code is known. */
+export function problemNodes(problem) {
+  return live(() => {
+    const key = `code.${problem.code}`;
+    const text = has(key) ? t(key) : problem.message;
+    return problem.hint && !has(key) ? `${text} ${problem.hint}` : text;
+  });
+}

@@ -1,0 +1,212 @@
+// The photos of the next scene: chosen or dropped, looked at, sent at once, each with its own progress. Knows nothing
+// of options or jobs.
+
+import { announce, fill, h, icon } from './dom.js';
+import { bytes } from './format.js';
+import { L, live, t, tx } from './i18n.js';
+import { examine } from './sniff.js';
+import { thumbnail } from './thumbs.js';
+import { forgetUploads, upload, withdraw } from './tus.js';
+
+/** Uploads at the same time: hides the pauses between requests without crowding a phone's uplink. */
+const AT_ONCE = 3;
+
+export class Tray extends EventTarget {
+  #items = [];
+  #limits;
+  #video;
+  #refusals = h('ul', { class: 'refusals' });
+  #refusalBox;
+  #grid = h('ul', { class: 'tiles', 'aria-label': L('tray.photos') });
+  #sum = h('p', { class: 'muted small', role: 'status' });
+
+  constructor(info) {
+    super();
+    this.#limits = info.limits;
+    this.#video = info.video !== false;
+    this.#refusalBox = h('div', { class: 'notice problem', role: 'alert', hidden: true },
+      h('div', { class: 'row between' }, h('strong', {}, tx('tray.refused')),
+        h('button', { class: 'quiet small', type: 'button', onclick: () => this.#forgetRefusals() }, tx('tray.dismiss'))),
+      this.#refusals);
+    this.element = h('div', { class: 'tray' }, this.#refusalBox, this.#sum, this.#grid);
+    this.#tell();
+  }
+
+  /** Photos, or the one archive or video. */
+  get count() {
+    return this.#items.length;
+  }
+
+  get ready() {
+    return this.#items.length > 0 && this.#items.every((item) => item.url);
+  }
+
+  /** Whether there is an archive or a video, whose photos cannot be counted here. */
+  get bundled() {
+    return this.#items.some((item) => item.kind === 'zip' || item.kind === 'video');
+  }
+
+  /** Ids of the finished uploads, in the order of the names: neighbours in time lie side by side. */
+  get uploads() {
+    return [...this.#items].sort((a, b) => a.file.name.localeCompare(b.file.name, 'en', { numeric: true })).map((item) => item.url.split('/').pop());
+  }
+
+  /** Takes files in; those that cannot be used are named at once. */
+  async add(files) {
+    for (const file of files) {
+      if (this.#items.some(({ file: f }) => f.name === file.name && f.size === file.size && f.lastModified === file.lastModified)) {
+        this.#refuse(file.name, { key: 'reject.twice' });
+        continue;
+      }
+      const { kind, reason } = await examine(file, this.#limits, { video: this.#video });
+      const obstacle = reason ?? this.#noRoom(kind);
+      if (obstacle) this.#refuse(file.name, obstacle);
+      else this.#accept(file, kind);
+    }
+    this.#pump();
+    this.#tell();
+  }
+
+  /** Names a file that the server refused when the job was made. */
+  refuseByName(name, reason) {
+    const item = this.#items.find(({ file }) => file.name === name);
+    if (item) this.#remove(item);
+    this.#refuse(name, { text: reason });
+    this.#tell();
+  }
+
+  /** Empties the tray; the uploads belong to a job now. */
+  clear() {
+    forgetUploads(this.#items.map((item) => item.file));
+    this.#items = [];
+    this.#grid.replaceChildren();
+    this.#forgetRefusals();
+    this.#tell();
+  }
+
+  /** Empties the tray and takes the uploads back. */
+  discard() {
+    for (const item of [...this.#items]) this.#remove(item);
+    this.#forgetRefusals();
+    this.#tell();
+  }
+
+  #noRoom(kind) {
+    const bundle = kind === 'zip' || kind === 'video';
+    if (this.#items.length > 0 && (bundle || this.bundled)) return { key: 'reject.mixed' };
+    const most = this.#limits?.max_photos;
+    if (!bundle && most && this.#items.length >= most) return { key: 'reject.too_many', params: { count: most } };
+    return null;
+  }
+
+  #accept(file, kind) {
+    const progress = h('progress', { max: file.size, value: 0, 'aria-label': L('tray.progress', { name: file.name }) });
+    const remove = h('button', { type: 'button', class: 'tile-remove', 'aria-label': L('tray.remove', { name: file.name }), title: L('tray.remove', { name: file.name }) }, icon('close'));
+    const picture = kind === 'zip' || kind === 'video'
+      ? h('span', { class: 'tile-picture' }, icon(kind === 'zip' ? 'archive' : 'video'))
+      : h('canvas', { class: 'tile-picture', 'aria-hidden': 'true' });
+    const state = h('span', { class: 'sr-only' });
+    const element = h('li', { class: 'tile' }, picture, h('span', { class: 'tile-name', title: file.name }, file.name), state, progress, remove);
+    const item = { file, kind, element, progress, state, stop: new AbortController(), url: null, busy: false, sent: 0 };
+    remove.addEventListener('click', () => {
+      const neighbour = element.nextElementSibling ?? element.previousElementSibling;
+      this.#remove(item);
+      this.#tell();
+      (neighbour?.querySelector('.tile-remove') ?? document.getElementById('choose'))?.focus();
+    });
+    this.#items.push(item);
+    this.#grid.append(element);
+    if (picture.tagName === 'CANVAS') thumbnail(picture, file, () => element.classList.add('no-picture'));
+  }
+
+  #remove(item) {
+    item.stop.abort();
+    if (item.url) withdraw(item.url);
+    forgetUploads([item.file]);
+    item.element.remove();
+    this.#items = this.#items.filter((other) => other !== item);
+    this.#pump();
+  }
+
+  #pump() {
+    let busy = this.#items.filter((item) => item.busy).length;
+    for (const item of this.#items) {
+      if (busy >= AT_ONCE) return;
+      if (item.busy || item.url) continue;
+      busy += 1;
+      this.#send(item);
+    }
+  }
+
+  async #send(item) {
+    item.busy = true;
+    item.element.classList.add('sending');
+    try {
+      const onProgress = (sent) => {
+        item.sent = sent;
+        item.progress.value = sent;
+        this.#tellSoon();
+      };
+      item.url = await upload(item.file, { onProgress, signal: item.stop.signal });
+      item.sent = item.file.size;
+      item.progress.value = item.file.size;
+      item.element.classList.add('sent');
+      fill(item.state, tx('tray.sent'));
+    } catch (error) {
+      if (!item.stop.signal.aborted) {
+        item.stop.abort();
+        this.#remove(item);
+        const named = error.problem?.rejected?.[0]?.reason;
+        this.#refuse(item.file.name, { text: named ?? error.message, code: error.problem?.code });
+      }
+    } finally {
+      item.busy = false;
+      item.element.classList.remove('sending');
+      this.#pump();
+      this.#tell();
+    }
+  }
+
+  #refuse(name, reason) {
+    const why = () => {
+      if (reason.key) {
+        const params = { ...reason.params };
+        for (const field of ['size', 'most']) if (params[field]) params[field] = bytes(params[field]);
+        return t(reason.key, params);
+      }
+      const known = t(`code.${reason.code}`);
+      return known === `code.${reason.code}` ? reason.text : known;
+    };
+    this.#refusals.append(h('li', {}, h('strong', {}, name), ' ', live(why)));
+    this.#refusalBox.hidden = false;
+  }
+
+  #forgetRefusals() {
+    this.#refusals.replaceChildren();
+    this.#refusalBox.hidden = true;
+  }
+
+  #soon = false;
+
+  #tellSoon() {
+    if (this.#soon) return;
+    this.#soon = true;
+    setTimeout(() => {
+      this.#soon = false;
+      this.#tell();
+    }, 250);
+  }
+
+  #tell() {
+    const total = this.#items.reduce((sum, item) => sum + item.file.size, 0);
+    const sent = this.#items.reduce((sum, item) => sum + item.sent, 0);
+    const done = this.#items.filter((item) => item.url).length;
+    const count = this.#items.length;
+    this.#sum.setAttribute('aria-live', count === done ? 'polite' : 'off'); // not a word for each percent
+    if (count === 0) fill(this.#sum);
+    else if (done === count) fill(this.#sum, live(() => t('tray.all_sent', { count, size: bytes(total) })));
+    else fill(this.#sum, live(() => t('tray.sending', { done, count, sent: bytes(sent), size: bytes(total) })));
+    if (count > 0 && done === count) announce(t('tray.all_sent', { count, size: bytes(total) }));
+    this.dispatchEvent(new Event('change'));
+  }
+}

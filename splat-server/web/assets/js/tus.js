@@ -1,0 +1,158 @@
+// Resumable uploads: a small client of tus 1.0.0 (https://tus.io/protocols/resumable-upload), with creation.
+//
+// A dropped connection costs the bytes on their way, nothing more: the server is asked how much it has, and the rest is
+// sent. Tries without end while the browser is open, at growing intervals; only the server's refusal ends an upload.
+
+import { Refused, refusal, send, NoAnswer } from './api.js';
+import { answered, backoff, pause, unanswered } from './connection.js';
+import { authorization } from './key.js';
+
+/** Bytes per request: small enough that progress on the server is real, large enough that 2 GB are 128 requests. */
+const CHUNK = 16 * 1024 * 1024;
+const VERSION = { 'Tus-Resumable': '1.0.0' };
+const REMEMBERED = 'splat.uploads';
+
+/** UTF-8 text in base 64, as Upload-Metadata wants it. */
+export function base64(text) {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+}
+
+/** Uploads known from before a reload, by file: `{ fingerprint: url }`. */
+function remembered() {
+  try {
+    return JSON.parse(localStorage.getItem(REMEMBERED) ?? '{}');
+  } catch {
+    return {};
+  }
+}
+
+function remember(fingerprint, url) {
+  try {
+    const all = remembered();
+    if (url) all[fingerprint] = url;
+    else delete all[fingerprint];
+    const newest = Object.entries(all).slice(-500);
+    localStorage.setItem(REMEMBERED, JSON.stringify(Object.fromEntries(newest)));
+  } catch {
+    // then a reload starts over
+  }
+}
+
+/** Forgets where these files were sent: their uploads now belong to a job. */
+export function forgetUploads(files) {
+  for (const file of files) remember(fingerprintOf(file), null);
+}
+
+function fingerprintOf(file) {
+  return `${file.name}|${file.size}|${file.lastModified}`;
+}
+
+/**
+ * Uploads one file. `onProgress(bytes)` tells how many have been sent. Resolves to the upload's URL, whose last segment
+ * is its id; throws `Refused` when the server will not have the file.
+ */
+export async function upload(file, { endpoint = '/v1/uploads', onProgress = () => {}, signal } = {}) {
+  const fingerprint = fingerprintOf(file);
+  let url = remembered()[fingerprint] ?? null;
+  let offset = url ? await offsetOf(url, signal) : null;
+  if (offset === null) {
+    url = await create(endpoint, file, signal);
+    offset = 0;
+    remember(fingerprint, url);
+  }
+  onProgress(offset);
+  let attempt = 0;
+  while (offset < file.size) {
+    try {
+      offset = await sendPart(url, file, offset, onProgress, signal);
+      attempt = 0;
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      const again = error instanceof NoAnswer || (error instanceof Refused && [401, 409, 423, 429, 460].includes(error.status))
+        || (error instanceof Refused && error.status >= 500);
+      if (!again) {
+        remember(fingerprint, null);
+        throw error;
+      }
+      await pause(error.retryAfter ?? backoff(attempt), signal);
+      attempt += 1;
+      const known = await offsetOf(url, signal);
+      if (known === null) {
+        url = await create(endpoint, file, signal); // the server no longer knows it
+        remember(fingerprint, url);
+      }
+      offset = known ?? 0;
+      onProgress(offset);
+    }
+  }
+  return url;
+}
+
+/** Takes an upload back; best effort, since uploads that nobody uses expire. */
+export function withdraw(url) {
+  send(url, { method: 'DELETE', headers: VERSION }).catch(() => {});
+}
+
+async function patiently(signal, request) {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await request();
+    } catch (error) {
+      const again = error instanceof NoAnswer || (error instanceof Refused && (error.status === 429 || error.status >= 500) && error.status !== 507);
+      if (!again) throw error;
+      await pause(error.retryAfter ?? backoff(attempt), signal);
+    }
+  }
+}
+
+async function create(endpoint, file, signal) {
+  const headers = { ...VERSION, 'Upload-Length': String(file.size), 'Upload-Metadata': `filename ${base64(file.name)}` };
+  const response = await patiently(signal, () => send(endpoint, { method: 'POST', headers, signal }));
+  return new URL(response.headers.get('Location'), location.href).pathname;
+}
+
+/** How many bytes the server has; null if it does not know the upload. */
+async function offsetOf(url, signal) {
+  try {
+    const response = await patiently(signal, () => send(url, { method: 'HEAD', headers: VERSION, signal, cache: 'no-store' }));
+    const offset = Number(response.headers.get('Upload-Offset'));
+    return Number.isSafeInteger(offset) ? offset : null;
+  } catch (error) {
+    if (error instanceof Refused && error.status < 500) return null;
+    throw error;
+  }
+}
+
+/** One PATCH; XMLHttpRequest, because fetch does not tell how much has been sent. Resolves to the new offset. */
+function sendPart(url, file, offset, onProgress, signal) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    const stop = () => request.abort();
+    const end = (settle, value) => {
+      signal?.removeEventListener('abort', stop);
+      settle(value);
+    };
+    request.open('PATCH', url);
+    const headers = { ...authorization(), ...VERSION, 'Upload-Offset': String(offset), 'Content-Type': 'application/offset+octet-stream' };
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+    request.upload.onprogress = (event) => onProgress(offset + event.loaded);
+    request.onload = async () => {
+      answered();
+      if (request.status === 204 || request.status === 200) {
+        const next = Number(request.getResponseHeader('Upload-Offset'));
+        end(resolve, Number.isSafeInteger(next) && next > offset ? next : Math.min(file.size, offset + CHUNK));
+        return;
+      }
+      const headersOf = new Headers(request.getResponseHeader('Retry-After') ? { 'Retry-After': request.getResponseHeader('Retry-After') } : {});
+      end(reject, await refusal({ status: request.status, headers: headersOf, json: async () => JSON.parse(request.responseText) }));
+    };
+    request.onerror = () => {
+      unanswered();
+      end(reject, new NoAnswer());
+    };
+    request.onabort = () => end(reject, signal?.reason ?? new DOMException('aborted', 'AbortError'));
+    if (signal?.aborted) return request.onabort();
+    signal?.addEventListener('abort', stop, { once: true });
+    request.send(file.slice(offset, offset + CHUNK));
+  });
+}

@@ -1,0 +1,14 @@
+// Debian's Chromium, driven through playwright-core, with WebGL 2 in software.
+
+import { existsSync } from 'node:fs';
+
+import { chromium } from 'playwright-core';
+
+const PLACES = [process.env.SPLAT_CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+
+/** Starts the browser; says what to install where there is none. */
+export function launch() {
+  const executablePath = PLACES.find((place) => place && existsSync(place));
+  if (!executablePath) throw new Error('no Chromium found: run `scripts/setup.sh --test`, or name one in SPLAT_CHROMIUM');
+  return chromium.launch({ executablePath, args: ['--no-sandbox', '--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--disable-dev-shm-usage'] });
+}
