@@ -23,7 +23,7 @@ const PRESETS = [
   { name: 'high', steps: 30000, max_image_size: null, summary: '30,000 steps' },
 ];
 
-/** Starts the double; `options`: `key`, `maxPhotos`, `stepMs` (pace of jobs), `viewer`, `dropPatches`, `dropEvents`. */
+/** Starts the double; `options`: `key`, `maxPhotos`, `stepMs` (pace of jobs), `viewer`, `dropPatches`, `dropEvents`, `holdAt` (percent). */
 export async function startMock(options = {}) {
   const mock = new Mock({ maxPhotos: 50, stepMs: 120, viewer: true, dropPatches: 0, dropEvents: 0, ...options });
   const server = createServer((request, response) => mock.handle(request, response).catch((error) => {
@@ -188,6 +188,7 @@ class Mock {
 
   tick(job) {
     if (job.cancel_requested) return this.end(job, 'cancelled');
+    if (job.progress.percent >= (this.options.holdAt ?? 101)) return; // a test wants to look at it first
     const step = job.script.next();
     if (step.done) return this.end(job, job.problem ? 'failed' : 'succeeded');
     if (job.state === 'queued') Object.assign(job, { state: 'running', started_at: new Date().toISOString() });

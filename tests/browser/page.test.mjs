@@ -1,0 +1,406 @@
+// The page in headless Chromium against the double: what a visitor does, and what goes wrong around them.
+
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { inflateSync } from 'node:zlib';
+
+import { launch } from './browser.mjs';
+import { photo } from './files.mjs';
+import { startMock } from './mock.mjs';
+
+const SHOTS = new URL('shots/', import.meta.url).pathname;
+const photos = (count) => Array.from({ length: count }, (_, i) => ({ name: `IMG_${100 + i}.png`, mimeType: 'image/png', buffer: photo(i / 3, 160, 120) }));
+const fast = { stepMs: 25, trainSteps: 12 };
+let browser;
+
+before(async () => {
+  mkdirSync(SHOTS, { recursive: true });
+  browser = await launch();
+});
+after(() => browser?.close());
+
+/** A page on a fresh double; fails the test on any console error, exception, or breach of the security policy. */
+async function visit(t, { mock: mockOptions = {}, address = '/?webgl', tolerate = null, ...context } = {}) {
+  const mock = await startMock({ ...fast, ...mockOptions });
+  const shared = await browser.newContext({ locale: 'en-US', viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', ...context });
+  const page = await shared.newPage();
+  page.setDefaultTimeout(20_000);
+  const complaints = [];
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !tolerate?.test(message.text())) complaints.push(message.text());
+  });
+  page.on('request', (request) => {
+    if (!request.url().startsWith(mock.url) && !/^(blob|data):/.test(request.url())) complaints.push(`asked another host: ${request.url()}`);
+    if (/key|Bearer|splat_/.test(request.url().replace(/key\.js/, ''))) complaints.push(`an address with a key: ${request.url()}`);
+  });
+  t.after(async () => {
+    await shared.close();
+    await mock.stop();
+  });
+  await page.goto(mock.url + address);
+  return { mock, page, complaints, sound: () => assert.deepEqual(complaints, []) };
+}
+
+const choose = (page, files) => page.locator('input[type=file]').setInputFiles(files);
+const stateOf = (page) => page.locator('.job-head .chip');
+const LOST = /Failed to load resource|ERR_/;
+
+/** Pixels of an 8-bit PNG that is not interlaced, as Chromium writes screenshots. */
+function pixels(data) {
+  const width = data.readUInt32BE(16);
+  const channels = data[25] === 6 ? 4 : 3;
+  const parts = [];
+  for (let at = 8; at < data.length; at += 12 + data.readUInt32BE(at)) {
+    if (data.toString('latin1', at + 4, at + 8) === 'IDAT') parts.push(data.subarray(at + 8, at + 8 + data.readUInt32BE(at)));
+  }
+  const raw = inflateSync(Buffer.concat(parts));
+  const stride = width * channels;
+  const rows = [];
+  let above = Buffer.alloc(stride);
+  for (let at = 0; at < raw.length; at += stride + 1) {
+    const row = Buffer.from(raw.subarray(at + 1, at + 1 + stride));
+    for (let i = 0; i < stride; i += 1) {
+      const [a, b, c] = [i >= channels ? row[i - channels] : 0, above[i], i >= channels ? above[i - channels] : 0];
+      const p = a + b - c;
+      const paeth = Math.abs(p - a) <= Math.abs(p - b) && Math.abs(p - a) <= Math.abs(p - c) ? a : Math.abs(p - b) <= Math.abs(p - c) ? b : c;
+      row[i] = (row[i] + [0, a, b, (a + b) >> 1, paeth][raw[at]]) & 255;
+    }
+    rows.push(row);
+    above = row;
+  }
+  return { rows, channels };
+}
+
+/** How many clearly different colours a picture holds. */
+function colours(data) {
+  const { rows, channels } = pixels(data);
+  const seen = new Set();
+  for (const row of rows) for (let i = 0; i < row.length; i += channels) seen.add(((row[i] >> 4) << 8) | ((row[i + 1] >> 4) << 4) | (row[i + 2] >> 4));
+  return seen.size;
+}
+
+const distance = (a, b) => {
+  const [{ rows, channels }, other] = [pixels(a), pixels(b)];
+  let changed = 0;
+  rows.forEach((row, y) => {
+    for (let i = 0; i < row.length; i += channels) if (Math.abs(row[i] - other.rows[y][i]) > 24) changed += 1;
+  });
+  return changed / (rows.length * (rows[0].length / channels));
+};
+
+test('from photos to a scene that orbits', async (t) => {
+  const { page, mock, sound } = await visit(t, { mock: { holdAt: 60 } });
+  await choose(page, photos(5));
+  await page.getByText('5 files uploaded').first().waitFor();
+  assert.equal(await page.locator('.tile').count(), 5);
+  await page.waitForFunction(() => [...document.querySelectorAll('.tile canvas')].every((canvas) => canvas.getContext('2d').getImageData(72, 72, 1, 1).data[3] === 255));
+  await page.getByLabel('Name (optional)').fill('Garden gate');
+  await page.getByRole('radio', { name: /Preview/ }).check();
+  await page.getByRole('button', { name: 'Create scene' }).click();
+  await page.getByRole('heading', { level: 1, name: 'Garden gate' }).waitFor();
+  await page.locator('img.preview:not([hidden])').waitFor();
+  await page.locator('.chart-line').first().waitFor();
+  assert.ok(await page.locator('img.preview').evaluate((image) => image.src.startsWith('blob:')));
+  assert.equal(await page.locator('.step[aria-current=step]').innerText(), '3\nTraining');
+  mock.options.holdAt = 101;
+  await stateOf(page).filter({ hasText: 'Ready' }).waitFor();
+  assert.equal(await page.locator('.chart-line').count(), 2);
+  assert.match(await page.locator('.figures').innerText(), /26\.83 dB/);
+
+  const frame = page.frameLocator('iframe.viewer');
+  await frame.locator('html[data-state=ready]').waitFor({ timeout: 30_000 });
+  const canvas = frame.locator('canvas');
+  await page.waitForTimeout(500);
+  const first = await canvas.screenshot({ path: `${SHOTS}viewer-first.png` });
+  assert.ok(colours(first) > 12, `the viewer shows ${colours(first)} colours`);
+  const box = await canvas.boundingBox();
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width / 2 + 220, box.y + box.height / 2 + 20, { steps: 8 });
+  await page.mouse.up();
+  await page.waitForTimeout(900);
+  const turned = await canvas.screenshot({ path: `${SHOTS}viewer-turned.png` });
+  assert.ok(distance(first, turned) > 0.03, 'dragging does not move the scene');
+
+  const download = page.waitForEvent('download');
+  await page.getByRole('link', { name: /scene\.ply/ }).click();
+  assert.match((await download).suggestedFilename(), /^Garden-gate-scene\.ply$/);
+  const [job] = mock.jobs.values();
+  assert.deepEqual(job.options, { preset: 'preview', name: 'Garden gate' });
+  assert.deepEqual(job.photos.map(({ name }) => name), photos(5).map(({ name }) => name));
+  sound();
+});
+
+test('files that cannot be used are named at once, with the reason', async (t) => {
+  const { page, mock, sound } = await visit(t, { mock: { maxPhotos: 4 }, tolerate: /422/ });
+  await choose(page, [
+    ...photos(3),
+    { name: 'holiday.heic', mimeType: 'image/heic', buffer: Buffer.from('\0\0\0\x18ftypheic') },
+    { name: 'empty.jpg', mimeType: 'image/jpeg', buffer: Buffer.alloc(0) },
+    { name: '<b>notes</b>.txt', mimeType: 'text/plain', buffer: Buffer.from('hello') },
+    { name: 'cut.png', mimeType: 'image/png', buffer: photos(1)[0].buffer.subarray(0, 60) },
+    { name: 'photos.zip', mimeType: 'application/zip', buffer: Buffer.from('PK\x03\x04') },
+  ]);
+  const refusals = page.getByRole('alert');
+  await refusals.getByText('cut.png').waitFor();
+  const text = await refusals.innerText();
+  for (const part of [/holiday\.heic is HEIC/, /empty\.jpg is empty/, /<b>notes<\/b>\.txt is neither/, /cut\.png .*cut off/, /photos\.zip cannot be mixed/]) assert.match(text, part);
+  await choose(page, photos(6).slice(3));
+  await refusals.getByText('IMG_104.png').waitFor();
+  assert.match(await refusals.innerText(), /IMG_104\.png is one too many/);
+  assert.equal(await page.locator('.tile').count(), 4);
+  await page.getByRole('button', { name: 'Remove IMG_101.png' }).click();
+  assert.equal(await page.locator('.tile').count(), 3);
+  assert.equal(mock.jobs.size, 0);
+  sound();
+});
+
+test('dropped connections cost time, never an upload, a job or its state', async (t) => {
+  const { page, mock } = await visit(t, { mock: { dropPatches: 4, dropEvents: 2, loseSubmit: true, holdAt: 60 }, tolerate: LOST });
+  const files = photos(4);
+  await choose(page, files);
+  await page.getByRole('button', { name: 'Create scene' }).click(); // while they are still on their way
+  await page.locator('.job-page').waitFor();
+  assert.equal(mock.jobs.size, 1, 'a lost answer made a second job');
+  const { createHash } = await import('node:crypto');
+  const [job] = mock.jobs.values();
+  assert.deepEqual(job.photos.map(({ sha }) => sha), files.map(({ buffer }) => createHash('sha256').update(buffer).digest('hex')));
+  await page.locator('.step.now').first().waitFor();
+  mock.down = true;
+  for (const [, running] of mock.jobs) for (const send of running.listeners ?? []) send(null);
+  await page.locator('#banner:not([hidden])').waitFor();
+  assert.match(await page.locator('#banner').innerText(), /Reconnecting/);
+  assert.match(await stateOf(page).innerText(), /Running|Waiting/);
+  mock.down = false;
+  mock.options.holdAt = 101;
+  await stateOf(page).filter({ hasText: 'Ready' }).waitFor();
+  await page.locator('#banner[hidden]').waitFor({ state: 'attached' });
+});
+
+test('a failed scene says why, and can be tried again or deleted', async (t) => {
+  const { page, mock, sound } = await visit(t);
+  await choose(page, photos(3));
+  await page.getByLabel('Name (optional)').fill('fails');
+  await page.getByRole('button', { name: 'Create scene' }).click();
+  await stateOf(page).filter({ hasText: 'Failed' }).waitFor();
+  assert.match(await page.locator('.job-page .problem').innerText(), /no two photos|overlap/i);
+  [...mock.jobs.values()][0].name = 'works';
+  await page.getByLabel('Begin at').selectOption('mapping');
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await stateOf(page).filter({ hasText: 'Ready' }).waitFor();
+  await page.locator('.fold').filter({ hasText: 'Log' }).locator('summary').click();
+  await page.getByRole('log').filter({ hasText: 'mapping' }).waitFor();
+  await page.getByRole('button', { name: 'Delete' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+  await page.getByText('None yet').waitFor();
+  assert.equal(mock.jobs.size, 0);
+  sound();
+});
+
+test('a running scene is cancelled only after a question', async (t) => {
+  const { page, sound } = await visit(t, { mock: { trainSteps: 400 } });
+  await choose(page, photos(3));
+  await page.getByRole('button', { name: 'Create scene' }).click();
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await page.getByRole('button', { name: 'Let it run' }).click();
+  assert.match(await stateOf(page).innerText(), /Running|Waiting/);
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await page.getByRole('button', { name: 'Stop it' }).click();
+  await stateOf(page).filter({ hasText: 'Cancelled' }).waitFor();
+  sound();
+});
+
+test('a key is asked for, sent in the header only, and a wrong one is said', async (t) => {
+  const { page, mock, sound } = await visit(t, { mock: { key: 'splat_right' }, tolerate: /401/ });
+  await page.getByRole('dialog').waitFor();
+  await page.getByLabel('Key', { exact: true }).fill('splat_wrong');
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await page.getByText('not accepted').waitFor();
+  await page.getByLabel('Key', { exact: true }).fill('splat_right');
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await page.getByText('None yet').waitFor();
+  await choose(page, photos(3));
+  await page.getByRole('button', { name: 'Create scene' }).click();
+  await stateOf(page).filter({ hasText: 'Ready' }).waitFor();
+  await page.frameLocator('iframe.viewer').locator('html[data-state=ready]').waitFor({ timeout: 30_000 });
+  const download = page.waitForEvent('download');
+  await page.getByRole('button', { name: /scene\.ply/ }).click();
+  assert.match((await download).suggestedFilename(), /scene\.ply$/);
+  assert.ok(await page.evaluate(() => sessionStorage.length > 0 && !Object.keys(localStorage).includes('splat.api_key')));
+  assert.ok(mock.requests.every((line) => !line.includes('splat_right')));
+  sound();
+});
+
+test('Korean is whole, switches in place, and is remembered', async (t) => {
+  const { page, mock, sound } = await visit(t, { locale: 'ko-KR' });
+  await page.getByRole('heading', { level: 1, name: '사진으로 3D 장면 만들기' }).waitFor();
+  assert.equal(await page.evaluate(() => document.documentElement.lang), 'ko');
+  await choose(page, [...photos(3), { name: '메모.txt', mimeType: 'text/plain', buffer: Buffer.from('hello') }]);
+  await page.getByRole('alert').getByText('메모.txt').waitFor();
+  const english = await page.locator('body').evaluate((body) => body.innerText.replace(/IMG_\d+\.png/g, '').match(/\b[A-Z]?[a-z]{4,}\b/g));
+  assert.deepEqual([...new Set(english ?? [])].filter((word) => !['splat'].includes(word)), []);
+  await page.getByRole('button', { name: 'EN' }).click();
+  await page.getByRole('heading', { level: 1, name: 'Turn photos into a 3-D scene' }).waitFor();
+  assert.match(await page.getByRole('alert').innerText(), /neither a photo/);
+  assert.equal(await page.evaluate(() => document.documentElement.lang), 'en');
+  await page.reload();
+  await page.getByRole('heading', { level: 1, name: 'Turn photos' }).waitFor();
+  assert.equal(mock.jobs.size, 0);
+  sound();
+});
+
+test('on a phone nothing is wider than the screen, and targets are large enough for thumbs', async (t) => {
+  const { page, sound } = await visit(t, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, locale: 'ko-KR', colorScheme: 'dark' });
+  const fits = async (where) => {
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= 390), `${where} is wider than the screen`);
+    const small = await page.locator('button:visible, a:visible, summary:visible, select:visible').evaluateAll((all) => all.filter((element) => {
+      const { width, height } = element.getBoundingClientRect();
+      return width > 0 && (height < 24 || width < 24);
+    }).map((element) => element.outerHTML.slice(0, 90)));
+    assert.deepEqual(small, [], where);
+  };
+  await page.getByRole('heading', { level: 1 }).waitFor();
+  await fits('home');
+  await choose(page, photos(9));
+  await page.locator('.advanced summary').click();
+  await page.locator('.tile.sent').nth(8).waitFor();
+  await fits('photos chosen');
+  await page.getByRole('button', { name: '장면 만들기' }).click();
+  await stateOf(page).filter({ hasText: '완료' }).waitFor();
+  await page.frameLocator('iframe.viewer').locator('html[data-state=ready]').waitFor({ timeout: 30_000 });
+  await fits('scene');
+  sound();
+});
+
+test('the keyboard alone is enough, and focus is never lost', async (t) => {
+  const { page, sound } = await visit(t, { mock: { trainSteps: 400 } });
+  await page.getByText('None yet').waitFor();
+  const focused = () => page.evaluate(() => document.activeElement?.textContent?.trim() || document.activeElement?.name || document.activeElement?.tagName);
+  const tabTo = async (wanted) => {
+    const seen = [];
+    for (let i = 0; i < 40; i += 1) {
+      await page.keyboard.press('Tab');
+      seen.push(await focused());
+      if (wanted.test(seen.at(-1))) return;
+    }
+    assert.fail(`${wanted} was not reached: ${seen.join(' | ')}`);
+  };
+  await page.keyboard.press('Tab');
+  assert.equal(await focused(), 'Skip to content');
+  await page.keyboard.press('Enter');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
+  await tabTo(/^Choose photos$/);
+  const chooser = page.waitForEvent('filechooser');
+  await page.keyboard.press('Enter');
+  await (await chooser).setFiles(photos(4));
+  await page.locator('.tile.sent').nth(3).waitFor();
+  await tabTo(/^$|BUTTON/); // the first photo's remove button has a label, no text
+  await page.keyboard.press('Enter');
+  assert.equal(await page.locator('.tile').count(), 3);
+  assert.match(await page.evaluate(() => document.activeElement.getAttribute('aria-label')), /^Remove IMG_101/);
+  await tabTo(/^preset$/);
+  await page.keyboard.press('ArrowLeft');
+  await tabTo(/^Create scene$/);
+  await page.keyboard.press('Enter');
+  await page.locator('.job-page').waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement.tagName), 'H1');
+  await tabTo(/^Cancel$/);
+  await page.keyboard.press('Enter');
+  await page.getByRole('dialog').waitFor();
+  await tabTo(/^Stop it$/);
+  await page.keyboard.press('Enter');
+  await stateOf(page).filter({ hasText: 'Cancelled' }).waitFor();
+  assert.ok(await page.evaluate(() => document.querySelector('main').contains(document.activeElement)), 'focus is lost after cancelling');
+  sound();
+});
+
+test('names, landmarks and contrast are there for those who see differently', async (t) => {
+  for (const colorScheme of ['light', 'dark']) {
+    const { page, sound } = await visit(t, { colorScheme, mock: { trainSteps: 400 } });
+    await choose(page, photos(3));
+    await page.locator('.tile.sent').nth(2).waitFor();
+    await page.locator('.advanced summary').click();
+    for (const landmark of ['banner', 'navigation', 'main', 'contentinfo']) assert.equal(await page.getByRole(landmark).count(), 1, landmark);
+    for (let view = 0; view < 2; view += 1) {
+      assert.equal(await page.locator('h1').count(), 1);
+      assert.deepEqual(await page.evaluate(nameless), []);
+      assert.deepEqual(await page.evaluate(faint), [], colorScheme);
+      if (view === 0) {
+        await page.getByRole('button', { name: 'Create scene' }).click();
+        await page.locator('.chart-line').first().waitFor();
+      }
+    }
+    sound();
+  }
+});
+
+/** In the page: controls without an accessible name. */
+function nameless() {
+  return [...document.querySelectorAll('button, a, input:not([tabindex="-1"]), select, progress, iframe, [role=img]')].filter((element) => {
+    const labelled = element.getAttribute('aria-label') || element.labels?.length || element.textContent.trim() || element.title || element.querySelector('img[alt]')?.alt;
+    return element.getClientRects().length > 0 && !labelled;
+  }).map((element) => element.outerHTML.slice(0, 120));
+}
+
+/** In the page: texts with a contrast below 4.5, or 3 where they are large. */
+function faint() {
+  const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
+  const rgba = (color) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = color;
+    canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const color = rgba(getComputedStyle(at).backgroundColor);
+      if (color[3] > 250) return color;
+    }
+    return [255, 255, 255];
+  };
+  const faults = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    const element = node.parentElement;
+    if (!node.data.trim() || element.closest('.sr-only, .skip, noscript, option, :disabled') || element.getClientRects().length === 0) continue;
+    const style = getComputedStyle(element);
+    const [a, b] = [light(rgba(element.namespaceURI.includes('svg') ? style.fill : style.color)), light(behind(element))].sort((x, y) => y - x);
+    const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.66 && style.fontWeight >= 700);
+    const contrast = (a + 0.05) / (b + 0.05);
+    if (contrast < (large ? 3 : 4.5)) faults.push(`${node.data.trim().slice(0, 30)}: ${contrast.toFixed(2)}`);
+  }
+  return faults;
+}
+
+test('300 photos neither freeze the page nor are drawn before they are seen', async (t) => {
+  const { page, sound } = await visit(t, { mock: { maxPhotos: 300 } });
+  const one = photo(1, 160, 120);
+  await page.evaluate(() => {
+    window.longest = 0;
+    let last = performance.now();
+    const beat = (now) => {
+      window.longest = Math.max(window.longest, now - last);
+      last = now;
+      requestAnimationFrame(beat);
+    };
+    requestAnimationFrame(beat);
+  });
+  await choose(page, Array.from({ length: 300 }, (_, i) => ({ name: `IMG_${1000 + i}.png`, mimeType: 'image/png', buffer: one })));
+  await page.getByText('300 files uploaded').first().waitFor({ timeout: 40_000 });
+  const drawn = await page.locator('.tile canvas').evaluateAll((all) => all.filter((canvas) => canvas.getContext('2d').getImageData(9, 9, 1, 1).data[3] > 0).length);
+  assert.ok(drawn >= 6 && drawn < 150, `${drawn} thumbnails are drawn`);
+  sound();
+});
+
+test('without the viewer the page says so, and the downloads work', async (t) => {
+  const { page, sound } = await visit(t, { mock: { viewer: false } });
+  await page.getByText('was not built into this server').waitFor();
+  await choose(page, photos(3));
+  await page.getByRole('button', { name: 'Create scene' }).click();
+  await page.getByRole('link', { name: /scene\.ply/ }).waitFor();
+  assert.equal(await page.locator('iframe').count(), 0);
+  sound();
+});
