@@ -16,6 +16,14 @@ const ID_ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// 26 characters of 5 bits: 130 bits, beyond guessing.
 const ID_LENGTH: usize = 26;
 
+/// Random text of [`ID_ALPHABET`], 5 bits a character.
+pub(crate) fn random_text(length: usize) -> String {
+    let mut bytes = vec![0_u8; length];
+    // Without a source of randomness nothing on this machine is safe; there is no way to go on.
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes.iter().map(|byte| char::from(ID_ALPHABET[usize::from(byte & 31)])).collect()
+}
+
 /// Names one job or one upload. Random, unguessable, and the only thing of a request that ever becomes part of a path.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -30,10 +38,7 @@ impl JobId {
     /// A new random id.
     #[must_use]
     pub fn random() -> Self {
-        let mut bytes = [0_u8; ID_LENGTH];
-        // Without a source of randomness nothing on this machine is safe; there is no way to go on.
-        getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-        Self(bytes.iter().map(|byte| char::from(ID_ALPHABET[usize::from(byte & 31)])).collect())
+        Self(random_text(ID_LENGTH))
     }
 
     /// The id as text.
@@ -105,6 +110,12 @@ impl Lane {
     /// All lanes.
     pub const ALL: [Self; 2] = [Self::Scene, Self::Cpu];
 
+    /// The lane of that name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|lane| lane.name() == name)
+    }
+
     /// The name that is stored.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -137,6 +148,16 @@ pub enum JobState {
 }
 
 impl JobState {
+    /// All states.
+    pub const ALL: [Self; 6] =
+        [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled, Self::Dead];
+
+    /// The state of that name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
     /// Whether nothing more happens by itself.
     #[must_use]
     pub fn is_final(self) -> bool {

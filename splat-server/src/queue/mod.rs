@@ -11,6 +11,11 @@
 //! 5. Events are numbered from 1 within a job without gaps; progress, cancelling and every change of state are among them.
 //! 6. Whatever was acknowledged survives the death of any process.
 
+mod backoff;
+#[cfg(test)]
+mod contract;
+mod sqlite;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +24,11 @@ use serde::{Deserialize, Serialize};
 use crate::job::{
     Artifact, Job, JobEvent, JobId, JobProblem, JobState, Lane, NewEvent, NewJob, Owner, Progress, UnixMs,
 };
+
+pub use backoff::Backoff;
+pub(crate) use backoff::now_ms;
+pub use sqlite::SqliteQueue;
+pub(crate) use sqlite::{Database, signed, unavailable, unknown, unsigned};
 
 /// Why the queue did not do something.
 #[derive(Debug, thiserror::Error)]
@@ -137,6 +147,13 @@ pub struct ListQuery {
     pub limit: u32,
 }
 
+impl ListQuery {
+    /// `limit` within what is allowed.
+    pub(crate) fn rows(&self) -> u32 {
+        self.limit.clamp(1, 200)
+    }
+}
+
 /// Limits that hold at submission, within the same transaction.
 #[derive(Clone, Copy, Debug)]
 pub struct Admission {
@@ -164,6 +181,14 @@ pub struct Depth {
     pub queued: u64,
     /// Jobs in work.
     pub running: u64,
+}
+
+/// Events kept of a job. A training tells a few thousand; only who reads none of them for hours can miss any.
+pub(crate) const EVENTS_KEPT: u64 = 10_000;
+
+/// A percentage that JSON and SQL can hold: NaN, which they cannot, becomes 0.
+fn within_100(percent: f64) -> f64 {
+    if percent.is_nan() { 0.0 } else { percent.clamp(0.0, 100.0) }
 }
 
 /// The line of jobs. All methods are atomic and may be called from any number of processes at once.

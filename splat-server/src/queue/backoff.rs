@@ -1,0 +1,82 @@
+//! How long a job waits before it is tried again.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::job::{JobProblem, UnixMs};
+
+/// Waits that double with every attempt, each shortened by a random part of up to one half, so that jobs that failed together
+/// (a full disk, a lost machine) do not come back together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// The longest wait after the first attempt.
+    pub first: Duration,
+    /// The longest wait at all.
+    pub longest: Duration,
+}
+
+impl Default for Backoff {
+    /// 2 s to begin with (a worker that restarts is back by then), 5 minutes at most (a full disk is seen to by then).
+    fn default() -> Self {
+        Self { first: Duration::from_secs(2), longest: Duration::from_secs(300) }
+    }
+}
+
+impl Backoff {
+    /// Milliseconds to wait after attempt number `attempts` (from 1): within `[d / 2, d]` with
+    /// `d = min(first * 2^(attempts - 1), longest)`.
+    #[must_use]
+    pub fn wait_ms(&self, attempts: u32) -> u64 {
+        // Without random bytes the whole wait is taken: late, never wrong.
+        self.wait_ms_with(attempts, getrandom::u32().unwrap_or(0))
+    }
+
+    /// [`Self::wait_ms`] with the random number given: 0 takes the whole wait, `u32::MAX` half of it.
+    fn wait_ms_with(&self, attempts: u32, random: u32) -> u64 {
+        let doublings = attempts.saturating_sub(1).min(40);
+        let longest = whole_ms(self.longest);
+        let wait = whole_ms(self.first).saturating_mul(1 << doublings).min(longest);
+        let shortened = u128::from(wait / 2) * u128::from(random) / u128::from(u32::MAX);
+        wait - u64::try_from(shortened).unwrap_or(0)
+    }
+}
+
+/// Milliseconds of a duration, as many as fit.
+pub(super) fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The time now.
+pub(crate) fn now_ms() -> UnixMs {
+    SystemTime::now().duration_since(UNIX_EPOCH).map(whole_ms).unwrap_or(0)
+}
+
+/// Why a job is dead whose workers were lost again and again.
+pub(super) fn attempts_exhausted(attempts: u32) -> JobProblem {
+    JobProblem {
+        code: "attempts_exhausted".into(),
+        message: format!(
+            "The job was begun {attempts} times, and each time its worker was lost before the end."
+        ),
+        hint: Some(
+            "Often the machine ran out of memory: try fewer or smaller photos, then retry the job.".into(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_jitter_takes_at_most_half() {
+        let backoff = Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(300) };
+        let longest: Vec<u64> = (1..=10).map(|attempts| backoff.wait_ms_with(attempts, 0)).collect();
+        assert_eq!(longest, [2000, 4000, 8000, 16_000, 32_000, 64_000, 128_000, 256_000, 300_000, 300_000]);
+        assert_eq!(backoff.wait_ms_with(1, u32::MAX), 1000);
+        assert_eq!(backoff.wait_ms_with(u32::MAX, u32::MAX), 150_000);
+        assert_eq!(backoff.wait_ms_with(0, 0), 2000);
+        let waits: std::collections::BTreeSet<u64> = (0..50).map(|_| backoff.wait_ms(4)).collect();
+        assert!(waits.len() > 10, "no jitter: {waits:?}");
+        assert!(waits.iter().all(|wait| (8000..=16_000).contains(wait)), "{waits:?}");
+    }
+}

@@ -1,0 +1,184 @@
+//! Fencing, leases, attempts.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::queue::Report;
+
+pub(crate) async fn a_stale_worker_is_refused(site: &dyn Site) {
+    let queue = site.open().await;
+    let job = submit(&*queue, new_job("a")).await;
+    let stale = queue.claim("stale", SCENE, SHORT).await.unwrap().unwrap();
+    tokio::time::sleep(SHORT * 2).await;
+    let fresh = take_soon(&*queue, LONG).await;
+    assert_eq!(fresh.job.id, job.id);
+    assert!(fresh.ticket.token > stale.ticket.token);
+
+    assert_lost(queue.renew(&stale.ticket, LONG).await);
+    assert_lost(queue.report(&stale.ticket, Report::default()).await);
+    assert_lost(queue.finish(&stale.ticket, Ending::Succeeded { result: json!(1) }).await);
+    assert_lost(queue.finish(&stale.ticket, Ending::Released).await);
+    assert_eq!(get(&*queue, &job).await.state, JobState::Running);
+
+    let done = succeed(&*queue, &fresh).await;
+    assert_ended(&done, JobState::Succeeded);
+    assert_eq!(done.result, Some(json!({"psnr": 30.5})));
+    assert_lost(queue.finish(&fresh.ticket, Ending::Failed(problem("late"))).await);
+    assert_eq!(get(&*queue, &job).await, done);
+}
+
+pub(crate) async fn a_lease_that_ran_out_is_lost_even_before_anyone_noticed(site: &dyn Site) {
+    let queue = site.open().await;
+    submit(&*queue, new_job("a")).await;
+    let claim = queue.claim("slow", SCENE, SHORT).await.unwrap().unwrap();
+    tokio::time::sleep(SHORT * 2).await;
+    assert_lost(queue.renew(&claim.ticket, LONG).await);
+    assert_lost(queue.finish(&claim.ticket, Ending::Succeeded { result: json!(1) }).await);
+}
+
+pub(crate) async fn a_renewed_lease_holds(site: &dyn Site) {
+    let queue = site.open().await;
+    submit(&*queue, new_job("a")).await;
+    let lease = Duration::from_millis(400);
+    let claim = queue.claim("worker", SCENE, lease).await.unwrap().unwrap();
+    for _ in 0..6 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(queue.claim("other", SCENE, LONG).await.unwrap().is_none());
+        assert!(!queue.renew(&claim.ticket, lease).await.unwrap().cancel_requested);
+    }
+    let done = succeed(&*queue, &claim).await;
+    assert_eq!(done.attempts, 1);
+    assert!(done.started_ms >= Some(done.created_ms));
+}
+
+pub(crate) async fn a_lost_lease_counts_as_an_attempt_and_too_many_are_death(site: &dyn Site) {
+    let queue = site.open().await;
+    let job = submit(&*queue, NewJob { max_attempts: 2, ..new_job("a") }).await;
+    let first = queue.claim("dies", SCENE, SHORT).await.unwrap().unwrap();
+    assert_eq!(first.job.attempts, 1);
+    tokio::time::sleep(SHORT * 2).await;
+    // Brought back, but not before it has waited.
+    assert!(queue.claim("early", SCENE, SHORT).await.unwrap().is_none());
+    let back = get(&*queue, &job).await;
+    assert_eq!((back.state, back.attempts), (JobState::Queued, 1));
+    assert!(back.run_after_ms >= back.updated_ms + 100, "{back:?}");
+
+    let second = take_soon(&*queue, SHORT).await;
+    assert_eq!(second.job.attempts, 2);
+    tokio::time::sleep(SHORT * 2).await;
+    queue.expired(0).await.unwrap();
+    let dead = get(&*queue, &job).await;
+    assert_ended(&dead, JobState::Dead);
+    assert_eq!(dead.problem.unwrap().code, "attempts_exhausted");
+    assert_eq!(states_told(&*queue, &job.id).await, ["queued", "running", "queued", "running", "dead"]);
+    tokio::time::sleep(BACKOFF.longest).await;
+    assert!(queue.claim("late", SCENE, LONG).await.unwrap().is_none());
+}
+
+pub(crate) async fn a_failure_that_may_pass_waits_and_at_last_is_death(site: &dyn Site) {
+    let queue = site.open().await;
+    let job = submit(&*queue, NewJob { max_attempts: 2, ..new_job("a") }).await;
+    let first = take(&*queue).await;
+    let waiting = queue.finish(&first.ticket, Ending::Retry(problem("disk_full"))).await.unwrap();
+    assert_eq!((waiting.state, waiting.attempts), (JobState::Queued, 1));
+    assert_eq!(waiting.problem, Some(problem("disk_full")));
+    assert!(waiting.finished_ms.is_none());
+    let wait = waiting.run_after_ms - waiting.updated_ms;
+    assert!((100..=200).contains(&wait), "waits {wait} ms");
+    assert!(queue.claim("early", SCENE, LONG).await.unwrap().is_none());
+
+    let second = take_soon(&*queue, LONG).await;
+    let dead = queue.finish(&second.ticket, Ending::Retry(problem("disk_full"))).await.unwrap();
+    assert_ended(&dead, JobState::Dead);
+    assert_eq!(dead.problem, Some(problem("disk_full")));
+    assert_eq!(get(&*queue, &job).await, dead);
+}
+
+pub(crate) async fn a_failure_for_good_is_told(site: &dyn Site) {
+    let queue = site.open().await;
+    let job = submit(&*queue, new_job("a")).await;
+    let claim = take(&*queue).await;
+    let failed = queue.finish(&claim.ticket, Ending::Failed(problem("no_reconstruction"))).await.unwrap();
+    assert_ended(&failed, JobState::Failed);
+    assert_eq!(failed.problem, Some(problem("no_reconstruction")));
+    let last = queue.events(&job.id, 0, 100).await.unwrap().pop().unwrap();
+    assert_eq!((last.kind.as_str(), last.message.as_str()), ("state", "It went wrong."));
+}
+
+pub(crate) async fn released_jobs_do_not_count_and_come_back_at_once(site: &dyn Site) {
+    let queue = site.open().await;
+    submit(&*queue, NewJob { max_attempts: 1, ..new_job("a") }).await;
+    for _ in 0..3 {
+        let claim = take(&*queue).await;
+        assert_eq!(claim.job.attempts, 1);
+        let back = queue.finish(&claim.ticket, Ending::Released).await.unwrap();
+        assert_eq!((back.state, back.attempts), (JobState::Queued, 0));
+        assert_lost(queue.renew(&claim.ticket, LONG).await);
+    }
+    let done = succeed(&*queue, &take(&*queue).await).await;
+    assert_eq!(done.attempts, 1);
+}
+
+pub(crate) async fn claimers_at_once_get_distinct_jobs(site: &dyn Site) {
+    let (one, two) = (site.open().await, site.open().await);
+    for _ in 0..20 {
+        submit(&*one, new_job("a")).await;
+    }
+    let claimers = (0..25).map(|number| {
+        let queue = if number % 2 == 0 { Arc::clone(&one) } else { Arc::clone(&two) };
+        tokio::spawn(async move { queue.claim(&format!("worker {number}"), SCENE, LONG).await.unwrap() })
+    });
+    let mut ids = BTreeSet::new();
+    let mut empty = 0;
+    for claimer in claimers.collect::<Vec<_>>() {
+        match claimer.await.unwrap() {
+            Some(claim) => assert!(ids.insert(claim.job.id.clone()), "{} was given twice", claim.job.id),
+            None => empty += 1,
+        }
+    }
+    assert_eq!((ids.len(), empty), (20, 5));
+}
+
+pub(crate) async fn what_was_acknowledged_is_there_after_opening_again(site: &dyn Site) {
+    let queue = site.open().await;
+    let mut jobs = Vec::new();
+    for _ in 0..5 {
+        jobs.push(submit(&*queue, new_job("a")).await);
+    }
+    let claim = take(&*queue).await;
+    let report = Report {
+        progress: Some(crate::job::Progress { percent: 40.0, ..Default::default() }),
+        ..Default::default()
+    };
+    queue.report(&claim.ticket, report).await.unwrap();
+    let before: Vec<Job> =
+        queue.list(&owner("a"), &crate::queue::ListQuery { limit: 50, ..Default::default() }).await.unwrap();
+    drop(queue);
+
+    let queue = site.open().await;
+    let after =
+        queue.list(&owner("a"), &crate::queue::ListQuery { limit: 50, ..Default::default() }).await.unwrap();
+    assert_eq!(after, before);
+    assert_eq!(after.len(), 5);
+    // The claim outlives the connection it came by.
+    assert!(queue.renew(&claim.ticket, LONG).await.is_ok());
+    assert_eq!(take(&*queue).await.job.id, jobs[1].id);
+    assert_ended(&succeed(&*queue, &claim).await, JobState::Succeeded);
+}
+
+pub(crate) async fn tokens_grow_with_every_claim(site: &dyn Site) {
+    let queue = site.open().await;
+    let job = submit(&*queue, new_job("a")).await;
+    let mut last = 0;
+    for round in 0..4 {
+        let claim = take(&*queue).await;
+        assert!(claim.ticket.token > last, "{} after {last}", claim.ticket.token);
+        last = claim.ticket.token;
+        if round % 2 == 0 {
+            queue.finish(&claim.ticket, Ending::Released).await.unwrap();
+        } else {
+            succeed(&*queue, &claim).await;
+            queue.retry(&job.owner, &job.id, json!({})).await.unwrap().unwrap();
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The queue in one SQLite file: no other service is needed, and several processes may use the file at once.
+//!
+//! | part | what |
+//! | --- | --- |
+//! | [`database`] | the file: a thread that writes, connections that read |
+//! | [`schema`] | tables and migrations |
+//! | [`row`] | jobs and events between rows and Rust |
+//! | [`write`], [`read`] | what changes jobs, what only asks |
+
+mod database;
+mod read;
+mod row;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::backoff::{now_ms, whole_ms};
+use super::{
+    Admission, Backoff, Claim, Depth, Ending, Held, ListQuery, Queue, Report, Result, Submitted, Ticket,
+};
+use crate::job::{Job, JobEvent, JobId, Lane, NewJob, Owner, UnixMs};
+
+pub(crate) use database::{Database, unavailable};
+pub(crate) use row::{signed, unknown, unsigned};
+
+/// A queue in one SQLite file.
+#[derive(Clone, Debug)]
+pub struct SqliteQueue {
+    database: Arc<Database>,
+    backoff: Backoff,
+}
+
+impl SqliteQueue {
+    /// Opens the file, or makes it, with SQLite's `-wal` and `-shm` files beside it. Its folder must exist, on a local disk.
+    /// Blocks for some milliseconds.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`](super::QueueError::Unavailable) when the file cannot be opened or written,
+    /// [`QueueError::Malformed`](super::QueueError::Malformed) when it is not ours or a newer program wrote it.
+    pub fn open(path: &Path) -> Result<Self> {
+        Ok(Self { database: Arc::new(Database::open(path)?), backoff: Backoff::default() })
+    }
+
+    /// The same queue with other waits between attempts.
+    #[must_use]
+    pub fn with_backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// The open file, for the API keys that lie in it too.
+    pub(crate) fn database(&self) -> &Arc<Database> {
+        &self.database
+    }
+}
+
+#[async_trait]
+impl Queue for SqliteQueue {
+    async fn submit(&self, job: NewJob, admission: Admission) -> Result<Submitted> {
+        self.database.write(move |connection| write::submit(connection, now_ms(), &job, admission)).await
+    }
+
+    async fn claim(&self, worker: &str, lanes: &[Lane], lease: Duration) -> Result<Option<Claim>> {
+        let (worker, lanes, backoff) = (worker.to_owned(), lanes.to_vec(), self.backoff);
+        self.database
+            .write(move |connection| {
+                write::claim(connection, now_ms(), backoff, &worker, &lanes, whole_ms(lease))
+            })
+            .await
+    }
+
+    async fn renew(&self, ticket: &Ticket, lease: Duration) -> Result<Held> {
+        let ticket = ticket.clone();
+        self.database
+            .write(move |connection| write::renew(connection, now_ms(), &ticket, whole_ms(lease)))
+            .await
+    }
+
+    async fn report(&self, ticket: &Ticket, report: Report) -> Result<Held> {
+        let ticket = ticket.clone();
+        self.database.write(move |connection| write::report(connection, now_ms(), &ticket, report)).await
+    }
+
+    async fn finish(&self, ticket: &Ticket, ending: Ending) -> Result<Job> {
+        let (ticket, backoff) = (ticket.clone(), self.backoff);
+        self.database
+            .write(move |connection| write::finish(connection, now_ms(), backoff, &ticket, ending))
+            .await
+    }
+
+    async fn cancel(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>> {
+        let (owner, id) = (owner.clone(), id.clone());
+        self.database.write(move |connection| write::cancel(connection, now_ms(), &owner, &id)).await
+    }
+
+    async fn retry(&self, owner: &Owner, id: &JobId, spec: serde_json::Value) -> Result<Option<Job>> {
+        let (owner, id) = (owner.clone(), id.clone());
+        self.database.write(move |connection| write::retry(connection, now_ms(), &owner, &id, spec)).await
+    }
+
+    async fn get(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>> {
+        let (owner, id) = (owner.clone(), id.clone());
+        self.database.read(move |connection| read::get(connection, &owner, &id)).await
+    }
+
+    async fn list(&self, owner: &Owner, query: &ListQuery) -> Result<Vec<Job>> {
+        let (owner, query) = (owner.clone(), query.clone());
+        self.database.read(move |connection| read::list(connection, &owner, &query)).await
+    }
+
+    async fn events(&self, id: &JobId, after: u64, limit: u32) -> Result<Vec<JobEvent>> {
+        let id = id.clone();
+        self.database.read(move |connection| read::events(connection, &id, after, limit)).await
+    }
+
+    async fn delete(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>> {
+        let (owner, id) = (owner.clone(), id.clone());
+        self.database.write(move |connection| write::delete(connection, &owner, &id)).await
+    }
+
+    async fn expired(&self, finished_before_ms: UnixMs) -> Result<Vec<(Owner, JobId)>> {
+        let backoff = self.backoff;
+        self.database.write(move |connection| write::reclaim(connection, now_ms(), backoff)).await?;
+        self.database.read(move |connection| read::expired(connection, finished_before_ms)).await
+    }
+
+    async fn depth(&self) -> Result<Vec<Depth>> {
+        self.database.read(read::depth).await
+    }
+
+    async fn ahead_of(&self, id: &JobId) -> Result<u64> {
+        let id = id.clone();
+        self.database.read(move |connection| read::ahead_of(connection, &id)).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.database
+            .read(|connection| {
+                connection
+                    .prepare_cached("SELECT count(*) FROM counters")
+                    .and_then(|mut statement| statement.query_row([], |_| Ok(())))
+                    .map_err(unavailable)
+            })
+            .await
+    }
+}

@@ -1,0 +1,112 @@
+//! What is asked and changes nothing.
+
+use rusqlite::{Connection, OptionalExtension, Rows, named_params};
+
+use super::row::{COLUMNS, event, find_owned, signed, stored};
+use super::unavailable;
+use crate::job::{Job, JobEvent, JobId, Lane, Owner, UnixMs};
+use crate::queue::{Depth, ListQuery, Result};
+
+/// Jobs that one call of [`expired`] gives at most.
+const EXPIRED_AT_ONCE: u32 = 100;
+
+pub(super) fn get(connection: &Connection, owner: &Owner, id: &JobId) -> Result<Option<Job>> {
+    Ok(find_owned(connection, owner, id)?.map(|stored| stored.job))
+}
+
+pub(super) fn list(connection: &Connection, owner: &Owner, query: &ListQuery) -> Result<Vec<Job>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM jobs WHERE owner = :owner AND (:state IS NULL OR state = :state)
+         AND (:kind IS NULL OR kind = :kind)
+         AND (:before IS NULL OR number < (SELECT number FROM jobs WHERE id = :before AND owner = :owner))
+         ORDER BY number DESC LIMIT :limit"
+    );
+    let mut statement = connection.prepare_cached(&sql).map_err(unavailable)?;
+    let rows = statement
+        .query(named_params! {
+            ":owner": owner.0,
+            ":state": query.state.map(crate::job::JobState::name),
+            ":kind": query.kind,
+            ":before": query.before.as_ref().map(JobId::as_str),
+            ":limit": query.rows(),
+        })
+        .map_err(unavailable)?;
+    collect(rows, |row| stored(row).map(|stored| stored.job))
+}
+
+pub(super) fn events(connection: &Connection, id: &JobId, after: u64, limit: u32) -> Result<Vec<JobEvent>> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT sequence, at_ms, events.kind, stage, percent, message, data FROM events
+             WHERE job = (SELECT number FROM jobs WHERE id = ?1) AND sequence > ?2 ORDER BY sequence LIMIT ?3",
+        )
+        .map_err(unavailable)?;
+    let rows = statement.query((id.as_str(), signed(after), limit)).map_err(unavailable)?;
+    collect(rows, event)
+}
+
+pub(super) fn expired(connection: &Connection, finished_before_ms: UnixMs) -> Result<Vec<(Owner, JobId)>> {
+    let mut statement = connection
+        .prepare_cached(
+            "SELECT owner, id FROM jobs WHERE finished_ms IS NOT NULL AND finished_ms < ?1 ORDER BY finished_ms LIMIT ?2",
+        )
+        .map_err(unavailable)?;
+    let rows = statement.query((signed(finished_before_ms), EXPIRED_AT_ONCE)).map_err(unavailable)?;
+    collect(rows, |row| {
+        let id: String = row.get(1).map_err(unavailable)?;
+        let id = id.parse().map_err(|_| super::row::unknown("job id", &id))?;
+        Ok((Owner(row.get(0).map_err(unavailable)?), id))
+    })
+}
+
+pub(super) fn depth(connection: &Connection) -> Result<Vec<Depth>> {
+    let count = |sql: &str, lane: Lane| -> Result<u64> {
+        let count: i64 = connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_row([lane.name()], |row| row.get(0)))
+            .map_err(unavailable)?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    };
+    Lane::ALL
+        .into_iter()
+        .map(|lane| {
+            Ok(Depth {
+                lane,
+                queued: count("SELECT count(*) FROM jobs WHERE state = 'queued' AND lane = ?1", lane)?,
+                running: count("SELECT count(*) FROM jobs WHERE state = 'running' AND lane = ?1", lane)?,
+            })
+        })
+        .collect()
+}
+
+/// Owners take turns: ahead are the jobs of higher priority, then those in earlier rounds, then those earlier in line.
+pub(super) fn ahead_of(connection: &Connection, id: &JobId) -> Result<u64> {
+    let ahead: Option<i64> = connection
+        .prepare_cached(
+            "WITH line AS (
+                 SELECT number, priority, place,
+                        row_number() OVER (PARTITION BY priority, owner ORDER BY place) AS round
+                 FROM jobs WHERE state = 'queued' AND lane = (SELECT lane FROM jobs WHERE id = ?1)
+             ), mine AS (
+                 SELECT line.* FROM line JOIN jobs USING (number) WHERE id = ?1
+             )
+             SELECT (SELECT count(*) FROM line WHERE line.priority > mine.priority OR (line.priority = mine.priority
+                     AND (line.round, line.place) < (mine.round, mine.place)))
+             FROM mine",
+        )
+        .and_then(|mut statement| statement.query_row([id.as_str()], |row| row.get(0)).optional())
+        .map_err(unavailable)?;
+    Ok(ahead.and_then(|ahead| u64::try_from(ahead).ok()).unwrap_or(0))
+}
+
+/// Every row through `read`.
+pub(super) fn collect<T>(
+    mut rows: Rows<'_>,
+    read: impl Fn(&rusqlite::Row<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    while let Some(row) = rows.next().map_err(unavailable)? {
+        all.push(read(row)?);
+    }
+    Ok(all)
+}

@@ -1,0 +1,120 @@
+//! Tables, and how an older file comes up to date.
+
+use rusqlite::Connection;
+
+use super::unavailable;
+use crate::queue::{QueueError, Result};
+
+/// One step a version; `user_version` counts those done. Steps are only ever appended.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE jobs (
+        number           INTEGER PRIMARY KEY AUTOINCREMENT, -- order of submission
+        id               TEXT NOT NULL UNIQUE,
+        owner            TEXT NOT NULL,
+        kind             TEXT NOT NULL,
+        lane             TEXT NOT NULL,
+        priority         INTEGER NOT NULL,
+        place            INTEGER NOT NULL,                  -- order in line: a retry goes to the end
+        state            TEXT NOT NULL,
+        attempts         INTEGER NOT NULL DEFAULT 0,
+        max_attempts     INTEGER NOT NULL,
+        cancel_requested INTEGER NOT NULL DEFAULT 0,
+        created_ms       INTEGER NOT NULL,
+        updated_ms       INTEGER NOT NULL,
+        started_ms       INTEGER,
+        finished_ms      INTEGER,
+        run_after_ms     INTEGER NOT NULL,
+        spec             TEXT NOT NULL,                     -- JSON, as are the next four
+        progress         TEXT NOT NULL,
+        result           TEXT,
+        artifacts        TEXT NOT NULL,
+        problem          TEXT,
+        token            INTEGER NOT NULL DEFAULT 0,        -- fencing token of the latest claim
+        worker           TEXT,
+        lease_until_ms   INTEGER,
+        last_event       INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX jobs_waiting ON jobs (lane, priority, owner, place, run_after_ms) WHERE state = 'queued';
+    CREATE INDEX jobs_running ON jobs (lease_until_ms, owner, lane) WHERE state = 'running';
+    CREATE INDEX jobs_unfinished ON jobs (owner) WHERE state IN ('queued', 'running');
+    CREATE INDEX jobs_finished ON jobs (finished_ms) WHERE finished_ms IS NOT NULL;
+    CREATE INDEX jobs_of_owner ON jobs (owner, number);
+
+    CREATE TABLE events (
+        job      INTEGER NOT NULL REFERENCES jobs (number) ON DELETE CASCADE,
+        sequence INTEGER NOT NULL,
+        at_ms    INTEGER NOT NULL,
+        kind     TEXT NOT NULL,
+        stage    TEXT,
+        percent  REAL NOT NULL,
+        message  TEXT NOT NULL,
+        data     TEXT NOT NULL,
+        PRIMARY KEY (job, sequence)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE idempotency (
+        owner       TEXT NOT NULL,
+        key         TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        job         INTEGER NOT NULL REFERENCES jobs (number) ON DELETE CASCADE,
+        PRIMARY KEY (owner, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX idempotency_of_job ON idempotency (job);
+
+    CREATE TABLE owners (
+        owner  TEXT PRIMARY KEY,
+        served INTEGER NOT NULL                             -- the greater, the later its latest job was claimed
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE counters (
+        name  TEXT PRIMARY KEY,
+        value INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE api_keys (
+        id           TEXT PRIMARY KEY,
+        name         TEXT NOT NULL,
+        role         TEXT NOT NULL,
+        secret_hash  BLOB NOT NULL,                         -- SHA-256
+        created_ms   INTEGER NOT NULL,
+        last_used_ms INTEGER,
+        revoked_ms   INTEGER
+    ) STRICT, WITHOUT ROWID;
+"];
+
+/// Brings the file to the newest version, in one transaction: another process that opens it meanwhile waits and finds it done.
+///
+/// # Errors
+/// [`QueueError::Malformed`] when a newer program wrote the file.
+pub(super) fn migrate(connection: &Connection) -> Result<()> {
+    if version(connection)? == MIGRATIONS.len() {
+        return Ok(());
+    }
+    connection.execute_batch("BEGIN IMMEDIATE").map_err(unavailable)?;
+    let migrated = steps(connection);
+    let end = if migrated.is_ok() { "COMMIT" } else { "ROLLBACK" };
+    let ended = connection.execute_batch(end).map_err(unavailable);
+    migrated.and(ended)
+}
+
+fn steps(connection: &Connection) -> Result<()> {
+    let found = version(connection)?;
+    let newest = MIGRATIONS.len();
+    let missing = MIGRATIONS.get(found..).ok_or_else(|| QueueError::Malformed {
+        why: format!(
+            "its schema has version {found}, and this program knows up to {newest}; run the newer splat that wrote it"
+        ),
+    })?;
+    for step in missing {
+        connection.execute_batch(step).map_err(unavailable)?;
+    }
+    connection.pragma_update(None, "user_version", i64::try_from(newest).unwrap_or(0)).map_err(unavailable)
+}
+
+fn version(connection: &Connection) -> Result<usize> {
+    let version: i64 =
+        connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(unavailable)?;
+    usize::try_from(version).map_err(|_| QueueError::Malformed {
+        why: format!("its schema has version {version}; this is no job store of splat"),
+    })
+}
