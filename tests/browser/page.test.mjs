@@ -91,7 +91,7 @@ const distance = (a, b) => {
 };
 
 test('from photos to a scene that orbits', async (t) => {
-  const { page, mock, sound } = await visit(t, { mock: { holdAt: 60 } });
+  const { page, mock, sound } = await visit(t, { mock: { holdAt: 60 }, viewport: { width: 800, height: 640 } });
   await choose(page, photos(5));
   await page.getByText('5 files uploaded').first().waitFor();
   assert.equal(await page.locator('.tile').count(), 5);

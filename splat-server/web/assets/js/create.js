@@ -26,7 +26,7 @@ export function createCard(info, { onCreated }) {
   const choose = h('button', { type: 'button', id: 'choose', class: 'primary', 'aria-describedby': 'drop-hint', onclick: () => input.click() }, tx('create.choose'));
   const drop = h('div', { class: 'drop' },
     icon('photos'),
-    h('p', { class: 'drop-title' }, tx('create.drop')),
+    h('p', { class: 'drop-title' }, tx(matchMedia('(pointer: coarse)').matches ? 'create.drop_touch' : 'create.drop')),
     choose,
     h('p', { id: 'drop-hint', class: 'muted small' }, live(() => t('create.limits', { count: info.limits?.max_photos ?? 50 }))),
     input);

@@ -110,9 +110,10 @@ class JobPage {
 
   #take(kind, event) {
     const data = event.data ?? {};
-    const inPast = isOver(this.#job); // events replayed of a job that has ended draw the charts only
+    const inPast = isOver(this.#job); // events replayed of a job that has ended only draw the charts
     if (kind === 'progress' && Number.isFinite(data.loss)) this.#loss.add(data.step, data.loss);
     if (kind === 'eval') this.#psnr.add(data.step ?? 0, data.psnr);
+    if (kind === 'warning') this.#warn(event.message || data.message);
     if (inPast) return;
     const progress = event.progress ?? {};
     this.#job.progress = {
@@ -123,7 +124,6 @@ class JobPage {
       if (this.#job.state === 'queued') this.#reloadSoon();
     }
     if (kind === 'preview' && (data.url ?? event.url)) this.#showPreview(data.url ?? event.url, data.step ?? event.step);
-    if (kind === 'warning') this.#warn(event.message ?? data.message);
     if (kind === 'state' || kind === 'artifact') this.#reloadSoon();
     this.#showProgress();
   }
@@ -220,7 +220,7 @@ class JobPage {
     if (want === this.#showing) return;
     this.#showing = want;
     if (scene) {
-      fill(this.#previewCaption, tx('viewer.hint'));
+      fill(this.#previewCaption, tx(matchMedia('(pointer: coarse)').matches ? 'viewer.hint_touch' : 'viewer.hint'));
       fill(this.#picture, viewerFrame(this.#job, this.#info));
       return;
     }

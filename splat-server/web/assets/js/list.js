@@ -99,6 +99,7 @@ function jobRow() {
     fill(link, live(() => titleOf(job)));
     chip(state, job);
     fill(line, live(() => summary(job)));
+    line.hidden = !summary(job);
     bar.hidden = isOver(job) || job.state === 'queued';
     bar.value = job.progress?.percent ?? 0;
   };
@@ -106,7 +107,7 @@ function jobRow() {
 }
 
 function summary(job) {
-  const parts = [moment(job.created_at)];
+  const parts = job.name ? [moment(job.created_at)] : []; // else the title says when
   const { percent = 0, eta_s: eta } = job.progress ?? {};
   if (job.state === 'running') {
     parts.push(`${stageText(job.progress?.stage)} ${Math.floor(percent)} %`);

@@ -17,6 +17,7 @@ export default {
 
   'create.title': 'New scene',
   'create.drop': 'Drop photos here',
+  'create.drop_touch': 'Photos from all sides',
   'create.choose': 'Choose photos',
   'create.limits': 'JPEG, PNG or WebP, up to {count} photos; or one zip, or one video',
   'create.preset': 'Quality',
@@ -162,6 +163,7 @@ export default {
 
   'viewer.title': '3-D view of the scene',
   'viewer.hint': 'Drag to orbit, scroll or pinch to zoom, right-drag to pan.',
+  'viewer.hint_touch': 'One finger orbits; two fingers zoom and move.',
   'viewer.missing': 'The 3-D viewer was not built into this server; downloads work all the same. To build it in, with npm installed:',
   'viewer.failed': 'The scene could not be shown.',
   'viewer.no_graphics': 'This browser shows no 3-D graphics (WebGL 2 is missing or switched off). The downloads work all the same.',

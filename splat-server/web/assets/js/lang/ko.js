@@ -17,6 +17,7 @@ export default {
 
   'create.title': '새 장면',
   'create.drop': '사진을 여기로 끌어다 놓으세요',
+  'create.drop_touch': '모든 방향에서 찍은 사진',
   'create.choose': '사진 선택',
   'create.limits': 'JPEG, PNG, WebP 사진 최대 {count}장, 또는 zip 하나, 또는 동영상 하나',
   'create.preset': '품질',
@@ -162,6 +163,7 @@ export default {
 
   'viewer.title': '장면 3D 보기',
   'viewer.hint': '끌면 돌고, 스크롤하거나 두 손가락으로 벌리면 확대되며, 오른쪽 버튼으로 끌면 옮겨집니다.',
+  'viewer.hint_touch': '한 손가락으로 돌리고, 두 손가락으로 확대하거나 옮깁니다.',
   'viewer.missing': '이 서버에는 3D 뷰어가 들어 있지 않습니다. 내려받기는 그대로 됩니다. npm이 있는 곳에서 다음과 같이 빌드하면 뷰어가 들어갑니다:',
   'viewer.failed': '장면을 보여 줄 수 없었습니다.',
   'viewer.no_graphics': '이 브라우저는 3D 그래픽을 보여 줄 수 없습니다(WebGL 2가 없거나 꺼져 있음). 내려받기는 그대로 됩니다.',
