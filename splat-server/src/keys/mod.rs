@@ -4,6 +4,7 @@
 //! come by it ([`ApiKey::owner`]). Of the secret, 260 random bits, only the SHA-256 is stored: with that much entropy a slow
 //! password hash would protect nothing more. Keys lie beside the jobs, in the same SQLite file or Redis.
 
+mod redis;
 mod sqlite;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::job::{Owner, UnixMs, random_text};
-use crate::queue::{QueueError, SqliteQueue, now_ms};
+use crate::queue::{QueueError, RedisQueue, SqliteQueue, now_ms};
 
 /// 60 bits: beyond accidents, and short enough for a list.
 const ID_LENGTH: usize = 12;
@@ -129,6 +130,22 @@ impl SecretHash {
         Self(Sha256::digest(secret.as_bytes()).into())
     }
 
+    fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn of_hex(text: &str) -> Option<Self> {
+        let mut hash = [0; 32];
+        let digits = text.as_bytes();
+        if digits.len() != 2 * hash.len() {
+            return None;
+        }
+        for (byte, pair) in hash.iter_mut().zip(digits.chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Self(hash))
+    }
+
     /// The same hash? Takes as long whatever differs.
     fn matches(&self, other: &Self) -> bool {
         bool::from(self.0.ct_eq(&other.0))
@@ -169,6 +186,12 @@ impl Keys {
     #[must_use]
     pub fn in_sqlite(queue: &SqliteQueue) -> Self {
         Self::new(Arc::new(sqlite::SqliteKeys::new(queue)))
+    }
+
+    /// Keys in the queue's Redis.
+    #[must_use]
+    pub fn in_redis(queue: &RedisQueue) -> Self {
+        Self::new(Arc::new(redis::RedisKeys::new(queue)))
     }
 
     fn new(store: Arc<dyn KeyStore>) -> Self {

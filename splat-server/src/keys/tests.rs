@@ -74,6 +74,22 @@ async fn sqlite_keys_are_made_verified_and_revoked() {
 }
 
 #[tokio::test]
+async fn redis_keys_are_made_verified_and_revoked() {
+    let server = crate::queue::RedisServer::start().await;
+    let keys = Keys::in_redis(&server.connect().await);
+    keys_are_made_verified_and_revoked(&keys).await;
+}
+
+#[test]
+fn hashes_survive_being_text() {
+    let hash = SecretHash::of("secret");
+    assert!(hash.matches(&SecretHash::of_hex(&hash.hex()).unwrap()));
+    for wrong in ["", "00", &"g".repeat(64), &"é".repeat(32), &"+1".repeat(32)[..63]] {
+        assert!(SecretHash::of_hex(wrong).is_none(), "{wrong}");
+    }
+}
+
+#[tokio::test]
 async fn the_secret_is_neither_stored_nor_shown() {
     let (folder, keys) = sqlite();
     let (key, text) = keys.create("phone", Role::User).await.unwrap();

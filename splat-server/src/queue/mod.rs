@@ -14,6 +14,7 @@
 mod backoff;
 #[cfg(test)]
 mod contract;
+mod redis;
 mod sqlite;
 
 use std::time::Duration;
@@ -27,6 +28,10 @@ use crate::job::{
 
 pub use backoff::Backoff;
 pub(crate) use backoff::now_ms;
+pub use redis::RedisQueue;
+#[cfg(test)]
+pub(crate) use redis::server::Server as RedisServer;
+pub(crate) use redis::{Store as RedisStore, pairs, texts};
 pub use sqlite::SqliteQueue;
 pub(crate) use sqlite::{Database, signed, unavailable, unknown, unsigned};
 
@@ -115,11 +120,13 @@ pub enum Ending {
     },
     /// It cannot be done; trying again would not help.
     Failed(JobProblem),
-    /// It failed in a way that may pass: the job waits for `Backoff` and is tried again, until attempts run out.
+    /// It failed in a way that may pass: the job waits for [`Backoff`] and is tried again; when attempts have run out it is dead,
+    /// with this problem. One that its owner wants stopped is cancelled instead.
     Retry(JobProblem),
     /// It was stopped as its owner asked.
     Cancelled,
-    /// The worker shuts down in order: the job is queued again at once and the attempt does not count.
+    /// The worker shuts down in order: the job is queued again at once, in its old place, and the attempt does not count. One
+    /// that its owner wants stopped is cancelled instead.
     Released,
 }
 
@@ -141,7 +148,7 @@ pub struct ListQuery {
     pub state: Option<JobState>,
     /// Only those of this kind.
     pub kind: Option<String>,
-    /// Older than this job (exclusive), for the next page.
+    /// Older than this job (exclusive), for the next page; after a job that is gone there is nothing.
     pub before: Option<JobId>,
     /// At most so many; the queue allows 1 to 200.
     pub limit: u32,
@@ -194,26 +201,30 @@ fn within_100(percent: f64) -> f64 {
 /// The line of jobs. All methods are atomic and may be called from any number of processes at once.
 #[async_trait]
 pub trait Queue: Send + Sync + std::fmt::Debug {
-    /// Takes a job in, or finds the one that its idempotency key stood for.
+    /// Takes a job in, or finds the one that its idempotency key stood for; then nothing is checked against `admission`.
+    /// Submitting an id again (after an answer that was lost) finds that job too.
     async fn submit(&self, job: NewJob, admission: Admission) -> Result<Submitted>;
     /// The job next in line on one of `lanes`, held until the lease runs out; `None` when nothing waits.
-    /// Also brings back jobs whose lease ran out.
+    /// Also brings back jobs whose lease ran out: queued with backoff, dead after too many attempts (problem
+    /// `attempts_exhausted`), or cancelled if their owner had asked for that.
     async fn claim(&self, worker: &str, lanes: &[Lane], lease: Duration) -> Result<Option<Claim>>;
     /// Holds the job for another lease from now.
     async fn renew(&self, ticket: &Ticket, lease: Duration) -> Result<Held>;
-    /// Writes down what a worker tells.
+    /// Writes down what a worker tells. Does not lengthen the lease.
     async fn report(&self, ticket: &Ticket, report: Report) -> Result<Held>;
     /// Ends the claim.
     async fn finish(&self, ticket: &Ticket, ending: Ending) -> Result<Job>;
     /// Asks for the job to stop. `None` when the owner has no such job; a job that has ended is given as it is.
     async fn cancel(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>>;
-    /// Queues a job that has ended (not one that is queued or running: [`QueueError::WrongState`]) once more with `spec`, attempts counted anew.
+    /// Queues a job that has ended (not one that is queued or running: [`QueueError::WrongState`]) once more with `spec`, at the end
+    /// of the line; attempts, progress, result and artefacts begin anew, events go on.
     async fn retry(&self, owner: &Owner, id: &JobId, spec: serde_json::Value) -> Result<Option<Job>>;
     /// The owner's job.
     async fn get(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>>;
     /// The owner's jobs, newest first.
     async fn list(&self, owner: &Owner, query: &ListQuery) -> Result<Vec<Job>>;
-    /// Events after a sequence number, oldest first, at most `limit`. The caller has checked whose the job is.
+    /// Events after a sequence number, oldest first, at most `limit`. Of a job with very many only the latest 10,000 are kept.
+    /// The caller has checked whose the job is.
     async fn events(&self, id: &JobId, after: u64, limit: u32) -> Result<Vec<JobEvent>>;
     /// Forgets a job that has ended, with its events. `None` when the owner has no such job.
     async fn delete(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>>;

@@ -5,8 +5,10 @@
 //! | [`database`] | the file: a thread that writes, connections that read |
 //! | [`schema`] | tables and migrations |
 //! | [`row`] | jobs and events between rows and Rust |
-//! | [`write`], [`read`] | what changes jobs, what only asks |
+//! | [`write`], [`claim`] | what changes jobs |
+//! | [`read`] | what only asks |
 
+mod claim;
 mod database;
 mod read;
 mod row;
@@ -28,7 +30,7 @@ use super::{
 use crate::job::{Job, JobEvent, JobId, Lane, NewJob, Owner, UnixMs};
 
 pub(crate) use database::{Database, unavailable};
-pub(crate) use row::{signed, unknown, unsigned};
+pub(crate) use row::{of_json, signed, to_json, unknown, unsigned};
 
 /// A queue in one SQLite file.
 #[derive(Clone, Debug)]
@@ -71,7 +73,7 @@ impl Queue for SqliteQueue {
         let (worker, lanes, backoff) = (worker.to_owned(), lanes.to_vec(), self.backoff);
         self.database
             .write(move |connection| {
-                write::claim(connection, now_ms(), backoff, &worker, &lanes, whole_ms(lease))
+                claim::claim(connection, now_ms(), backoff, &worker, &lanes, whole_ms(lease))
             })
             .await
     }
@@ -127,7 +129,7 @@ impl Queue for SqliteQueue {
 
     async fn expired(&self, finished_before_ms: UnixMs) -> Result<Vec<(Owner, JobId)>> {
         let backoff = self.backoff;
-        self.database.write(move |connection| write::reclaim(connection, now_ms(), backoff)).await?;
+        self.database.write(move |connection| claim::reclaim(connection, now_ms(), backoff)).await?;
         self.database.read(move |connection| read::expired(connection, finished_before_ms)).await
     }
 

@@ -43,3 +43,62 @@ fn what_is_no_database_is_refused() {
     let refused = SqliteQueue::open(&folder.path().join("no such folder").join("jobs.sqlite"));
     assert!(matches!(refused, Err(QueueError::Unavailable { .. })), "{refused:?}");
 }
+
+/// A queue with one job, and another process' transaction that holds the write lock.
+async fn locked() -> (TempDir, SqliteQueue, Job, rusqlite::Connection) {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("jobs.sqlite");
+    let queue = SqliteQueue::open(&path).unwrap();
+    let job = queue.submit(new_job(), PLENTY).await.unwrap().job;
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE; UPDATE counters SET value = value").unwrap();
+    (folder, queue, job, other)
+}
+
+const PLENTY: Admission = Admission { max_waiting: 1000, max_unfinished_per_owner: 1000 };
+
+fn new_job() -> NewJob {
+    NewJob {
+        id: JobId::random(),
+        owner: Owner::local(),
+        kind: "scene".into(),
+        lane: Lane::Scene,
+        priority: 0,
+        max_attempts: 3,
+        spec: serde_json::json!({}),
+        idempotency: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_wait_for_no_writer_and_writers_take_turns() {
+    let (_folder, queue, job, other) = locked().await;
+    let writing = {
+        let queue = queue.clone();
+        tokio::spawn(async move { queue.submit(new_job(), PLENTY).await.unwrap() })
+    };
+    let begin = std::time::Instant::now();
+    for _ in 0..20 {
+        assert_eq!(queue.get(&job.owner, &job.id).await.unwrap(), Some(job.clone()));
+        assert_eq!(queue.events(&job.id, 0, 10).await.unwrap().len(), 1);
+        assert_eq!(queue.depth().await.unwrap()[0].queued, 1);
+    }
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    assert!(!writing.is_finished());
+    other.execute_batch("COMMIT").unwrap();
+    assert!(writing.await.unwrap().created);
+    assert_eq!(queue.depth().await.unwrap()[0].queued, 2);
+}
+
+/// Stops waiting without stopping what was ordered: a client that leaves cannot leave half a job.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_ordered_is_done_whoever_waits() {
+    let (folder, queue, job, other) = locked().await;
+    let abandoned = tokio::time::timeout(Duration::from_millis(50), queue.submit(new_job(), PLENTY)).await;
+    assert!(abandoned.is_err());
+    other.execute_batch("COMMIT").unwrap();
+    // Dropping waits for it.
+    drop(queue);
+    let queue = SqliteQueue::open(&folder.path().join("jobs.sqlite")).unwrap();
+    assert_eq!(queue.list(&job.owner, &ListQuery { limit: 9, ..Default::default() }).await.unwrap().len(), 2);
+}

@@ -1,0 +1,89 @@
+//! Keys in Redis: a hash for each, and all ids in order of creation. A key is never deleted, only revoked.
+
+use std::collections::BTreeMap;
+
+use ::redis::{cmd, pipe};
+use async_trait::async_trait;
+
+use super::{ApiKey, KeyStore, SecretHash};
+use crate::job::UnixMs;
+use crate::queue::{QueueError, RedisQueue, RedisStore, pairs, texts, unknown};
+
+#[derive(Debug)]
+pub(super) struct RedisKeys {
+    store: RedisStore,
+}
+
+impl RedisKeys {
+    pub(super) fn new(queue: &RedisQueue) -> Self {
+        Self { store: queue.store().clone() }
+    }
+
+    fn key(&self, id: &str) -> String {
+        self.store.key(&format!("api_key:{id}"))
+    }
+
+    fn all(&self) -> String {
+        self.store.key("api_keys")
+    }
+}
+
+fn key(fields: Vec<(String, String)>) -> Result<(ApiKey, SecretHash), QueueError> {
+    let fields: BTreeMap<String, String> = fields.into_iter().collect();
+    let text = |name: &str| fields.get(name).cloned().ok_or_else(|| unknown("whole key, lacking", name));
+    let time = |name: &str| {
+        let parse = |text: &String| text.parse::<UnixMs>().map_err(|_| unknown("time", text));
+        fields.get(name).map(parse).transpose()
+    };
+    let role = text("role")?;
+    let hash = text("secret_hash")?;
+    let key = ApiKey {
+        id: text("id")?,
+        name: text("name")?,
+        role: role.parse().map_err(|_| unknown("role", &role))?,
+        created_ms: time("created_ms")?.unwrap_or(0),
+        last_used_ms: time("last_used_ms")?,
+        revoked_ms: time("revoked_ms")?,
+    };
+    Ok((key, SecretHash::of_hex(&hash).ok_or_else(|| unknown("hash of a key", &hash))?))
+}
+
+#[async_trait]
+impl KeyStore for RedisKeys {
+    async fn insert(&self, key: &ApiKey, hash: SecretHash) -> Result<(), QueueError> {
+        let mut both = pipe();
+        both.atomic().cmd("HSET").arg(self.key(&key.id));
+        both.arg("id").arg(&key.id).arg("name").arg(&key.name).arg("role").arg(key.role.name());
+        both.arg("created_ms").arg(key.created_ms).arg("secret_hash").arg(hash.hex());
+        both.cmd("ZADD").arg(self.all()).arg(key.created_ms).arg(&key.id);
+        self.store.run_all::<(u32, u32)>(&both).await.map(drop)
+    }
+
+    async fn find(&self, id: &str) -> Result<Option<(ApiKey, SecretHash)>, QueueError> {
+        let fields = pairs(self.store.run(cmd("HGETALL").arg(self.key(id))).await?)?;
+        if fields.is_empty() { Ok(None) } else { key(fields).map(Some) }
+    }
+
+    async fn list(&self) -> Result<Vec<ApiKey>, QueueError> {
+        let ids = texts(self.store.run(cmd("ZRANGE").arg(self.all()).arg(0).arg(-1)).await?)?;
+        let mut keys = Vec::with_capacity(ids.len());
+        for id in ids {
+            keys.extend(self.find(&id).await?.map(|(key, _)| key));
+        }
+        Ok(keys)
+    }
+
+    async fn revoke(&self, id: &str, now: UnixMs) -> Result<bool, QueueError> {
+        if self.find(id).await?.is_none() {
+            return Ok(false);
+        }
+        let mut revoke = pipe();
+        revoke.cmd("HSETNX").arg(self.key(id)).arg("revoked_ms").arg(now);
+        let (changed,): (u32,) = self.store.run_all(&revoke).await?;
+        Ok(changed == 1)
+    }
+
+    async fn touch(&self, id: &str, now: UnixMs) -> Result<(), QueueError> {
+        self.store.run(cmd("HSET").arg(self.key(id)).arg("last_used_ms").arg(now)).await.map(drop)
+    }
+}

@@ -1,0 +1,148 @@
+//! One connection for all, which comes back by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use ::redis::{Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, Script, ToRedisArgs, Value};
+
+use super::malformed;
+use crate::queue::{EVENTS_KEPT, QueueError, Result, Ticket};
+
+/// Before all keys. The hash tag keeps them together in a cluster.
+const PREFIX: &str = "{splat}:";
+/// The longest wait for an answer: scripts take well under a millisecond, so Redis is gone.
+const ANSWER: Duration = Duration::from_secs(4);
+/// The longest wait for a connection.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// The connection and the scripts.
+#[derive(Clone)]
+pub(crate) struct Store {
+    manager: ConnectionManager,
+    scripts: Arc<Scripts>,
+}
+
+impl std::fmt::Debug for Store {
+    /// Without the address: it may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+/// Loaded into Redis when it does not know them.
+pub(super) struct Scripts {
+    pub(super) submit: Script,
+    pub(super) claim: Script,
+    pub(super) renew: Script,
+    pub(super) report: Script,
+    pub(super) finish: Script,
+    pub(super) cancel: Script,
+    pub(super) retry: Script,
+    pub(super) list: Script,
+    pub(super) delete: Script,
+    pub(super) expired: Script,
+    pub(super) ahead: Script,
+}
+
+macro_rules! script {
+    ($file:literal) => {
+        Script::new(concat!(include_str!("lua/prelude.lua"), include_str!(concat!("lua/", $file, ".lua"))))
+    };
+}
+
+impl Scripts {
+    fn new() -> Self {
+        Self {
+            submit: script!("submit"),
+            claim: script!("claim"),
+            renew: script!("renew"),
+            report: script!("report"),
+            finish: script!("finish"),
+            cancel: script!("cancel"),
+            retry: script!("retry"),
+            list: script!("list"),
+            delete: script!("delete"),
+            expired: script!("expired"),
+            ahead: script!("ahead"),
+        }
+    }
+}
+
+/// An error of Redis as an error of the queue.
+fn unavailable(error: &RedisError) -> QueueError {
+    match error.kind() {
+        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => malformed(error.to_string()),
+        _ => QueueError::Unavailable { why: format!("Redis: {error}") },
+    }
+}
+
+impl Store {
+    /// Connects when first used.
+    pub(super) fn open(url: &str) -> Result<Self> {
+        let config = ConnectionManagerConfig::new()
+            .set_response_timeout(Some(ANSWER))
+            .set_connection_timeout(Some(CONNECT))
+            // Whoever asks while there is no connection starts the next try and hears of it at once.
+            .set_number_of_retries(1)
+            .set_max_delay(Duration::from_millis(200));
+        let client = Client::open(url).map_err(|error| unavailable(&error))?;
+        let manager =
+            ConnectionManager::new_lazy_with_config(client, config).map_err(|error| unavailable(&error))?;
+        Ok(Self { manager, scripts: Arc::new(Scripts::new()) })
+    }
+
+    pub(super) fn scripts(&self) -> &Scripts {
+        &self.scripts
+    }
+
+    /// The whole name of a key.
+    pub(crate) fn key(&self, name: &str) -> String {
+        format!("{PREFIX}{name}")
+    }
+
+    /// Runs a command.
+    pub(crate) async fn run(&self, command: &Cmd) -> Result<Value> {
+        command.query_async(&mut self.manager.clone()).await.map_err(|error| unavailable(&error))
+    }
+
+    /// Runs commands in one exchange.
+    pub(crate) async fn run_all<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T> {
+        pipeline.query_async(&mut self.manager.clone()).await.map_err(|error| unavailable(&error))
+    }
+
+    /// Begins a call of a script.
+    pub(super) fn call(&self, script: &Script) -> Call {
+        let call = Call { manager: self.manager.clone(), script: script.clone(), args: Vec::new() };
+        call.arg(PREFIX).arg(EVENTS_KEPT)
+    }
+}
+
+/// A script and its arguments.
+pub(super) struct Call {
+    manager: ConnectionManager,
+    script: Script,
+    args: Vec<Vec<u8>>,
+}
+
+impl Call {
+    /// Adds an argument: a text or a number.
+    pub(super) fn arg(mut self, arg: impl ToRedisArgs) -> Self {
+        self.args.extend(arg.to_redis_args());
+        self
+    }
+
+    pub(super) fn ticket(self, ticket: &Ticket) -> Self {
+        self.arg(ticket.id.as_str()).arg(ticket.token)
+    }
+
+    pub(super) async fn run(mut self) -> Result<Value> {
+        let mut invocation = self.script.prepare_invoke();
+        // Any key leads a cluster to the right node.
+        invocation.key(format!("{PREFIX}count"));
+        for arg in &self.args {
+            invocation.arg(arg);
+        }
+        invocation.invoke_async(&mut self.manager).await.map_err(|error| unavailable(&error))
+    }
+}

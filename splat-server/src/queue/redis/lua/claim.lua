@@ -1,0 +1,46 @@
+-- worker lease backoff_first backoff_longest random exhausted lane...
+local worker, lease = ARGV[3], tonumber(ARGV[4])
+local backoff = {first = tonumber(ARGV[5]), longest = tonumber(ARGV[6])}
+math.randomseed(tonumber(ARGV[7]))
+
+-- Is `a` before `b`? Lists of numbers, compared as words are.
+local function before(a, b)
+    for i = 1, #a do
+        if a[i] ~= b[i] then return a[i] < b[i] end
+    end
+    return false
+end
+
+local best
+for i = 9, #ARGV do
+    local lane = ARGV[i]
+    tend(lane, backoff, ARGV[8])
+    local priority = redis.call('ZREVRANGE', P .. 'ready:' .. lane, 0, 0)[1]
+    if priority then
+        local of_priority = P .. 'ready:' .. lane .. ':' .. priority
+        for _, owner in ipairs(redis.call('SMEMBERS', of_priority)) do
+            local head = redis.call('ZRANGE', of_priority .. ':' .. owner, 0, 0, 'WITHSCORES')
+            local rank = {-tonumber(priority), counted('running_of', owner), counted('served', owner), tonumber(head[2])}
+            if not best or before(rank, best.rank) then
+                best = {rank = rank, id = head[1], lane = lane, owner = owner}
+            end
+        end
+    end
+end
+if not best then return {'none'} end
+
+local id = best.id
+take_out(id)
+local ticket = take_ticket(best.lane, worker)
+redis.call('HSET', P .. 'bound:' .. best.lane, ticket, id)
+count('queued', best.lane, -1)
+count('running', best.lane, 1)
+count('running_of', best.owner, 1)
+redis.call('HSET', P .. 'served', best.owner, next_of('served'))
+redis.call('HINCRBY', key_of(id), 'attempts', 1)
+redis.call('HINCRBY', key_of(id), 'token', 1)
+redis.call('HSETNX', key_of(id), 'started_ms', int(NOW))
+set(id, 'state', 'running', 'ticket', ticket, 'worker', worker)
+hold(id, best.lane, ticket, worker, lease)
+state_event(id, 'running', '')
+return {'claimed', whole(id)}

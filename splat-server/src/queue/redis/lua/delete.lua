@@ -1,0 +1,12 @@
+-- id owner
+local id, owner = ARGV[3], ARGV[4]
+if field(id, 'owner') ~= owner then return {'none'} end
+local state = field(id, 'state')
+if state == 'queued' or state == 'running' then return {'state', state} end
+local job = whole(id)
+local key = field(id, 'idempotency_key')
+if key then redis.call('HDEL', P .. 'idempotency:' .. owner, key) end
+redis.call('ZREM', P .. 'finished', id)
+redis.call('ZREM', P .. 'jobs_of:' .. owner, id)
+redis.call('DEL', key_of(id), P .. 'events:' .. id)
+return {'job', job}

@@ -1,0 +1,21 @@
+-- finished_before backoff_first backoff_longest random exhausted lane...
+local backoff = {first = tonumber(ARGV[4]), longest = tonumber(ARGV[5])}
+math.randomseed(tonumber(ARGV[6]))
+for i = 8, #ARGV do
+    local stream = P .. 'tickets:' .. ARGV[i]
+    tend(ARGV[i], backoff, ARGV[7])
+    -- Workers that have not been seen for a day and hold nothing.
+    if redis.call('EXISTS', stream) == 1 then
+        for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', stream, GROUP)) do
+            if consumer[4] == 0 and consumer[6] > 86400000 then
+                redis.call('XGROUP', 'DELCONSUMER', stream, GROUP, consumer[2])
+            end
+        end
+    end
+end
+local found = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'finished', '-inf', '(' .. ARGV[3], 'LIMIT', 0, 100)) do
+    found[#found + 1] = field(id, 'owner')
+    found[#found + 1] = id
+end
+return found

@@ -1,0 +1,184 @@
+-- What all scripts share. A script is atomic: nothing else happens in Redis while it runs.
+--
+-- Keys, all under one hash-tagged prefix P (ARGV[1]), so that a cluster keeps them together:
+--   P job:<id>                          hash    the job; JSON values are opaque here (cjson would spoil numbers and empty lists)
+--   P events:<id>                       stream  entry <sequence>-0: at, e
+--   P tickets:<lane>                    stream  one anonymous ticket for every job that is ready or running; group `workers`
+--   P bound:<lane>                      hash    ticket that is pending -> job
+--   P ready:<lane>                      zset    priorities that have ready jobs
+--   P ready:<lane>:<priority>           set     owners that have ready jobs of that priority
+--   P ready:<lane>:<priority>:<owner>   zset    jobs, by place in line
+--   P delayed:<lane>                    zset    queued jobs, by the time before which they wait
+--   P queued, P running                 hash    lane -> number of jobs
+--   P running_of, P unfinished_of       hash    owner -> number of jobs
+--   P served                            hash    owner -> when its latest job was claimed, counted
+--   P idempotency:<owner>               hash    key -> job id (26 characters) and fingerprint
+--   P jobs_of:<owner>                   zset    jobs, in order of submission
+--   P finished                          zset    jobs that ended, by when
+--   P count                             hash    counters: number, place, served
+--
+-- A ticket that is taken is pending in the group. Its idle time is set so that it reaches IDLE_AT_END when the lease runs
+-- out, whatever the length of the lease: XAUTOCLAIM then finds exactly the lost ones.
+
+local P = ARGV[1]
+local IDLE_AT_END = 86400000 * 365
+local EVENTS_KEPT = tonumber(ARGV[2])
+local GROUP = 'workers'
+
+local time = redis.call('TIME')
+local NOW = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+
+local function int(n) return string.format('%d', n) end
+local function key_of(id) return P .. 'job:' .. id end
+local function field(id, name) return redis.call('HGET', key_of(id), name) end
+local function whole(id) return redis.call('HGETALL', key_of(id)) end
+local function set(id, ...) redis.call('HSET', key_of(id), ...) end
+
+-- Adds to a counter; one that comes to nothing is removed.
+local function count(name, of, by)
+    if redis.call('HINCRBY', P .. name, of, by) <= 0 then redis.call('HDEL', P .. name, of) end
+end
+
+local function counted(name, of) return tonumber(redis.call('HGET', P .. name, of) or '0') end
+
+local function next_of(counter) return redis.call('HINCRBY', P .. 'count', counter, 1) end
+
+local function add_event(id, json)
+    local sequence = redis.call('HINCRBY', key_of(id), 'last_event', 1)
+    redis.call('XADD', P .. 'events:' .. id, 'MAXLEN', '=', EVENTS_KEPT, int(sequence) .. '-0', 'at', int(NOW), 'e', json)
+end
+
+-- The event that every change of state adds. `stage` is stored as JSON.
+local function state_event(id, state, message, stopping)
+    local about = redis.call('HMGET', key_of(id), 'stage', 'percent')
+    local percent = about[2]
+    if state == 'succeeded' then percent = '100' end
+    local data = '{"state":"' .. state .. '"' .. (stopping and ',"cancel_requested":true' or '') .. '}'
+    add_event(id, '{"kind":"state","stage":' .. about[1] .. ',"percent":' .. percent ..
+        ',"message":' .. cjson.encode(message) .. ',"data":' .. data .. '}')
+    set(id, 'updated_ms', int(NOW))
+end
+
+-- Into the line, with a ticket.
+local function make_ready(id)
+    local job = redis.call('HMGET', key_of(id), 'lane', 'priority', 'owner', 'place')
+    local lane, priority, owner = job[1], job[2], job[3]
+    redis.call('ZADD', P .. 'ready:' .. lane, priority, priority)
+    redis.call('SADD', P .. 'ready:' .. lane .. ':' .. priority, owner)
+    redis.call('ZADD', P .. 'ready:' .. lane .. ':' .. priority .. ':' .. owner, job[4], id)
+    redis.call('XADD', P .. 'tickets:' .. lane, '*', 't', '1')
+end
+
+-- Out of the line; the ticket stays. False when it was not ready.
+local function take_out(id)
+    local job = redis.call('HMGET', key_of(id), 'lane', 'priority', 'owner')
+    local lane, priority, owner = job[1], job[2], job[3]
+    local of_priority = P .. 'ready:' .. lane .. ':' .. priority
+    local of_owner = of_priority .. ':' .. owner
+    if redis.call('ZREM', of_owner, id) == 0 then return false end
+    if redis.call('EXISTS', of_owner) == 0 then redis.call('SREM', of_priority, owner) end
+    if redis.call('EXISTS', of_priority) == 0 then redis.call('ZREM', P .. 'ready:' .. lane, priority) end
+    return true
+end
+
+-- The oldest ticket of a lane that nobody holds, now held by `consumer`.
+local function take_ticket(lane, consumer)
+    local stream = P .. 'tickets:' .. lane
+    -- Refused when the group is there already.
+    redis.pcall('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM')
+    for _ = 1, 2 do
+        local read = redis.call('XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', 1, 'STREAMS', stream, '>')
+        if read and read[1] then return read[1][2][1][1] end
+        -- Fewer tickets than jobs: part of the store was lost. A new one mends it.
+        redis.call('XADD', stream, '*', 't', '1')
+    end
+end
+
+local function tear_up(lane, ticket)
+    local stream = P .. 'tickets:' .. lane
+    redis.call('XACK', stream, GROUP, ticket)
+    redis.call('XDEL', stream, ticket)
+    redis.call('HDEL', P .. 'bound:' .. lane, ticket)
+end
+
+-- What a running job no longer has.
+local function let_go(id)
+    local job = redis.call('HMGET', key_of(id), 'lane', 'owner', 'ticket')
+    tear_up(job[1], job[3])
+    count('running', job[1], -1)
+    count('running_of', job[2], -1)
+    redis.call('HDEL', key_of(id), 'ticket', 'worker', 'lease_until_ms')
+end
+
+-- Queues a job that waits until `run_after`.
+local function queue(id, run_after)
+    local lane = field(id, 'lane')
+    set(id, 'state', 'queued', 'run_after_ms', int(run_after))
+    count('queued', lane, 1)
+    if run_after > NOW then
+        redis.call('ZADD', P .. 'delayed:' .. lane, run_after, id)
+    else
+        make_ready(id)
+    end
+end
+
+local function finish(id, state)
+    set(id, 'state', state, 'finished_ms', int(NOW))
+    count('unfinished_of', field(id, 'owner'), -1)
+    redis.call('ZADD', P .. 'finished', NOW, id)
+end
+
+-- Milliseconds to wait after attempt number `attempts`; as `Backoff::wait_ms`.
+local function wait_ms(backoff, attempts)
+    local wait = math.min(backoff.first * 2 ^ math.min(attempts - 1, 40), backoff.longest)
+    return math.floor(wait - math.random() * wait / 2)
+end
+
+-- Whether the ticket still holds; then the job is running.
+local function held(id, token)
+    local job = redis.call('HMGET', key_of(id), 'state', 'token', 'lease_until_ms')
+    return job[1] == 'running' and job[2] == token and NOW <= tonumber(job[3])
+end
+
+-- Holds a pending ticket for `lease` milliseconds from now.
+local function hold(id, lane, ticket, worker, lease)
+    redis.call('XCLAIM', P .. 'tickets:' .. lane, GROUP, worker, 0, ticket, 'IDLE', int(math.max(IDLE_AT_END - lease, 0)), 'JUSTID')
+    set(id, 'lease_until_ms', int(NOW + lease))
+end
+
+-- A job whose lease ran out.
+local function bring_back(lane, ticket, backoff, exhausted)
+    local id = redis.call('HGET', P .. 'bound:' .. lane, ticket)
+    if not id then return tear_up(lane, ticket) end
+    local job = redis.call('HMGET', key_of(id), 'attempts', 'max_attempts', 'cancel_requested')
+    local attempts = tonumber(job[1])
+    let_go(id)
+    if job[3] == '1' then
+        finish(id, 'cancelled')
+    elseif attempts >= tonumber(job[2]) then
+        set(id, 'problem', (string.gsub(exhausted, 'ATTEMPTS', int(attempts))))
+        finish(id, 'dead')
+    else
+        queue(id, NOW + wait_ms(backoff, attempts))
+    end
+    state_event(id, field(id, 'state'), 'Its worker was lost.')
+end
+
+-- Jobs whose time has come get into the line, and jobs whose lease ran out come back.
+-- `exhausted` is a problem in JSON, with ATTEMPTS where their number is to stand.
+local function tend(lane, backoff, exhausted)
+    local delayed = P .. 'delayed:' .. lane
+    for _, id in ipairs(redis.call('ZRANGEBYSCORE', delayed, '-inf', NOW, 'LIMIT', 0, 100)) do
+        redis.call('ZREM', delayed, id)
+        make_ready(id)
+    end
+    local stream = P .. 'tickets:' .. lane
+    if redis.call('EXISTS', stream) == 0 then return end
+    redis.pcall('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM')
+    local cursor = '0-0'
+    repeat
+        local lost = redis.call('XAUTOCLAIM', stream, GROUP, 'reclaimed', int(IDLE_AT_END + 1), cursor, 'COUNT', 100, 'JUSTID')
+        cursor = lost[1]
+        for _, ticket in ipairs(lost[2]) do bring_back(lane, ticket, backoff, exhausted) end
+    until cursor == '0-0'
+end

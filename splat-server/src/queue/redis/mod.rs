@@ -1,0 +1,262 @@
+//! The queue in Redis (6.2 or newer), for workers on many machines.
+//!
+//! Claims are tickets of Redis Streams: every lane has a stream with one anonymous ticket for each job that is ready or
+//! running, read by one consumer group. Taking a ticket binds the job that is next (priority, turns, first in first out) to
+//! it, with a new fencing token. A worker that dies leaves its ticket pending, and `XAUTOCLAIM` by whoever claims next counts
+//! the attempt. Every change is one Lua script, hence atomic; time is that of Redis, so clocks of workers do not matter.
+//!
+//! What was acknowledged is as safe as Redis keeps it: switch on its append-only file (`appendonly yes`; with `appendfsync
+//! everysec`, the default, a power cut may cost the last second, with `always` nothing) and let it never evict
+//! (`maxmemory-policy noeviction`, the default). While Redis cannot be reached every call gives
+//! [`QueueError::Unavailable`](super::QueueError::Unavailable) within seconds; the connection comes back by itself.
+//!
+//! | part | what |
+//! | --- | --- |
+//! | [`connection`] | one connection for all, and errors |
+//! | [`reply`] | jobs and events out of Redis' answers |
+//! | `lua/*.lua` | the scripts; `prelude.lua` lists the keys |
+
+mod connection;
+mod reply;
+#[cfg(test)]
+pub(crate) mod server;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use ::redis::{Value, cmd, pipe};
+use async_trait::async_trait;
+
+pub(crate) use connection::Store;
+pub(crate) use reply::{pairs, texts};
+
+use super::backoff::{attempts_exhausted, whole_ms};
+use super::sqlite::to_json;
+use super::{
+    Admission, Backoff, Claim, Depth, Ending, Held, ListQuery, Queue, QueueError, Report, Result, Submitted,
+    Ticket, within_100,
+};
+use crate::job::{Job, JobEvent, JobId, JobState, Lane, NewEvent, NewJob, Owner, Progress, UnixMs};
+use connection::Call;
+use reply::{Answer, malformed};
+
+/// A queue in Redis.
+#[derive(Clone, Debug)]
+pub struct RedisQueue {
+    store: Store,
+    backoff: Backoff,
+}
+
+impl RedisQueue {
+    /// Connects to `redis://[user:password@]host[:port][/database]` or `redis+unix:///path`.
+    ///
+    /// # Errors
+    /// [`QueueError::Unavailable`] when the address is wrong or nobody answers there.
+    pub async fn connect(url: &str) -> Result<Self> {
+        let queue = Self { store: Store::open(url)?, backoff: Backoff::default() };
+        queue.ping().await?;
+        Ok(queue)
+    }
+
+    /// The same queue with other waits between attempts.
+    #[must_use]
+    pub fn with_backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// The connection, for the API keys that lie in Redis too.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The arguments `backoff_first backoff_longest random` of scripts.
+    fn backoff_of(&self, call: Call) -> Call {
+        call.arg(whole_ms(self.backoff.first))
+            .arg(whole_ms(self.backoff.longest))
+            // Half the range: Lua's generator is seeded with a signed number.
+            .arg(getrandom::u32().unwrap_or(0) / 2)
+    }
+
+    /// The argument `exhausted` of scripts.
+    fn exhausted() -> Result<String> {
+        // The script puts the number in place of the word.
+        let mut problem = attempts_exhausted(987_654_321);
+        problem.message = problem.message.replace("987654321", "ATTEMPTS");
+        to_json(&problem)
+    }
+}
+
+#[async_trait]
+impl Queue for RedisQueue {
+    async fn submit(&self, job: NewJob, admission: Admission) -> Result<Submitted> {
+        let idempotency = job.idempotency.as_ref();
+        let call = self
+            .store
+            .call(&self.store.scripts().submit)
+            .arg(job.id.as_str())
+            .arg(&job.owner.0)
+            .arg(&job.kind)
+            .arg(job.lane.name())
+            .arg(job.priority)
+            .arg(job.max_attempts.max(1))
+            .arg(to_json(&job.spec)?)
+            .arg(to_json(&Progress::default())?)
+            .arg(idempotency.map_or("", |idempotency| &idempotency.key))
+            .arg(idempotency.map_or("", |idempotency| &idempotency.fingerprint))
+            .arg(u8::from(idempotency.is_some()))
+            .arg(admission.max_waiting)
+            .arg(admission.max_unfinished_per_owner);
+        let answer = Answer::of(call.run().await?)?;
+        match answer.word.as_str() {
+            "created" => Ok(Submitted { job: answer.job()?, created: true }),
+            "found" => Ok(Submitted { job: answer.job()?, created: false }),
+            "reused" => Err(QueueError::KeyReused),
+            "full" => Err(QueueError::Full { waiting: answer.number()? }),
+            "owner_full" => Err(QueueError::OwnerFull { unfinished: answer.number()? }),
+            other => Err(malformed(format!("`{other}` is no answer to a submission"))),
+        }
+    }
+
+    async fn claim(&self, worker: &str, lanes: &[Lane], lease: Duration) -> Result<Option<Claim>> {
+        let call = self.store.call(&self.store.scripts().claim).arg(worker).arg(whole_ms(lease));
+        let mut call = self.backoff_of(call).arg(Self::exhausted()?);
+        for lane in lanes {
+            call = call.arg(lane.name());
+        }
+        let answer = Answer::of(call.run().await?)?;
+        if answer.word == "none" {
+            return Ok(None);
+        }
+        let (job, token) = answer.job_and_token()?;
+        let ticket = Ticket { id: job.id.clone(), token };
+        Ok(Some(Claim { job, ticket }))
+    }
+
+    async fn renew(&self, ticket: &Ticket, lease: Duration) -> Result<Held> {
+        let call = self.store.call(&self.store.scripts().renew).ticket(ticket).arg(whole_ms(lease));
+        Answer::of(call.run().await?)?.held(ticket)
+    }
+
+    async fn report(&self, ticket: &Ticket, report: Report) -> Result<Held> {
+        let mut call = self.store.call(&self.store.scripts().report).ticket(ticket);
+        call = match report.progress {
+            None => call.arg("").arg("").arg(""),
+            Some(progress) => {
+                let progress = Progress { percent: within_100(progress.percent), ..progress };
+                call.arg(to_json(&progress)?).arg(to_json(&progress.stage)?).arg(to_json(&progress.percent)?)
+            }
+        };
+        call = call.arg(report.events.len());
+        for event in report.events {
+            call = call.arg(to_json(&NewEvent { percent: within_100(event.percent), ..event })?);
+        }
+        for artifact in &report.artifacts {
+            call = call.arg(&artifact.name).arg(to_json(artifact)?);
+        }
+        Answer::of(call.run().await?)?.held(ticket)
+    }
+
+    async fn finish(&self, ticket: &Ticket, ending: Ending) -> Result<Job> {
+        let (word, value, message) = match &ending {
+            Ending::Succeeded { result } => ("succeeded", to_json(result)?, ""),
+            Ending::Failed(problem) => ("failed", to_json(problem)?, problem.message.as_str()),
+            Ending::Retry(problem) => ("retry", to_json(problem)?, problem.message.as_str()),
+            Ending::Cancelled => ("cancelled", String::new(), ""),
+            Ending::Released => ("released", String::new(), ""),
+        };
+        let call =
+            self.store.call(&self.store.scripts().finish).ticket(ticket).arg(word).arg(value).arg(message);
+        let answer = Answer::of(self.backoff_of(call).run().await?)?;
+        if answer.word == "lost" {
+            return Err(QueueError::ClaimLost { id: ticket.id.clone() });
+        }
+        answer.job()
+    }
+
+    async fn cancel(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>> {
+        let call = self.store.call(&self.store.scripts().cancel).arg(id.as_str()).arg(&owner.0);
+        Answer::of(call.run().await?)?.job_of_owner()
+    }
+
+    async fn retry(&self, owner: &Owner, id: &JobId, spec: serde_json::Value) -> Result<Option<Job>> {
+        let call = self
+            .store
+            .call(&self.store.scripts().retry)
+            .arg(id.as_str())
+            .arg(&owner.0)
+            .arg(to_json(&spec)?)
+            .arg(to_json(&Progress::default())?);
+        Answer::of(call.run().await?)?.job_of_owner()
+    }
+
+    async fn get(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>> {
+        let fields = self.store.run(cmd("HGETALL").arg(self.store.key(&format!("job:{id}")))).await?;
+        let fields = pairs(fields)?;
+        if fields.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(reply::job(&fields)?).filter(|job| job.owner == *owner))
+    }
+
+    async fn list(&self, owner: &Owner, query: &ListQuery) -> Result<Vec<Job>> {
+        let call = self
+            .store
+            .call(&self.store.scripts().list)
+            .arg(&owner.0)
+            .arg(query.state.map_or("", JobState::name))
+            .arg(query.kind.as_deref().unwrap_or(""))
+            .arg(query.before.as_ref().map_or("", JobId::as_str))
+            .arg(query.rows());
+        reply::items(call.run().await?)?.into_iter().map(|fields| reply::job(&pairs(fields)?)).collect()
+    }
+
+    async fn events(&self, id: &JobId, after: u64, limit: u32) -> Result<Vec<JobEvent>> {
+        let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
+        let mut command = cmd("XRANGE");
+        command.arg(self.store.key(&format!("events:{id}"))).arg(first).arg("+").arg("COUNT").arg(limit);
+        reply::items(self.store.run(&command).await?)?.into_iter().map(reply::event).collect()
+    }
+
+    async fn delete(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>> {
+        let call = self.store.call(&self.store.scripts().delete).arg(id.as_str()).arg(&owner.0);
+        Answer::of(call.run().await?)?.job_of_owner()
+    }
+
+    async fn expired(&self, finished_before_ms: UnixMs) -> Result<Vec<(Owner, JobId)>> {
+        let call = self.store.call(&self.store.scripts().expired).arg(finished_before_ms);
+        let mut call = self.backoff_of(call).arg(Self::exhausted()?);
+        for lane in Lane::ALL {
+            call = call.arg(lane.name());
+        }
+        let found = pairs(call.run().await?)?;
+        found.into_iter().map(|(owner, id)| Ok((Owner(owner), reply::id(&id)?))).collect()
+    }
+
+    async fn depth(&self) -> Result<Vec<Depth>> {
+        let mut pipeline = pipe();
+        for lane in Lane::ALL {
+            pipeline.cmd("HGET").arg(self.store.key("queued")).arg(lane.name());
+            pipeline.cmd("HGET").arg(self.store.key("running")).arg(lane.name());
+        }
+        let counts: Vec<Option<u64>> = self.store.run_all(&pipeline).await?;
+        let depth = |(lane, counts): (Lane, &[Option<u64>])| Depth {
+            lane,
+            queued: counts.first().copied().flatten().unwrap_or(0),
+            running: counts.get(1).copied().flatten().unwrap_or(0),
+        };
+        Ok(Lane::ALL.into_iter().zip(counts.chunks(2)).map(depth).collect())
+    }
+
+    async fn ahead_of(&self, id: &JobId) -> Result<u64> {
+        match self.store.call(&self.store.scripts().ahead).arg(id.as_str()).run().await? {
+            Value::Int(ahead) => Ok(u64::try_from(ahead).unwrap_or(0)),
+            other => Err(malformed(format!("{other:?} is no number"))),
+        }
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.store.run(&cmd("PING")).await.map(drop)
+    }
+}

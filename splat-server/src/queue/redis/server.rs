@@ -1,0 +1,79 @@
+//! A real Redis for tests: a process and folder of its own for each.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::RedisQueue;
+
+/// Stopped and forgotten when dropped.
+pub(crate) struct Server {
+    folder: TempDir,
+    child: Child,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        let folder = TempDir::new().unwrap();
+        let child = spawn(&folder);
+        let server = Self { folder, child };
+        server.connect().await;
+        server
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("redis.sock")
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket().display())
+    }
+
+    /// A new connection, as soon as the server answers.
+    pub(crate) async fn connect(&self) -> RedisQueue {
+        let mut last = None;
+        for _ in 0..400 {
+            match RedisQueue::connect(&self.url()).await {
+                Ok(queue) => return queue,
+                Err(error) => last = Some(error),
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("redis-server does not answer: {last:?}");
+    }
+
+    /// As a power cut: no goodbye.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub(crate) fn start_again(&mut self) {
+        self.child = spawn(&self.folder);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have been killed already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(folder: &TempDir) -> Child {
+    Command::new("redis-server")
+        .args(["--port", "0", "--unixsocket", "redis.sock", "--save", "", "--daemonize", "no"])
+        .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
+        .arg(folder.path())
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("redis-server is installed: scripts/setup.sh --test installs it")
+}

@@ -1,0 +1,145 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use redis::Commands;
+use serde_json::json;
+
+use super::server::Server;
+use super::*;
+use crate::queue::contract::{self, Site};
+
+#[async_trait]
+impl Site for Server {
+    async fn open(&self) -> Arc<dyn Queue> {
+        Arc::new(self.connect().await.with_backoff(contract::BACKOFF))
+    }
+}
+
+contract::contract!(Server::start());
+
+const LEASE: Duration = Duration::from_secs(60);
+const PLENTY: Admission = Admission { max_waiting: 1000, max_unfinished_per_owner: 1000 };
+
+fn new_job(owner: &str) -> NewJob {
+    NewJob {
+        id: JobId::random(),
+        owner: Owner(owner.into()),
+        kind: "scene".into(),
+        lane: Lane::Scene,
+        priority: 0,
+        max_attempts: 3,
+        spec: json!({}),
+        idempotency: None,
+    }
+}
+
+#[tokio::test]
+async fn nobody_there_is_told_at_once() {
+    let begin = Instant::now();
+    for url in ["redis+unix:///no/such/socket", "redis://127.0.0.1:1", "http://localhost", "nonsense"] {
+        let refused = RedisQueue::connect(url).await;
+        assert!(matches!(refused, Err(QueueError::Unavailable { .. })), "{url}: {refused:?}");
+    }
+    assert!(begin.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_dies_loses_nothing_and_is_found_again() {
+    let mut server = Server::start().await;
+    let queue = server.connect().await;
+    let first = queue.submit(new_job("a"), PLENTY).await.unwrap().job;
+    let second = queue.submit(new_job("a"), PLENTY).await.unwrap().job;
+    let claim = queue.claim("worker", &[Lane::Scene], LEASE).await.unwrap().unwrap();
+    assert_eq!(claim.job.id, first.id);
+
+    server.kill();
+    for _ in 0..3 {
+        let begin = Instant::now();
+        let refused = queue.renew(&claim.ticket, LEASE).await;
+        assert!(matches!(refused, Err(QueueError::Unavailable { .. })), "{refused:?}");
+        let refused = queue.get(&first.owner, &first.id).await;
+        assert!(matches!(refused, Err(QueueError::Unavailable { .. })), "{refused:?}");
+        assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    }
+
+    server.start_again();
+    let begin = Instant::now();
+    while queue.ping().await.is_err() {
+        assert!(begin.elapsed() < Duration::from_secs(10), "the connection does not come back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // The claim holds, and the rest of the line is where it was.
+    assert!(queue.renew(&claim.ticket, LEASE).await.is_ok());
+    let done = queue.finish(&claim.ticket, Ending::Succeeded { result: json!({}) }).await.unwrap();
+    assert_eq!(done.state, JobState::Succeeded);
+    let next = queue.claim("worker", &[Lane::Scene], LEASE).await.unwrap().unwrap();
+    assert_eq!(next.job.id, second.id);
+    assert_eq!(queue.events(&first.id, 0, 10).await.unwrap().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scripts_and_tickets_that_were_lost_are_made_again() {
+    let server = Server::start().await;
+    let queue = server.connect().await;
+    let job = queue.submit(new_job("a"), PLENTY).await.unwrap().job;
+    let mut redis = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+    redis::cmd("SCRIPT").arg("FLUSH").exec(&mut redis).unwrap();
+    let _: () = redis.del("{splat}:tickets:scene").unwrap();
+    let claim = queue.claim("worker", &[Lane::Scene], LEASE).await.unwrap().unwrap();
+    assert_eq!(claim.job.id, job.id);
+    queue.finish(&claim.ticket, Ending::Cancelled).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn there_are_as_many_tickets_as_jobs_in_line_and_nothing_is_left_behind() {
+    let server = Server::start().await;
+    let backoff = Backoff { first: Duration::from_millis(40), longest: Duration::from_millis(40) };
+    let queue = server.connect().await.with_backoff(backoff);
+    let mut redis = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+    let mut tickets = || -> usize { redis.xlen("{splat}:tickets:scene").unwrap() };
+    let mut jobs = Vec::new();
+    for number in 0..6 {
+        jobs.push(queue.submit(NewJob { priority: number % 2, ..new_job("a") }, PLENTY).await.unwrap().job);
+    }
+    assert_eq!(tickets(), 6);
+    let short = Duration::from_millis(30);
+    let lost = queue.claim("dies", &[Lane::Scene], short).await.unwrap().unwrap();
+    let kept = queue.claim("worker", &[Lane::Scene], LEASE).await.unwrap().unwrap();
+    let again = queue.claim("worker", &[Lane::Scene], LEASE).await.unwrap().unwrap();
+    assert_eq!(tickets(), 6);
+    queue.finish(&again.ticket, Ending::Released).await.unwrap();
+    assert_eq!(tickets(), 6);
+    queue.finish(&kept.ticket, Ending::Cancelled).await.unwrap();
+    assert_eq!(tickets(), 5);
+    tokio::time::sleep(short * 2).await;
+    queue.expired(0).await.unwrap();
+    assert_eq!(tickets(), 4, "the lost job waits and is not in line");
+    queue.cancel(&lost.job.owner, &lost.job.id).await.unwrap().unwrap();
+    let queued: Vec<&Job> =
+        jobs.iter().filter(|job| job.id != lost.job.id && job.id != kept.job.id).collect();
+    queue.cancel(&queued[0].owner, &queued[0].id).await.unwrap().unwrap();
+    assert_eq!(tickets(), 3);
+    for _ in 0..3 {
+        let claim = queue.claim("worker", &[Lane::Scene], LEASE).await.unwrap().unwrap();
+        queue.finish(&claim.ticket, Ending::Succeeded { result: json!({}) }).await.unwrap();
+    }
+    assert!(queue.claim("worker", &[Lane::Scene], LEASE).await.unwrap().is_none());
+    assert_eq!(tickets(), 0);
+    for job in &jobs {
+        queue.delete(&job.owner, &job.id).await.unwrap().unwrap();
+    }
+    let mut left: Vec<String> = redis.keys("*").unwrap();
+    left.sort_unstable();
+    // Counters, and a stream without tickets.
+    assert_eq!(left, ["{splat}:count", "{splat}:served", "{splat}:tickets:scene"]);
+}
+
+#[tokio::test]
+async fn an_address_with_a_password_is_not_shown() {
+    let refused = RedisQueue::connect("redis://user:hunter2@127.0.0.1:1").await.unwrap_err();
+    assert!(!format!("{refused:?} {refused}").contains("hunter2"));
+    let server = Server::start().await;
+    assert!(!format!("{:?}", server.connect().await).contains("redis.sock"));
+}

@@ -1,0 +1,129 @@
+//! Who is next, and who has lost a job. Runs inside a transaction that the caller holds.
+
+use rusqlite::{Connection, OptionalExtension, named_params};
+
+use super::read::collect;
+use super::row::{COLUMNS, Stored, save, signed, stored};
+use super::unavailable;
+use super::write::{end, next, record_state, requeue};
+use crate::job::{JobState, Lane, UnixMs};
+use crate::queue::backoff::attempts_exhausted;
+use crate::queue::{Backoff, Claim, Result, Ticket};
+
+/// Lost jobs brought back in one transaction; the next call goes on.
+const RECLAIMED_AT_ONCE: u32 = 100;
+
+pub(super) fn claim(
+    connection: &Connection,
+    now: UnixMs,
+    backoff: Backoff,
+    worker: &str,
+    lanes: &[Lane],
+    lease_ms: u64,
+) -> Result<Option<Claim>> {
+    reclaim(connection, now, backoff)?;
+    let mut best: Option<Candidate> = None;
+    for lane in lanes {
+        let found = best_of_lane(connection, now, *lane)?;
+        best = best.into_iter().chain(found).min();
+    }
+    let Some(best) = best else { return Ok(None) };
+    let Some(mut stored) = at(connection, best.number)? else { return Ok(None) };
+    stored.token += 1;
+    stored.worker = Some(worker.to_owned());
+    stored.lease_until_ms = Some(now.saturating_add(lease_ms));
+    let job = &mut stored.job;
+    job.state = JobState::Running;
+    job.attempts = job.attempts.saturating_add(1);
+    job.started_ms = job.started_ms.or(Some(now));
+    record_state(connection, &mut stored, now, "")?;
+    save(connection, &stored)?;
+    let served = next(connection, "served")?;
+    connection
+        .prepare_cached(
+            "INSERT INTO owners (owner, served) VALUES (?1, ?2)
+             ON CONFLICT (owner) DO UPDATE SET served = excluded.served",
+        )
+        .and_then(|mut statement| statement.execute((&stored.job.owner.0, served)))
+        .map_err(unavailable)?;
+    let ticket = Ticket { id: stored.job.id.clone(), token: u64::try_from(stored.token).unwrap_or(0) };
+    Ok(Some(Claim { job: stored.job, ticket }))
+}
+
+/// The job of a lane that is next, ordered as [`claim`] compares lanes.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    descending_priority: std::cmp::Reverse<i32>,
+    running: i64,
+    served: i64,
+    place: i64,
+    number: i64,
+}
+
+fn best_of_lane(connection: &Connection, now: UnixMs, lane: Lane) -> Result<Option<Candidate>> {
+    // An aggregate of one owner's waiting jobs first, so that running jobs are counted once an owner and not once a job.
+    connection
+        .prepare_cached(
+            "WITH top AS (
+                 SELECT max(priority) AS priority FROM jobs
+                 WHERE state = 'queued' AND lane = :lane AND run_after_ms <= :now
+             ), heads AS (
+                 SELECT owner, jobs.priority AS priority, min(place) AS place, number FROM jobs, top
+                 WHERE state = 'queued' AND lane = :lane AND jobs.priority = top.priority AND run_after_ms <= :now
+                 GROUP BY owner
+             )
+             SELECT priority,
+                    (SELECT count(*) FROM jobs WHERE state = 'running' AND jobs.owner = heads.owner) AS running,
+                    coalesce((SELECT served FROM owners WHERE owners.owner = heads.owner), 0) AS served,
+                    place, number
+             FROM heads ORDER BY running, served, place LIMIT 1",
+        )
+        .and_then(|mut statement| {
+            statement
+                .query_row(named_params! {":lane": lane.name(), ":now": signed(now)}, |row| {
+                    Ok(Candidate {
+                        descending_priority: std::cmp::Reverse(row.get(0)?),
+                        running: row.get(1)?,
+                        served: row.get(2)?,
+                        place: row.get(3)?,
+                        number: row.get(4)?,
+                    })
+                })
+                .optional()
+        })
+        .map_err(unavailable)
+}
+
+/// Brings back jobs whose lease ran out.
+pub(super) fn reclaim(connection: &Connection, now: UnixMs, backoff: Backoff) -> Result<()> {
+    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE state = 'running' AND lease_until_ms < ?1 LIMIT ?2");
+    let lost = {
+        let mut statement = connection.prepare_cached(&sql).map_err(unavailable)?;
+        let rows = statement.query((signed(now), RECLAIMED_AT_ONCE)).map_err(unavailable)?;
+        collect(rows, stored)?
+    };
+    for mut stored in lost {
+        tracing::warn!(job = %stored.job.id, attempts = stored.job.attempts, "a job's lease ran out");
+        let dead = attempts_exhausted(stored.job.attempts);
+        if stored.job.cancel_requested {
+            end(&mut stored, now, JobState::Cancelled);
+        } else if stored.job.attempts >= stored.job.max_attempts {
+            stored.job.problem = Some(dead);
+            end(&mut stored, now, JobState::Dead);
+        } else {
+            let wait_ms = backoff.wait_ms(stored.job.attempts);
+            requeue(&mut stored, now.saturating_add(wait_ms));
+        }
+        record_state(connection, &mut stored, now, "Its worker was lost.")?;
+        save(connection, &stored)?;
+    }
+    Ok(())
+}
+
+fn at(connection: &Connection, number: i64) -> Result<Option<Stored>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE number = ?1"))
+        .and_then(|mut statement| statement.query_row([number], |row| Ok(stored(row))).optional())
+        .map_err(unavailable)?
+        .transpose()
+}
