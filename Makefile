@@ -26,13 +26,14 @@ help:
 setup:
 	scripts/setup.sh
 
-# The 3-D viewer that the page embeds. Without npm the server builds all the same, and its page says that the viewer is missing.
+# The 3-D viewer and the hand tracking that the page embeds. Without npm the server builds all the same, and its page says
+# what is missing.
 WEB := splat-server/web
 web: $(if $(shell command -v npm),$(WEB)/dist/viewer/index.js)
-	@$(if $(shell command -v npm),,echo "npm is missing: the server is built without its 3-D viewer")
+	@$(if $(shell command -v npm),,echo "npm is missing: the server is built without its 3-D viewer and hand tracking")
 
-$(WEB)/dist/viewer/index.js: $(WEB)/package-lock.json $(WEB)/copy-viewer.mjs
-	cd $(WEB) && npm ci --loglevel=error && npm run --silent viewer
+$(WEB)/dist/viewer/index.js: $(WEB)/package-lock.json $(WEB)/copy-dist.mjs
+	cd $(WEB) && npm ci --loglevel=error && npm run --silent dist
 
 build: web
 	cargo build --release --locked -p splat-cli

@@ -1,6 +1,7 @@
-//! Embeds the page: everything below `web/assets`, the HTML files, and the 3-D viewer where `make web` has put it.
+//! Embeds the page: everything below `web/assets`, the HTML files, and what `make web` has put into `web/dist`.
 //!
-//! Touches no network. Without the viewer the server builds all the same, and the page says that it is missing.
+//! Touches no network. Without the 3-D viewer and the hand tracking the server builds all the same, and the page says
+//! what is missing.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,14 +11,23 @@ use std::{env, fs, io};
 
 /// Below this size compression saves nothing worth a header.
 const LEAST_GZIP_BYTES: usize = 512;
+/// Above this size only the compressed form is embedded; every browser takes it.
+const MOST_PLAIN_BYTES: usize = 4 << 20;
 
 fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
     let web = root.join("web");
-    for watched in
-        ["assets", "dist", "csp-page.txt", "csp-viewer.txt", "index.html", "viewer.html", "gestures.html"]
-    {
+    for watched in [
+        "assets",
+        "dist",
+        "csp-gestures.txt",
+        "csp-page.txt",
+        "csp-viewer.txt",
+        "gestures.html",
+        "index.html",
+        "viewer.html",
+    ] {
         // A path that is missing would have cargo build the crate anew each time.
         if web.join(watched).exists() {
             println!("cargo::rerun-if-changed=web/{watched}");
@@ -31,6 +41,10 @@ fn main() -> io::Result<()> {
     let has_viewer = viewer.join("index.js").is_file() && viewer.join("index.css").is_file();
     if has_viewer {
         collect(&viewer, "/assets/viewer", &mut files)?;
+    }
+    let hands = web.join("dist/mediapipe");
+    if hands.is_dir() {
+        collect(&hands, "/assets/mediapipe", &mut files)?;
     }
     // One version for all assets: modules name each other relatively, so old and new ones never mix.
     let mut version = Fnv::new();
@@ -49,28 +63,32 @@ fn main() -> io::Result<()> {
 
     let mut code = String::from("static FILES: &[Embedded] = &[\n");
     for (index, (path, bytes)) in files.iter().enumerate() {
-        let plain = out.join(format!("page_{index}"));
-        fs::write(&plain, bytes)?;
         let packed = gzip(bytes)?;
-        let packed_code = if bytes.len() >= LEAST_GZIP_BYTES && packed.len() < bytes.len() {
-            let packed_path = out.join(format!("page_{index}.gz"));
-            fs::write(&packed_path, packed)?;
-            format!("Some(include_bytes!({packed_path:?}))")
-        } else {
-            "None".to_owned()
+        let is_packed = bytes.len() >= LEAST_GZIP_BYTES && packed.len() < bytes.len();
+        let form = |keep: bool, name: String, content: &[u8]| {
+            let path = out.join(name);
+            if keep {
+                fs::write(&path, content).map(|()| format!("Some(include_bytes!({path:?}))"))
+            } else {
+                Ok("None".to_owned())
+            }
         };
+        let packed_code = form(is_packed, format!("page_{index}.gz"), &packed)?;
+        let plain_code = form(!is_packed || bytes.len() <= MOST_PLAIN_BYTES, format!("page_{index}"), bytes)?;
         let mut hash = Fnv::new();
         hash.add(bytes);
         writeln!(
             code,
-            "    Embedded {{ path: {path:?}, bytes: include_bytes!({plain:?}), gzip: {packed_code}, etag: {:?} }},",
+            "    Embedded {{ path: {path:?}, plain: {plain_code}, gzip: {packed_code}, etag: {:?} }},",
             format!("\"{}\"", hash.hex())
         )
         .expect("a String takes all");
     }
     writeln!(code, "];\nconst VERSION: &str = {version:?};\nconst HAS_VIEWER: bool = {has_viewer};")
         .expect("a String takes all");
-    for (name, file) in [("PAGE_CSP", "csp-page.txt"), ("VIEWER_CSP", "csp-viewer.txt")] {
+    for (name, file) in
+        [("GESTURES_CSP", "csp-gestures.txt"), ("PAGE_CSP", "csp-page.txt"), ("VIEWER_CSP", "csp-viewer.txt")]
+    {
         let policy = fs::read_to_string(web.join(file))?.lines().collect::<Vec<_>>().join("; ");
         writeln!(code, "const {name}: &str = {policy:?};").expect("a String takes all");
     }

@@ -9,7 +9,7 @@ include!(concat!(env!("OUT_DIR"), "/page_files.rs"));
 #[derive(Debug)]
 struct Embedded {
     path: &'static str,
-    bytes: &'static [u8],
+    plain: Option<&'static [u8]>,
     gzip: Option<&'static [u8]>,
     etag: &'static str,
 }
@@ -17,8 +17,8 @@ struct Embedded {
 /// An embedded file and how it is to be sent.
 #[derive(Clone, Copy, Debug)]
 pub struct PageFile {
-    /// The content.
-    pub bytes: &'static [u8],
+    /// The content; `None` for the few large files that are kept compressed only.
+    pub plain: Option<&'static [u8]>,
     /// The same, compressed, where that is smaller.
     pub gzip: Option<&'static [u8]>,
     /// MIME type.
@@ -35,11 +35,11 @@ pub struct PageFile {
 /// What to answer a GET or HEAD with.
 #[derive(Clone, Debug)]
 pub struct PageReply {
-    /// 200, or 304 where the client has the file already.
+    /// 200, 304 where the client has the file already, or 406 where it takes no gzip and there is nothing else.
     pub status: u16,
     /// Headers by their lower-case names.
     pub headers: Vec<(&'static str, &'static str)>,
-    /// Empty for 304.
+    /// Empty but for 200.
     pub body: &'static [u8],
 }
 
@@ -56,7 +56,7 @@ const PAGE_SECURITY: &[(&str, &str)] = &[
     ("cross-origin-opener-policy", "same-origin"),
 ];
 const GESTURES_SECURITY: &[(&str, &str)] = &[
-    ("content-security-policy", PAGE_CSP),
+    ("content-security-policy", GESTURES_CSP),
     ("permissions-policy", "camera=(self), microphone=(), geolocation=()"),
     ("referrer-policy", "same-origin"),
     ("x-content-type-options", "nosniff"),
@@ -89,7 +89,7 @@ pub fn find(path: &str) -> Option<PageFile> {
     let index = FILES.binary_search_by(|file| file.path.cmp(&path)).ok()?;
     let file = &FILES[index];
     Some(PageFile {
-        bytes: file.bytes,
+        plain: file.plain,
         gzip: file.gzip,
         content_type: content_type(file.path),
         etag: file.etag,
@@ -135,14 +135,14 @@ impl PageFile {
         if known {
             return PageReply { status: 304, headers, body: &[] };
         }
-        headers.push(("content-type", self.content_type));
-        let body = match self.gzip {
-            Some(packed) if accepts_gzip(accept_encoding) => {
-                headers.push(("content-encoding", "gzip"));
-                packed
-            }
-            _ => self.bytes,
+        let packed = self.gzip.filter(|_| accepts_gzip(accept_encoding));
+        let Some(body) = packed.or(self.plain) else {
+            return PageReply { status: 406, headers, body: &[] };
         };
+        headers.push(("content-type", self.content_type));
+        if packed.is_some() {
+            headers.push(("content-encoding", "gzip"));
+        }
         PageReply { status: 200, headers, body }
     }
 }

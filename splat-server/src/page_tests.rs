@@ -5,8 +5,11 @@ use std::io::Read;
 use super::*;
 
 fn text(path: &str) -> String {
-    String::from_utf8(find(path).unwrap_or_else(|| panic!("{path} is missing")).bytes.to_vec()).unwrap()
+    String::from_utf8(find(path).unwrap_or_else(|| panic!("{path} is missing")).plain.unwrap().to_vec())
+        .unwrap()
 }
+
+const PAGES: [&str; 3] = ["/", "/gestures", "/viewer/"];
 
 /// The quoted values that follow `before` in `source`.
 fn quoted<'s>(source: &'s str, before: &str, quote: char) -> Vec<&'s str> {
@@ -22,7 +25,7 @@ fn the_table_is_sorted_since_it_is_searched() {
 #[test]
 fn everything_that_the_pages_name_is_there() {
     let mut named = 0;
-    for page in ["/", "/viewer/"] {
+    for page in PAGES {
         let html = text(page);
         for address in [quoted(&html, "src=", '"'), quoted(&html, "href=", '"')].concat() {
             if address.starts_with("/assets/") && (HAS_VIEWER || !address.contains("/viewer/")) {
@@ -60,7 +63,7 @@ fn every_import_of_a_module_is_there() {
 
 #[test]
 fn the_pages_hold_no_inline_script_or_style_and_name_no_other_host() {
-    for page in ["/", "/viewer/"] {
+    for page in PAGES {
         let html = text(page);
         assert!(
             !html.contains("<style") && !html.contains("style=\"") && !html.contains(" onclick"),
@@ -76,8 +79,9 @@ fn the_pages_hold_no_inline_script_or_style_and_name_no_other_host() {
         );
         assert!(!html.contains("http://") && !html.contains("https://"), "{page}");
     }
-    for policy in [PAGE_CSP, VIEWER_CSP] {
+    for policy in [PAGE_CSP, GESTURES_CSP, VIEWER_CSP] {
         assert!(policy.starts_with("default-src 'none'; "), "{policy}");
+        let policy = if policy == GESTURES_CSP { &policy.replace("'wasm-unsafe-eval'", "") } else { policy };
         assert!(!policy.contains("unsafe") && !policy.contains("http") && !policy.contains('*'), "{policy}");
     }
 }
@@ -115,14 +119,14 @@ fn only_names_that_change_with_the_content_are_kept_for_ever() {
 fn replies_are_conditional_and_compressed() {
     let file = find("/assets/js/main.js").unwrap();
     let plain = file.reply(None, None);
-    assert_eq!((plain.status, plain.body), (200, file.bytes));
+    assert_eq!((plain.status, plain.body), (200, file.plain.unwrap()));
     assert!(plain.headers.contains(&("content-type", "text/javascript; charset=utf-8")));
 
     let packed = file.reply(Some("\"other\""), Some("br, gzip;q=0.8"));
     assert!(packed.headers.contains(&("content-encoding", "gzip")));
     let mut unpacked = Vec::new();
     flate2::read::GzDecoder::new(packed.body).read_to_end(&mut unpacked).unwrap();
-    assert_eq!(unpacked, file.bytes);
+    assert_eq!(unpacked, file.plain.unwrap());
     assert!(!file.reply(None, Some("gzip;q=0, br")).headers.contains(&("content-encoding", "gzip")));
 
     for tags in [file.etag.to_owned(), format!("\"x\", W/{}", file.etag), "*".to_owned()] {
@@ -132,10 +136,28 @@ fn replies_are_conditional_and_compressed() {
 }
 
 #[test]
+fn a_file_that_is_kept_compressed_only_is_not_sent_to_those_who_cannot_read_it() {
+    let file = PageFile { plain: None, gzip: Some(&[1, 2]), ..find("/assets/js/main.js").unwrap() };
+    assert_eq!(file.reply(None, Some("gzip")).body, [1, 2]);
+    let reply = file.reply(None, Some("br"));
+    assert_eq!((reply.status, reply.body.len()), (406, 0));
+    for file in FILES {
+        assert!(file.plain.is_some() || file.gzip.is_some(), "{}", file.path);
+    }
+}
+
+#[test]
 fn only_the_viewer_may_be_framed_and_only_by_the_page() {
     assert!(PAGE_CSP.contains("frame-ancestors 'none'"));
     assert!(VIEWER_CSP.contains("frame-ancestors 'self'"));
     let of = |path: &str| find(path).unwrap().security.to_vec();
     assert!(of("/").contains(&("content-security-policy", PAGE_CSP)));
+    assert!(of("/gestures").contains(&("content-security-policy", GESTURES_CSP)));
+    assert!(
+        of("/gestures")
+            .iter()
+            .any(|(name, value)| *name == "permissions-policy" && value.contains("camera=(self)"))
+    );
+    assert!(of("/").iter().any(|(name, value)| *name == "permissions-policy" && value.contains("camera=()")));
     assert!(of("/viewer/").contains(&("content-security-policy", VIEWER_CSP)));
 }

@@ -1,4 +1,4 @@
-// Debian's Chromium, driven through playwright-core, with WebGL 2 in software.
+// Debian's Chromium, driven through playwright-core. WebGL 2 runs in software; all else is kept off that slow graphics card.
 
 import { existsSync } from 'node:fs';
 
@@ -6,9 +6,14 @@ import { chromium } from 'playwright-core';
 
 const PLACES = [process.env.SPLAT_CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
+const FLAGS = [
+  '--no-sandbox', '--disable-dev-shm-usage', '--use-angle=swiftshader', '--enable-unsafe-swiftshader',
+  '--disable-gpu-compositing', '--disable-gpu-rasterization', '--disable-accelerated-2d-canvas',
+];
+
 /** Starts the browser; says what to install where there is none. */
 export function launch() {
   const executablePath = PLACES.find((place) => place && existsSync(place));
   if (!executablePath) throw new Error('no Chromium found: run `scripts/setup.sh --test`, or name one in SPLAT_CHROMIUM');
-  return chromium.launch({ executablePath, args: ['--no-sandbox', '--use-angle=swiftshader', '--enable-unsafe-swiftshader', '--disable-dev-shm-usage'] });
+  return chromium.launch({ executablePath, args: FLAGS });
 }

@@ -100,3 +100,20 @@ export function cameras(count = 12) {
     return { id, img_name: `${id}.png`, width: 320, height: 240, position, rotation, fx: 300, fy: 300, held_out: false };
   });
 }
+
+/** Frames of a hand that points up or down, trembling a little, as a recording holds them. */
+export function handFrames(count, pointing = 'up') {
+  const random = randomFrom(3);
+  const sign = pointing === 'up' ? -1 : 1; // y points down
+  const fingers = [[-0.03, 0.6], [-0.02, 1], [0, 1.1], [0.018, 1], [0.035, 0.85]];
+  return Array.from({ length: count }, (_, f) => {
+    const frame = [0, 0, 0];
+    for (const [x, reach] of fingers) {
+      for (let joint = 1; joint <= 4; joint += 1) {
+        const sway = 0.004 * Math.sin(f / 9) * joint;
+        frame.push(x * (0.6 + joint / 6) + sway + 0.001 * random(), sign * 0.04 * reach * joint + 0.001 * random(), -0.008 * joint + 0.001 * random());
+      }
+    }
+    return [...frame, 1].map((value) => Number(value.toFixed(6)));
+  });
+}

@@ -9,10 +9,11 @@ import { createServer } from 'node:http';
 import { extname, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { upOrDown } from '../../splat-server/web/tests/onnx-writer.mjs';
 import { cameras, photo, png, scenePly } from './files.mjs';
 
 const WEB = fileURLToPath(new URL('../../splat-server/web/', import.meta.url));
-const TYPES = { '.css': 'text/css', '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.svg': 'image/svg+xml', '.txt': 'text/plain' };
+const TYPES = { '.css': 'text/css', '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.mjs': 'text/javascript', '.wasm': 'application/wasm', '.svg': 'image/svg+xml', '.txt': 'text/plain' };
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 const policy = (name) => readFileSync(`${WEB}csp-${name}.txt`, 'utf8').trim().split('\n').join('; ');
 const newId = () => Array.from(randomBytes(26), (byte) => ALPHABET[byte & 31]).join('');
@@ -56,7 +57,7 @@ class Mock {
     this.requests.push(`${request.method} ${url.pathname}`);
     if (this.down) return request.socket.destroy();
     const { pathname: path } = url;
-    if (request.method === 'GET' && (path === '/' || path === '/gestures' || path.startsWith('/viewer') || path.startsWith('/assets/'))) return this.page(path, response);
+    if (['GET', 'HEAD'].includes(request.method) && (path === '/' || path === '/gestures' || path.startsWith('/viewer') || path.startsWith('/assets/'))) return this.page(path, response);
     if (path === '/v1/info') return json(response, 200, this.info());
     if (this.options.key && request.headers.authorization !== `Bearer ${this.options.key}`) return problem(response, 401, 'unauthorized', 'The key is missing or not known.');
     if (path === '/v1/uploads' || path.startsWith('/v1/uploads/')) return this.upload(request, response, path.split('/')[3]);
@@ -91,11 +92,11 @@ class Mock {
 
   page(path, response) {
     const name = { '/': 'index.html', '/gestures': 'gestures.html', '/viewer': 'viewer.html', '/viewer/': 'viewer.html' }[path]
-      ?? (path.startsWith('/assets/viewer/') ? `dist${path.slice(7)}` : path.slice(1));
+      ?? (/^\/assets\/(viewer|mediapipe)\//.test(path) ? `dist${path.slice(7)}` : path.slice(1));
     const file = normalize(`${WEB}${name}`);
     if (!file.startsWith(WEB) || !existsSync(file) || !statSync(file).isFile()) return problem(response, 404, 'not_found', 'No such page.');
     const headers = { 'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream', 'Cache-Control': 'no-store' };
-    if (extname(file) === '.html') headers['Content-Security-Policy'] = policy(name === 'viewer.html' ? 'viewer' : 'page');
+    if (extname(file) === '.html') headers['Content-Security-Policy'] = policy({ 'viewer.html': 'viewer', 'gestures.html': 'gestures' }[name] ?? 'page');
     response.writeHead(200, headers);
     response.end(readFileSync(file));
   }
@@ -144,13 +145,14 @@ class Mock {
     const body = JSON.parse(Buffer.concat(parts).toString());
     const key = request.headers['idempotency-key'];
     if (this.idempotency.has(key)) return json(response, 202, this.view(this.jobs.get(this.idempotency.get(key))));
+    if (body.kind === 'gesture' && body.landmarks.length < 40) return problem(response, 422, 'too_few_frames', 'A recording needs at least 40 frames.');
     const photos = [];
     for (const [index, id] of (body.uploads ?? []).entries()) {
       const upload = this.uploads.get(id);
       if (!upload || upload.bytes.length !== upload.length) return problem(response, 422, 'unknown_upload', 'An upload is unknown or unfinished.');
       photos.push({ file: `${String(index + 1).padStart(4, '0')}.png`, name: upload.name, bytes: upload.length, width: 320, height: 240, sha: createHash('sha256').update(upload.bytes).digest('hex') });
     }
-    const job = { id: newId(), kind: body.kind, name: body.options?.name, options: body.options ?? {}, photos, created_at: new Date().toISOString() };
+    const job = { id: newId(), kind: body.kind, name: body.options?.name, options: body.options ?? {}, body, photos, created_at: new Date().toISOString() };
     this.jobs.set(job.id, job);
     if (key) this.idempotency.set(key, job.id);
     this.begin(job);
@@ -164,7 +166,8 @@ class Mock {
 
   list(response, url) {
     const limit = Number(url.searchParams.get('limit') ?? 20);
-    const jobs = [...this.jobs.values()].reverse();
+    const wanted = (field) => (job) => !url.searchParams.has(field) || job[field] === url.searchParams.get(field);
+    const jobs = [...this.jobs.values()].reverse().filter(wanted('kind')).filter(wanted('state'));
     return json(response, 200, { jobs: jobs.slice(0, limit).map((job) => ({ ...this.view(job), photos: undefined })), next: jobs[limit]?.id });
   }
 
@@ -181,7 +184,7 @@ class Mock {
     Object.assign(job, { state: 'queued', attempts: 1, progress: { percent: 0 }, artifacts: {}, problem: undefined, result: undefined, cancel_requested: false, finished_at: undefined });
     job.events ??= [];
     job.log ??= '';
-    job.script = script(job, this.options);
+    job.script = job.kind === 'gesture' ? gestureScript(job) : script(job, this.options);
     job.timer = setInterval(() => this.tick(job), this.options.stepMs);
     return this.view(job);
   }
@@ -280,6 +283,18 @@ function* script(job, options) {
     'comparison.png': { body: png(640, 240, (x, y) => [120 + 80 * Math.sin(x % 320 / 50), y, 90]), type: 'image/png' },
   });
   yield { kind: 'stage', stage: 'save', percent: 99, message: 'scene.ply' };
+}
+
+/** What happens to a gesture. */
+function* gestureScript(job) {
+  for (const percent of [10, 50, 90]) yield { kind: 'stage', stage: 'train', percent };
+  const labels = ['up', job.body.gesture];
+  job.result = { model_code: job.id, labels, metrics: { old_accuracy: 0.998, new_recall: 0.96, unknown_accepted: 0.02 } };
+  job.artifacts = {
+    'model.onnx': { body: Buffer.from(upOrDown()), type: 'application/octet-stream' },
+    'labels.json': { body: Buffer.from(JSON.stringify(labels)), type: 'application/json' },
+    'manifest.json': { body: Buffer.from('{}'), type: 'application/json' },
+  };
 }
 
 function json(response, status, value) {

@@ -30,15 +30,15 @@ test('Korean is Korean, but for names', () => {
 test('every text that the page names is there, and none is left over', () => {
   const named = new Set();
   const folder = new URL('assets/js/', web);
-  const sources = readdirSync(folder).filter((name) => name.endsWith('.js')).map((name) => readFileSync(new URL(name, folder), 'utf8'));
+  const sources = readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.js') && !name.startsWith('lang')).map((name) => readFileSync(new URL(name, folder), 'utf8'));
   for (const source of sources) {
     for (const [, key] of source.matchAll(/'([a-z_]+(?:\.[a-z_0-9]+)+)'/g)) named.add(key);
   }
   for (const page of readdirSync(web).filter((name) => name.endsWith('.html'))) {
     for (const [, key] of readFileSync(new URL(page, web), 'utf8').matchAll(/data-t(?:-label)?="([^"]+)"/g)) named.add(key);
   }
-  const families = /^(artifact|code|option|preset|stage|state|step|duration)\./; // made from a name that the service sends
-  const events = /^(splat\.|scene\.|preview\.png|comparison\.png|cameras\.json|metrics\.json|log\.txt)/; // no texts
+  const families = /^(artifact|code|option|preset|stage|state|step|duration|gesture\.metric)\./; // made from a name that the service sends
+  const events = /^(manifest|splat\.|scene\.|preview\.png|comparison\.png|cameras\.json|metrics\.json|log\.txt)/; // no texts
   for (const key of named) {
     if (!events.test(key) && Object.keys(en).some((known) => known.split('.')[0] === key.split('.')[0])) assert.ok(Object.hasOwn(en, key), `${key} is named, but has no text`);
   }

@@ -77,7 +77,7 @@ async function start() {
     noanim: still,
     lang,
   });
-  // What copy-viewer.mjs took out of the viewer's markup.
+  // What copy-dist.mjs took out of the viewer's markup.
   for (const type of ['pointerdown', 'wheel']) {
     for (const element of document.querySelectorAll(`[data-stop-${type}]`)) element.addEventListener(type, (event) => event.stopPropagation());
   }

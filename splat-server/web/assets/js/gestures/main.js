@@ -1,0 +1,270 @@
+// The page of gestures: see a hand, record 100 frames of it under a name, have the service add it to a model, try the
+// model live. Works without a camera from a recorded file.
+
+import { getJson, postJson, randomKey, Refused } from '../api.js';
+import { onConnection } from '../connection.js';
+import { announce, fill, h, icon } from '../dom.js';
+import { follow } from '../events.js';
+import { fixed } from '../format.js';
+import { setUpFrame } from '../frame.js';
+import { has, L, live, t, tx } from '../i18n.js';
+import { apiKey, askForKey } from '../key.js';
+import { chip, isOver, problemNodes, titleOf } from '../states.js';
+import { nameFault, readRecording, requestBody } from './recording.js';
+import { recorder } from './recorder.js';
+import { drawHand } from './skeleton.js';
+import { cameraSource, playedSource, trackerAvailable } from './sources.js';
+import { trialPanel } from './trial.js';
+
+const BASE = 'base_v1';
+const main = document.getElementById('main');
+
+const state = { source: null, frames: null, job: null };
+const canvas = h('canvas', { class: 'hand', role: 'img', 'aria-label': L('gesture.hand.picture') });
+const video = h('video', { class: 'camera', muted: true, playsinline: true, hidden: true, 'aria-hidden': 'true' });
+const seen = h('p', { class: 'muted small', role: 'status' });
+const complaint = h('p', { class: 'notice problem', role: 'alert', hidden: true });
+const take = recorder();
+const trial = trialPanel();
+let handThere = null;
+
+function complain(node) {
+  complaint.hidden = !node;
+  if (node) fill(complaint, node);
+}
+
+function onFrame(frame) {
+  drawHand(canvas, frame);
+  take.offer(frame);
+  trial.offer(frame);
+  if (handThere !== Boolean(frame)) {
+    handThere = Boolean(frame);
+    fill(seen, tx(handThere ? 'gesture.hand.seen' : 'gesture.hand.missing'));
+  }
+}
+
+function useSource(source) {
+  state.source?.stop();
+  state.source = source;
+  handThere = null;
+  source.start(onFrame);
+}
+
+/** The card that shows a hand: camera or file. */
+function handCard(tracker, form) {
+  const model = h('input', { type: 'file', id: 'hand-model', accept: '.task' });
+  const camera = h('button', { type: 'button', class: 'primary', disabled: !tracker }, tx('gesture.camera.start'));
+  camera.addEventListener('click', async () => {
+    complain(null);
+    if (!model.files[0]) return complain(tx('gesture.camera.need_model'));
+    camera.disabled = true;
+    try {
+      useSource(await cameraSource(new Uint8Array(await model.files[0].arrayBuffer()), video));
+      form.cameraReady();
+    } catch (error) {
+      console.warn('camera:', error);
+      complain(tx(error.name === 'NotAllowedError' ? 'gesture.camera.denied' : 'gesture.camera.failed'));
+    }
+    camera.disabled = false;
+    return undefined;
+  });
+  const file = h('input', { type: 'file', id: 'sample', accept: '.json,.csv' });
+  const which = h('select', { 'aria-label': L('gesture.sample.which'), hidden: true });
+  let gestures = new Map();
+  const play = (name) => {
+    useSource(playedSource(gestures.get(name)));
+    form.recorded(gestures.get(name), name);
+  };
+  which.addEventListener('change', () => play(which.value));
+  file.addEventListener('change', async () => {
+    complain(null);
+    try {
+      gestures = readRecording(await file.files[0].text(), file.files[0].name);
+      fill(which, [...gestures.keys()].map((name) => h('option', { value: name }, name)));
+      which.hidden = gestures.size < 2;
+      play(gestures.keys().next().value);
+    } catch (error) {
+      complain(has(error.message) ? tx(error.message) : document.createTextNode(error.message));
+    }
+  });
+  return h('section', { class: 'card', 'aria-labelledby': 'hand-title' },
+    h('h2', { id: 'hand-title' }, tx('gesture.hand.title')),
+    h('div', { class: 'stage hand-stage' }, video, canvas), seen,
+    h('div', { class: 'field' }, h('label', { for: 'sample' }, tx('gesture.sample.label')), file, which,
+      h('span', { class: 'muted small' }, tx('gesture.sample.hint'))),
+    h('fieldset', { class: 'field camera-field' }, h('legend', {}, tx('gesture.camera.title')),
+      h('p', { class: 'muted small' }, tx(tracker ? 'gesture.camera.privacy' : 'gesture.camera.missing')),
+      tracker ? [h('label', { for: 'hand-model' }, tx('gesture.camera.model')), model, camera] : null));
+}
+
+/** The card that names, records and sends. */
+function recordCard(parents, onJob) {
+  const name = h('input', { type: 'text', id: 'gesture-name', required: true, maxlength: 20, autocomplete: 'off', 'aria-describedby': 'gesture-name-hint' });
+  const parent = h('select', { id: 'gesture-parent' });
+  const record = h('button', { type: 'button', class: 'primary', disabled: true }, tx('gesture.record.start'));
+  const status = h('p', { class: 'muted small', role: 'status' });
+  const submit = h('button', { type: 'submit', class: 'primary wide', disabled: true }, tx('gesture.submit'));
+  const save = h('button', { type: 'button', class: 'quiet', hidden: true }, tx('gesture.save'));
+
+  const showParents = () => {
+    const before = parent.value;
+    fill(parent, h('option', { value: BASE }, tx('gesture.parent.base')), parents.map((job) => h('option', { value: codeOf(job) }, titleOfModel(job))));
+    if (before) parent.value = before;
+  };
+  const recorded = (frames, from) => {
+    state.frames = frames;
+    if (from && !name.value && !nameFault(from)) name.value = from;
+    submit.disabled = false;
+    save.hidden = false;
+    fill(status, tx('gesture.record.done', { count: frames.length }));
+  };
+  record.addEventListener('click', async () => {
+    record.disabled = true;
+    const frames = await take.record();
+    record.disabled = false;
+    record.focus();
+    if (frames) recorded(frames);
+  });
+  save.addEventListener('click', () => {
+    const body = requestBody(parent.value, name.value || 'gesture', state.frames);
+    const url = URL.createObjectURL(new Blob([JSON.stringify(body)], { type: 'application/json' }));
+    h('a', { href: url, download: `${body.gesture}.json` }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  });
+  const form = h('form', {
+    class: 'card', 'aria-labelledby': 'record-title',
+    onsubmit: async (event) => {
+      event.preventDefault();
+      const fault = nameFault(name.value.trim());
+      if (fault) {
+        complain(tx(fault));
+        name.focus();
+        return;
+      }
+      complain(null);
+      submit.disabled = true;
+      try {
+        const body = requestBody(parent.value, name.value.trim(), state.frames);
+        onJob(await postJson('/v1/jobs', body, { headers: { 'Idempotency-Key': randomKey() } }), body.gesture);
+      } catch (error) {
+        complain(document.createTextNode([error.message, error.problem?.hint].filter(Boolean).join(' ')));
+      }
+      submit.disabled = false;
+    },
+  },
+  h('h2', { id: 'record-title' }, tx('gesture.record.title')),
+  h('div', { class: 'field' }, h('label', { for: 'gesture-name' }, tx('gesture.name')), name, h('span', { class: 'muted small', id: 'gesture-name-hint' }, tx('gesture.name.hint'))),
+  h('div', { class: 'field' }, h('label', { for: 'gesture-parent' }, tx('gesture.parent')), parent),
+  take.element, status,
+  h('div', { class: 'row' }, record, save), h('div', { class: 'row submit' }, submit));
+  showParents();
+  return {
+    element: form,
+    recorded,
+    cameraReady: () => { record.disabled = false; },
+    addParent: (job) => {
+      parents.unshift(job);
+      showParents();
+      parent.value = codeOf(job);
+    },
+  };
+}
+
+function codeOf(job) {
+  return job.result?.model_code ?? job.id;
+}
+
+function titleOfModel(job) {
+  const labels = job.result?.labels;
+  const name = job.name ?? job.result?.gesture ?? job.options?.gesture;
+  return name && labels ? `${name} (${labels.join(', ')})` : name ?? titleOf(job);
+}
+
+/** The card that follows the training and tells how good the model is. */
+function progressCard(onReady) {
+  const state_ = h('span', { class: 'chip' });
+  const bar = h('progress', { max: 100, value: 0, 'aria-label': L('job.progress') });
+  const why = h('div', { class: 'notice problem', hidden: true });
+  const figures = h('dl', { class: 'figures' });
+  const downloads = h('p', { class: 'row' });
+  const element = h('section', { class: 'card', 'aria-labelledby': 'training-title', hidden: true },
+    h('div', { class: 'row between' }, h('h2', { id: 'training-title' }, tx('gesture.training.title')), state_), bar, why, figures, downloads);
+  const show = (job) => {
+    chip(state_, job);
+    bar.value = job.state === 'succeeded' ? 100 : job.progress?.percent ?? 0;
+    why.hidden = !job.problem;
+    if (job.problem) fill(why, problemNodes(job.problem));
+    const metrics = { ...job.result?.metrics, ...job.result };
+    const rows = ['old_accuracy', 'new_recall', 'unknown_accepted'].filter((key) => Number.isFinite(metrics[key]));
+    fill(figures, rows.map((key) => h('div', {}, h('dt', {}, tx(`gesture.metric.${key}`)), h('dd', {}, live(() => `${fixed(metrics[key] * 100, 1)} %`)))));
+    if (isOver(job)) {
+      announce(t(`state.${job.state}`));
+      const models = apiKey() ? [] : (job.artifacts ?? []).filter(({ name }) => /\.(tflite|onnx)$|^manifest\.json$/.test(name));
+      fill(downloads, models.map(({ name, url }) => h('a', { href: url, download: name }, name)));
+    }
+  };
+  const watch = async (job) => {
+    element.hidden = false;
+    show(job);
+    let latest = job;
+    const reload = async () => {
+      latest = await getJson(`/v1/jobs/${job.id}`);
+      show(latest);
+    };
+    await follow(`/v1/jobs/${job.id}/events`, {
+      signal: new AbortController().signal,
+      isOver: () => isOver(latest),
+      onGap: reload,
+      onEvent: (kind, event) => {
+        bar.value = event.percent ?? bar.value;
+        if (kind === 'state') reload();
+      },
+    });
+    await reload();
+    if (latest.state === 'succeeded') onReady(latest);
+  };
+  return { element, watch };
+}
+
+async function start() {
+  setUpFrame();
+  const banner = document.getElementById('banner');
+  onConnection((now) => {
+    banner.hidden = now === 'ok';
+    fill(banner, now === 'ok' ? null : tx('connection.reconnecting'));
+  });
+  const info = await getJson('/v1/info');
+  document.getElementById('version').textContent = info.version ? `splat ${info.version}` : 'splat';
+  document.title = `splat · ${t('nav.gestures')}`;
+  if (!info.gestures) {
+    fill(main, h('h1', {}, tx('gesture.title')), h('p', { class: 'notice' }, tx('gesture.unavailable')));
+    return;
+  }
+  if (info.auth_required && !apiKey()) await askForKey();
+  const [{ jobs }, tracker] = await Promise.all([getJson('/v1/jobs?kind=gesture&state=succeeded&limit=50'), trackerAvailable()]);
+
+  const tryModel = async (job) => {
+    try {
+      await trial.load(job);
+      complain(null);
+    } catch (error) {
+      complain(error instanceof Refused ? document.createTextNode(error.message) : tx('gesture.try.failed'));
+    }
+  };
+  const progress = progressCard((job) => {
+    form.addParent(job);
+    tryModel(job);
+  });
+  const form = recordCard([...jobs], (job) => progress.watch(job).catch((error) => complain(document.createTextNode(error.message))));
+  if (jobs[0]) tryModel(jobs[0]);
+  fill(main,
+    h('header', { class: 'hero' }, h('h1', { tabindex: -1 }, tx('gesture.title')), h('p', { class: 'lead' }, tx('gesture.lead'))),
+    complaint,
+    h('div', { class: 'columns even' },
+      handCard(tracker, form),
+      h('div', { class: 'side' }, form.element, progress.element,
+        h('section', { class: 'card', 'aria-labelledby': 'try-title' }, h('h2', { id: 'try-title' }, icon('hand'), ' ', tx('gesture.try.title')), trial.element))));
+}
+
+window.addEventListener('pagehide', () => state.source?.stop());
+start().catch((error) => fill(main, h('p', { class: 'notice problem', role: 'alert' }, error.message)));

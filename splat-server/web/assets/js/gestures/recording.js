@@ -1,0 +1,66 @@
+// A recording: frames of 64 numbers (21 world landmarks of x, y, z in metres, then the hand: 0 left, 1 right, -1 unknown),
+// as the service takes them and as MediaPipe gives them. Read from a file, or made of what the detector saw.
+
+export const FRAME_VALUES = 64;
+/** What stock clients send. */
+export const FRAMES = 100;
+const LANDMARKS = 21;
+const FORBIDDEN = /[/\\:*?"<>|]/;
+
+/** Why `name` cannot be a gesture's name: a text's key, or null. */
+export function nameFault(name) {
+  const count = [...name].length;
+  if (count === 0) return 'gesture.name.missing';
+  if (count > 20) return 'gesture.name.long';
+  return FORBIDDEN.test(name) ? 'gesture.name.forbidden' : null;
+}
+
+/** One frame of a result of MediaPipe's HandLandmarker; null where no hand was seen. */
+export function frameOf(result) {
+  const landmarks = result.worldLandmarks?.[0];
+  if (landmarks?.length !== LANDMARKS) return null;
+  const hand = result.handedness?.[0]?.[0]?.categoryName;
+  const frame = landmarks.flatMap(({ x, y, z }) => [x, y, z]);
+  frame.push(hand === 'Left' ? 0 : hand === 'Right' ? 1 : -1);
+  return frame.every(Number.isFinite) ? frame : null;
+}
+
+/**
+ * Gestures in a file: a Map of name to frames. JSON is a request body as this page saves it (`{ gesture, landmarks }`),
+ * or a list of frames; CSV has a frame a line, with or without a name in front and a heading.
+ */
+export function readRecording(text, fileName) {
+  const gestures = new Map();
+  const put = (name, frame) => {
+    if (!Array.isArray(frame) || frame.length !== FRAME_VALUES || !frame.every(Number.isFinite)) throw new Error('gesture.sample.bad');
+    gestures.set(name, [...(gestures.get(name) ?? []), frame]);
+  };
+  const fallback = fileName.replace(/\.\w+$/, '').slice(0, 20);
+  if (/^\s*[[{]/.test(text)) {
+    let value;
+    try {
+      value = JSON.parse(text);
+    } catch {
+      throw new Error('gesture.sample.bad');
+    }
+    const frames = Array.isArray(value) ? value : value.landmarks;
+    if (!Array.isArray(frames)) throw new Error('gesture.sample.bad');
+    for (const frame of frames) put(typeof value.gesture === 'string' ? value.gesture : fallback, frame);
+  } else {
+    const lines = text.split(/\r?\n/).filter((line) => line.trim());
+    lines.forEach((line, index) => {
+      const cells = line.split(',');
+      const named = cells.length === FRAME_VALUES + 1;
+      const frame = (named ? cells.slice(1) : cells).map((cell) => (cell.trim() === '' ? NaN : Number(cell)));
+      const heading = index === 0 && (!named || cells[0] === 'label') && (cells[0] === 'label' || !frame.every(Number.isFinite) || frame.every((value, i) => value === i));
+      if (!heading) put(named ? cells[0] : fallback, frame);
+    });
+  }
+  if (gestures.size === 0) throw new Error('gesture.sample.bad');
+  return gestures;
+}
+
+/** The body of the request that adds a gesture. */
+export function requestBody(parent, gesture, landmarks) {
+  return { kind: 'gesture', parent, gesture, landmarks, layout: 'world' };
+}

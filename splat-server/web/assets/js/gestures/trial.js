@@ -1,0 +1,58 @@
+// Tries a finished model live: every frame goes through the delivered ONNX model, and a bar for each gesture shows what
+// it says. A best score below one half means none of them.
+
+import { send } from '../api.js';
+import { announce, fill, h } from '../dom.js';
+import { fixed } from '../format.js';
+import { L, live, t, tx } from '../i18n.js';
+import { OnnxModel } from './onnx.js';
+
+/** Below this the answer is none, as in the apps that use the model. */
+const LEAST_SCORE = 0.5;
+/** Frames over which scores are averaged, so that the answer does not flicker. */
+const SMOOTH = 6;
+
+/** The panel; `load(job)` takes the model of a finished job, `offer(frame)` shows it a frame. */
+export function trialPanel() {
+  const answer = h('p', { class: 'answer', 'aria-live': 'off' });
+  const list = h('ul', { class: 'scores' });
+  const element = h('div', { class: 'trial' }, answer, list);
+  let model = null;
+  let labels = [];
+  let bars = [];
+  let recent = [];
+  let said = '';
+  fill(answer, tx('gesture.try.none_loaded'));
+
+  const load = async (job) => {
+    const artifact = (name) => job.artifacts.find((file) => file.name === name)?.url ?? `/v1/jobs/${job.id}/artifacts/${name}`;
+    const [onnx, names] = await Promise.all([send(artifact('model.onnx')), send(artifact('labels.json'))]);
+    const loaded = new OnnxModel(new Uint8Array(await onnx.arrayBuffer()));
+    labels = await names.json();
+    bars = labels.map((name) => h('meter', { min: 0, max: 1, value: 0, 'aria-label': L('gesture.try.score', { name }) }));
+    fill(list, labels.map((name, i) => h('li', {}, h('span', {}, name), bars[i])));
+    fill(answer, tx('gesture.try.show'));
+    recent = [];
+    model = loaded;
+  };
+
+  const offer = (frame) => {
+    if (!model) return;
+    if (!frame) {
+      recent = [];
+      return;
+    }
+    recent = [...recent.slice(1 - SMOOTH), model.run(frame)];
+    const scores = labels.map((_, i) => recent.reduce((sum, row) => sum + (row[i] ?? 0), 0) / recent.length);
+    scores.forEach((score, i) => { bars[i].value = score; });
+    const best = scores.indexOf(Math.max(...scores));
+    const known = scores[best] >= LEAST_SCORE;
+    const word = known ? labels[best] : t('gesture.try.unknown');
+    fill(answer, live(() => (known ? `${labels[best]} · ${fixed(scores[best] * 100, 0)} %` : t('gesture.try.unknown'))));
+    if (word !== said && recent.length === SMOOTH) {
+      said = word;
+      announce(word);
+    }
+  };
+  return { element, load, offer };
+}

@@ -1,0 +1,79 @@
+// The page of gestures in headless Chromium against the double: from a recorded file to a model that is tried live.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+
+import { handFrames } from './files.mjs';
+import { openBrowser, visit } from './visit.mjs';
+
+before(openBrowser);
+after(() => openBrowser.close());
+
+const recording = (gesture, pointing, count = 100) => ({
+  name: `${gesture}.json`, mimeType: 'application/json', buffer: Buffer.from(JSON.stringify({ kind: 'gesture', parent: 'base_v1', gesture, landmarks: handFrames(count, pointing), layout: 'world' })),
+});
+const sample = (page) => page.getByLabel('From a recorded file');
+
+test('a recorded gesture becomes a model that knows it', async (t) => {
+  const { page, mock, sound } = await visit(t, { mock: { gestures: true }, address: '/gestures' });
+  await sample(page).setInputFiles(recording('down', 'down'));
+  await page.getByText('100 frames recorded').waitFor();
+  await page.getByText('A hand is seen').waitFor();
+  const drawn = await page.locator('canvas.hand').evaluate((canvas) => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.filter((value, i) => i % 4 === 3 && value > 0).length);
+  assert.ok(drawn > 1000, `${drawn} pixels of a hand`);
+  assert.equal(await page.getByLabel('Name of the gesture').inputValue(), 'down');
+  await page.getByLabel('Name of the gesture').fill('point/down');
+  await page.getByRole('button', { name: 'Add gesture' }).click();
+  await page.getByRole('alert').getByText('cannot hold').waitFor();
+  await page.getByLabel('Name of the gesture').fill('아래로');
+  await page.getByRole('button', { name: 'Add gesture' }).click();
+  await page.getByText('96.0 %').waitFor();
+  const [job] = mock.jobs.values();
+  const { kind, parent, gesture, layout, landmarks } = job.body;
+  assert.deepEqual([kind, parent, gesture, layout], ['gesture', 'base_v1', '아래로', 'world']);
+  assert.deepEqual(landmarks, handFrames(100, 'down'));
+  await page.locator('.answer').getByText('up ·').waitFor(); // the double's model: the sum of y is above 0
+  await sample(page).setInputFiles(recording('up', 'up'));
+  await page.locator('.answer').getByText('아래로 ·').waitFor();
+  assert.equal(await page.getByLabel('Add it to').locator('option').count(), 2);
+
+  const saved = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Save the recording' }).click();
+  const body = JSON.parse(readFileSync(await (await saved).path(), 'utf8'));
+  assert.equal(body.landmarks.length, 100);
+  sound();
+});
+
+test('what cannot be used is said: a file that is no recording, too few frames, no camera model', async (t) => {
+  const { page, sound } = await visit(t, { mock: { gestures: true }, address: '/gestures', tolerate: /422/ });
+  const alert = page.getByRole('alert');
+  await sample(page).setInputFiles({ name: 'x.csv', mimeType: 'text/csv', buffer: Buffer.from('1,2,3') });
+  await alert.getByText('holds no recording').waitFor();
+  await sample(page).setInputFiles(recording('few', 'up', 20));
+  await page.getByRole('button', { name: 'Add gesture' }).click();
+  await alert.getByText('at least 40 frames').waitFor();
+  await page.getByRole('button', { name: 'Start the camera' }).click();
+  await alert.getByText('hand_landmarker.task of MediaPipe').waitFor();
+  sound();
+});
+
+test('hand tracking loads under the security policy; a damaged hand model is told, not thrown', async (t) => {
+  const { page, complaints } = await visit(t, { mock: { gestures: true }, address: '/gestures' });
+  const loaded = page.waitForResponse((response) => response.url().endsWith('vision_wasm_internal.wasm'), { timeout: 30_000 });
+  await page.getByLabel('Hand model').setInputFiles({ name: 'hand_landmarker.task', mimeType: 'application/octet-stream', buffer: Buffer.from('no model') });
+  await page.getByRole('button', { name: 'Start the camera' }).click();
+  assert.equal((await loaded).status(), 200);
+  await page.getByRole('alert').getByText('could not be started').waitFor({ timeout: 30_000 });
+  assert.deepEqual(complaints.filter((text) => /Content Security Policy|another host/.test(text)), []);
+});
+
+test('Korean, a phone, and a server without gestures', async (t) => {
+  const { page, sound } = await visit(t, { mock: { gestures: true }, address: '/gestures', locale: 'ko-KR', viewport: { width: 390, height: 844 }, colorScheme: 'dark' });
+  await page.getByRole('heading', { level: 1, name: '나만의 손 제스처' }).waitFor();
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= 390));
+  sound();
+  const without = await visit(t, { address: '/gestures' });
+  await without.page.getByText('does not offer gestures').waitFor();
+  without.sound();
+});
