@@ -1,0 +1,81 @@
+//! The frames a model is made of, split by time, and where they came from.
+
+use crate::frame::{Frame, Layout, Recording};
+
+/// Frames of a gesture that training sees.
+pub(crate) const TRAIN_ROWS: usize = 80;
+/// Frames that decide when training ends and where the gate stands.
+pub(crate) const VALIDATION_ROWS: usize = 16;
+/// Frames that nothing but the report sees.
+pub(crate) const HELD_OUT_ROWS: usize = 24;
+/// Frames left out between the parts, since neighbours are near-copies.
+const GAP: usize = 2;
+/// Equal to this, in the layout's unit, is the same frame sent again.
+const SAME_FRAME: f32 = 5e-5;
+
+/// One gesture: its name and the frames kept of it, never more than a fixed number, in time.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Gesture {
+    pub(crate) name: String,
+    pub(crate) train: Vec<Frame>,
+    pub(crate) validation: Vec<Frame>,
+    pub(crate) held_out: Vec<Frame>,
+}
+
+impl Gesture {
+    /// Splits a take by time: the last fifth is held out, a tenth in the middle validates, the rest trains.
+    pub(crate) fn split(recording: &Recording) -> Self {
+        let frames = recording.frames();
+        let n = frames.len();
+        let held_out_from = n - n / 5;
+        let validation_from = n * 2 / 5;
+        let validation_to = validation_from + n / 10;
+        let part = |from: usize, to: usize| frames.get(from..to).unwrap_or(&[]);
+        let before = part(0, validation_from - GAP);
+        let after = part(validation_to + GAP, held_out_from - GAP);
+        let train: Vec<Frame> = before.iter().chain(after).copied().collect();
+        Self {
+            name: recording.name().to_owned(),
+            train: thinned(&train, TRAIN_ROWS),
+            validation: thinned(part(validation_from, validation_to), VALIDATION_ROWS),
+            held_out: thinned(part(held_out_from, n), HELD_OUT_ROWS),
+        }
+    }
+
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &Frame> {
+        self.train.iter().chain(&self.validation).chain(&self.held_out)
+    }
+}
+
+/// At most `limit` of the frames, evenly over time.
+pub(crate) fn thinned(frames: &[Frame], limit: usize) -> Vec<Frame> {
+    if frames.len() <= limit {
+        return frames.to_vec();
+    }
+    (0..limit).map(|index| frames[index * frames.len() / limit]).collect()
+}
+
+/// The gestures of a model, in the order of its labels.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Dataset {
+    pub(crate) layout: Layout,
+    pub(crate) gestures: Vec<Gesture>,
+}
+
+impl Dataset {
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.gestures.iter().map(|gesture| gesture.name.clone()).collect()
+    }
+
+    /// The stored gesture of which more than a tenth of the recording's frames are copies.
+    pub(crate) fn duplicate_of(&self, recording: &Recording) -> Option<&str> {
+        let frames = recording.frames();
+        self.gestures.iter().find_map(|gesture| {
+            let copies = frames
+                .iter()
+                .filter(|frame| gesture.rows().any(|row| row.is_close(frame, SAME_FRAME)))
+                .count();
+            (copies * 10 > frames.len()).then_some(gesture.name.as_str())
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! Normalisation: a frame as the network sees it, whatever hand, place and distance it was recorded at.
+//!
+//! 1. Centre on the wrist and divide by the hand's size, the root mean square distance from the wrist.
+//! 2. Mirror to one hand. Which hand it is follows from the geometry: fingers bend towards the palm, so the sign of
+//!    det(index knuckle, little knuckle, sum of fingertips from their knuckles) tells left from right. The detector's
+//!    handedness decides where the fingers are too straight for that, and is not missed where it is unknown.
+//! 3. Add distances between landmarks, which do not change as the hand turns.
+//!
+//! The exported graphs do the same steps from the same constants; `export::graph` builds them.
+
+use crate::frame::{Frame, LANDMARKS};
+
+/// Landmarks without the wrist, which is the origin.
+pub(crate) const JOINTS: usize = LANDMARKS - 1;
+/// Coordinates among the features.
+pub(crate) const COORDINATES: usize = JOINTS * 3;
+/// What the network sees.
+pub(crate) const FEATURES: usize = COORDINATES + DISTANCES.len();
+
+/// Pairs of landmarks whose distances are features: each tip from the wrist, each finger's tip from its knuckle, each
+/// middle joint from the wrist, neighbouring tips, and the thumb from what it can touch.
+pub(crate) const DISTANCES: [(usize, usize); 24] = [
+    (4, 0),
+    (8, 0),
+    (12, 0),
+    (16, 0),
+    (20, 0),
+    (4, 2),
+    (8, 5),
+    (12, 9),
+    (16, 13),
+    (20, 17),
+    (4, 8),
+    (8, 12),
+    (12, 16),
+    (16, 20),
+    (4, 5),
+    (4, 6),
+    (4, 9),
+    (4, 10),
+    (4, 12),
+    (4, 13),
+    (4, 14),
+    (4, 16),
+    (4, 17),
+    (4, 20),
+];
+
+/// The three vectors whose determinant tells the hand: (weight, landmark) of each, in centred coordinates.
+pub(crate) const CHIRALITY: [&[(f32, usize)]; 3] = [
+    &[(1.0, 5)],
+    &[(1.0, 17)],
+    &[(1.0, 8), (1.0, 12), (1.0, 16), (1.0, 20), (-1.0, 5), (-1.0, 9), (-1.0, 13), (-1.0, 17)],
+];
+/// The six products of a 3x3 determinant with rows x, y, z: sign and the column in each row.
+pub(crate) const DETERMINANT: [(f32, [usize; 3]); 6] = [
+    (1.0, [0, 1, 2]),
+    (1.0, [1, 2, 0]),
+    (1.0, [2, 0, 1]),
+    (-1.0, [2, 1, 0]),
+    (-1.0, [1, 0, 2]),
+    (-1.0, [0, 2, 1]),
+];
+/// What the detector's handedness weighs against the determinant: of a flat hand the latter is noise of this order.
+pub(crate) const HANDEDNESS_WEIGHT: f32 = 0.15;
+/// Over this width around 0 the mirrored hand turns into the other continuously, for want of a better answer.
+pub(crate) const MIRROR_STEEPNESS: f32 = 50.0;
+/// Below this size, in any unit, a hand is a point: keeps the division finite in graphs that see unchecked input.
+pub(crate) const SMALLEST_SIZE: f32 = 1e-4;
+
+/// The handedness as a vote: -1 left, 1 right, 0 unknown.
+fn vote(frame: &Frame) -> f32 {
+    let code = frame.hand.code();
+    if code < 0.0 { 0.0 } else { 2.0 * code - 1.0 }
+}
+
+/// The frame's features `[FEATURES]`: x, y, z of landmarks 1..=20, then [`DISTANCES`]; unit: hand sizes.
+pub(crate) fn features(frame: &Frame) -> [f32; FEATURES] {
+    let wrist = frame.points[0];
+    let scale = 1.0 / frame.size().max(SMALLEST_SIZE);
+    let mut points = frame.points.map(|point| {
+        let mut centred = [0.0; 3];
+        for (value, (coordinate, origin)) in centred.iter_mut().zip(point.iter().zip(wrist)) {
+            *value = (coordinate - origin) * scale;
+        }
+        centred
+    });
+    let side = side(&points, vote(frame));
+    let mut features = [0.0; FEATURES];
+    let (coordinates, distances) = features.split_at_mut(COORDINATES);
+    for (distance, (a, b)) in distances.iter_mut().zip(DISTANCES) {
+        let mut sum = 0.0;
+        for (from, to) in points[a].iter().zip(points[b]) {
+            let offset = from - to;
+            sum += offset * offset;
+        }
+        *distance = sum.sqrt();
+    }
+    for (xyz, point) in coordinates.chunks_exact_mut(3).zip(points.iter_mut().skip(1)) {
+        point[0] *= side;
+        xyz.copy_from_slice(point);
+    }
+    features
+}
+
+/// 1 for the hand that stays, -1 for the hand to mirror, between them where neither can be told.
+fn side(points: &[[f32; 3]; LANDMARKS], vote: f32) -> f32 {
+    let vectors = CHIRALITY.map(|terms| {
+        let mut sum = [0.0; 3];
+        for (weight, landmark) in terms {
+            for (value, coordinate) in sum.iter_mut().zip(points[*landmark]) {
+                *value += weight * coordinate;
+            }
+        }
+        sum
+    });
+    let mut total = HANDEDNESS_WEIGHT * vote;
+    for (sign, columns) in DETERMINANT {
+        total += sign * vectors[columns[0]][0] * vectors[columns[1]][1] * vectors[columns[2]][2];
+    }
+    (-MIRROR_STEEPNESS * total).clamp(-1.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Layout;
+    use crate::hand;
+
+    #[test]
+    fn moved_scaled_and_mirrored_hands_have_the_same_features() {
+        for frame in hand::some_hands(50) {
+            let plain = features(&frame);
+            let mut moved = frame;
+            for point in &mut moved.points {
+                *point = [point[0] * 0.5 + 0.03, point[1] * 0.5 - 0.02, point[2] * 0.5 + 0.01];
+            }
+            for other in [moved, frame.mirrored()] {
+                for (a, b) in plain.iter().zip(features(&other)) {
+                    assert!((a - b).abs() < 1e-4, "{a} {b}");
+                }
+            }
+            assert!(Frame::parse(&frame.values(), Layout::World, 0).is_ok());
+        }
+    }
+}

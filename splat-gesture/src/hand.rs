@@ -1,0 +1,280 @@
+//! A kinematic hand: 21 joints that bend as a hand's do, in every size, posture and view.
+//!
+//! The rest pose is a right hand before the camera, palm towards it, fingers up: x right, y down, z away. All lengths
+//! are metres. Bones are as long as MediaPipe's detector puts its landmarks apart, whose knuckles lie nearer to the
+//! fingertips than the joints in a skeleton; joints bend as a healthy hand's do (90, 110 and 70 degrees).
+//!
+//! Nobody's recordings are in here: `base_v1` is trained on these hands, and every training sees them as examples of
+//! hands that are none of the user's gestures.
+
+use crate::frame::{Frame, Handedness, LANDMARKS};
+use crate::random::Random;
+use crate::vector::{Vec3, add, dot, normalize, rotation, scale, transform};
+
+/// Knuckles of index, middle, ring and little finger from the wrist, metres.
+const KNUCKLES: [Vec3; 4] =
+    [[-0.030, -0.098, -0.002], [-0.006, -0.100, 0.002], [0.014, -0.094, 0.000], [0.031, -0.080, -0.006]];
+/// Lengths of the three bones beyond each knuckle, metres.
+const PHALANGES: [[f32; 3]; 4] =
+    [[0.031, 0.024, 0.026], [0.037, 0.028, 0.026], [0.033, 0.027, 0.024], [0.024, 0.021, 0.019]];
+/// Where the thumb starts, and its three bones, metres.
+const THUMB_BASE: Vec3 = [-0.028, -0.024, -0.012];
+const THUMB: [f32; 3] = [0.036, 0.036, 0.029];
+/// Most that each joint of a finger bends, radians.
+const FINGER_LIMITS: [f32; 3] = [1.57, 1.92, 1.22];
+
+/// How the joints stand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pose {
+    /// Bending of every joint, radians: `[finger][knuckle, middle, end]`, index to little finger.
+    pub(crate) bend: [[f32; 3]; 4],
+    /// Sideways angle of every finger, radians, positive towards the little finger.
+    pub(crate) spread: [f32; 4],
+    /// Thumb from beside the palm (0) to straight out sideways (1).
+    pub(crate) thumb_out: f32,
+    /// Thumb from the palm's plane (0) to before the palm (1).
+    pub(crate) thumb_over: f32,
+    /// Bending of the thumb's two outer joints, radians.
+    pub(crate) thumb_bend: [f32; 2],
+}
+
+impl Pose {
+    /// A pose whose fingers are bent by the given fractions of their limits and thumb as given.
+    pub(crate) fn new(curls: [f32; 4], thumb_out: f32, thumb_over: f32, thumb_bend: f32) -> Self {
+        let bend = curls.map(|curl| FINGER_LIMITS.map(|limit| limit * curl));
+        Self {
+            bend,
+            spread: [-0.12, -0.02, 0.08, 0.2],
+            thumb_out,
+            thumb_over,
+            thumb_bend: [thumb_bend, thumb_bend * 0.8],
+        }
+    }
+
+    /// Any pose a hand can take: each finger straight, bent, curled in, or in between.
+    pub(crate) fn any(random: &mut Random) -> Self {
+        let curls = [(); 4].map(|()| match random.below(4) {
+            0 | 1 => random.between(0.0, 0.2),
+            2 => random.between(0.7, 1.0),
+            _ => random.uniform(),
+        });
+        let mut pose = Self::new(curls, random.uniform(), random.uniform(), random.between(0.0, 1.2));
+        for bend in &mut pose.bend {
+            // A claw bends the outer joints, a beak the knuckles.
+            match random.below(4) {
+                0 => bend[0] *= random.uniform(),
+                1 => {
+                    let straight = random.uniform();
+                    bend[1] *= straight;
+                    bend[2] *= straight;
+                }
+                _ => {}
+            }
+        }
+        let wide = random.between(0.0, 1.6);
+        pose.spread = pose.spread.map(|spread| spread * wide + 0.05 * random.normal());
+        pose.loosened(random, 0.06)
+    }
+
+    /// The pose with all fingers bent more or less at each of their three joints: hands close more in the knuckles or
+    /// more in the outer joints, and all fingers alike.
+    pub(crate) fn shared_habit(mut self, random: &mut Random, radians: f32) -> Self {
+        let habit = [(); 3].map(|()| radians * random.normal());
+        for bend in &mut self.bend {
+            for ((angle, habit), limit) in bend.iter_mut().zip(habit).zip(FINGER_LIMITS) {
+                *angle = (*angle + habit).clamp(-0.25, limit + 0.1);
+            }
+        }
+        self
+    }
+
+    /// The pose as another time or person would hold it: every joint off by `radians` or so, within its limits.
+    pub(crate) fn loosened(mut self, random: &mut Random, radians: f32) -> Self {
+        for bend in &mut self.bend {
+            for (angle, limit) in bend.iter_mut().zip(FINGER_LIMITS) {
+                *angle = (*angle + radians * random.normal()).clamp(-0.25, limit + 0.1);
+            }
+        }
+        for spread in &mut self.spread {
+            *spread += 0.5 * radians * random.normal();
+        }
+        self.thumb_out = (self.thumb_out + radians * random.normal()).clamp(-0.1, 1.1);
+        self.thumb_over = (self.thumb_over + radians * random.normal()).clamp(-0.1, 1.2);
+        for angle in &mut self.thumb_bend {
+            *angle = (*angle + radians * random.normal()).clamp(-0.3, 1.5);
+        }
+        self
+    }
+}
+
+/// Bones of one person relative to the average.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Person {
+    size: f32,
+    palm_width: f32,
+    fingers: [f32; 5],
+}
+
+impl Person {
+    pub(crate) fn any(random: &mut Random) -> Self {
+        Self {
+            size: (1.0 + 0.12 * random.normal()).clamp(0.6, 1.3),
+            palm_width: (1.0 + 0.12 * random.normal()).clamp(0.7, 1.3),
+            fingers: [(); 5].map(|()| (1.0 + 0.1 * random.normal()).clamp(0.75, 1.25)),
+        }
+    }
+}
+
+/// The 21 joints of a right hand in its own axes, wrist at the origin, metres.
+pub(crate) fn joints(pose: &Pose, person: &Person) -> [Vec3; LANDMARKS] {
+    let mut joints = [[0.0; 3]; LANDMARKS];
+    let widen = |point: Vec3| [point[0] * person.palm_width, point[1], point[2]];
+    // The thumb's first bone, between beside the palm, sideways and before the palm.
+    let beside: Vec3 = [-0.14, -0.94, -0.26];
+    let sideways: Vec3 = [-0.86, -0.48, -0.15];
+    let before: Vec3 = [0.10, -0.84, -0.50];
+    let mut direction = [0.0; 3];
+    for (axis, value) in direction.iter_mut().enumerate() {
+        let out = beside[axis] + (sideways[axis] - beside[axis]) * pose.thumb_out;
+        *value = out + (before[axis] - out) * pose.thumb_over;
+    }
+    let direction = normalize(direction);
+    // Its outer joints bend across the palm.
+    let across: Vec3 = [0.85, -0.2 + 0.1 * pose.thumb_over, -0.35 + 0.45 * pose.thumb_over];
+    let across = normalize(add(across, scale(direction, -dot(across, direction))));
+    let mut at = widen(THUMB_BASE);
+    let mut angle = 0.0;
+    joints[1] = at;
+    for (bone, length) in THUMB.iter().enumerate() {
+        if bone > 0 {
+            angle += pose.thumb_bend[bone - 1];
+        }
+        let along = add(scale(direction, angle.cos()), scale(across, angle.sin()));
+        at = add(at, scale(along, length * person.fingers[0]));
+        joints[2 + bone] = at;
+    }
+    for finger in 0..4 {
+        let mut at = widen(KNUCKLES[finger]);
+        let (sin, cos) = pose.spread[finger].sin_cos();
+        let straight: Vec3 = [sin, -cos, 0.0];
+        let mut angle = 0.0;
+        joints[5 + 4 * finger] = at;
+        for bone in 0..3 {
+            angle += pose.bend[finger][bone];
+            let along = add(scale(straight, angle.cos()), [0.0, 0.0, -angle.sin()]);
+            at = add(at, scale(along, PHALANGES[finger][bone] * person.fingers[finger + 1]));
+            joints[6 + 4 * finger + bone] = at;
+        }
+    }
+    joints.map(|joint| scale(joint, person.size))
+}
+
+/// How a camera and its landmark detector see a hand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
+    /// Deviation of the turn in the picture, to the side and up or down, radians.
+    pub(crate) turns: [f32; 3],
+    /// How far fingers lean towards the camera on the whole, radians: who shows a hand reaches out.
+    pub(crate) lean: f32,
+    /// Deviation of each coordinate, metres.
+    pub(crate) noise: f32,
+}
+
+/// What a detector tells of the joints: turned, on either hand, with its noise and its uncertain depth, centred.
+pub(crate) fn observe(joints: &[Vec3; LANDMARKS], view: &View, random: &mut Random) -> Frame {
+    let mut turns = view.turns.map(|deviation| deviation * random.normal());
+    turns[2] += view.lean;
+    let turn = rotation(turns);
+    let depth = random.between(0.7, 1.15);
+    // Noise of a finger's joints goes together: half of it is common.
+    let mut common = [0.0; 3];
+    let mut points = [[0.0; 3]; LANDMARKS];
+    for (index, (point, joint)) in points.iter_mut().zip(joints).enumerate() {
+        if index % 4 == 1 {
+            common = [(); 3].map(|()| view.noise * 0.7 * random.normal());
+        }
+        *point = transform(&turn, *joint);
+        point[2] *= depth;
+        for (value, common) in point.iter_mut().zip(common) {
+            *value += common + view.noise * 0.7 * random.normal();
+        }
+    }
+    let mut centre = [0.0; 3];
+    for point in &points {
+        centre = add(centre, scale(*point, 1.0 / LANDMARKS as f32));
+    }
+    for point in &mut points {
+        *point = add(*point, scale(centre, -1.0));
+    }
+    // A right hand that is not mirrored: MediaPipe, made for selfies, calls it left.
+    let frame = Frame { points, hand: Handedness::Left };
+    if random.uniform() < 0.5 { frame.mirrored() } else { frame }
+}
+
+/// A stranger's hand in any pose and view.
+pub(crate) fn any_hand(random: &mut Random) -> Frame {
+    let pose = Pose::any(random);
+    let person = Person::any(random);
+    observe(&joints(&pose, &person), &View { turns: [0.9, 0.65, 0.6], lean: 0.35, noise: 0.002 }, random)
+}
+
+/// The normal of the palm, away from it, of joints in any axes.
+#[cfg(test)]
+pub(crate) fn palm_normal(joints: &[Vec3; LANDMARKS]) -> Vec3 {
+    normalize(crate::vector::cross(
+        add(joints[5], scale(joints[0], -1.0)),
+        add(joints[17], scale(joints[0], -1.0)),
+    ))
+}
+
+/// A few hands with bent fingers, so that left and right can be told from the geometry.
+#[cfg(test)]
+pub(crate) fn some_hands(count: usize) -> Vec<Frame> {
+    let mut random = Random::new(7, 1);
+    (0..count)
+        .map(|_| {
+            let pose = Pose::new([0.1, 0.6, 0.8, 0.7], 0.4, 0.5, 0.3).loosened(&mut random, 0.05);
+            observe(
+                &joints(&pose, &Person::any(&mut random)),
+                &View { turns: [0.5; 3], lean: 0.2, noise: 0.001 },
+                &mut random,
+            )
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Layout;
+
+    #[test]
+    fn every_hand_is_within_the_limits() {
+        let mut random = Random::new(1, 2);
+        for _ in 0..2000 {
+            let frame = any_hand(&mut random);
+            Frame::parse(&frame.values(), Layout::World, 0).expect("a generated hand is a hand");
+        }
+    }
+
+    #[test]
+    fn bones_keep_their_lengths_and_fingers_bend_to_the_palm() {
+        let mut random = Random::new(3, 4);
+        let person = Person { size: 1.0, palm_width: 1.0, fingers: [1.0; 5] };
+        for _ in 0..200 {
+            let joints = joints(&Pose::any(&mut random), &person);
+            for finger in 0..4 {
+                for bone in 0..3 {
+                    let (a, b) = (joints[5 + 4 * finger + bone], joints[6 + 4 * finger + bone]);
+                    let length = dot(add(b, scale(a, -1.0)), add(b, scale(a, -1.0))).sqrt();
+                    assert!((length - PHALANGES[finger][bone]).abs() < 1e-5);
+                }
+            }
+        }
+        let fist = joints(&Pose::new([0.9; 4], 0.3, 0.8, 0.6), &person);
+        let normal = palm_normal(&fist);
+        for tip in [8, 12, 16, 20] {
+            assert!(dot(fist[tip], normal) < -0.005, "tip {tip} lies behind the palm");
+        }
+    }
+}

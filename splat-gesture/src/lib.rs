@@ -1,0 +1,74 @@
+//! Hand-gesture models that grow one gesture at a time.
+//!
+//! A phone records a hundred frames of hand landmarks (MediaPipe's 21 points) of a new gesture; this crate adds it to
+//! the user's own model, measures the result on frames that no training saw, and writes it for TFLite and ONNX, or
+//! says why it is not good enough and what to record again. No GPU, no network, no threads; the same seed and input
+//! give the same bytes.
+//!
+//! | to | use |
+//! | --- | --- |
+//! | check what a client sent | [`Recording::new`], limits in [`limits`] |
+//! | start | [`base_v1`], or [`train_new`] on recordings |
+//! | add a gesture | [`train_addition`]: published, refused with reasons, or a duplicate |
+//! | rename, delete | [`Bundle::rename`], [`Bundle::delete`] |
+//! | keep, and grow later | [`Bundle::to_bytes`], [`Bundle::from_bytes`] |
+//! | hand out | [`Bundle::export`]: `legacy.tflite`, `model.tflite`, `model.onnx`, `labels.json`, `manifest.json` |
+//! | recognise here | [`Model::predict`] |
+//!
+//! ```no_run
+//! use splat_gesture::{Layout, Outcome, Recording, TrainOptions, base_v1, train_addition};
+//!
+//! # fn frames() -> Vec<Vec<f32>> { Vec::new() }
+//! # fn main() -> Result<(), splat_gesture::GestureError> {
+//! let parent = base_v1(&|_| {}, &|| false)?;
+//! let thumbs_up = Recording::new("thumbs up", Layout::World, &frames())?;
+//! match train_addition(&parent, &thumbs_up, &TrainOptions::default(), &|_| {}, &|| false)? {
+//!     Outcome::Published(bundle) => bundle.export_to("out".as_ref())?,
+//!     Outcome::Refused(report) => println!("{}", report.advice.join("\n")),
+//!     Outcome::Duplicate { of } => println!("these frames were sent before, as {of}"),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How it works
+//!
+//! A frame becomes 84 numbers that say nothing of place, distance and which hand it was; a dense network of fixed size
+//! maps them to 32, and those to a score per gesture. It learns beside the user's frames from made-up hands of every
+//! pose, so that it knows what hands that are no gesture look like, and each gesture reaches only so far in the 32
+//! numbers. A bundle stores frames of every gesture; an addition rehearses them, so that old gestures stay.
+
+mod augment;
+mod base;
+mod bundle;
+mod dataset;
+mod error;
+mod evaluate;
+mod export;
+mod features;
+mod fit;
+mod frame;
+mod hand;
+pub mod limits;
+mod model;
+mod network;
+mod quantize;
+mod random;
+mod read;
+mod reject;
+mod report;
+mod store;
+mod train;
+mod vector;
+
+pub use base::{BASE_LABELS, base_v1};
+pub use bundle::{Bundle, Provenance};
+pub use error::{GestureError, Result};
+pub use evaluate::Confusion;
+pub use export::{ExportFile, LABELS_JSON, LEGACY_TFLITE, MANIFEST_JSON, MODEL_ONNX, MODEL_TFLITE};
+pub use frame::{Frame, Handedness, LANDMARKS, Layout, Recording, check_name};
+pub use model::{ACCEPT_SCORE, Model, Prediction};
+pub use quantize::{INPUT_SCALE, INPUT_ZERO_POINT, OUTPUT_SCALE, as_legacy_sees, quantize};
+pub use read::{LabelledFrames, MAX_TEXT_BYTES, MAX_TEXT_FRAMES, read_landmarks};
+pub use report::{Confused, QualityGate, Report};
+pub use train::{Outcome, Progress, Stage, TrainOptions, check_addition, train_addition, train_new};

@@ -1,0 +1,141 @@
+//! Landmarks from text: CSV with a label column, or JSON.
+//!
+//! | form | what |
+//! | --- | --- |
+//! | CSV | a header line, then `label[,frame],` and 63 or 64 numbers a line; `frame` is a column of that name |
+//! | JSON | `{"gesture": name, "landmarks": [[64 numbers], ...]}` as clients send it, or a list of those |
+//!
+//! 63 numbers are 21 landmarks without handedness, which is then unknown. Frames stay in the order of the file.
+
+use serde::Deserialize;
+
+use crate::error::{GestureError, Result};
+use crate::frame::{Frame, Layout};
+use crate::limits;
+
+/// Longest text that is read, bytes.
+pub const MAX_TEXT_BYTES: usize = 64 << 20;
+/// Most frames of a text, over all gestures.
+pub const MAX_TEXT_FRAMES: usize = limits::MAX_FRAMES * limits::MAX_GESTURES;
+
+/// Frames under one label, in the order of the file; neither their number nor the label is checked yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabelledFrames {
+    /// The label as it stands in the file.
+    pub label: String,
+    /// Its frames.
+    pub frames: Vec<Frame>,
+}
+
+/// Reads either form; a text that begins with `{` or `[` is JSON. Labels come in the order of their first frame.
+///
+/// # Errors
+/// [`GestureError::Unreadable`] with the line, or what is wrong with a frame.
+pub fn read_landmarks(text: &str, layout: Layout) -> Result<Vec<LabelledFrames>> {
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(unreadable(format!("it is longer than {MAX_TEXT_BYTES} bytes"), 1));
+    }
+    // A mark that spreadsheets put before the text.
+    let text = text.trim_start_matches('\u{feff}');
+    if text.trim_start().starts_with(['{', '[']) { read_json(text, layout) } else { read_csv(text, layout) }
+}
+
+fn unreadable(what: impl Into<String>, line: usize) -> GestureError {
+    GestureError::Unreadable { what: what.into(), line }
+}
+
+/// Appends a frame to its label's.
+fn append(groups: &mut Vec<LabelledFrames>, label: &str, frame: Frame, line: usize) -> Result<()> {
+    if groups.iter().map(|group| group.frames.len()).sum::<usize>() >= MAX_TEXT_FRAMES {
+        return Err(unreadable(format!("it has more than {MAX_TEXT_FRAMES} frames"), line));
+    }
+    if let Some(group) = groups.iter_mut().find(|group| group.label == label) {
+        group.frames.push(frame);
+        return Ok(());
+    }
+    if groups.len() >= MAX_LABELS {
+        return Err(unreadable(format!("it has more than {MAX_LABELS} labels"), line));
+    }
+    groups.push(LabelledFrames { label: label.to_owned(), frames: vec![frame] });
+    Ok(())
+}
+
+/// Most labels of a text: more than a model takes, since a file may hold gestures to be tried as unknown.
+const MAX_LABELS: usize = 4 * limits::MAX_GESTURES;
+
+/// 63 or 64 numbers as a frame.
+fn frame(mut values: Vec<f32>, layout: Layout, index: usize) -> Result<Frame> {
+    if values.len() == limits::FRAME_VALUES - 1 {
+        values.push(-1.0);
+    }
+    Frame::parse(&values, layout, index)
+}
+
+fn read_csv(text: &str, layout: Layout) -> Result<Vec<LabelledFrames>> {
+    let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let Some((_, header)) = lines.next() else { return Err(unreadable("it is empty", 1)) };
+    let columns: Vec<&str> = header.split(',').map(|name| name.trim().trim_matches('"')).collect();
+    if columns.first().is_none_or(|name| !name.eq_ignore_ascii_case("label")) {
+        return Err(unreadable("the first line must name the columns, `label` first", 1));
+    }
+    let skipped = if columns.get(1).is_some_and(|name| name.eq_ignore_ascii_case("frame")) { 2 } else { 1 };
+    let mut groups = Vec::new();
+    for (index, (line, row)) in lines.enumerate() {
+        let line = line + 1;
+        let mut cells = row.split(',').map(|cell| cell.trim().trim_matches('"'));
+        let label = cells.next().unwrap_or_default();
+        let mut values = Vec::with_capacity(limits::FRAME_VALUES);
+        for cell in cells.skip(skipped - 1) {
+            if values.len() >= limits::FRAME_VALUES {
+                return Err(unreadable(
+                    format!("a row has more than {} numbers", limits::FRAME_VALUES),
+                    line,
+                ));
+            }
+            match cell.parse::<f32>() {
+                Ok(value) => values.push(value),
+                Err(_) => return Err(unreadable("a cell is no number", line)),
+            }
+        }
+        append(&mut groups, label, frame(values, layout, index)?, line)?;
+    }
+    if groups.is_empty() {
+        return Err(unreadable("it has a header and no rows", 1));
+    }
+    Ok(groups)
+}
+
+/// What clients send, with whatever else they send.
+#[derive(Deserialize)]
+struct Take {
+    gesture: String,
+    landmarks: Vec<Vec<f32>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Takes {
+    Many(Vec<Take>),
+    One(Take),
+}
+
+fn read_json(text: &str, layout: Layout) -> Result<Vec<LabelledFrames>> {
+    let takes = match serde_json::from_str(text) {
+        Ok(Takes::Many(takes)) => takes,
+        Ok(Takes::One(take)) => vec![take],
+        Err(error) => {
+            let what = "it is no JSON of the form {\"gesture\": name, \"landmarks\": [[64 numbers], ...]}";
+            return Err(unreadable(what, error.line().max(1)));
+        }
+    };
+    let mut groups = Vec::new();
+    for take in takes {
+        for (index, values) in take.landmarks.into_iter().enumerate() {
+            append(&mut groups, &take.gesture, frame(values, layout, index)?, 1)?;
+        }
+    }
+    if groups.is_empty() {
+        return Err(unreadable("it holds no frames", 1));
+    }
+    Ok(groups)
+}

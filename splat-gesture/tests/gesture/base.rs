@@ -1,0 +1,59 @@
+//! `base_v1`, trained on made-up hands only, on real ones.
+
+use std::sync::OnceLock;
+
+use splat_gesture::{
+    BASE_LABELS, Bundle, Frame, Layout, TrainOptions, as_legacy_sees, base_v1, train_addition,
+};
+
+use crate::samples::{accepted, labelled, mean, never, published, quiet, recall, recording, tell};
+
+const LAYOUT: Layout = Layout::World;
+
+fn base() -> &'static Bundle {
+    static BASE: OnceLock<Bundle> = OnceLock::new();
+    BASE.get_or_init(|| base_v1(&quiet, &never).unwrap())
+}
+
+/// Mean recall of the three gestures on real frames, with rejection and without.
+fn on_real_hands(bundle: &Bundle, view: fn(&Frame) -> Frame) -> Option<[f64; 2]> {
+    let real = labelled("ghostouch_base_v1.csv", LAYOUT)?;
+    let recalls: Vec<[f64; 2]> = BASE_LABELS
+        .iter()
+        .enumerate()
+        .map(|(gesture, name)| {
+            let frames = &real.iter().find(|group| group.label == *name).unwrap().frames;
+            recall(bundle, &frames.iter().map(view).collect::<Vec<_>>(), gesture)
+        })
+        .collect();
+    tell(&format!("real paper, rock, scissors (accepted and right, argmax): {recalls:.3?}"));
+    Some([0, 1].map(|kind| mean(&recalls.iter().map(|both| both[kind]).collect::<Vec<_>>())))
+}
+
+#[test]
+fn the_base_recognises_real_hands_and_leaves_others() {
+    let bundle = base();
+    assert_eq!(bundle.labels(), BASE_LABELS);
+    let Some(plain) = on_real_hands(bundle, |frame| *frame) else { return };
+    assert!(plain[0] >= 0.97, "{plain:?}");
+    let quantised = on_real_hands(bundle, |frame| as_legacy_sees(frame, LAYOUT)).unwrap();
+    assert!(quantised[0] >= 0.97, "{quantised:?}");
+    let mirrored = on_real_hands(bundle, Frame::mirrored).unwrap();
+    assert!((plain[0] - mirrored[0]).abs() <= 0.01, "{plain:?} {mirrored:?}");
+    let one = &labelled("ghostouch_incremental_one.csv", LAYOUT).unwrap()[0];
+    let taken = accepted(bundle, &one.frames);
+    tell(&format!("`one`, unknown to the base, accepted: {taken:.3}"));
+    assert!(taken <= 0.10, "{taken}");
+}
+
+#[test]
+fn a_real_gesture_joins_the_base() {
+    let Some(one) = labelled("ghostouch_incremental_one.csv", LAYOUT) else { return };
+    let take = recording("one", LAYOUT, &one[0].frames);
+    let grown = published(train_addition(base(), &take, &TrainOptions::default(), &quiet, &never).unwrap());
+    assert_eq!(grown.labels(), ["paper", "rock", "scissors", "one"]);
+    let old = on_real_hands(&grown, |frame| *frame).unwrap();
+    let new = grown.report().new_recall.unwrap();
+    tell(&format!("`one` joins the base: new {new:.3}, real old {old:.3?}"));
+    assert!(new >= 0.95 && old[0] >= 0.95, "{new} {old:?}");
+}

@@ -1,0 +1,8 @@
+//! The crate from outside: real recordings, exports in other runtimes, hostile input.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails should stop")]
+
+mod base;
+mod hostile;
+mod letters;
+mod samples;

@@ -1,0 +1,74 @@
+//! Recordings to test on, which lie outside the repository.
+
+use std::path::PathBuf;
+
+use splat_gesture::{Bundle, Frame, LabelledFrames, Layout, Outcome, Recording, read_landmarks};
+
+/// The gesture data of `SPLAT_TEST_DATA` (default: `../shared/data` beside the repository), or `None` after saying so.
+/// In CI a missing file fails: there, a test that did not run has failed.
+pub(crate) fn labelled(name: &str, layout: Layout) -> Option<Vec<LabelledFrames>> {
+    let root = std::env::var_os("SPLAT_TEST_DATA").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
+        PathBuf::from,
+    );
+    let path = root.join("gesture").join(name);
+    if !path.exists() {
+        assert!(std::env::var_os("CI").is_none(), "test data `{}` is missing in CI", path.display());
+        tell(&format!("skipped: test data `{}` is missing; set SPLAT_TEST_DATA", path.display()));
+        return None;
+    }
+    Some(read_landmarks(&std::fs::read_to_string(path).unwrap(), layout).unwrap())
+}
+
+/// Sign letters A to M in the order of the file: image coordinates, one recording of some 400 frames each.
+pub(crate) fn letters() -> Option<Vec<LabelledFrames>> {
+    let letters = labelled("asl_letters_a_to_m.csv", Layout::Image)?;
+    assert_eq!(letters.len(), 13);
+    Some(letters)
+}
+
+pub(crate) fn recording(name: &str, layout: Layout, frames: &[Frame]) -> Recording {
+    Recording::from_frames(name, layout, frames.to_vec()).unwrap()
+}
+
+/// What a training is expected to give.
+pub(crate) fn published(outcome: Outcome) -> Bundle {
+    match outcome {
+        Outcome::Published(bundle) => *bundle,
+        other => panic!("not published: {other:?}"),
+    }
+}
+
+/// Share of frames recognised as this gesture, with the rejection of unknown hands and without.
+pub(crate) fn recall(bundle: &Bundle, frames: &[Frame], gesture: usize) -> [f64; 2] {
+    assert!(!frames.is_empty());
+    let predictions: Vec<_> = frames.iter().map(|frame| bundle.model().predict(frame)).collect();
+    let share = |count: usize| count as f64 / frames.len() as f64;
+    [
+        share(predictions.iter().filter(|prediction| prediction.gesture == Some(gesture)).count()),
+        share(predictions.iter().filter(|prediction| prediction.best == gesture).count()),
+    ]
+}
+
+/// Share of frames taken for any gesture.
+pub(crate) fn accepted(bundle: &Bundle, frames: &[Frame]) -> f64 {
+    let count = frames.iter().filter(|frame| bundle.model().predict(frame).gesture.is_some()).count();
+    count as f64 / frames.len() as f64
+}
+
+pub(crate) fn mean(values: &[f64]) -> f64 {
+    assert!(!values.is_empty());
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+pub(crate) fn quiet(_: splat_gesture::Progress) {}
+
+pub(crate) fn never() -> bool {
+    false
+}
+
+/// The figures behind the README, for who asks with `--nocapture`.
+#[expect(clippy::print_stderr, reason = "figures and skipped tests have no other way out")]
+pub(crate) fn tell(text: &str) {
+    eprintln!("{text}");
+}
