@@ -64,12 +64,11 @@ fn best_of_lane(connection: &Connection, now: UnixMs, lane: Lane) -> Result<Opti
     // An aggregate of one owner's waiting jobs first, so that running jobs are counted once an owner and not once a job.
     connection
         .prepare_cached(
-            "WITH top AS (
-                 SELECT max(priority) AS priority FROM jobs
-                 WHERE state = 'queued' AND lane = :lane AND run_after_ms <= :now
-             ), heads AS (
-                 SELECT owner, jobs.priority AS priority, min(place) AS place, number FROM jobs, top
-                 WHERE state = 'queued' AND lane = :lane AND jobs.priority = top.priority AND run_after_ms <= :now
+            "WITH heads AS (
+                 SELECT owner, priority, min(place) AS place, number FROM jobs
+                 WHERE state = 'queued' AND lane = :lane AND run_after_ms <= :now AND priority = (
+                     SELECT priority FROM jobs WHERE state = 'queued' AND lane = :lane AND run_after_ms <= :now
+                     ORDER BY priority DESC LIMIT 1)
                  GROUP BY owner
              )
              SELECT priority,

@@ -10,6 +10,8 @@
 
 mod claim;
 mod database;
+#[cfg(test)]
+mod killed;
 mod read;
 mod row;
 mod schema;

@@ -1,10 +1,10 @@
 //! What is asked and changes nothing.
 
-use rusqlite::{Connection, OptionalExtension, Rows, named_params};
+use rusqlite::{Connection, OptionalExtension, Rows, ToSql, named_params};
 
-use super::row::{COLUMNS, event, find_owned, signed, stored};
+use super::row::{COLUMNS, event, find, find_owned, signed, stored};
 use super::unavailable;
-use crate::job::{Job, JobEvent, JobId, Lane, Owner, UnixMs};
+use crate::job::{Job, JobEvent, JobId, JobState, Lane, Owner, UnixMs};
 use crate::queue::{Depth, ListQuery, Result};
 
 /// Jobs that one call of [`expired`] gives at most.
@@ -25,7 +25,7 @@ pub(super) fn list(connection: &Connection, owner: &Owner, query: &ListQuery) ->
     let rows = statement
         .query(named_params! {
             ":owner": owner.0,
-            ":state": query.state.map(crate::job::JobState::name),
+            ":state": query.state.map(JobState::name),
             ":kind": query.kind,
             ":before": query.before.as_ref().map(JobId::as_str),
             ":limit": query.rows(),
@@ -79,24 +79,50 @@ pub(super) fn depth(connection: &Connection) -> Result<Vec<Depth>> {
         .collect()
 }
 
-/// Owners take turns: ahead are the jobs of higher priority, then those in earlier rounds, then those earlier in line.
+/// Owners take turns: ahead are the jobs of higher priority, those of the same owner that are earlier in line, as many of each
+/// other owner, and one more of those whose turn comes first.
 pub(super) fn ahead_of(connection: &Connection, id: &JobId) -> Result<u64> {
-    let ahead: Option<i64> = connection
+    let one = |sql: &str, values: &[(&str, &dyn ToSql)]| -> Result<Option<i64>> {
+        connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_row(values, |row| row.get(0)).optional())
+            .map_err(unavailable)
+    };
+    let Some(mine) = find(connection, id)?.filter(|stored| stored.job.state == JobState::Queued) else {
+        return Ok(0);
+    };
+    let (lane, priority, owner) = (mine.job.lane.name(), mine.job.priority, &mine.job.owner.0);
+    let place = one("SELECT place FROM jobs WHERE number = :number", &[(":number", &mine.number)])?;
+    let higher = one(
+        "SELECT count(*) FROM jobs WHERE state = 'queued' AND lane = :lane AND priority > :priority",
+        &[(":lane", &lane), (":priority", &priority)],
+    )?;
+    let turns = one(
+        "SELECT count(*) FROM jobs WHERE state = 'queued' AND lane = :lane AND priority = :priority
+         AND owner = :owner AND place < :place",
+        &[(":lane", &lane), (":priority", &priority), (":owner", owner), (":place", &place)],
+    )?;
+    let turns = turns.unwrap_or(0);
+    let mut ahead = higher.unwrap_or(0) + turns;
+    let mut statement = connection
         .prepare_cached(
-            "WITH line AS (
-                 SELECT number, priority, place,
-                        row_number() OVER (PARTITION BY priority, owner ORDER BY place) AS round
-                 FROM jobs WHERE state = 'queued' AND lane = (SELECT lane FROM jobs WHERE id = ?1)
-             ), mine AS (
-                 SELECT line.* FROM line JOIN jobs USING (number) WHERE id = ?1
-             )
-             SELECT (SELECT count(*) FROM line WHERE line.priority > mine.priority OR (line.priority = mine.priority
-                     AND (line.round, line.place) < (mine.round, mine.place)))
-             FROM mine",
+            "SELECT owner, count(*) FROM jobs WHERE state = 'queued' AND lane = ?1 AND priority = ?2 GROUP BY owner",
         )
-        .and_then(|mut statement| statement.query_row([id.as_str()], |row| row.get(0)).optional())
         .map_err(unavailable)?;
-    Ok(ahead.and_then(|ahead| u64::try_from(ahead).ok()).unwrap_or(0))
+    let rows = statement.query((lane, priority)).map_err(unavailable)?;
+    let owners = collect(rows, |row| {
+        Ok((row.get::<_, String>(0).map_err(unavailable)?, row.get::<_, i64>(1).map_err(unavailable)?))
+    })?;
+    for (other, waiting) in owners.iter().filter(|(other, _)| other != owner) {
+        ahead += turns.min(*waiting);
+        let same_turn = one(
+            "SELECT place FROM jobs WHERE state = 'queued' AND lane = :lane AND priority = :priority
+             AND owner = :owner ORDER BY place LIMIT 1 OFFSET :turns",
+            &[(":lane", &lane), (":priority", &priority), (":owner", other), (":turns", &turns)],
+        )?;
+        ahead += i64::from(same_turn.is_some_and(|same_turn| Some(same_turn) < place));
+    }
+    Ok(u64::try_from(ahead).unwrap_or(0))
 }
 
 /// Every row through `read`.

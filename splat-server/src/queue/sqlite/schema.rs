@@ -34,9 +34,9 @@ const MIGRATIONS: [&str; 1] = ["
         lease_until_ms   INTEGER,
         last_event       INTEGER NOT NULL DEFAULT 0
     ) STRICT;
-    CREATE INDEX jobs_waiting ON jobs (lane, priority, owner, place, run_after_ms) WHERE state = 'queued';
-    CREATE INDEX jobs_running ON jobs (lease_until_ms, owner, lane) WHERE state = 'running';
-    CREATE INDEX jobs_unfinished ON jobs (owner) WHERE state IN ('queued', 'running');
+    CREATE INDEX jobs_waiting ON jobs (state, lane, priority, owner, place, run_after_ms) WHERE state = 'queued';
+    CREATE INDEX jobs_running ON jobs (state, lease_until_ms, lane) WHERE state = 'running';
+    CREATE INDEX jobs_by_state ON jobs (owner, state);
     CREATE INDEX jobs_finished ON jobs (finished_ms) WHERE finished_ms IS NOT NULL;
     CREATE INDEX jobs_of_owner ON jobs (owner, number);
 

@@ -55,9 +55,9 @@ async fn locked() -> (TempDir, SqliteQueue, Job, rusqlite::Connection) {
     (folder, queue, job, other)
 }
 
-const PLENTY: Admission = Admission { max_waiting: 1000, max_unfinished_per_owner: 1000 };
+pub(super) const PLENTY: Admission = Admission { max_waiting: 1000, max_unfinished_per_owner: 1000 };
 
-fn new_job() -> NewJob {
+pub(super) fn new_job() -> NewJob {
     NewJob {
         id: JobId::random(),
         owner: Owner::local(),
