@@ -73,6 +73,7 @@ async fn sqlite_keys_are_made_verified_and_revoked() {
     keys_are_made_verified_and_revoked(&keys).await;
 }
 
+#[cfg(unix)]
 #[tokio::test]
 async fn redis_keys_are_made_verified_and_revoked() {
     let server = crate::queue::RedisServer::start().await;

@@ -29,7 +29,7 @@ use crate::job::{
 pub use backoff::Backoff;
 pub(crate) use backoff::now_ms;
 pub use redis::RedisQueue;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 pub(crate) use redis::server::Server as RedisServer;
 pub(crate) use redis::{Store as RedisStore, pairs, texts};
 pub use sqlite::SqliteQueue;

@@ -18,9 +18,10 @@
 
 mod connection;
 mod reply;
-#[cfg(test)]
+// There is no redis-server for Windows.
+#[cfg(all(test, unix))]
 pub(crate) mod server;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
 
 use std::time::Duration;

@@ -52,6 +52,12 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// `STOP`: it holds its connections and answers nothing. `CONT`: it goes on.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    }
+
     pub(crate) fn start_again(&mut self) {
         self.child = spawn(&self.folder);
     }

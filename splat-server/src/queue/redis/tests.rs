@@ -79,6 +79,26 @@ async fn a_redis_that_dies_loses_nothing_and_is_found_again() {
     assert_eq!(queue.events(&first.id, 0, 10).await.unwrap().len(), 3);
 }
 
+/// As when the network swallows everything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_hangs_is_given_up_in_time_and_found_again() {
+    let server = Server::start().await;
+    let queue = server.connect().await;
+    let job = queue.submit(new_job("a"), PLENTY).await.unwrap().job;
+    server.signal("STOP");
+    let begin = Instant::now();
+    let refused = queue.get(&job.owner, &job.id).await;
+    assert!(matches!(refused, Err(QueueError::Unavailable { .. })), "{refused:?}");
+    assert!(begin.elapsed() < Duration::from_secs(6), "{:?}", begin.elapsed());
+    server.signal("CONT");
+    let begin = Instant::now();
+    while queue.ping().await.is_err() {
+        assert!(begin.elapsed() < Duration::from_secs(10), "the connection does not come back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(queue.get(&job.owner, &job.id).await.unwrap(), Some(job));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scripts_and_tickets_that_were_lost_are_made_again() {
     let server = Server::start().await;
