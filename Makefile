@@ -80,10 +80,11 @@ test-demo:
 test-web:
 	node --test splat-server/web/tests/
 
-# The page in headless Chromium, against a double of the service.
+# The page in headless Chromium, against a double of the service and against the service itself.
 test-browser: web
+	cargo build --locked -p splat-cli
 	cd tests/browser && npm ci --loglevel=error
-	node --test tests/browser/
+	SPLAT_BIN="$(TARGET_DIR)/debug/splat" node --test --test-concurrency=1 tests/browser/
 
 # Licences, sources and doubled crates. Security advisories need a download: `make deny DENY=advisories` where there is a network.
 DENY ?= bans licenses sources

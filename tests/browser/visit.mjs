@@ -15,11 +15,11 @@ export async function openBrowser() {
 openBrowser.close = () => browser?.close();
 
 /**
- * A page on a fresh double. `sound()` fails the test on any console error, exception, breach of the security policy,
+ * A page on a fresh double, or on `server: { url }`. `sound()` fails the test on any console error, exception, breach of the security policy,
  * request to another host, or key in an address; `tolerate` matches console errors that belong to the test.
  */
-export async function visit(t, { mock: mockOptions = {}, address = '/?webgl', tolerate = null, ...context } = {}) {
-  const mock = await startMock({ ...FAST, ...mockOptions });
+export async function visit(t, { mock: mockOptions = {}, server = null, address = '/?webgl', tolerate = null, ...context } = {}) {
+  const mock = server ?? (await startMock({ ...FAST, ...mockOptions }));
   const shared = await browser.newContext({ locale: 'en-US', viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', ...context });
   const page = await shared.newPage();
   page.setDefaultTimeout(30_000);
@@ -34,7 +34,7 @@ export async function visit(t, { mock: mockOptions = {}, address = '/?webgl', to
   });
   t.after(async () => {
     await shared.close();
-    await mock.stop();
+    if (!server) await mock.stop();
   });
   await page.goto(mock.url + address);
   return { mock, page, complaints, sound: () => assert.deepEqual(complaints, []) };

@@ -4,16 +4,16 @@
 import { NoAnswer, postJson, randomKey, Refused } from './api.js';
 import { backoff, pause } from './connection.js';
 import { fill, h, icon } from './dom.js';
-import { live, t, tx } from './i18n.js';
+import { live, serverText, t, tx } from './i18n.js';
 import { optionFields } from './options.js';
 import { Tray } from './tray.js';
 
-const FEWEST = 3;
 // On iPhones this list makes the system hand over JPEG instead of HEIC.
 const ACCEPT = 'image/jpeg,image/png,image/webp,.jpg,.jpeg,.png,.webp,.zip,application/zip';
 
 /** The card; `onCreated(job)` is called with the new job. */
 export function createCard(info, { onCreated }) {
+  const fewest = info.limits?.min_photos ?? 3;
   const tray = new Tray(info);
   const fields = optionFields(info);
   const input = h('input', {
@@ -45,11 +45,11 @@ export function createCard(info, { onCreated }) {
     if (node) fill(complaint, node);
   };
   const show = () => {
-    const few = !tray.bundled && tray.count > 0 && tray.count < FEWEST;
+    const few = !tray.bundled && tray.count > 0 && tray.count < fewest;
     submit.disabled = tray.count === 0 || few || wanted;
     discard.hidden = tray.count === 0;
     drop.classList.toggle('compact', tray.count > 0);
-    fill(status, few ? live(() => t('create.few', { count: FEWEST })) : wanted && !tray.ready ? tx('create.waiting') : wanted ? tx('create.creating') : null);
+    fill(status, few ? live(() => t('create.few', { count: fewest })) : wanted && !tray.ready ? tx('create.waiting') : wanted ? tx('create.creating') : null);
   };
   const go = async () => {
     if (!wanted || sending || !tray.ready) return;
@@ -60,7 +60,7 @@ export function createCard(info, { onCreated }) {
       tray.clear();
       onCreated(job);
     } catch (error) {
-      for (const { name, reason } of error.problem?.rejected ?? []) tray.refuseByName(name, reason);
+      for (const rejected of error.problem?.rejected ?? []) tray.refuseByName(rejected);
       key = randomKey();
       complain(problemText(error));
     }
@@ -93,12 +93,7 @@ export function createCard(info, { onCreated }) {
 }
 
 function problemText(error) {
-  const known = error.problem?.code && `code.${error.problem.code}`;
-  return live(() => {
-    const translated = known ? t(known) : null;
-    const text = translated && translated !== known ? translated : error.message;
-    return error.problem?.hint ? `${text} ${error.problem.hint}` : text;
-  });
+  return live(() => serverText(error.problem?.code, [error.message, error.problem?.hint].filter(Boolean).join('; ')));
 }
 
 /** Submits under one idempotency key until an answer comes: a lost answer makes no second scene. */

@@ -52,6 +52,15 @@ export function t(key, params = {}) {
   });
 }
 
+/**
+ * What the service says, in the language in force: it speaks English, and what it says has a code whose meaning is known
+ * in other languages.
+ */
+export function serverText(code, text) {
+  const key = `code.${code}`;
+  return current !== 'en' && has(key) ? t(key) : text;
+}
+
 /** Whether `key` is known. */
 export function has(key) {
   return Object.hasOwn(LANGUAGES[current], key);

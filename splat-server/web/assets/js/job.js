@@ -115,14 +115,9 @@ class JobPage {
     if (kind === 'eval') this.#psnr.add(data.step ?? 0, data.psnr);
     if (kind === 'warning') this.#warn(event.message || data.message);
     if (inPast) return;
-    const progress = event.progress ?? {};
-    this.#job.progress = {
-      ...this.#job.progress, ...progress, stage: event.stage ?? progress.stage ?? this.#job.progress?.stage, percent: event.percent ?? progress.percent ?? 0,
-    };
-    if (kind === 'progress' || kind === 'stage' || kind === 'eval') {
-      for (const name of ['step', 'steps', 'loss', 'gaussians', 'psnr', 'eta_s']) if (data[name] !== undefined) this.#job.progress[name] = data[name];
-      if (this.#job.state === 'queued') this.#reloadSoon();
-    }
+    // The snapshot is of now, also beside an event of long ago that is told again.
+    this.#job.progress = event.progress ?? { ...this.#job.progress, stage: event.stage, percent: event.percent };
+    if (kind !== 'state' && this.#job.state === 'queued') this.#reloadSoon();
     if (kind === 'preview' && (data.url ?? event.url)) this.#showPreview(data.url ?? event.url, data.step ?? event.step);
     if (kind === 'state' || kind === 'artifact') this.#reloadSoon();
     this.#showProgress();
@@ -184,7 +179,7 @@ class JobPage {
     const percent = Math.min(100, progress.percent ?? 0);
     this.#bar.value = percent;
     const where = () => {
-      if (state === 'queued') return position ? t('job.position', { position }) : t('state.queued');
+      if (state === 'queued') return position ? t('job.ahead', { count: position }) : t('state.queued');
       const detail = progress.stage === 'train' && progress.step ? t('job.step', { step: progress.step, steps: progress.steps ?? 0 }) : '';
       return [over ? t(`state.${state}`) : stageText(progress.stage), detail].filter(Boolean).join(' · ');
     };
@@ -220,7 +215,8 @@ class JobPage {
     if (want === this.#showing) return;
     this.#showing = want;
     if (scene) {
-      fill(this.#previewCaption, tx(matchMedia('(pointer: coarse)').matches ? 'viewer.hint_touch' : 'viewer.hint'));
+      const hint = matchMedia('(pointer: coarse)').matches ? 'viewer.hint_touch' : 'viewer.hint';
+      fill(this.#previewCaption, this.#info.viewer ? tx(hint) : null);
       fill(this.#picture, viewerFrame(this.#job, this.#info));
       return;
     }

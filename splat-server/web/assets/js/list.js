@@ -113,6 +113,6 @@ function summary(job) {
     parts.push(`${stageText(job.progress?.stage)} ${Math.floor(percent)} %`);
     if (Number.isFinite(eta)) parts.push(t('job.left', { time: duration(eta) }));
   }
-  if (job.state === 'queued' && job.queue_position) parts.push(t('job.position', { position: job.queue_position }));
+  if (job.state === 'queued' && job.queue_position) parts.push(t('job.ahead', { count: job.queue_position }));
   return parts.filter(Boolean).join(' · ');
 }

@@ -12,6 +12,7 @@ const NUMBERS = [
 ];
 
 function choice(name, values) {
+  if (values.length < 2) return null; // nothing to choose
   const options = values.map((value) => h('option', { value }, has(`option.${name}.${value}`) ? tx(`option.${name}.${value}`) : value));
   return field(name, h('select', { name, id: `option-${name}` }, h('option', { value: '' }, tx('option.as_preset')), options));
 }

@@ -1,7 +1,7 @@
 // The words and colours of states and stages, shared by the list and the page of one job.
 
 import { fill } from './dom.js';
-import { has, live, t, tx } from './i18n.js';
+import { has, live, serverText, t, tx } from './i18n.js';
 import { moment } from './format.js';
 
 const OVER = new Set(['succeeded', 'failed', 'cancelled', 'dead']);
@@ -46,9 +46,5 @@ export function stepOf(stage) {
 
 /** A problem of a job in the language in force, as far as its code is known. */
 export function problemNodes(problem) {
-  return live(() => {
-    const key = `code.${problem.code}`;
-    const text = has(key) ? t(key) : problem.message;
-    return problem.hint && !has(key) ? `${text} ${problem.hint}` : text;
-  });
+  return live(() => serverText(problem.code, [problem.message, problem.hint].filter(Boolean).join('; ')));
 }

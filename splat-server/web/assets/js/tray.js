@@ -3,7 +3,7 @@
 
 import { announce, fill, h, icon } from './dom.js';
 import { bytes } from './format.js';
-import { L, live, t, tx } from './i18n.js';
+import { L, live, serverText, t, tx } from './i18n.js';
 import { examine } from './sniff.js';
 import { thumbnail } from './thumbs.js';
 import { forgetUploads, upload, withdraw } from './tus.js';
@@ -68,10 +68,10 @@ export class Tray extends EventTarget {
   }
 
   /** Names a file that the server refused when the job was made. */
-  refuseByName(name, reason) {
+  refuseByName({ name, reason, code }) {
     const item = this.#items.find(({ file }) => file.name === name);
     if (item) this.#remove(item);
-    this.#refuse(name, { text: reason });
+    this.#refuse(name, { text: reason, code });
     this.#tell();
   }
 
@@ -156,8 +156,8 @@ export class Tray extends EventTarget {
       if (!item.stop.signal.aborted) {
         item.stop.abort();
         this.#remove(item);
-        const named = error.problem?.rejected?.[0]?.reason;
-        this.#refuse(item.file.name, { text: named ?? error.message, code: error.problem?.code });
+        const named = error.problem?.rejected?.[0];
+        this.#refuse(item.file.name, { text: named?.reason ?? error.message, code: named?.code ?? error.problem?.code });
       }
     } finally {
       item.busy = false;
@@ -174,8 +174,7 @@ export class Tray extends EventTarget {
         for (const field of ['size', 'most']) if (params[field]) params[field] = bytes(params[field]);
         return t(reason.key, params);
       }
-      const known = t(`code.${reason.code}`);
-      return known === `code.${reason.code}` ? reason.text : known;
+      return serverText(reason.code, reason.text);
     };
     this.#refusals.append(h('li', {}, h('strong', {}, name), ' ', live(why)));
     this.#refusalBox.hidden = false;

@@ -9,6 +9,8 @@ import { authorization } from './key.js';
 
 /** Bytes per request: small enough that progress on the server is real, large enough that 2 GB are 128 requests. */
 const CHUNK = 16 * 1024 * 1024;
+/** A server that asks for more patience than this has refused. */
+const LONGEST_WAIT_S = 60;
 const VERSION = { 'Tus-Resumable': '1.0.0' };
 const REMEMBERED = 'splat.uploads';
 
@@ -98,7 +100,8 @@ async function patiently(signal, request) {
     try {
       return await request();
     } catch (error) {
-      const again = error instanceof NoAnswer || (error instanceof Refused && (error.status === 429 || error.status >= 500) && error.status !== 507);
+      const busy = error instanceof Refused && (error.status === 429 || error.status >= 500) && error.status !== 507;
+      const again = error instanceof NoAnswer || (busy && (error.retryAfter ?? 0) <= LONGEST_WAIT_S);
       if (!again) throw error;
       await pause(error.retryAfter ?? backoff(attempt), signal);
     }

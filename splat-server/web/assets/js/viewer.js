@@ -62,7 +62,9 @@ async function start() {
   const scene = `/v1/jobs/${id}/artifacts/scene.ply`;
   const contents = send(scene);
   contents.catch(() => {}); // reported below
-  const cameras = await getJson(`/v1/jobs/${id}/artifacts/cameras.json`, { tries: 3 }).catch(() => null);
+  const job = await getJson(`/v1/jobs/${id}`, { tries: 3 });
+  const named = job.artifacts.find(({ name }) => name === 'cameras.json');
+  const cameras = named ? await getJson(named.url, { tries: 3 }).catch(() => null) : null;
   const { rotation, initial } = startFrom(cameras);
   await contents;
   foldControls();

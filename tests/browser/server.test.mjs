@@ -1,0 +1,138 @@
+// The page on the real service in test mode, where jobs are acted out: what the double stands for must be true.
+
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { resolve } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { photo } from './files.mjs';
+import { colours, distance } from './pixels.mjs';
+import { openBrowser, visit } from './visit.mjs';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const SPLAT = resolve(process.env.SPLAT_BIN ?? `${process.env.CARGO_TARGET_DIR ?? `${ROOT}target`}/debug/splat`);
+const photos = (count) => Array.from({ length: count }, (_, i) => ({ name: `IMG_${100 + i}.png`, mimeType: 'image/png', buffer: photo(i / 3, 160, 120) }));
+const stateOf = (page) => page.locator('.job-head .chip');
+
+before(async () => {
+  assert.ok(existsSync(SPLAT), `${SPLAT} is missing: run \`cargo build\` first, or name the program in SPLAT_BIN`);
+  await openBrowser();
+});
+after(() => openBrowser.close());
+
+/** Starts the service on a free port with a folder of its own. */
+async function serve(t, data = mkdtempSync(`${tmpdir()}/splat-page-`)) {
+  const child = spawn(SPLAT, ['serve', '--test-mode', '--bind', '127.0.0.1:0', '--data-dir', data], { stdio: ['ignore', 'pipe', 'pipe'] });
+  t.after(async () => {
+    child.kill('SIGTERM');
+    await new Promise((resolve) => child.once('exit', resolve));
+    rmSync(data, { recursive: true, force: true });
+  });
+  let said = '';
+  const url = await new Promise((resolve, reject) => {
+    const listen = (part) => {
+      said += part;
+      const [, found] = said.match(/listening on (http:\/\/[\d.]+:\d+)/) ?? [];
+      if (found) resolve(found);
+    };
+    child.stdout.on('data', listen);
+    child.stderr.on('data', listen);
+    child.once('exit', (code) => reject(new Error(`splat serve ended with ${code}: ${said}`)));
+  });
+  return { url, data };
+}
+
+/** Has the service take its time over each stage. */
+const slowDown = (page, stageMs) => page.route('**/v1/jobs', (route) => {
+  if (route.request().method() !== 'POST') return route.continue();
+  const body = route.request().postDataJSON();
+  return route.continue({ postData: JSON.stringify({ ...body, options: { ...body.options, test: { stage_ms: stageMs } } }) });
+});
+
+test('on the real service: from photos, one of them broken, to a scene that orbits', async (t) => {
+  const server = await serve(t);
+  const info = await (await fetch(`${server.url}/v1/info`)).json();
+  assert.ok(info.viewer, 'the 3-D viewer is not built in: `make web`, then build again');
+  const { page, sound } = await visit(t, { server, viewport: { width: 520, height: 640 }, tolerate: /status of 422|ERR_CONNECTION_RESET/ });
+  await slowDown(page, 1500);
+  let drops = 2;
+  await page.route('**/v1/uploads/*', (route) => {
+    if (route.request().method() !== 'PATCH' || drops === 0) return route.continue();
+    drops -= 1;
+    return route.abort('connectionreset');
+  });
+  await page.locator('input[type=file]').setInputFiles([...photos(6), { name: 'cut.png', mimeType: 'image/png', buffer: photos(1)[0].buffer.subarray(0, 400) }]);
+  await page.getByRole('alert').getByText('cut.png').waitFor();
+  await page.getByText('6 files uploaded').first().waitFor();
+  assert.equal(drops, 0);
+  await page.getByLabel('Name (optional)').fill('정원 문');
+  await page.getByRole('button', { name: 'Create scene' }).click();
+  await page.getByRole('heading', { level: 1, name: '정원 문' }).waitFor();
+  await page.locator('.step.now').filter({ hasText: 'Training' }).waitFor();
+  await page.locator('img.preview:not([hidden])').waitFor();
+  assert.ok(await page.locator('img.preview').evaluate((image) => image.decode().then(() => image.naturalWidth > 0)));
+  await page.reload(); // what has been told before is told again
+  await stateOf(page).filter({ hasText: 'Ready' }).waitFor();
+  await page.locator('.chart-line').nth(1).waitFor();
+  const frame = page.frameLocator('iframe.viewer');
+  await frame.locator('html[data-state=ready]').waitFor({ timeout: 30_000 });
+  const canvas = frame.locator('canvas');
+  await page.waitForTimeout(500);
+  const first = await canvas.screenshot();
+  assert.ok(colours(first) > 12, `the viewer shows ${colours(first)} colours`);
+  const box = await canvas.boundingBox();
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width / 2 + 200, box.y + box.height / 2, { steps: 6 });
+  await page.mouse.up();
+  await page.waitForTimeout(900);
+  assert.ok(distance(first, await canvas.screenshot()) > 0.02, 'dragging does not move the scene');
+  await page.locator('.fold').filter({ hasText: 'Log' }).locator('summary').click();
+  await page.getByRole('log').filter({ hasText: /\S/ }).waitFor();
+  const download = page.waitForEvent('download');
+  await page.getByRole('link', { name: /scene\.ply/ }).click();
+  assert.match((await download).suggestedFilename(), /scene\.ply$/);
+  await page.getByRole('link', { name: 'All scenes' }).click();
+  await page.getByRole('link', { name: '정원 문' }).waitFor();
+  sound();
+});
+
+test('on the real service: cancel, try again, delete', async (t) => {
+  const server = await serve(t);
+  const { page, sound } = await visit(t, { server });
+  await slowDown(page, 3000);
+  await page.locator('input[type=file]').setInputFiles(photos(3));
+  await page.getByRole('button', { name: 'Create scene' }).click();
+  await stateOf(page).filter({ hasText: 'Running' }).waitFor();
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await page.getByRole('button', { name: 'Stop it' }).click();
+  await stateOf(page).filter({ hasText: 'Cancelled' }).waitFor();
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await stateOf(page).filter({ hasText: /Waiting|Running/ }).waitFor();
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await page.getByRole('button', { name: 'Stop it' }).click();
+  await stateOf(page).filter({ hasText: 'Cancelled' }).waitFor();
+  await page.getByRole('button', { name: 'Delete' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click();
+  await page.getByText('None yet').waitFor();
+  sound();
+});
+
+test('on the real service: with keys, the page asks for one', async (t) => {
+  const data = mkdtempSync(`${tmpdir()}/splat-page-`);
+  const said = execFileSync(SPLAT, ['keys', 'create', 'page', '--data-dir', data], { encoding: 'utf8' });
+  const [key] = said.match(/splat_\w+/) ?? assert.fail(`no key in: ${said}`);
+  const server = await serve(t, data);
+  const { page, sound } = await visit(t, { server });
+  await page.getByLabel('Key', { exact: true }).fill(key);
+  await page.getByRole('button', { name: 'Continue' }).click();
+  await page.getByText('None yet').waitFor();
+  await page.locator('input[type=file]').setInputFiles(photos(3));
+  await page.getByRole('button', { name: 'Create scene' }).click();
+  await stateOf(page).filter({ hasText: 'Ready' }).waitFor();
+  await page.getByRole('button', { name: /scene\.ply/ }).waitFor();
+  sound();
+});
