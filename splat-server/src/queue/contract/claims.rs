@@ -39,10 +39,10 @@ pub(crate) async fn a_lease_that_ran_out_is_lost_even_before_anyone_noticed(site
 pub(crate) async fn a_renewed_lease_holds(site: &dyn Site) {
     let queue = site.open().await;
     submit(&*queue, new_job("a")).await;
-    let lease = Duration::from_millis(400);
+    let lease = Duration::from_secs(1);
     let claim = queue.claim("worker", SCENE, lease).await.unwrap().unwrap();
-    for _ in 0..6 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_millis(250)).await;
         assert!(queue.claim("other", SCENE, LONG).await.unwrap().is_none());
         assert!(!queue.renew(&claim.ticket, lease).await.unwrap().cancel_requested);
     }
@@ -61,7 +61,7 @@ pub(crate) async fn a_lost_lease_counts_as_an_attempt_and_too_many_are_death(sit
     assert!(queue.claim("early", SCENE, SHORT).await.unwrap().is_none());
     let back = get(&*queue, &job).await;
     assert_eq!((back.state, back.attempts), (JobState::Queued, 1));
-    assert!(back.run_after_ms >= back.updated_ms + 100, "{back:?}");
+    assert!(back.run_after_ms >= back.updated_ms + 300, "{back:?}");
 
     let second = take_soon(&*queue, SHORT).await;
     assert_eq!(second.job.attempts, 2);
@@ -84,7 +84,7 @@ pub(crate) async fn a_failure_that_may_pass_waits_and_at_last_is_death(site: &dy
     assert_eq!(waiting.problem, Some(problem("disk_full")));
     assert!(waiting.finished_ms.is_none());
     let wait = waiting.run_after_ms - waiting.updated_ms;
-    assert!((100..=200).contains(&wait), "waits {wait} ms");
+    assert!((300..=600).contains(&wait), "waits {wait} ms");
     assert!(queue.claim("early", SCENE, LONG).await.unwrap().is_none());
 
     let second = take_soon(&*queue, LONG).await;

@@ -33,9 +33,9 @@ pub(crate) trait Site: Send + Sync {
     async fn open(&self) -> Arc<dyn Queue>;
 }
 
-/// Short enough to be waited for, long enough to be seen.
+/// Short enough to be waited for, long enough to be seen on a busy machine.
 pub(crate) const BACKOFF: Backoff =
-    Backoff { first: Duration::from_millis(200), longest: Duration::from_millis(400) };
+    Backoff { first: Duration::from_millis(600), longest: Duration::from_millis(900) };
 /// A lease that does not run out while a test runs.
 const LONG: Duration = Duration::from_secs(60);
 /// A lease to be lost.
@@ -125,13 +125,13 @@ async fn take(queue: &dyn Queue) -> Claim {
 
 /// Claims until there is something, as a worker would.
 async fn take_soon(queue: &dyn Queue, lease: Duration) -> Claim {
-    for _ in 0..200 {
+    for _ in 0..500 {
         if let Some(claim) = queue.claim("worker", SCENE, lease).await.unwrap() {
             return claim;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("no job came within two seconds");
+    panic!("no job came within five seconds");
 }
 
 async fn get(queue: &dyn Queue, job: &Job) -> Job {

@@ -124,7 +124,7 @@ async fn there_are_as_many_tickets_as_jobs_in_line_and_nothing_is_left_behind() 
         jobs.push(queue.submit(NewJob { priority: number % 2, ..new_job("a") }, PLENTY).await.unwrap().job);
     }
     assert_eq!(tickets(), 6);
-    let short = Duration::from_millis(30);
+    let short = Duration::from_millis(400);
     let lost = queue.claim("dies", &[Lane::Scene], short).await.unwrap().unwrap();
     let kept = queue.claim("worker", &[Lane::Scene], LEASE).await.unwrap().unwrap();
     let again = queue.claim("worker", &[Lane::Scene], LEASE).await.unwrap().unwrap();
