@@ -92,7 +92,7 @@ function handCard(tracker, form) {
     h('div', { class: 'stage hand-stage' }, video, canvas), seen,
     h('div', { class: 'field' }, h('label', { for: 'sample' }, tx('gesture.sample.label')), file, which,
       h('span', { class: 'muted small' }, tx('gesture.sample.hint'))),
-    h('fieldset', { class: 'field camera-field' }, h('legend', {}, tx('gesture.camera.title')),
+    h('div', { class: 'field camera-field', role: 'group', 'aria-labelledby': 'camera-title' }, h('h3', { id: 'camera-title' }, tx('gesture.camera.title')),
       h('p', { class: 'muted small' }, tx(tracker ? 'gesture.camera.privacy' : 'gesture.camera.missing')),
       tracker ? [h('label', { for: 'hand-model' }, tx('gesture.camera.model')), model, camera] : null));
 }
@@ -175,9 +175,7 @@ function codeOf(job) {
 }
 
 function titleOfModel(job) {
-  const labels = job.result?.labels;
-  const name = job.name ?? job.result?.gesture ?? job.options?.gesture;
-  return name && labels ? `${name} (${labels.join(', ')})` : name ?? titleOf(job);
+  return job.name ?? job.result?.labels?.join(', ') ?? titleOf(job);
 }
 
 /** The card that follows the training and tells how good the model is. */
@@ -188,7 +186,7 @@ function progressCard(onReady) {
   const figures = h('dl', { class: 'figures' });
   const downloads = h('p', { class: 'row' });
   const element = h('section', { class: 'card', 'aria-labelledby': 'training-title', hidden: true },
-    h('div', { class: 'row between' }, h('h2', { id: 'training-title' }, tx('gesture.training.title')), state_), bar, why, figures, downloads);
+    h('div', { class: 'row between training-head' }, h('h2', { id: 'training-title' }, tx('gesture.training.title')), state_), bar, why, figures, downloads);
   const show = (job) => {
     chip(state_, job);
     bar.value = job.state === 'succeeded' ? 100 : job.progress?.percent ?? 0;
