@@ -2,7 +2,8 @@
 # Installs what `make demo` and `make test` need and this machine lacks, on Debian and Ubuntu.
 #
 #   scripts/setup.sh          COLMAP, a Vulkan loader, and Mesa's software Vulkan where no driver is found
-#   scripts/setup.sh --test   the same, and what only the tests use: ffmpeg, Redis, Chromium with a Korean font, and cargo-deny
+#   scripts/setup.sh --test   the same, and what only the tests use: ffmpeg, Redis, Chromium with a Korean font, cargo-deny,
+#                             and servers of S3 and Google Cloud Storage
 #
 # Touches the network only when something is missing. Says what it installs and why.
 set -euo pipefail
@@ -78,5 +79,14 @@ if $want_test; then
             cargo install cargo-deny --locked --version 0.20.2 --root target/tools
         fi
     fi
+    # Python packages that tests use: one requirements file a purpose, one pip run each, and a copy that tells what is installed.
+    for requirements in tests/*/requirements.txt; do
+        purpose=$(basename "$(dirname "$requirements")")
+        cmp -s "$requirements" "target/tools/$purpose.installed" && continue
+        say "installing tests/$purpose/requirements.txt into target/tools"
+        [ -x target/tools/bin/pip ] || python3 -m venv target/tools
+        target/tools/bin/pip install --quiet --disable-pip-version-check -r "$requirements"
+        cp "$requirements" "target/tools/$purpose.installed"
+    done
 fi
 say "ready"

@@ -1,0 +1,449 @@
+//! Photos on their way to a job.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use futures_util::stream::Stream;
+
+use super::error::{IntakeError, RejectCode, Rejected, Result, at};
+use super::sink::{Peeked, Sink};
+use super::sniff::{self, Kind, PhotoKind, VideoKind};
+use super::tus::Taken;
+use super::{Added, PhotoEntry, Shared, name, photo, zip};
+use crate::job::{JobId, Owner};
+use crate::store::{JobStore, blocking, remove_tree};
+
+/// Files of one request beyond the photos that a job may have: what is refused costs work too.
+const FILES_BEYOND_PHOTOS: usize = 1000;
+
+/// A folder that goes when nothing holds it any more.
+#[derive(Debug)]
+pub(super) struct PrivateDir(PathBuf);
+
+impl PrivateDir {
+    pub(super) async fn make(uploads: &Path) -> Result<(JobId, Self)> {
+        let id = JobId::random();
+        let dir = uploads.join(id.as_str());
+        tokio::fs::create_dir(&dir).await.map_err(at(&dir))?;
+        Ok((id, Self(dir)))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for PrivateDir {
+    fn drop(&mut self) {
+        let dir = std::mem::take(&mut self.0);
+        // What stays after a failure is swept later.
+        let remove = move || drop(remove_tree(&dir));
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
+        }
+    }
+}
+
+/// Photos that are being collected. Dropping it removes them.
+#[derive(Debug)]
+pub struct Draft {
+    pub(super) shared: Arc<Shared>,
+    pub(super) owner: Owner,
+    pub(super) dir: Arc<PrivateDir>,
+    photos: Vec<Held>,
+    rejected: Vec<Rejected>,
+    /// Files sent, taken or not.
+    files: usize,
+    /// Bytes that arrived.
+    received: u64,
+    /// Bytes of the photos taken.
+    kept: u64,
+    /// For names within the folder.
+    next_number: u32,
+    /// Resumable uploads that the photos came from: removed with success, given back otherwise.
+    taken: Vec<Taken>,
+}
+
+/// A photo in the draft's folder.
+#[derive(Debug)]
+struct Held {
+    place: PathBuf,
+    kind: PhotoKind,
+    entry: PhotoEntry,
+}
+
+impl Draft {
+    pub(super) async fn begin(shared: Arc<Shared>, owner: &Owner) -> Result<Self> {
+        shared.floor().check(0)?;
+        let (_, dir) = PrivateDir::make(&shared.uploads()).await?;
+        Ok(Self {
+            shared,
+            owner: owner.clone(),
+            dir: Arc::new(dir),
+            photos: Vec::new(),
+            rejected: Vec::new(),
+            files: 0,
+            received: 0,
+            kept: 0,
+            next_number: 0,
+            taken: Vec::new(),
+        })
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// Photos taken so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.photos.len()
+    }
+
+    /// Whether no photo was taken yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.photos.is_empty()
+    }
+
+    /// What was not taken so far, and why.
+    #[must_use]
+    pub fn rejected(&self) -> &[Rejected] {
+        &self.rejected
+    }
+
+    /// Takes one file from `stream`: a photo, a zip of photos, or a video. What it is is told from its content.
+    ///
+    /// A file that cannot be used is named in [`Added::rejected`]; then the stream was perhaps not read to its end, and
+    /// the next file may be added all the same.
+    ///
+    /// # Errors
+    /// What ends the whole request: [`IntakeError::Interrupted`] if the stream fails, [`IntakeError::TooManyPhotos`],
+    /// [`IntakeError::TooManyFiles`], [`IntakeError::JobTooLarge`], [`IntakeError::NoRoom`], [`IntakeError::Store`].
+    pub async fn add_file<S, E>(&mut self, client_name: &str, stream: S) -> Result<Added>
+    where
+        S: Stream<Item = std::result::Result<Bytes, E>>,
+        E: fmt::Display,
+    {
+        let max_files = self.shared.limits.max_photos + FILES_BEYOND_PHOTOS;
+        self.files += 1;
+        if self.files > max_files {
+            return Err(IntakeError::TooManyFiles { max: max_files });
+        }
+        let name = name::shown(client_name);
+        let stream = pin!(stream);
+        let mut stream = Peeked::new(stream, sniff::HEAD_BYTES).await?;
+        let added = match sniff::kind(&stream.head) {
+            Ok(kind) => {
+                if self.photos.len() >= self.shared.limits.max_photos {
+                    return Err(IntakeError::TooManyPhotos { max: self.shared.limits.max_photos });
+                }
+                let place = self.new_place();
+                let max = match kind {
+                    Kind::Photo(_) => self.shared.limits.max_file_bytes,
+                    Kind::Zip | Kind::Video(_) => self.shared.limits.max_job_bytes,
+                };
+                match self.receive(&mut stream, &place, max).await? {
+                    None => reject_one(
+                        &name,
+                        RejectCode::FileTooLarge,
+                        format!("it has more than {max} bytes, the most for one file"),
+                    ),
+                    Some(bytes) => self.take(&name, kind, place, bytes).await?,
+                }
+            }
+            Err(reason) => {
+                let code = if stream.head.is_empty() {
+                    RejectCode::EmptyFile
+                } else {
+                    RejectCode::UnsupportedFormat
+                };
+                reject_one(&name, code, reason)
+            }
+        };
+        self.rejected.extend(added.rejected.iter().cloned());
+        Ok(added)
+    }
+
+    /// Takes what a resumable upload brought: `data` stays as it is, the draft gets a name of its own for it.
+    pub(super) async fn add_upload(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        data: &Path,
+        bytes: u64,
+        taken: Taken,
+    ) -> Result<Added> {
+        let place = self.new_place();
+        let (from, to) = (data.to_path_buf(), place.clone());
+        blocking(move || {
+            // A second name for the same bytes, or a copy on the few disks that know no such thing.
+            std::fs::hard_link(&from, &to).or_else(|_| std::fs::copy(&from, &to).map(drop)).map_err(at(to))
+        })
+        .await?;
+        let added = self.take(name, kind, place, bytes).await?;
+        self.rejected.extend(added.rejected.iter().cloned());
+        self.taken.push(taken);
+        Ok(added)
+    }
+
+    /// A new file name in the draft's folder.
+    fn new_place(&mut self) -> PathBuf {
+        self.next_number += 1;
+        self.dir.path().join(format!("f{:06}", self.next_number))
+    }
+
+    /// Writes the stream to `place`. `None`, and no file, if it has more than `max` bytes.
+    async fn receive<S, E>(
+        &mut self,
+        stream: &mut Peeked<std::pin::Pin<&mut S>>,
+        place: &Path,
+        max: u64,
+    ) -> Result<Option<u64>>
+    where
+        S: Stream<Item = std::result::Result<Bytes, E>> + ?Sized,
+        E: fmt::Display,
+    {
+        let max_job = self.shared.limits.max_job_bytes;
+        let mut sink = Sink::append(place.to_path_buf(), self.shared.floor(), self.dir.clone()).await?;
+        let mut bytes = 0_u64;
+        while let Some(piece) = stream.next().await? {
+            bytes += piece.len() as u64;
+            self.received += piece.len() as u64;
+            if bytes > max {
+                drop(sink);
+                tokio::fs::remove_file(place).await.map_err(at(place))?;
+                return Ok(None);
+            }
+            if self.received > max_job {
+                return Err(IntakeError::JobTooLarge { max: max_job });
+            }
+            sink.push(&piece).await?;
+        }
+        sink.finish().await.map(Some)
+    }
+
+    /// Takes a file that lies in the draft's folder.
+    async fn take(&mut self, name: &str, kind: Kind, place: PathBuf, bytes: u64) -> Result<Added> {
+        match kind {
+            Kind::Photo(kind) => match self.add_photo(name, kind, place, bytes).await? {
+                Ok(entry) => Ok(Added { photos: vec![entry], rejected: Vec::new() }),
+                Err(rejected) => Ok(Added { photos: Vec::new(), rejected: vec![rejected] }),
+            },
+            Kind::Zip => self.add_zip(name, place).await,
+            Kind::Video(kind) => self.add_video(name, kind, place).await,
+        }
+    }
+
+    async fn add_zip(&mut self, name: &str, place: PathBuf) -> Result<Added> {
+        let given_up = Arc::new(AtomicBool::new(false));
+        let _give_up = GiveUp(given_up.clone());
+        // See add_photo.
+        let _permit = self.shared.checks.acquire().await.ok();
+        let prefix = format!("z{:06}-", self.next_number);
+        let (shared, dir, shown) = (self.shared.clone(), self.dir.clone(), name.to_owned());
+        let photos_left = shared.limits.max_photos.saturating_sub(self.photos.len());
+        let bytes_left = shared.limits.max_job_bytes.saturating_sub(self.kept);
+        let unpacked = blocking(move || {
+            let job = zip::Job {
+                archive: &place,
+                name: &shown,
+                dir: dir.path(),
+                prefix: &prefix,
+                limits: &shared.limits,
+                photos_left,
+                bytes_left,
+                floor: &shared.floor(),
+                given_up: &given_up,
+            };
+            let unpacked = job.run();
+            std::fs::remove_file(&place).map_err(at(place))?;
+            unpacked
+        })
+        .await?;
+        let mut added = Added::default();
+        match unpacked {
+            Err(rejected) => added.rejected.push(rejected),
+            Ok((photos, rejected)) => {
+                added.rejected = rejected;
+                for photo in photos {
+                    let zip::Unpacked { place, name, kind, bytes, size: (width, height) } = photo;
+                    let entry = PhotoEntry { file: String::new(), name, bytes, width, height };
+                    self.kept += bytes;
+                    self.photos.push(Held { place, kind, entry: entry.clone() });
+                    added.photos.push(entry);
+                }
+            }
+        }
+        Ok(added)
+    }
+
+    async fn add_video(&mut self, name: &str, kind: VideoKind, place: PathBuf) -> Result<Added> {
+        let Some(ffmpeg) = self.shared.ffmpeg.clone() else {
+            tokio::fs::remove_file(&place).await.map_err(at(&place))?;
+            return Ok(reject_one(name, RejectCode::VideoUnsupported, VIDEO_UNSUPPORTED));
+        };
+        let shared = self.shared.clone();
+        let limits = &shared.limits;
+        let wanted = limits.max_photos.saturating_sub(self.photos.len());
+        if wanted == 0 {
+            return Err(IntakeError::TooManyPhotos { max: limits.max_photos });
+        }
+        let bytes_left = limits.max_job_bytes.saturating_sub(self.kept);
+        let dir = self.dir.clone();
+        let file = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let frames = match ffmpeg.duration(dir.path(), &file, kind, limits).await? {
+            Err(refusal) => Err(refusal),
+            Ok(seconds) => {
+                let folder = format!("v{:06}", self.next_number);
+                ffmpeg.frames(dir.path(), &file, kind, &folder, seconds, wanted, limits, bytes_left).await?
+            }
+        };
+        tokio::fs::remove_file(&place).await.map_err(at(&place))?;
+        let frames = match frames {
+            Ok(frames) => frames,
+            Err((code, reason)) => return Ok(reject_one(name, code, reason)),
+        };
+        let mut added = Added::default();
+        for (index, frame) in frames.into_iter().enumerate() {
+            let bytes = tokio::fs::metadata(&frame).await.map_err(at(&frame))?.len();
+            let frame_name = format!("{name} frame {:05}", index + 1);
+            match self.add_photo(&frame_name, PhotoKind::Jpeg, frame, bytes).await? {
+                Ok(entry) => added.photos.push(entry),
+                Err(rejected) => added.rejected.push(rejected),
+            }
+        }
+        Ok(added)
+    }
+
+    /// Takes a photo of `bytes` bytes at `place`; removes the file if it is no usable one.
+    pub(super) async fn add_photo(
+        &mut self,
+        name: &str,
+        kind: PhotoKind,
+        place: PathBuf,
+        bytes: u64,
+    ) -> Result<std::result::Result<PhotoEntry, Rejected>> {
+        let limits = &self.shared.limits;
+        if self.photos.len() >= limits.max_photos {
+            return Err(IntakeError::TooManyPhotos { max: limits.max_photos });
+        }
+        if self.kept + bytes > limits.max_job_bytes {
+            return Err(IntakeError::JobTooLarge { max: limits.max_job_bytes });
+        }
+        // The semaphore is never closed; a photo that is checked without its permit costs memory, no more.
+        let _permit = self.shared.checks.acquire().await.ok();
+        let (shared, file, shown, dir) =
+            (self.shared.clone(), place.clone(), name.to_owned(), self.dir.clone());
+        let checked = blocking(move || {
+            let _dir = dir;
+            let checked = photo::check(&file, &shown, &shared.limits);
+            if checked.is_err() {
+                std::fs::remove_file(&file).map_err(at(file))?;
+            }
+            Ok::<_, IntakeError>(checked)
+        })
+        .await?;
+        Ok(checked.map(|(width, height)| {
+            let entry = PhotoEntry { file: String::new(), name: name.to_owned(), bytes, width, height };
+            self.kept += bytes;
+            self.photos.push(Held { place, kind, entry: entry.clone() });
+            entry
+        }))
+    }
+
+    /// Ends the collection: the photos in natural order of the client's names, named `0001.jpg` and on.
+    ///
+    /// # Errors
+    /// [`IntakeError::NoPhotos`] or [`IntakeError::TooFewPhotos`], with what was not taken.
+    pub async fn finish(mut self) -> Result<Photos> {
+        let (found, min) = (self.photos.len(), self.shared.limits.min_photos);
+        match found {
+            0 => return Err(IntakeError::NoPhotos { rejected: self.rejected }),
+            _ if found < min => {
+                return Err(IntakeError::TooFewPhotos { found, min, rejected: self.rejected });
+            }
+            _ => {}
+        }
+        // Stable: photos of the same name stay in the order in which they came.
+        self.photos.sort_by(|a, b| name::natural_order(&a.entry.name, &b.entry.name));
+        for (index, held) in self.photos.iter_mut().enumerate() {
+            held.entry.file = format!("{:04}.{}", index + 1, held.kind.extension());
+        }
+        Ok(Photos { dir: self.dir, photos: self.photos, rejected: self.rejected, taken: self.taken })
+    }
+}
+
+/// Photos that are enough for a job, not yet in it. Dropping it removes them.
+#[derive(Debug)]
+pub struct Photos {
+    dir: Arc<PrivateDir>,
+    photos: Vec<Held>,
+    rejected: Vec<Rejected>,
+    taken: Vec<Taken>,
+}
+
+impl Photos {
+    /// The photos in order.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = &PhotoEntry> {
+        self.photos.iter().map(|held| &held.entry)
+    }
+
+    /// What was not taken, and why.
+    #[must_use]
+    pub fn rejected(&self) -> &[Rejected] {
+        &self.rejected
+    }
+
+    /// Bytes of all photos.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.entries().map(|entry| entry.bytes).sum()
+    }
+
+    /// Moves the photos into `images/` of the job. All or nothing: after a failure the job has no files.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn commit(self, store: &JobStore, id: &JobId) -> Result<Vec<PhotoEntry>> {
+        let mut entries = Vec::with_capacity(self.photos.len());
+        for held in self.photos {
+            if let Err(error) =
+                store.put_moving(id, &format!("images/{}", held.entry.file), &held.place).await
+            {
+                // The first failure is the one to tell; what stays is swept.
+                let _ = store.delete_job(id).await;
+                return Err(error.into());
+            }
+            entries.push(held.entry);
+        }
+        for upload in self.taken {
+            upload.used().await;
+        }
+        Ok(entries)
+    }
+}
+
+/// What a service without ffmpeg says.
+pub(super) const VIDEO_UNSUPPORTED: &str =
+    "it is a video, and this service cannot read videos, since ffmpeg is not installed; send photos";
+
+/// Tells work that cannot be cancelled that nobody waits for it any more.
+struct GiveUp(Arc<AtomicBool>);
+
+impl Drop for GiveUp {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+pub(super) fn reject_one(name: &str, code: RejectCode, reason: impl Into<String>) -> Added {
+    Added { photos: Vec::new(), rejected: vec![Rejected::new(name, code, reason)] }
+}

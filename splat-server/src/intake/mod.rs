@@ -1,0 +1,144 @@
+//! What clients send: photos as files, in a zip, or as a video, in one request or by resumable uploads.
+//!
+//! | step | what |
+//! | --- | --- |
+//! | [`Intake::begin`] | a [`Draft`]: a private folder `DATA/uploads/<id>/`, removed when the draft is dropped |
+//! | [`Draft::add_file`] | streams one file to disk, tells what it is from its content, names at once what is not taken |
+//! | [`Draft::finish`] | enough photos? [`Photos`] in natural order of the client's names, as `0001.jpg` ... |
+//! | [`Photos::commit`] | moves them into the job's `images/` in the store |
+//!
+//! The other way is resumable: [`Intake::create_upload`], [`Intake::append`] as often as it takes, and [`Intake::take`] for a
+//! draft made of uploads.
+//!
+//! No name that a client sends becomes a path. Memory is bounded by the number of requests, not by what they send.
+
+mod child;
+mod draft;
+mod error;
+mod limits;
+mod name;
+mod photo;
+mod sink;
+mod sniff;
+#[cfg(test)]
+mod tests;
+mod tus;
+mod video;
+mod zip;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use crate::job::Owner;
+
+pub use draft::{Draft, Photos};
+use error::at;
+pub use error::{IntakeError, RejectCode, Rejected, Result};
+pub use limits::Limits;
+pub use name::{natural_order, shown};
+use sink::Floor;
+use tus::Index;
+pub use tus::Upload;
+use video::Ffmpeg;
+
+/// Folder of what no job uses yet, below the data folder.
+const UPLOADS: &str = "uploads";
+/// Files that are held in memory at once to be checked, each at most `max_file_bytes`.
+const CHECKED_AT_ONCE: usize = 2;
+
+/// A photo that was taken in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhotoEntry {
+    /// Its name in the job's `images/`, chosen by the service; empty while the draft is not finished.
+    pub file: String,
+    /// The client's name of it, made fit to be shown.
+    pub name: String,
+    /// Size of the file.
+    pub bytes: u64,
+    /// Width of the upright picture in pixels.
+    pub width: u32,
+    /// Height of the upright picture in pixels.
+    pub height: u32,
+}
+
+/// What became of one file that was sent: a photo gives one entry, a zip or a video many.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Added {
+    /// Photos taken.
+    pub photos: Vec<PhotoEntry>,
+    /// What was not, and why.
+    pub rejected: Vec<Rejected>,
+}
+
+/// Takes in what clients send. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Intake {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    data_dir: Arc<Path>,
+    limits: Limits,
+    checks: Semaphore,
+    ffmpeg: Option<Ffmpeg>,
+    index: Index,
+}
+
+impl Intake {
+    /// Makes the folder for uploads below `data_dir` where it is missing, and finds the resumable uploads that are there.
+    /// One process at a time may have a data folder open.
+    ///
+    /// # Errors
+    /// [`IntakeError::Store`] if that cannot be done.
+    pub fn open(data_dir: &Path, limits: Limits) -> Result<Self> {
+        let uploads = data_dir.join(UPLOADS);
+        std::fs::create_dir_all(&uploads).map_err(at(&uploads))?;
+        let data_dir = std::path::absolute(data_dir).map_err(at(data_dir))?.into();
+        let index = Index::load(&uploads)?;
+        let checks = Semaphore::new(CHECKED_AT_ONCE);
+        Ok(Self { shared: Arc::new(Shared { data_dir, limits, checks, ffmpeg: Ffmpeg::find(), index }) })
+    }
+
+    /// Whether videos are taken: whether ffmpeg was found when this was opened.
+    #[must_use]
+    pub fn takes_videos(&self) -> bool {
+        self.shared.ffmpeg.is_some()
+    }
+
+    /// As on a machine without ffmpeg.
+    #[cfg(test)]
+    fn without_ffmpeg(self) -> Self {
+        let shared = &self.shared;
+        let (data_dir, limits) = (shared.data_dir.clone(), shared.limits.clone());
+        let (checks, index) = (Semaphore::new(CHECKED_AT_ONCE), Index::default());
+        Self { shared: Arc::new(Shared { data_dir, limits, checks, ffmpeg: None, index }) }
+    }
+
+    /// How much a client may send.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    /// A new collection of photos.
+    ///
+    /// # Errors
+    /// [`IntakeError::NoRoom`] if the disk is as full as it may be, [`IntakeError::Store`] if it cannot be written.
+    pub async fn begin(&self, owner: &Owner) -> Result<Draft> {
+        Draft::begin(self.shared.clone(), owner).await
+    }
+}
+
+impl Shared {
+    fn uploads(&self) -> PathBuf {
+        self.data_dir.join(UPLOADS)
+    }
+
+    fn floor(&self) -> Floor {
+        Floor { dir: self.data_dir.clone(), bytes: self.limits.disk_floor_bytes }
+    }
+}

@@ -1,0 +1,146 @@
+//! Which uploads there are, and who writes to them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
+
+use super::super::Limits;
+use super::super::error::{IntakeError, Result};
+use super::record::Record;
+use crate::job::{JobId, Owner};
+use crate::store::ids_in;
+
+/// A writer from whom nothing came for so long may be pushed aside: its connection is dead, and the server was not told.
+const STALLED: Duration = Duration::from_secs(2);
+/// How long a writer that is pushed aside may take to put away what it has.
+const PUSH_ASIDE: Duration = Duration::from_secs(5);
+
+/// Shows that the holder is the only one who uses an upload.
+pub(super) type Hold = OwnedMutexGuard<()>;
+
+/// All uploads of this data folder.
+#[derive(Debug, Default)]
+pub(in super::super) struct Index {
+    slots: Mutex<BTreeMap<JobId, Arc<Slot>>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) owner: Owner,
+    pub(super) length: u64,
+    lock: Arc<AsyncMutex<()>>,
+    push_aside: Notify,
+    born: Instant,
+    /// When the writer last received something, in milliseconds after `born`.
+    active_ms: AtomicU64,
+}
+
+impl Slot {
+    fn new(owner: Owner, length: u64) -> Self {
+        Self {
+            owner,
+            length,
+            lock: Arc::default(),
+            push_aside: Notify::new(),
+            born: Instant::now(),
+            active_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Notes that the writer is alive.
+    pub(super) fn touch(&self) {
+        self.active_ms.store(self.age_ms(), Ordering::Relaxed);
+    }
+
+    fn age_ms(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Told when another request wants to go on where this writer's connection has died.
+    pub(super) fn pushed_aside(&self) -> tokio::sync::futures::Notified<'_> {
+        self.push_aside.notified()
+    }
+
+    /// The only hold of the upload.
+    pub(super) async fn hold(&self) -> Result<Hold> {
+        if let Some(hold) = self.try_hold() {
+            return Ok(hold);
+        }
+        let silent =
+            Duration::from_millis(self.age_ms().saturating_sub(self.active_ms.load(Ordering::Relaxed)));
+        if silent < STALLED {
+            return Err(IntakeError::Locked);
+        }
+        self.push_aside.notify_waiters();
+        let hold = tokio::time::timeout(PUSH_ASIDE, self.lock.clone().lock_owned()).await;
+        hold.inspect(|_| self.touch()).map_err(|_| IntakeError::Locked)
+    }
+
+    pub(super) fn try_hold(&self) -> Option<Hold> {
+        let hold = self.lock.clone().try_lock_owned().ok()?;
+        self.touch();
+        Some(hold)
+    }
+}
+
+impl Index {
+    /// Finds the uploads in a folder. Those whose record cannot be read are left for the sweep.
+    pub(in super::super) fn load(uploads: &Path) -> Result<Self> {
+        let mut slots = BTreeMap::new();
+        for id in ids_in(uploads, SystemTime::now() + Duration::from_secs(365 * 24 * 3600))? {
+            if let Some(record) = Record::read(&uploads.join(id.as_str())) {
+                let length = if record.refused.is_some() { 0 } else { record.length };
+                slots.insert(id, Arc::new(Slot::new(record.owner, length)));
+            }
+        }
+        Ok(Self { slots: Mutex::new(slots) })
+    }
+
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<JobId, Arc<Slot>>> {
+        // Every change of the map is whole, so it can be used after a panic elsewhere.
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes room for an upload, or says why there is none.
+    pub(super) fn add(&self, id: &JobId, owner: &Owner, length: u64, limits: &Limits) -> Result<Arc<Slot>> {
+        let mut slots = self.slots();
+        let own = || slots.values().filter(|slot| slot.owner == *owner);
+        let count = own().count();
+        if count >= limits.max_uploads {
+            return Err(IntakeError::TooManyUploads { count });
+        }
+        let sum = own().fold(length, |sum, slot| sum.saturating_add(slot.length));
+        if sum > limits.max_uploads_bytes {
+            return Err(IntakeError::OwnerFull { max: limits.max_uploads_bytes });
+        }
+        let slot = Arc::new(Slot::new(owner.clone(), length));
+        slots.insert(id.clone(), slot.clone());
+        Ok(slot)
+    }
+
+    /// The owner's upload.
+    pub(super) fn find(&self, owner: &Owner, id: &JobId) -> Result<Arc<Slot>> {
+        self.slots().get(id).filter(|slot| slot.owner == *owner).cloned().ok_or(IntakeError::NoUpload)
+    }
+
+    pub(super) fn remove(&self, id: &JobId) {
+        self.slots().remove(id);
+    }
+
+    /// Frees the room of a refused upload; its reason stays.
+    pub(super) fn refuse(&self, id: &JobId) {
+        let mut slots = self.slots();
+        if let Some(slot) = slots.get_mut(id) {
+            let owner = slot.owner.clone();
+            *slot = Arc::new(Slot::new(owner, 0));
+        }
+    }
+
+    pub(super) fn ids(&self) -> Vec<(JobId, Arc<Slot>)> {
+        self.slots().iter().map(|(id, slot)| (id.clone(), slot.clone())).collect()
+    }
+}

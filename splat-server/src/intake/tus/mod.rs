@@ -1,0 +1,432 @@
+//! Resumable uploads as tus 1.0 describes them (<https://tus.io/protocols/resumable-upload>): creation, termination,
+//! expiration and checksum, as a state machine on disk.
+//!
+//! `DATA/uploads/<id>/data` holds the bytes, and its length is the offset: whatever a dropped connection brought stays, and
+//! a restart finds it. `upload.json` beside it says whose it is and how long it will be.
+
+mod header;
+mod index;
+mod record;
+mod verdict;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures_util::stream::{Stream, StreamExt};
+use sha1::{Digest, Sha1};
+
+use super::error::{IntakeError, Rejected, Result, at};
+use super::sink::Sink;
+use super::sniff;
+use super::{Draft, Intake, Shared};
+use crate::job::{JobId, Owner};
+use crate::store::{blocking, remove_tree};
+pub(super) use index::Index;
+use index::{Hold, Slot};
+use record::Record;
+
+/// How an upload stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// Which.
+    pub id: JobId,
+    /// The client's name of the file, made fit to be shown.
+    pub name: String,
+    /// Announced length in bytes: `Upload-Length`.
+    pub length: u64,
+    /// Bytes that are there: `Upload-Offset`.
+    pub offset: u64,
+    /// `Upload-Metadata` as it came.
+    pub metadata: String,
+    /// When it is removed if nothing more happens: `Upload-Expires`.
+    pub expires: SystemTime,
+}
+
+impl Upload {
+    /// Whether all bytes are there; then its content was found acceptable.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.offset == self.length
+    }
+}
+
+/// An upload that a draft uses. Dropping it gives the upload back.
+#[derive(Debug)]
+pub(super) struct Taken {
+    shared: Arc<Shared>,
+    id: JobId,
+    _hold: Hold,
+}
+
+impl Taken {
+    /// The draft became a job: the upload is done with.
+    pub(super) async fn used(self) {
+        let dir = self.shared.upload_dir(&self.id);
+        self.shared.index.remove(&self.id);
+        // What stays after a failure is swept.
+        let _ = blocking(move || remove_tree(&dir)).await;
+    }
+}
+
+impl Intake {
+    /// Begins an upload of `length` bytes. `metadata` is the `Upload-Metadata` header, empty where it is missing.
+    ///
+    /// # Errors
+    /// [`IntakeError::BadRequest`], [`IntakeError::UploadTooLarge`], [`IntakeError::TooManyUploads`],
+    /// [`IntakeError::OwnerFull`], [`IntakeError::NoRoom`], [`IntakeError::Refused`] for an empty file.
+    pub async fn create_upload(&self, owner: &Owner, length: u64, metadata: &str) -> Result<Upload> {
+        let shared = self.shared.clone();
+        let name = header::file_name(metadata)?;
+        if length == 0 {
+            return Err(IntakeError::Refused(verdict::empty(&name)));
+        }
+        // The largest that can come of it is a zip or a video, which may fill a job.
+        if length > shared.limits.max_job_bytes {
+            return Err(IntakeError::UploadTooLarge { max: shared.limits.max_job_bytes });
+        }
+        shared.floor().check(length)?;
+        let id = JobId::random();
+        let record = Record {
+            owner: owner.clone(),
+            name,
+            length,
+            metadata: metadata.to_owned(),
+            accepted: false,
+            refused: None,
+        };
+        shared.index.add(&id, owner, length, &shared.limits)?;
+        let (dir, written) = (shared.upload_dir(&id), record.clone());
+        let made = blocking(move || {
+            std::fs::create_dir(&dir).map_err(at(&dir))?;
+            written.write(&dir)
+        })
+        .await;
+        if let Err(error) = made {
+            shared.index.remove(&id);
+            return Err(error);
+        }
+        shared.describe(&id, record, 0)
+    }
+
+    /// How the owner's upload stands, after what a dropped connection still brought has been put away.
+    ///
+    /// # Errors
+    /// [`IntakeError::NoUpload`], [`IntakeError::Locked`] while another request writes to it, [`IntakeError::Refused`].
+    pub async fn upload(&self, owner: &Owner, id: &JobId) -> Result<Upload> {
+        let (_hold, _, record, offset) = self.shared.hold(owner, id).await?;
+        self.shared.describe(id, record, offset)
+    }
+
+    /// The owner's uploads that no job uses yet, those that are being written included.
+    ///
+    /// # Errors
+    /// [`IntakeError::Store`] if the disk cannot be read.
+    pub async fn uploads(&self, owner: &Owner) -> Result<Vec<Upload>> {
+        let (shared, owner) = (self.shared.clone(), owner.clone());
+        blocking(move || {
+            let own = shared.index.ids().into_iter().filter(|(_, slot)| slot.owner == owner);
+            let mut found = Vec::new();
+            for (id, _) in own {
+                let dir = shared.upload_dir(&id);
+                if let Some(record) = Record::read(&dir).filter(|record| record.refused.is_none()) {
+                    found.push(shared.describe(&id, record, record::offset(&dir)?)?);
+                }
+            }
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Appends a piece that begins at `offset`. `checksum` is the `Upload-Checksum` header of the piece.
+    ///
+    /// When the stream fails, what has come stays (unless it has a checksum, which can then not be looked at), and the
+    /// client goes on from [`Intake::upload`]'s offset. A file that cannot be used is refused as soon as its first bytes
+    /// tell, at the latest with its last ones.
+    ///
+    /// # Errors
+    /// [`IntakeError::NoUpload`], [`IntakeError::Locked`], [`IntakeError::WrongOffset`], [`IntakeError::BeyondLength`],
+    /// [`IntakeError::WrongChecksum`], [`IntakeError::BadRequest`], [`IntakeError::Interrupted`], [`IntakeError::NoRoom`],
+    /// [`IntakeError::Refused`].
+    pub async fn append<S, E>(
+        &self,
+        owner: &Owner,
+        id: &JobId,
+        offset: u64,
+        checksum: Option<&str>,
+        stream: S,
+    ) -> Result<Upload>
+    where
+        S: Stream<Item = std::result::Result<Bytes, E>>,
+        E: fmt::Display,
+    {
+        let shared = &self.shared;
+        let checksum = checksum.map(header::checksum).transpose()?;
+        let (hold, slot, mut record, have) = shared.hold(owner, id).await?;
+        if offset != have {
+            return Err(IntakeError::WrongOffset { have, given: offset });
+        }
+        let dir = shared.upload_dir(id);
+        if checksum.is_some() {
+            let dir = dir.clone();
+            blocking(move || record::mark_unverified(&dir, have)).await?;
+        }
+        let piece = Piece { slot: &slot, record: &record, have, hash: checksum.is_some().then(Sha1::new) };
+        let hold = Arc::new(hold);
+        let (written, digest) = piece.receive(shared, &dir, stream, hold.clone()).await;
+        if let Some(expected) = checksum {
+            // A piece that is not whole cannot be checked: `recover` takes it back.
+            let right = written.is_ok() && digest.is_some_and(|digest| digest == expected);
+            let dir = dir.clone();
+            blocking(move || if right { record::verified(&dir) } else { record::recover(&dir) }).await?;
+            if written.is_ok() && !right {
+                return Err(IntakeError::WrongChecksum);
+            }
+        }
+        let have = match written {
+            Ok(have) => have,
+            Err(IntakeError::Refused(rejected)) => {
+                return Err(shared.refuse(id, record, rejected, &hold).await);
+            }
+            Err(error) => return Err(error),
+        };
+        if have == record.length && !record.accepted {
+            if let Err(rejected) = verdict::of(shared, &dir, &record).await? {
+                return Err(shared.refuse(id, record, rejected, &hold).await);
+            }
+            record.accepted = true;
+            let (dir, written) = (dir.clone(), record.clone());
+            blocking(move || written.write(&dir)).await?;
+        }
+        shared.describe(id, record, have)
+    }
+
+    /// Removes the owner's upload.
+    ///
+    /// # Errors
+    /// [`IntakeError::NoUpload`], [`IntakeError::Locked`].
+    pub async fn terminate(&self, owner: &Owner, id: &JobId) -> Result<()> {
+        let slot = self.shared.index.find(owner, id)?;
+        let hold = slot.hold().await?;
+        self.shared.remove(id, hold).await
+    }
+
+    /// A draft made of the owner's complete uploads. They stay until its photos are committed to a job, and are given
+    /// back when the draft is dropped before.
+    ///
+    /// # Errors
+    /// [`IntakeError::NoUpload`], [`IntakeError::Locked`], [`IntakeError::Incomplete`], [`IntakeError::Refused`] for one
+    /// that was refused before, and those of [`Draft::add_file`].
+    pub async fn take(&self, owner: &Owner, ids: &[JobId]) -> Result<Draft> {
+        let shared = &self.shared;
+        let max = shared.limits.max_uploads;
+        if ids.len() > max {
+            return Err(IntakeError::TooManyUploads { count: ids.len() });
+        }
+        let mut held = Vec::new();
+        let mut seen = std::collections::BTreeSet::new();
+        for id in ids.iter().filter(|id| seen.insert(*id)) {
+            let (hold, _, record, have) = shared.hold(owner, id).await?;
+            if have != record.length || !record.accepted {
+                return Err(IntakeError::Incomplete { id: id.to_string(), have, length: record.length });
+            }
+            held.push((Taken { shared: shared.clone(), id: id.clone(), _hold: hold }, record));
+        }
+        let mut draft = self.begin(owner).await?;
+        for (taken, record) in held {
+            let data = record::data(&shared.upload_dir(&taken.id));
+            let kind = {
+                let data = data.clone();
+                blocking(move || verdict::kind(&data)).await?
+            };
+            match kind {
+                Ok(kind) => drop(draft.add_upload(&record.name, kind, &data, record.length, taken).await?),
+                // It was another file when it was accepted: someone else writes to the disk.
+                Err(reason) => return Err(IntakeError::Refused(verdict::unsupported(&record.name, reason))),
+            }
+        }
+        Ok(draft)
+    }
+
+    /// Removes uploads and drafts that nothing has happened to for the retention time. Gives how many.
+    ///
+    /// # Errors
+    /// [`IntakeError::Store`] if the disk cannot be read or written.
+    pub async fn sweep_uploads(&self) -> Result<usize> {
+        let shared = self.shared.clone();
+        let age = Duration::from_secs(shared.limits.upload_retention_seconds);
+        let before = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
+        let uploads = shared.uploads();
+        let old = blocking(move || crate::store::ids_in(&uploads, before)).await?;
+        let slots = shared.index.ids();
+        let mut removed = 0;
+        for id in old {
+            match slots.iter().find(|(known, _)| *known == id) {
+                // One that is in use now is not old any more.
+                Some((_, slot)) => match slot.try_hold() {
+                    Some(hold) => shared.remove(&id, hold).await?,
+                    None => continue,
+                },
+                None => {
+                    let dir = shared.upload_dir(&id);
+                    blocking(move || remove_tree(&dir)).await?;
+                }
+            }
+            removed += 1;
+        }
+        Ok(removed)
+    }
+}
+
+/// One piece on its way to the disk.
+struct Piece<'a> {
+    slot: &'a Slot,
+    record: &'a Record,
+    /// Bytes that were there before.
+    have: u64,
+    hash: Option<Sha1>,
+}
+
+impl Piece<'_> {
+    /// Writes the stream behind what is there. Gives what is there then, and the hash of the piece where one is wanted.
+    /// What came before a failure is in the file.
+    async fn receive<S, E>(
+        mut self,
+        shared: &Shared,
+        dir: &Path,
+        stream: S,
+        hold: Arc<Hold>,
+    ) -> (Result<u64>, Option<[u8; 20]>)
+    where
+        S: Stream<Item = std::result::Result<Bytes, E>>,
+        E: fmt::Display,
+    {
+        let mut sink = match Sink::append(record::data(dir), shared.floor(), hold).await {
+            Ok(sink) => sink,
+            Err(error) => return (Err(error), None),
+        };
+        let failed = self.pump(shared, dir, stream, &mut sink).await.err();
+        let finished = sink.finish().await;
+        let result = match (failed, finished) {
+            (Some(error), _) | (None, Err(error)) => Err(error),
+            (None, Ok(written)) => Ok(self.have + written),
+        };
+        (result, self.hash.map(|hash| hash.finalize().into()))
+    }
+
+    async fn pump<S, E>(
+        &mut self,
+        shared: &Shared,
+        dir: &Path,
+        stream: S,
+        sink: &mut Sink<Hold>,
+    ) -> Result<()>
+    where
+        S: Stream<Item = std::result::Result<Bytes, E>>,
+        E: fmt::Display,
+    {
+        let mut stream = pin!(stream);
+        let mut pushed_aside = pin!(self.slot.pushed_aside());
+        // From here on it hears, also while it writes.
+        pushed_aside.as_mut().enable();
+        let mut head = if self.have < sniff::HEAD_BYTES as u64 {
+            let data = record::data(dir);
+            Some(blocking(move || verdict::head(&data)).await?)
+        } else {
+            None
+        };
+        let mut left = self.record.length - self.have.min(self.record.length);
+        loop {
+            let piece = tokio::select! {
+                piece = stream.next() => piece,
+                () = &mut pushed_aside => {
+                    return Err(IntakeError::Interrupted { why: "another request took over".into() });
+                }
+            };
+            let piece = match piece {
+                None => return Ok(()),
+                Some(Err(error)) => return Err(IntakeError::Interrupted { why: error.to_string() }),
+                Some(Ok(piece)) => piece,
+            };
+            self.slot.touch();
+            left = left
+                .checked_sub(piece.len() as u64)
+                .ok_or(IntakeError::BeyondLength { length: self.record.length })?;
+            if let Some(hash) = &mut self.hash {
+                hash.update(&piece);
+            }
+            if let Some(known) = &mut head {
+                let wanted = sniff::HEAD_BYTES - known.len().min(sniff::HEAD_BYTES);
+                known.extend_from_slice(piece.get(..wanted.min(piece.len())).unwrap_or_default());
+                if known.len() >= sniff::HEAD_BYTES {
+                    verdict::early(shared, known, self.record).map_err(IntakeError::Refused)?;
+                    head = None;
+                }
+            }
+            sink.push(&piece).await?;
+        }
+    }
+}
+
+impl Shared {
+    fn upload_dir(&self, id: &JobId) -> PathBuf {
+        self.uploads().join(id.as_str())
+    }
+
+    /// The only hold of the owner's upload, with its record and offset.
+    async fn hold(&self, owner: &Owner, id: &JobId) -> Result<(Hold, Arc<Slot>, Record, u64)> {
+        let slot = self.index.find(owner, id)?;
+        let hold = slot.hold().await?;
+        let dir = self.upload_dir(id);
+        let (record, offset) = blocking(move || {
+            let record = Record::read(&dir).ok_or(IntakeError::NoUpload)?;
+            record::recover(&dir)?;
+            Ok::<_, IntakeError>((record, record::offset(&dir)?))
+        })
+        .await?;
+        match record.refused {
+            Some(rejected) => Err(IntakeError::Refused(rejected)),
+            None => Ok((hold, slot, record, offset)),
+        }
+    }
+
+    /// Keeps the reason and nothing else.
+    async fn refuse(
+        &self,
+        id: &JobId,
+        mut record: Record,
+        rejected: Rejected,
+        _hold: &Arc<Hold>,
+    ) -> IntakeError {
+        record.refused = Some(rejected.clone());
+        self.index.refuse(id);
+        let dir = self.upload_dir(id);
+        let kept = blocking(move || {
+            record.write(&dir)?;
+            let data = record::data(&dir);
+            std::fs::remove_file(&data).map_err(at(data))
+        })
+        .await;
+        kept.err().unwrap_or(IntakeError::Refused(rejected))
+    }
+
+    async fn remove(&self, id: &JobId, hold: Hold) -> Result<()> {
+        let dir = self.upload_dir(id);
+        self.index.remove(id);
+        blocking(move || {
+            let _hold = hold;
+            remove_tree(&dir)
+        })
+        .await?;
+        Ok(())
+    }
+
+    fn describe(&self, id: &JobId, record: Record, offset: u64) -> Result<Upload> {
+        let expires = SystemTime::now() + Duration::from_secs(self.limits.upload_retention_seconds);
+        let Record { name, length, metadata, .. } = record;
+        Ok(Upload { id: id.clone(), name, length, offset, metadata, expires })
+    }
+}

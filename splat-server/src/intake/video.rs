@@ -1,0 +1,235 @@
+//! Photos out of a video: frames, evenly spread over it, taken by ffmpeg where that is installed.
+//!
+//! ffmpeg reads what a stranger sent, so it gets a folder of its own, no network, no choice of reader, two threads and a
+//! time limit, and is ended with all its children when the time is over or the request is gone.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use tokio::process::Command;
+
+use super::Limits;
+use super::child::{Done, Running};
+use super::error::{IntakeError, RejectCode, Result, at};
+use super::sniff::VideoKind;
+
+/// Closer frames show nothing new.
+const MOST_FRAMES_PER_SECOND: f64 = 4.0;
+/// One allocation of ffmpeg's may have so many bytes: a frame of 16-bit colours of the largest photos.
+const MAX_ALLOCATION: &str = "1073741824";
+const POLL: Duration = Duration::from_millis(250);
+/// Asking what is in a video takes a moment; reading through one without a length takes longer.
+const PROBE_LIMIT: Duration = Duration::from_secs(60);
+
+/// The programs that read videos.
+#[derive(Clone, Debug)]
+pub(super) struct Ffmpeg {
+    ffmpeg: PathBuf,
+    ffprobe: PathBuf,
+}
+
+/// Why a video is not taken.
+pub(super) type Refusal = (RejectCode, String);
+
+impl Ffmpeg {
+    /// Both programs, from the folders in `PATH`.
+    pub(super) fn find() -> Option<Self> {
+        let find = |name: &str| {
+            let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+            std::env::split_paths(&std::env::var_os("PATH")?)
+                .map(|dir| dir.join(&name))
+                .find(|path| path.is_file())
+        };
+        Some(Self { ffmpeg: find("ffmpeg")?, ffprobe: find("ffprobe")? })
+    }
+
+    /// How long the video `file` in `dir` lasts, in seconds.
+    pub(super) async fn duration(
+        &self,
+        dir: &Path,
+        file: &str,
+        kind: VideoKind,
+        limits: &Limits,
+    ) -> Result<std::result::Result<f64, Refusal>> {
+        let bad = || {
+            Ok(Err((
+                RejectCode::BadVideo,
+                "it is no readable video; copy it again, or send photos".to_owned(),
+            )))
+        };
+        let Some(done) = self
+            .probe(dir, file, kind, &["-show_entries", "stream=width,height:format=duration", "-of", "json"])
+            .await?
+        else {
+            return bad();
+        };
+        let Ok(found) = serde_json::from_slice::<Probed>(&done.stdout) else { return bad() };
+        let Some(stream) = found.streams.first() else { return bad() };
+        if stream.width.saturating_mul(stream.height) > limits.max_pixels {
+            let reason = format!("its frames have {}x{} pixels; scale it down", stream.width, stream.height);
+            return Ok(Err((RejectCode::TooManyPixels, reason)));
+        }
+        let told = found.format.duration.and_then(|text| text.parse::<f64>().ok());
+        let seconds = match told.filter(|seconds| seconds.is_finite() && *seconds > 0.0) {
+            Some(seconds) => seconds,
+            // Browsers record WebM without a length. Its last picture tells.
+            None => match self
+                .probe(dir, file, kind, &["-show_entries", "packet=pts_time", "-of", "csv=p=0"])
+                .await?
+            {
+                Some(done) => last_time(&done.stdout),
+                None => return bad(),
+            },
+        };
+        let max = limits.max_video_seconds;
+        if seconds > max as f64 {
+            let reason =
+                format!("it lasts {seconds:.0} seconds, and {max} are the most; cut it or send photos");
+            return Ok(Err((RejectCode::VideoTooLong, reason)));
+        }
+        Ok(Ok(seconds))
+    }
+
+    async fn probe(&self, dir: &Path, file: &str, kind: VideoKind, what: &[&str]) -> Result<Option<Done>> {
+        let mut command = Command::new(&self.ffprobe);
+        command.current_dir(dir).args([
+            "-v",
+            "error",
+            "-protocol_whitelist",
+            "file",
+            "-max_alloc",
+            MAX_ALLOCATION,
+        ]);
+        command.args(["-f", kind.demuxer(), "-select_streams", "v:0"]).args(what).arg(format!("file:{file}"));
+        let done = Running::start(&mut command).map_err(at(&self.ffprobe))?.finish(PROBE_LIMIT).await;
+        Ok(done.map_err(at(&self.ffprobe))?.filter(|done| done.success))
+    }
+
+    /// Takes up to `wanted` frames, evenly spread over the `seconds` of the video `file` in `dir`, into files of the new
+    /// folder `frames` in `dir`. Gives them in order.
+    #[expect(clippy::too_many_arguments, reason = "each is a plain value of one video")]
+    pub(super) async fn frames(
+        &self,
+        dir: &Path,
+        file: &str,
+        kind: VideoKind,
+        frames: &str,
+        seconds: f64,
+        wanted: usize,
+        limits: &Limits,
+        bytes_left: u64,
+    ) -> Result<std::result::Result<Vec<PathBuf>, Refusal>> {
+        let out = dir.join(frames);
+        tokio::fs::create_dir(&out).await.map_err(at(&out))?;
+        let sensible = (seconds * MOST_FRAMES_PER_SECOND).ceil().max(limits.min_photos as f64) as usize;
+        let count = wanted.min(sensible).max(1);
+        // A moment without length is one frame.
+        let rate = count as f64 / seconds.max(1e-3);
+        let mut command = Command::new(&self.ffmpeg);
+        command.current_dir(dir).args([
+            "-nostdin",
+            "-hide_banner",
+            "-loglevel",
+            "error",
+            "-protocol_whitelist",
+            "file",
+        ]);
+        command.args([
+            "-max_alloc",
+            MAX_ALLOCATION,
+            "-threads",
+            "2",
+            "-max_pixels",
+            &limits.max_pixels.to_string(),
+        ]);
+        command
+            .args(["-f", kind.demuxer(), "-t", &limits.max_video_seconds.to_string(), "-i"])
+            .arg(format!("file:{file}"));
+        command.args([
+            "-map",
+            "0:v:0",
+            "-an",
+            "-sn",
+            "-dn",
+            "-threads",
+            "2",
+            "-vf",
+            &format!("fps={rate:.9}"),
+        ]);
+        command.args(["-frames:v", &count.to_string(), "-pix_fmt", "yuvj420p", "-q:v", "2", "-f", "image2"]);
+        command.arg(format!("file:{frames}/%05d.jpg"));
+        let limit = Duration::from_secs(limits.video_timeout_seconds);
+        let start = Instant::now();
+        let mut run = std::pin::pin!(Running::start(&mut command).map_err(at(&self.ffmpeg))?.finish(limit));
+        // What it writes is looked at while it writes.
+        let done = loop {
+            tokio::select! {
+                done = &mut run => break done.map_err(at(&self.ffmpeg))?,
+                () = tokio::time::sleep(POLL) => {
+                    if files_in(&out).await?.iter().map(|(_, bytes)| bytes).sum::<u64>() > bytes_left {
+                        return Err(IntakeError::JobTooLarge { max: limits.max_job_bytes });
+                    }
+                }
+            }
+        };
+        if done.is_none() {
+            let reason = format!(
+                "taking frames from it took more than {:.0} seconds; cut it or send photos",
+                start.elapsed().as_secs_f64()
+            );
+            return Ok(Err((RejectCode::VideoTooLong, reason)));
+        }
+        // A video that breaks off gives the frames before; what fails otherwise gives none.
+        let mut frames: Vec<PathBuf> = files_in(&out).await?.into_iter().map(|(path, _)| path).collect();
+        frames.sort();
+        if frames.is_empty() {
+            return Ok(Err((
+                RejectCode::BadVideo,
+                "no picture could be read from it; copy it again, or send photos".into(),
+            )));
+        }
+        Ok(Ok(frames))
+    }
+}
+
+#[derive(Deserialize)]
+struct Probed {
+    #[serde(default)]
+    streams: Vec<ProbedStream>,
+    #[serde(default)]
+    format: ProbedFormat,
+}
+
+#[derive(Deserialize)]
+struct ProbedStream {
+    #[serde(default)]
+    width: u64,
+    #[serde(default)]
+    height: u64,
+}
+
+#[derive(Deserialize, Default)]
+struct ProbedFormat {
+    duration: Option<String>,
+}
+
+/// The greatest time in a list of one a line; 0 without any.
+fn last_time(list: &[u8]) -> f64 {
+    let text = String::from_utf8_lossy(list);
+    let times = text.lines().filter_map(|line| line.trim_end_matches(',').parse::<f64>().ok());
+    times.filter(|time| time.is_finite()).fold(0.0, f64::max)
+}
+
+async fn files_in(dir: &Path) -> Result<Vec<(PathBuf, u64)>> {
+    let mut found = Vec::new();
+    let mut entries = tokio::fs::read_dir(dir).await.map_err(at(dir))?;
+    while let Some(entry) = entries.next_entry().await.map_err(at(dir))? {
+        if let Ok(meta) = entry.metadata().await
+            && meta.is_file()
+        {
+            found.push((entry.path(), meta.len()));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,351 @@
+//! Photos out of a zip archive, in bounded memory and under limits that hold while it is unpacked.
+//!
+//! Names in the archive are shown to people and never used as paths.
+
+use std::borrow::Cow;
+use std::fs::{self, File};
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use zip::{CompressionMethod, ZipArchive};
+
+use super::error::{IntakeError, RejectCode, Rejected, Result, at};
+use super::sink::{FLOOR_CHECK_BYTES, Floor};
+use super::sniff::{self, Kind, PhotoKind};
+use super::{Limits, name, photo};
+
+/// An archive may unpack to so many times its own size; photos are compressed already and come near 1.
+const MAX_RATIO: u64 = 100;
+/// Below this, no ratio is looked at.
+const RATIO_FREE_BYTES: u64 = 1 << 20;
+const PIECE: usize = 64 * 1024;
+/// Bytes that may be read to find and read an archive's directory, and more for each entry: 46 and the name's, mostly under 200.
+const DIRECTORY_BYTES: u64 = 1 << 20;
+const DIRECTORY_BYTES_PER_ENTRY: u64 = 512;
+
+/// A photo that lies unpacked.
+#[derive(Debug)]
+pub(super) struct Unpacked {
+    pub(super) place: PathBuf,
+    pub(super) name: String,
+    pub(super) kind: PhotoKind,
+    pub(super) bytes: u64,
+    pub(super) size: (u32, u32),
+}
+
+/// What to unpack, and how much at most.
+pub(super) struct Job<'a> {
+    pub(super) archive: &'a Path,
+    /// The archive's name, for people.
+    pub(super) name: &'a str,
+    /// Where photos go, under names made of `prefix` and a number.
+    pub(super) dir: &'a Path,
+    pub(super) prefix: &'a str,
+    pub(super) limits: &'a Limits,
+    pub(super) photos_left: usize,
+    pub(super) bytes_left: u64,
+    pub(super) floor: &'a Floor,
+    /// Set when nobody waits for the photos any more.
+    pub(super) given_up: &'a AtomicBool,
+}
+
+/// Why one entry, or the archive, is not taken.
+enum Stop {
+    /// This entry only.
+    Entry(RejectCode, String),
+    /// The whole archive.
+    Archive(RejectCode, String),
+    /// The whole request.
+    Request(IntakeError),
+}
+
+impl From<IntakeError> for Stop {
+    fn from(error: IntakeError) -> Self {
+        Self::Request(error)
+    }
+}
+
+impl Job<'_> {
+    /// Unpacks the photos of the archive; `Ok(Err)` if the archive as a whole is refused, and then nothing of it is left.
+    pub(super) fn run(&self) -> Result<std::result::Result<(Vec<Unpacked>, Vec<Rejected>), Rejected>> {
+        let (mut photos, mut rejected) = (Vec::new(), Vec::new());
+        match self.unpack(&mut photos, &mut rejected) {
+            Ok(()) => Ok(Ok((photos, rejected))),
+            Err(stop) => {
+                for photo in photos {
+                    fs::remove_file(&photo.place).map_err(at(&photo.place))?;
+                }
+                match stop {
+                    Stop::Entry(code, reason) | Stop::Archive(code, reason) => {
+                        Ok(Err(Rejected::new(self.name, code, reason)))
+                    }
+                    Stop::Request(error) => Err(error),
+                }
+            }
+        }
+    }
+
+    fn unpack(
+        &self,
+        photos: &mut Vec<Unpacked>,
+        rejected: &mut Vec<Rejected>,
+    ) -> std::result::Result<(), Stop> {
+        let (mut archive, archive_bytes) = open(self.archive, self.limits.max_zip_entries)?;
+        let mut out = Budget {
+            left: self.bytes_left,
+            ratio_left: archive_bytes.saturating_mul(MAX_RATIO).saturating_add(RATIO_FREE_BYTES),
+            unchecked: 0,
+        };
+        for number in 0..archive.len() {
+            if self.given_up.load(Ordering::Relaxed) {
+                return Err(IntakeError::Interrupted { why: "the client went away".into() }.into());
+            }
+            let entry = archive.by_index_data(number).map_err(|_| bad_archive())?;
+            let entry_name =
+                entry.name().unwrap_or_else(|_| String::from_utf8_lossy(entry.name_raw())).into_owned();
+            let place = self.dir.join(format!("{}{number:05}", self.prefix));
+            match self.entry(&mut archive, number, &entry_name, &place, photos.len(), &mut out) {
+                Ok(Some(photo)) => photos.push(photo),
+                Ok(None) => {}
+                Err(Stop::Entry(code, reason)) => {
+                    remove(&place)?;
+                    rejected.push(Rejected::new(&name::shown(&entry_name), code, reason));
+                }
+                Err(stop) => {
+                    remove(&place)?;
+                    return Err(stop);
+                }
+            }
+        }
+        if photos.is_empty() && rejected.is_empty() {
+            return Err(Stop::Archive(RejectCode::BadZip, "it holds no photo".into()));
+        }
+        Ok(())
+    }
+
+    /// `None` for what is left out without a word: folders and what systems put beside photos.
+    fn entry(
+        &self,
+        archive: &mut ZipArchive<Metered>,
+        number: usize,
+        entry_name: &str,
+        place: &Path,
+        taken: usize,
+        out: &mut Budget,
+    ) -> std::result::Result<Option<Unpacked>, Stop> {
+        /// The type of a file in Unix' mode, and that of a plain one.
+        const TYPE: u32 = 0o170_000;
+        const PLAIN: u32 = 0o100_000;
+        let refuse = |code, reason: &str| Err(Stop::Entry(code, reason.to_owned()));
+        let entry = archive.by_index_data(number).map_err(|_| damaged())?;
+        if leads_out(entry_name) {
+            return refuse(RejectCode::UnsafeName, "its name in the zip leads out of the zip");
+        }
+        if entry.is_dir() || is_clutter(entry_name) {
+            return Ok(None);
+        }
+        if entry.unix_mode().is_some_and(|mode| !matches!(mode & TYPE, 0 | PLAIN)) || entry.is_symlink() {
+            return refuse(RejectCode::Link, "it is a link or a special file, not a photo");
+        }
+        if entry.encrypted() {
+            return refuse(RejectCode::Encrypted, "it asks for a password; make the zip without one");
+        }
+        if !matches!(entry.compression(), CompressionMethod::Stored | CompressionMethod::Deflated) {
+            return refuse(RejectCode::BadZip, UNUSUAL_COMPRESSION);
+        }
+        let mut entry = archive.by_index(number).map_err(|_| damaged())?;
+        let mut head = Vec::with_capacity(sniff::HEAD_BYTES);
+        entry.by_ref().take(sniff::HEAD_BYTES as u64).read_to_end(&mut head).map_err(|_| damaged())?;
+        let kind = match sniff::kind(&head) {
+            Ok(Kind::Photo(kind)) => kind,
+            Ok(Kind::Zip) => {
+                return refuse(RejectCode::NestedArchive, "it is a zip within the zip, which is not unpacked");
+            }
+            Ok(Kind::Video(_)) => {
+                return refuse(
+                    RejectCode::UnsupportedFormat,
+                    "it is a video within the zip; send it by itself",
+                );
+            }
+            Err(_) if head.is_empty() => return refuse(RejectCode::EmptyFile, "it is empty (0 bytes)"),
+            Err(reason) => return refuse(RejectCode::UnsupportedFormat, reason),
+        };
+        if taken >= self.photos_left {
+            return Err(IntakeError::TooManyPhotos { max: self.limits.max_photos }.into());
+        }
+        let bytes = self.write(&mut entry, &head, place, out)?;
+        let shown = name::shown(entry_name);
+        match photo::check(place, &shown, self.limits) {
+            Ok(size) => Ok(Some(Unpacked { place: place.to_path_buf(), name: shown, kind, bytes, size })),
+            Err(rejected) => Err(Stop::Entry(rejected.code, rejected.reason)),
+        }
+    }
+
+    fn write(
+        &self,
+        entry: &mut impl Read,
+        head: &[u8],
+        place: &Path,
+        out: &mut Budget,
+    ) -> std::result::Result<u64, Stop> {
+        let mut file = File::create_new(place).map_err(at(place))?;
+        let (mut bytes, mut piece) = (0_u64, vec![0; PIECE]);
+        let mut next: Cow<'_, [u8]> = Cow::Borrowed(head);
+        loop {
+            let length = next.len() as u64;
+            bytes += length;
+            if bytes > self.limits.max_file_bytes {
+                let reason =
+                    format!("it has more than {} bytes, the most for one file", self.limits.max_file_bytes);
+                return Err(Stop::Entry(RejectCode::FileTooLarge, reason));
+            }
+            out.spend(length, self)?;
+            file.write_all(&next).map_err(at(place))?;
+            let read = entry.read(&mut piece).map_err(|_| damaged())?;
+            if read == 0 {
+                break;
+            }
+            next = Cow::Owned(piece.get(..read).unwrap_or_default().to_vec());
+        }
+        file.sync_data().map_err(at(place))?;
+        Ok(bytes)
+    }
+}
+
+/// Whether the directory of an archive can be read and is of a size that is taken.
+pub(super) fn check(
+    archive: &Path,
+    name: &str,
+    limits: &Limits,
+) -> Result<std::result::Result<(), Rejected>> {
+    match open(archive, limits.max_zip_entries) {
+        Ok(_) => Ok(Ok(())),
+        Err(Stop::Entry(code, reason) | Stop::Archive(code, reason)) => {
+            Ok(Err(Rejected::new(name, code, reason)))
+        }
+        Err(Stop::Request(error)) => Err(error),
+    }
+}
+
+/// Reads the directory of an archive that may have `max_entries` entries, no further than that may need. Gives the size of the archive too.
+fn open(archive: &Path, max_entries: usize) -> std::result::Result<(ZipArchive<Metered>, u64), Stop> {
+    let file = File::open(archive).map_err(at(archive))?;
+    let bytes = file.metadata().map_err(at(archive))?.len();
+    let directory =
+        DIRECTORY_BYTES.saturating_add(DIRECTORY_BYTES_PER_ENTRY.saturating_mul(max_entries as u64));
+    let left = Arc::new(AtomicU64::new(directory));
+    match ZipArchive::new(Metered { file: BufReader::new(file), left: left.clone() }) {
+        Ok(archive) if archive.len() > max_entries => Err(too_many_entries(max_entries)),
+        Ok(archive) => {
+            left.store(u64::MAX, Ordering::Relaxed);
+            Ok((archive, bytes))
+        }
+        Err(_) if left.load(Ordering::Relaxed) == 0 => Err(too_many_entries(max_entries)),
+        Err(_) => Err(bad_archive()),
+    }
+}
+
+const UNUSUAL_COMPRESSION: &str =
+    "it is compressed in a way that is not read; make the zip with the usual compression (deflate)";
+
+/// An archive that gives no more than so many bytes. The directory of an archive is held in memory when it is opened;
+/// without an end to what is read, one of gigabytes would be too.
+#[derive(Debug)]
+struct Metered {
+    file: BufReader<File>,
+    left: Arc<AtomicU64>,
+}
+
+impl Read for Metered {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let left = self.left.load(Ordering::Relaxed);
+        if left == 0 {
+            return Err(std::io::Error::other("the directory of the archive is too large"));
+        }
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let read = self.file.read(buffer.get_mut(..most).unwrap_or_default())?;
+        self.left.store(left - read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+impl Seek for Metered {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+/// What may still be unpacked.
+struct Budget {
+    /// Of the job.
+    left: u64,
+    /// Of this archive, before it is a bomb.
+    ratio_left: u64,
+    unchecked: u64,
+}
+
+impl Budget {
+    fn spend(&mut self, bytes: u64, job: &Job<'_>) -> std::result::Result<(), Stop> {
+        let Some(ratio_left) = self.ratio_left.checked_sub(bytes) else {
+            let reason = format!("it unpacks to more than {MAX_RATIO} times its size, as no photos do");
+            return Err(Stop::Archive(RejectCode::ZipBomb, reason));
+        };
+        let Some(left) = self.left.checked_sub(bytes) else {
+            return Err(IntakeError::JobTooLarge { max: job.limits.max_job_bytes }.into());
+        };
+        self.unchecked += bytes;
+        if self.unchecked >= FLOOR_CHECK_BYTES {
+            job.floor.check(bytes)?;
+            self.unchecked = 0;
+        }
+        (self.left, self.ratio_left) = (left, ratio_left);
+        Ok(())
+    }
+}
+
+fn too_many_entries(max: usize) -> Stop {
+    let reason = format!(
+        "its list of files is longer than the {max} entries that one zip may have; put only the photos in"
+    );
+    Stop::Archive(RejectCode::TooManyEntries, reason)
+}
+
+fn bad_archive() -> Stop {
+    Stop::Archive(
+        RejectCode::BadZip,
+        "it is no readable zip, or breaks off before its end; make or copy it again".into(),
+    )
+}
+
+fn damaged() -> Stop {
+    Stop::Entry(RejectCode::BadZip, "it is damaged within the zip; make the zip again".into())
+}
+
+fn remove(place: &Path) -> Result<()> {
+    match fs::remove_file(place) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(IntakeError::from_io(place, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a name would lead out of the folder if it were used as a path.
+fn leads_out(name: &str) -> bool {
+    let drive = name.as_bytes().get(1) == Some(&b':');
+    drive
+        || name.starts_with(['/', '\\'])
+        || name.contains('\0')
+        || name.split(['/', '\\']).any(|part| part == "..")
+}
+
+/// What macOS, Windows and hidden folders put into archives.
+fn is_clutter(name: &str) -> bool {
+    let clutter = |part: &str| {
+        part == "__MACOSX"
+            || (part.starts_with('.') && part != ".")
+            || part.eq_ignore_ascii_case("thumbs.db")
+            || part.eq_ignore_ascii_case("desktop.ini")
+    };
+    name.ends_with(['/', '\\']) || name.split(['/', '\\']).any(clutter)
+}

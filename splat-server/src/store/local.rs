@@ -1,0 +1,252 @@
+//! Job files in a folder of this machine: `ROOT/jobs/<id>/`.
+//!
+//! All functions here block; [`super::JobStore`] calls them where blocking is allowed.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::error::{Result, StoreError};
+use super::{FileHead, path};
+use crate::job::JobId;
+
+/// Folder of all jobs below the root.
+pub(super) const JOBS: &str = "jobs";
+
+/// Deepest folder that a listing enters. The known layout has 5 levels.
+const MAX_DEPTH: usize = 16;
+
+#[derive(Debug)]
+pub(super) struct Local {
+    root: PathBuf,
+}
+
+impl Local {
+    pub(super) fn open(root: &Path) -> Result<Self> {
+        let jobs = root.join(JOBS);
+        fs::create_dir_all(&jobs).map_err(|source| StoreError::from_io(&jobs, source))?;
+        Ok(Self { root: root.to_path_buf() })
+    }
+
+    pub(super) fn job_dir(&self, id: &JobId) -> PathBuf {
+        self.root.join(JOBS).join(id.as_str())
+    }
+
+    fn locate(&self, id: &JobId, relative: &str) -> Result<PathBuf> {
+        path::locate(&self.job_dir(id), relative)
+    }
+
+    pub(super) fn head(&self, id: &JobId, relative: &str) -> Result<(FileHead, PathBuf)> {
+        let place = self.locate(id, relative)?;
+        match fs::symlink_metadata(&place) {
+            Ok(meta) if meta.is_file() => Ok((head_of(relative, &meta), place)),
+            Ok(_) => Err(not_found(id, relative)),
+            Err(error) if is_absent(&error) => Err(not_found(id, relative)),
+            Err(error) => Err(StoreError::from_io(&place, error)),
+        }
+    }
+
+    /// Copies a file in, visible only once it is whole.
+    pub(super) fn copy_in(&self, id: &JobId, relative: &str, file: &Path) -> Result<FileHead> {
+        let place = self.prepare(id, relative)?;
+        if same_file(file, &place) {
+            return Ok(self.head(id, relative)?.0);
+        }
+        self.place_whole(&place, |unfinished| {
+            let mut from = File::open(file).map_err(|source| StoreError::from_io(file, source))?;
+            let to_error = |source| StoreError::from_io(unfinished, source);
+            let mut to = File::create(unfinished).map_err(to_error)?;
+            io::copy(&mut from, &mut to).map_err(to_error)?;
+            to.sync_all().map_err(to_error)
+        })?;
+        Ok(self.head(id, relative)?.0)
+    }
+
+    /// Moves a file in; copies it where it lies on another disk.
+    pub(super) fn move_in(&self, id: &JobId, relative: &str, file: &Path) -> Result<FileHead> {
+        let place = self.prepare(id, relative)?;
+        match fs::rename(file, &place) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                self.copy_in(id, relative, file)?;
+                fs::remove_file(file).map_err(|source| StoreError::from_io(file, source))?;
+            }
+            Err(error) => return Err(StoreError::from_io(&place, error)),
+        }
+        Ok(self.head(id, relative)?.0)
+    }
+
+    pub(super) fn write(&self, id: &JobId, relative: &str, content: &[u8]) -> Result<FileHead> {
+        let place = self.prepare(id, relative)?;
+        self.place_whole(&place, |unfinished| {
+            let to_error = |source| StoreError::from_io(unfinished, source);
+            let mut to = File::create(unfinished).map_err(to_error)?;
+            io::Write::write_all(&mut to, content).map_err(to_error)?;
+            to.sync_all().map_err(to_error)
+        })?;
+        Ok(self.head(id, relative)?.0)
+    }
+
+    fn place_whole(&self, place: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let mut name = place.as_os_str().to_owned();
+        name.push(".part");
+        let unfinished = PathBuf::from(name);
+        let done = write(&unfinished).and_then(|()| {
+            fs::rename(&unfinished, place).map_err(|source| StoreError::from_io(place, source))
+        });
+        if done.is_err() {
+            // The first failure is the one to tell; this only tidies up.
+            let _ = fs::remove_file(&unfinished);
+        }
+        done
+    }
+
+    fn prepare(&self, id: &JobId, relative: &str) -> Result<PathBuf> {
+        let place = self.locate(id, relative)?;
+        if let Some(parent) = place.parent() {
+            fs::create_dir_all(parent).map_err(|source| StoreError::from_io(parent, source))?;
+        }
+        Ok(place)
+    }
+
+    /// Files of a job in order of their paths. Links are left out, and so are files that vanish meanwhile.
+    pub(super) fn list(&self, id: &JobId) -> Result<Vec<FileHead>> {
+        files_below(&self.job_dir(id))
+    }
+
+    pub(super) fn delete(&self, id: &JobId) -> Result<()> {
+        remove_tree(&self.job_dir(id))
+    }
+
+    pub(super) fn delete_file(&self, id: &JobId, relative: &str) -> Result<()> {
+        let place = self.locate(id, relative)?;
+        match fs::remove_file(&place) {
+            Err(error) if !is_absent(&error) => Err(StoreError::from_io(&place, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Jobs that have a folder in which nothing was made or removed since `before`.
+    pub(super) fn jobs_older_than(&self, before: SystemTime) -> Result<Vec<JobId>> {
+        ids_in(&self.root.join(JOBS), before)
+    }
+
+    /// Whether the folder can be written and read.
+    pub(super) fn ping(&self) -> Result<()> {
+        let probe = self.root.join(JOBS).join(format!(".ping-{}", std::process::id()));
+        let written = fs::write(&probe, b"ping").and_then(|()| fs::remove_file(&probe));
+        written.map_err(|source| match StoreError::from_io(&probe, source) {
+            StoreError::Io { path, source } => {
+                StoreError::Unavailable { why: format!("`{}`: {source}", path.display()) }
+            }
+            other => other,
+        })
+    }
+}
+
+/// Files below a folder in order of their paths. Links are left out.
+pub(super) fn files_below(dir: &Path) -> Result<Vec<FileHead>> {
+    path::refuse_link(dir)?;
+    let mut found = Vec::new();
+    walk(dir, &mut String::new(), 0, &mut found)?;
+    found.sort_by(|a: &FileHead, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+/// Folders below `dir` that are named like a job and whose newest change lies before `before`.
+pub(crate) fn ids_in(dir: &Path, before: SystemTime) -> Result<Vec<JobId>> {
+    let error = |source| StoreError::from_io(dir, source);
+    let entries = match fs::read_dir(dir) {
+        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        entries => entries.map_err(error)?,
+    };
+    let mut ids = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(error)?;
+        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<JobId>().ok()) else {
+            continue;
+        };
+        // The entry's own data, not that of what a link leads to.
+        let Ok(meta) = entry.metadata() else { continue };
+        if meta.is_dir() && newest_change(&entry.path(), &meta) < before {
+            ids.push(id);
+        }
+    }
+    ids.sort();
+    Ok(ids)
+}
+
+/// When the folder or anything directly in it last changed.
+fn newest_change(dir: &Path, meta: &fs::Metadata) -> SystemTime {
+    let own = meta.modified().unwrap_or(UNIX_EPOCH);
+    let inside = fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.metadata().ok()?.modified().ok());
+    inside.fold(own, SystemTime::max)
+}
+
+/// Removes a folder and all in it, never what links in it lead to. Nothing there is fine.
+pub(crate) fn remove_tree(dir: &Path) -> Result<()> {
+    /// A child that is just being killed may still write; then the folder is not empty at the first try.
+    const TRIES: u32 = 5;
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        match fs::remove_dir_all(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(dir).is_err() => {
+                return Ok(());
+            }
+            Err(_) if tried < TRIES => std::thread::sleep(Duration::from_millis(20 << tried)),
+            Err(error) => return Err(StoreError::from_io(dir, error)),
+            Ok(()) => return Ok(()),
+        }
+    }
+}
+
+fn walk(dir: &Path, prefix: &mut String, depth: usize, found: &mut Vec<FileHead>) -> Result<()> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if is_absent(&error) => return Ok(()),
+        entries => entries.map_err(|source| StoreError::from_io(dir, source))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(|source| StoreError::from_io(dir, source))?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let Ok(meta) = entry.metadata() else { continue };
+        let length = prefix.len();
+        prefix.push_str(&name);
+        if meta.is_dir() && depth < MAX_DEPTH {
+            prefix.push('/');
+            walk(&entry.path(), prefix, depth + 1, found)?;
+        } else if meta.is_file() && !name.ends_with(".part") {
+            found.push(head_of(prefix, &meta));
+        }
+        prefix.truncate(length);
+    }
+    Ok(())
+}
+
+fn head_of(relative: &str, meta: &fs::Metadata) -> FileHead {
+    let modified = meta.modified().unwrap_or(UNIX_EPOCH);
+    let nanos = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    FileHead {
+        path: relative.to_owned(),
+        bytes: meta.len(),
+        etag: format!("\"{nanos:x}-{:x}\"", meta.len()),
+        modified,
+    }
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn not_found(id: &JobId, relative: &str) -> StoreError {
+    StoreError::NotFound { id: id.to_string(), path: relative.to_owned() }
+}

@@ -1,0 +1,373 @@
+//! Where the files of jobs lie: a folder of this machine, or a bucket.
+//!
+//! | what | local (the default, or `file:///...`) | `s3://bucket/prefix`, `gs://bucket/prefix` |
+//! | --- | --- | --- |
+//! | files of a job | `ROOT/jobs/<id>/...` | keys `prefix/jobs/<id>/...`, the same relative paths |
+//! | a worker works | there, without copies | in `DATA/work/<id>/`, fetched and pushed by [`Workspace`] |
+//!
+//! Start at [`JobStore::open`]. Paths below a job's folder are chosen by this service, never by a client, and checked all
+//! the same: relative, no `..`, and no link is followed. A file appears whole or not at all.
+
+mod error;
+mod local;
+mod path;
+mod remote;
+mod sweep;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod url;
+
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+
+use crate::job::JobId;
+
+pub use error::{Result, StoreError};
+use local::Local;
+pub(crate) use local::{ids_in, remove_tree};
+use remote::Remote;
+pub use sync::{Synced, Workspace};
+use url::Target;
+
+/// Piece in which a file is read, in bytes.
+const READ_PIECE: usize = 256 * 1024;
+/// Folder of jobs in work whose files lie in a bucket, below the data folder.
+const WORK: &str = "work";
+
+/// Where files lie.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// Folder of this service on this machine; made where missing.
+    pub data_dir: PathBuf,
+    /// `file:///folder`, `s3://bucket/prefix` or `gs://bucket/prefix`; `None`: in `data_dir`.
+    pub url: Option<String>,
+    /// Credentials of a Firebase project: a service account's JSON file. Serves `gs://` where nothing else is set.
+    pub firebase_credentials: Option<PathBuf>,
+    /// A Firebase Storage bucket, which is a `gs://` bucket; used where `url` is `None`.
+    pub firebase_bucket: Option<String>,
+    /// How long a request to a bucket is tried again before it counts as [`StoreError::Unavailable`].
+    pub patience: Duration,
+    /// Further settings of a bucket, in place of the environment's (`AWS_*`, `GOOGLE_*`): the same names in lower case, such
+    /// as `("aws_endpoint", "http://127.0.0.1:9000")` or `("google_base_url", ...)`.
+    pub options: Vec<(String, String)>,
+}
+
+impl StoreConfig {
+    /// Files in `data_dir`.
+    #[must_use]
+    pub fn local(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            url: None,
+            firebase_credentials: None,
+            firebase_bucket: None,
+            patience: Duration::from_secs(10),
+            options: Vec::new(),
+        }
+    }
+}
+
+/// What is known of a stored file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileHead {
+    /// Below the job's folder, with `/`.
+    pub path: String,
+    /// Size.
+    pub bytes: u64,
+    /// Changes when the content does; with its quotation marks, as HTTP's `ETag` is written.
+    pub etag: String,
+    /// When it was written.
+    pub modified: SystemTime,
+}
+
+/// A stored file or a part of it, to be streamed.
+pub struct Contents {
+    /// Of the whole file.
+    pub head: FileHead,
+    /// Which bytes of it come.
+    pub range: Range<u64>,
+    /// The bytes, in pieces of at most some hundred KiB.
+    pub stream: BoxStream<'static, io::Result<Bytes>>,
+}
+
+impl std::fmt::Debug for Contents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Contents")
+            .field("head", &self.head)
+            .field("range", &self.range)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The files of all jobs. Cheap to clone; any number of tasks may use it at once.
+#[derive(Clone, Debug)]
+pub struct JobStore {
+    data_dir: Arc<Path>,
+    backend: Backend,
+}
+
+#[derive(Clone, Debug)]
+enum Backend {
+    Local(Arc<Local>),
+    Remote(Arc<Remote>),
+}
+
+impl JobStore {
+    /// Opens the store; for a folder, makes it. A bucket is not asked yet: [`JobStore::ping`] does.
+    ///
+    /// # Errors
+    /// [`StoreError::BadConfig`] if the URL cannot be used, [`StoreError::Io`] if the folder cannot be made.
+    pub fn open(config: &StoreConfig) -> Result<Self> {
+        let root = &config.data_dir;
+        std::fs::create_dir_all(root).map_err(|source| StoreError::from_io(root, source))?;
+        // Absolute, so that a child process in another working folder finds the same place.
+        let root = std::path::absolute(root).map_err(|source| StoreError::from_io(root, source))?;
+        let backend = match url::target(config)? {
+            Target::DataDir => Backend::Local(Arc::new(Local::open(&root)?)),
+            Target::Folder(folder) => Backend::Local(Arc::new(Local::open(&folder)?)),
+            Target::Bucket { service, bucket, prefix } => {
+                Backend::Remote(Arc::new(Remote::open(service, &bucket, &prefix, config)?))
+            }
+        };
+        Ok(Self { data_dir: root.into(), backend })
+    }
+
+    /// The folder of this service on this machine.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// Where the files of a job lie on this machine; `None` for a bucket.
+    #[must_use]
+    pub fn local_dir(&self, id: &JobId) -> Option<PathBuf> {
+        match &self.backend {
+            Backend::Local(local) => Some(local.job_dir(id)),
+            Backend::Remote(_) => None,
+        }
+    }
+
+    /// Where a worker of this machine works on a job whose files lie in a bucket.
+    fn work_dir(&self, id: &JobId) -> PathBuf {
+        self.data_dir.join(WORK).join(id.as_str())
+    }
+
+    /// Stores a copy of `file` as `path` of the job, in place of what was there. Where the file lies there already, nothing is done.
+    ///
+    /// # Errors
+    /// Any [`StoreError`] but `NotFound` and `BadRange`.
+    pub async fn put(&self, id: &JobId, path: &str, file: &Path) -> Result<FileHead> {
+        match &self.backend {
+            Backend::Local(local) => {
+                let (local, id, path, file) = (local.clone(), id.clone(), path.to_owned(), file.to_owned());
+                blocking(move || local.copy_in(&id, &path, &file)).await
+            }
+            Backend::Remote(remote) => remote.put(id, path, file).await,
+        }
+    }
+
+    /// As [`JobStore::put`], but `file` is gone afterwards: it is moved where that can be done.
+    ///
+    /// # Errors
+    /// As [`JobStore::put`].
+    pub async fn put_moving(&self, id: &JobId, path: &str, file: &Path) -> Result<FileHead> {
+        match &self.backend {
+            Backend::Local(local) => {
+                let (local, id, path, file) = (local.clone(), id.clone(), path.to_owned(), file.to_owned());
+                blocking(move || local.move_in(&id, &path, &file)).await
+            }
+            Backend::Remote(remote) => {
+                let head = remote.put(id, path, file).await?;
+                tokio::fs::remove_file(file).await.map_err(|source| StoreError::from_io(file, source))?;
+                Ok(head)
+            }
+        }
+    }
+
+    /// Stores a small content.
+    ///
+    /// # Errors
+    /// As [`JobStore::put`].
+    pub async fn put_bytes(&self, id: &JobId, path: &str, content: Bytes) -> Result<FileHead> {
+        match &self.backend {
+            Backend::Local(local) => {
+                let (local, id, path) = (local.clone(), id.clone(), path.to_owned());
+                blocking(move || local.write(&id, &path, &content)).await
+            }
+            Backend::Remote(remote) => remote.put_bytes(id, path, content).await,
+        }
+    }
+
+    /// What is known of a file.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] and those of the backend.
+    pub async fn head(&self, id: &JobId, path: &str) -> Result<FileHead> {
+        match &self.backend {
+            Backend::Local(local) => {
+                let (local, id, path) = (local.clone(), id.clone(), path.to_owned());
+                blocking(move || Ok(local.head(&id, &path)?.0)).await
+            }
+            Backend::Remote(remote) => remote.head(id, path).await,
+        }
+    }
+
+    /// A file, or the bytes `range` of it (cut to the file's end).
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], [`StoreError::BadRange`] if the range is empty or starts behind the end, and those of the backend.
+    pub async fn get(&self, id: &JobId, path: &str, range: Option<Range<u64>>) -> Result<Contents> {
+        match &self.backend {
+            Backend::Local(local) => {
+                let (local, id, path) = (local.clone(), id.clone(), path.to_owned());
+                let (head, place) = blocking(move || local.head(&id, &path)).await?;
+                let range = within(range, head.bytes)?;
+                let to_error = |source| StoreError::from_io(&place, source);
+                let mut file = tokio::fs::File::open(&place).await.map_err(to_error)?;
+                file.seek(io::SeekFrom::Start(range.start)).await.map_err(to_error)?;
+                let length = range.end - range.start;
+                Ok(Contents { head, range, stream: read_pieces(file, length).boxed() })
+            }
+            Backend::Remote(remote) => remote.get(id, path, range).await,
+        }
+    }
+
+    /// All files of a job in order of their paths; none where the job has no folder.
+    ///
+    /// # Errors
+    /// Those of the backend.
+    pub async fn list(&self, id: &JobId) -> Result<Vec<FileHead>> {
+        match &self.backend {
+            Backend::Local(local) => {
+                let (local, id) = (local.clone(), id.clone());
+                blocking(move || local.list(&id)).await
+            }
+            Backend::Remote(remote) => remote.list(id).await,
+        }
+    }
+
+    /// Removes one file; nothing there is fine.
+    ///
+    /// # Errors
+    /// [`StoreError::BadPath`] and those of the backend.
+    pub async fn delete_file(&self, id: &JobId, path: &str) -> Result<()> {
+        match &self.backend {
+            Backend::Local(local) => {
+                let (local, id, path) = (local.clone(), id.clone(), path.to_owned());
+                blocking(move || local.delete_file(&id, &path)).await
+            }
+            Backend::Remote(remote) => remote.delete_file(id, path).await,
+        }
+    }
+
+    /// Removes all files of a job, here and in the store. May be repeated, also after it failed half way.
+    ///
+    /// # Errors
+    /// Those of the backend.
+    pub async fn delete_job(&self, id: &JobId) -> Result<()> {
+        match &self.backend {
+            Backend::Local(local) => {
+                let (local, id) = (local.clone(), id.clone());
+                blocking(move || local.delete(&id)).await
+            }
+            Backend::Remote(remote) => {
+                let here = self.work_dir(id);
+                blocking(move || remove_tree(&here)).await?;
+                remote.delete_job(id).await
+            }
+        }
+    }
+
+    /// Jobs that have files, none of them newer than `age`: what a sweep compares with the queue.
+    ///
+    /// # Errors
+    /// Those of the backend.
+    pub async fn jobs_older_than(&self, age: Duration) -> Result<Vec<JobId>> {
+        let before = before(age);
+        match &self.backend {
+            Backend::Local(local) => {
+                let local = local.clone();
+                blocking(move || local.jobs_older_than(before)).await
+            }
+            Backend::Remote(remote) => remote.jobs_older_than(before).await,
+        }
+    }
+
+    /// Whether the store can be used now.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`], [`StoreError::Denied`], [`StoreError::Full`].
+    pub async fn ping(&self) -> Result<()> {
+        match &self.backend {
+            Backend::Local(local) => {
+                let local = local.clone();
+                blocking(move || local.ping()).await
+            }
+            Backend::Remote(remote) => remote.ping().await,
+        }
+    }
+
+    /// Bytes that this service may still write on the disk of its data folder.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn free_bytes(&self) -> Result<u64> {
+        fs4::available_space(&*self.data_dir).map_err(|source| StoreError::from_io(&self.data_dir, source))
+    }
+}
+
+/// So long ago.
+fn before(age: Duration) -> SystemTime {
+    SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// `range` cut to a file of `bytes` bytes.
+fn within(range: Option<Range<u64>>, bytes: u64) -> Result<Range<u64>> {
+    match range {
+        None => Ok(0..bytes),
+        Some(range) if range.start < bytes && range.start < range.end => {
+            Ok(range.start..range.end.min(bytes))
+        }
+        Some(_) => Err(StoreError::BadRange { bytes }),
+    }
+}
+
+fn read_pieces(file: tokio::fs::File, length: u64) -> impl stream::Stream<Item = io::Result<Bytes>> + Send {
+    stream::try_unfold((file.take(length), length), |(mut file, left)| async move {
+        if left == 0 {
+            return Ok(None);
+        }
+        let mut piece =
+            bytes::BytesMut::with_capacity(READ_PIECE.min(usize::try_from(left).unwrap_or(READ_PIECE)));
+        match file.read_buf(&mut piece).await? {
+            0 => {
+                Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was read"))
+            }
+            read => Ok(Some((piece.freeze(), (file, left - read as u64)))),
+        }
+    })
+}
+
+/// Runs what blocks where it may.
+pub(crate) async fn blocking<T, E>(
+    work: impl FnOnce() -> std::result::Result<T, E> + Send + 'static,
+) -> std::result::Result<T, E>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(failed) => std::panic::resume_unwind(
+            failed.try_into_panic().unwrap_or_else(|cancelled| Box::new(cancelled.to_string())),
+        ),
+    }
+}

@@ -1,0 +1,337 @@
+//! Job files in a bucket: keys `prefix/jobs/<id>/...`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{StreamExt, TryStreamExt};
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder};
+use object_store::path::Path as Key;
+use object_store::{
+    ClientOptions, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig,
+    WriteMultipart,
+};
+use tokio::io::AsyncReadExt;
+
+use super::error::{Result, StoreError};
+use super::local::JOBS;
+use super::{Contents, FileHead, StoreConfig, path, within};
+use crate::job::JobId;
+
+/// Part of a large file, in bytes. S3 allows 5 MiB at least and 10,000 parts: enough for 80 GB.
+const PART_BYTES: usize = 8 << 20;
+/// Parts on their way at once.
+const PARTS_AT_ONCE: usize = 3;
+/// A server that says nothing for so long is gone.
+const SILENCE: Duration = Duration::from_secs(30);
+const CONNECT: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(super) struct Remote {
+    store: Arc<dyn ObjectStore>,
+    prefix: String,
+    patience: Duration,
+}
+
+/// Which service keeps a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Service {
+    S3,
+    Gcs,
+}
+
+impl Remote {
+    /// A bucket and the prefix of its keys (empty: none).
+    pub(super) fn open(service: Service, bucket: &str, prefix: &str, config: &StoreConfig) -> Result<Self> {
+        crate::tls::install_provider();
+        if !prefix.is_empty() {
+            path::check(prefix)?;
+        }
+        let retry = RetryConfig { retry_timeout: config.patience, ..RetryConfig::default() };
+        // No limit on a whole request: a slow reader of a large file is no fault.
+        let client = ClientOptions::new()
+            .with_timeout_disabled()
+            .with_read_timeout(SILENCE)
+            .with_connect_timeout(CONNECT);
+        let store: Arc<dyn ObjectStore> = match service {
+            Service::S3 => Arc::new(s3(bucket, config, client, retry)?),
+            Service::Gcs => Arc::new(gcs(bucket, config, client, retry)?),
+        };
+        Ok(Self { store, prefix: prefix.to_owned(), patience: config.patience })
+    }
+
+    fn jobs_prefix(&self) -> String {
+        if self.prefix.is_empty() { JOBS.to_owned() } else { format!("{}/{JOBS}", self.prefix) }
+    }
+
+    fn key(&self, id: &JobId, relative: &str) -> Result<Key> {
+        path::check(relative)?;
+        parse_key(&format!("{}/{id}/{relative}", self.jobs_prefix()))
+    }
+
+    fn job_key(&self, id: &JobId) -> Result<Key> {
+        parse_key(&format!("{}/{id}", self.jobs_prefix()))
+    }
+
+    pub(super) async fn put(&self, id: &JobId, relative: &str, file: &Path) -> Result<FileHead> {
+        let key = self.key(id, relative)?;
+        let to_error = |source| StoreError::from_io(file, source);
+        let mut from = tokio::fs::File::open(file).await.map_err(to_error)?;
+        let length = from.metadata().await.map_err(to_error)?.len();
+        if length <= PART_BYTES as u64 {
+            let mut content = Vec::with_capacity(usize::try_from(length).unwrap_or(PART_BYTES));
+            from.take(PART_BYTES as u64 + 1).read_to_end(&mut content).await.map_err(to_error)?;
+            return self.put_bytes(id, relative, content.into()).await;
+        }
+        let failed = |error| from_store(error, id, relative);
+        let mut upload = WriteMultipart::new_with_chunk_size(
+            self.store.put_multipart(&key).await.map_err(failed)?,
+            PART_BYTES,
+        );
+        loop {
+            let mut part = BytesMut::with_capacity(PART_BYTES);
+            let read = read_full(&mut from, &mut part).await;
+            let step = match read {
+                Ok(0) => break,
+                Ok(_) => {
+                    upload.put(part.freeze());
+                    upload.wait_for_capacity(PARTS_AT_ONCE).await.map_err(failed)
+                }
+                Err(source) => Err(to_error(source)),
+            };
+            if let Err(error) = step {
+                // The first failure is the one to tell; parts that stay behind are the bucket's to expire.
+                let _ = upload.abort().await;
+                return Err(error);
+            }
+        }
+        upload.finish().await.map_err(failed)?;
+        self.head(id, relative).await
+    }
+
+    pub(super) async fn put_bytes(&self, id: &JobId, relative: &str, content: Bytes) -> Result<FileHead> {
+        let key = self.key(id, relative)?;
+        let put = self.store.put(&key, PutPayload::from_bytes(content)).await;
+        put.map_err(|error| from_store(error, id, relative))?;
+        self.head(id, relative).await
+    }
+
+    pub(super) async fn head(&self, id: &JobId, relative: &str) -> Result<FileHead> {
+        let meta = self
+            .store
+            .head(&self.key(id, relative)?)
+            .await
+            .map_err(|error| from_store(error, id, relative))?;
+        Ok(head_of(relative, &meta))
+    }
+
+    pub(super) async fn get(
+        &self,
+        id: &JobId,
+        relative: &str,
+        range: Option<Range<u64>>,
+    ) -> Result<Contents> {
+        let key = self.key(id, relative)?;
+        let range = match range {
+            // Asked for first, since services differ in what they say to a range behind the end.
+            Some(range) => Some(within(Some(range), self.head(id, relative).await?.bytes)?),
+            None => None,
+        };
+        let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
+        let got =
+            self.store.get_opts(&key, options).await.map_err(|error| from_store(error, id, relative))?;
+        let (head, range) = (head_of(relative, &got.meta), got.range.clone());
+        Ok(Contents { head, range, stream: got.into_stream().map_err(io::Error::other).boxed() })
+    }
+
+    pub(super) async fn list(&self, id: &JobId) -> Result<Vec<FileHead>> {
+        let prefix = self.job_key(id)?;
+        let mut found = Vec::new();
+        let mut listing = self.store.list(Some(&prefix));
+        while let Some(meta) = listing.try_next().await.map_err(|error| from_store(error, id, ""))? {
+            let relative =
+                meta.location.as_ref().strip_prefix(prefix.as_ref()).and_then(|rest| rest.strip_prefix('/'));
+            // What others put into the bucket under names that are not ours is left alone.
+            if let Some(relative) = relative.filter(|relative| path::check(relative).is_ok()) {
+                found.push(head_of(relative, &meta));
+            }
+        }
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(found)
+    }
+
+    pub(super) async fn delete_file(&self, id: &JobId, relative: &str) -> Result<()> {
+        match self.store.delete(&self.key(id, relative)?).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(from_store(error, id, relative)),
+        }
+    }
+
+    pub(super) async fn delete_job(&self, id: &JobId) -> Result<()> {
+        let keys = self.store.list(Some(&self.job_key(id)?)).map_ok(|meta| meta.location).boxed();
+        let mut deleted = self.store.delete_stream(keys);
+        while let Some(done) = deleted.next().await {
+            match done {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(from_store(error, id, "")),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn jobs_older_than(&self, before: SystemTime) -> Result<Vec<JobId>> {
+        let prefix = parse_key(&self.jobs_prefix())?;
+        let mut newest: BTreeMap<JobId, SystemTime> = BTreeMap::new();
+        let mut listing = self.store.list(Some(&prefix));
+        while let Some(meta) = listing.try_next().await.map_err(unavailable)? {
+            let rest = meta.location.as_ref().strip_prefix(prefix.as_ref()).unwrap_or_default();
+            let id =
+                rest.trim_start_matches('/').split('/').next().and_then(|name| name.parse::<JobId>().ok());
+            if let Some(id) = id {
+                let modified = SystemTime::from(meta.last_modified);
+                let known = newest.entry(id).or_insert(modified);
+                *known = modified.max(*known);
+            }
+        }
+        Ok(newest.into_iter().filter(|&(_, modified)| modified < before).map(|(id, _)| id).collect())
+    }
+
+    pub(super) async fn ping(&self) -> Result<()> {
+        // Below a job that cannot be: a listing of nothing, which fails all the same where the bucket is not there.
+        let nothing = parse_key(&format!("{}/ping", self.jobs_prefix()))?;
+        let mut listing = self.store.list(Some(&nothing));
+        match tokio::time::timeout(self.patience, listing.next()).await {
+            Err(_) => Err(StoreError::Unavailable { why: format!("no answer within {:?}", self.patience) }),
+            Ok(Some(Err(error))) => Err(unavailable(error)),
+            Ok(_) => Ok(()),
+        }
+    }
+}
+
+fn s3(bucket: &str, config: &StoreConfig, client: ClientOptions, retry: RetryConfig) -> Result<AmazonS3> {
+    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry);
+    let mut client = client;
+    for (key, value) in with_environment("AWS_", config) {
+        // Client options set below would take the place of those of the environment.
+        match key.strip_prefix("aws_").unwrap_or(&key).parse::<object_store::ClientConfigKey>() {
+            Ok(option) => client = client.with_config(option, value),
+            Err(_) => builder = builder.with_config(key.parse().map_err(bad_option)?, value),
+        }
+    }
+    builder.with_client_options(client).build().map_err(bad_config)
+}
+
+fn gcs(
+    bucket: &str,
+    config: &StoreConfig,
+    client: ClientOptions,
+    retry: RetryConfig,
+) -> Result<GoogleCloudStorage> {
+    let mut builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket).with_retry(retry);
+    let mut client = client.with_allow_http(true);
+    for (key, value) in with_environment("GOOGLE_", config) {
+        match key.strip_prefix("google_").unwrap_or(&key).parse::<object_store::ClientConfigKey>() {
+            Ok(option) => client = client.with_config(option, value),
+            Err(_) => builder = builder.with_config(key.parse().map_err(bad_option)?, value),
+        }
+    }
+    let set_elsewhere = [
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "GOOGLE_SERVICE_ACCOUNT",
+        "GOOGLE_SERVICE_ACCOUNT_KEY",
+        "SERVICE_ACCOUNT",
+    ]
+    .iter()
+    .any(|name| std::env::var_os(name).is_some());
+    if let Some(file) = config.firebase_credentials.as_ref().filter(|_| !set_elsewhere) {
+        builder = builder.with_service_account_path(file.to_string_lossy());
+    }
+    builder.with_client_options(client).build().map_err(bad_config)
+}
+
+/// The settings as `(key in lower case, value)`: client options of the environment that the library knows, then those of the configuration.
+fn with_environment(prefix: &str, config: &StoreConfig) -> Vec<(String, String)> {
+    let client_option = |key: &str| key.parse::<object_store::ClientConfigKey>().is_ok();
+    let environment = std::env::vars_os().filter_map(|(key, value)| {
+        let key = key.into_string().ok()?;
+        let name = key.strip_prefix(prefix)?.to_ascii_lowercase();
+        client_option(&name).then_some(())?;
+        Some((name, value.into_string().ok()?))
+    });
+    environment.chain(config.options.iter().cloned()).collect()
+}
+
+fn bad_option(error: object_store::Error) -> StoreError {
+    StoreError::BadConfig { what: format!("an option of the file store is not known: {error}") }
+}
+
+fn bad_config(error: object_store::Error) -> StoreError {
+    StoreError::BadConfig { what: format!("the file store cannot be set up: {}", with_causes(&error)) }
+}
+
+fn parse_key(key: &str) -> Result<Key> {
+    Key::parse(key).map_err(|_| StoreError::BadPath { path: key.chars().take(80).collect() })
+}
+
+/// Fills the buffer to its capacity; less only at the end of the file.
+async fn read_full(file: &mut tokio::fs::File, buffer: &mut BytesMut) -> io::Result<usize> {
+    while buffer.len() < PART_BYTES {
+        if file.read_buf(buffer).await? == 0 {
+            break;
+        }
+    }
+    Ok(buffer.len())
+}
+
+fn head_of(relative: &str, meta: &ObjectMeta) -> FileHead {
+    let etag = match &meta.e_tag {
+        Some(tag) if tag.ends_with('"') => tag.clone(),
+        Some(tag) => format!("\"{tag}\""),
+        None => format!("\"{:x}-{:x}\"", meta.last_modified.timestamp_millis(), meta.size),
+    };
+    FileHead { path: relative.to_owned(), bytes: meta.size, etag, modified: meta.last_modified.into() }
+}
+
+fn from_store(error: object_store::Error, id: &JobId, relative: &str) -> StoreError {
+    match error {
+        object_store::Error::NotFound { .. } if !relative.is_empty() => {
+            StoreError::NotFound { id: id.to_string(), path: relative.to_owned() }
+        }
+        other => unavailable(other),
+    }
+}
+
+fn unavailable(error: object_store::Error) -> StoreError {
+    use object_store::Error as E;
+    let why = with_causes(&error);
+    // Every listing of a bucket that is not there fails so, in words of the service.
+    if why.contains("NoSuchBucket") {
+        return StoreError::Denied { why: "the bucket is not there".into() };
+    }
+    match error {
+        E::PermissionDenied { .. } | E::Unauthenticated { .. } => StoreError::Denied { why },
+        E::NotFound { .. } => StoreError::Denied { why: format!("the bucket is not there ({why})") },
+        _ => StoreError::Unavailable { why },
+    }
+}
+
+/// The error and its causes, each once.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            // Writing to a text cannot fail.
+            let _ = write!(text, ": {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
+}

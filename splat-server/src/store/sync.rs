@@ -1,0 +1,242 @@
+//! A job's files where a worker works: in the store itself when that is a folder, else in a copy of this machine.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use futures_util::stream::TryStreamExt;
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncWriteExt;
+
+use super::error::{Result, StoreError};
+use super::{FileHead, JobStore, blocking, local, path, remove_tree};
+use crate::job::JobId;
+
+/// Beside the working folder, so that it is never taken for a file of the job.
+const MANIFEST_SUFFIX: &str = ".synced.json";
+
+/// What was copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Synced {
+    /// Files copied.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that were the same on both sides.
+    pub unchanged: usize,
+}
+
+/// A file as it was when both sides had the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Same {
+    etag: String,
+    bytes: u64,
+    /// The local file's time, in nanoseconds since 1970: any later write changes it.
+    modified_ns: u64,
+}
+
+/// The files of one job on this machine. Where the store is a folder it is that folder, and nothing is ever copied.
+///
+/// What both sides have is written down beside the folder, so that a worker that comes back after a crash copies only
+/// what changed.
+#[derive(Debug)]
+pub struct Workspace {
+    store: JobStore,
+    id: JobId,
+    dir: PathBuf,
+    /// `None` where the store is a folder.
+    same: Option<BTreeMap<String, Same>>,
+}
+
+impl JobStore {
+    /// The job's files on this machine, nothing copied yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] if the working folder cannot be made.
+    pub async fn workspace(&self, id: &JobId) -> Result<Workspace> {
+        let (dir, same) = match self.local_dir(id) {
+            Some(dir) => (dir, None),
+            None => {
+                let dir = self.work_dir(id);
+                let known = tokio::fs::read(manifest(&dir)).await.ok();
+                // Unreadable after a crash: then everything is copied once more.
+                (dir, Some(known.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default()))
+            }
+        };
+        tokio::fs::create_dir_all(&dir).await.map_err(|source| StoreError::from_io(&dir, source))?;
+        Ok(Workspace { store: self.clone(), id: id.clone(), dir, same })
+    }
+
+    /// Fetches the files of a job whose paths pass `wanted` into the working folder. See [`Workspace::download`].
+    ///
+    /// # Errors
+    /// As [`Workspace::download`].
+    pub async fn download_job(&self, id: &JobId, wanted: impl Fn(&str) -> bool) -> Result<Workspace> {
+        let mut workspace = self.workspace(id).await?;
+        workspace.download(wanted).await?;
+        Ok(workspace)
+    }
+}
+
+impl Workspace {
+    /// The folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Fetches files whose paths pass `wanted` and that changed in the store since they were last the same here.
+    ///
+    /// # Errors
+    /// Those of the store and of this machine's disk.
+    pub async fn download(&mut self, wanted: impl Fn(&str) -> bool) -> Result<Synced> {
+        let mut synced = Synced::default();
+        if self.same.is_none() {
+            return Ok(synced);
+        }
+        for head in self.store.list(&self.id).await? {
+            if !wanted(&head.path) {
+                continue;
+            }
+            let place = path::locate(&self.dir, &head.path)?;
+            let here = stat(&place).await;
+            let known = self.same.as_ref().and_then(|same| same.get(&head.path));
+            if known.is_some_and(|known| {
+                known.etag == head.etag && here == Some((known.bytes, known.modified_ns))
+            }) {
+                synced.unchanged += 1;
+                continue;
+            }
+            self.fetch(&head, &place).await?;
+            synced.files += 1;
+            synced.bytes += head.bytes;
+        }
+        self.remember().await?;
+        Ok(synced)
+    }
+
+    async fn fetch(&mut self, head: &FileHead, place: &Path) -> Result<()> {
+        let mut name = place.as_os_str().to_owned();
+        name.push(".part");
+        let unfinished = PathBuf::from(name);
+        let to_error = |source| StoreError::from_io(place, source);
+        if let Some(parent) = place.parent() {
+            tokio::fs::create_dir_all(parent).await.map_err(to_error)?;
+        }
+        let contents = self.store.get(&self.id, &head.path, None).await?;
+        let mut stream = contents.stream;
+        let mut file = tokio::fs::File::create(&unfinished).await.map_err(to_error)?;
+        loop {
+            match stream.try_next().await {
+                Ok(Some(piece)) => file.write_all(&piece).await.map_err(to_error)?,
+                Ok(None) => break,
+                Err(error) => return Err(StoreError::Unavailable { why: error.to_string() }),
+            }
+        }
+        file.flush().await.map_err(to_error)?;
+        drop(file);
+        tokio::fs::rename(&unfinished, place).await.map_err(to_error)?;
+        self.note(&contents.head, place).await;
+        Ok(())
+    }
+
+    /// Stores the file `relative` of the folder, unless the store has it as it is.
+    ///
+    /// # Errors
+    /// Those of the store; [`StoreError::NotFound`] if there is no such file in the folder.
+    pub async fn upload(&mut self, relative: &str) -> Result<FileHead> {
+        let place = path::locate(&self.dir, relative)?;
+        let Some((bytes, modified_ns)) = stat(&place).await else {
+            return Err(StoreError::NotFound { id: self.id.to_string(), path: relative.to_owned() });
+        };
+        let Some(same) = &self.same else { return self.store.head(&self.id, relative).await };
+        if let Some(known) =
+            same.get(relative).filter(|known| (known.bytes, known.modified_ns) == (bytes, modified_ns))
+        {
+            let modified = UNIX_EPOCH + std::time::Duration::from_nanos(modified_ns);
+            return Ok(FileHead { path: relative.to_owned(), bytes, etag: known.etag.clone(), modified });
+        }
+        let head = self.store.put(&self.id, relative, &place).await?;
+        // A file that was written to meanwhile differs from what was noted before, and is stored again next time.
+        let same = Same { etag: head.etag.clone(), bytes, modified_ns };
+        self.same.get_or_insert_default().insert(relative.to_owned(), same);
+        self.remember().await?;
+        Ok(head)
+    }
+
+    /// Stores every file of the folder whose path passes `wanted`, unless the store has it as it is.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn upload_changed(&mut self, wanted: impl Fn(&str) -> bool) -> Result<Synced> {
+        let mut synced = Synced::default();
+        if self.same.is_none() {
+            return Ok(synced);
+        }
+        let dir = self.dir.clone();
+        for file in blocking(move || local::files_below(&dir)).await? {
+            if !wanted(&file.path) || path::check(&file.path).is_err() {
+                continue;
+            }
+            let before = self.same.as_ref().and_then(|same| same.get(&file.path)).cloned();
+            self.upload(&file.path).await?;
+            if self.same.as_ref().and_then(|same| same.get(&file.path)) == before.as_ref() {
+                synced.unchanged += 1;
+            } else {
+                synced.files += 1;
+                synced.bytes += file.bytes;
+            }
+        }
+        Ok(synced)
+    }
+
+    /// Removes the copy of this machine; does nothing where the store is a folder.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub async fn remove(self) -> Result<()> {
+        if self.same.is_none() {
+            return Ok(());
+        }
+        blocking(move || {
+            remove_tree(&self.dir)?;
+            // Absent when nothing was copied.
+            let _ = std::fs::remove_file(manifest(&self.dir));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn note(&mut self, head: &FileHead, place: &Path) {
+        if let (Some(same), Some((bytes, modified_ns))) = (&mut self.same, stat(place).await) {
+            same.insert(head.path.clone(), Same { etag: head.etag.clone(), bytes, modified_ns });
+        }
+    }
+
+    async fn remember(&self) -> Result<()> {
+        let Some(same) = &self.same else { return Ok(()) };
+        let place = manifest(&self.dir);
+        let json = serde_json::to_vec(same).map_err(|error| StoreError::from_io(&place, error.into()))?;
+        blocking(move || {
+            let unfinished = place.with_extension("part");
+            let written =
+                std::fs::write(&unfinished, json).and_then(|()| std::fs::rename(&unfinished, &place));
+            written.map_err(|source| StoreError::from_io(&place, source))
+        })
+        .await
+    }
+}
+
+fn manifest(dir: &Path) -> PathBuf {
+    let mut name = dir.as_os_str().to_owned();
+    name.push(MANIFEST_SUFFIX);
+    PathBuf::from(name)
+}
+
+/// Size and time of a plain file.
+async fn stat(place: &Path) -> Option<(u64, u64)> {
+    let meta = tokio::fs::symlink_metadata(place).await.ok().filter(std::fs::Metadata::is_file)?;
+    let modified = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    let nanos = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    Some((meta.len(), u64::try_from(nanos).unwrap_or(u64::MAX)))
+}

@@ -1,0 +1,146 @@
+//! Real servers on this machine's loopback: moto's S3 and a Google Cloud Storage emulator.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::super::{JobStore, StoreConfig};
+
+/// The bucket of every emulator.
+const BUCKET: &str = "scenes";
+/// Python needs seconds to load an emulator on a busy machine.
+const START: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Service {
+    S3,
+    Gcs,
+}
+
+/// A server that ends with the test.
+pub(super) struct Emulator {
+    service: Service,
+    port: u16,
+    child: Child,
+}
+
+/// The Python that `scripts/setup.sh --test` set up. Without it the test is skipped aloud, and fails in CI.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+fn python() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
+    let python = root.join("target/tools/bin/python");
+    let ready = python.exists() && root.join("target/tools/bin/moto_server").exists();
+    if !ready {
+        assert!(std::env::var_os("CI").is_none(), "the emulators are missing; run scripts/setup.sh --test");
+        eprintln!("skipped: the emulators are missing; `scripts/setup.sh --test` installs them");
+    }
+    ready.then_some(python)
+}
+
+impl Emulator {
+    /// `None`: skipped.
+    pub(super) fn start(service: Service) -> Option<Self> {
+        python()?;
+        // Free when asked for; whoever takes it before the emulator does fails the test aloud.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut emulator = Self { service, port, child: spawn(service, port)? };
+        emulator.wait();
+        Some(emulator)
+    }
+
+    /// Ends the server; what it kept in memory is gone, as after a crash of a store without disks.
+    pub(super) fn stop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub(super) fn start_again(&mut self) {
+        self.child = spawn(self.service, self.port).unwrap();
+        self.wait();
+    }
+
+    /// Waits for the server to answer, and makes the bucket.
+    fn wait(&mut self) {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the {:?} emulator ended at once: {status}", self.service);
+            }
+            if self.make_bucket().is_some() {
+                return;
+            }
+            assert!(start.elapsed() < START, "the {:?} emulator does not answer", self.service);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn make_bucket(&self) -> Option<()> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+        let request = match self.service {
+            Service::S3 => format!("PUT /{BUCKET} HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n"),
+            // Made at its start.
+            Service::Gcs => format!("GET /{BUCKET} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n"),
+        };
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).ok()?;
+        answer.ends_with(b"200").then_some(())
+    }
+
+    pub(super) fn config(&self, data_dir: &Path) -> StoreConfig {
+        let endpoint = format!("http://127.0.0.1:{}", self.port);
+        let (url, options) = match self.service {
+            Service::S3 => (
+                format!("s3://{BUCKET}/some/prefix"),
+                vec![
+                    ("aws_endpoint", endpoint),
+                    ("aws_allow_http", "true".to_owned()),
+                    ("aws_access_key_id", "test".to_owned()),
+                    ("aws_secret_access_key", "test".to_owned()),
+                    ("aws_region", "us-east-1".to_owned()),
+                ],
+            ),
+            Service::Gcs => (
+                format!("gs://{BUCKET}/some/prefix"),
+                vec![("google_base_url", endpoint), ("google_bearer_token", "test".to_owned())],
+            ),
+        };
+        StoreConfig {
+            url: Some(url),
+            options: options.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+            patience: Duration::from_secs(2),
+            ..StoreConfig::local(data_dir)
+        }
+    }
+
+    pub(super) fn store(&self, data_dir: &Path) -> JobStore {
+        JobStore::open(&self.config(data_dir)).unwrap()
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        // It may have been stopped already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(service: Service, port: u16) -> Option<Child> {
+    let mut command = Command::new(python()?);
+    match service {
+        // moto's own program, without the `#!` line that a moved folder would break.
+        Service::S3 => command
+            .args(["-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p"])
+            .arg(port.to_string()),
+        Service::Gcs => {
+            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/emulators/gcs.py");
+            command.arg(script).args([port.to_string().as_str(), BUCKET])
+        }
+    };
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    Some(child.unwrap())
+}
