@@ -36,6 +36,7 @@ pub(crate) fn pipeline(options: &args::TrainOptions) -> PipelineOptions {
         eval_every: options.eval_every,
         checkpoint_every: options.checkpoint_every,
         resume: options.resume,
+        ..PipelineOptions::default()
     }
 }
 

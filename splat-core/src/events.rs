@@ -111,7 +111,7 @@ pub enum Event {
     Saved {
         /// Where.
         path: PathBuf,
-        /// What: `ply`, `checkpoint`, `comparison`, `metrics`, `frame`, `video`.
+        /// What: `ply`, `checkpoint`, `comparison`, `metrics`, `preview`, `frame`, `video`.
         kind: String,
     },
 }

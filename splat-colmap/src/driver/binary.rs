@@ -135,7 +135,13 @@ fn ask(binary: &Path, arguments: &[&str]) -> Result<String> {
     let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
     let mut answer = String::new();
     let ended = run(
-        Run { binary, arguments: &arguments, timeout: Some(PROBE_TIMEOUT), cancel: &CancelToken::new() },
+        Run {
+            binary,
+            arguments: &arguments,
+            timeout: Some(PROBE_TIMEOUT),
+            cancel: &CancelToken::new(),
+            own_group: true,
+        },
         &mut |line| {
             // No help text is longer; a program that is not COLMAP may say anything.
             if answer.len() < 1 << 20 {

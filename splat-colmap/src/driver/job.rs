@@ -124,13 +124,12 @@ impl<'a> Job<'a> {
         let started = Instant::now();
         (self.events)(Event::StageStarted { stage });
         self.key = fingerprint(&format!("{} {key}", self.key));
-        let name = |stage: Stage| format!("{stage:?}").to_lowercase();
-        let skipped = self.options.resume && self.state.is_finished(&name(stage), &self.key) && made();
+        let skipped = self.options.resume && self.state.is_finished(&stage_name(stage), &self.key) && made();
         if !skipped {
-            let undone: Vec<String> = stages_from(stage).into_iter().map(name).collect();
+            let undone: Vec<String> = stages_from(stage).into_iter().map(stage_name).collect();
             self.state.forget(&undone)?;
             work(self)?;
-            self.state.finish(&name(stage), self.key.clone())?;
+            self.state.finish(&stage_name(stage), self.key.clone())?;
         }
         (self.events)(Event::StageFinished { stage, elapsed_s: started.elapsed().as_secs_f64(), skipped });
         Ok(())
@@ -348,9 +347,17 @@ impl<'a> Job<'a> {
             }
         };
         let (binary, timeout) = (self.colmap.binary(), self.options.stage_timeout);
-        let ended =
-            run(Run { binary, arguments: &command.arguments, timeout, cancel: self.cancel }, &mut on_line)
-                .map_err(|source| ColmapError::CannotStart { binary: binary.to_owned(), source })?;
+        let ended = run(
+            Run {
+                binary,
+                arguments: &command.arguments,
+                timeout,
+                cancel: self.cancel,
+                own_group: self.options.own_group,
+            },
+            &mut on_line,
+        )
+        .map_err(|source| ColmapError::CannotStart { binary: binary.to_owned(), source })?;
         let (name, log) = (command.name, self.log_path());
         match ended {
             Ended::Exited(status) if status.success() => Ok(()),
@@ -394,8 +401,13 @@ fn is_good(choice: &Option<ModelChoice>, photos: u64) -> bool {
     choice.as_ref().is_some_and(|choice| 100 * choice.registered >= GOOD_REGISTERED_PERCENT * photos)
 }
 
+/// The name of a stage in the record of finished stages.
+pub(super) fn stage_name(stage: Stage) -> String {
+    format!("{stage:?}").to_lowercase()
+}
+
 /// A stage and all that depend on it.
-fn stages_from(stage: Stage) -> Vec<Stage> {
+pub(super) fn stages_from(stage: Stage) -> Vec<Stage> {
     let all = [Stage::Prepare, Stage::Features, Stage::Matching, Stage::Mapping, Stage::Undistort];
     all.into_iter().filter(|&other| other >= stage).collect()
 }

@@ -23,7 +23,7 @@ mod state;
 
 use std::path::{Path, PathBuf};
 
-use splat_core::events::EventSink;
+use splat_core::events::{EventSink, Stage};
 use splat_core::{CancelToken, Scene, SceneSource};
 
 pub use binary::{Colmap, Version};
@@ -33,6 +33,7 @@ pub use options::{ColmapOptions, ColmapQuality, Matcher};
 use crate::dataset::DatasetSource;
 use crate::error::Result;
 use job::Job;
+use state::State;
 
 /// Photos that COLMAP poses.
 ///
@@ -56,6 +57,19 @@ impl ColmapSource {
     #[must_use]
     pub fn output(&self) -> &Path {
         &self.out
+    }
+
+    /// Has the next run do `stage` and all after it again, whatever is there.
+    ///
+    /// # Errors
+    /// [`crate::ColmapError::Core`] when the record of finished stages cannot be written.
+    pub fn forget_from(&self, stage: Stage) -> Result<()> {
+        let path = self.out.join("work").join("state.json");
+        if !path.is_file() {
+            return Ok(());
+        }
+        let undone: Vec<String> = job::stages_from(stage).into_iter().map(job::stage_name).collect();
+        State::load(&path).forget(&undone)
     }
 
     /// Runs the stages that are not done yet. What is finished stays, whatever happens after it.

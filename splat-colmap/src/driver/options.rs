@@ -145,6 +145,9 @@ pub struct ColmapOptions {
     pub raise_quality: bool,
     /// Whether a CUDA build may use its GPU.
     pub use_gpu: bool,
+    /// Whether COLMAP runs in a process group of its own, so that a terminal's Ctrl-C does not reach it and all that it
+    /// started ends with it. A caller that is ended by its group, and COLMAP with it, wants `false`.
+    pub own_group: bool,
 }
 
 impl Default for ColmapOptions {
@@ -159,6 +162,7 @@ impl Default for ColmapOptions {
             downscales: vec![2],
             raise_quality: true,
             use_gpu: true,
+            own_group: true,
         }
     }
 }

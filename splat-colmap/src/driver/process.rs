@@ -24,6 +24,8 @@ pub(super) struct Run<'a> {
     pub(super) arguments: &'a [OsString],
     pub(super) timeout: Option<Duration>,
     pub(super) cancel: &'a CancelToken,
+    /// In a process group of its own, see [`super::ColmapOptions::own_group`].
+    pub(super) own_group: bool,
 }
 
 /// How a run ended.
@@ -34,8 +36,8 @@ pub(super) enum Ended {
     Cancelled,
 }
 
-/// Runs a program in a process group of its own and hands over its lines (both streams, without
-/// line ends). On cancellation and at the time limit the whole group is ended.
+/// Runs a program and hands over its lines (both streams, without line ends). On cancellation and at the time limit it is
+/// ended, with its whole group if that is its own.
 ///
 /// # Errors
 /// The program cannot be started.
@@ -46,7 +48,9 @@ pub(super) fn run(run: Run<'_>, on_line: &mut dyn FnMut(&str)) -> io::Result<End
     if cfg!(target_os = "linux") {
         command.env("QT_QPA_PLATFORM", "offscreen");
     }
-    group::separate(&mut command);
+    if run.own_group {
+        group::separate(&mut command);
+    }
     let mut child = command.spawn()?;
     let (sender, lines) = mpsc::channel();
     let streams = [child.stdout.take().map(boxed), child.stderr.take().map(boxed)];
@@ -72,11 +76,11 @@ pub(super) fn run(run: Run<'_>, on_line: &mut dyn FnMut(&str)) -> io::Result<End
             }
         }
         if run.cancel.is_cancelled() {
-            end(&mut child)?;
+            end(&mut child, run.own_group)?;
             break Ended::Cancelled;
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            end(&mut child)?;
+            end(&mut child, run.own_group)?;
             break Ended::TimedOut;
         }
     };
@@ -106,8 +110,10 @@ fn read_lines(stream: impl Read, sender: &mpsc::Sender<String>) {
     }
 }
 
-fn end(child: &mut Child) -> io::Result<()> {
-    group::kill(child);
+fn end(child: &mut Child, own_group: bool) -> io::Result<()> {
+    if own_group {
+        group::kill(child);
+    }
     // The group may be gone already; the child itself must not outlive this call.
     let _ = child.kill();
     child.wait()?;

@@ -20,11 +20,12 @@ mod outcome;
 mod output;
 mod pictures;
 mod preset;
+mod preview;
 pub mod text;
 mod train;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use evaluate::evaluate_cloud;
 pub use outcome::{EvalPoint, Outcome, StopReason};
@@ -53,8 +54,12 @@ pub struct PipelineOptions {
     pub preset: Preset,
     /// Measure the held-out photos every so many steps; they are always measured at the end.
     pub eval_every: Option<u32>,
-    /// Write a checkpoint every so many steps; by default every ten minutes.
+    /// Write a checkpoint every so many steps; without it, every `checkpoint_interval`.
     pub checkpoint_every: Option<u32>,
+    /// Write a checkpoint after so much training; by default ten minutes.
+    pub checkpoint_interval: Option<Duration>,
+    /// Draw a view of the scene ([`OutputFolder::preview`]) after so much training; by default never.
+    pub preview_interval: Option<Duration>,
     /// Go on from the newest readable checkpoint in the output folder, if there is one.
     pub resume: bool,
 }

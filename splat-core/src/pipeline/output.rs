@@ -5,6 +5,7 @@
 //! | `ply/point_cloud_<last step>.ply` | the scene; steps in names count from 0 |
 //! | `checkpoints/step_<steps done>.ckpt` | state to go on from; the newest two |
 //! | `eval/<photo>.png` | held-out photo, render, side by side |
+//! | `preview.png` | a view of the scene while it trains, where asked for |
 //! | `metrics.json` | PSNR and SSIM, per view and over time; memory and time |
 //! | `cameras.json` | the training cameras |
 //! | `log.txt` | what happened, line by line |
@@ -70,6 +71,12 @@ impl OutputFolder {
             view_name.chars().map(|c| if matches!(c, '/' | '\\' | ':') { '_' } else { c }).collect();
         let stem = flat.rsplit_once('.').map_or(flat.as_str(), |(stem, _)| stem);
         format!("{stem}.png")
+    }
+
+    /// The picture of the scene while it trains; each replaces the one before.
+    #[must_use]
+    pub fn preview(&self) -> PathBuf {
+        self.root.join("preview.png")
     }
 
     /// The run's figures.

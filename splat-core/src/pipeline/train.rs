@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::advice::{Due, Timing, long_run, step_work, work_between};
 use super::clock::{Speed, TrainClock};
+use super::preview::PreviewClock;
 use super::{EvalPoint, Loaded, Pipeline, StopReason, checkpoint_step, memory};
 use crate::dataset::Dataset;
 use crate::events::Stage;
@@ -109,6 +110,7 @@ impl Pipeline<'_> {
         let mut timing = Timing::default();
         let mut told: Option<Instant> = None;
         let mut checkpointed = run.clock.elapsed();
+        let mut preview = PreviewClock::new(self.options.preview_interval);
         let mut last_eval = None;
         while run.trainer.steps_done() < target && !self.cancel.is_cancelled() {
             let report = run.trainer.step()?;
@@ -145,11 +147,18 @@ impl Pipeline<'_> {
             }
             let due = match self.options.checkpoint_every {
                 Some(every) => report.step.is_multiple_of(every),
-                None => run.clock.elapsed().saturating_sub(checkpointed) >= CHECKPOINT_EVERY,
+                None => {
+                    let interval = self.options.checkpoint_interval.unwrap_or(CHECKPOINT_EVERY);
+                    run.clock.elapsed().saturating_sub(checkpointed) >= interval
+                }
             };
             if due {
                 self.checkpoint(run)?;
                 checkpointed = run.clock.elapsed();
+            }
+            if preview.is_due() {
+                self.preview(&mut run.trainer)?;
+                preview.drawn();
             }
         }
         run.trainer.flush()?;

@@ -2,9 +2,10 @@
 
 use super::trainer::Trainer;
 use crate::Result;
+use crate::camera::Camera;
 use crate::gpu::layout::Counters;
 use crate::gpu::profile::Pass;
-use crate::images::PackedImage;
+use crate::images::{PackedImage, divided};
 use crate::metrics;
 use crate::render::{FrameImage, frame_image, grown};
 
@@ -75,8 +76,23 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::step`].
     pub fn render_view(&mut self, index: usize) -> Result<FrameImage> {
+        self.render_camera(self.dataset.camera(index))
+    }
+
+    /// Renders one view of the dataset with its longest side at most `longest_side` pixels: cheap enough to do while training.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub fn render_view_within(&mut self, index: usize, longest_side: u32) -> Result<FrameImage> {
+        let mut camera = self.dataset.camera(index);
+        let (width, height) = (camera.intrinsics.width, camera.intrinsics.height);
+        let factor = width.max(height).div_ceil(longest_side.max(1));
+        camera.intrinsics = camera.intrinsics.resized(divided(width, factor), divided(height, factor));
+        self.render_camera(camera)
+    }
+
+    fn render_camera(&mut self, camera: Camera) -> Result<FrameImage> {
         self.flush()?;
-        let camera = self.dataset.camera(index);
         let sh_degree = self.config.sh_degree_at(self.next_step.saturating_sub(1));
         loop {
             let view = self.view_uniform(&camera, self.config.background, sh_degree);
