@@ -4,6 +4,8 @@ use std::error::Error as StdError;
 use std::path::PathBuf;
 
 use splat_colmap::ColmapError;
+use splat_server::service::ServiceError;
+use splat_server::settings::SettingsError;
 
 /// Why a command did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +16,12 @@ pub(crate) enum Failure {
     /// COLMAP's part.
     #[error(transparent)]
     Colmap(#[from] ColmapError),
+    /// The service's part.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// Its settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// Nothing usable at the path given.
     #[error("`{}` {what}", path.display())]
     Input { path: PathBuf, what: String, hint: &'static str },
@@ -38,7 +46,11 @@ impl Failure {
     /// 1 the input failed or the run was stopped, 2 wrong usage or setup.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage { .. } | Self::NotReady { .. } | Self::Video { .. } => 2,
+            Self::Service(_)
+            | Self::Settings(_)
+            | Self::Usage { .. }
+            | Self::NotReady { .. }
+            | Self::Video { .. } => 2,
             Self::Core(error) => core_exit_code(error),
             Self::Colmap(error) => colmap_exit_code(error),
             Self::Input { .. } | Self::NoSuchView { .. } | Self::Stopped { .. } => 1,
@@ -54,6 +66,8 @@ impl Failure {
                 Some((*hint).to_owned())
             }
             Self::NoSuchView { .. } => Some("`--list` prints all of them".into()),
+            Self::Service(error) => error.hint().map(str::to_owned),
+            Self::Settings(_) => Some("`splat serve --help` lists all settings".into()),
             Self::NotReady { .. } => None,
             Self::Stopped { hint } => hint.clone(),
         }
@@ -80,6 +94,12 @@ impl Failure {
             text.push_str(&format!("\n\nhint: {hint}"));
         }
         text
+    }
+}
+
+impl From<splat_server::keys::KeyError> for Failure {
+    fn from(error: splat_server::keys::KeyError) -> Self {
+        Self::Service(error.into())
     }
 }
 

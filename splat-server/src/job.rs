@@ -179,7 +179,7 @@ impl JobState {
 }
 
 /// Why a job failed, for its owner.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct JobProblem {
     /// A word for programs: `no_reconstruction`, `timed_out`, `attempts_exhausted` ...
     pub code: String,
@@ -191,7 +191,7 @@ pub struct JobProblem {
 }
 
 /// How far a job is.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Progress {
     /// What is being done: a stage of the pipeline, in snake case.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,18 +2,37 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`job`] | what a job is: identity, owner, kind, state, progress, events |
+//! | [`settings`] | what the operator decides |
+//! | [`service`] | the parts put together: serve, work, manage keys |
+//! | [`http`] | the HTTP interface, thin over the parts below |
+//! | [`page`] | the web page, embedded |
 //! | [`intake`] | what clients send: photos, zips, videos, resumable uploads; limits hold while it streams to disk |
-//! | [`keys`] | API keys: who may use the service |
-//! | [`page`] | the web page, embedded: `web/`, no framework, strict content security policy |
+//! | [`job`], [`scene`] | what a job is, and what a scene job is to do |
 //! | [`queue`] | who works on what, and what survives a crash: SQLite or Redis behind one trait and one contract suite |
-//! | [`store`] | where the files of jobs lie: a folder or a bucket |
+//! | [`keys`] | API keys: who may use the service |
+//! | [`store`], [`layout`] | where the files of jobs lie: a folder or a bucket, and what lies where in it |
+//! | [`worker`], [`runner`] | jobs are claimed, and done by processes of their own |
+//! | [`webhook`] | signed messages when a job has ended |
+//! | [`metrics`] | figures for operators |
 //! | [`tls`] | which cryptography TLS uses |
+//!
+//! Start at [`service::Parts`].
 
+pub mod http;
 pub mod intake;
 pub mod job;
 pub mod keys;
+pub mod layout;
+mod listen;
+pub mod metrics;
 pub mod page;
 pub mod queue;
+pub mod runner;
+pub mod scene;
+pub mod service;
+pub mod settings;
 pub mod store;
+mod sweep;
 pub mod tls;
+pub mod webhook;
+pub mod worker;

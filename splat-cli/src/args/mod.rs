@@ -3,11 +3,13 @@
 //! Start at [`Cli`]. What the options mean to the library is decided in [`crate::settings`].
 
 mod files;
+mod serve;
 mod training;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 pub(crate) use files::{EvalArgs, InfoArgs, RenderArgs};
+pub(crate) use serve::{KeysArgs, KeysCommand, Role, ServeArgs, SettingsArgs, WorkerArgs};
 pub(crate) use training::{
     ColmapArgs, ColmapOptions, DemoArgs, ImageOptions, Matcher, Quality, RunArgs, Strategy, TrainArgs,
     TrainOptions,
@@ -67,6 +69,15 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Times blending against plain Rust, whole training steps and every kernel
     Bench(BenchArgs),
+    /// The HTTP service: upload photos, follow the job, fetch the scene; with a web page
+    Serve(Box<ServeArgs>),
+    /// Does the jobs of a service on other machines or in other processes
+    Worker(Box<WorkerArgs>),
+    /// API keys of the service
+    Keys(KeysArgs),
+    /// One attempt at one job, for the service's own use
+    #[command(hide = true)]
+    Job,
     /// Prints the completion script of a shell
     #[command(after_help = "Examples:
   splat completions bash > /etc/bash_completion.d/splat

@@ -7,6 +7,7 @@ mod eval;
 mod info;
 mod make;
 mod render;
+mod serve;
 
 use clap::CommandFactory;
 use splat_core::gpu::GpuOptions;
@@ -54,6 +55,10 @@ pub(crate) fn dispatch(command: Command, context: &Context) -> Result<(), Failur
         Command::Doctor => doctor::doctor(context),
         Command::Demo(args) => demo::demo(&args, context),
         Command::Bench(args) => bench::bench(&args, context),
+        Command::Serve(args) => serve::serve(*args, context),
+        Command::Worker(args) => serve::worker(*args, context),
+        Command::Keys(args) => serve::keys(args, context),
+        Command::Job => serve::job(&context.cancel),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "splat", &mut std::io::stdout());
             Ok(())

@@ -41,6 +41,11 @@ impl Reporter {
         Self(Arc::new(Shared { json: args.json, quiet: args.quiet, screen: Mutex::new(screen) }))
     }
 
+    /// Whether everything is said in JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.0.json
+    }
+
     /// Shows an event.
     pub(crate) fn event(&self, event: Event) {
         if self.0.json {

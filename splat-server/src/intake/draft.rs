@@ -377,14 +377,14 @@ impl Draft {
         for (index, held) in self.photos.iter_mut().enumerate() {
             held.entry.file = format!("{:04}.{}", index + 1, held.kind.extension());
         }
-        Ok(Photos { dir: self.dir, photos: self.photos, rejected: self.rejected, taken: self.taken })
+        Ok(Photos { _dir: self.dir, photos: self.photos, rejected: self.rejected, taken: self.taken })
     }
 }
 
 /// Photos that are enough for a job, not yet in it. Dropping it removes them.
 #[derive(Debug)]
 pub struct Photos {
-    dir: Arc<PrivateDir>,
+    _dir: Arc<PrivateDir>,
     photos: Vec<Held>,
     rejected: Vec<Rejected>,
     taken: Vec<Taken>,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::store::StoreError;
 
 /// One file that was not taken; the others go on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Rejected {
     /// The client's name of it, made fit to be shown.
     pub name: String,
@@ -25,7 +25,7 @@ impl Rejected {
 }
 
 /// Why one file was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RejectCode {

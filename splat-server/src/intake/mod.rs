@@ -50,7 +50,7 @@ const UPLOADS: &str = "uploads";
 const CHECKED_AT_ONCE: usize = 2;
 
 /// A photo that was taken in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PhotoEntry {
     /// Its name in the job's `images/`, chosen by the service; empty while the draft is not finished.
     pub file: String,

@@ -25,6 +25,9 @@ const PIECE: usize = 64 * 1024;
 const DIRECTORY_BYTES: u64 = 1 << 20;
 const DIRECTORY_BYTES_PER_ENTRY: u64 = 512;
 
+/// Photos of an archive, and what was not taken.
+type Found = (Vec<Unpacked>, Vec<Rejected>);
+
 /// A photo that lies unpacked.
 #[derive(Debug)]
 pub(super) struct Unpacked {
@@ -69,7 +72,7 @@ impl From<IntakeError> for Stop {
 
 impl Job<'_> {
     /// Unpacks the photos of the archive; `Ok(Err)` if the archive as a whole is refused, and then nothing of it is left.
-    pub(super) fn run(&self) -> Result<std::result::Result<(Vec<Unpacked>, Vec<Rejected>), Rejected>> {
+    pub(super) fn run(&self) -> Result<std::result::Result<Found, Rejected>> {
         let (mut photos, mut rejected) = (Vec::new(), Vec::new());
         match self.unpack(&mut photos, &mut rejected) {
             Ok(()) => Ok(Ok((photos, rejected))),
@@ -161,7 +164,10 @@ impl Job<'_> {
         let kind = match sniff::kind(&head) {
             Ok(Kind::Photo(kind)) => kind,
             Ok(Kind::Zip) => {
-                return refuse(RejectCode::NestedArchive, "it is a zip within the zip, which is not unpacked");
+                return refuse(
+                    RejectCode::NestedArchive,
+                    "it is a zip within the zip, which is not unpacked",
+                );
             }
             Ok(Kind::Video(_)) => {
                 return refuse(

@@ -300,7 +300,10 @@ async fn what_cannot_be_used_is_refused_as_early_as_can_be() {
         assert_eq!(rejected.name, name);
         // The reason stays to be asked for, the bytes do not.
         assert!(matches!(place.intake.upload(&owner, &id).await, Err(IntakeError::Refused(_))));
-        assert!(matches!(place.intake.take(&owner, &[id.clone()]).await, Err(IntakeError::Refused(_))));
+        assert!(matches!(
+            place.intake.take(&owner, std::slice::from_ref(&id)).await,
+            Err(IntakeError::Refused(_))
+        ));
         assert!(!place.uploads().join(id.as_str()).join("data").exists());
         (rejected.code, error.status())
     };
@@ -337,7 +340,10 @@ async fn limits_of_an_owner_hold_and_others_are_not_seen() {
 
     assert!(matches!(place.intake.upload(&two, &first).await, Err(IntakeError::NoUpload)));
     assert!(matches!(place.intake.terminate(&two, &first).await, Err(IntakeError::NoUpload)));
-    assert!(matches!(place.intake.take(&two, &[first.clone()]).await, Err(IntakeError::NoUpload)));
+    assert!(matches!(
+        place.intake.take(&two, std::slice::from_ref(&first)).await,
+        Err(IntakeError::NoUpload)
+    ));
     let stolen = place.intake.append(&two, &first, 0, None, pieces(b"x", 1)).await;
     assert!(matches!(stolen, Err(IntakeError::NoUpload)));
     assert_eq!(place.intake.uploads(&two).await.unwrap().len(), 1);
@@ -367,7 +373,7 @@ async fn what_is_forgotten_is_swept() {
     assert_eq!(place.intake.sweep_uploads().await.unwrap(), 0);
     tokio::time::sleep(Duration::from_millis(1100)).await;
     // In use: uploads that a draft holds are not swept; the draft itself is new.
-    let draft = place.intake.take(&owner, &[taken.clone()]).await.unwrap();
+    let draft = place.intake.take(&owner, std::slice::from_ref(&taken)).await.unwrap();
     assert_eq!(place.intake.sweep_uploads().await.unwrap(), 2);
     assert!(matches!(place.intake.upload(&owner, &old).await, Err(IntakeError::NoUpload)));
     assert!(!lost.exists() && place.uploads().join("not-ours.txt").exists());

@@ -1,0 +1,97 @@
+//! Options of the commands around the HTTP service: `serve`, `worker`, `keys`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use splat_server::settings::Settings;
+
+/// `splat serve`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  splat serve                                   a page and an API on http://127.0.0.1:5000, for this machine only
+  splat keys create phone && splat serve --bind 0.0.0.0:5000     for others, with keys
+  splat serve --no-worker                       answer requests only; `splat worker` elsewhere does the jobs
+  splat serve --test-mode                       jobs are acted out in seconds, without COLMAP and GPU
+  curl -F images=@1.jpg -F images=@2.jpg -F images=@3.jpg http://127.0.0.1:5000/process_images -o scene.ply
+
+Every option can stand in the environment and in the file too; flags come before the environment, and both before the file.")]
+pub(crate) struct ServeArgs {
+    /// Answer requests only; leave the jobs to `splat worker`
+    #[arg(long)]
+    pub(crate) no_worker: bool,
+    /// Print the settings as they result from flags, environment and file, and stop
+    #[arg(long)]
+    pub(crate) print_config: bool,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+/// `splat worker`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  splat worker --data-dir splat-data            beside `splat serve --no-worker` on the same machine
+  REDIS_URL=redis://queue:6379 STORE_URL=s3://bucket splat worker     on a machine of its own")]
+pub(crate) struct WorkerArgs {
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+/// Where settings come from.
+#[derive(Args, Debug)]
+pub(crate) struct SettingsArgs {
+    /// Settings in TOML, such as `max_photos = 100`
+    #[arg(long, value_name = "FILE", env = "SPLAT_CONFIG", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+/// `splat keys`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  splat keys create phone
+  splat keys create grafana --role admin
+  splat keys list
+  splat keys revoke 3vm0f6qk8e2c")]
+pub(crate) struct KeysArgs {
+    #[command(subcommand)]
+    pub(crate) command: KeysCommand,
+    /// Settings of the service, in TOML
+    #[arg(long, global = true, value_name = "FILE", env = "SPLAT_CONFIG", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+    /// The service's data folder [default: splat-data]
+    #[arg(long, global = true, value_name = "DIR", env = "SPLAT_DATA_DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The service's Redis, where it has one
+    #[arg(long, global = true, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
+    pub(crate) redis_url: Option<String>,
+}
+
+/// What to do with keys.
+#[derive(Subcommand, Debug)]
+pub(crate) enum KeysCommand {
+    /// Makes a key and shows it this once; from the first key on, every request needs one
+    Create {
+        /// Who or what will use it
+        name: String,
+        /// What it may do
+        #[arg(long, value_enum, default_value = "user")]
+        role: Role,
+    },
+    /// Lists keys, without their secrets
+    List,
+    /// Ends a key; its jobs stay
+    Revoke {
+        /// The key's id, from the list
+        id: String,
+    },
+}
+
+/// What a key may do.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Jobs of its own
+    User,
+    /// Also the figures of the whole service
+    Admin,
+}

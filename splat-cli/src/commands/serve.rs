@@ -1,0 +1,154 @@
+//! The commands around the HTTP service: `serve`, `worker`, `keys`, and the hidden `job`.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use serde::Serialize;
+use splat_core::CancelToken;
+use splat_server::keys::{ApiKey, Role};
+use splat_server::runner;
+use splat_server::service::Parts;
+use splat_server::settings::{Config, Settings};
+use tracing_subscriber::EnvFilter;
+
+use super::Context;
+use crate::args::{self, KeysArgs, KeysCommand, ServeArgs, SettingsArgs, WorkerArgs};
+use crate::failure::Failure;
+
+/// How often Ctrl-C is looked for.
+const STOP_POLL: Duration = Duration::from_millis(100);
+
+/// `splat serve`.
+pub(super) fn serve(args: ServeArgs, context: &Context) -> Result<(), Failure> {
+    let config = config(args.settings)?;
+    if args.print_config {
+        let text = toml::to_string(&config).unwrap_or_default();
+        context.reporter.result(&config, text.trim_end());
+        return Ok(());
+    }
+    log(context);
+    let program = if args.no_worker { None } else { Some(program()?) };
+    let test_mode = config.test_mode;
+    let stop = stopped(context.cancel.clone());
+    runtime()?.block_on(async {
+        let parts = Parts::open(config).await?;
+        let listening = |address| {
+            #[derive(Serialize)]
+            struct Listening {
+                event: &'static str,
+                url: String,
+            }
+            let url = format!("http://{address}");
+            let note = if test_mode { " (test mode: jobs are acted out)" } else { "" };
+            let text = format!("listening on {url}{note}; Ctrl-C stops in order");
+            context.reporter.result(&Listening { event: "listening", url }, &text);
+        };
+        Ok(parts.serve(program, listening, stop).await?)
+    })
+}
+
+/// `splat worker`.
+pub(super) fn worker(args: WorkerArgs, context: &Context) -> Result<(), Failure> {
+    let config = config(args.settings)?;
+    log(context);
+    let program = program()?;
+    let stop = stopped(context.cancel.clone());
+    runtime()?.block_on(async {
+        let parts = Parts::open(config).await?;
+        context.reporter.note("waiting for jobs; Ctrl-C stops in order");
+        Ok(parts.work(program, stop).await?)
+    })
+}
+
+/// `splat keys`.
+pub(super) fn keys(args: KeysArgs, context: &Context) -> Result<(), Failure> {
+    let settings = Settings { data_dir: args.data_dir, redis_url: args.redis_url, ..Settings::default() };
+    let config = config(SettingsArgs { config: args.config, settings })?;
+    runtime()?.block_on(async {
+        let keys = Parts::open(config).await?.keys;
+        match args.command {
+            KeysCommand::Create { name, role } => {
+                let role = match role {
+                    args::Role::User => Role::User,
+                    args::Role::Admin => Role::Admin,
+                };
+                let (key, secret) = keys.create(&name, role).await?;
+                #[derive(Serialize)]
+                struct Created<'a> {
+                    #[serde(flatten)]
+                    key: &'a ApiKey,
+                    secret: &'a str,
+                }
+                let text = format!(
+                    "{}\n\nThis is the only time it is shown. Send it as `Authorization: Bearer KEY`.",
+                    secret.expose()
+                );
+                context.reporter.result(&Created { key: &key, secret: secret.expose() }, &text);
+            }
+            KeysCommand::List => {
+                let all = keys.list().await?;
+                let lines: Vec<String> = all.iter().map(line).collect();
+                let text = if lines.is_empty() { "no keys".to_owned() } else { lines.join("\n") };
+                context.reporter.result(&all, &text);
+            }
+            KeysCommand::Revoke { id } => {
+                if !keys.revoke(&id).await? {
+                    let what = format!("there is no key `{id}` in force");
+                    return Err(Failure::Usage { what, hint: "`splat keys list` shows all of them" });
+                }
+                context
+                    .reporter
+                    .result(&serde_json::json!({ "revoked": id }), &format!("{id} opens nothing any more"));
+            }
+        }
+        Ok(())
+    })
+}
+
+/// `splat job`: one attempt at one job, for the worker that started this process.
+pub(super) fn job(cancel: &CancelToken) -> Result<(), Failure> {
+    runner::run_from_stdin(cancel).map_err(|source| Failure::Usage {
+        what: format!("this command is for the service's own use, and what it needs on standard input is missing: {source}"),
+        hint: "`splat run` makes a scene from photos",
+    })
+}
+
+fn config(args: SettingsArgs) -> Result<Config, Failure> {
+    let file = args.config.as_deref().map(Settings::from_file).transpose()?.unwrap_or_default();
+    Ok(args.settings.or(file).resolve()?)
+}
+
+/// How jobs are run: by this program.
+fn program() -> Result<Vec<OsString>, Failure> {
+    let this = std::env::current_exe().map_err(|source| Failure::Usage {
+        what: format!("the system does not tell where this program is: {source}"),
+        hint: "start it by its full path",
+    })?;
+    Ok(vec![this.into(), "job".into()])
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|source| Failure::Usage {
+        what: format!("the system gives no threads: {source}"),
+        hint: "raise its limits on threads and open files",
+    })
+}
+
+async fn stopped(cancel: CancelToken) {
+    while !cancel.is_cancelled() {
+        tokio::time::sleep(STOP_POLL).await;
+    }
+}
+
+/// The service's log goes to standard error: lines for people, or JSON with `--json`. `SPLAT_LOG` chooses how much.
+fn log(context: &Context) {
+    let filter = EnvFilter::try_from_env("SPLAT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    if context.reporter.is_json() { lines.json().init() } else { lines.init() }
+}
+
+fn line(key: &ApiKey) -> String {
+    let state = if key.revoked_ms.is_some() { "revoked" } else { "in force" };
+    format!("{}  {:5}  {:8}  {}", key.id, key.role.name(), state, key.name)
+}

@@ -1,0 +1,232 @@
+//! Who may do what, how much, and from where.
+
+use reqwest::StatusCode;
+use reqwest::multipart::{Form, Part};
+use serde_json::{Value, json};
+
+use crate::harness::{Service, form, id, photo, splat, stages_of, state};
+
+/// Makes a key with the command that operators use.
+fn make_key(service: &Service, name: &str, role: &str) -> String {
+    let mut command = splat();
+    command.args(["keys", "create", name, "--role", role, "--json", "--data-dir"]).arg(service.dir.path());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let key: Value = serde_json::from_slice(&output.stdout).unwrap();
+    key["secret"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn jobs_are_invisible_to_other_keys() {
+    let mut service = Service::start(&[]);
+    let (alice, bob) = (make_key(&service, "alice", "user"), make_key(&service, "bob", "user"));
+    service.restart();
+    let none = service.get("/v1/jobs").await;
+    assert_eq!(none.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(none.headers()["content-type"], "application/problem+json");
+    assert_eq!(service.json("/v1/info").await["auth_required"], true);
+    service.with_key(&alice);
+    let job = id(&service.submit(3, stages_of(0)).await);
+    service.ended(&job).await;
+    service.with_key(&bob);
+    for path in ["", "/events", "/log", "/artifacts/scene.ply"] {
+        assert_eq!(
+            service.get(&format!("/v1/jobs/{job}{path}")).await.status(),
+            StatusCode::NOT_FOUND,
+            "{path}"
+        );
+    }
+    for (method, path) in [("POST", "/cancel"), ("POST", "/retry"), ("DELETE", "")] {
+        let response = service.request(method, &format!("/v1/jobs/{job}{path}")).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{method} {path}");
+    }
+    assert_eq!(service.json("/v1/jobs").await["jobs"], json!([]));
+    assert_eq!(service.get("/metrics").await.status(), StatusCode::FORBIDDEN);
+    service.with_key(&make_key(&service, "grafana", "admin"));
+    let metrics = service.get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("splat_jobs{lane=\"scene\",state=\"queued\"} 0"), "{metrics}");
+    let stored = std::fs::read(service.dir.path().join("queue.db")).unwrap();
+    let secret = alice.rsplit('_').next().unwrap();
+    assert!(
+        !stored.windows(secret.len()).any(|part| part == secret.as_bytes()),
+        "the secret lies in the file"
+    );
+    service.with_key(&format!("{alice}x"));
+    assert_eq!(service.get("/v1/jobs").await.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[test]
+fn an_open_address_without_keys_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let output =
+        splat().args(["serve", "--bind", "0.0.0.0:0", "--data-dir"]).arg(dir.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("splat keys create"), "{text}");
+}
+
+#[test]
+fn print_config_shows_what_holds_and_no_secrets() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("splat.toml");
+    std::fs::write(&file, "max_photos = 9\nretention_hours = 5\n").unwrap();
+    let mut command = splat();
+    command.args(["serve", "--print-config", "--retention-hours", "7", "--config"]).arg(&file);
+    command
+        .env("SPLAT_MAX_WAITING", "11")
+        .env("REDIS_URL", "redis://:hunter2@host")
+        .env("SPLAT_MAX_PHOTOS", "10");
+    let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    for line in ["max_photos = 10", "retention_hours = 7", "max_waiting = 11", "bind = \"127.0.0.1:5000\""] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[tokio::test]
+async fn foreign_pages_and_names_are_refused() {
+    let service = Service::start(&["--cors-origins", "https://app.example.com"]);
+    let port = service.url.rsplit(':').next().unwrap().to_owned();
+    let rebound = service
+        .request("GET", "/v1/jobs")
+        .header("host", format!("evil.example:{port}"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(rebound.status(), StatusCode::MISDIRECTED_REQUEST);
+    let post = |origin: String| {
+        service.request("POST", "/process_images").header("origin", origin).multipart(form(1)).send()
+    };
+    assert_eq!(post("https://evil.example".into()).await.unwrap().status(), StatusCode::FORBIDDEN);
+    assert_eq!(post("null".into()).await.unwrap().status(), StatusCode::FORBIDDEN);
+    // One photo is too few, which tells that these two got through.
+    assert_eq!(post(service.url.clone()).await.unwrap().status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let allowed = post("https://app.example.com".into()).await.unwrap();
+    assert_eq!(allowed.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(allowed.headers()["access-control-allow-origin"], "https://app.example.com");
+    let strict = Service::start(&[]);
+    let foreign =
+        strict.request("GET", "/v1/jobs").header("origin", "https://app.example.com").send().await.unwrap();
+    assert!(foreign.headers().get("access-control-allow-origin").is_none());
+}
+
+#[tokio::test]
+async fn too_many_requests_are_told_when_to_come_again() {
+    let service = Service::start(&["--requests-per-minute", "5"]);
+    let mut last = service.get("/v1/jobs").await;
+    for _ in 0..10 {
+        last = service.get("/v1/jobs").await;
+    }
+    assert_eq!(last.status(), StatusCode::TOO_MANY_REQUESTS);
+    let wait: u64 = last.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait));
+}
+
+#[tokio::test]
+async fn a_full_queue_says_so_and_keeps_nothing() {
+    let service = Service::start(&["--max-waiting", "1"]);
+    let running = id(&service.submit(3, stages_of(60_000)).await);
+    service.job_when(&running, |job| state(job) == "running").await;
+    service.submit(3, stages_of(0)).await;
+    let refused = service.request("POST", "/v1/jobs").multipart(form(3)).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(refused.headers().contains_key("retry-after"));
+    assert_eq!(refused.json::<Value>().await.unwrap()["code"], "queue_full");
+    assert_eq!(std::fs::read_dir(service.dir.path().join("jobs")).unwrap().count(), 2);
+}
+
+#[tokio::test]
+async fn limits_hold_while_photos_arrive() {
+    let service = Service::start(&[
+        "--max-photos",
+        "4",
+        "--max-file-mib",
+        "1",
+        "--max-job-mib",
+        "2",
+        "--max-megapixels",
+        "1",
+    ]);
+    let post = |form: Form| service.request("POST", "/v1/jobs").multipart(form).send();
+    let code = async |form: Form| {
+        let response = post(form).await.unwrap();
+        let status = response.status().as_u16();
+        let problem: Value = response.json().await.unwrap();
+        (
+            status,
+            problem["code"].as_str().unwrap_or("").to_owned(),
+            problem["rejected"][0]["code"].as_str().unwrap_or("").to_owned(),
+        )
+    };
+    assert_eq!(code(form(5)).await.1, "too_many_photos");
+    assert_eq!(code(form(2)).await.1, "too_few_photos");
+    assert_eq!(code(Form::new().text("preset", "preview")).await.1, "no_photos");
+    let big = Part::bytes([photo(1), vec![0; 1_200_000]].concat()).file_name("big.png");
+    assert_eq!(code(form(2).part("images", big)).await.2, "file_too_large");
+    // A header that claims 60,000 x 60,000 pixels is refused before anything is decoded.
+    let mut bomb = photo(1);
+    bomb[16..24].copy_from_slice(&[0, 0, 234, 96, 0, 0, 234, 96]);
+    let crc = crc32(&bomb[12..29]);
+    bomb[29..33].copy_from_slice(&crc.to_be_bytes());
+    assert_eq!(
+        code(form(2).part("images", Part::bytes(bomb).file_name("bomb.png"))).await.2,
+        "too_many_pixels"
+    );
+    let large = Form::new().part("images", Part::bytes(vec![0xff; 3 << 20]).file_name("a.jpg"));
+    let (status, ..) = code(large).await;
+    assert!(matches!(status, 413 | 422), "{status}");
+    for (options, why) in [
+        ("iterations=0", "iterations"),
+        ("iterations=a", "iterations"),
+        ("quality=best", "quality"),
+        ("colour=red", "colour"),
+    ] {
+        let (name, value) = options.split_once('=').unwrap();
+        let response = post(form(3).text(name.to_owned(), value.to_owned())).await.unwrap();
+        assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY, "{options}");
+        assert!(response.text().await.unwrap().contains(why), "{options}");
+    }
+    assert_eq!(std::fs::read_dir(service.dir.path().join("jobs")).unwrap().count(), 0);
+}
+
+/// As PNG has it.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0_u32, |crc, &byte| {
+        (0..8).fold(
+            crc ^ u32::from(byte),
+            |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 },
+        )
+    })
+}
+
+#[tokio::test]
+async fn what_is_served_is_described() {
+    let service = Service::start(&[]);
+    let document = service.json("/openapi.json").await;
+    let paths = document["paths"].as_object().unwrap();
+    for path in [
+        "/process_images",
+        "/v1/jobs",
+        "/v1/jobs/{id}",
+        "/v1/jobs/{id}/events",
+        "/v1/jobs/{id}/artifacts/{name}",
+        "/v1/uploads/{id}",
+        "/metrics",
+    ] {
+        assert!(paths.contains_key(path), "{path}");
+    }
+    for (path, status) in [
+        ("/", 200),
+        ("/healthz", 200),
+        ("/readyz", 200),
+        ("/v1/info", 200),
+        ("/nowhere", 404),
+        ("/assets/../../etc/passwd", 404),
+        ("/v1/jobs/x", 404),
+    ] {
+        assert_eq!(service.get(path).await.status().as_u16(), status, "{path}");
+    }
+    let wrong = service.request("PUT", "/v1/jobs").send().await.unwrap();
+    assert_eq!(wrong.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(wrong.headers()["content-type"], "application/problem+json");
+}

@@ -1,0 +1,82 @@
+//! Processes that die, hang and shut down: no job is lost, none is done twice.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::{Service, form, id, stages_of, state};
+
+#[tokio::test]
+async fn a_job_whose_process_dies_is_tried_again_and_goes_on() {
+    let service = Service::start(&[]);
+    let job = id(&service.submit(3, json!({"stage_ms": 0, "crash_once_at": "train"})).await);
+    let job = service.ended(&job).await;
+    assert_eq!((state(&job), job["attempts"].as_u64()), ("succeeded", Some(2)), "{job:#}");
+    let log = service.get(&format!("/v1/jobs/{}/log", id(&job))).await.text().await.unwrap();
+    let events = service.get(&format!("/v1/jobs/{}/events", id(&job))).await.text().await.unwrap();
+    assert_eq!(events.matches("\"skipped\":true").count(), 5, "{log}");
+}
+
+#[tokio::test]
+async fn a_job_that_always_kills_its_process_is_given_up() {
+    let service = Service::start(&["--max-attempts", "2"]);
+    let job = id(&service.submit(3, json!({"stage_ms": 0, "crash_at": "matching"})).await);
+    let job = service.ended(&job).await;
+    assert_eq!((state(&job), job["attempts"].as_u64()), ("dead", Some(2)), "{job:#}");
+    assert!(job["problem"]["message"].as_str().unwrap().contains("died"), "{job:#}");
+    // The line goes on.
+    let next = id(&service.submit(3, stages_of(0)).await);
+    assert_eq!(state(&service.ended(&next).await), "succeeded");
+}
+
+#[tokio::test]
+async fn a_hanging_job_is_cancelled_by_force() {
+    let service = Service::start(&[]);
+    let job = id(&service.submit(3, json!({"stage_ms": 0, "hang_at": "mapping"})).await);
+    service.job_when(&job, |job| job["progress"]["stage"] == "mapping").await;
+    service.request("POST", &format!("/v1/jobs/{job}/cancel")).send().await.unwrap();
+    assert_eq!(state(&service.ended(&job).await), "cancelled");
+}
+
+#[tokio::test]
+async fn shutting_down_gives_the_job_back_without_counting() {
+    let mut service = Service::start(&[]);
+    let job = id(&service.submit(3, stages_of(400)).await);
+    service.job_when(&job, |job| job["progress"]["stage"] == "matching").await;
+    service.terminate();
+    service.restart();
+    let job = service.ended(&job).await;
+    assert_eq!((state(&job), job["attempts"].as_u64()), ("succeeded", Some(1)), "{job:#}");
+}
+
+/// Sized down for every run; `SPLAT_KILLS=100` gives the whole of it.
+#[tokio::test]
+async fn kill_9_at_any_moment_loses_nothing() {
+    let kills: u64 = std::env::var("SPLAT_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(8);
+    let mut service = Service::start(&["--lease-s", "2", "--max-attempts", "1000"]);
+    let mut jobs = Vec::new();
+    for kill in 0..kills {
+        // Some die while photos arrive: what was not acknowledged may be gone, nothing else.
+        let request = service
+            .request("POST", "/v1/jobs")
+            .multipart(form(3).text("test", json!({"stage_ms": 120}).to_string()));
+        let submitting = tokio::spawn(request.send());
+        // Anything from the middle of an upload to the end of a job.
+        tokio::time::sleep(Duration::from_millis(7 + kill * 397 % 1500)).await;
+        service.kill();
+        if let Ok(Ok(response)) = submitting.await
+            && response.status() == 202
+            && let Ok(job) = response.json().await
+        {
+            jobs.push(id(&job));
+        }
+        service.restart();
+    }
+    assert!(!jobs.is_empty(), "no job was ever acknowledged");
+    for job in &jobs {
+        let job = service.ended(job).await;
+        assert_eq!(state(&job), "succeeded", "{job:#}");
+        let events = service.get(&format!("/v1/jobs/{}/events", id(&job))).await.text().await.unwrap();
+        assert_eq!(events.matches("\"state\":\"succeeded\"").count(), 1, "done twice: {events}");
+    }
+}

@@ -1,0 +1,250 @@
+//! From photos to scene: the two ways to submit, events, files, cancelling, doing again, deleting.
+
+use std::io::Cursor;
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+use reqwest::multipart::{Form, Part};
+use serde_json::{Value, json};
+
+use crate::harness::{Service, form, id, photo, stages_of, state};
+
+#[tokio::test]
+async fn photos_in_ply_out_in_one_request() {
+    let service = Service::start(&[]);
+    let response =
+        service.request("POST", "/process_images?iterations=300").multipart(form(20)).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()["content-type"], "application/octet-stream");
+    let job = response.headers()["x-job-id"].to_str().unwrap().to_owned();
+    let bytes = response.bytes().await.unwrap();
+    let path = service.dir.path().join("fetched.ply");
+    std::fs::write(&path, &bytes).unwrap();
+    let cloud = splat_core::ply::read(&path).unwrap();
+    assert_eq!(cloud.cloud.len(), 2_000);
+    // The layout that apps reading the old service's folders know.
+    let folder = service.dir.path().join("jobs").join(&job);
+    assert!(folder.join("images/0001.png").is_file());
+    assert!(folder.join("output/final_trained_model/ply/point_cloud_299.ply").is_file());
+}
+
+#[tokio::test]
+async fn the_old_clients_default_is_30_000_steps() {
+    let service = Service::start(&[]);
+    let request = service.request("POST", "/process_images").header("prefer", "respond-async");
+    let response = request.multipart(form(3)).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
+    let job = service.ended(&id(&response.json().await.unwrap())).await;
+    assert_eq!(job["result"]["steps"], 30_000, "{job:#}");
+    let folder = service.dir.path().join("jobs").join(id(&job));
+    assert!(folder.join("output/final_trained_model/ply/point_cloud_29999.ply").is_file());
+}
+
+#[tokio::test]
+async fn leaving_early_cancels() {
+    let service = Service::start(&[]);
+    let form = form(3).text("test", json!({"stage_ms": 30_000}).to_string());
+    let request = service.request("POST", "/process_images").multipart(form);
+    let waiting = tokio::spawn(request.send());
+    let job = loop {
+        let jobs = service.json("/v1/jobs").await;
+        if let Some(job) = jobs["jobs"].get(0).filter(|job| state(job) == "running") {
+            break id(job);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    waiting.abort();
+    let job = service.ended(&job).await;
+    assert_eq!(state(&job), "cancelled");
+}
+
+#[tokio::test]
+async fn a_job_is_followed_from_submission_to_its_files() {
+    let service = Service::start(&[]);
+    let response = service
+        .request("POST", "/v1/jobs")
+        .multipart(
+            form(4)
+                .text("preset", "preview")
+                .text("name", "Banana, 2nd try")
+                .part("images", Part::bytes(b"no photo".to_vec()).file_name("notes.txt")),
+        )
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
+    let location = response.headers()["location"].to_str().unwrap().to_owned();
+    let job: Value = response.json().await.unwrap();
+    assert_eq!(location, format!("/v1/jobs/{}", id(&job)));
+    assert_eq!(job["rejected"][0]["name"], "notes.txt", "{job:#}");
+    assert_eq!(job["photos"][0]["name"], "IMG_0001.PNG");
+    let job = service.ended(&id(&job)).await;
+    assert_eq!(state(&job), "succeeded", "{job:#}");
+    assert_eq!(
+        (job["progress"]["percent"].as_f64(), job["name"].as_str()),
+        (Some(100.0), Some("Banana, 2nd try"))
+    );
+    let names: Vec<&str> =
+        job["artifacts"].as_array().unwrap().iter().map(|a| a["name"].as_str().unwrap()).collect();
+    for name in ["scene.ply", "preview.png", "metrics.json", "log.txt"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+    let log = service.get(&format!("{location}/log")).await;
+    let next = log.headers()["x-next-from"].to_str().unwrap().to_owned();
+    let text = log.text().await.unwrap();
+    assert!(text.contains("train done") && next == text.len().to_string(), "{next}: {text}");
+    let rest = service.get(&format!("{location}/log?from={next}")).await;
+    assert_eq!(rest.text().await.unwrap(), "");
+}
+
+#[tokio::test]
+async fn events_come_in_order_and_resume() {
+    let service = Service::start(&[]);
+    let job = id(&service.submit(3, stages_of(100)).await);
+    let whole = service.get(&format!("/v1/jobs/{job}/events")).await;
+    assert_eq!(whole.headers()["content-type"], "text/event-stream");
+    // The stream ends by itself after the final state.
+    let whole = events(&whole.text().await.unwrap());
+    let numbers: Vec<u64> = whole.iter().map(|(number, ..)| *number).collect();
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+    let kinds: Vec<&str> = whole.iter().map(|(_, kind, _)| kind.as_str()).collect();
+    for kind in ["state", "stage", "progress", "eval", "preview", "artifact"] {
+        assert!(kinds.contains(&kind), "{kinds:?}");
+    }
+    assert_eq!(
+        (whole.last().unwrap().1.as_str(), &whole.last().unwrap().2["data"]["state"]),
+        ("state", &json!("succeeded"))
+    );
+    let half = numbers[numbers.len() / 2];
+    let request =
+        service.request("GET", &format!("/v1/jobs/{job}/events")).header("last-event-id", half.to_string());
+    let rest = events(&request.send().await.unwrap().text().await.unwrap());
+    assert_eq!(rest.first().unwrap().0, half + 1);
+    assert_eq!(rest.len(), numbers.len() - half as usize);
+}
+
+fn events(text: &str) -> Vec<(u64, String, Value)> {
+    let blocks = text.split("\n\n").filter(|block| !block.is_empty() && !block.starts_with(':'));
+    blocks
+        .map(|block| {
+            let line = |name: &str| {
+                block.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
+            };
+            (line("id:").parse().unwrap(), line("event:"), serde_json::from_str(&line("data:")).unwrap())
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn files_come_in_parts_and_only_once() {
+    let service = Service::start(&[]);
+    let job = id(&service.submit(3, stages_of(0)).await);
+    service.ended(&job).await;
+    let path = format!("/v1/jobs/{job}/artifacts/scene.ply");
+    let whole = service.get(&path).await;
+    let etag = whole.headers()["etag"].clone();
+    let whole = whole.bytes().await.unwrap();
+    let part = service.request("GET", &path).header("range", "bytes=10-19").send().await.unwrap();
+    assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+    assert_eq!(part.headers()["content-range"], format!("bytes 10-19/{}", whole.len()));
+    assert_eq!(part.bytes().await.unwrap(), whole[10..20]);
+    let outside = service.request("GET", &path).header("range", "bytes=999999999-").send().await.unwrap();
+    assert_eq!(outside.status(), StatusCode::RANGE_NOT_SATISFIABLE);
+    let known = service.request("GET", &path).header("if-none-match", &etag).send().await.unwrap();
+    assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
+    let head = service.request("HEAD", &path).send().await.unwrap();
+    assert_eq!(head.headers()["content-length"], whole.len().to_string());
+    let none = service.get(&format!("/v1/jobs/{job}/artifacts/..%2f..%2fqueue.db")).await;
+    assert_eq!(none.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn one_idempotency_key_is_one_job() {
+    let service = Service::start(&[]);
+    let post = |photos| {
+        service.request("POST", "/v1/jobs").header("idempotency-key", "k1").multipart(form(photos)).send()
+    };
+    let first: Value = post(3).await.unwrap().json().await.unwrap();
+    let again: Value = post(3).await.unwrap().json().await.unwrap();
+    assert_eq!(id(&first), id(&again));
+    let other = post(4).await.unwrap();
+    assert_eq!(other.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(other.json::<Value>().await.unwrap()["code"], "idempotency_key_reused");
+    service.ended(&id(&first)).await;
+    let folders = std::fs::read_dir(service.dir.path().join("jobs")).unwrap().count();
+    assert_eq!(folders, 1, "files of jobs that were not made are left");
+}
+
+#[tokio::test]
+async fn cancelling_is_quick_in_every_state() {
+    let service = Service::start(&[]);
+    let running = id(&service.submit(3, stages_of(60_000)).await);
+    let waiting = id(&service.submit(3, stages_of(0)).await);
+    service.job_when(&running, |job| state(job) == "running").await;
+    assert_eq!(service.json(&format!("/v1/jobs/{waiting}")).await["queue_position"], 0);
+    let cancel = |job: &str| service.request("POST", &format!("/v1/jobs/{job}/cancel")).send();
+    let answer: Value = cancel(&waiting).await.unwrap().json().await.unwrap();
+    assert_eq!(state(&answer), "cancelled");
+    let begun = Instant::now();
+    assert_eq!(cancel(&running).await.unwrap().status(), StatusCode::ACCEPTED);
+    assert_eq!(state(&service.ended(&running).await), "cancelled");
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn failed_jobs_say_why_and_are_done_again_from_a_stage() {
+    let service = Service::start(&[]);
+    let job = id(&service.submit(3, json!({"stage_ms": 0, "fail_at": "mapping"})).await);
+    let failed = service.ended(&job).await;
+    assert_eq!(
+        (state(&failed), failed["problem"]["code"].as_str()),
+        ("failed", Some("acted_out")),
+        "{failed:#}"
+    );
+    let retry = |body: Value| service.request("POST", &format!("/v1/jobs/{job}/retry")).json(&body).send();
+    let wrong = retry(json!({"from": "lunch"})).await.unwrap();
+    assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(retry(json!({"from": "matching"})).await.unwrap().status(), StatusCode::ACCEPTED);
+    service.ended(&job).await;
+    let log = service.get(&format!("/v1/jobs/{job}/log")).await.text().await.unwrap();
+    let count = |stage: &str| log.matches(&format!("{stage} done")).count();
+    // Stages that were finished are passed over quickly, and told again.
+    assert_eq!((count("features"), count("matching")), (2, 2), "{log}");
+    let events = service.get(&format!("/v1/jobs/{job}/events")).await.text().await.unwrap();
+    let skipped = events.matches("\"skipped\":true").count();
+    assert_eq!(skipped, 2, "prepare and features are kept, matching is done again");
+}
+
+#[tokio::test]
+async fn a_deleted_job_is_gone_with_its_files() {
+    let service = Service::start(&[]);
+    let running = id(&service.submit(3, stages_of(60_000)).await);
+    let job = format!("/v1/jobs/{running}");
+    let refused = service.request("DELETE", &job).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::CONFLICT);
+    service.request("POST", &format!("{job}/cancel")).send().await.unwrap();
+    service.ended(&running).await;
+    assert_eq!(service.request("DELETE", &job).send().await.unwrap().status(), StatusCode::NO_CONTENT);
+    assert_eq!(service.get(&job).await.status(), StatusCode::NOT_FOUND);
+    assert!(!service.dir.path().join("jobs").join(&running).exists());
+}
+
+#[tokio::test]
+async fn zips_are_taken_and_their_names_are_not() {
+    let service = Service::start(&[]);
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for number in 1..=3 {
+        zip.start_file(format!("scan/{number}.png"), zip::write::SimpleFileOptions::default()).unwrap();
+        std::io::Write::write_all(&mut zip, &photo(number)).unwrap();
+    }
+    zip.start_file("../../../evil.png", zip::write::SimpleFileOptions::default()).unwrap();
+    std::io::Write::write_all(&mut zip, &photo(9)).unwrap();
+    let bytes = zip.finish().unwrap().into_inner();
+    let form = Form::new().part("files", Part::bytes(bytes).file_name("scan.zip"));
+    let response = service.request("POST", "/v1/jobs").multipart(form).send().await.unwrap();
+    let status = response.status();
+    let job: Value = response.json().await.unwrap();
+    assert_eq!(status, StatusCode::ACCEPTED, "{job:#}");
+    assert_eq!(job["photos"].as_array().unwrap().len(), 3, "{job:#}");
+    assert!(!service.dir.path().parent().unwrap().join("evil.png").exists());
+}

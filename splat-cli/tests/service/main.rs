@@ -1,0 +1,9 @@
+//! The service from outside: the real program, real requests, jobs acted out in test mode.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
+
+mod access;
+mod crashes;
+mod flow;
+mod uploads;

@@ -1,0 +1,224 @@
+//! Files of a job, in whole or in part, and its log.
+
+use std::ops::Range;
+
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    IF_NONE_MATCH, IF_RANGE, RANGE,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use super::App;
+use super::auth::Caller;
+use super::jobs::owned;
+use super::problem::{Problem, Result};
+use crate::layout;
+use crate::store::StoreError;
+
+const NEXT_FROM: HeaderName = HeaderName::from_static("x-next-from");
+/// Bytes of the log in one answer.
+const LOG_PIECE: u64 = 256 << 10;
+
+/// Fetch a file of a job
+///
+/// `scene.ply`, `preview.png`, `comparison.png`, `eval-1.png` ..., `cameras.json`, `metrics.json`, `log.txt`, as far as the job has made them.
+#[utoipa::path(
+    get, path = "/v1/jobs/{id}/artifacts/{name}", tag = "artifacts",
+    params(
+        ("id" = String, Path, description = "The job"), ("name" = String, Path, description = "The file"),
+        ("Range" = Option<String>, Header, description = "A part of the file: `bytes=0-99`"),
+        ("If-None-Match" = Option<String>, Header, description = "ETags that the client has"),
+    ),
+    responses(
+        (status = 200, description = "The file", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 206, description = "The part asked for", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 304, description = "The client has it"),
+        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such job or file", body = Problem, content_type = "application/problem+json"),
+        (status = 416, description = "The part lies outside of the file", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path((id, name)): Path<(String, String)>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let job = owned(&app, &caller, &id).await?;
+    // The name is looked up among those the job has; it never becomes a path.
+    let artifact = job
+        .artifacts
+        .iter()
+        .find(|artifact| artifact.name == name)
+        .ok_or_else(|| Problem::not_found("file of this job"))?;
+    let head = app.store.head(&job.id, &artifact.path).await?;
+    let etag = HeaderValue::from_str(&head.etag).map_err(|error| Problem::internal(&error))?;
+    let content_type =
+        HeaderValue::from_str(&artifact.content_type).map_err(|error| Problem::internal(&error))?;
+    let shared = [(ETAG, etag), (CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];
+    if headers.get_all(IF_NONE_MATCH).into_iter().any(|tags| matches(tags, &head.etag)) {
+        return Ok((StatusCode::NOT_MODIFIED, shared).into_response());
+    }
+    let file_name = format!("attachment; filename=\"{}\"", artifact.name);
+    let disposition = HeaderValue::from_str(&file_name).map_err(|error| Problem::internal(&error))?;
+    let own = [
+        (CONTENT_TYPE, content_type),
+        (CONTENT_DISPOSITION, disposition),
+        (ACCEPT_RANGES, HeaderValue::from_static("bytes")),
+    ];
+    // A part of another version of the file would not fit what the client has.
+    let same = headers.get(IF_RANGE).is_none_or(|tag| tag.as_bytes() == head.etag.as_bytes());
+    let range = headers.get(RANGE).filter(|_| same).and_then(|range| parse(range.to_str().ok()?, head.bytes));
+    let (status, range) = match range {
+        None => (StatusCode::OK, 0..head.bytes),
+        Some(Some(range)) => (StatusCode::PARTIAL_CONTENT, range),
+        Some(None) => {
+            let size = [(CONTENT_RANGE, format!("bytes */{}", head.bytes))];
+            return Ok((size, Problem::from(StoreError::BadRange { bytes: head.bytes })).into_response());
+        }
+    };
+    let length = [(CONTENT_LENGTH, HeaderValue::from(range.end - range.start))];
+    let mut response = if method == Method::HEAD || range.is_empty() {
+        (status, shared, own, length).into_response()
+    } else {
+        let contents = app.store.get(&job.id, &artifact.path, Some(range.clone())).await?;
+        (status, shared, own, length, Body::from_stream(contents.stream)).into_response()
+    };
+    if status == StatusCode::PARTIAL_CONTENT {
+        let part = format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), head.bytes);
+        response
+            .headers_mut()
+            .insert(CONTENT_RANGE, HeaderValue::from_str(&part).map_err(|error| Problem::internal(&error))?);
+    }
+    Ok(response)
+}
+
+/// Look at a file of a job
+///
+/// The headers of the file without its content.
+#[utoipa::path(
+    head, path = "/v1/jobs/{id}/artifacts/{name}", tag = "artifacts",
+    params(("id" = String, Path, description = "The job"), ("name" = String, Path, description = "The file")),
+    responses(
+        (status = 200, description = "The file is there"),
+        (status = 206, description = "The part asked for is there"),
+        (status = 304, description = "The client has it"),
+        (status = 401, description = "No or a wrong key"),
+        (status = 404, description = "No such job or file"),
+        (status = 416, description = "The part lies outside of the file"),
+        (status = 429, description = "Too many requests"),
+        (status = 503, description = "A store does not answer"),
+    )
+)]
+pub(super) async fn head(
+    app: State<App>,
+    caller: Extension<Caller>,
+    path: Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    get(app, caller, path, Method::HEAD, headers).await
+}
+
+/// Whether an `If-None-Match` names the tag.
+fn matches(tags: &HeaderValue, etag: &str) -> bool {
+    let Ok(tags) = tags.to_str() else { return false };
+    tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+}
+
+/// The range that a header asks for: `None` where it is to be ignored (several, or unreadable), `Some(None)` where it lies outside.
+fn parse(text: &str, bytes: u64) -> Option<Option<Range<u64>>> {
+    let (first, last) = text.trim().strip_prefix("bytes=")?.split_once('-')?;
+    let (first, last) = (first.trim(), last.trim());
+    if first.is_empty() {
+        let wanted: u64 = last.parse().ok()?;
+        return Some((wanted > 0 && bytes > 0).then(|| bytes.saturating_sub(wanted)..bytes));
+    }
+    let first: u64 = first.parse().ok()?;
+    let end = if last.is_empty() { bytes } else { last.parse::<u64>().ok()?.saturating_add(1).min(bytes) };
+    if !last.is_empty() && end <= first && first < bytes {
+        return None;
+    }
+    Some((first < bytes).then_some(first..end))
+}
+
+/// From where to read the log.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct From {
+    /// Bytes to leave out: `X-Next-From` of the answer before.
+    from: Option<u64>,
+}
+
+/// Read a job's log
+///
+/// Up to 256 KiB after `from`. `X-Next-From` tells where to go on; it stays the same while there is no more.
+#[utoipa::path(
+    get, path = "/v1/jobs/{id}/log", tag = "jobs", params(("id" = String, Path, description = "The job"), From),
+    responses(
+        (status = 200, description = "Lines of the log", content_type = "text/plain", body = String, headers(("X-Next-From" = u64, description = "Where to go on"))),
+        (status = 400, description = "`from` is no number", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such job", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn log(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    query: std::result::Result<Query<From>, QueryRejection>,
+) -> Result<Response> {
+    let Query(query) = query.map_err(|error| Problem::malformed(error.body_text()))?;
+    let job = owned(&app, &caller, &id).await?;
+    let from = query.from.unwrap_or(0);
+    let length = match app.store.head(&job.id, layout::LOG).await {
+        Ok(head) => head.bytes,
+        // Nothing was logged yet.
+        Err(StoreError::NotFound { .. }) => 0,
+        Err(error) => return Err(error.into()),
+    };
+    let end = length.min(from.saturating_add(LOG_PIECE));
+    let headers = |next: u64| {
+        [
+            (CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
+            (NEXT_FROM, HeaderValue::from(next)),
+        ]
+    };
+    if from >= end {
+        return Ok((headers(from.min(length)), Body::empty()).into_response());
+    }
+    let contents = app.store.get(&job.id, layout::LOG, Some(from..end)).await?;
+    Ok((headers(end), Body::from_stream(contents.stream)).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_as_rfc_9110_has_them() {
+        assert_eq!(parse("bytes=0-9", 100), Some(Some(0..10)));
+        assert_eq!(parse("bytes=90-", 100), Some(Some(90..100)));
+        assert_eq!(parse("bytes=-5", 100), Some(Some(95..100)));
+        assert_eq!(parse("bytes=-500", 100), Some(Some(0..100)));
+        assert_eq!(parse("bytes=50-5000", 100), Some(Some(50..100)));
+        assert_eq!(parse("bytes=100-", 100), Some(None));
+        assert_eq!(parse("bytes=-0", 100), Some(None));
+        assert_eq!(parse("bytes=0-0", 0), Some(None));
+        for ignored in
+            ["bytes=5-2", "bytes=a-b", "items=0-9", "bytes=0-1,5-6", "", "bytes=18446744073709551616-"]
+        {
+            assert_eq!(parse(ignored, 100), None, "{ignored}");
+        }
+        assert_eq!(parse("bytes=0-18446744073709551615", 100), Some(Some(0..100)));
+    }
+}

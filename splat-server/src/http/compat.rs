@@ -1,0 +1,164 @@
+//! `POST /process_images`: photos in, PLY out, in one request, as clients of the service that this one replaces expect it.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Extension, Query, Request, State};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::App;
+use super::auth::Caller;
+use super::create::{Form, SceneForm, idempotency_key, submit};
+use super::jobs::view;
+use super::problem::{Problem, Result};
+use super::view::JobView;
+use crate::job::{Job, JobId, JobState, Owner};
+
+const JOB_ID: HeaderName = HeaderName::from_static("x-job-id");
+/// How often the job is asked for when its feed is quiet.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Photos in, PLY out
+///
+/// The answer comes when the scene is done: minutes to hours. Leaving early cancels the job. With `Prefer: respond-async` the job
+/// is answered at once, to be followed at `/v1/jobs`. Options may stand in the form or in the query.
+#[utoipa::path(
+    post, path = "/process_images", tag = "compatible",
+    params(
+        ("Prefer" = Option<String>, Header, description = "`respond-async` answers at once"),
+        ("iterations" = Option<u32>, Query, description = "Training steps; 30,000 unless told otherwise", minimum = 1, maximum = 200_000),
+        ("quality" = Option<String>, Query, description = "COLMAP's effort: `low`, `medium`, `high` or `extreme`"),
+        ("strategy" = Option<String>, Query, description = "`mcmc` or `adc`"),
+        ("preset" = Option<String>, Query, description = "`preview`, `standard` or `high`"),
+    ),
+    request_body(content = SceneForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "The scene as PLY", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 202, description = "The job, to be followed", body = JobView),
+        (status = 400, description = "The request cannot be read", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The job was cancelled meanwhile", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "Too much", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "A file of another format", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "No scene can be made of these photos or options", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many jobs or requests", body = Problem, content_type = "application/problem+json"),
+        (status = 500, description = "The job failed", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
+        (status = 507, description = "The disk is full", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn process_images(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    query: std::result::Result<Query<Vec<(String, String)>>, axum::extract::rejection::QueryRejection>,
+    request: Request,
+) -> Result<Response> {
+    let Query(query) = query.map_err(|error| Problem::malformed(error.body_text()))?;
+    let key = idempotency_key(request.headers())?;
+    let later = responds_later(request.headers());
+    let mut form = Form::read(&app, &caller, request).await?;
+    for (name, value) in query {
+        form.options.add(name, value)?;
+    }
+    let (submitted, _) = submit(&app, &caller, form.draft, form.options.parse()?, key).await?;
+    let id = submitted.job.id.clone();
+    if later {
+        let job = view(&app, submitted.job).await?;
+        let headers = [(LOCATION, format!("/v1/jobs/{id}")), (JOB_ID, id.to_string())];
+        return Ok((StatusCode::ACCEPTED, headers, Json(job)).into_response());
+    }
+    // Should the client leave, this future is dropped, and the guard with it.
+    let mut guard = CancelOnDrop { app: app.clone(), owner: caller.owner.clone(), id: Some(id.clone()) };
+    let job = ended(&app, &caller.owner, &id).await?;
+    guard.id = None;
+    match job.state {
+        JobState::Succeeded => scene(&app, &job).await,
+        JobState::Cancelled => Err(Problem::conflict("cancelled", "the job was cancelled before its end")),
+        _ => Err(failed(&job)),
+    }
+}
+
+/// Whether the client wants the job and not to wait (RFC 7240).
+fn responds_later(headers: &HeaderMap) -> bool {
+    let all = headers.get_all("prefer").into_iter().filter_map(|value| value.to_str().ok());
+    let mut words = all.flat_map(|text| text.split(','));
+    words.any(|word| {
+        word.split(';').next().is_some_and(|word| word.trim().eq_ignore_ascii_case("respond-async"))
+    })
+}
+
+/// Waits for the job's end.
+async fn ended(app: &App, owner: &Owner, id: &JobId) -> Result<Job> {
+    let feed = app.hub.feed(owner, id);
+    let mut seen = feed.subscribe();
+    loop {
+        match app.queue.get(owner, id).await {
+            Ok(Some(job)) if job.state.is_final() => return Ok(job),
+            Ok(Some(_)) => {}
+            Ok(None) => return Err(Problem::not_found("job; it was deleted meanwhile")),
+            // The job goes on meanwhile.
+            Err(error) => tracing::warn!(%error, job = %id, "a waiting client's job cannot be looked at now"),
+        }
+        // A feed that ends or stays quiet is no reason to stop waiting.
+        let _ = tokio::time::timeout(LOOK_AGAIN, async {
+            if seen.changed().await.is_err() {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        })
+        .await;
+    }
+}
+
+async fn scene(app: &App, job: &Job) -> Result<Response> {
+    let artifact = job.artifacts.iter().find(|artifact| artifact.name == "scene.ply");
+    let artifact = artifact.ok_or_else(|| Problem::internal(&"a job without its scene succeeded"))?;
+    let contents = app.store.get(&job.id, &artifact.path, None).await?;
+    let headers = [
+        (CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (CONTENT_LENGTH, contents.head.bytes.to_string()),
+        (CONTENT_DISPOSITION, "attachment; filename=\"point_cloud.ply\"".to_owned()),
+        (JOB_ID, job.id.to_string()),
+    ];
+    Ok((headers, Body::from_stream(contents.stream)).into_response())
+}
+
+/// What a failed job is answered with: 422 where other photos or options would help, else 500.
+fn failed(job: &Job) -> Problem {
+    let problem = job.problem.as_ref();
+    let code = problem.map_or("", |problem| problem.code.as_str());
+    let by_client = matches!(
+        code,
+        "no_reconstruction" | "too_few_photos" | "bad_photo" | "timed_out" | "out_of_gpu_memory"
+    );
+    let status = if by_client { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::INTERNAL_SERVER_ERROR };
+    let message = problem.map_or("the job failed", |problem| problem.message.as_str());
+    let answer = Problem::new(status, "job_failed", format!("{message} (job {})", job.id));
+    match problem.and_then(|problem| problem.hint.clone()) {
+        Some(hint) => answer.hint(hint),
+        None => answer,
+    }
+}
+
+/// Cancels the job of a client that left.
+struct CancelOnDrop {
+    app: App,
+    owner: Owner,
+    id: Option<JobId>,
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        let Some(id) = self.id.take() else { return };
+        let (queue, owner) = (self.app.queue.clone(), self.owner.clone());
+        tokio::spawn(async move {
+            tracing::info!(job = %id, "the client left; its job is cancelled");
+            if let Err(error) = queue.cancel(&owner, &id).await {
+                tracing::warn!(job = %id, %error, "the job of a client that left goes on: it cannot be cancelled");
+            }
+        });
+    }
+}

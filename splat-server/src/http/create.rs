@@ -1,0 +1,287 @@
+//! Submit a scene: photos in one multipart request, or uploads that are there already.
+
+use axum::Json;
+use axum::extract::multipart::{Field, Multipart, MultipartRejection};
+use axum::extract::{DefaultBodyLimit, Extension, FromRequest, Request, State};
+use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::App;
+use super::auth::Caller;
+use super::jobs::{job_id, view};
+use super::problem::{Problem, Result};
+use super::view::JobView;
+use crate::intake::{Draft, Rejected};
+use crate::job::{Idempotency, JobId, Lane, NewJob};
+use crate::queue::Submitted;
+use crate::scene::{SceneOptions, SceneSpec};
+use crate::webhook;
+
+/// Bytes of one text field.
+const MAX_FIELD_BYTES: usize = 4 << 10;
+/// Text fields of one request.
+const MAX_FIELDS: usize = 40;
+/// Characters of an idempotency key.
+const MAX_KEY_CHARS: usize = 200;
+
+/// A scene of uploads.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewScene {
+    /// `scene`.
+    #[serde(default)]
+    #[schema(example = "scene")]
+    kind: Option<String>,
+    /// Finished uploads: photos, zips of photos or videos.
+    #[schema(max_items = 2000)]
+    uploads: Vec<String>,
+    /// What is to be done.
+    #[serde(default)]
+    options: SceneOptions,
+}
+
+/// A scene in one request: photos as parts `images` (or `files`), a zip of photos or a video, and options as text fields.
+#[derive(Debug, utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes a multipart body, which is read part by part")]
+pub(super) struct SceneForm {
+    /// Photos, a zip of photos, or a video.
+    #[schema(value_type = Vec<String>, format = Binary)]
+    images: Vec<u8>,
+    /// Training steps.
+    iterations: Option<u32>,
+    /// `preview`, `standard` or `high`.
+    preset: Option<String>,
+    /// `low`, `medium`, `high` or `extreme`.
+    quality: Option<String>,
+    /// `mcmc` or `adc`.
+    strategy: Option<String>,
+    /// A title for people.
+    name: Option<String>,
+}
+
+/// A job that was submitted.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct SubmittedView {
+    #[serde(flatten)]
+    job: JobView,
+    /// Files that were not taken, each with its reason; the job goes on without them.
+    rejected: Vec<Rejected>,
+}
+
+/// Submit a scene
+///
+/// With the same `Idempotency-Key` and content, the first job is answered again.
+#[utoipa::path(
+    post, path = "/v1/jobs", tag = "jobs",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Any text of the client's; one job a key")),
+    request_body(content((NewScene = "application/json"), (SceneForm = "multipart/form-data"))),
+    responses(
+        (status = 202, description = "The job", body = SubmittedView, headers(("Location" = String, description = "The job"))),
+        (status = 400, description = "The request cannot be read", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such upload", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "An upload is not finished", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "Too much", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Neither JSON nor multipart, or a file of another format", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Options or photos that cannot be used", body = Problem, content_type = "application/problem+json"),
+        (status = 423, description = "An upload is in use", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many jobs or requests", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
+        (status = 507, description = "The disk is full", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn create(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response> {
+    let key = idempotency_key(request.headers())?;
+    let content_type =
+        request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let content_type = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    let (draft, options) = match content_type.as_str() {
+        "multipart/form-data" => {
+            let form = Form::read(&app, &caller, request).await?;
+            (form.draft, form.options.parse()?)
+        }
+        "application/json" => from_uploads(&app, &caller, request).await?,
+        _ => {
+            let detail = "send photos as `multipart/form-data`, or a list of uploads as `application/json`";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+        }
+    };
+    let (submitted, rejected) = submit(&app, &caller, draft, options, key).await?;
+    let id = submitted.job.id.clone();
+    let job = view(&app, submitted.job).await?;
+    let location = [(LOCATION, format!("/v1/jobs/{id}"))];
+    Ok((StatusCode::ACCEPTED, location, Json(SubmittedView { job, rejected })).into_response())
+}
+
+/// Makes a job of a draft.
+pub(super) async fn submit(
+    app: &App,
+    caller: &Caller,
+    draft: Draft,
+    options: SceneOptions,
+    key: Option<String>,
+) -> Result<(Submitted, Vec<Rejected>)> {
+    if let Some(fault) = options.fault(app.config.test_mode) {
+        return Err(Problem::invalid(fault).rejected(draft.rejected()));
+    }
+    if let Some(url) = &options.webhook {
+        if !app.config.webhooks {
+            return Err(Problem::invalid("this service sends no webhooks; its operator can turn them on"));
+        }
+        webhook::check_url(url, app.config.webhook_allow_private).map_err(Problem::invalid)?;
+    }
+    let photos = draft.finish().await?;
+    let rejected = photos.rejected().to_vec();
+    let idempotency = key.map(|key| {
+        let mut hash = Sha256::new();
+        hash.update(serde_json::to_vec(&options).unwrap_or_default());
+        for photo in photos.entries() {
+            hash.update(serde_json::to_vec(photo).unwrap_or_default());
+        }
+        Idempotency { key, fingerprint: hex::encode(hash.finalize()) }
+    });
+    let id = JobId::random();
+    let spec = SceneSpec { photos: photos.entries().cloned().collect(), options, redo_from: None };
+    // Files first: a job that is in the queue has its photos. Files without a job are swept.
+    photos.commit(&app.store, &id).await?;
+    let job = NewJob {
+        id: id.clone(),
+        owner: caller.owner.clone(),
+        kind: "scene".into(),
+        lane: Lane::Scene,
+        priority: 0,
+        max_attempts: app.config.max_attempts,
+        spec: serde_json::to_value(&spec).map_err(|error| Problem::internal(&error))?,
+        idempotency,
+    };
+    let submitted = app.queue.submit(job, app.admission()).await;
+    let kept = submitted.as_ref().is_ok_and(|submitted| submitted.created);
+    if !kept && let Err(error) = app.store.delete_job(&id).await {
+        tracing::warn!(%error, job = %id, "files of a job that was not made are left to the sweep");
+    }
+    Ok((submitted?, rejected))
+}
+
+/// The client's `Idempotency-Key`.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| !key.is_empty() && key.chars().count() <= MAX_KEY_CHARS);
+    let fault =
+        || Problem::malformed(format!("an `Idempotency-Key` has 1 to {MAX_KEY_CHARS} ASCII characters"));
+    key.map(|key| Some(key.to_owned())).ok_or_else(fault)
+}
+
+async fn from_uploads(app: &App, caller: &Caller, request: Request) -> Result<(Draft, SceneOptions)> {
+    let body = axum::body::Bytes::from_request(request, &()).await.map_err(super::jobs::too_large)?;
+    let mut reader = serde_json::Deserializer::from_slice(&body);
+    let scene: NewScene = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let (path, cause) = (error.path().to_string(), error.into_inner());
+        if cause.is_data() {
+            Problem::invalid(format!("`{path}` cannot be used: {cause}"))
+        } else {
+            Problem::malformed(format!("the body is no JSON: {cause}"))
+        }
+    })?;
+    if let Some(kind) = scene.kind.filter(|kind| kind != "scene") {
+        return Err(Problem::invalid(format!("`{kind}` is no kind of job here; `scene` is")));
+    }
+    if let Some(fault) = scene.options.fault(app.config.test_mode) {
+        return Err(Problem::invalid(fault));
+    }
+    let ids = scene.uploads.iter().map(|id| job_id(id).map_err(|_| Problem::not_found("upload")));
+    let ids: Vec<JobId> = ids.collect::<Result<_>>()?;
+    let draft = app.intake.take(&caller.owner, &ids).await?;
+    Ok((draft, scene.options))
+}
+
+/// A multipart request, read part by part: files go to disk as they arrive.
+pub(super) struct Form {
+    pub(super) draft: Draft,
+    pub(super) options: TextOptions,
+}
+
+impl Form {
+    pub(super) async fn read(app: &App, caller: &Caller, mut request: Request) -> Result<Self> {
+        // Files have limits of their own, which hold while they stream.
+        DefaultBodyLimit::disable().apply(&mut request);
+        let mut parts = Multipart::from_request(request, app).await.map_err(not_multipart)?;
+        let mut draft = app.intake.begin(&caller.owner).await?;
+        let mut options = TextOptions::default();
+        while let Some(part) = parts.next_field().await.map_err(broken)? {
+            let name = part.name().unwrap_or("").to_owned();
+            match part.file_name().map(str::to_owned) {
+                Some(file_name) => {
+                    draft.add_file(&file_name, part).await?;
+                }
+                // Some clients send files without a name; a field of that name can be nothing else.
+                None if matches!(name.as_str(), "images" | "files" | "images[]" | "files[]") => {
+                    draft.add_file("photo", part).await?;
+                }
+                None => options.add(name, text(part).await?)?,
+            }
+        }
+        Ok(Self { draft, options })
+    }
+}
+
+/// Options as texts: fields of a form, or a query.
+#[derive(Debug, Default)]
+pub(super) struct TextOptions(serde_json::Map<String, serde_json::Value>);
+
+impl TextOptions {
+    /// Adds a field; an empty one counts as absent, as forms send it.
+    pub(super) fn add(&mut self, name: String, value: String) -> Result<()> {
+        if value.is_empty() {
+            return Ok(());
+        }
+        if self.0.len() >= MAX_FIELDS {
+            return Err(Problem::malformed(format!("the form has more than {MAX_FIELDS} fields")));
+        }
+        let number = value.parse::<u32>().ok().filter(|_| name != "name").map(serde_json::Value::from);
+        let structured = || (name == "test").then(|| serde_json::from_str(&value).ok()).flatten();
+        let value = number.or_else(structured).unwrap_or(serde_json::Value::String(value));
+        if self.0.insert(name.clone(), value).is_some() {
+            return Err(Problem::malformed(format!("the field `{name}` comes twice")));
+        }
+        Ok(())
+    }
+
+    /// The options that these texts mean.
+    pub(super) fn parse(self) -> Result<SceneOptions> {
+        serde_path_to_error::deserialize(serde_json::Value::Object(self.0)).map_err(|error| {
+            Problem::invalid(format!("the option `{}` cannot be used: {}", error.path(), error.inner()))
+        })
+    }
+}
+
+/// A text field, up to its limit.
+async fn text(mut part: Field<'_>) -> Result<String> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = part.chunk().await.map_err(broken)? {
+        if bytes.len() + chunk.len() > MAX_FIELD_BYTES {
+            return Err(Problem::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_large",
+                format!("a text field has more than {MAX_FIELD_BYTES} bytes"),
+            ));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    String::from_utf8(bytes).map_err(|_| Problem::malformed("a text field is not UTF-8"))
+}
+
+fn not_multipart(error: MultipartRejection) -> Problem {
+    Problem::malformed(format!("the body is no multipart form: {}", error.body_text()))
+}
+
+fn broken(error: axum::extract::multipart::MultipartError) -> Problem {
+    Problem::malformed(format!("the form cannot be read on: {}", error.body_text()))
+}

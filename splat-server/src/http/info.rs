@@ -1,0 +1,179 @@
+//! What the service is and takes, whether it is well, and figures for operators.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use serde::Serialize;
+use splat_colmap::ColmapQuality;
+use splat_core::pipeline::Preset;
+
+use super::App;
+use super::auth::Caller;
+use super::problem::{Problem, Result};
+use crate::metrics::LaneLabels;
+use crate::page;
+
+/// The OpenAPI document, rendered once.
+#[derive(Clone, Debug)]
+pub(super) struct Served(pub(super) Bytes);
+
+impl Served {
+    pub(super) fn new(document: &utoipa::openapi::OpenApi) -> Self {
+        Self(document.to_json().unwrap_or_default().into())
+    }
+}
+
+/// What the service is and takes.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Info {
+    /// Of the program.
+    version: &'static str,
+    /// Whether requests need a key.
+    auth_required: bool,
+    /// Whether jobs are only acted out.
+    test_mode: bool,
+    /// What a client may send.
+    limits: LimitsView,
+    /// Steps, resolution and COLMAP's effort chosen together.
+    presets: Vec<PresetView>,
+    /// How a scene may be rendered in training.
+    renderers: Vec<&'static str>,
+    /// How Gaussians are added and removed.
+    strategies: Vec<&'static str>,
+    /// COLMAP's efforts.
+    qualities: Vec<&'static str>,
+    /// Whether the 3-D viewer was built in.
+    viewer: bool,
+    /// Whether gestures are taken.
+    gestures: bool,
+    /// Whether videos are taken.
+    video: bool,
+}
+
+/// What a client may send.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct LimitsView {
+    min_photos: usize,
+    max_photos: usize,
+    max_file_bytes: u64,
+    max_job_bytes: u64,
+    max_pixels: u64,
+    max_uploads: usize,
+    retention_hours: u64,
+}
+
+/// A preset.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct PresetView {
+    name: &'static str,
+    steps: u32,
+    max_image_size: Option<u32>,
+    summary: &'static str,
+}
+
+/// What the service is and takes
+#[utoipa::path(
+    get, path = "/v1/info", tag = "service",
+    responses(
+        (status = 200, description = "About this service", body = Info),
+        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The key store does not answer", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn info(State(app): State<App>) -> Result<Json<Info>> {
+    let limits = app.intake.limits();
+    let presets = Preset::ALL.map(|preset| PresetView {
+        name: preset.name(),
+        steps: preset.steps(),
+        max_image_size: preset.max_image_size(),
+        summary: preset.summary(),
+    });
+    Ok(Json(Info {
+        version: env!("CARGO_PKG_VERSION"),
+        auth_required: app.gate.requires_key().await?,
+        test_mode: app.config.test_mode,
+        limits: LimitsView {
+            min_photos: limits.min_photos,
+            max_photos: limits.max_photos,
+            max_file_bytes: limits.max_file_bytes,
+            max_job_bytes: limits.max_job_bytes,
+            max_pixels: limits.max_pixels,
+            max_uploads: limits.max_uploads,
+            retention_hours: app.config.retention_hours,
+        },
+        presets: presets.into(),
+        renderers: vec!["ewa"],
+        strategies: vec!["mcmc", "adc"],
+        qualities: ColmapQuality::ALL.map(ColmapQuality::name).into(),
+        viewer: page::has_viewer(),
+        gestures: false,
+        video: app.intake.takes_videos(),
+    }))
+}
+
+/// Whether the process lives
+#[utoipa::path(get, path = "/healthz", tag = "service", responses(
+    (status = 200, description = "It lives", content_type = "text/plain", body = String),
+    (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Whether requests can be served
+///
+/// Asks the job store and the file store, and looks at the disk.
+#[utoipa::path(get, path = "/readyz", tag = "service", responses(
+    (status = 200, description = "They can", content_type = "text/plain", body = String),
+    (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "Something does not answer, or the disk is full", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn readyz(State(app): State<App>) -> Result<&'static str> {
+    app.queue.ping().await?;
+    app.store.ping().await?;
+    if app.store.free_bytes()? < app.intake.limits().disk_floor_bytes {
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "disk_full",
+            "the disk is as full as it may be; no photos are taken",
+        ));
+    }
+    Ok("ready\n")
+}
+
+/// Figures for Prometheus
+///
+/// With keys in use, only a key of the role `admin` sees them.
+#[utoipa::path(get, path = "/metrics", tag = "service", responses(
+    (status = 200, description = "Figures in the Prometheus text format", content_type = "text/plain", body = String),
+    (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "Not a key of an operator", body = Problem, content_type = "application/problem+json"),
+    (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "The job store does not answer", body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn metrics(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Result<impl IntoResponse> {
+    if !caller.admin {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "figures of the whole service are for keys of the role `admin`",
+        ));
+    }
+    for depth in app.queue.depth().await? {
+        let lane = depth.lane.name();
+        for (state, count) in [("queued", depth.queued), ("running", depth.running)] {
+            let gauge = app.metrics.jobs.get_or_create_owned(&LaneLabels { lane, state });
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+    if let Ok(free) = app.store.free_bytes() {
+        app.metrics.disk_free.set(i64::try_from(free).unwrap_or(i64::MAX));
+    }
+    Ok(([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], app.metrics.text()))
+}

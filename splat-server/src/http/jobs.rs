@@ -1,0 +1,248 @@
+//! Look at, list, cancel, retry and delete jobs.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::App;
+use super::auth::Caller;
+use super::problem::{Problem, Result};
+use super::view::JobView;
+use crate::job::{Job, JobId, JobState};
+use crate::queue::ListQuery;
+use crate::scene::{RetryFrom, SceneSpec};
+use crate::webhook;
+
+/// Jobs on a page unless asked otherwise.
+const PAGE: u32 = 50;
+
+/// Which jobs to list.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// Only jobs in this state.
+    #[param(value_type = Option<String>, example = "running")]
+    state: Option<JobState>,
+    /// Only jobs of this kind: `scene` or `gesture`.
+    kind: Option<String>,
+    /// Jobs older than this one: `next` of the page before.
+    before: Option<String>,
+    /// Jobs on a page, 1 to 200; 50 unless told otherwise.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
+
+/// A page of jobs.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Page {
+    /// Newest first.
+    jobs: Vec<JobView>,
+    /// Ask for the next page with `before` this; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// From where to do a job again.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Retry {
+    /// This stage and all after it are done again; without it, the job goes on where it stopped.
+    from: Option<RetryFrom>,
+}
+
+/// The caller's job of that id; somebody else's is answered like none.
+pub(super) async fn owned(app: &App, caller: &Caller, id: &str) -> Result<Job> {
+    let id = job_id(id)?;
+    app.queue.get(&caller.owner, &id).await?.ok_or_else(|| Problem::not_found("job"))
+}
+
+/// A text that is no id names no job.
+pub(super) fn job_id(text: &str) -> Result<JobId> {
+    text.parse().map_err(|_| Problem::not_found("job"))
+}
+
+/// The job as its owner sees it.
+pub(super) async fn view(app: &App, job: Job) -> Result<JobView> {
+    let ahead = if job.state == JobState::Queued { Some(app.queue.ahead_of(&job.id).await?) } else { None };
+    Ok(JobView::of(job, ahead, app.config.retention_hours * 3_600_000))
+}
+
+/// List jobs
+///
+/// The caller's jobs, newest first.
+#[utoipa::path(
+    get, path = "/v1/jobs", tag = "jobs", params(Which),
+    responses(
+        (status = 200, description = "A page of jobs", body = Page),
+        (status = 400, description = "A parameter cannot be read", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The job store does not answer", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    query: std::result::Result<Query<Which>, QueryRejection>,
+) -> Result<Json<Page>> {
+    let Query(which) = query.map_err(|error| Problem::malformed(error.body_text()))?;
+    let limit = which.limit.unwrap_or(PAGE);
+    if !(1..=200).contains(&limit) {
+        return Err(Problem::malformed(format!("`limit` is {limit}, and must be 1 to 200")));
+    }
+    let before = which.before.map(|id| id.parse()).transpose();
+    let before = before.map_err(|_| Problem::malformed("`before` must be the id of a job"))?;
+    let query = ListQuery { state: which.state, kind: which.kind, before, limit };
+    let jobs = app.queue.list(&caller.owner, &query).await?;
+    let next = (jobs.len() == limit as usize).then(|| jobs.last().map(|job| job.id.to_string())).flatten();
+    let retention_ms = app.config.retention_hours * 3_600_000;
+    let jobs = jobs.into_iter().map(|job| JobView { photos: None, ..JobView::of(job, None, retention_ms) });
+    Ok(Json(Page { jobs: jobs.collect(), next }))
+}
+
+/// Look at a job
+#[utoipa::path(
+    get, path = "/v1/jobs/{id}", tag = "jobs", params(("id" = String, Path, description = "The job")),
+    responses(
+        (status = 200, description = "The job", body = JobView),
+        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such job", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The job store does not answer", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Json<JobView>> {
+    let job = owned(&app, &caller, &id).await?;
+    Ok(Json(view(&app, job).await?))
+}
+
+/// Cancel a job
+///
+/// A waiting job ends at once, a running one within seconds; one that has ended stays as it is.
+#[utoipa::path(
+    post, path = "/v1/jobs/{id}/cancel", tag = "jobs", params(("id" = String, Path, description = "The job")),
+    responses(
+        (status = 202, description = "The job, cancelled or about to be", body = JobView),
+        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such job", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The job store does not answer", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn cancel(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<JobView>)> {
+    let job =
+        app.queue.cancel(&caller.owner, &job_id(&id)?).await?.ok_or_else(|| Problem::not_found("job"))?;
+    if job.state == JobState::Cancelled {
+        webhook::enqueue(&*app.queue, &job).await;
+    }
+    Ok((StatusCode::ACCEPTED, Json(view(&app, job).await?)))
+}
+
+/// Do a job again
+///
+/// Goes on where it stopped, or does `from` and everything after it again. The job must have ended.
+#[utoipa::path(
+    post, path = "/v1/jobs/{id}/retry", tag = "jobs", params(("id" = String, Path, description = "The job")),
+    request_body(content = Option<Retry>, content_type = "application/json"),
+    responses(
+        (status = 202, description = "The job, waiting again", body = JobView),
+        (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such job", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The job has not ended", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Jobs of this kind cannot be retried so", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The job store does not answer", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn retry(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    body: std::result::Result<Bytes, axum::extract::rejection::BytesRejection>,
+) -> Result<(StatusCode, Json<JobView>)> {
+    let body = body.map_err(too_large)?;
+    let retry: Option<Retry> = if body.is_empty() {
+        None
+    } else {
+        serde_json::from_slice(&body)
+            .map_err(|error| Problem::malformed(format!("the body cannot be read: {error}")))?
+    };
+    let job = owned(&app, &caller, &id).await?;
+    if !job.state.is_final() {
+        return Err(Problem::conflict(
+            "wrong_state",
+            format!("the job is {}; cancel it first", job.state.name()),
+        ));
+    }
+    let from = retry.unwrap_or_default().from;
+    let spec = match serde_json::from_value::<SceneSpec>(job.spec.clone()) {
+        Ok(spec) if job.kind == "scene" => serde_json::to_value(SceneSpec { redo_from: from, ..spec })
+            .map_err(|error| Problem::internal(&error))?,
+        _ if from.is_none() => job.spec.clone(),
+        _ => return Err(Problem::invalid("only scenes have stages; leave `from` out")),
+    };
+    let job =
+        app.queue.retry(&caller.owner, &job.id, spec).await?.ok_or_else(|| Problem::not_found("job"))?;
+    Ok((StatusCode::ACCEPTED, Json(view(&app, job).await?)))
+}
+
+/// Delete a job
+///
+/// Removes the job and all its files. It must have ended.
+#[utoipa::path(
+    delete, path = "/v1/jobs/{id}", tag = "jobs", params(("id" = String, Path, description = "The job")),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such job", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The job has not ended", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn delete(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
+    let job = owned(&app, &caller, &id).await?;
+    if !job.state.is_final() {
+        return Err(Problem::conflict(
+            "wrong_state",
+            format!("the job is {}; cancel it first", job.state.name()),
+        ));
+    }
+    // The record goes last: should the service die in between, the sweep or another request finishes it.
+    app.store.delete_job(&job.id).await?;
+    app.queue.delete(&caller.owner, &job.id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The problem of a body that was not taken whole.
+pub(super) fn too_large(error: axum::extract::rejection::BytesRejection) -> Problem {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            "the body is larger than any such request needs",
+        )
+    } else {
+        Problem::malformed(error.body_text())
+    }
+}

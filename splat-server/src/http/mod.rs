@@ -1,0 +1,281 @@
+//! The HTTP interface: thin over queue, store and intake.
+//!
+//! | module | routes |
+//! | --- | --- |
+//! | `create` | `POST /v1/jobs` |
+//! | `jobs` | list, look at, cancel, retry and delete jobs |
+//! | `events`, `hub` | `GET /v1/jobs/{id}/events`: one look at the queue a job, however many watch |
+//! | `artifacts` | files of a job, its log |
+//! | `uploads` | resumable uploads, tus 1.0 |
+//! | `compat` | `POST /process_images`: photos in, PLY out, in one request |
+//! | `info` | what the service is, health, metrics, OpenAPI |
+//! | `pages` | the web page |
+//! | `auth` | who asks, how often, and from which web page |
+//! | `problem` | errors, RFC 9457 |
+//!
+//! Start at [`router`].
+
+mod artifacts;
+mod auth;
+mod compat;
+mod create;
+mod events;
+mod hub;
+mod info;
+mod jobs;
+mod pages;
+mod problem;
+mod uploads;
+mod view;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::header::{HeaderName, HeaderValue};
+use axum::http::{Method, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use problem::Problem;
+
+use crate::intake::Intake;
+use crate::keys::Keys;
+use crate::metrics::{Metrics, RequestLabels};
+use crate::queue::{Admission, Queue};
+use crate::settings::Config;
+use crate::store::JobStore;
+use hub::Hub;
+
+/// Bytes of a JSON body: options and a list of uploads.
+const MAX_JSON_BYTES: usize = 256 << 10;
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What every handler has at hand. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// The operator's decisions.
+    pub config: Arc<Config>,
+    /// The line of jobs.
+    pub queue: Arc<dyn Queue>,
+    /// API keys.
+    pub keys: Keys,
+    /// Files of jobs.
+    pub store: JobStore,
+    /// Takes in what clients send.
+    pub intake: Intake,
+    /// Figures for operators.
+    pub metrics: Arc<Metrics>,
+    hub: Hub,
+    gate: auth::Gate,
+}
+
+impl App {
+    /// The application over its parts.
+    #[must_use]
+    pub fn new(
+        config: Arc<Config>,
+        queue: Arc<dyn Queue>,
+        keys: Keys,
+        store: JobStore,
+        intake: Intake,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let hub = Hub::new(Arc::clone(&queue));
+        let gate = auth::Gate::new(&config, keys.clone());
+        Self { config, queue, keys, store, intake, metrics, hub, gate }
+    }
+
+    /// Looks after itself until the process ends: rate limits forget who has been quiet.
+    pub(crate) async fn housekeeping(self) {
+        loop {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            self.gate.forget_quiet();
+        }
+    }
+
+    /// Limits that hold when a job is submitted.
+    pub(crate) fn admission(&self) -> Admission {
+        Admission {
+            max_waiting: self.config.max_waiting,
+            max_unfinished_per_owner: self.config.max_jobs_per_key.unwrap_or(if self.gate.keys_in_use() {
+                20
+            } else {
+                // One person's own machine: the queue's length is limit enough. SQLite counts in signed numbers.
+                u64::MAX >> 1
+            }),
+        }
+    }
+}
+
+/// The document that `/openapi.json` serves; routes add themselves.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "splat",
+        description = "Photos in, a 3-D Gaussian splatting scene out. Errors are RFC 9457 problem documents.",
+        license(name = "MIT OR Apache-2.0")
+    ),
+    modifiers(&Bearer),
+    security((), ("key" = []))
+)]
+struct Document;
+
+/// How a key is shown.
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
+
+/// The routes of the native and the compatible interface, and the document that describes them.
+fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(create::create, jobs::list))
+        .routes(routes!(jobs::get, jobs::delete))
+        .routes(routes!(jobs::cancel))
+        .routes(routes!(jobs::retry))
+        .routes(routes!(events::events))
+        .routes(routes!(artifacts::log))
+        .routes(routes!(artifacts::get, artifacts::head))
+        .routes(routes!(uploads::create, uploads::options))
+        .routes(routes!(uploads::head, uploads::append, uploads::terminate))
+        .routes(routes!(compat::process_images))
+        .routes(routes!(info::info))
+        .routes(routes!(info::healthz))
+        .routes(routes!(info::readyz))
+        .routes(routes!(info::metrics))
+        .split_for_parts()
+}
+
+/// The whole service.
+pub fn router(app: App) -> Router {
+    let (routes, document) = described();
+    let document = info::Served::new(&document);
+    let guarded = routes
+        .route_layer(middleware::from_fn_with_state(app.clone(), auth::guard))
+        .route("/openapi.json", axum::routing::get(move || async move { document.clone() }))
+        .merge(pages::router())
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
+        .layer(middleware::from_fn_with_state(app.clone(), observe))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid));
+    let with_cors = match cors(&app.config.cors_origins) {
+        Some(layer) => guarded.layer(layer),
+        None => guarded,
+    };
+    with_cors.with_state(app)
+}
+
+async fn not_found() -> Problem {
+    Problem::not_found("page or route; /openapi.json lists all routes")
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "this route has no such method; /openapi.json lists all routes",
+    )
+}
+
+/// Counts and logs each answer. Queries and headers, where secrets could be, are not logged.
+async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let id = request
+        .extensions()
+        .get::<RequestId>()
+        .and_then(|id| id.header_value().to_str().ok())
+        .unwrap_or("")
+        .to_owned();
+    // A client's id of any length would fill the log.
+    if id.len() > 64 {
+        request.headers_mut().remove(REQUEST_ID);
+    }
+    let mut response = next.run(request).await;
+    let (status, took) = (response.status(), started.elapsed());
+    let headers = response.headers_mut();
+    headers.entry("x-content-type-options").or_insert(HeaderValue::from_static("nosniff"));
+    headers.entry("cache-control").or_insert(HeaderValue::from_static("no-store"));
+    app.metrics.latency.observe(took.as_secs_f64());
+    let labels = RequestLabels { method: known(&method), route: route.clone(), status: status.as_u16() };
+    app.metrics.requests.get_or_create(&labels).inc();
+    let ms = took.as_millis() as u64;
+    if took > Duration::from_secs(1) || status.is_server_error() {
+        tracing::warn!(%method, route, status = status.as_u16(), ms, request = id, "request");
+    } else {
+        tracing::debug!(%method, route, status = status.as_u16(), ms, request = id, "request");
+    }
+    response
+}
+
+/// The method, if it is a usual one: labels must not grow with what clients invent.
+fn known(method: &Method) -> String {
+    const USUAL: [Method; 7] = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+    ];
+    if USUAL.contains(method) { method.as_str().to_owned() } else { "other".to_owned() }
+}
+
+/// Which other web pages may use the service; `None` where none may.
+fn cors(origins: &[String]) -> Option<CorsLayer> {
+    const EXPOSED: [&str; 14] = [
+        "location",
+        "etag",
+        "retry-after",
+        "content-range",
+        "content-disposition",
+        "x-request-id",
+        "x-job-id",
+        "x-next-from",
+        "tus-resumable",
+        "tus-version",
+        "tus-extension",
+        "tus-max-size",
+        "upload-offset",
+        "upload-length",
+    ];
+    if origins.is_empty() {
+        return None;
+    }
+    let allowed = if origins.iter().any(|origin| origin == "*") {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
+    };
+    let methods = [Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::DELETE, Method::OPTIONS];
+    Some(
+        CorsLayer::new()
+            .allow_origin(allowed)
+            .allow_methods(methods)
+            .allow_headers(tower_http::cors::Any)
+            .expose_headers(ExposeHeaders::list(EXPOSED.map(HeaderName::from_static)))
+            .max_age(Duration::from_secs(3600)),
+    )
+}
+
+impl IntoResponse for info::Served {
+    fn into_response(self) -> Response {
+        ([(axum::http::header::CONTENT_TYPE, "application/json")], self.0).into_response()
+    }
+}

@@ -1,0 +1,34 @@
+//! The web page.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{ACCEPT_ENCODING, IF_NONE_MATCH};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::{App, Problem};
+use crate::page;
+
+/// The routes of everything that is embedded.
+pub(super) fn router() -> Router<App> {
+    ["/", "/gestures", "/viewer", "/viewer/", "/viewer/{*rest}", "/assets/{*rest}"]
+        .into_iter()
+        .fold(Router::new(), |router, route| router.route(route, get(serve)))
+}
+
+async fn serve(method: Method, headers: HeaderMap, request: Request) -> Response {
+    let Some(file) = page::find(request.uri().path()) else {
+        return Problem::not_found("page").into_response();
+    };
+    let text = |name| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
+    let reply = file.reply(text(IF_NONE_MATCH), text(ACCEPT_ENCODING));
+    let body = if method == Method::HEAD { Body::empty() } else { Body::from(reply.body) };
+    let mut builder =
+        Response::builder().status(StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK));
+    for (name, value) in &reply.headers {
+        builder = builder.header(*name, *value);
+    }
+    builder.body(body).unwrap_or_else(|error| Problem::internal(&error).into_response())
+}

@@ -1,0 +1,220 @@
+//! Errors as clients get them: RFC 9457 problem documents with a status that means it.
+
+use axum::Json;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::intake::{IntakeError, Rejected};
+use crate::queue::QueueError;
+use crate::store::StoreError;
+
+/// Why a request was not done.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct Problem {
+    /// `about:blank`: the title says it, and `code` is for programs.
+    #[serde(rename = "type")]
+    #[schema(value_type = String, example = "about:blank")]
+    kind: Kind,
+    /// The status in words.
+    title: &'static str,
+    /// The status of the answer.
+    status: u16,
+    /// What happened and why, in a sentence.
+    detail: Box<str>,
+    /// A word for programs, such as `not_found` or `queue_full`.
+    code: &'static str,
+    /// What to try.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<Box<str>>,
+    /// Files that were not taken, each with its reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rejected: Vec<Rejected>,
+    /// Seconds after which the same request may succeed; also in `Retry-After`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_s: Option<u64>,
+}
+
+/// No page of its own: the title and the code say what kind of problem it is.
+#[derive(Clone, Copy, Debug, Serialize)]
+enum Kind {
+    #[serde(rename = "about:blank")]
+    AboutBlank,
+}
+
+/// What a handler gives.
+pub(super) type Result<T> = std::result::Result<T, Problem>;
+
+impl Problem {
+    /// A problem with its status, word and sentence.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Box<str>>) -> Self {
+        Self {
+            kind: Kind::AboutBlank,
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: detail.into(),
+            code,
+            hint: None,
+            rejected: Vec::new(),
+            retry_after_s: None,
+        }
+    }
+
+    /// Says what to try.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<Box<str>>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Says when to try again.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_s = Some(seconds.max(1));
+        self
+    }
+
+    /// Names the files that were not taken.
+    #[must_use]
+    pub fn rejected(mut self, rejected: &[Rejected]) -> Self {
+        self.rejected = rejected.to_vec();
+        self
+    }
+
+    /// There is no such job, upload or file, or it is somebody else's: the answer does not tell which.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
+    }
+
+    /// The request says something that cannot be meant.
+    pub fn invalid(detail: impl Into<Box<str>>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail)
+    }
+
+    /// The request cannot be read.
+    pub fn malformed(detail: impl Into<Box<str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", detail)
+    }
+
+    /// The request comes at a wrong time.
+    pub fn conflict(code: &'static str, detail: impl Into<Box<str>>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, detail)
+    }
+
+    /// Something behind the service does not answer; it may pass.
+    pub fn unavailable(detail: impl Into<Box<str>>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(5)
+    }
+
+    /// A fault of the service. The cause goes to the log, not to the client.
+    pub fn internal(cause: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%cause, "a request failed through a fault of the service");
+        let detail = "the service failed at this; its log says why";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, retry_after) = (self.status(), self.retry_after_s);
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<QueueError> for Problem {
+    fn from(error: QueueError) -> Self {
+        let detail = error.to_string();
+        match error {
+            QueueError::KeyReused => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
+            }
+            QueueError::Full { .. } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", detail).retry_after(60)
+            }
+            QueueError::OwnerFull { .. } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_jobs", detail).retry_after(60)
+            }
+            QueueError::WrongState { .. } => Self::conflict("wrong_state", detail),
+            QueueError::Unavailable { .. } => {
+                tracing::error!(detail, "the job store cannot be reached");
+                Self::unavailable("the job store does not answer now; nothing is lost, try again")
+            }
+            QueueError::ClaimLost { .. } | QueueError::Malformed { .. } => Self::internal(&detail),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound { .. } => Self::not_found("file"),
+            StoreError::BadRange { .. } => Self::new(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "bad_range",
+                "the range asked for lies outside of the file",
+            ),
+            error if error.may_pass() => {
+                tracing::error!(%error, "the file store cannot be used");
+                Self::unavailable("the file store does not answer now; nothing is lost, try again")
+            }
+            error => Self::internal(&error),
+        }
+    }
+}
+
+impl From<IntakeError> for Problem {
+    fn from(error: IntakeError) -> Self {
+        let detail = error.to_string();
+        let with = |status, code| Self::new(status, code, detail.clone());
+        match &error {
+            IntakeError::Interrupted { .. } => with(StatusCode::BAD_REQUEST, "interrupted"),
+            IntakeError::TooManyPhotos { .. } => with(StatusCode::UNPROCESSABLE_ENTITY, "too_many_photos"),
+            IntakeError::TooManyFiles { .. } => with(StatusCode::UNPROCESSABLE_ENTITY, "too_many_files"),
+            IntakeError::JobTooLarge { .. } => with(StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+            IntakeError::NoPhotos { rejected } => {
+                with(StatusCode::UNPROCESSABLE_ENTITY, "no_photos").rejected(rejected)
+            }
+            IntakeError::TooFewPhotos { rejected, .. } => {
+                with(StatusCode::UNPROCESSABLE_ENTITY, "too_few_photos").rejected(rejected)
+            }
+            IntakeError::Refused(rejected) => {
+                let status =
+                    StatusCode::from_u16(rejected.code.status()).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
+                with(status, "refused").rejected(std::slice::from_ref(rejected))
+            }
+            IntakeError::NoRoom => with(StatusCode::INSUFFICIENT_STORAGE, "disk_full").retry_after(600),
+            IntakeError::NoUpload => with(StatusCode::NOT_FOUND, "not_found"),
+            IntakeError::Locked => with(StatusCode::LOCKED, "locked").retry_after(1),
+            IntakeError::WrongOffset { .. } => with(StatusCode::CONFLICT, "wrong_offset"),
+            IntakeError::BeyondLength { .. } | IntakeError::UploadTooLarge { .. } => {
+                with(StatusCode::PAYLOAD_TOO_LARGE, "too_large")
+            }
+            IntakeError::BadRequest { .. } => with(StatusCode::BAD_REQUEST, "malformed"),
+            IntakeError::Incomplete { .. } => with(StatusCode::CONFLICT, "incomplete"),
+            IntakeError::TooManyUploads { .. } | IntakeError::OwnerFull { .. } => {
+                with(StatusCode::TOO_MANY_REQUESTS, "too_many_uploads").retry_after(600)
+            }
+            // 460 is the status that tus gives a checksum that does not fit.
+            IntakeError::WrongChecksum => {
+                with(StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST), "wrong_checksum")
+            }
+            _ => Self::internal(&error),
+        }
+    }
+}

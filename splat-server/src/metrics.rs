@@ -1,0 +1,119 @@
+//! Figures for operators, in the Prometheus text format.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use crate::queue::Ending;
+
+/// What distinguishes requests. Routes are patterns, so that their number is bounded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// `GET` ...
+    pub method: String,
+    /// `/v1/jobs/{id}` ...
+    pub route: String,
+    /// `200` ...
+    pub status: u16,
+}
+
+/// How attempts end.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct EndingLabels {
+    /// `succeeded`, `failed`, `retry`, `cancelled`, `released`.
+    pub ending: &'static str,
+}
+
+/// Where jobs stand.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LaneLabels {
+    /// `scene` or `cpu`.
+    pub lane: &'static str,
+    /// `queued` or `running`.
+    pub state: &'static str,
+}
+
+/// All figures of this process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Requests answered.
+    pub requests: Family<RequestLabels, Counter>,
+    /// Seconds until an answer began.
+    pub latency: Histogram,
+    /// Event streams open now.
+    pub streams: Gauge,
+    /// Attempts begun.
+    pub attempts: Counter,
+    /// Attempts ended.
+    pub endings: Family<EndingLabels, Counter>,
+    /// Jobs by lane and state, as of the last look.
+    pub jobs: Family<LaneLabels, Gauge>,
+    /// Bytes free on the data folder's disk, as of the last look.
+    pub disk_free: Gauge,
+    /// Webhooks that were given up.
+    pub webhooks_lost: Counter,
+}
+
+impl Metrics {
+    /// All at nought.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("splat");
+        let metrics = Self {
+            requests: Family::default(),
+            // 0.5 ms to 16 s.
+            latency: Histogram::new(exponential_buckets(0.0005, 2.0, 16)),
+            streams: Gauge::default(),
+            attempts: Counter::default(),
+            endings: Family::default(),
+            jobs: Family::default(),
+            disk_free: Gauge::default(),
+            webhooks_lost: Counter::default(),
+            registry: Registry::default(),
+        };
+        registry.register("http_requests", "Requests answered", metrics.requests.clone());
+        registry.register("http_request_seconds", "Seconds until an answer began", metrics.latency.clone());
+        registry.register("event_streams", "Event streams open", metrics.streams.clone());
+        registry.register("job_attempts", "Attempts begun by this process", metrics.attempts.clone());
+        registry.register("job_endings", "Attempts ended by this process", metrics.endings.clone());
+        registry.register("jobs", "Jobs by lane and state", metrics.jobs.clone());
+        registry.register("disk_free_bytes", "Bytes free where job files lie", metrics.disk_free.clone());
+        registry.register(
+            "webhooks_lost",
+            "Webhooks given up after all attempts",
+            metrics.webhooks_lost.clone(),
+        );
+        Self { registry, ..metrics }
+    }
+
+    /// Counts the end of an attempt.
+    pub fn ended(&self, ending: &Ending) {
+        let ending = match ending {
+            Ending::Succeeded { .. } => "succeeded",
+            Ending::Failed(_) => "failed",
+            Ending::Retry(_) => "retry",
+            Ending::Cancelled => "cancelled",
+            Ending::Released => "released",
+        };
+        self.endings.get_or_create(&EndingLabels { ending }).inc();
+    }
+
+    /// The text that Prometheus reads.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,135 @@
+//! One attempt at one scene job, in a process of its own: what the hidden command `splat job` does.
+//!
+//! A process of its own can be ended, whatever a driver or a library inside it is doing, and what it breaks stays with it.
+//! The protocol with the worker that started it:
+//!
+//! - standard input: one line, the [`Order`]; then nothing. Its end means that the worker is gone: the attempt is cancelled.
+//! - standard output: one line a [`Line`].
+//! - TERM asks for an orderly stop with a checkpoint.
+
+mod problem;
+mod rehearsal;
+mod scene;
+
+use std::io::{self, BufRead, Write};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use splat_core::{CancelToken, Event};
+
+pub use problem::Failure;
+
+use crate::job::JobProblem;
+use crate::scene::SceneSpec;
+
+/// What a worker asks of the process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Order {
+    /// The job's folder, see [`crate::layout`].
+    pub folder: PathBuf,
+    /// What is to be done.
+    pub spec: SceneSpec,
+    /// Whether this is the first attempt: what the spec wants done again is done again only then.
+    pub first_attempt: bool,
+    /// The machine's side of it.
+    pub machine: MachineOptions,
+}
+
+/// What the operator decided about how jobs run.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct MachineOptions {
+    /// COLMAP's program; `None` is the one on PATH.
+    pub colmap: Option<PathBuf>,
+    /// Part of the GPU's name; `None` takes the best.
+    pub adapter: Option<String>,
+    /// Seconds that one COLMAP stage may take.
+    pub colmap_stage_timeout_s: u64,
+    /// Seconds of training between checkpoints.
+    pub checkpoint_s: u64,
+    /// Seconds of training between previews; 0 is never.
+    pub preview_s: u64,
+    /// Act the job out instead of doing it.
+    pub test_mode: bool,
+}
+
+/// One line of the process's standard output.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "line", content = "value", rename_all = "snake_case")]
+pub enum Line {
+    /// Something happened.
+    Event(Event),
+    /// The attempt came to its end; the last line.
+    Ended(Ended),
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "how", rename_all = "snake_case")]
+pub enum Ended {
+    /// The scene is there.
+    Succeeded {
+        /// The content of `metrics.json`.
+        outcome: serde_json::Value,
+    },
+    /// It was stopped in order.
+    Cancelled,
+    /// It failed.
+    Failed {
+        /// Why.
+        problem: JobProblem,
+        /// Whether another attempt may go better.
+        may_pass: bool,
+    },
+}
+
+/// Reads the order from standard input, does it, and tells of it on standard output.
+///
+/// # Errors
+/// Only when the order cannot be read or nothing can be told any more; a job's failure is told as a line.
+pub fn run_from_stdin(cancel: &CancelToken) -> io::Result<()> {
+    let mut text = String::new();
+    io::stdin().lock().read_line(&mut text)?;
+    let order: Order = serde_json::from_str(&text)?;
+    let orphaned = cancel.clone();
+    std::thread::spawn(move || {
+        // Nothing more is ever sent: the read returns when the worker closes the pipe, or is gone.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        orphaned.cancel();
+        // An orderly stop takes seconds. A stage that cannot be stopped must not outlive its worker for ever.
+        std::thread::sleep(ORPHAN_GRACE);
+        std::process::exit(1);
+    });
+    let lost = Mutex::new(None);
+    let tell = |line: &Line| {
+        if let Err(error) = write_line(line)
+            && let Ok(mut lost) = lost.lock()
+        {
+            lost.get_or_insert(error);
+            // Nobody listens: the work is for nobody.
+            cancel.cancel();
+        }
+    };
+    let events = |event: Event| tell(&Line::Event(event));
+    let done = if order.machine.test_mode {
+        rehearsal::run(&order, &events, cancel)
+    } else {
+        scene::run(&order, &events, cancel)
+    };
+    let ended = done.unwrap_or_else(|failure| failure.ended(&order.folder));
+    tell(&Line::Ended(ended));
+    let lost = lost.into_inner().ok().flatten();
+    lost.map_or(Ok(()), Err)
+}
+
+/// How long an orphaned process may take to stop in order.
+const ORPHAN_GRACE: Duration = Duration::from_secs(20);
+
+fn write_line(line: &Line) -> io::Result<()> {
+    let mut bytes = serde_json::to_vec(line)?;
+    bytes.push(b'\n');
+    let mut out = io::stdout().lock();
+    out.write_all(&bytes)?;
+    out.flush()
+}

@@ -1,0 +1,244 @@
+//! Test mode: a job acted out without COLMAP and GPU, so that clients can be tested in seconds.
+//!
+//! Stages follow each other as in a real run and are resumed as in a real run; the scene is a coloured ball. Faults come from
+//! the job's `test` option.
+
+use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use splat_core::events::Stage;
+use splat_core::files::{make_parent, write_atomically, write_error};
+use splat_core::pipeline::{OutputFolder, save_png};
+use splat_core::ply::{self, PlyOptions};
+use splat_core::{CancelToken, Event, GaussianCloud};
+
+use super::{Ended, Failure, Order};
+use crate::layout;
+use crate::scene::{Faults, RetryFrom};
+
+/// The stages acted out, in order.
+const STAGES: [Stage; 8] = [
+    Stage::Prepare,
+    Stage::Features,
+    Stage::Matching,
+    Stage::Mapping,
+    Stage::Undistort,
+    Stage::Train,
+    Stage::Save,
+    Stage::Evaluate,
+];
+const STAGE_MS: u32 = 50;
+const GAUSSIANS: u32 = 2_000;
+/// Parts of a stage that are told.
+const PARTS: u32 = 5;
+/// The degree-0 spherical harmonic, which turns colours into coefficients (Kerbl et al. 2023).
+const SH_C0: f32 = 0.282_094_8;
+
+struct Play<'a> {
+    order: &'a Order,
+    events: &'a (dyn Fn(Event) + Sync),
+    cancel: &'a CancelToken,
+    faults: Faults,
+    output: OutputFolder,
+    started: Instant,
+}
+
+pub(super) fn run(
+    order: &Order,
+    events: &(dyn Fn(Event) + Sync),
+    cancel: &CancelToken,
+) -> Result<Ended, Failure> {
+    let output = OutputFolder::create(order.folder.join(layout::MODEL))?;
+    let faults = order.spec.options.test.clone().unwrap_or_default();
+    let play = Play { order, events, cancel, faults, output, started: Instant::now() };
+    let mut done = play.finished();
+    if let Some(from) = order.spec.redo_from
+        && order.first_attempt
+    {
+        done.retain(|stage| place(*stage) < place(first_stage(from)));
+    }
+    for stage in STAGES {
+        if cancel.is_cancelled() {
+            return Ok(Ended::Cancelled);
+        }
+        (play.events)(Event::StageStarted { stage });
+        let skipped = done.contains(&stage);
+        if !skipped && !play.act(stage)? {
+            return Ok(Ended::Cancelled);
+        }
+        done.insert(stage);
+        play.note(&done)?;
+        play.log(&format!("{} done", name(stage)))?;
+        let elapsed_s = play.started.elapsed().as_secs_f64();
+        (play.events)(Event::StageFinished { stage, elapsed_s, skipped });
+    }
+    play.outcome()
+}
+
+impl Play<'_> {
+    /// One stage; false when it was cancelled.
+    fn act(&self, stage: Stage) -> Result<bool, Failure> {
+        if self.faults.fail_at == Some(stage) {
+            return Err(Failure::ActedOut { stage: name(stage) });
+        }
+        if self.faults.crash_at == Some(stage) {
+            std::process::abort();
+        }
+        if self.faults.crash_once_at == Some(stage) && !self.crashed().exists() {
+            fs::write(self.crashed(), []).map_err(|error| write_error(&self.crashed(), error))?;
+            std::process::abort();
+        }
+        while self.faults.hang_at == Some(stage) {
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        let pause = Duration::from_millis(u64::from(self.faults.stage_ms.unwrap_or(STAGE_MS))) / PARTS;
+        for part in 1..=PARTS {
+            // Short sleeps, so that a request to stop is heard within the second that is promised.
+            let until = Instant::now() + pause;
+            while Instant::now() < until {
+                if self.cancel.is_cancelled() {
+                    return Ok(false);
+                }
+                std::thread::sleep(
+                    Duration::from_millis(20).min(until.saturating_duration_since(Instant::now())),
+                );
+            }
+            self.tell(stage, part, pause)?;
+        }
+        if stage == Stage::Save {
+            self.save()?;
+        }
+        Ok(true)
+    }
+
+    fn tell(&self, stage: Stage, part: u32, pause: Duration) -> Result<(), Failure> {
+        if stage != Stage::Train {
+            let (done, total) = (u64::from(part), Some(u64::from(PARTS)));
+            (self.events)(Event::StageProgress { stage, done, total });
+            return Ok(());
+        }
+        let steps = self.order.spec.options.steps();
+        let step = (steps * part / PARTS).max(1);
+        let elapsed_s = pause.as_secs_f64() * f64::from(part);
+        let gaussians = self.gaussians() * part / PARTS;
+        (self.events)(Event::Step {
+            step,
+            steps,
+            loss: 0.3 / part as f32,
+            gaussians,
+            steps_per_s: f64::from(step) / elapsed_s.max(1e-3),
+            elapsed_s,
+            eta_s: pause.as_secs_f64() * f64::from(PARTS - part),
+        });
+        let psnr = 18.0 + f64::from(part);
+        (self.events)(Event::Eval { step, psnr, ssim: 0.5 + 0.08 * f64::from(part), elapsed_s, gaussians });
+        let path = self.output.preview();
+        let (width, height) = (96_u32, 64_u32);
+        let shade =
+            |i: u32| [(i % width * 255 / width) as u8, (i / width * 255 / height) as u8, (part * 50) as u8];
+        let pixels: Vec<u8> = (0..width * height).flat_map(shade).collect();
+        save_png(&path, width, height, &pixels)?;
+        (self.events)(Event::Saved { path, kind: "preview".into() });
+        Ok(())
+    }
+
+    fn save(&self) -> Result<(), Failure> {
+        let path = self.output.ply(self.order.spec.options.steps());
+        make_parent(&path)?;
+        let comments = vec!["Generated by splat's test mode: not a reconstruction".to_owned()];
+        ply::write(&path, &ball(self.gaussians()), &PlyOptions { comments, ..PlyOptions::default() })?;
+        (self.events)(Event::Saved { path, kind: "ply".into() });
+        Ok(())
+    }
+
+    fn outcome(&self) -> Result<Ended, Failure> {
+        let steps = self.order.spec.options.steps();
+        let outcome = serde_json::json!({
+            "ply": self.output.ply(steps), "gaussians": self.gaussians(), "steps_done": steps, "steps": steps,
+            "psnr": 18.0 + f64::from(PARTS), "ssim": 0.9, "test_mode": true,
+        });
+        let path = self.output.metrics();
+        write_atomically(&path, |out| {
+            serde_json::to_writer_pretty(out, &outcome).map_err(std::io::Error::from)
+        })?;
+        (self.events)(Event::Saved { path, kind: "metrics".into() });
+        Ok(Ended::Succeeded { outcome })
+    }
+
+    fn gaussians(&self) -> u32 {
+        self.faults.gaussians.unwrap_or(GAUSSIANS)
+    }
+
+    fn crashed(&self) -> PathBuf {
+        self.output.root().join("crashed")
+    }
+
+    fn notes(&self) -> PathBuf {
+        self.output.root().join("rehearsal.json")
+    }
+
+    /// Stages that an earlier attempt finished.
+    fn finished(&self) -> BTreeSet<Stage> {
+        fs::read(self.notes()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    fn note(&self, done: &BTreeSet<Stage>) -> Result<(), Failure> {
+        write_atomically(&self.notes(), |out| {
+            serde_json::to_writer(out, done).map_err(std::io::Error::from)
+        })?;
+        Ok(())
+    }
+
+    fn log(&self, line: &str) -> Result<(), Failure> {
+        let path = self.output.log();
+        append(&path, line).map_err(|error| write_error(&path, error))?;
+        Ok(())
+    }
+}
+
+fn append(path: &Path, line: &str) -> std::io::Result<()> {
+    writeln!(OpenOptions::new().create(true).append(true).open(path)?, "{line}")
+}
+
+fn name(stage: Stage) -> String {
+    serde_json::to_value(stage).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn place(stage: Stage) -> usize {
+    STAGES.iter().position(|&other| other == stage).unwrap_or(usize::MAX)
+}
+
+fn first_stage(from: RetryFrom) -> Stage {
+    match from {
+        RetryFrom::Prepare => Stage::Prepare,
+        RetryFrom::Features => Stage::Features,
+        RetryFrom::Matching => Stage::Matching,
+        RetryFrom::Mapping => Stage::Mapping,
+        RetryFrom::Train => Stage::Train,
+    }
+}
+
+/// Gaussians evenly spread over a ball of radius 1 (Fibonacci lattice), coloured by their place.
+fn ball(count: u32) -> GaussianCloud {
+    let golden = std::f32::consts::PI * (3.0 - 5.0_f32.sqrt());
+    let means: Vec<[f32; 3]> = (0..count)
+        .map(|i| {
+            let y = 1.0 - 2.0 * (i as f32 + 0.5) / count as f32;
+            let (radius, angle) = ((1.0 - y * y).sqrt(), golden * i as f32);
+            [radius * angle.cos(), y, radius * angle.sin()]
+        })
+        .collect();
+    let spacing = (4.0 / count as f32).sqrt().ln();
+    let colour = |m: &[f32; 3]| m.map(|c| 0.5 * c / SH_C0);
+    GaussianCloud {
+        sh_coeffs: means.iter().map(colour).collect(),
+        quats: vec![[1.0, 0.0, 0.0, 0.0]; means.len()],
+        log_scales: vec![[spacing; 3]; means.len()],
+        opacity_logits: vec![3.0; means.len()],
+        means,
+        sh_degree: 0,
+    }
+}

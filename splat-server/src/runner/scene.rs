@@ -1,0 +1,105 @@
+//! A scene job for real: the pipeline, with its folders in the job's folder.
+
+use std::fs;
+use std::time::Duration;
+
+use splat_colmap::{ColmapOptions, ColmapQuality, ColmapSource};
+use splat_core::dataset::DatasetOptions;
+use splat_core::events::Stage;
+use splat_core::files::write_error;
+use splat_core::gpu::GpuOptions;
+use splat_core::pipeline::{OutputFolder, Pipeline, PipelineOptions, StopReason};
+use splat_core::train::TrainConfig;
+use splat_core::{CancelToken, Event, Gpu, self_test};
+
+use super::{Ended, Failure, MachineOptions, Order};
+use crate::layout;
+use crate::scene::{RetryFrom, SceneOptions};
+
+pub(super) fn run(
+    order: &Order,
+    events: &(dyn Fn(Event) + Sync),
+    cancel: &CancelToken,
+) -> Result<Ended, Failure> {
+    let output = OutputFolder::create(order.folder.join(layout::MODEL))?;
+    let options = &order.spec.options;
+    let dataset = order.folder.join(layout::COLMAP_DATA);
+    let mut source = ColmapSource::new(
+        order.folder.join(layout::IMAGES),
+        dataset,
+        colmap_options(options, &order.machine),
+    );
+    if let Some(from) = order.spec.redo_from
+        && order.first_attempt
+    {
+        forget(from, &source, &output)?;
+    }
+    // COLMAP works for minutes; a machine without a GPU is better told before.
+    let gpu_options = GpuOptions { adapter_name: order.machine.adapter.clone(), ..GpuOptions::default() };
+    let gpu = Gpu::new(&gpu_options)?;
+    self_test::run(&gpu)?;
+    let mut pipeline_options = pipeline_options(options, &order.machine);
+    pipeline_options.resume = !output.checkpoints()?.is_empty();
+    let pipeline = Pipeline::new(pipeline_options, output, &events, cancel)?;
+    let outcome = pipeline.run(&mut source, &gpu)?;
+    if outcome.stopped == Some(StopReason::Cancelled) {
+        return Ok(Ended::Cancelled);
+    }
+    let outcome = serde_json::to_value(&outcome).map_err(std::io::Error::from);
+    let path = pipeline.output().metrics();
+    Ok(Ended::Succeeded { outcome: outcome.map_err(|source| write_error(&path, source))? })
+}
+
+/// Removes what is to be done again.
+fn forget(from: RetryFrom, source: &ColmapSource, output: &OutputFolder) -> Result<(), Failure> {
+    match from {
+        RetryFrom::Prepare => source.forget_from(Stage::Prepare)?,
+        RetryFrom::Features => source.forget_from(Stage::Features)?,
+        RetryFrom::Matching => source.forget_from(Stage::Matching)?,
+        RetryFrom::Mapping => source.forget_from(Stage::Mapping)?,
+        RetryFrom::Train => {}
+    }
+    // Cameras placed anew make checkpoints of the old ones worthless, and training anew means without them.
+    for path in output.checkpoints()? {
+        fs::remove_file(&path).map_err(|source| write_error(&path, source))?;
+    }
+    Ok(())
+}
+
+fn colmap_options(options: &SceneOptions, machine: &MachineOptions) -> ColmapOptions {
+    let defaults = ColmapOptions::default();
+    ColmapOptions {
+        binary: machine.colmap.clone(),
+        quality: options.quality.unwrap_or(ColmapQuality::from(options.preset())),
+        matcher: options.matcher.unwrap_or(defaults.matcher),
+        stage_timeout: Some(Duration::from_secs(machine.colmap_stage_timeout_s.max(1))),
+        // The worker ends this process with its group, and COLMAP must not outlive it.
+        own_group: false,
+        ..defaults
+    }
+}
+
+fn pipeline_options(options: &SceneOptions, machine: &MachineOptions) -> PipelineOptions {
+    let preset = options.preset();
+    let defaults = TrainConfig::default();
+    let steps = options.steps();
+    PipelineOptions {
+        train: TrainConfig {
+            steps,
+            seed: u64::from(options.seed.unwrap_or(0)),
+            strategy: options.strategy.unwrap_or(defaults.strategy),
+            max_gaussians: options.max_gaussians,
+            ..defaults
+        },
+        dataset: DatasetOptions {
+            max_image_size: options.max_image_size.or(preset.max_image_size()),
+            ..DatasetOptions::default()
+        },
+        preset,
+        // Ten points make a chart; measuring costs a few renders each.
+        eval_every: Some((steps / 10).max(50)),
+        checkpoint_interval: Some(Duration::from_secs(machine.checkpoint_s.max(1))),
+        preview_interval: (machine.preview_s > 0).then(|| Duration::from_secs(machine.preview_s)),
+        ..PipelineOptions::default()
+    }
+}

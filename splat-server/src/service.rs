@@ -1,0 +1,233 @@
+//! The service put together: parts opened, checked and run until it is told to stop.
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::http::{self, App};
+use crate::intake::{Intake, IntakeError, Limits};
+use crate::job::JobId;
+use crate::keys::{KeyError, Keys};
+use crate::listen;
+use crate::metrics::Metrics;
+use crate::queue::{Queue, QueueError, RedisQueue, SqliteQueue};
+use crate::runner::MachineOptions;
+use crate::settings::Config;
+use crate::store::{JobStore, StoreConfig, StoreError};
+use crate::sweep;
+use crate::webhook::Notifier;
+use crate::worker::{WorkerOptions, Workers};
+
+/// How long a process of a job may take to stop in order, its checkpoint included.
+const STOP_GRACE: Duration = Duration::from_secs(15);
+/// Longest silence of a job's process. COLMAP's stages have limits of their own.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
+
+/// Why the service cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// Others could reach it, and it has no keys.
+    #[error("{bind} can be reached by others, and there is no API key yet: everybody could use this service")]
+    OpenToAll {
+        /// Where it would listen.
+        bind: SocketAddr,
+    },
+    /// The address is taken or not this machine's.
+    #[error("cannot listen on {bind}: {source}")]
+    Bind {
+        /// The address.
+        bind: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The data folder cannot be made.
+    #[error("cannot use the data folder `{}`: {source}", path.display())]
+    DataDir {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The queue's own words.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The file store's own words.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The intake's own words.
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    /// The key store's own words.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// What webhooks are sent with cannot be set up.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] reqwest::Error),
+}
+
+impl ServiceError {
+    /// What to try.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::OpenToAll { .. } => Some(
+                "make a key with `splat keys create NAME`, or bind to 127.0.0.1; --allow-anonymous serves everybody",
+            ),
+            Self::Bind { .. } => Some("choose another address with --bind, such as 127.0.0.1:5001"),
+            Self::DataDir { .. } => Some("choose another folder with --data-dir"),
+            _ => None,
+        }
+    }
+}
+
+/// The parts that servers, workers and key management share.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    config: Arc<Config>,
+    /// The line of jobs.
+    pub queue: Arc<dyn Queue>,
+    /// API keys.
+    pub keys: Keys,
+    store: JobStore,
+    intake: Intake,
+    metrics: Arc<Metrics>,
+}
+
+impl Parts {
+    /// Opens queue, keys and stores.
+    ///
+    /// # Errors
+    /// What cannot be opened.
+    pub async fn open(config: Config) -> Result<Self, ServiceError> {
+        let data_dir = &config.data_dir;
+        std::fs::create_dir_all(data_dir)
+            .map_err(|source| ServiceError::DataDir { path: data_dir.clone(), source })?;
+        let store = JobStore::open(&StoreConfig {
+            url: config.store_url.clone(),
+            firebase_credentials: config.firebase_credentials.clone(),
+            firebase_bucket: config.firebase_storage_bucket.clone(),
+            ..StoreConfig::local(data_dir)
+        })?;
+        let intake = Intake::open(store.data_dir(), limits(&config))?;
+        let (queue, keys) = open_queue(&config, &store).await?;
+        Ok(Self { config: Arc::new(config), queue, keys, store, intake, metrics: Arc::default() })
+    }
+
+    /// Serves until `stop` comes true; with workers in the same process if `program` says how to run jobs.
+    /// `listening` hears the address once requests are answered.
+    ///
+    /// # Errors
+    /// [`ServiceError::OpenToAll`], [`ServiceError::Bind`].
+    pub async fn serve(
+        self,
+        program: Option<Vec<OsString>>,
+        listening: impl FnOnce(SocketAddr),
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), ServiceError> {
+        let bind = self.config.bind;
+        if !self.config.is_local() && !self.config.allow_anonymous && !self.keys.any().await? {
+            return Err(ServiceError::OpenToAll { bind });
+        }
+        let listener = TcpListener::bind(bind).await.map_err(|source| ServiceError::Bind { bind, source })?;
+        let address = listener.local_addr().map_err(|source| ServiceError::Bind { bind, source })?;
+        let (sender, shutdown) = watch::channel(false);
+        tokio::spawn(async move {
+            stop.await;
+            // Receivers that are gone have stopped already.
+            let _ = sender.send(true);
+        });
+        let workers = match program {
+            Some(program) => Some(tokio::spawn(self.workers(program)?.run(shutdown.clone()))),
+            None => None,
+        };
+        let sweeper = tokio::spawn(sweep::run(
+            self.queue.clone(),
+            self.store.clone(),
+            self.intake.clone(),
+            Duration::from_secs(self.config.retention_hours * 3600),
+            shutdown.clone(),
+        ));
+        let app = App::new(self.config, self.queue, self.keys, self.store, self.intake, self.metrics);
+        tokio::spawn(app.clone().housekeeping());
+        listening(address);
+        listen::run(listener, http::router(app), shutdown).await;
+        for task in workers.into_iter().chain([sweeper]) {
+            // A task that panicked has been logged by the runtime.
+            let _ = task.await;
+        }
+        Ok(())
+    }
+
+    /// Works on jobs until `stop` comes true, without answering requests.
+    ///
+    /// # Errors
+    /// [`ServiceError::Tls`].
+    pub async fn work(
+        self,
+        program: Vec<OsString>,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), ServiceError> {
+        let (sender, shutdown) = watch::channel(false);
+        tokio::spawn(async move {
+            stop.await;
+            // Receivers that are gone have stopped already.
+            let _ = sender.send(true);
+        });
+        self.workers(program)?.run(shutdown).await;
+        Ok(())
+    }
+
+    fn workers(&self, program: Vec<OsString>) -> Result<Workers, ServiceError> {
+        let config = &self.config;
+        let secret = config.webhook_secret.as_deref().filter(|_| config.webhooks);
+        let notifier =
+            secret.map(|secret| Notifier::new(secret, config.webhook_allow_private)).transpose()?;
+        let options = WorkerOptions {
+            name: format!("{}-{}", std::process::id(), &JobId::random().as_str()[..8]),
+            scene_slots: config.scene_slots,
+            lease: Duration::from_secs(config.lease_s),
+            job_timeout: Duration::from_secs(60 * config.job_timeout_min),
+            silence_timeout: SILENCE_TIMEOUT,
+            stop_grace: STOP_GRACE,
+            program,
+            machine: MachineOptions {
+                colmap: config.colmap.clone(),
+                adapter: None,
+                colmap_stage_timeout_s: 60 * config.colmap_timeout_min,
+                checkpoint_s: config.checkpoint_s,
+                preview_s: config.preview_s,
+                test_mode: config.test_mode,
+            },
+        };
+        Ok(Workers::new(self.queue.clone(), self.store.clone(), self.metrics.clone(), notifier, options))
+    }
+}
+
+async fn open_queue(config: &Config, store: &JobStore) -> Result<(Arc<dyn Queue>, Keys), ServiceError> {
+    if let Some(url) = &config.redis_url {
+        let queue = RedisQueue::connect(url).await?;
+        let keys = Keys::in_redis(&queue);
+        return Ok((Arc::new(queue), keys));
+    }
+    let queue = SqliteQueue::open(&store.data_dir().join("queue.db"))?;
+    let keys = Keys::in_sqlite(&queue);
+    Ok((Arc::new(queue), keys))
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        max_photos: config.max_photos as usize,
+        max_file_bytes: config.max_file_mib << 20,
+        max_job_bytes: config.max_job_mib << 20,
+        max_pixels: config.max_megapixels * 1_000_000,
+        disk_floor_bytes: config.disk_floor_mib << 20,
+        ..Limits::default()
+    }
+}

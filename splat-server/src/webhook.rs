@@ -1,0 +1,294 @@
+//! Webhooks: a signed message to a client's server when a job has ended. Off unless the operator turns them on.
+//!
+//! Each is a job of its own in the `cpu` lane, so that it survives crashes and is tried again with growing waits. The message is
+//! signed as `Splat-Signature: t=<seconds>,v1=<hex>`, HMAC-SHA256 of `<seconds>.<body>` with the operator's secret.
+//! Private and loopback addresses are refused after the name is resolved, for the address that is then connected to;
+//! redirects are not followed.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit, Mac};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{Client, Url, redirect};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::Sha256;
+
+use crate::job::{Idempotency, Job, JobId, JobProblem, Lane, NewJob, Owner};
+use crate::queue::{Admission, Ending, Queue, QueueError, now_ms};
+use crate::scene::SceneSpec;
+
+/// The kind of job that delivers one.
+pub(crate) const KIND: &str = "webhook";
+/// Attempts, with growing waits between them.
+const ATTEMPTS: u32 = 8;
+/// A receiver that takes longer is tried again later.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+const MAX_URL_CHARS: usize = 2_000;
+
+/// What a delivery job is to do.
+#[derive(Debug, Serialize, Deserialize)]
+struct Delivery {
+    url: String,
+    job: JobId,
+    owner: Owner,
+}
+
+/// Delivers webhooks.
+#[derive(Clone, Debug)]
+pub(crate) struct Notifier {
+    client: Client,
+    secret: Arc<str>,
+    allow_private: bool,
+}
+
+impl Notifier {
+    /// # Errors
+    /// The TLS library's, where it cannot be set up.
+    pub(crate) fn new(secret: &str, allow_private: bool) -> Result<Self, reqwest::Error> {
+        crate::tls::install_provider();
+        let client = Client::builder()
+            .dns_resolver(Arc::new(PublicOnly { allow_private }))
+            .redirect(redirect::Policy::none())
+            .timeout(ANSWER_WITHIN)
+            .user_agent(concat!("splat/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { client, secret: secret.into(), allow_private })
+    }
+
+    /// One attempt at a delivery job.
+    pub(crate) async fn deliver(&self, queue: &dyn Queue, delivery: &Job) -> Ending {
+        let problem = |message: String| JobProblem { code: "webhook".into(), message, hint: None };
+        let Ok(spec) = serde_json::from_value::<Delivery>(delivery.spec.clone()) else {
+            return Ending::Failed(problem("the delivery cannot be read".into()));
+        };
+        let job = match queue.get(&spec.owner, &spec.job).await {
+            Ok(Some(job)) if job.state.is_final() => job,
+            Ok(Some(_)) => return Ending::Retry(problem("the job has not ended yet".into())),
+            Ok(None) => return Ending::Failed(problem("the job was deleted".into())),
+            Err(error) => return Ending::Retry(problem(error.to_string())),
+        };
+        let body = json!({
+            "event": "job.ended", "id": job.id, "kind": job.kind, "state": job.state, "result": job.result,
+            "problem": job.problem, "url": format!("/v1/jobs/{}", job.id),
+        })
+        .to_string();
+        match self.post(&spec.url, &delivery.id, body).await {
+            Ok(()) => Ending::Succeeded { result: json!(null) },
+            Err(why) => Ending::Retry(problem(why)),
+        }
+    }
+
+    async fn post(&self, url: &str, id: &JobId, body: String) -> Result<(), String> {
+        // Checked again: an address given as a number is not resolved.
+        let url = check_url(url, self.allow_private)?;
+        let seconds = now_ms() / 1000;
+        let request = self
+            .client
+            .post(url)
+            .header("content-type", "application/json")
+            .header("splat-delivery", id.as_str())
+            .header("splat-signature", format!("t={seconds},v1={}", signature(&self.secret, seconds, &body)))
+            .body(body);
+        let response = request.send().await.map_err(|error| error.without_url().to_string())?;
+        if response.status().is_success() {
+            Ok(())
+        } else {
+            Err(format!("the receiver answered {}", response.status()))
+        }
+    }
+}
+
+/// Queues a webhook for a job that ends, if it has one.
+pub(crate) async fn enqueue(queue: &dyn Queue, job: &Job) {
+    let spec = serde_json::from_value::<SceneSpec>(job.spec.clone()).ok();
+    let Some(url) = spec.and_then(|spec| spec.options.webhook) else { return };
+    let delivery = Delivery { url, job: job.id.clone(), owner: job.owner.clone() };
+    // The same end is told once, however often it is queued; a retried job's next end is another.
+    let key = format!("{}-{}-{}", job.id, job.created_ms, job.started_ms.unwrap_or(0));
+    let new = NewJob {
+        id: JobId::random(),
+        owner: Owner("webhooks".into()),
+        kind: KIND.into(),
+        lane: Lane::Cpu,
+        priority: 0,
+        max_attempts: ATTEMPTS,
+        spec: json!(delivery),
+        idempotency: Some(Idempotency { fingerprint: key.clone(), key }),
+    };
+    let unlimited = Admission { max_waiting: u64::MAX >> 1, max_unfinished_per_owner: u64::MAX >> 1 };
+    match queue.submit(new, unlimited).await {
+        Ok(_) | Err(QueueError::KeyReused) => {}
+        Err(error) => tracing::error!(job = %job.id, %error, "the webhook of a job is lost"),
+    }
+}
+
+/// The signature that receivers check.
+fn signature(secret: &str, seconds: u64, body: &str) -> String {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return String::new() };
+    mac.update(format!("{seconds}.{body}").as_bytes());
+    hex::encode(mac.finalize().into_bytes())
+}
+
+/// The URL, if a webhook may go there as far as the text tells.
+pub(crate) fn check_url(text: &str, allow_private: bool) -> Result<Url, String> {
+    if text.len() > MAX_URL_CHARS {
+        return Err(format!("a webhook's URL has at most {MAX_URL_CHARS} characters"));
+    }
+    let url = Url::parse(text).map_err(|error| format!("the webhook's URL cannot be read: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err("a webhook's URL begins with https:// or http://".into());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("a webhook's URL must not hold a password; the signature tells who sent it".into());
+    }
+    let literal = match url.host() {
+        Some(url::Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
+        Some(url::Host::Ipv6(ip)) => Some(IpAddr::V6(ip)),
+        _ => None,
+    };
+    if !allow_private && literal.is_some_and(|ip| !is_public(ip)) {
+        return Err("a webhook must not go to a private or local address".into());
+    }
+    Ok(url)
+}
+
+/// Resolves names, and gives only addresses of the public internet.
+struct PublicOnly {
+    allow_private: bool,
+}
+
+impl Resolve for PublicOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        let allow_private = self.allow_private;
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let allowed: Vec<SocketAddr> =
+                found.filter(|address| allow_private || is_public(address.ip())).collect();
+            if allowed.is_empty() {
+                return Err("the name leads to private or local addresses only".into());
+            }
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Whether an address belongs to the public internet (IANA's special-purpose registries).
+fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => is_public_v4(ip),
+        IpAddr::V6(ip) => is_public_v6(ip),
+    }
+}
+
+fn is_public_v4(ip: Ipv4Addr) -> bool {
+    let [a, b, c, _] = ip.octets();
+    let special = ip.is_private()
+        || ip.is_loopback()
+        || ip.is_link_local()
+        || ip.is_documentation()
+        || ip.is_broadcast()
+        || ip.is_multicast()
+        || a == 0
+        || a >= 240
+        || (a == 100 && (64..128).contains(&b))
+        || (a == 192 && b == 0 && c == 0)
+        || (a == 192 && b == 88 && c == 99)
+        || (a == 198 && (b == 18 || b == 19));
+    !special
+}
+
+fn is_public_v6(ip: Ipv6Addr) -> bool {
+    let parts = ip.segments();
+    // Addresses that lead to an IPv4 one are judged by that: mapped, NAT64 and 6to4.
+    let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+    if let Some(ip) = ip.to_ipv4_mapped() {
+        return is_public_v4(ip);
+    }
+    match parts {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => is_public_v4(v4(high, low)),
+        [0x2002, high, low, ..] => is_public_v4(v4(high, low)),
+        // Documentation, benchmarking, Teredo and the rest of the special block.
+        [0x2001, second, ..] if second < 0x200 || second == 0xdb8 => false,
+        [0x3fff, ..] => false,
+        // Global unicast is 2000::/3.
+        [first, ..] => (0x2000..0x4000).contains(&first),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_public_addresses_are_reached() {
+        for text in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "192.168.1.1",
+            "172.16.0.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "224.0.0.1",
+            "255.255.255.255",
+            "198.18.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fd00::1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:7f00:1::",
+            "ff02::1",
+            "2001:db8::1",
+        ] {
+            assert!(!is_public(text.parse().unwrap()), "{text}");
+        }
+        for text in ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "64:ff9b::101:101", "2a00:1450::1"] {
+            assert!(is_public(text.parse().unwrap()), "{text}");
+        }
+    }
+
+    #[test]
+    fn urls_that_hide_an_address_are_seen_through() {
+        for text in [
+            "http://127.0.0.1/x",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "http://[::1]:8080/",
+            "http://[::ffff:10.0.0.1]/",
+            "ftp://example.com/",
+            "file:///etc/passwd",
+            "http://user:pw@example.com/",
+            "example.com",
+            "",
+        ] {
+            assert!(check_url(text, false).is_err(), "{text}");
+        }
+        assert!(check_url("https://hooks.example.com/a?b=c", false).is_ok());
+        assert!(check_url("http://127.0.0.1:9/x", true).is_ok());
+    }
+
+    #[tokio::test]
+    async fn names_are_judged_by_what_they_resolve_to() {
+        let resolver = PublicOnly { allow_private: false };
+        assert!(resolver.resolve("localhost".parse().unwrap()).await.is_err());
+        let open = PublicOnly { allow_private: true };
+        assert!(open.resolve("localhost".parse().unwrap()).await.is_ok());
+    }
+
+    /// RFC 4231's second test case, with the time and the dot in front of the body taken into account.
+    #[test]
+    fn signatures_are_hmac_sha256() {
+        let mut mac = Hmac::<Sha256>::new_from_slice(b"Jefe").unwrap();
+        mac.update(b"what do ya want for nothing?");
+        let known = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        assert_eq!(hex::encode(mac.finalize().into_bytes()), known);
+        assert_ne!(signature("a", 1, "x"), signature("a", 2, "x"));
+        assert_ne!(signature("a", 1, "x"), signature("b", 1, "x"));
+    }
+}

@@ -1,0 +1,343 @@
+//! One claim from beginning to end.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+
+use super::Workers;
+use super::artifacts;
+use super::child::Runner;
+use super::teller::Teller;
+use crate::job::{Job, JobProblem};
+use crate::layout;
+use crate::queue::{Claim, Ending, Held, QueueError, Ticket};
+use crate::runner::{Ended, Line, Order};
+use crate::scene::SceneSpec;
+use crate::store::Workspace;
+use crate::webhook;
+
+/// How often news go to the queue, and how soon a request to cancel is seen.
+const TICK: Duration = Duration::from_millis(500);
+/// How long the queue is tried for the last word on a job.
+const LAST_WORD_EVERY: Duration = Duration::from_secs(2);
+
+/// Why the process is being stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopping {
+    /// The owner cancelled.
+    Cancel,
+    /// The service shuts down.
+    Shutdown,
+    /// It took too long, or fell silent.
+    TooLong,
+    /// Another worker has the job.
+    Lost,
+}
+
+/// Does the job and tells the queue how it ended. A claim that is lost ends without a word: the job is another worker's.
+pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiver<bool>) {
+    let id = claim.job.id.clone();
+    tracing::info!(job = %id, attempt = claim.job.attempts, "job begins");
+    let mut attempt =
+        Attempt { workers, ticket: claim.ticket.clone(), last_renewal: Instant::now(), stopping: None };
+    let ending = match attempt.prepare(&claim).await {
+        Ok((mut workspace, spec)) => attempt.work(&claim, &mut workspace, spec, shutdown).await,
+        Err(problem) => Some(Ending::Retry(problem)),
+    };
+    let Some(ending) = ending else {
+        tracing::warn!(job = %id, "the claim was lost; another worker goes on");
+        return;
+    };
+    let word = match &ending {
+        Ending::Succeeded { .. } => "succeeded",
+        Ending::Failed(_) => "failed",
+        Ending::Retry(_) => "failed, to be tried again",
+        Ending::Cancelled => "cancelled",
+        Ending::Released => "given back",
+    };
+    tracing::info!(job = %id, "job {word}");
+    workers.metrics.ended(&ending);
+    // Queued first, so that no crash can come between; it waits until the job has ended.
+    let ends = matches!(ending, Ending::Succeeded { .. } | Ending::Failed(_) | Ending::Cancelled);
+    if ends {
+        webhook::enqueue(&*workers.queue, &claim.job).await;
+    }
+    if let Some(job) = attempt.last_word(ending).await
+        && !ends
+        && job.state.is_final()
+    {
+        webhook::enqueue(&*workers.queue, &job).await;
+    }
+}
+
+struct Attempt<'a> {
+    workers: &'a Workers,
+    ticket: Ticket,
+    last_renewal: Instant,
+    stopping: Option<Stopping>,
+}
+
+impl Attempt<'_> {
+    /// The job's folder on this machine, and what is to be done.
+    async fn prepare(&self, claim: &Claim) -> Result<(Workspace, SceneSpec), JobProblem> {
+        let spec = serde_json::from_value(claim.job.spec.clone()).map_err(|error| {
+            problem(
+                "unreadable",
+                format!("the job's description cannot be read: {error}"),
+                Some("it was perhaps made by another version of this service; submit the photos again"),
+            )
+        })?;
+        // Where the store is a folder, nothing is copied.
+        let workspace = self.workers.store.download_job(&claim.job.id, |_| true).await;
+        let workspace = workspace.map_err(|error| problem("store_unavailable", error.to_string(), None))?;
+        Ok((workspace, spec))
+    }
+
+    /// Has the process do it; `None` when the claim was lost.
+    async fn work(
+        &mut self,
+        claim: &Claim,
+        workspace: &mut Workspace,
+        spec: SceneSpec,
+        shutdown: watch::Receiver<bool>,
+    ) -> Option<Ending> {
+        let options = &self.workers.options;
+        let order = Order {
+            folder: workspace.dir().to_path_buf(),
+            spec,
+            first_attempt: claim.job.attempts <= 1,
+            machine: options.machine.clone(),
+        };
+        let mut runner = match Runner::start(&options.program, &order).await {
+            Ok(runner) => runner,
+            Err(error) => {
+                return Some(Ending::Retry(problem(
+                    "cannot_start",
+                    format!("the job's process cannot be started: {error}"),
+                    None,
+                )));
+            }
+        };
+        let mut teller = Teller::new(claim.job.id.clone(), workspace.dir());
+        let ended = self.follow(&mut runner, &mut teller, workspace, shutdown).await;
+        let (status, words) = runner.wait().await;
+        if self.stopping == Some(Stopping::Lost) {
+            return None;
+        }
+        let ending = match (ended, self.stopping) {
+            (Some(Ended::Succeeded { outcome }), _) => match self.keep(workspace, &mut teller).await {
+                Ok(()) => Ending::Succeeded { result: result(&outcome) },
+                Err(problem) => Ending::Retry(problem),
+            },
+            (_, Some(Stopping::Cancel)) => Ending::Cancelled,
+            (_, Some(Stopping::Shutdown)) => Ending::Released,
+            (_, Some(Stopping::TooLong | Stopping::Lost)) => Ending::Failed(problem(
+                "timed_out",
+                format!(
+                    "the job took more than {} s, or gave no sign of life for {} s, and was ended",
+                    options.job_timeout.as_secs(),
+                    options.silence_timeout.as_secs()
+                ),
+                Some(
+                    "send fewer or smaller photos, or fewer steps; retrying goes on from the last checkpoint",
+                ),
+            )),
+            (Some(Ended::Cancelled), None) => Ending::Retry(problem(
+                "interrupted",
+                "the job's process was stopped from outside".into(),
+                None,
+            )),
+            (Some(Ended::Failed { problem, may_pass: true }), None) => Ending::Retry(problem),
+            (Some(Ended::Failed { problem, may_pass: false }), None) => Ending::Failed(problem),
+            (None, None) => {
+                let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                tracing::warn!(job = %claim.job.id, how, words, "a job's process died");
+                Ending::Retry(problem(
+                    "crashed",
+                    format!("the process that did this job died ({how})"),
+                    Some("the service's log holds its last words"),
+                ))
+            }
+        };
+        // Log and checkpoints of a job that did not succeed are worth keeping as well.
+        if !matches!(ending, Ending::Succeeded { .. }) {
+            let kept = self.keep(workspace, &mut teller).await;
+            kept.err().into_iter().for_each(|why| tracing::warn!(job = %claim.job.id, why = why.message, "files of an unfinished job were not kept"));
+        }
+        if let Some(report) = teller.take()
+            && matches!(
+                self.workers.queue.report(&self.ticket, report).await,
+                Err(QueueError::ClaimLost { .. })
+            )
+        {
+            return None;
+        }
+        Some(ending)
+    }
+
+    /// Listens to the process until it closes its output.
+    async fn follow(
+        &mut self,
+        runner: &mut Runner,
+        teller: &mut Teller,
+        workspace: &mut Workspace,
+        mut shutdown: watch::Receiver<bool>,
+    ) -> Option<Ended> {
+        let options = &self.workers.options;
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let deadline = Instant::now() + options.job_timeout;
+        let mut heard = Instant::now();
+        let mut kill_at: Option<Instant> = None;
+        let mut ended = None;
+        loop {
+            let before = self.stopping;
+            let far = Instant::now() + Duration::from_secs(3600);
+            tokio::select! {
+                line = runner.next_line() => match line {
+                    Some(Line::Event(event)) => {
+                        heard = Instant::now();
+                        teller.event(&event);
+                    }
+                    Some(Line::Ended(how)) => ended = Some(how),
+                    None => return ended,
+                },
+                _ = tick.tick() => {
+                    self.tell(teller).await;
+                    push(workspace, teller).await;
+                    if Instant::now() > deadline || heard.elapsed() > options.silence_timeout {
+                        self.stopping.get_or_insert(Stopping::TooLong);
+                    }
+                }
+                changed = shutdown.changed(), if self.stopping.is_none() => {
+                    if changed.is_err() || *shutdown.borrow() {
+                        self.stopping = Some(Stopping::Shutdown);
+                    }
+                }
+                () = sleep_until(kill_at.unwrap_or(far)), if kill_at.is_some() => {
+                    runner.kill();
+                    kill_at = None;
+                }
+            }
+            if before.is_none()
+                && let Some(stopping) = self.stopping
+            {
+                if stopping == Stopping::Lost {
+                    // Two processes must not write to one folder.
+                    runner.kill();
+                } else {
+                    runner.stop();
+                    kill_at = Some(Instant::now() + options.stop_grace);
+                }
+            }
+        }
+    }
+
+    /// Brings news to the queue, holds the lease, and hears whether to stop.
+    async fn tell(&mut self, teller: &mut Teller) {
+        let queue = &self.workers.queue;
+        if self.last_renewal.elapsed() >= self.workers.options.lease / 4 {
+            let renewed = queue.renew(&self.ticket, self.workers.options.lease).await;
+            if renewed.is_ok() {
+                self.last_renewal = Instant::now();
+            }
+            self.heard(renewed);
+        }
+        let held = match teller.take() {
+            Some(report) => {
+                let told = queue.report(&self.ticket, report.clone()).await;
+                if matches!(told, Err(QueueError::Unavailable { .. })) {
+                    teller.put_back(report);
+                }
+                told
+            }
+            None => queue.renew(&self.ticket, self.workers.options.lease).await,
+        };
+        self.heard(held);
+    }
+
+    fn heard(&mut self, held: Result<Held, QueueError>) {
+        match held {
+            Ok(Held { cancel_requested: true }) => {
+                self.stopping.get_or_insert(Stopping::Cancel);
+            }
+            Ok(_) => {}
+            Err(QueueError::ClaimLost { .. }) => self.stopping = Some(Stopping::Lost),
+            // The work goes on: when the queue answers again, it says whose the job is.
+            Err(error) => {
+                tracing::warn!(job = %self.ticket.id, %error, "the queue did not take news of a job; trying again")
+            }
+        }
+    }
+
+    /// Puts everything of the job into the store, and notes what can be fetched.
+    async fn keep(&self, workspace: &mut Workspace, teller: &mut Teller) -> Result<(), JobProblem> {
+        let folder: PathBuf = workspace.dir().to_path_buf();
+        let found =
+            tokio::task::spawn_blocking(move || artifacts::of_finished(&folder)).await.unwrap_or_default();
+        for artifact in found {
+            teller.artifact(artifact);
+        }
+        let pushed = workspace.upload_changed(worth_keeping).await;
+        pushed.map(drop).map_err(|error| {
+            problem("store_unavailable", format!("what the job made cannot be stored: {error}"), None)
+        })
+    }
+
+    /// Tells how it ended, for as long as it takes the queue to answer.
+    async fn last_word(&self, ending: Ending) -> Option<Job> {
+        loop {
+            match self.workers.queue.finish(&self.ticket, ending.clone()).await {
+                Ok(job) => return Some(job),
+                Err(QueueError::Unavailable { why }) => {
+                    tracing::warn!(job = %self.ticket.id, why, "the queue did not hear how a job ended; trying again");
+                    sleep(LAST_WORD_EVERY).await;
+                }
+                Err(error) => {
+                    tracing::warn!(job = %self.ticket.id, %error, "how a job ended is not wanted");
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// Files that another worker needs to go on, or the owner to see: all but COLMAP's working copies of the photos.
+fn worth_keeping(path: &str) -> bool {
+    !path.starts_with(&format!("{}/work/photos/", layout::COLMAP_DATA))
+}
+
+/// Copies new files to a remote store. What fails now is copied at the end.
+async fn push(workspace: &mut Workspace, teller: &mut Teller) {
+    for path in teller.take_dirty() {
+        if let Err(error) = workspace.upload(&path).await {
+            tracing::warn!(%error, path, "a file of a job was not stored yet");
+        }
+    }
+}
+
+fn problem(code: &str, message: String, hint: Option<&str>) -> JobProblem {
+    JobProblem { code: code.to_owned(), message, hint: hint.map(str::to_owned) }
+}
+
+/// What of the outcome is for the job's owner: figures, no paths of this machine.
+fn result(outcome: &serde_json::Value) -> serde_json::Value {
+    let names = [
+        "gaussians",
+        "steps_done",
+        "steps",
+        "psnr",
+        "ssim",
+        "elapsed_s",
+        "peak_memory_bytes",
+        "adapter",
+        "test_mode",
+    ];
+    let figures = names.iter().filter_map(|name| Some(((*name).to_owned(), outcome.get(name)?.clone())));
+    let mut figures: serde_json::Map<String, serde_json::Value> = figures.collect();
+    figures.entry("renderer").or_insert(json!("ewa"));
+    figures.into()
+}

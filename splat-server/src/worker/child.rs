@@ -1,0 +1,212 @@
+//! The process that does one attempt: started in a group of its own, stopped in order, ended with all its children.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinHandle;
+
+use crate::runner::{Line, Order};
+
+/// Of what the process says on standard error, the last so many bytes are kept.
+const STDERR_TAIL_BYTES: usize = 4 << 10;
+/// The memory of a line; events are a few hundred bytes.
+const MAX_LINE_BYTES: usize = 4 << 20;
+
+/// A running attempt.
+#[derive(Debug)]
+pub(super) struct Runner {
+    child: Child,
+    /// Open as long as the attempt should go on.
+    stdin: Option<ChildStdin>,
+    lines: Lines<BufReader<tokio::io::Take<ChildStdout>>>,
+    stderr: Option<JoinHandle<String>>,
+    group: Option<u32>,
+}
+
+impl Runner {
+    /// Starts `program` and gives it its order. No shell is involved, the arguments are fixed, and of the environment only
+    /// what the machine's own programs need goes along: no secret of the service.
+    pub(super) async fn start(program: &[OsString], order: &Order) -> io::Result<Self> {
+        let (program, arguments) = program
+            .split_first()
+            .ok_or_else(|| io::Error::other("no program to run jobs with is configured"))?;
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(&order.folder);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.env_clear().envs(std::env::vars_os().filter(|(name, _)| passed_on(Path::new(name))));
+        group::separate(&mut command);
+        let mut child = command.spawn()?;
+        let group = child.id();
+        let missing = || io::Error::other("the new process has no pipes");
+        let mut stdin = child.stdin.take().ok_or_else(missing)?;
+        let stdout = child.stdout.take().ok_or_else(missing)?;
+        let stderr = child.stderr.take().ok_or_else(missing)?;
+        let stderr = tokio::spawn(tail(stderr));
+        // `take` is renewed with each line.
+        let lines = BufReader::new(stdout.take(MAX_LINE_BYTES as u64)).lines();
+        let mut runner = Self { child, stdin: None, lines, stderr: Some(stderr), group };
+        let mut text = serde_json::to_vec(order)?;
+        text.push(b'\n');
+        stdin.write_all(&text).await?;
+        stdin.flush().await?;
+        runner.stdin = Some(stdin);
+        Ok(runner)
+    }
+
+    /// The next line; `None` once the process has closed its output. Lines that are none of ours are passed over.
+    /// Safe to drop half-way.
+    pub(super) async fn next_line(&mut self) -> Option<Line> {
+        loop {
+            let text = self.lines.next_line().await.ok()??;
+            self.lines.get_mut().get_mut().set_limit(MAX_LINE_BYTES as u64);
+            match serde_json::from_str(&text) {
+                Ok(line) => return Some(line),
+                Err(error) => tracing::debug!(%error, "a job's process wrote something else than a line"),
+            }
+        }
+    }
+
+    /// Asks for an orderly stop: TERM, and the end of its input where there are no signals.
+    pub(super) fn stop(&mut self) {
+        self.stdin = None;
+        if let Some(group) = self.group {
+            group::terminate(group);
+        }
+    }
+
+    /// Ends the process and all of its group at once.
+    pub(super) fn kill(&mut self) {
+        if let Some(group) = self.group {
+            group::kill(group);
+        }
+        // It fails when the process has ended, which is what is wanted.
+        let _ = self.child.start_kill();
+    }
+
+    /// Waits for its end; what is left of the group ends with it. Gives the last words it wrote on standard error.
+    pub(super) async fn wait(mut self) -> (io::Result<ExitStatus>, String) {
+        self.stdin = None;
+        let status = self.child.wait().await;
+        if let Some(group) = self.group {
+            group::kill(group);
+        }
+        let words = match self.stderr.take() {
+            Some(task) => task.await.unwrap_or_default(),
+            None => String::new(),
+        };
+        (status, words)
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        if self.child.id().is_some() {
+            self.kill();
+        }
+    }
+}
+
+/// Whether a variable of the service's environment is needed by COLMAP, the GPU driver or the loader. Everything else, such as
+/// keys and passwords, stays here.
+fn passed_on(name: &Path) -> bool {
+    const NAMES: [&str; 14] = [
+        "PATH",
+        "HOME",
+        "USER",
+        "TMPDIR",
+        "TEMP",
+        "TMP",
+        "LANG",
+        "LD_LIBRARY_PATH",
+        "XDG_RUNTIME_DIR",
+        "XDG_CACHE_HOME",
+        "SYSTEMROOT",
+        "SYSTEMDRIVE",
+        "APPDATA",
+        "LOCALAPPDATA",
+    ];
+    const PREFIXES: [&str; 12] = [
+        "SPLAT_ADAPTER",
+        "SPLAT_COLMAP",
+        "SPLAT_SHADER_CHECKS",
+        "SPLAT_NO_SUBGROUPS",
+        "VK_",
+        "MESA_",
+        "LP_",
+        "NODEVICE_",
+        "NVIDIA_",
+        "CUDA_",
+        "OMP_",
+        "RAYON_",
+    ];
+    let Some(name) = name.to_str() else { return false };
+    let upper = name.to_ascii_uppercase();
+    NAMES.contains(&upper.as_str()) || PREFIXES.iter().any(|prefix| upper.starts_with(prefix))
+}
+
+/// Reads to the end and keeps the last bytes.
+async fn tail(mut stream: impl tokio::io::AsyncRead + Unpin) -> String {
+    let mut kept = Vec::new();
+    let mut chunk = vec![0; STDERR_TAIL_BYTES];
+    while let Ok(read @ 1..) = stream.read(&mut chunk).await {
+        kept.extend_from_slice(&chunk[..read]);
+        let surplus = kept.len().saturating_sub(STDERR_TAIL_BYTES);
+        kept.drain(..surplus);
+    }
+    String::from_utf8_lossy(&kept).trim().to_owned()
+}
+
+#[cfg(unix)]
+mod group {
+    use rustix::process::{Pid, Signal, kill_process_group};
+    use tokio::process::Command;
+
+    /// A group of its own: a terminal's Ctrl-C reaches only the service, which then stops jobs in order.
+    pub(super) fn separate(command: &mut Command) {
+        command.process_group(0);
+    }
+
+    pub(super) fn terminate(group: u32) {
+        signal(group, Signal::TERM);
+    }
+
+    pub(super) fn kill(group: u32) {
+        signal(group, Signal::KILL);
+    }
+
+    fn signal(group: u32, signal: Signal) {
+        if let Some(group) = i32::try_from(group).ok().and_then(Pid::from_raw) {
+            // It fails when the group has ended, which is what is wanted.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+}
+
+#[cfg(windows)]
+mod group {
+    use std::process::Stdio;
+
+    use tokio::process::Command;
+
+    /// `CREATE_NEW_PROCESS_GROUP`: a console's Ctrl-C reaches only the service.
+    const NEW_PROCESS_GROUP: u32 = 0x0000_0200;
+
+    pub(super) fn separate(command: &mut Command) {
+        command.creation_flags(NEW_PROCESS_GROUP);
+    }
+
+    /// The end of its input is what stops it in order.
+    pub(super) fn terminate(_group: u32) {}
+
+    /// Windows' own tool ends a process with all that descends from it.
+    pub(super) fn kill(group: u32) {
+        let mut taskkill = std::process::Command::new("taskkill");
+        taskkill.args(["/T", "/F", "/PID", &group.to_string()]);
+        // It fails when the process has ended, which is what is wanted.
+        let _ = taskkill.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+}

@@ -1,0 +1,129 @@
+//! Workers: they claim jobs, have them done by processes of their own, and tell the queue.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | `attempt` | one claim from beginning to end: lease, news, cancelling, limits, how it ended |
+//! | `child` | the process of an attempt |
+//! | `teller` | from its events to progress, numbered events and artefacts |
+//! | `artifacts` | which files can be fetched, under which names |
+
+mod artifacts;
+mod attempt;
+mod child;
+mod teller;
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::job::Lane;
+use crate::metrics::Metrics;
+use crate::queue::{Claim, Ending, Queue};
+use crate::runner::MachineOptions;
+use crate::store::JobStore;
+use crate::webhook::{self, Notifier};
+
+/// How long an idle worker waits before it asks again.
+const IDLE_POLL: Duration = Duration::from_millis(300);
+/// How long it waits after the queue could not be reached.
+const UNAVAILABLE_POLL: Duration = Duration::from_secs(2);
+
+/// How workers work.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// Names this process in the queue.
+    pub name: String,
+    /// Scenes at once. One keeps memory and the GPU to a single scene.
+    pub scene_slots: u32,
+    /// Lease of a claim; after so long without a sign of life the job goes to another worker.
+    pub lease: Duration,
+    /// Longest time for one attempt.
+    pub job_timeout: Duration,
+    /// Longest time without any news from the process of an attempt.
+    pub silence_timeout: Duration,
+    /// How long a process may take to stop in order before it is ended.
+    pub stop_grace: Duration,
+    /// The program that does one attempt, and its arguments.
+    pub program: Vec<OsString>,
+    /// Passed on to it.
+    pub machine: MachineOptions,
+}
+
+/// The workers of this process.
+#[derive(Clone, Debug)]
+pub struct Workers {
+    queue: Arc<dyn Queue>,
+    store: JobStore,
+    metrics: Arc<Metrics>,
+    notifier: Option<Notifier>,
+    options: Arc<WorkerOptions>,
+}
+
+impl Workers {
+    /// Workers on a queue and a store.
+    #[must_use]
+    pub(crate) fn new(
+        queue: Arc<dyn Queue>,
+        store: JobStore,
+        metrics: Arc<Metrics>,
+        notifier: Option<Notifier>,
+        options: WorkerOptions,
+    ) -> Self {
+        Self { queue, store, metrics, notifier, options: Arc::new(options) }
+    }
+
+    /// Works until `shutdown` turns true, then stops jobs in order and gives them back to the queue.
+    pub async fn run(self, shutdown: watch::Receiver<bool>) {
+        let mut slots = JoinSet::new();
+        for slot in 0..self.options.scene_slots {
+            slots.spawn(self.clone().slot(Lane::Scene, slot, shutdown.clone()));
+        }
+        slots.spawn(self.clone().slot(Lane::Cpu, 0, shutdown.clone()));
+        while let Some(ended) = slots.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a worker ended unexpectedly");
+            }
+        }
+    }
+
+    /// One claim, by its kind.
+    async fn one(&self, claim: Claim, shutdown: watch::Receiver<bool>) {
+        if claim.job.kind != webhook::KIND {
+            return attempt::run(self, claim, shutdown).await;
+        }
+        let ending = match &self.notifier {
+            Some(notifier) => notifier.deliver(&*self.queue, &claim.job).await,
+            // Another worker, or this one after a restart, may have them turned on.
+            None => Ending::Released,
+        };
+        if let Err(error) = self.queue.finish(&claim.ticket, ending).await {
+            tracing::warn!(%error, "how a webhook went is not written down; it may be sent twice");
+        }
+    }
+
+    /// One job after the other.
+    async fn slot(self, lane: Lane, slot: u32, mut shutdown: watch::Receiver<bool>) {
+        let name = format!("{}-{}-{slot}", self.options.name, lane.name());
+        while !*shutdown.borrow() {
+            let wait = match self.queue.claim(&name, &[lane], self.options.lease).await {
+                Ok(Some(claim)) => {
+                    self.metrics.attempts.inc();
+                    self.one(claim, shutdown.clone()).await;
+                    continue;
+                }
+                Ok(None) => IDLE_POLL,
+                Err(error) => {
+                    tracing::warn!(%error, "no job can be claimed; trying again");
+                    UNAVAILABLE_POLL
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                changed = shutdown.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+}
