@@ -93,3 +93,29 @@ impl Bundle {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Layout;
+    use crate::limits::MAX_GESTURES;
+    use crate::model::Model;
+    use crate::network::{EMBEDDING, Network};
+    use crate::random::Random;
+    use crate::reject::Gate;
+
+    #[test]
+    fn the_largest_model_is_within_40_kb() {
+        let Network { hidden, embed, head, .. } = Network::new(MAX_GESTURES, &mut Random::new(1, 1));
+        let gate = Gate { centres: vec![[0.5; EMBEDDING]; MAX_GESTURES], reaches: vec![1.0; MAX_GESTURES] };
+        let graph = Graph::new(&Model { layout: Layout::World, hidden, embed, head, gate });
+        for numbers in [Numbers::Legacy, Numbers::Float] {
+            let bytes = tflite::write(&graph, numbers);
+            assert!(bytes.len() <= 40_000, "{numbers:?}: {} bytes", bytes.len());
+            // Identifier where readers look for it, and a whole number of alignments.
+            assert_eq!(&bytes[4..8], b"TFL3");
+            assert_eq!(bytes.len() % 16, 0);
+        }
+        assert!(onnx::write(&graph).len() <= 40_000);
+    }
+}

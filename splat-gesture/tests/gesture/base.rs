@@ -10,7 +10,7 @@ use crate::samples::{accepted, labelled, mean, never, published, quiet, recall, 
 
 const LAYOUT: Layout = Layout::World;
 
-fn base() -> &'static Bundle {
+pub(crate) fn base() -> &'static Bundle {
     static BASE: OnceLock<Bundle> = OnceLock::new();
     BASE.get_or_init(|| base_v1(&quiet, &never).unwrap())
 }

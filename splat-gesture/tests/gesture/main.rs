@@ -5,4 +5,5 @@
 mod base;
 mod hostile;
 mod letters;
+mod runtimes;
 mod samples;
