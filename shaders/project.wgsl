@@ -2,7 +2,9 @@
 //
 // Threads   one a Gaussian
 // Reads     geometry [N,3 vec4f], sh_r, sh_g, sh_b [N,K]
-// Writes    splats [N,3 vec4f], depth_keys [N] (all bits set where the Gaussian is not seen)
+// Writes    splats [N,3 vec4f]: (mean2d, conic.xy), (conic.z, log2 opacity, depth, 0), (rgb, 0), where conic is the
+//           upper triangle of the inverse 2-D covariance, px^-2; depth_keys [N] (all bits set where the Gaussian is not
+//           seen)
 // Equation  Zwicker et al. 2002, eq. 29 and 31; colour = max(SH(direction) + 0.5, 0)
 // Twin      reference::project; gradient in project_backward
 

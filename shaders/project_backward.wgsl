@@ -1,7 +1,7 @@
 // project_backward: per-intersection sums to gradients of the stored parameters.
 //
 // Threads   one a Gaussian; its slots lie side by side and are added in order
-// Reads     geometry [N,3 vec4f], splats [N,3 vec4f], slot_ranges [N], slots [I, SLOT_FLOATS]
+// Reads     geometry [N,3 vec4f], splats [N,SPLAT_VECS vec4f], slot_ranges [N], slots [I, SLOT_FLOATS]
 // Writes    v_geometry [N,3 vec4f] as geometry; v_colors [N vec4f]: gradient of the SH colour before its
 //           clamp at 0 (the gradient of a coefficient is that times its basis function), and the densify
 //           statistic: |v_mean2d| in units of half the image, negative where the Gaussian is not seen;
@@ -19,25 +19,6 @@
 @group(0) @binding(5) var<storage, read_write> v_geometry: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> v_colors: array<vec4f>;
 @group(0) @binding(7) var<storage, read_write> v_pose: array<vec4f>;
-
-// Gradient of a unit quaternion's rotation matrix, taken back to the quaternion of any length.
-fn quat_gradient(raw: vec4f, v_rotation: mat3x3f) -> vec4f {
-    let length_squared = dot(raw, raw);
-    if (!(length_squared > 1e-24) || !is_finite(length_squared)) {
-        return vec4f(0.0);
-    }
-    let inv_length = inverseSqrt(length_squared);
-    let q = raw * inv_length;
-    let w = q.x; let x = q.y; let y = q.z; let z = q.w;
-    let v = v_rotation;
-    let v_unit = 2.0 * vec4f(
-        x * (v[1].z - v[2].y) + y * (v[2].x - v[0].z) + z * (v[0].y - v[1].x),
-        -2.0 * x * (v[1].y + v[2].z) + y * (v[0].y + v[1].x) + z * (v[0].z + v[2].x) + w * (v[1].z - v[2].y),
-        x * (v[0].y + v[1].x) - 2.0 * y * (v[0].x + v[2].z) + z * (v[1].z + v[2].y) + w * (v[2].x - v[0].z),
-        x * (v[0].z + v[2].x) + y * (v[1].z + v[2].y) - 2.0 * z * (v[0].x + v[1].y) + w * (v[0].y - v[1].x),
-    );
-    return (v_unit - dot(v_unit, q) * q) * inv_length;
-}
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {

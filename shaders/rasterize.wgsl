@@ -1,10 +1,11 @@
 // rasterize: blend depth-sorted splats front to back, one group of LANES invocations a tile.
 //
 // Threads   LANES a tile; each lane keeps PIXELS_PER_LANE pixels in registers: no shared memory, no barrier
-// Reads     tile_ranges [tiles + 1], isect_ids [I] sorted, isect_gaussians [I], splats [N,3 vec4f]
+// Reads     tile_ranges [tiles + 1], isect_ids [I] sorted, isect_gaussians [I], splats [N,SPLAT_VECS vec4f]
 // Writes    frame [H*W vec4f] (rgb over the background, transmittance), pixel_ends [H*W vec2u] (bits of the
 //           transmittance; one past the last list place that was blended), expected_depth [H*W] (WITH_DEPTH: sum a T depth)
 // Equation  C = sum c_i a_i T_i, T_i = prod_{j<i} (1 - a_j)   Kerbl et al. 2023, eq. 3
+// Alpha     lib/response_ewa.wgsl or lib/response_gut.wgsl
 // Departs   a is capped at 0.99 and skipped below 1/255; T (1 - a) <= 1e-4 ends the pixel before that
 //           splat: all three as in the authors' code
 // Twin      reference::rasterize; gradient in rasterize_backward
@@ -40,7 +41,9 @@ fn main(
     var last: array<u32, PIXELS_PER_LANE>;
     for (var k = 0u; k < PIXELS_PER_LANE; k += 1u) {
         let pixel = origin + lane_pixel(k, lane);
-        light[k] = select(-1.0, 1.0, all(pixel < view.image_size));
+        // A pixel outside the image, or without a ray, never opens.
+        let has_ray = prepare_pixel(k, pixel);
+        light[k] = select(-1.0, 1.0, all(pixel < view.image_size) && has_ray);
         red[k] = 0.0;
         green[k] = 0.0;
         blue[k] = 0.0;
@@ -50,26 +53,20 @@ fn main(
 
     let corner = vec2f(origin) + lane_offset(lane);
     for (var i = range.x; i < range.y; i += 1u) {
-        let gid = isect_gaussians[isect_ids[i]];
-        let s0 = splats[gid * SPLAT_VECS];
-        let s1 = splats[gid * SPLAT_VECS + 1u];
-        let s2 = splats[gid * SPLAT_VECS + 2u];
-        let form = log2_form(s0, s1);
-        let from_mean = corner - s0.xy;
+        let f = footprint(isect_gaussians[isect_ids[i]], corner);
         var open = -1.0;
         for (var k = 0u; k < PIXELS_PER_LANE; k += 1u) {
-            let d = from_mean + chunk_offset(k);
-            let log2_alpha = min(log2_response(form, d), LOG2_ALPHA_CAP);
+            let log2_alpha = min(log2_response(f, k), LOG2_ALPHA_CAP);
             let alpha = exp2(log2_alpha);
             let next = light[k] * (1.0 - alpha);
             let seen = log2_alpha >= LOG2_ALPHA_FLOOR && light[k] > 0.0;
             let ends = next <= TRANSMITTANCE_STOP;
             let weight = select(0.0, alpha * light[k], seen && !ends);
-            red[k] += weight * s2.x;
-            green[k] += weight * s2.y;
-            blue[k] += weight * s2.z;
+            red[k] += weight * f.rgb.x;
+            green[k] += weight * f.rgb.y;
+            blue[k] += weight * f.rgb.z;
             if (WITH_DEPTH) {
-                depth[k] += weight * s1.z;
+                depth[k] += weight * f.depth;
             }
             last[k] = select(last[k], i + 1u, seen && !ends);
             light[k] = select(light[k], select(next, -light[k], ends), seen);

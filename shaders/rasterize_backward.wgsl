@@ -2,12 +2,10 @@
 //
 // Threads   LANES a tile, as rasterize; one more group for the tile past the last one
 // Reads     tile_ranges, isect_ids, isect_gaussians, splats, pixel_ends, v_frame [H*W vec4f] (gradient
-//           of rgb and of alpha = 1 - transmittance), v_depth [H*W] (WITH_DEPTH)
+//           of rgb and of alpha = 1 - transmittance; WITH_DEPTH: behind it v_depth [H*W], four a vec4f)
 // Writes    slots [I, SLOT_FLOATS]: each intersection's sums over the tile's pixels, at its emission index,
 //           so that a Gaussian's slots lie side by side and project_backward adds them in a fixed order
-// Equation  with s = alpha dL/dalpha and d = pixel - mean2d, a slot holds
-//           sum s, s dx, s dy, s dx^2, s dx dy, s dy^2, v_rgb (3), |v_mean2d| (the densify statistic of
-//           AbsGS), v_depth. Everything about mean2d and conic is linear in these moments.
+// Equation  what a slot holds is said in lib/response_ewa.wgsl and lib/response_gut.wgsl, beside the alphas
 // Note      Nothing flows through the cap at 0.99 nor the thresholds.
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
@@ -17,8 +15,7 @@
 @group(0) @binding(4) var<storage, read> splats: array<vec4f>;
 @group(0) @binding(5) var<storage, read> pixel_ends: array<vec2u>;
 @group(0) @binding(6) var<storage, read> v_frame: array<vec4f>;
-@group(0) @binding(7) var<storage, read> v_depth: array<f32>;
-@group(0) @binding(8) var<storage, read_write> slots: array<f32>;
+@group(0) @binding(7) var<storage, read_write> slots: array<f32>;
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -52,7 +49,8 @@ fn main(
         v_blue[k] = 0.0;
         v_far[k] = 0.0;
         last[k] = range.x;
-        if (all(pixel < view.image_size) && tile < tiles) {
+        let has_ray = prepare_pixel(k, pixel);
+        if (all(pixel < view.image_size) && tile < tiles && has_ray) {
             let index = pixel.y * view.image_size.x + pixel.x;
             let v = v_frame[index];
             let end = pixel_ends[index];
@@ -62,7 +60,7 @@ fn main(
             v_green[k] = v.y;
             v_blue[k] = v.z;
             if (WITH_DEPTH) {
-                v_far[k] = v_depth[index];
+                v_far[k] = v_frame[view.image_size.x * view.image_size.y + index / 4u][index % 4u];
             }
             last[k] = end.y;
             lane_last = max(lane_last, last[k]);
@@ -79,21 +77,12 @@ fn main(
     let corner = vec2f(origin) + lane_offset(lane);
     for (var i = tile_last; i > range.x; i -= 1u) {
         let isect = isect_ids[i - 1u];
-        let gid = isect_gaussians[isect];
-        let s0 = splats[gid * SPLAT_VECS];
-        let s1 = splats[gid * SPLAT_VECS + 1u];
-        let s2 = splats[gid * SPLAT_VECS + 2u];
-        let form = log2_form(s0, s1);
-        let from_mean = corner - s0.xy;
-        var sum_s = 0.0;
-        var sum_d = vec2f(0.0);
-        var sum_dd = vec3f(0.0);
+        let f = footprint(isect_gaussians[isect], corner);
+        var sums: Sums;
         var sum_rgb = vec3f(0.0);
-        var sum_abs = 0.0;
         var sum_depth = 0.0;
         for (var k = 0u; k < PIXELS_PER_LANE; k += 1u) {
-            let d = from_mean + chunk_offset(k);
-            let free_log2_alpha = log2_response(form, d);
+            let free_log2_alpha = log2_response(f, k);
             let log2_alpha = min(free_log2_alpha, LOG2_ALPHA_CAP);
             let seen = log2_alpha >= LOG2_ALPHA_FLOOR && i <= last[k];
             let alpha = select(0.0, exp2(log2_alpha), seen);
@@ -101,27 +90,16 @@ fn main(
             light[k] *= inv_rest;
             let weight = alpha * light[k];
             sum_rgb += weight * vec3f(v_red[k], v_green[k], v_blue[k]);
-            var toward = s2.x * v_red[k] + s2.y * v_green[k] + s2.z * v_blue[k];
+            var toward = f.rgb.x * v_red[k] + f.rgb.y * v_green[k] + f.rgb.z * v_blue[k];
             if (WITH_DEPTH) {
                 sum_depth += weight * v_far[k];
-                toward += s1.z * v_far[k];
+                toward += f.depth * v_far[k];
             }
             let v_alpha = light[k] * toward - inv_rest * behind[k];
             behind[k] += weight * toward;
             let s = select(0.0, alpha * v_alpha, free_log2_alpha <= LOG2_ALPHA_CAP);
-            let sd = s * d;
-            sum_s += s;
-            sum_d += sd;
-            sum_dd += vec3f(sd.x * d.x, sd.x * d.y, sd.y * d.y);
-            if (WITH_ABS) {
-                let v_mean = vec2f(s0.z * sd.x + s0.w * sd.y, s0.w * sd.x + s1.x * sd.y);
-                sum_abs += length(v_mean);
-            }
+            sums = add_pixel(sums, f, k, s);
         }
-        let base = isect * SLOT_FLOATS;
-        write_slot(base, lane, array<f32, SLOT_FLOATS>(
-            sum_s, sum_d.x, sum_d.y, sum_dd.x, sum_dd.y, sum_dd.z,
-            sum_rgb.x, sum_rgb.y, sum_rgb.z, sum_abs, sum_depth,
-        ));
+        write_slot(isect * SLOT_FLOATS, lane, slot_of(sums, sum_rgb, sum_depth));
     }
 }

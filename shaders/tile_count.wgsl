@@ -1,7 +1,7 @@
 // tile_count: how many tiles each splat reaches, in depth order.
 //
 // Threads   one a Gaussian, in sorted order
-// Reads     splats [N,3 vec4f], depth_keys [N] sorted, order [N] (Gaussian ids, near to far)
+// Reads     splats [N,SPLAT_VECS vec4f], depth_keys [N] sorted, order [N] (Gaussian ids, near to far)
 // Writes    tiles_touched [N], 0 for Gaussians that are not seen
 // Source    tight lists after Speedy-Splat (Hanson et al. 2025): SnugBox and AccuTile
 // Twin      tile_emit walks the same functions of lib/tiles.wgsl

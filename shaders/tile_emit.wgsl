@@ -1,7 +1,7 @@
 // tile_emit: one (tile, emission index) pair per intersection, in depth order.
 //
 // Threads   one a Gaussian, in sorted order
-// Reads     splats [N,3 vec4f], order [N], tiles_touched [N], isect_offsets [N] (their exclusive sum)
+// Reads     splats [N,SPLAT_VECS vec4f], order [N], tiles_touched [N], isect_offsets [N] (their exclusive sum)
 // Writes    isect_tiles [I], isect_ids [I] (the emission index itself), isect_gaussians [I],
 //           slot_ranges [N] (first slot and count, by Gaussian id)
 // Note      Slots that the count promised and this walk did not fill (were rounding ever to differ) go to
@@ -39,7 +39,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
         let columns = tile_columns(reach, row, view.tile_grid);
         for (var column = columns.x; column < columns.y; column += 1u) {
             if (written < touched) {
-                isect_tiles[first + written] = row * view.tile_grid.x + column;
+                isect_tiles[first + written] = row * view.tile_grid.x + column % view.tile_grid.x;
                 isect_ids[first + written] = first + written;
                 isect_gaussians[first + written] = gid;
                 written += 1u;

@@ -6,13 +6,14 @@ use splat_core::GaussianCloud;
 use splat_core::camera::Camera;
 use splat_core::gpu::{Gpu, GpuOptions};
 use splat_core::render::{
-    FrameGradient, FrameImage, GaussianBuffers, GaussianGradients, RenderOptions, Renderer,
+    FrameGradient, FrameImage, GaussianBuffers, GaussianGradients, RenderOptions, Renderer, RendererKind,
 };
 
 /// A device with its kernels. No adapter is a failure: without a GPU, build with `--cfg no_gpu`.
 pub(crate) struct Device {
     pub(crate) gpu: Gpu,
     pub(crate) renderer: Renderer,
+    gut: OnceLock<Renderer>,
 }
 
 impl Device {
@@ -26,7 +27,13 @@ impl Device {
     pub(crate) fn open(options: &GpuOptions) -> Self {
         let gpu = Gpu::new(options).expect("a Vulkan, Metal or DX12 adapter is there");
         let renderer = Renderer::new(&gpu).expect("the kernels compile");
-        Self { gpu, renderer }
+        Self { gpu, renderer, gut: OnceLock::new() }
+    }
+
+    /// The kernels of 3DGUT, compiled when first asked for.
+    pub(crate) fn gut(&self) -> &Renderer {
+        let compile = || Renderer::of_kind(&self.gpu, RendererKind::Gut).expect("the kernels compile");
+        self.gut.get_or_init(compile)
     }
 
     pub(crate) fn draw(&self, cloud: &GaussianCloud, camera: &Camera, options: &RenderOptions) -> FrameImage {

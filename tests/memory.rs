@@ -69,7 +69,8 @@ fn training_takes_what_is_predicted() {
         };
         assert!(config.densifies_before(3) && config.densifies_before(6));
         let actual = peak_bytes(&gpu, &dataset, config.clone());
-        let predicted = memory::predict(gaussians, WIDTH, HEIGHT, config.sh_degree).total_bytes;
+        let predicted =
+            memory::predict(gaussians, WIDTH, HEIGHT, config.sh_degree, config.renderer_kind()).total_bytes;
         let ratio = predicted as f64 / actual as f64;
         let what = format!("{gaussians} Gaussians: {actual} bytes, {predicted} predicted, {ratio:.2}");
         found.push((what, ratio));

@@ -8,17 +8,36 @@ use std::fs;
 use std::mem::{offset_of, size_of};
 use std::path::Path;
 
+use splat_core::RendererKind;
 use splat_core::gpu::layout::{self, Counters, StepReport, TrainUniform, ViewUniform};
-use splat_core::gpu::shaders::{self, Source, Switches};
+use splat_core::gpu::shaders::{self, CameraModule, Source, Switches};
 use wgpu::naga;
 use wgpu::naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 
 /// Sizes of subgroups that [`splat_core::gpu::Gpu::new`] accepts and that adapters have.
 const LANES: [u32; 5] = [4, 8, 16, 32, 64];
 
+/// Every combination for EWA; for 3DGUT each camera model, with everything on and everything off.
 fn all_switches() -> impl Iterator<Item = Switches> {
-    (0..8_u32).map(|bits| Switches { depth: bits & 1 != 0, abs_gradient: bits & 2 != 0, pose: bits & 4 != 0 })
+    let ewa = (0..8_u32).map(|bits| Switches {
+        depth: bits & 1 != 0,
+        abs_gradient: bits & 2 != 0,
+        pose: bits & 4 != 0,
+        ..Switches::default()
+    });
+    let gut = CameraModule::ALL.into_iter().flat_map(|camera| {
+        [false, true].map(|on| Switches {
+            depth: on,
+            pose: on,
+            renderer: RendererKind::Gut,
+            camera,
+            ..Switches::default()
+        })
+    });
+    ewa.chain(gut)
 }
+
+const VARIANTS: usize = 8 + 2 * CameraModule::ALL.len();
 
 fn parse(source: &Source, lanes: u32, subgroups: bool, switches: Switches) -> naga::Module {
     let text = source.text(lanes, subgroups, switches);
@@ -45,7 +64,7 @@ fn for_each_variant(mut check: impl FnMut(&Source, u32, bool, Switches)) {
             }
         }
     }
-    assert_eq!(checked, shaders::ALL.len() * LANES.len() * 2 * 8, "variants were left out");
+    assert_eq!(checked, shaders::ALL.len() * LANES.len() * 2 * VARIANTS, "variants were left out");
 }
 
 #[test]
@@ -194,10 +213,8 @@ fn host_constants_are_wgsls() {
     let pairs = [
         (&project, "TILE_WIDTH", f64::from(layout::TILE_WIDTH)),
         (&project, "TILE_HEIGHT", f64::from(layout::TILE_HEIGHT)),
-        (&project, "SLOT_FLOATS", layout::SLOT_FLOATS as f64),
         (&project, "GEOMETRY_VECS", layout::GEOMETRY_BYTES as f64 / vec4_bytes),
         (&project, "GEOMETRY_VECS", layout::GEOMETRY_FLOATS as f64 / 4.0),
-        (&project, "SPLAT_VECS", layout::SPLAT_BYTES as f64 / vec4_bytes),
         (&sort, "SORT_BLOCK", f64::from(layout::SORT_BLOCK)),
         (&sort, "SCAN_BLOCK", f64::from(layout::SCAN_BLOCK)),
         (&sort, "SORT_DIGITS", f64::from(layout::SORT_DIGITS)),
@@ -205,6 +222,20 @@ fn host_constants_are_wgsls() {
     ];
     for (module, name, host) in pairs {
         assert_eq!(wgsl_const(module, name), host, "{name}");
+    }
+}
+
+/// What a kernel stores for a Gaussian and an intersection is as large as the host takes it to be.
+#[test]
+fn sizes_that_follow_from_the_renderer_are_the_layouts() {
+    for (renderer, bytes, floats) in [
+        (RendererKind::Ewa, layout::SPLAT_BYTES_EWA, layout::SLOT_FLOATS_EWA),
+        (RendererKind::Gut, layout::SPLAT_BYTES_GUT, layout::SLOT_FLOATS_GUT),
+    ] {
+        let switches = Switches { renderer, ..Switches::default() };
+        let kernel = parse(&shaders::RASTERIZE_BACKWARD, 32, true, switches);
+        assert_eq!(wgsl_const(&kernel, "SPLAT_VECS"), bytes as f64 / 16.0, "{renderer}");
+        assert_eq!(wgsl_const(&kernel, "SLOT_FLOATS"), floats as f64, "{renderer}");
     }
 }
 
@@ -224,6 +255,9 @@ fn reference_constants_are_wgsls() {
     close("TRANSMITTANCE_STOP", reference::TRANSMITTANCE_MIN);
     close("BLUR_PX2", reference::EPS2D_PX2);
     close("COMPENSATION_FLOOR", reference::COMPENSATION_MIN);
+    let switches = Switches { renderer: RendererKind::Gut, ..Switches::default() };
+    let gut = parse(&shaders::PROJECT_GUT, 32, true, switches);
+    assert!((wgsl_const(&gut, "SPREAD_SQUARED") - reference::SPREAD_SQUARED).abs() < 1e-9);
     let camera = splat_core::Camera {
         intrinsics: splat_core::Pinhole { width: 64, height: 48, fx: 60.0, fy: 60.0, cx: 32.0, cy: 24.0 },
         cam_from_world: splat_core::Pose::IDENTITY,
@@ -266,7 +300,10 @@ fn every_file_is_listed_used_and_says_what_it_is() {
     }
     let joined: String = [false, true]
         .iter()
-        .flat_map(|subgroups| shaders::ALL.iter().map(|s| s.text(32, *subgroups, Switches::default())))
+        .flat_map(|subgroups| {
+            all_switches()
+                .flat_map(move |switches| shaders::ALL.iter().map(move |s| s.text(32, *subgroups, switches)))
+        })
         .collect();
     let libraries = wgsl_names(&folder.join("lib"));
     assert!(libraries.len() > 5, "{libraries:?}");

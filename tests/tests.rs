@@ -6,6 +6,8 @@ mod fixtures;
 mod garden;
 mod garden_data;
 mod gradients;
+mod gut;
+mod lenses;
 mod memory;
 mod npz;
 mod parity;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use splat_core::train::{AlphaMode, DensifyConfig, StepReport, Strategy, TrainConfig, Trainer};
-use splat_core::{Dataset, DatasetOptions, Error, GaussianCloud, Lens, Pinhole, Scene};
+use splat_core::{Dataset, DatasetOptions, Error, GaussianCloud, Lens, Pinhole, RendererKind, Scene};
 use tempfile::TempDir;
 
 use crate::fixtures::Device;
@@ -85,12 +85,13 @@ fn loss_after(trainer: &mut Trainer, steps: u32) -> f32 {
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn a_seed_fixes_every_bit_and_checkpoints_change_none() {
     let (dir, dataset) = tiny();
-    for strategy in STRATEGIES {
-        let config = config(strategy);
+    let kinds = RendererKind::ALL.into_iter().flat_map(|renderer| STRATEGIES.map(|s| (renderer, s)));
+    for (renderer, strategy) in kinds {
+        let config = TrainConfig { renderer: Some(renderer), ..config(strategy) };
         // Between refinements, right before one, and at the very start.
         let saved_at = [0, 15, 20];
         assert!(!config.densifies_before(15) && config.densifies_before(20), "{strategy:?}");
-        let path = |step: u32| dir.path().join(format!("{strategy:?}_{step}"));
+        let path = |step: u32| dir.path().join(format!("{renderer}_{strategy:?}_{step}"));
         let mut first = trainer(&dataset, config.clone());
         for step in saved_at {
             run_to(&mut first, step);
@@ -98,21 +99,52 @@ fn a_seed_fixes_every_bit_and_checkpoints_change_none() {
         }
         let seeds = 576;
         let first = finished(first, STEPS);
-        assert_ne!(first.len(), seeds, "{strategy:?}: nothing was densified");
+        assert_ne!(first.len(), seeds, "{renderer}, {strategy:?}: nothing was densified");
 
         let again = finished(trainer(&dataset, config.clone()), STEPS);
-        assert!(bits(&first) == bits(&again), "{strategy:?}: the same seed gave other bits");
+        assert!(bits(&first) == bits(&again), "{renderer}, {strategy:?}: the same seed gave other bits");
         let other = finished(trainer(&dataset, TrainConfig { seed: 1, ..config }), STEPS);
-        assert!(bits(&first) != bits(&other), "{strategy:?}: the seed does nothing");
+        assert!(bits(&first) != bits(&other), "{renderer}, {strategy:?}: the seed does nothing");
 
         for step in saved_at {
             let resumed = Trainer::resume(&Device::shared().gpu, Arc::clone(&dataset), &path(step))
                 .expect("the checkpoint is good");
             assert_eq!(resumed.steps_done(), step);
             let resumed = finished(resumed, STEPS);
-            assert!(bits(&first) == bits(&resumed), "{strategy:?}: resumed at {step}, it went elsewhere");
+            assert!(
+                bits(&first) == bits(&resumed),
+                "{renderer}, {strategy:?}: resumed at {step}, it went elsewhere"
+            );
         }
     }
+}
+
+/// The last steps of a run of 3DGUT by EWA, resumed before and after the change.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn a_run_can_finish_with_ewa() {
+    let (dir, dataset) = tiny();
+    let config = TrainConfig {
+        steps: 20,
+        renderer: Some(RendererKind::Gut),
+        finish_ewa_steps: 8,
+        ..config(Strategy::Mcmc)
+    };
+    let mut first = trainer(&dataset, config.clone());
+    let path = |step: u32| dir.path().join(format!("{step}"));
+    for (step, renderer) in [(10, RendererKind::Gut), (12, RendererKind::Gut), (15, RendererKind::Ewa)] {
+        run_to(&mut first, step);
+        assert_eq!(first.renderer(), renderer, "after {step} steps");
+        first.save_checkpoint(&path(step)).expect("it is saved");
+    }
+    let first = finished(first, 20);
+    for step in [10, 12, 15] {
+        let resumed = Trainer::resume(&Device::shared().gpu, Arc::clone(&dataset), &path(step))
+            .expect("the checkpoint is good");
+        assert!(bits(&first) == bits(&finished(resumed, 20)), "resumed at {step}, it went elsewhere");
+    }
+    let whole = finished(trainer(&dataset, TrainConfig { finish_ewa_steps: 0, ..config }), 20);
+    assert!(bits(&first) != bits(&whole), "the renderer did not change");
 }
 
 #[test]

@@ -1,43 +1,12 @@
-// gaussian: a 3-D Gaussian seen by a pinhole camera.
+// gaussian: a 3-D Gaussian seen by a pinhole camera, to first order (EWA).
 //
-// Used by project, project_backward and adam, so that each formula stands once.
+// Used by project and project_backward, so that each formula stands once.
 
 struct Geometry {
     mean: vec3f,
     opacity_logit: f32,
     quat: vec4f,
     log_scale: vec3f,
-}
-
-fn sigmoid(x: f32) -> f32 {
-    return 1.0 / (1.0 + exp(-x));
-}
-
-// Rotation of a unit quaternion (w,x,y,z).
-fn rotation_from_quat(q: vec4f) -> mat3x3f {
-    let w = q.x; let x = q.y; let y = q.z; let z = q.w;
-    return mat3x3f(
-        vec3f(1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y + w * z), 2.0 * (x * z - w * y)),
-        vec3f(2.0 * (x * y - w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z + w * x)),
-        vec3f(2.0 * (x * z + w * y), 2.0 * (y * z - w * x), 1.0 - 2.0 * (x * x + y * y)),
-    );
-}
-
-// A quaternion of any length as a unit one; a zero or non-finite one is the identity.
-fn unit_quat(q: vec4f) -> vec4f {
-    let length_squared = dot(q, q);
-    if (!(length_squared > 1e-24) || !is_finite(length_squared)) {
-        return vec4f(1.0, 0.0, 0.0, 0.0);
-    }
-    return q * inverseSqrt(length_squared);
-}
-
-fn camera_rotation(view: ViewUniform) -> mat3x3f {
-    return transpose(mat3x3f(view.cam_from_world_x.xyz, view.cam_from_world_y.xyz, view.cam_from_world_z.xyz));
-}
-
-fn camera_translation(view: ViewUniform) -> vec3f {
-    return vec3f(view.cam_from_world_x.w, view.cam_from_world_y.w, view.cam_from_world_z.w);
 }
 
 // Everything between the parameters and the 2-D footprint that the gradient needs again.

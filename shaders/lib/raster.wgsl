@@ -1,6 +1,4 @@
-// raster: how a tile's pixels lie on the lanes, and a splat's response at a pixel.
-//
-// rasterize and rasterize_backward must find the same alphas, so both take them from here.
+// raster: how a tile's pixels lie on the lanes.
 
 const LANES_PER_ROW: u32 = min(LANES, TILE_WIDTH);
 const ROWS_PER_CHUNK: u32 = LANES / LANES_PER_ROW;
@@ -21,14 +19,4 @@ fn lane_offset(lane: u32) -> vec2f {
 
 fn chunk_offset(k: u32) -> vec2f {
     return vec2f(f32((k % CHUNKS_PER_ROW) * LANES_PER_ROW), f32((k / CHUNKS_PER_ROW) * ROWS_PER_CHUNK));
-}
-
-// alpha = opacity exp(-(A dx^2 + C dy^2) / 2 - B dx dy) with its factors folded into an exponent of 2:
-// (a, b, c, log2 opacity) with log2 alpha = a dx^2 + b dx dy + c dy^2 + log2 opacity.
-fn log2_form(s0: vec4f, s1: vec4f) -> vec4f {
-    return vec4f(-0.5 * LOG2_E * s0.z, -LOG2_E * s0.w, -0.5 * LOG2_E * s1.x, s1.y);
-}
-
-fn log2_response(form: vec4f, d: vec2f) -> f32 {
-    return form.w + d.x * (form.x * d.x + form.y * d.y) + form.z * d.y * d.y;
 }

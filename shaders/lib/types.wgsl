@@ -1,8 +1,10 @@
 // types: structures and constants that several kernels share.
 //
-// The host side is splat-core/src/gpu/layout.rs; a test compares offsets and constants. LANES, TILE_WIDTH,
-// TILE_HEIGHT and the WITH_* switches are constants that the host puts in front of this file, since they
-// follow from the adapter and from what is asked of a kernel.
+// The host side is splat-core/src/gpu/layout.rs; a test compares offsets and constants. The host puts constants in front
+// of this file that follow from the adapter and from what is asked of a kernel: LANES, TILE_WIDTH, TILE_HEIGHT, the WITH_*
+// switches, SPLAT_VECS (vec4f that a splat takes), SLOT_FLOATS (floats that one intersection hands from rasterize_backward
+// to project_backward; lib/response_*.wgsl has their order) and RAY_TABLE (whether rays come from a table) and
+// DEPTH_IS_DISTANCE (whether depth is measured from the camera's centre instead of its plane).
 
 // A Gaussian adds nothing visible below this opacity (8-bit colour).
 const ALPHA_FLOOR: f32 = 1.0 / 255.0;
@@ -21,9 +23,6 @@ const LN_2: f32 = 0.6931471805599453;
 
 const TILE_PIXELS: u32 = TILE_WIDTH * TILE_HEIGHT;
 const PIXELS_PER_LANE: u32 = TILE_PIXELS / LANES;
-// Floats one intersection hands from rasterize_backward to project_backward; see there for their order.
-const SLOT_FLOATS: u32 = 11u;
-
 struct ViewUniform {
     // Rows of the 3x4 matrix cam_from_world.
     cam_from_world_x: vec4f,
@@ -51,19 +50,6 @@ struct ViewUniform {
     padding: u32,
 }
 
-// The footprint of one Gaussian in one view.
-struct Splat {
-    mean2d: vec2f,
-    // Upper triangle of the inverse 2-D covariance, px^-2.
-    conic: vec3f,
-    // log2 of the opacity after anti-aliasing.
-    log2_opacity: f32,
-    depth: f32,
-    rgb: vec3f,
-}
-
-// A splat is stored as three vec4f: (mean2d, conic.xy), (conic.z, log2_opacity, depth, 0), (rgb, 0).
-const SPLAT_VECS: u32 = 3u;
 // A Gaussian's geometry is stored as three vec4f: (mean, opacity_logit), quat wxyz, (log_scale, 0).
 const GEOMETRY_VECS: u32 = 3u;
 

@@ -21,6 +21,8 @@ pub(crate) fn pipeline(options: &args::TrainOptions) -> PipelineOptions {
         train: TrainConfig {
             steps: options.steps.unwrap_or(preset.steps()),
             seed: options.seed,
+            renderer: options.renderer.map(Into::into),
+            finish_ewa_steps: options.finish_ewa,
             strategy: options.strategy.map_or(defaults.strategy, |strategy| match strategy {
                 args::Strategy::Adc => train::Strategy::Adc,
                 args::Strategy::Mcmc => train::Strategy::Mcmc,
@@ -50,6 +52,7 @@ pub(crate) fn dataset(options: &args::ImageOptions, max_image_size: Option<u32>)
             max_image_size
         }),
         downscale: options.downscale,
+        keep_distortion: options.keep_distortion,
         holdout_every: (options.holdout_every > 0).then_some(options.holdout_every),
         ..DatasetOptions::default()
     }

@@ -5,6 +5,8 @@
 
 use glam::{DMat3, DMat4, DQuat, DVec3};
 
+use crate::lens::Lens;
+
 /// A rigid transform, kept in f64 on the host; kernels receive it as f32.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pose {
@@ -79,6 +81,21 @@ impl Pinhole {
         let sx = f64::from(width) / f64::from(self.width.max(1));
         let sy = f64::from(height) / f64::from(self.height.max(1));
         Self { width, height, fx: self.fx * sx, fy: self.fy * sy, cx: self.cx * sx, cy: self.cy * sy }
+    }
+}
+
+/// A posed camera with any lens, as the photo was taken: what [`crate::RendererKind::Gut`] can draw a view from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LensCamera {
+    /// The lens; its width and height are the rendered size.
+    pub lens: Lens,
+    /// World to camera.
+    pub cam_from_world: Pose,
+}
+
+impl From<Camera> for LensCamera {
+    fn from(camera: Camera) -> Self {
+        Self { lens: Lens::pinhole(camera.intrinsics), cam_from_world: camera.cam_from_world }
     }
 }
 

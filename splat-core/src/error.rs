@@ -155,6 +155,14 @@ pub enum Error {
         /// What is wrong.
         what: String,
     },
+    /// EWA draws pinholes alone.
+    #[error(
+        "the `{model}` lens bends straight lines, which the ewa renderer cannot draw; use 3dgut, or undistort the photos"
+    )]
+    NeedsGut {
+        /// COLMAP's name of the model.
+        model: &'static str,
+    },
     /// A lens whose photos no flat picture can show.
     #[error(
         "photos of this {model} camera cannot be undistorted: {why}; \

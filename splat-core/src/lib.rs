@@ -77,7 +77,7 @@ pub mod scene;
 pub mod self_test;
 pub mod train;
 
-pub use camera::{Camera, Pinhole, Pose};
+pub use camera::{Camera, LensCamera, Pinhole, Pose};
 pub use dataset::{Dataset, DatasetOptions};
 pub use error::Error;
 pub use events::{CancelToken, Event};
@@ -87,6 +87,7 @@ pub use lens::{Lens, LensModel};
 pub use nerfstudio::NerfstudioSource;
 pub use render::{
     Frame, FrameGradient, FrameImage, GaussianBuffers, GaussianGradients, RenderOptions, Renderer,
+    RendererKind,
 };
 pub use scene::{Scene, SceneSource, SeedPoint, View};
 

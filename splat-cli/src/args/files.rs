@@ -47,6 +47,9 @@ pub(crate) struct RenderArgs {
     /// Width in pixels; height follows the camera [default: the camera's own]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=16_384))]
     pub(crate) width: Option<u32>,
+    /// How Gaussians are drawn [default: as the PLY says it was trained]
+    #[arg(long, value_name = "RENDERER", value_enum)]
+    pub(crate) renderer: Option<super::Renderer>,
     /// Background colour as three numbers from 0 to 1
     #[arg(long, value_name = "R,G,B", value_delimiter = ',', num_args = 1..=3, default_value = "0,0,0")]
     pub(crate) background: Vec<f32>,
@@ -70,6 +73,9 @@ pub(crate) struct EvalArgs {
     /// The dataset whose held-out photos it is compared with
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) dataset: PathBuf,
+    /// How Gaussians are drawn [default: as the PLY says it was trained]
+    #[arg(long, value_name = "RENDERER", value_enum)]
+    pub(crate) renderer: Option<super::Renderer>,
     /// Also write photo | render of each held-out view here
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) output: Option<PathBuf>,

@@ -11,8 +11,8 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 pub(crate) use files::{EvalArgs, InfoArgs, RenderArgs};
 pub(crate) use serve::{KeysArgs, KeysCommand, Role, ServeArgs, SettingsArgs, WorkerArgs};
 pub(crate) use training::{
-    ColmapArgs, ColmapOptions, DemoArgs, ImageOptions, Matcher, Quality, RunArgs, Strategy, TrainArgs,
-    TrainOptions,
+    ColmapArgs, ColmapOptions, DemoArgs, ImageOptions, Matcher, Quality, Renderer, RunArgs, Strategy,
+    TrainArgs, TrainOptions,
 };
 
 /// Photos in, a 3-D Gaussian splatting scene out.

@@ -149,6 +149,12 @@ pub(crate) struct TrainOptions {
     /// Decides every random choice
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Training")]
     pub(crate) seed: u64,
+    /// How Gaussians are drawn [default: ewa; with --keep-distortion 3dgut where a lens distorts]
+    #[arg(long, value_name = "RENDERER", value_enum, help_heading = "Training")]
+    pub(crate) renderer: Option<Renderer>,
+    /// After 3dgut, train so many of the last steps with ewa, so that ordinary viewers show what was trained
+    #[arg(long, value_name = "STEPS", default_value_t = 0, help_heading = "Training")]
+    pub(crate) finish_ewa: u32,
     /// How Gaussians are added and removed
     #[arg(long, value_name = "STRATEGY", value_enum, help_heading = "Training")]
     pub(crate) strategy: Option<Strategy>,
@@ -184,9 +190,31 @@ pub(crate) struct ImageOptions {
     /// Divide the photos' width and height by this
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) downscale: Option<u32>,
+    /// Train on the photos as they were taken, through their own lenses, instead of undistorting them (needs 3dgut)
+    #[arg(long)]
+    pub(crate) keep_distortion: bool,
     /// Hold out every n-th photo by name for PSNR and SSIM; 0 trains on all
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub(crate) holdout_every: u32,
+}
+
+/// How Gaussians are drawn.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renderer {
+    /// As flat splats, to first order: what ordinary viewers show (Kerbl et al. 2023)
+    Ewa,
+    /// In 3-D along each pixel's ray (Wu et al. 2025)
+    #[value(name = "3dgut")]
+    Gut,
+}
+
+impl From<Renderer> for splat_core::RendererKind {
+    fn from(renderer: Renderer) -> Self {
+        match renderer {
+            Renderer::Ewa => Self::Ewa,
+            Renderer::Gut => Self::Gut,
+        }
+    }
 }
 
 /// How Gaussians are added and removed.

@@ -101,7 +101,14 @@ fn gpu_checks(gpu: &Gpu) -> Vec<Check> {
     let caps: Vec<_> = TYPICAL_SIZES
         .iter()
         .map(|&(width, height)| {
-            let cap = memory::default_cap(report, available_memory(), width, height, SH_DEGREE);
+            let cap = memory::default_cap(
+                report,
+                available_memory(),
+                width,
+                height,
+                SH_DEGREE,
+                splat_core::RendererKind::Ewa,
+            );
             format!("{} Gaussians at {width}x{height}", thousands(u64::from(cap)))
         })
         .collect();
@@ -139,7 +146,8 @@ fn memory_check() -> Check {
     let needs: Vec<_> = [(100_000, TYPICAL_SIZES[0]), (1_000_000, TYPICAL_SIZES[1])]
         .iter()
         .map(|&(gaussians, (width, height))| {
-            let need = memory::predict(gaussians, width, height, SH_DEGREE).total_bytes;
+            let need = memory::predict(gaussians, width, height, SH_DEGREE, splat_core::RendererKind::Ewa)
+                .total_bytes;
             format!(
                 "{} Gaussians at {width}x{height} train in {}",
                 thousands(u64::from(gaussians)),

@@ -1,18 +1,19 @@
 //! `splat eval`: a scene against a dataset's held-out photos.
 
 use serde::Serialize;
+use splat_core::Renderer;
 use splat_core::dataset::Dataset;
 use splat_core::pipeline::evaluate_cloud;
 use splat_core::train::EvalReport;
 
 use super::Context;
-use super::render::open_scene;
+use super::render::{Opened, open_scene};
 use crate::args::EvalArgs;
 use crate::failure::Failure;
 use crate::settings;
 
 pub(super) fn eval(args: &EvalArgs, context: &Context) -> Result<(), Failure> {
-    let (cloud, options) = open_scene(&args.scene, context)?;
+    let Opened { cloud, options, renderer } = open_scene(&args.scene, args.renderer, context)?;
     let events = |event| context.reporter.event(event);
     let scene = settings::posed(&args.dataset)?.scene(&events, &context.cancel)?;
     let dataset = Dataset::new(scene, &settings::dataset(&args.images, None))?;
@@ -23,9 +24,10 @@ pub(super) fn eval(args: &EvalArgs, context: &Context) -> Result<(), Failure> {
             hint: "give `--holdout-every` as the scene was trained with, 8 by default",
         });
     }
-    let gpu = context.gpu()?;
+    let renderer = Renderer::of_kind(&context.gpu()?, renderer)?;
+    let comparisons = args.output.as_deref();
     let report =
-        evaluate_cloud(&gpu, &cloud, &dataset, &options, args.output.as_deref(), &events, &context.cancel)?;
+        evaluate_cloud(&renderer, &cloud, &dataset, &options, comparisons, &events, &context.cancel)?;
     #[derive(Serialize)]
     struct Done<'a> {
         event: &'a str,

@@ -140,14 +140,21 @@ fn dataset(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
         .fold((0, 0), |(w, h), size| (w.max(size.width), h.max(size.height)));
     let gpu = Gpu::new(&context.gpu_options()).ok();
     let gaussian_cap = gpu.map(|gpu| {
-        splat_core::train::memory::default_cap(gpu.report(), available_memory(), width, height, SH_DEGREE)
+        splat_core::train::memory::default_cap(
+            gpu.report(),
+            available_memory(),
+            width,
+            height,
+            SH_DEGREE,
+            splat_core::RendererKind::Ewa,
+        )
     });
     let counts = [100_000, 1_000_000].into_iter().filter(|count| gaussian_cap.is_none_or(|cap| *count < cap));
     let memory = counts
         .chain(gaussian_cap)
         .map(|gaussians| MemoryRow {
             gaussians,
-            bytes: memory::predict_run(&dataset, gaussians, SH_DEGREE).total(),
+            bytes: memory::predict_run(&dataset, gaussians, SH_DEGREE, splat_core::RendererKind::Ewa).total(),
         })
         .collect();
     let scenes = run_scenes(&args.path)?;

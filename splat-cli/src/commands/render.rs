@@ -6,10 +6,10 @@ use serde::Serialize;
 use splat_core::events::Stage;
 use splat_core::flight::{CameraPath, NamedCamera, orbit, orbit_of_cloud, read_cameras};
 use splat_core::ply::{self, SplatRenderMode};
-use splat_core::{Camera, Event, GaussianBuffers, GaussianCloud, RenderOptions, Renderer};
+use splat_core::{Camera, Event, GaussianBuffers, GaussianCloud, RenderOptions, Renderer, RendererKind};
 
 use super::Context;
-use crate::args::RenderArgs;
+use crate::args::{self, RenderArgs};
 use crate::failure::Failure;
 use crate::ffmpeg::Video;
 use crate::settings;
@@ -21,7 +21,7 @@ pub(super) fn render(args: &RenderArgs, context: &Context) -> Result<(), Failure
         return list(args, context);
     }
     // Reading the scene first: without it nothing else matters.
-    let (cloud, mut options) = open_scene(&args.scene, context)?;
+    let Opened { cloud, mut options, renderer } = open_scene(&args.scene, args.renderer, context)?;
     options.background = background(&args.background)?;
     let (frames, fps) = frames(args, &cloud, context)?;
     let frames: Vec<_> = frames.into_iter().map(|camera| resized(camera, args.width)).collect();
@@ -33,7 +33,7 @@ pub(super) fn render(args: &RenderArgs, context: &Context) -> Result<(), Failure
 
     let gpu = context.gpu()?;
     let buffers = GaussianBuffers::upload(&gpu, &cloud)?;
-    let renderer = Renderer::new(&gpu)?;
+    let renderer = Renderer::of_kind(&gpu, renderer)?;
     let total = frames.len() as u64;
     for (done, camera) in (1..).zip(&frames) {
         context.check()?;
@@ -54,8 +54,19 @@ pub(super) fn render(args: &RenderArgs, context: &Context) -> Result<(), Failure
     Ok(())
 }
 
-/// Reads a scene and how it wants to be drawn.
-pub(super) fn open_scene(path: &Path, context: &Context) -> Result<(GaussianCloud, RenderOptions), Failure> {
+/// A scene and how it is to be drawn.
+pub(super) struct Opened {
+    pub(super) cloud: GaussianCloud,
+    pub(super) options: RenderOptions,
+    pub(super) renderer: RendererKind,
+}
+
+/// Reads a scene; its header says how it wants to be drawn where `renderer` does not.
+pub(super) fn open_scene(
+    path: &Path,
+    renderer: Option<args::Renderer>,
+    context: &Context,
+) -> Result<Opened, Failure> {
     if !path.exists() {
         return Err(settings::missing(path, "give a PLY that `splat train` or another 3DGS trainer wrote"));
     }
@@ -68,8 +79,10 @@ pub(super) fn open_scene(path: &Path, context: &Context) -> Result<(GaussianClou
         );
         context.reporter.warn(&message);
     }
-    let antialiased = scene.render_mode == SplatRenderMode::Mip;
-    Ok((scene.cloud, RenderOptions { antialiased, ..RenderOptions::default() }))
+    let renderer = renderer.map_or(scene.render_mode.renderer(), RendererKind::from);
+    let antialiased = scene.render_mode == SplatRenderMode::Mip && renderer == RendererKind::Ewa;
+    let options = RenderOptions { antialiased, ..RenderOptions::default() };
+    Ok(Opened { cloud: scene.cloud, options, renderer })
 }
 
 /// The cameras to draw from, and the frame rate that their file asks for.

@@ -121,6 +121,31 @@ fn quiet_prints_the_result_only_and_plain_lines_need_no_terminal() {
     assert!(!plain.stderr.contains('\u{1b}') && !plain.stderr.contains('\r'), "{:?}", plain.stderr);
 }
 
+/// The other renderer, named in the PLY and taken up by what draws it.
+#[test]
+fn trains_and_draws_by_3dgut() {
+    let sandbox = Sandbox::with_dataset();
+    sandbox.ok(&[
+        "train",
+        "dataset",
+        "-o",
+        "out",
+        "--steps",
+        "6",
+        "--renderer",
+        "3dgut",
+        "--keep-distortion",
+    ]);
+    let ply = std::fs::read(sandbox.path("out/ply/point_cloud_5.ply")).unwrap();
+    let header = String::from_utf8_lossy(&ply[..400]).into_owned();
+    says(&header, &["comment SplatRenderMode: 3dgut"]);
+    let scene = "out/ply/point_cloud_5.ply";
+    let [as_trained, gut, ewa] = [&[][..], &["--renderer", "3dgut"], &["--renderer", "ewa"]]
+        .map(|more| sandbox.ok(&[&["eval", scene, "dataset", "--json"], more].concat()).stdout);
+    assert_eq!(as_trained, gut, "eval does not follow the PLY");
+    assert_ne!(as_trained, ewa, "--renderer does nothing");
+}
+
 #[test]
 #[cfg(unix)]
 fn ctrl_c_leaves_checkpoint_and_scene() {

@@ -22,6 +22,8 @@ pub(super) struct Frame {
     /// The distorting lens at the photo's size and the pinhole that takes its place; `None` where the
     /// photo needs no undistortion.
     pub(super) undistort: Option<Arc<(Lens, Pinhole)>>,
+    /// The distorting lens at the training size, where the photo keeps its distortion.
+    pub(super) kept_lens: Option<Arc<Lens>>,
     /// At the full training size.
     pub(super) camera: Camera,
 }
@@ -34,18 +36,34 @@ impl Frame {
             way_up(mask, &images::probe_header(mask)?, photo_size)?;
         }
         let lens = view.lens.resized(photo_size.0, photo_size.1);
-        let (pinhole, undistort) = match lens.as_pinhole() {
-            Some(pinhole) => (pinhole, None),
+        let mut undistort = None;
+        let mut kept_lens = None;
+        let pinhole = match lens.as_pinhole() {
+            Some(pinhole) => pinhole,
+            None if options.keep_distortion => {
+                lens.validate()?;
+                let (width, height) = training_size(&lens.nearest_pinhole(), options);
+                let lens = lens.resized(width, height);
+                let pinhole = lens.nearest_pinhole();
+                kept_lens = Some(Arc::new(lens));
+                pinhole
+            }
             None => {
                 let pinhole = lens.undistorted_pinhole()?;
-                (pinhole, Some(Arc::new((lens, pinhole))))
+                undistort = Some(Arc::new((lens, pinhole)));
+                pinhole
             }
         };
-        let (width, height) = training_size(&pinhole, options);
-        let camera =
-            Camera { intrinsics: pinhole.resized(width, height), cam_from_world: view.cam_from_world };
+        // A kept lens has the training size already; its pinhole stays as it is.
+        let intrinsics = if kept_lens.is_some() {
+            pinhole
+        } else {
+            let (width, height) = training_size(&pinhole, options);
+            pinhole.resized(width, height)
+        };
+        let camera = Camera { intrinsics, cam_from_world: view.cam_from_world };
         let (image_path, mask_path) = (view.image_path.clone(), view.mask_path.clone());
-        Ok(Self { image_path, mask_path, upright, photo_size, undistort, camera })
+        Ok(Self { image_path, mask_path, upright, photo_size, undistort, kept_lens, camera })
     }
 }
 

@@ -8,6 +8,7 @@ use crate::camera::Pinhole;
 use crate::images::{self, PackedImage};
 use crate::lens::Lens;
 use crate::lens::undistort::Remap;
+use crate::render::rays::projector_of;
 use crate::{Error, Result};
 
 /// Lenses of which the resampling is kept. Photos of one camera share one; a
@@ -19,6 +20,40 @@ pub(super) const REMAP_BYTES_PER_PIXEL: u64 = 8;
 /// Resamplings by lens, the latest last.
 #[derive(Debug, Default)]
 pub(super) struct Remaps(Mutex<Vec<(Lens, Pinhole, Arc<Remap>)>>);
+
+/// By lens, which pixels it has a ray for; the latest last.
+#[derive(Debug, Default)]
+pub(super) struct BlindSpots(Mutex<Vec<(Arc<Lens>, Seen)>>);
+
+/// Whether there is a ray, pixel by pixel.
+type Seen = Arc<Vec<bool>>;
+
+impl BlindSpots {
+    /// Masks the pixels of a photo that no ray of its lens meets: nothing that is drawn can show there.
+    fn mask(&self, photo: &mut PackedImage, lens: &Arc<Lens>) -> Result<()> {
+        // Held while rays are looked for, as with resamplings.
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = kept.iter().find(|(known, _)| known == lens).map(|(_, sees)| Arc::clone(sees));
+        let sees = match found {
+            Some(sees) => sees,
+            None => {
+                let sees = Arc::new(projector_of(lens)?.seen_pixels(lens.width, lens.height));
+                if kept.len() >= KEPT_REMAPS {
+                    kept.remove(0);
+                }
+                kept.push((Arc::clone(lens), Arc::clone(&sees)));
+                sees
+            }
+        };
+        for (pixel, sees) in photo.pixels.iter_mut().zip(sees.iter()) {
+            if !sees {
+                let [r, g, b, _] = pixel.to_le_bytes();
+                *pixel = u32::from_le_bytes([r, g, b, 0]);
+            }
+        }
+        Ok(())
+    }
+}
 
 impl Remaps {
     fn get(&self, lens: &Lens, pinhole: &Pinhole) -> Result<Arc<Remap>> {
@@ -37,7 +72,7 @@ impl Remaps {
 }
 
 /// A view's photo at its full training size.
-pub(super) fn training_image(frame: &Frame, remaps: &Remaps) -> Result<PackedImage> {
+pub(super) fn training_image(frame: &Frame, remaps: &Remaps, blind: &BlindSpots) -> Result<PackedImage> {
     let mut photo = decode(&frame.image_path, frame.upright, frame.photo_size)?;
     if let Some(path) = &frame.mask_path {
         apply_mask(&mut photo, path)?;
@@ -50,11 +85,13 @@ pub(super) fn training_image(frame: &Frame, remaps: &Remaps) -> Result<PackedIma
     }
     let (width, height) = (frame.camera.intrinsics.width, frame.camera.intrinsics.height);
     // `shrunk_to` copies a picture that has the size already.
-    if (photo.width, photo.height) == (width, height) {
-        Ok(photo)
-    } else {
-        Ok(photo.shrunk_to(width, height))
+    if (photo.width, photo.height) != (width, height) {
+        photo = photo.shrunk_to(width, height);
     }
+    if let Some(lens) = &frame.kept_lens {
+        blind.mask(&mut photo, lens)?;
+    }
+    Ok(photo)
 }
 
 fn decode(path: &Path, upright: bool, expected: (u32, u32)) -> Result<PackedImage> {

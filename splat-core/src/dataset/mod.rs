@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::camera::{Camera, Pinhole};
+use crate::camera::{Camera, LensCamera, Pinhole};
 use crate::images::PackedImage;
 use crate::lens::Lens;
 use crate::scene::Scene;
@@ -41,6 +41,10 @@ pub struct DatasetOptions {
     /// Every how many-th view (sorted by name, the first included) is kept from training for
     /// evaluation; 8 is the field's custom. `None`, or a single view: none is.
     pub holdout_every: Option<u32>,
+    /// Leave photos of distorting lenses as they are instead of undistorting them, for [`crate::RendererKind::Gut`]: no
+    /// field of view is lost, and lenses that no flat picture can stand for (beyond 170 degrees, panoramas) can be used.
+    /// Pixels that no ray of the lens meets count as masked.
+    pub keep_distortion: bool,
     /// Bytes of decoded photos that may be kept in memory; decoding needs some on top, see
     /// [`Dataset::peak_memory_bytes`].
     pub image_memory_bytes: u64,
@@ -52,6 +56,7 @@ impl Default for DatasetOptions {
             max_image_size: None,
             downscale: None,
             holdout_every: Some(8),
+            keep_distortion: false,
             image_memory_bytes: DEFAULT_IMAGE_MEMORY_BYTES,
         }
     }
@@ -97,13 +102,57 @@ impl Dataset {
         Ok(Self { scene, train, held_out, cameras, store: Store::new(frames, options.image_memory_bytes) })
     }
 
-    /// The camera of a view at its full training size: after undistortion and scaling.
+    /// The camera of a view at its full training size: after undistortion and scaling. Where the photo keeps its
+    /// distortion, the pinhole nearest to its lens: right in size, focal length and pose, not in where pixels look; see
+    /// [`Dataset::full_lens_camera`].
     ///
     /// # Panics
     /// If there is no such view.
     #[must_use]
     pub fn camera(&self, view: usize) -> Camera {
         self.cameras[view]
+    }
+
+    /// The lens of a view whose photo keeps its distortion, at the full training size. `None`: a pinhole.
+    #[must_use]
+    pub fn kept_lens(&self, view: usize) -> Option<&Lens> {
+        self.store.frames().get(view)?.kept_lens.as_deref()
+    }
+
+    /// The first lens of the views in use that distorts and was kept.
+    #[must_use]
+    pub fn distorted_lens(&self) -> Option<&Lens> {
+        self.train.iter().chain(&self.held_out).find_map(|&view| self.kept_lens(view))
+    }
+
+    /// Whether any photo in use keeps its distortion.
+    #[must_use]
+    pub fn keeps_distortion(&self) -> bool {
+        self.distorted_lens().is_some()
+    }
+
+    /// The camera of a view with the lens that its training image was taken through, for images of `width` x `height`.
+    ///
+    /// # Panics
+    /// If there is no such view.
+    #[must_use]
+    pub fn lens_camera(&self, view: usize, width: u32, height: u32) -> LensCamera {
+        let Camera { intrinsics, cam_from_world } = self.camera(view);
+        let lens = match self.kept_lens(view) {
+            Some(lens) => lens.resized(width, height),
+            None => Lens::pinhole(intrinsics.resized(width, height)),
+        };
+        LensCamera { lens, cam_from_world }
+    }
+
+    /// [`Dataset::lens_camera`] at the full training size.
+    ///
+    /// # Panics
+    /// If there is no such view.
+    #[must_use]
+    pub fn full_lens_camera(&self, view: usize) -> LensCamera {
+        let Pinhole { width, height, .. } = self.camera(view).intrinsics;
+        self.lens_camera(view, width, height)
     }
 
     /// A view's photo at its full training size divided by `factor` (1 for the full size), rounded,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::geometry::Frame;
-use super::load::{Remaps, training_image};
+use super::load::{BlindSpots, Remaps, training_image};
 use crate::Result;
 use crate::images::PackedImage;
 
@@ -28,6 +28,7 @@ pub(super) struct Store {
 struct Shared {
     frames: Vec<Frame>,
     remaps: Remaps,
+    blind: BlindSpots,
     budget: u64,
     state: Mutex<State>,
     /// Told when an image is done, a request arrives, or the store closes.
@@ -56,6 +57,7 @@ impl Store {
         let shared = Shared {
             frames,
             remaps: Remaps::default(),
+            blind: BlindSpots::default(),
             budget,
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -173,7 +175,7 @@ impl Shared {
         let full = self.lock().find(full_key);
         let full = match full {
             Some(full) => full,
-            None => Arc::new(training_image(&self.frames[view], &self.remaps)?),
+            None => Arc::new(training_image(&self.frames[view], &self.remaps, &self.blind)?),
         };
         // Always from the 8-bit full-size image, so that the pixels do not depend on what was kept.
         let image = if factor == 1 { Arc::clone(&full) } else { Arc::new(full.shrunk_by(factor)) };

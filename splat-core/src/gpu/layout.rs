@@ -14,10 +14,14 @@ pub const TILE_HEIGHT: u32 = 16;
 pub const GEOMETRY_BYTES: u64 = 48;
 /// Floats of geometry a Gaussian.
 pub const GEOMETRY_FLOATS: usize = 12;
-/// Bytes of a splat: three `vec4f`.
-pub const SPLAT_BYTES: u64 = 48;
-/// Floats one intersection hands back.
-pub const SLOT_FLOATS: u64 = 11;
+/// Bytes of a splat of EWA: three `vec4f` (`project.wgsl`).
+pub const SPLAT_BYTES_EWA: u64 = 48;
+/// Bytes of a splat of 3DGUT: seven `vec4f` (`project_gut.wgsl`).
+pub const SPLAT_BYTES_GUT: u64 = 112;
+/// Floats one intersection of EWA hands back (`lib/response_ewa.wgsl`).
+pub const SLOT_FLOATS_EWA: u64 = 11;
+/// Floats one intersection of 3DGUT hands back (`lib/response_gut.wgsl`).
+pub const SLOT_FLOATS_GUT: u64 = 16;
 /// Elements a sort workgroup handles.
 pub const SORT_BLOCK: u32 = 1024;
 /// Elements a scan workgroup handles.
@@ -115,6 +119,34 @@ impl ViewUniform {
     pub fn pixel_count(&self) -> u32 {
         self.image_size[0] * self.image_size[1]
     }
+}
+
+/// `LensUniform` of `lib/lens.wgsl`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct LensUniform {
+    /// Focal lengths; of a panorama, its size.
+    pub focal_px: [f32; 2],
+    /// Principal point.
+    pub principal_px: [f32; 2],
+    /// Radial numerator, of `r^2` to `r^8`.
+    pub numerator: [f32; 4],
+    /// Radial denominator, of `r^2` to `r^6`.
+    pub denominator: [f32; 3],
+    /// Radial numerator, of `r^10`.
+    pub numerator5: f32,
+    /// Thin prism: x of `r^2`, x of `r^4`, y of `r^2`, y of `r^4`.
+    pub prism: [f32; 4],
+    /// Decentring.
+    pub decentring: [f32; 2],
+    /// Radial numerator, of `r^12`.
+    pub numerator6: f32,
+    /// Radius at which the map folds back on itself.
+    pub limit: f32,
+    /// What a model has of its own.
+    pub extra: [f32; 3],
+    /// 1 where shifts are those at the radially distorted point.
+    pub shift_after_radial: f32,
 }
 
 /// `TrainUniform` of `lib/adam.wgsl`.

@@ -1,6 +1,65 @@
 //! The kernels' sources: which shared files each one stands on.
 
-/// Switches that become constants in front of a kernel.
+use crate::render::RendererKind;
+
+/// The families of camera models that 3DGUT projects by, each a WGSL module, `lib/camera_*.wgsl`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CameraModule {
+    /// No distortion.
+    #[default]
+    Pinhole,
+    /// Polynomials of `(x, y) / z`.
+    Perspective,
+    /// Polynomials of the angle from the axis.
+    Fisheye,
+    /// The arc tangent model.
+    Fov,
+    /// The division model.
+    Division,
+    /// The enhanced unified model.
+    Eucm,
+    /// Longitude and latitude.
+    Sphere,
+}
+
+impl CameraModule {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Pinhole,
+        Self::Perspective,
+        Self::Fisheye,
+        Self::Fov,
+        Self::Division,
+        Self::Eucm,
+        Self::Sphere,
+    ];
+
+    /// Whether rays come from a table instead of from pixels.
+    #[must_use]
+    pub const fn has_ray_table(self) -> bool {
+        !matches!(self, Self::Pinhole)
+    }
+
+    /// Whether Gaussians are sorted by their distance instead of by camera z: where a lens may see behind itself.
+    #[must_use]
+    pub const fn depth_is_distance(self) -> bool {
+        matches!(self, Self::Fisheye | Self::Division | Self::Eucm | Self::Sphere)
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Pinhole => include_str!("../../shaders/lib/camera_pinhole.wgsl"),
+            Self::Perspective => include_str!("../../shaders/lib/camera_perspective.wgsl"),
+            Self::Fisheye => include_str!("../../shaders/lib/camera_fisheye.wgsl"),
+            Self::Fov => include_str!("../../shaders/lib/camera_fov.wgsl"),
+            Self::Division => include_str!("../../shaders/lib/camera_division.wgsl"),
+            Self::Eucm => include_str!("../../shaders/lib/camera_eucm.wgsl"),
+            Self::Sphere => include_str!("../../shaders/lib/camera_sphere.wgsl"),
+        }
+    }
+}
+
+/// What a kernel is made for: constants in front of its text, and which form of a shared file it stands on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Switches {
     /// Render expected depth and take its gradient.
@@ -9,6 +68,10 @@ pub struct Switches {
     pub abs_gradient: bool,
     /// Gradient of the camera pose.
     pub pose: bool,
+    /// How Gaussians are projected and evaluated.
+    pub renderer: RendererKind,
+    /// Through which camera model; EWA knows the pinhole only.
+    pub camera: CameraModule,
 }
 
 /// One kernel before compilation.
@@ -23,28 +86,48 @@ pub struct Source {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lib {
+    Rotation,
     Gaussian,
+    Cone,
+    Lens,
+    Camera,
     Sh,
     Tiles,
     Counters,
     Blocks,
     Scan,
     Raster,
+    Response,
+    Rays,
     Lanes,
     Window,
     Adam,
 }
 
 impl Lib {
-    fn text(self, subgroups: bool) -> &'static str {
+    fn text(self, subgroups: bool, switches: Switches) -> &'static str {
+        let gut = switches.renderer == RendererKind::Gut;
         match self {
+            Self::Rotation => include_str!("../../shaders/lib/rotation.wgsl"),
+            Self::Cone => include_str!("../../shaders/lib/cone.wgsl"),
+            Self::Lens => include_str!("../../shaders/lib/lens.wgsl"),
+            Self::Camera => switches.camera.text(),
             Self::Gaussian => include_str!("../../shaders/lib/gaussian.wgsl"),
             Self::Sh => include_str!("../../shaders/lib/sh.wgsl"),
-            Self::Tiles => include_str!("../../shaders/lib/tiles.wgsl"),
+            Self::Tiles if gut => include_str!("../../shaders/lib/tiles_box.wgsl"),
+            Self::Tiles => include_str!("../../shaders/lib/tiles_ellipse.wgsl"),
             Self::Counters => include_str!("../../shaders/lib/counters.wgsl"),
             Self::Blocks => include_str!("../../shaders/lib/blocks.wgsl"),
             Self::Scan => include_str!("../../shaders/lib/scan.wgsl"),
             Self::Raster => include_str!("../../shaders/lib/raster.wgsl"),
+            Self::Response if gut => include_str!("../../shaders/lib/response_gut.wgsl"),
+            Self::Response => include_str!("../../shaders/lib/response_ewa.wgsl"),
+            // Only 3DGUT asks where rays come from.
+            Self::Rays if !gut => "",
+            Self::Rays if switches.camera.has_ray_table() => {
+                include_str!("../../shaders/lib/rays_table.wgsl")
+            }
+            Self::Rays => include_str!("../../shaders/lib/rays_pixel.wgsl"),
             Self::Lanes if subgroups => include_str!("../../shaders/lib/lanes_subgroup.wgsl"),
             Self::Lanes => include_str!("../../shaders/lib/lanes_shared.wgsl"),
             Self::Window => include_str!("../../shaders/lib/window.wgsl"),
@@ -69,7 +152,8 @@ macro_rules! kernels {
 }
 
 kernels! {
-    PROJECT = "project" [Gaussian, Sh];
+    PROJECT = "project" [Rotation, Gaussian, Sh];
+    PROJECT_GUT = "project_gut" [Rotation, Cone, Lens, Camera, Sh];
     SORT_COUNT = "sort_count" [Counters, Blocks];
     SCAN_REDUCE = "scan_reduce" [Counters, Blocks, Scan];
     SCAN_APPLY = "scan_apply" [Counters, Blocks, Scan];
@@ -78,18 +162,20 @@ kernels! {
     ISECT_TOTAL = "isect_total" [Counters, Blocks];
     TILE_EMIT = "tile_emit" [Tiles];
     TILE_RANGES = "tile_ranges" [Counters];
-    RASTERIZE = "rasterize" [Raster];
+    RASTERIZE = "rasterize" [Raster, Response, Rays];
     SSIM_COLUMNS = "ssim_columns" [Window, Adam];
     SSIM_ROWS = "ssim_rows" [Window];
     LOSS_GRADIENT = "loss_gradient" [Window, Adam];
     LOSS_TOTAL = "loss_total" [Window, Adam, Counters];
-    RASTERIZE_BACKWARD = "rasterize_backward" [Raster, Lanes];
-    PROJECT_BACKWARD = "project_backward" [Gaussian];
-    DIRECTION_BACKWARD = "direction_backward" [Gaussian, Sh];
+    RASTERIZE_BACKWARD = "rasterize_backward" [Raster, Response, Rays, Lanes];
+    PROJECT_BACKWARD = "project_backward" [Rotation, Gaussian];
+    PROJECT_BACKWARD_GUT = "project_backward_gut" [Rotation, Cone];
+    DIRECTION_BACKWARD = "direction_backward" [Rotation, Sh];
     SH_GRADIENT = "sh_gradient" [Sh];
     ADAM_SH = "adam_sh" [Sh, Adam, Counters];
-    ADAM_GEOMETRY = "adam_geometry" [Gaussian, Adam, Counters];
+    ADAM_GEOMETRY = "adam_geometry" [Rotation, Adam, Counters];
     GATHER = "gather" [];
+    PROJECT_POINTS = "project_points" [Cone, Lens, Camera];
 }
 
 impl Source {
@@ -97,15 +183,23 @@ impl Source {
     #[must_use]
     pub fn text(&self, lanes: u32, subgroups: bool, switches: Switches) -> String {
         use super::layout::{TILE_HEIGHT, TILE_WIDTH};
-        let Switches { depth, abs_gradient, pose } = switches;
+        let Switches { depth, abs_gradient, pose, renderer, camera } = switches;
+        // Kernels that only 3DGUT has are never made for EWA.
+        let own = self.name.ends_with("_gut");
+        let renderer = if own { RendererKind::Gut } else { renderer };
+        let splat_vecs = renderer.splat_bytes() / 16;
+        let slot_floats = renderer.slot_floats();
+        let (ray_table, distance) = (camera.has_ray_table(), camera.depth_is_distance());
         let mut text = format!(
             "const LANES: u32 = {lanes}u;\nconst TILE_WIDTH: u32 = {TILE_WIDTH}u;\n\
              const TILE_HEIGHT: u32 = {TILE_HEIGHT}u;\nconst WITH_DEPTH: bool = {depth};\n\
-             const WITH_ABS: bool = {abs_gradient};\nconst WITH_POSE: bool = {pose};\n"
+             const WITH_ABS: bool = {abs_gradient};\nconst WITH_POSE: bool = {pose};\n\
+             const SPLAT_VECS: u32 = {splat_vecs}u;\nconst SLOT_FLOATS: u32 = {slot_floats}u;\n\
+             const RAY_TABLE: bool = {ray_table};\nconst DEPTH_IS_DISTANCE: bool = {distance};\n"
         );
         text += include_str!("../../shaders/lib/types.wgsl");
         for lib in self.libs {
-            text += lib.text(subgroups);
+            text += lib.text(subgroups, switches);
         }
         text += self.body;
         text

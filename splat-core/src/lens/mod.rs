@@ -83,6 +83,17 @@ impl Lens {
         }
     }
 
+    /// A pinhole of the same size whose focal length and centre are the lens's: what stands for it where only size and
+    /// scale count. A panorama's focal length is its pixels a radian.
+    #[must_use]
+    pub fn nearest_pinhole(&self) -> Pinhole {
+        let (width, height) = (self.width, self.height);
+        let (w, h) = (f64::from(width), f64::from(height));
+        let turn = w / std::f64::consts::TAU;
+        let [fx, fy, cx, cy] = self.split().map_or([turn, turn, 0.5 * w, 0.5 * h], |(numbers, _)| numbers);
+        Pinhole { width, height, fx, fy, cx, cy }
+    }
+
     /// Makes the lens ready to project many points; `None` where [`Lens::validate`] refuses it.
     #[must_use]
     pub fn projector(&self) -> Option<LensProjector> {

@@ -2,6 +2,8 @@
 
 use glam::{DMat2, DVec2};
 
+use crate::gpu::layout::LensUniform;
+
 /// Iterations of any solver here. Newton's method converges in 3 to 6; bisection, its fallback,
 /// reaches the last bit in fewer than 100.
 const MAX_ITERATIONS: usize = 100;
@@ -147,6 +149,21 @@ pub(super) struct Distortion {
 }
 
 impl Distortion {
+    /// The parameters as kernels read them.
+    pub(super) fn fill(&self, uniform: &mut LensUniform) {
+        // The constant term is 1; the models have at most six others above and three below.
+        let over = |power: usize| self.radial.numerator.get(power).copied().unwrap_or(0.0) as f32;
+        let under = |power: usize| self.radial.denominator.get(power).copied().unwrap_or(0.0) as f32;
+        let Shift { p1, p2, prism_x: [xa, xb], prism_y: [ya, yb] } = self.shift;
+        uniform.numerator = [over(1), over(2), over(3), over(4)];
+        (uniform.numerator5, uniform.numerator6) = (over(5), over(6));
+        uniform.denominator = [under(1), under(2), under(3)];
+        uniform.prism = [xa as f32, xb as f32, ya as f32, yb as f32];
+        uniform.decentring = [p1 as f32, p2 as f32];
+        uniform.limit = self.radial.limit as f32;
+        uniform.shift_after_radial = f32::from(u8::from(self.shift_after_radial));
+    }
+
     pub(super) fn distort(&self, point: DVec2) -> Option<DVec2> {
         let radial = self.radial.distort(point)?;
         let at = if self.shift_after_radial { radial } else { point };

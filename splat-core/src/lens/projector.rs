@@ -3,9 +3,12 @@
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
 
 use glam::{DVec2, DVec3};
+use rayon::prelude::*;
 
 use super::polynomial::{Distortion, Radial, Shift};
 use super::{Lens, LensModel};
+use crate::gpu::layout::LensUniform;
+use crate::gpu::shaders::CameraModule;
 
 /// Points nearer to the camera plane than this part of their distance are not seen by a
 /// perspective lens: their pixel would lie millions of focal lengths away.
@@ -84,9 +87,7 @@ impl LensProjector {
             }
             Family::Eucm { alpha, beta } => {
                 let d = (beta * xy.length_squared() + z * z).sqrt();
-                // Behind this cone two rays share a pixel (Khomutenko et al. 2016, eq. 12).
-                let cone = if *alpha > 0.5 { (1.0 - alpha) / alpha } else { alpha / (1.0 - alpha) };
-                positive(z + cone * d)?;
+                positive(z + eucm_cone(*alpha) * d)?;
                 positive(alpha * d + (1.0 - alpha) * z).map(|d| xy / d)?
             }
             Family::Sphere => {
@@ -97,6 +98,60 @@ impl LensProjector {
         };
         let pixel = image * self.focal + self.centre;
         pixel.is_finite().then_some(pixel)
+    }
+
+    /// What Gaussians are sorted by: camera z for lenses that see less than a half space, the distance for those that
+    /// may see behind them, where z means nothing.
+    #[must_use]
+    pub fn depth(&self, point_cam: DVec3) -> f64 {
+        if self.module().depth_is_distance() { point_cam.length() } else { point_cam.z }
+    }
+
+    /// For each pixel of an image of that size, row by row, whether a ray of the lens meets it.
+    pub(crate) fn seen_pixels(&self, width: u32, height: u32) -> Vec<bool> {
+        let mut sees = vec![false; width as usize * height as usize];
+        sees.par_chunks_mut(width.max(1) as usize).enumerate().for_each(|(row, line)| {
+            for (column, seen) in line.iter_mut().enumerate() {
+                *seen = self.unproject(DVec2::new(column as f64 + 0.5, row as f64 + 0.5)).is_some();
+            }
+        });
+        sees
+    }
+
+    /// The WGSL module that projects as this does.
+    #[must_use]
+    pub fn module(&self) -> CameraModule {
+        match self.family {
+            Family::Pinhole => CameraModule::Pinhole,
+            Family::Perspective(_) => CameraModule::Perspective,
+            Family::Fisheye(_) => CameraModule::Fisheye,
+            Family::Fov { .. } => CameraModule::Fov,
+            Family::Division { .. } => CameraModule::Division,
+            Family::Eucm { .. } => CameraModule::Eucm,
+            Family::Sphere => CameraModule::Sphere,
+        }
+    }
+
+    /// That module's parameters.
+    #[must_use]
+    pub fn uniform(&self) -> LensUniform {
+        let mut uniform = LensUniform {
+            focal_px: self.focal.as_vec2().to_array(),
+            principal_px: self.centre.as_vec2().to_array(),
+            ..LensUniform::default()
+        };
+        match &self.family {
+            Family::Pinhole | Family::Sphere => {}
+            Family::Perspective(distortion) | Family::Fisheye(distortion) => distortion.fill(&mut uniform),
+            Family::Fov { omega } => {
+                uniform.extra = [*omega as f32, (2.0 * (0.5 * omega).tan()) as f32, 0.0];
+            }
+            Family::Division { k } => uniform.extra[0] = *k as f32,
+            Family::Eucm { alpha, beta } => {
+                uniform.extra = [*alpha as f32, *beta as f32, eucm_cone(*alpha) as f32];
+            }
+        }
+        uniform
     }
 
     /// As [`Lens::unproject`].
@@ -190,6 +245,11 @@ impl Family {
             _ => return None,
         })
     }
+}
+
+/// Behind the cone `z + this d = 0` two rays share a pixel (Khomutenko et al. 2016, eq. 12).
+fn eucm_cone(alpha: f64) -> f64 {
+    if alpha > 0.5 { (1.0 - alpha) / alpha } else { alpha / (1.0 - alpha) }
 }
 
 fn perspective(xy: DVec2, z: f64) -> Option<DVec2> {

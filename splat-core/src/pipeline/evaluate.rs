@@ -6,19 +6,18 @@ use super::output::OutputFolder;
 use super::pictures::{photo_rgb8, save_png, side_by_side};
 use crate::dataset::Dataset;
 use crate::events::{EventSink, Stage};
-use crate::gpu::Gpu;
 use crate::render::{GaussianBuffers, RenderOptions, Renderer};
 use crate::train::{EvalReport, ViewMetrics};
 use crate::{CancelToken, Event, GaussianCloud, Result};
 
-/// Renders every held-out view of `dataset` at full size and measures it against its photo.
+/// Renders every held-out view of `dataset` by `renderer` at full size and measures it against its photo.
 ///
 /// Where `comparisons` names a folder, photo and render of each go there side by side.
 ///
 /// # Errors
 /// A photo that cannot be read, a picture that cannot be written, what the GPU says, or [`crate::Error::Cancelled`].
 pub fn evaluate_cloud(
-    gpu: &Gpu,
+    renderer: &Renderer,
     cloud: &GaussianCloud,
     dataset: &Dataset,
     options: &RenderOptions,
@@ -26,13 +25,12 @@ pub fn evaluate_cloud(
     events: EventSink<'_>,
     cancel: &CancelToken,
 ) -> Result<EvalReport> {
-    let buffers = GaussianBuffers::upload(gpu, cloud)?;
-    let renderer = Renderer::new(gpu)?;
+    let buffers = GaussianBuffers::upload(renderer.gpu(), cloud)?;
     let mut views = Vec::new();
     let total = dataset.held_out.len() as u64;
     for (done, &view) in (1..).zip(&dataset.held_out) {
         cancel.check()?;
-        let render = renderer.render(&buffers, &dataset.camera(view), options)?.read()?;
+        let render = renderer.render_lens(&buffers, &dataset.full_lens_camera(view), options)?.read()?;
         let photo = dataset.image(view, 1)?;
         let name = &dataset.scene.views[view].name;
         views.push(ViewMetrics::measure(name, &render, &photo)?);

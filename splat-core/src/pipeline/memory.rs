@@ -2,6 +2,7 @@
 
 use super::text::bytes;
 use crate::dataset::Dataset;
+use crate::render::RendererKind;
 use crate::train::memory::predict;
 
 /// What the program, the driver and its compiled kernels take beside the data: measured on llvmpipe, the largest known.
@@ -30,10 +31,10 @@ impl RunMemory {
 
 /// Predicts a run's memory at `gaussians` Gaussians, the largest that it will have.
 #[must_use]
-pub fn predict_run(dataset: &Dataset, gaussians: u32, sh_degree: u32) -> RunMemory {
+pub fn predict_run(dataset: &Dataset, gaussians: u32, sh_degree: u32, renderer: RendererKind) -> RunMemory {
     let sizes = || (0..dataset.scene.views.len()).map(|view| dataset.camera(view).intrinsics);
     let (width, height) = sizes().fold((1, 1), |(w, h), size| (w.max(size.width), h.max(size.height)));
-    let training = predict(gaussians, width, height, sh_degree);
+    let training = predict(gaussians, width, height, sh_degree, renderer);
     RunMemory {
         gaussians_bytes: training.gaussians_bytes,
         working_bytes: training.working_bytes,

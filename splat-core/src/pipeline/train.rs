@@ -12,7 +12,7 @@ use crate::dataset::Dataset;
 use crate::events::Stage;
 use crate::files::write_atomically;
 use crate::gpu::Gpu;
-use crate::train::{EvalReport, Trainer};
+use crate::train::{EvalReport, TrainConfig, Trainer};
 use crate::{Error, Event, Result};
 
 /// Steps are told no more often than this.
@@ -64,7 +64,8 @@ impl Pipeline<'_> {
         self.log.line(&format!("adapter: {:?}", gpu.report()));
         self.log.line(&format!("settings: {}", serde_json::to_string(&config).unwrap_or_default()));
         let cap = trainer.gaussian_cap();
-        let predicted_bytes = memory::predict_run(dataset, cap, config.sh_degree).total();
+        let predicted_bytes =
+            memory::predict_run(dataset, cap, config.sh_degree, config.renderer_kind()).total();
         let target = self.options.stop_at.map_or(config.steps, |stop| stop.min(config.steps));
         let mut run = Training {
             gaussians: trainer.gaussian_count(),
@@ -175,7 +176,10 @@ impl Pipeline<'_> {
             match Trainer::resume(gpu, Arc::clone(dataset), path) {
                 Ok(trainer) => {
                     self.log.line(&format!("resumed from {}", path.display()));
-                    if trainer.config() != &self.options.train {
+                    // Left open, the renderer follows from the dataset, which is the same.
+                    let renderer = self.options.train.renderer.or(trainer.config().renderer);
+                    let wanted = TrainConfig { renderer, ..self.options.train.clone() };
+                    if trainer.config() != &wanted {
                         self.warn(format!(
                             "going on with the settings of `{}`: {} steps, seed {}; other settings given now are not used",
                             path.display(),

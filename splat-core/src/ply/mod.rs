@@ -19,6 +19,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use crate::gaussians::GaussianCloud;
+use crate::render::RendererKind;
 use crate::scene::SeedPoint;
 use crate::{Error, Result};
 
@@ -33,6 +34,9 @@ pub enum SplatRenderMode {
     Default,
     /// With the low-pass compensated in the opacity (Mip-Splatting, `antialiased`).
     Mip,
+    /// Evaluated along rays, without a low-pass (3DGUT).
+    #[serde(rename = "3dgut")]
+    Gut,
     /// Flat splats (2DGS).
     #[serde(rename = "2dgs")]
     TwoD,
@@ -110,6 +114,17 @@ pub fn read_points(path: &Path) -> Result<Vec<SeedPoint>> {
     Ok(points)
 }
 
+impl SplatRenderMode {
+    /// The renderer that draws it as it was trained.
+    #[must_use]
+    pub const fn renderer(self) -> RendererKind {
+        match self {
+            Self::Gut => RendererKind::Gut,
+            Self::Default | Self::Mip | Self::TwoD => RendererKind::Ewa,
+        }
+    }
+}
+
 const MODE_COMMENT: &str = "SplatRenderMode:";
 
 fn mode_of(comment: &str) -> Option<SplatRenderMode> {
@@ -117,6 +132,7 @@ fn mode_of(comment: &str) -> Option<SplatRenderMode> {
         return match mode.trim() {
             "default" => Some(SplatRenderMode::Default),
             "mip" => Some(SplatRenderMode::Mip),
+            "3dgut" => Some(SplatRenderMode::Gut),
             "2dgs" => Some(SplatRenderMode::TwoD),
             _ => None,
         };

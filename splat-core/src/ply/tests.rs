@@ -149,6 +149,7 @@ fn comments_tell_the_mode() {
         parse(text.as_bytes()).unwrap().render_mode
     };
     assert_eq!(with("SplatRenderMode: mip"), SplatRenderMode::Mip);
+    assert_eq!(with("SplatRenderMode: 3dgut"), SplatRenderMode::Gut);
     assert_eq!(with("SplatRenderMode: 2dgs"), SplatRenderMode::TwoD);
     assert_eq!(with("SplatRenderMode: default"), SplatRenderMode::Default);
     assert_eq!(with("antialiased 1"), SplatRenderMode::Mip);

@@ -80,6 +80,7 @@ fn header(count: usize, sh_degree: u32, options: &PlyOptions) -> Header {
         let name = match mode {
             SplatRenderMode::Default => "default",
             SplatRenderMode::Mip => "mip",
+            SplatRenderMode::Gut => "3dgut",
             SplatRenderMode::TwoD => "2dgs",
         };
         format!("{MODE_COMMENT} {name}")

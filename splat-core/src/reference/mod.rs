@@ -5,17 +5,20 @@
 //! | [`project()`]   | [`Gaussians`], [`View`], [`Options`]  | [`Splat`] per Gaussian  |
 //! | [`sort()`]      | splats                                | indices, front to back  |
 //! | [`rasterize()`] | splats, order                         | [`Picture`]             |
+//! | [`render_gut()`] | [`Gaussians`], [`LensView`]            | [`Picture`] of 3DGUT    |
 //! | [`photometric_loss`] | picture, photo                   | the training loss       |
 //!
 //! Start at [`render()`]. Everything is forward only: gradients are checked by central differences
 //! of these functions, which f64 makes accurate to nine digits or so. The rules are those of gsplat
 //! (and of the 3DGS authors' code where the two agree); each function states its own.
 
+mod gut;
 mod loss;
 mod project;
 mod rasterize;
 mod sh;
 
+pub use gut::{Ellipsoid, LensView, SPREAD_SQUARED, project_gut, rasterize_gut, render_gut};
 pub use loss::{LUMA, SSIM_SIGMA_PX, SSIM_WEIGHT, SSIM_WINDOW, photometric_loss, ssim_map};
 pub use project::{Splat, project, sort};
 pub use rasterize::{Picture, rasterize, render};

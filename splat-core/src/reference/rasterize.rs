@@ -49,18 +49,27 @@ pub fn rasterize(splats: &[Splat], view: &View, options: &Options) -> Picture {
             let dy = row as f64 + 0.5 - splat.mean2d.y;
             let Some(line) = pixels.get_mut(row * width..(row + 1) * width) else { continue };
             for (column, pixel) in line.iter_mut().enumerate().take(columns.end).skip(columns.start) {
-                pixel.blend(splat, column as f64 + 0.5 - splat.mean2d.x, dy);
+                let dx = column as f64 + 0.5 - splat.mean2d.x;
+                let [a, b, c] = splat.conic;
+                let exponent = 0.5 * (a * dx * dx + c * dy * dy) + b * dx * dy;
+                pixel.blend(exponent, splat.opacity, splat.rgb, splat.depth);
             }
         }
     }
-    Picture {
-        width: view.intrinsics.width,
-        height: view.intrinsics.height,
-        rgb: pixels.iter().flat_map(|pixel| pixel.over(options.background)).collect(),
-        alpha: pixels.iter().map(|pixel| 1.0 - pixel.transmittance).collect(),
-        depth: pixels.iter().map(|pixel| pixel.depth).collect(),
-        contributors: pixels.iter().map(|pixel| pixel.contributors).collect(),
-        jump_distance: pixels.iter().map(|pixel| pixel.jump_distance).collect(),
+    Picture::of(view.intrinsics.width, view.intrinsics.height, &pixels, options)
+}
+
+impl Picture {
+    pub(super) fn of(width: u32, height: u32, pixels: &[Pixel], options: &Options) -> Self {
+        Self {
+            width,
+            height,
+            rgb: pixels.iter().flat_map(|pixel| pixel.over(options.background)).collect(),
+            alpha: pixels.iter().map(|pixel| 1.0 - pixel.transmittance).collect(),
+            depth: pixels.iter().map(|pixel| pixel.depth).collect(),
+            contributors: pixels.iter().map(|pixel| pixel.contributors).collect(),
+            jump_distance: pixels.iter().map(|pixel| pixel.jump_distance).collect(),
+        }
     }
 }
 
@@ -72,14 +81,15 @@ fn covered(mean: f64, radius: f64, size: usize) -> std::ops::Range<usize> {
     start.min(size)..end.min(size)
 }
 
+/// A pixel while it is blended.
 #[derive(Clone)]
-struct Pixel {
+pub(super) struct Pixel {
     rgb: [f64; 3],
     depth: f64,
     transmittance: f64,
     contributors: u32,
     ended: bool,
-    jump_distance: f64,
+    pub(super) jump_distance: f64,
 }
 
 impl Default for Pixel {
@@ -96,13 +106,12 @@ impl Default for Pixel {
 }
 
 impl Pixel {
-    fn blend(&mut self, splat: &Splat, dx: f64, dy: f64) {
-        let [a, b, c] = splat.conic;
-        let exponent = 0.5 * (a * dx * dx + c * dy * dy) + b * dx * dy;
+    /// Lays a Gaussian of alpha `opacity exp(-exponent)` behind what is there.
+    pub(super) fn blend(&mut self, exponent: f64, opacity: f64, rgb: [f64; 3], depth: f64) {
         if self.ended || exponent.is_nan() || exponent < 0.0 {
             return;
         }
-        let uncapped = splat.opacity * (-exponent).exp();
+        let uncapped = opacity * (-exponent).exp();
         self.note_jump(uncapped, ALPHA_MIN);
         self.note_jump(uncapped, ALPHA_MAX);
         let alpha = uncapped.min(ALPHA_MAX);
@@ -116,10 +125,10 @@ impl Pixel {
             return;
         }
         let weight = alpha * self.transmittance;
-        for (sum, channel) in self.rgb.iter_mut().zip(splat.rgb) {
+        for (sum, channel) in self.rgb.iter_mut().zip(rgb) {
             *sum += weight * channel;
         }
-        self.depth += weight * splat.depth;
+        self.depth += weight * depth;
         self.transmittance = next;
         self.contributors += 1;
     }

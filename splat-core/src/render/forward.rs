@@ -1,15 +1,18 @@
 //! Forward rendering, recorded: project, sort by depth, list tiles, sort by tile, blend.
 
 use std::mem::offset_of;
+use std::sync::OnceLock;
 
 use super::GaussianBuffers;
+use super::rays::RAY_BYTES;
 use super::sort::{Over, Scan, Sort, SortBuffers, SortKernels, SortScratch};
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::gpu::kernel::Kernel;
-use crate::gpu::layout::{Counters, SPLAT_BYTES, ViewUniform};
+use crate::gpu::layout::{Counters, LensUniform, ViewUniform};
 use crate::gpu::profile::Pass;
-use crate::gpu::shaders::{self, Switches};
+use crate::gpu::shaders::{self, CameraModule, Switches};
+use crate::render::RendererKind;
 
 /// Where the indirect dispatch over intersections lies in `Counters`.
 const ISECT_GROUPS_OFFSET: u64 = offset_of!(Counters, isect_groups) as u64;
@@ -17,12 +20,21 @@ const ISECT_GROUPS_OFFSET: u64 = offset_of!(Counters, isect_groups) as u64;
 /// The kernels of a forward pass.
 #[derive(Debug)]
 pub(crate) struct ForwardKernels {
+    pub(crate) switches: Switches,
     sort: SortKernels,
-    project: Kernel,
     tile_count: Kernel,
     isect_total: Kernel,
     tile_emit: Kernel,
     tile_ranges: Kernel,
+    gpu: Gpu,
+    /// By [`CameraModule`], compiled when first needed.
+    views: [OnceLock<ViewKernels>; CameraModule::ALL.len()],
+}
+
+/// The kernels that know what a Gaussian looks like through a camera model; all others serve every renderer.
+#[derive(Debug)]
+struct ViewKernels {
+    project: Kernel,
     rasterize: Kernel,
 }
 
@@ -30,14 +42,28 @@ impl ForwardKernels {
     pub(crate) fn new(gpu: &Gpu, switches: Switches) -> Self {
         let kernel = |source| Kernel::new(gpu, source, switches, &[]);
         Self {
+            switches,
             sort: SortKernels::new(gpu),
-            project: kernel(shaders::PROJECT),
             tile_count: kernel(shaders::TILE_COUNT),
             isect_total: kernel(shaders::ISECT_TOTAL),
             tile_emit: kernel(shaders::TILE_EMIT),
             tile_ranges: kernel(shaders::TILE_RANGES),
-            rasterize: kernel(shaders::RASTERIZE),
+            gpu: gpu.clone(),
+            views: Default::default(),
         }
+    }
+
+    /// The kernels for a camera model.
+    fn view(&self, camera: CameraModule) -> &ViewKernels {
+        self.views[camera as usize].get_or_init(|| {
+            let switches = Switches { camera, ..self.switches };
+            let kernel = |source| Kernel::new(&self.gpu, source, switches, &[]);
+            let project = match switches.renderer {
+                RendererKind::Ewa => kernel(shaders::PROJECT),
+                RendererKind::Gut => kernel(shaders::PROJECT_GUT),
+            };
+            ViewKernels { project, rasterize: kernel(shaders::RASTERIZE) }
+        })
     }
 }
 
@@ -54,10 +80,13 @@ pub(crate) struct Capacity {
 
 impl Capacity {
     /// Bytes of a forward pass for `gaussians` Gaussians.
-    pub(crate) fn forward_bytes(&self, gaussians: u64, depth: bool) -> u64 {
+    ///
+    /// A ray table counts where the camera of `switches` has one.
+    pub(crate) fn forward_bytes(&self, gaussians: u64, switches: Switches) -> u64 {
         let (pixels, isects) = (u64::from(self.pixels), u64::from(self.isects));
-        let per_gaussian = SPLAT_BYTES + 4 * 4 + 4 + 4 + 8;
-        let per_pixel = 16 + 8 + if depth { 4 } else { 0 };
+        let per_gaussian = switches.renderer.splat_bytes() + 4 * 4 + 4 + 4 + 8;
+        let rays = if switches.camera.has_ray_table() { RAY_BYTES } else { 0 };
+        let per_pixel = 16 + 8 + if switches.depth { 4 } else { 0 } + rays;
         gaussians * per_gaussian
             + isects * 20
             + pixels * per_pixel
@@ -84,13 +113,23 @@ pub(crate) struct ForwardPass {
     depth_sort: Sort,
     touched_scan: Scan,
     tile_sort: Sort,
-    bind_project: wgpu::BindGroup,
+    /// The lens that the view is seen through (3DGUT).
+    pub(crate) lens: wgpu::Buffer,
+    /// Its rays, copied from its table; empty where every camera is a pinhole.
+    pub(crate) rays: wgpu::Buffer,
+    bind_views: Vec<(CameraModule, ViewBindings)>,
     bind_tile_count: wgpu::BindGroup,
     bind_isect_total: wgpu::BindGroup,
     bind_tile_emit: wgpu::BindGroup,
     /// By which buffer the sorted intersections end in.
     bind_tile_ranges: [wgpu::BindGroup; 2],
-    bind_rasterize: [wgpu::BindGroup; 2],
+}
+
+#[derive(Debug)]
+struct ViewBindings {
+    project: wgpu::BindGroup,
+    /// By which buffer the sorted intersections end in.
+    rasterize: [wgpu::BindGroup; 2],
 }
 
 impl ForwardPass {
@@ -99,8 +138,9 @@ impl ForwardPass {
         kernels: &ForwardKernels,
         gaussians: &GaussianBuffers,
         capacity: Capacity,
-        with_depth: bool,
+        cameras: &[CameraModule],
     ) -> Result<Self> {
+        let Switches { renderer, depth: with_depth, .. } = kernels.switches;
         let n = u64::from(gaussians.count);
         let isect_bytes = u64::from(capacity.isects) * 4;
         let pixels = u64::from(capacity.pixels);
@@ -119,7 +159,7 @@ impl ForwardPass {
                 | wgpu::BufferUsages::COPY_DST
                 | wgpu::BufferUsages::COPY_SRC,
         );
-        let splats = gpu.storage("splat.splats", n * SPLAT_BYTES)?;
+        let splats = gpu.storage("splat.splats", n * renderer.splat_bytes())?;
         let by_depth = SortBuffers { keys: pair("splat.depth_keys")?, values: pair("splat.depth_order")? };
         let touched = gpu.storage("splat.tiles_touched", n * 4)?;
         let isect_offsets = gpu.storage("splat.isect_offsets", n * 4)?;
@@ -143,8 +183,6 @@ impl ForwardPass {
         // Four passes over 32-bit depths end where they began.
         let [keys, order] = [&by_depth.keys[0], &by_depth.values[0]];
         let [r, g, b] = &gaussians.sh;
-        let bind_project =
-            kernels.project.bind(gpu, &[&view, &gaussians.geometry, r, g, b, &splats, keys, order]);
         let bind_tile_count = kernels.tile_count.bind(gpu, &[&view, &splats, keys, order, &touched]);
         let bind_isect_total = kernels.isect_total.bind(gpu, &[&view, &touched, &isect_offsets, &counters]);
         let bind_tile_emit = kernels.tile_emit.bind(
@@ -163,13 +201,23 @@ impl ForwardPass {
         );
         let bind_tile_ranges =
             [0, 1].map(|i| kernels.tile_ranges.bind(gpu, &[&counters, &isects.keys[i], &tile_ranges]));
-        let bind_rasterize = [0, 1].map(|i| {
-            let ids = &isects.values[i];
-            kernels.rasterize.bind(
-                gpu,
-                &[&view, &tile_ranges, ids, &isect_gaussians, &splats, &frame, &pixel_ends, &depth],
-            )
+        let lens = gpu.uniform::<LensUniform>("splat.lens");
+        let tables = cameras.iter().any(|camera| camera.has_ray_table());
+        let rays = gpu.storage("splat.rays", if tables { pixels * RAY_BYTES } else { 0 })?;
+        let bind_views = cameras.iter().map(|&camera| {
+            let kernels = kernels.view(camera);
+            let mut project = vec![&view, &gaussians.geometry, r, g, b, &splats, keys, order];
+            project.extend((renderer == RendererKind::Gut).then_some(&lens));
+            let rasterize = [0, 1].map(|i| {
+                let ids = &isects.values[i];
+                let mut buffers =
+                    vec![&view, &tile_ranges, ids, &isect_gaussians, &splats, &frame, &pixel_ends, &depth];
+                buffers.extend(camera.has_ray_table().then_some(&rays));
+                kernels.rasterize.bind(gpu, &buffers)
+            });
+            (camera, ViewBindings { project: kernels.project.bind(gpu, &project), rasterize })
         });
+        let bind_views = bind_views.collect();
         let pass = Self {
             capacity,
             count: gaussians.count,
@@ -186,16 +234,35 @@ impl ForwardPass {
             depth_sort,
             touched_scan,
             tile_sort,
-            bind_project,
+            lens,
+            rays,
+            bind_views,
             bind_tile_count,
             bind_isect_total,
             bind_tile_emit,
             bind_tile_ranges,
-            bind_rasterize,
         };
         pass.reset_counters(gpu);
         gpu.check()?;
         Ok(pass)
+    }
+
+    /// The camera models that this was made for.
+    pub(crate) fn cameras(&self) -> impl Iterator<Item = CameraModule> + '_ {
+        self.bind_views.iter().map(|(camera, _)| *camera)
+    }
+
+    /// Sets the view that is recorded next; `table` is the lens's, where it has one.
+    pub(crate) fn set_view(&self, gpu: &Gpu, view: &ViewUniform, lens: &LensUniform) {
+        gpu.queue().write_buffer(&self.view, 0, bytemuck::bytes_of(view));
+        gpu.queue().write_buffer(&self.lens, 0, bytemuck::bytes_of(lens));
+    }
+
+    /// Copies a lens's table to where kernels read it.
+    pub(crate) fn record_rays(&self, encoder: &mut wgpu::CommandEncoder, table: Option<&wgpu::Buffer>) {
+        if let Some(table) = table {
+            encoder.copy_buffer_to_buffer(table, 0, &self.rays, 0, table.size().min(self.rays.size()));
+        }
     }
 
     /// Clears the overflow flag and sets the number of Gaussians.
@@ -214,12 +281,24 @@ impl ForwardPass {
         encoder.clear_buffer(&self.tile_ranges, 0, None);
     }
 
-    /// Records the whole forward pass of a view whose uniform is (or will be) in `self.view`.
-    pub(crate) fn record(&self, kernels: &ForwardKernels, pass: &mut Pass<'_>, view: &ViewUniform) {
+    /// Records the whole forward pass of a view whose uniforms are (or will be) in `self.view` and `self.lens`.
+    /// `camera` is one of those that the pass was made for.
+    pub(crate) fn record(
+        &self,
+        kernels: &ForwardKernels,
+        pass: &mut Pass<'_>,
+        view: &ViewUniform,
+        camera: CameraModule,
+    ) {
+        let Some((_, bind)) = self.bind_views.iter().find(|(of, _)| *of == camera) else {
+            debug_assert!(false, "the pass was not made for {camera:?}");
+            return;
+        };
+        let seen_by = kernels.view(camera);
         let n = self.count;
         let sorted = Self::sorted(view);
         if n > 0 {
-            kernels.project.dispatch_items(pass, &self.bind_project, n);
+            seen_by.project.dispatch_items(pass, &bind.project, n);
             self.depth_sort.record(&kernels.sort, pass, &self.counters, Sort::pass_count(u32::BITS));
             kernels.tile_count.dispatch_items(pass, &self.bind_tile_count, n);
             self.touched_scan.record(&kernels.sort, pass);
@@ -230,7 +309,7 @@ impl ForwardPass {
             let ranges = &self.bind_tile_ranges[sorted];
             kernels.tile_ranges.dispatch_indirect(pass, ranges, &self.counters, ISECT_GROUPS_OFFSET);
         }
-        kernels.rasterize.dispatch(pass, &self.bind_rasterize[sorted], view.tile_count());
+        seen_by.rasterize.dispatch(pass, &bind.rasterize[sorted], view.tile_count());
     }
 }
 

@@ -10,26 +10,37 @@
 //! | rasterize_backward | image gradient, lists | sums an intersection |
 //! | project_backward, direction_backward | those sums | [`GaussianGradients`] |
 //!
+//! There are two renderers, [`RendererKind`]: EWA and 3DGUT. They differ in the two `project` kernels and in one shared file
+//! of the two `rasterize` kernels, `lib/response_*.wgsl`; everything else serves both.
+//!
 //! Start at [`Renderer::render`]. Slow f64 twins are in `reference`.
 
 pub(crate) mod backward;
 pub(crate) mod forward;
 pub(crate) mod gaussian_buffers;
+mod kind;
+mod points;
+pub(crate) mod rays;
 pub(crate) mod sort;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use gaussian_buffers::GaussianBuffers;
+pub use kind::RendererKind;
+pub use points::project_points;
 
-use crate::camera::Camera;
+use crate::camera::{Camera, LensCamera};
 use crate::gpu::Gpu;
 use crate::gpu::kernel::Kernel;
-use crate::gpu::layout::{Counters, GEOMETRY_FLOATS, ViewUniform};
+use crate::gpu::layout::{Counters, GEOMETRY_FLOATS, LensUniform, ViewUniform};
 use crate::gpu::profile::Pass;
-use crate::gpu::shaders::{self, Switches};
+use crate::gpu::shaders::{self, CameraModule, Switches};
+use crate::lens::Lens;
 use crate::{Error, Result};
 use backward::{BackwardKernels, BackwardPass};
 use forward::{Capacity, ForwardKernels, ForwardPass};
+use rays::RayTables;
 
 /// Largest image side: coordinates stay exact to a hundredth of a pixel in f32.
 pub const MAX_IMAGE_SIDE: u32 = 16_384;
@@ -41,7 +52,8 @@ const FIRST_ISECTS: u32 = 1 << 16;
 pub struct RenderOptions {
     /// Colour behind everything, 0..1.
     pub background: [f32; 3],
-    /// Scale opacities by the low-pass filter's loss of mass (Mip-Splatting's 2-D filter).
+    /// Scale opacities by the low-pass filter's loss of mass (Mip-Splatting's 2-D filter). EWA only: 3DGUT has no such
+    /// filter.
     pub antialiased: bool,
     /// SH degree to use, if less than the stored one.
     pub sh_degree: Option<u32>,
@@ -60,16 +72,16 @@ pub struct Renderer {
     forward: ForwardKernels,
     backward: BackwardKernels,
     sh_gradient: [Kernel; 3],
+    rays: RayTables,
     isects_hint: AtomicU32,
 }
-
-const SWITCHES: Switches = Switches { depth: true, abs_gradient: false, pose: true };
 
 /// One rendered view, still on the GPU, with what its gradient needs.
 #[derive(Debug)]
 pub struct Frame {
     gpu: Gpu,
     view: ViewUniform,
+    camera: CameraModule,
     pass: ForwardPass,
 }
 
@@ -117,21 +129,37 @@ pub struct GaussianGradients {
 }
 
 impl Renderer {
-    /// Compiles the kernels.
+    /// Compiles the kernels of [`RendererKind::Ewa`].
     ///
     /// # Errors
     /// [`Error::Gpu`] when the driver refuses one.
     pub fn new(gpu: &Gpu) -> Result<Self> {
+        Self::of_kind(gpu, RendererKind::Ewa)
+    }
+
+    /// Compiles the kernels of a kind.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] when the driver refuses one.
+    pub fn of_kind(gpu: &Gpu, kind: RendererKind) -> Result<Self> {
+        let switches = Switches { depth: true, pose: true, renderer: kind, ..Switches::default() };
         let renderer = Self {
             gpu: gpu.clone(),
-            forward: ForwardKernels::new(gpu, SWITCHES),
-            backward: BackwardKernels::new(gpu, SWITCHES),
+            forward: ForwardKernels::new(gpu, switches),
+            backward: BackwardKernels::new(gpu, switches),
             sh_gradient: [0.0, 1.0, 2.0]
-                .map(|c| Kernel::new(gpu, shaders::SH_GRADIENT, SWITCHES, &[("CHANNEL", c)])),
+                .map(|c| Kernel::new(gpu, shaders::SH_GRADIENT, switches, &[("CHANNEL", c)])),
+            rays: RayTables::default(),
             isects_hint: AtomicU32::new(FIRST_ISECTS),
         };
         gpu.check()?;
         Ok(renderer)
+    }
+
+    /// The device that it draws on.
+    #[must_use]
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
     }
 
     /// Draws one view.
@@ -145,8 +173,23 @@ impl Renderer {
         camera: &Camera,
         options: &RenderOptions,
     ) -> Result<Frame> {
-        check_image_size(camera.intrinsics.width, camera.intrinsics.height)?;
-        let mut view = ViewUniform::from_camera(camera, options.background);
+        self.render_lens(gaussians, &LensCamera::from(*camera), options)
+    }
+
+    /// Draws one view through a lens of any model. A lens's rays are worked out when it is first seen and kept.
+    ///
+    /// # Errors
+    /// As [`Renderer::render`]; [`Error::InvalidLens`]; [`Error::NeedsGut`] when [`RendererKind::Ewa`] is asked for
+    /// anything but a pinhole.
+    pub fn render_lens(
+        &self,
+        gaussians: &GaussianBuffers,
+        camera: &LensCamera,
+        options: &RenderOptions,
+    ) -> Result<Frame> {
+        let seen =
+            Seen::new(&self.gpu, self.forward.switches.renderer, &self.rays, camera, options.background)?;
+        let mut view = seen.view;
         view.gaussian_count = gaussians.count;
         view.sh_stride = gaussians.sh_stride();
         view.sh_degree = options.sh_degree.unwrap_or(3).min(gaussians.sh_degree);
@@ -158,17 +201,18 @@ impl Renderer {
                 tiles: view.tile_count(),
                 isects: view.isect_capacity,
             };
-            let pass = ForwardPass::new(&self.gpu, &self.forward, gaussians, capacity, true)?;
-            self.gpu.queue().write_buffer(&pass.view, 0, bytemuck::bytes_of(&view));
+            let pass = ForwardPass::new(&self.gpu, &self.forward, gaussians, capacity, &[seen.module])?;
+            pass.set_view(&self.gpu, &view, &seen.lens);
             self.gpu.submit("splat.render", |encoder| {
                 pass.record_clear(encoder);
+                pass.record_rays(encoder, seen.table.as_deref());
                 let mut compute = Pass::begin(encoder, None);
-                pass.record(&self.forward, &mut compute, &view);
+                pass.record(&self.forward, &mut compute, &view, seen.module);
             });
             let counters: Vec<Counters> = self.gpu.read(&pass.counters, 1)?;
             let needed = counters.first().map_or(0, |c| c.isects_needed);
             if needed <= view.isect_capacity {
-                return Ok(Frame { gpu: self.gpu.clone(), view, pass });
+                return Ok(Frame { gpu: self.gpu.clone(), view, camera: seen.module, pass });
             }
             self.isects_hint.store(grown(needed), Ordering::Relaxed);
         }
@@ -205,13 +249,13 @@ impl Renderer {
             });
         }
         let gpu = &self.gpu;
-        let pass = BackwardPass::new(gpu, &self.backward, gaussians, &frame.pass, SWITCHES)?;
+        let pass = BackwardPass::new(gpu, &self.backward, gaussians, &frame.pass)?;
         let alpha = |i: usize| gradient.v_alpha.and_then(|v| v.get(i)).copied().unwrap_or(0.0);
         let v_frame: Vec<[f32; 4]> =
             gradient.v_rgb.chunks_exact(3).enumerate().map(|(i, v)| [v[0], v[1], v[2], alpha(i)]).collect();
         gpu.queue().write_buffer(&pass.v_frame, 0, bytemuck::cast_slice(&v_frame));
         if let Some(v_depth) = gradient.v_depth {
-            gpu.queue().write_buffer(&pass.v_depth, 0, bytemuck::cast_slice(v_depth));
+            gpu.queue().write_buffer(&pass.v_frame, (pixels * 16) as u64, bytemuck::cast_slice(v_depth));
         }
         let n = gaussians.count as usize;
         let k = gaussians.sh_stride() as usize;
@@ -223,7 +267,7 @@ impl Renderer {
             .map(|kernel| kernel.bind(gpu, &[view, &gaussians.geometry, &pass.v_colors, &v_sh]));
         gpu.submit("splat.backward", |encoder| {
             let mut compute = Pass::begin(encoder, None);
-            pass.record(&self.backward, &mut compute, &frame.pass, &frame.view);
+            pass.record(&self.backward, &mut compute, &frame.pass, &frame.view, frame.camera);
         });
         let geometry: Vec<f32> = gpu.read(&pass.v_geometry, n * GEOMETRY_FLOATS)?;
         let like = gaussian_buffers::cloud_of(&geometry, gaussians.sh_degree);
@@ -253,6 +297,42 @@ impl Renderer {
             sh_coeffs,
             cam_from_world,
         })
+    }
+}
+
+/// A camera as kernels see it.
+pub(crate) struct Seen {
+    /// Counts and modes are left for the caller.
+    pub(crate) view: ViewUniform,
+    pub(crate) lens: LensUniform,
+    pub(crate) module: CameraModule,
+    pub(crate) table: Option<Arc<wgpu::Buffer>>,
+}
+
+impl Seen {
+    pub(crate) fn new(
+        gpu: &Gpu,
+        renderer: RendererKind,
+        tables: &RayTables,
+        camera: &LensCamera,
+        background: [f32; 3],
+    ) -> Result<Self> {
+        let lens = &camera.lens;
+        check_image_size(lens.width, lens.height)?;
+        let intrinsics = lens.as_pinhole().unwrap_or_else(|| lens.nearest_pinhole());
+        let pinhole = Camera { intrinsics, cam_from_world: camera.cam_from_world };
+        let view = ViewUniform::from_camera(&pinhole, background);
+        // A lens whose distortion is all zero needs no table.
+        if lens.as_pinhole().is_some() {
+            let lens = rays::projector_of(&Lens::pinhole(intrinsics))?.uniform();
+            return Ok(Self { view, lens, module: CameraModule::Pinhole, table: None });
+        }
+        let projector = rays::projector_of(lens)?;
+        if renderer == RendererKind::Ewa {
+            return Err(Error::NeedsGut { model: lens.model.name() });
+        }
+        let table = Some(tables.of(gpu, lens, &projector)?);
+        Ok(Self { view, lens: projector.uniform(), module: projector.module(), table })
     }
 }
 

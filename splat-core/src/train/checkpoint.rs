@@ -154,6 +154,11 @@ fn camera_fingerprint(dataset: &Dataset) -> u64 {
         let Camera { intrinsics: k, cam_from_world: pose } = dataset.camera(view);
         let numbers = [k.fx, k.fy, k.cx, k.cy, f64::from(k.width), f64::from(k.height)];
         let numbers = numbers.into_iter().chain(pose.rotation.to_array()).chain(pose.translation.to_array());
+        // A lens as it is, where the dataset keeps it.
+        let lens = dataset.kept_lens(view);
+        let model = lens.map(|lens| f64::from(lens.model.colmap_id()));
+        let params = lens.map(|lens| lens.params.clone()).unwrap_or_default();
+        let numbers = numbers.chain(model).chain(params);
         for byte in numbers.flat_map(f64::to_le_bytes) {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }

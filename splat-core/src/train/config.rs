@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::render::RendererKind;
+
 /// Steps that the schedule numbers below are given for; [`TrainConfig::steps`] scales them.
 pub const REFERENCE_STEPS: u32 = 30_000;
 
@@ -38,6 +40,11 @@ pub struct TrainConfig {
     pub steps: u32,
     /// Seed of everything random. Same seed, machine and input: the same bytes.
     pub seed: u64,
+    /// How Gaussians are projected and evaluated. `None`: 3DGUT where the dataset keeps a lens's distortion, else EWA.
+    pub renderer: Option<RendererKind>,
+    /// Train so many of the last steps with EWA after 3DGUT, so that ordinary viewers show just what was trained. Not for
+    /// datasets that keep a lens's distortion.
+    pub finish_ewa_steps: u32,
     /// How Gaussians are added and removed.
     pub strategy: Strategy,
     /// Never more Gaussians than this; default: what memory holds.
@@ -96,7 +103,8 @@ pub struct DensifyConfig {
     pub every: u32,
     /// But never fewer than this many steps of the run: each refinement needs views to judge by.
     pub at_least_every: u32,
-    /// ADC: grow above this mean image-plane gradient (in half image sizes).
+    /// ADC: grow above this mean gradient: of the 2-D mean, in half image sizes; with 3DGUT of the 3-D mean, times half
+    /// its distance from the camera (3dgrut), which a pinhole of 90 degrees makes about the same.
     pub grow_gradient: f32,
     /// ADC: use sums of absolute gradients (AbsGS), with `grow_gradient_abs` as threshold.
     pub abs_gradient: bool,
@@ -125,6 +133,8 @@ impl Default for TrainConfig {
         Self {
             steps: REFERENCE_STEPS,
             seed: 0,
+            renderer: None,
+            finish_ewa_steps: 0,
             strategy: Strategy::default(),
             max_gaussians: None,
             sh_degree: 3,
@@ -242,6 +252,27 @@ impl TrainConfig {
             && step.is_multiple_of(every)
     }
 
+    /// The renderer; a [`super::Trainer`]'s configuration always names it.
+    #[must_use]
+    pub fn renderer_kind(&self) -> RendererKind {
+        self.renderer.unwrap_or_default()
+    }
+
+    /// The renderer of a step (from 0).
+    #[must_use]
+    pub fn renderer_at(&self, step: u32) -> RendererKind {
+        let finishing = self.finish_ewa_steps > 0 && step >= self.steps.saturating_sub(self.finish_ewa_steps);
+        if finishing { RendererKind::Ewa } else { self.renderer_kind() }
+    }
+
+    /// Whether ADC judges by sums of absolute gradients, which are those of 2-D means: EWA's alone.
+    #[must_use]
+    pub fn uses_abs_gradient(&self) -> bool {
+        self.strategy == Strategy::Adc
+            && self.densify.abs_gradient
+            && self.renderer_kind() == RendererKind::Ewa
+    }
+
     /// Refuses settings that cannot work.
     ///
     /// # Errors
@@ -263,6 +294,9 @@ impl TrainConfig {
         let rates = [self.rate_mean, self.rate_opacity, self.rate_scale, self.rate_quat, self.rate_sh];
         if rates.iter().any(|r| !(r.is_finite() && *r >= 0.0)) {
             return fail("learning rates must be finite and not negative".into());
+        }
+        if self.antialiased && self.renderer == Some(RendererKind::Gut) {
+            return fail("antialiased is a filter of the ewa renderer; leave it off with 3dgut".into());
         }
         if !(0.0..=1.0).contains(&self.ssim_weight) {
             return fail(format!("ssim_weight is {}; it can be 0 to 1", self.ssim_weight));

@@ -67,7 +67,8 @@ pub(crate) fn plan(config: &TrainConfig, state: &State<'_>) -> Plan {
 /// Clone, split, prune (Kerbl et al. 2023, section 5).
 fn adc(config: &TrainConfig, state: &State<'_>, random: &mut Random) -> Plan {
     let settings = &config.densify;
-    let threshold = if settings.abs_gradient { settings.grow_gradient_abs } else { settings.grow_gradient };
+    let threshold =
+        if config.uses_abs_gradient() { settings.grow_gradient_abs } else { settings.grow_gradient };
     let was_reset = state.step > config.scaled(settings.reset_every);
     let mut kept = Vec::new();
     let mut growing: Vec<(u32, f32)> = Vec::new();

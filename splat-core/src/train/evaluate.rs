@@ -2,7 +2,7 @@
 
 use super::trainer::Trainer;
 use crate::Result;
-use crate::camera::Camera;
+use crate::camera::LensCamera;
 use crate::gpu::layout::Counters;
 use crate::gpu::profile::Pass;
 use crate::images::{PackedImage, divided};
@@ -76,7 +76,7 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::step`].
     pub fn render_view(&mut self, index: usize) -> Result<FrameImage> {
-        self.render_camera(self.dataset.camera(index))
+        self.render_camera(&self.dataset.full_lens_camera(index))
     }
 
     /// Renders one view of the dataset with its longest side at most `longest_side` pixels: cheap enough to do while training.
@@ -84,24 +84,25 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::step`].
     pub fn render_view_within(&mut self, index: usize, longest_side: u32) -> Result<FrameImage> {
-        let mut camera = self.dataset.camera(index);
-        let (width, height) = (camera.intrinsics.width, camera.intrinsics.height);
-        let factor = width.max(height).div_ceil(longest_side.max(1));
-        camera.intrinsics = camera.intrinsics.resized(divided(width, factor), divided(height, factor));
-        self.render_camera(camera)
+        let full = self.dataset.camera(index).intrinsics;
+        let factor = full.width.max(full.height).div_ceil(longest_side.max(1));
+        let (width, height) = (divided(full.width, factor), divided(full.height, factor));
+        self.render_camera(&self.dataset.lens_camera(index, width, height))
     }
 
-    fn render_camera(&mut self, camera: Camera) -> Result<FrameImage> {
+    fn render_camera(&mut self, camera: &LensCamera) -> Result<FrameImage> {
         self.flush()?;
         let sh_degree = self.config.sh_degree_at(self.next_step.saturating_sub(1));
         loop {
-            let view = self.view_uniform(&camera, self.config.background, sh_degree);
+            let seen = self.see(camera, self.config.background, sh_degree)?;
+            let view = seen.view;
             let forward = &self.passes.forward;
-            self.gpu.queue().write_buffer(&forward.view, 0, bytemuck::bytes_of(&view));
+            forward.set_view(&self.gpu, &view, &seen.lens);
             self.gpu.submit("splat.render_view", |encoder| {
                 forward.record_clear(encoder);
+                forward.record_rays(encoder, seen.table.as_deref());
                 let mut pass = Pass::begin(encoder, None);
-                forward.record(&self.kernels.forward, &mut pass, &view);
+                forward.record(&self.kernels.forward, &mut pass, &view, seen.module);
             });
             let counters: Counters = self.gpu.read(&forward.counters, 1)?[0];
             if counters.overflowed == 0 {

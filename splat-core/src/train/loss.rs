@@ -144,10 +144,11 @@ mod tests {
         let camera = Camera { intrinsics, cam_from_world: Pose::IDENTITY };
         let view = ViewUniform::from_camera(&camera, [0.0; 3]);
         let capacity = Capacity { pixels: view.pixel_count(), tiles: view.tile_count(), isects: 64 };
+        let pinhole = [crate::gpu::shaders::CameraModule::Pinhole];
         let kernels =
             (ForwardKernels::new(gpu, Switches::default()), BackwardKernels::new(gpu, Switches::default()));
-        let forward = ForwardPass::new(gpu, &kernels.0, &gaussians, capacity, false).unwrap();
-        let backward = BackwardPass::new(gpu, &kernels.1, &gaussians, &forward, Switches::default()).unwrap();
+        let forward = ForwardPass::new(gpu, &kernels.0, &gaussians, capacity, &pinhole).unwrap();
+        let backward = BackwardPass::new(gpu, &kernels.1, &gaussians, &forward).unwrap();
         let train = gpu.uniform::<TrainUniform>("test.train");
         let settings = TrainUniform {
             ssim_weight: reference::SSIM_WEIGHT as f32,

@@ -3,11 +3,11 @@
 use super::loss::Loss;
 use super::optimizer::Moments;
 use crate::gpu::AdapterReport;
-use crate::gpu::layout::{GEOMETRY_BYTES, SLOT_FLOATS, TILE_HEIGHT, TILE_WIDTH};
-use crate::gpu::shaders::Switches;
-use crate::render::GaussianBuffers;
+use crate::gpu::layout::{GEOMETRY_BYTES, TILE_HEIGHT, TILE_WIDTH};
+use crate::gpu::shaders::{CameraModule, Switches};
 use crate::render::backward::BackwardPass;
 use crate::render::forward::Capacity;
+use crate::render::{GaussianBuffers, RendererKind};
 
 /// Tiles a Gaussian reaches on average: early in training, when they are largest, on the scenes measured.
 const ISECTS_PER_GAUSSIAN: u64 = 16;
@@ -32,7 +32,19 @@ pub struct MemoryPrediction {
 
 /// Predicts what training takes with `gaussians` Gaussians on images of `width` x `height`.
 #[must_use]
-pub fn predict(gaussians: u32, width: u32, height: u32, sh_degree: u32) -> MemoryPrediction {
+pub fn predict(
+    gaussians: u32,
+    width: u32,
+    height: u32,
+    sh_degree: u32,
+    renderer: RendererKind,
+) -> MemoryPrediction {
+    // With 3DGUT a lens may need a ray table: one more stands for those that are kept.
+    let camera = match renderer {
+        RendererKind::Ewa => CameraModule::Pinhole,
+        RendererKind::Gut => CameraModule::Perspective,
+    };
+    let switches = Switches { renderer, camera, ..Switches::default() };
     let n = u64::from(gaussians);
     let pixels = u64::from(width) * u64::from(height);
     let isects = (n * ISECTS_PER_GAUSSIAN).max(1 << 16);
@@ -45,8 +57,8 @@ pub fn predict(gaussians: u32, width: u32, height: u32, sh_degree: u32) -> Memor
         GaussianBuffers::bytes_per_gaussian(sh_degree) + Moments::bytes_per_gaussian(sh_degree);
     let gaussians_bytes = 2 * n * per_gaussian;
     let working_bytes = 2
-        * (capacity.forward_bytes(n, false)
-            + BackwardPass::bytes(n, pixels, isects, Switches::default())
+        * (capacity.forward_bytes(n, switches)
+            + BackwardPass::bytes(n, pixels, isects, switches)
             + Loss::bytes(pixels))
         + pixels * TRANSFER_BYTES_PER_PIXEL;
     MemoryPrediction { gaussians_bytes, working_bytes, total_bytes: gaussians_bytes + working_bytes }
@@ -60,15 +72,16 @@ pub fn default_cap(
     width: u32,
     height: u32,
     sh_degree: u32,
+    renderer: RendererKind,
 ) -> u32 {
     let usable = (memory_bytes.unwrap_or(ASSUMED_BYTES) as f64 * USABLE_SHARE) as u64;
     let sh_bytes = 4 * u64::from((sh_degree + 1).pow(2));
     let per_binding = (report.max_binding_bytes / sh_bytes.max(GEOMETRY_BYTES))
-        .min(report.max_binding_bytes / (SLOT_FLOATS * 4 * 4));
+        .min(report.max_binding_bytes / (renderer.slot_floats() * 4 * 4));
     let (mut low, mut high) = (1, per_binding.clamp(1, u64::from(u32::MAX)) as u32);
     while low < high {
         let middle = low + (high - low).div_ceil(2);
-        if predict(middle, width, height, sh_degree).total_bytes <= usable {
+        if predict(middle, width, height, sh_degree, renderer).total_bytes <= usable {
             low = middle;
         } else {
             high = middle - 1;

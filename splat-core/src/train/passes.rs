@@ -6,10 +6,11 @@ use crate::Result;
 use crate::dataset::Dataset;
 use crate::gpu::Gpu;
 use crate::gpu::layout::{TrainUniform, ViewUniform};
-use crate::gpu::shaders::Switches;
+use crate::gpu::shaders::{CameraModule, Switches};
 use crate::render::GaussianBuffers;
 use crate::render::backward::{BackwardKernels, BackwardPass};
 use crate::render::forward::{Capacity, ForwardKernels, ForwardPass};
+use crate::render::rays::projector_of;
 
 /// Every kernel that a training step runs.
 #[derive(Debug)]
@@ -18,7 +19,6 @@ pub(super) struct Kernels {
     pub(super) backward: BackwardKernels,
     pub(super) loss: LossKernels,
     pub(super) optimizer: OptimizerKernels,
-    switches: Switches,
 }
 
 /// Everything sized by the number of Gaussians, pixels and intersections.
@@ -38,9 +38,20 @@ impl Kernels {
             backward: BackwardKernels::new(gpu, switches),
             loss: LossKernels::new(gpu),
             optimizer: OptimizerKernels::new(gpu),
-            switches,
         }
     }
+}
+
+/// The camera models that a dataset's lenses need, each once.
+fn camera_modules(dataset: &Dataset) -> Result<Vec<CameraModule>> {
+    let mut modules = std::collections::BTreeSet::new();
+    for view in dataset.train.iter().chain(&dataset.held_out) {
+        modules.insert(match dataset.kept_lens(*view) {
+            Some(lens) => projector_of(lens)?.module(),
+            None => CameraModule::Pinhole,
+        });
+    }
+    Ok(modules.into_iter().collect())
 }
 
 impl Passes {
@@ -58,8 +69,9 @@ impl Passes {
             capacity.pixels = capacity.pixels.max(uniform.pixel_count());
             capacity.tiles = capacity.tiles.max(uniform.tile_count());
         }
-        let forward = ForwardPass::new(gpu, &kernels.forward, gaussians, capacity, false)?;
-        let backward = BackwardPass::new(gpu, &kernels.backward, gaussians, &forward, kernels.switches)?;
+        let cameras = camera_modules(dataset)?;
+        let forward = ForwardPass::new(gpu, &kernels.forward, gaussians, capacity, &cameras)?;
+        let backward = BackwardPass::new(gpu, &kernels.backward, gaussians, &forward)?;
         let train = gpu.uniform::<TrainUniform>("splat.train");
         let loss = Loss::new(gpu, &kernels.loss, &forward, &backward, &train)?;
         let optimizer =

@@ -9,7 +9,7 @@ use super::densify::{self, Record, State};
 use super::memory;
 use super::optimizer::{self, Moments};
 use super::passes::{Kernels, Passes};
-use crate::camera::Camera;
+use crate::camera::LensCamera;
 use crate::dataset::Dataset;
 use crate::gaussians::{GaussianCloud, SeedOptions, seed_points_or_random, thinned};
 use crate::gpu::Gpu;
@@ -17,7 +17,8 @@ use crate::gpu::layout::{StepReport as GpuReport, TrainUniform, ViewUniform};
 use crate::gpu::profile::{Pass, Timer};
 use crate::gpu::shaders::Switches;
 use crate::random::Random;
-use crate::render::{GaussianBuffers, check_image_size, grown};
+use crate::render::rays::RayTables;
+use crate::render::{GaussianBuffers, RendererKind, Seen, check_image_size, grown};
 use crate::{Error, Result};
 
 /// Adam's epsilon (Inria, gsplat).
@@ -65,6 +66,7 @@ pub struct Trainer {
     in_flight: VecDeque<InFlight>,
     last_loss: f32,
     pub(super) timer: Option<Timer>,
+    pub(super) rays: RayTables,
 }
 
 #[derive(Debug)]
@@ -81,12 +83,15 @@ impl Trainer {
     /// # Errors
     /// [`Error::Config`] for settings that cannot work, [`Error::Scene`] for a dataset without training
     /// views, and whatever the device reports.
-    pub fn new(gpu: &Gpu, dataset: Arc<Dataset>, config: TrainConfig) -> Result<Self> {
+    pub fn new(gpu: &Gpu, dataset: Arc<Dataset>, mut config: TrainConfig) -> Result<Self> {
         config.validate()?;
+        let fitting = if dataset.keeps_distortion() { RendererKind::Gut } else { RendererKind::Ewa };
+        config.renderer.get_or_insert(fitting);
         let (width, height) = largest_view(&dataset)?;
         let cap = config.max_gaussians.unwrap_or_else(|| {
             let memory_bytes = crate::machine::available_memory();
-            memory::default_cap(gpu.report(), memory_bytes, width, height, config.sh_degree)
+            let renderer = config.renderer_kind();
+            memory::default_cap(gpu.report(), memory_bytes, width, height, config.sh_degree, renderer)
         });
         let points = seed_points_or_random(&dataset.scene, RANDOM_SEED_POINTS, config.seed);
         let points = thinned(points, cap as usize, config.seed);
@@ -113,8 +118,14 @@ impl Trainer {
         if dataset.train.is_empty() {
             return Err(Error::Scene { why: "it has no view to train on".into() });
         }
-        let abs_gradient = config.strategy == Strategy::Adc && config.densify.abs_gradient;
-        let switches = Switches { abs_gradient, ..Switches::default() };
+        let renderer = config.renderer_at(next_step);
+        // The statistic of 3DGUT is that of the mean in 3-D, which has no such form.
+        let abs_gradient = config.uses_abs_gradient();
+        let switches = Switches { abs_gradient, renderer, ..Switches::default() };
+        let draws_pinholes_alone = renderer == RendererKind::Ewa || config.finish_ewa_steps > 0;
+        if let (true, Some(lens)) = (draws_pinholes_alone, dataset.distorted_lens()) {
+            return Err(Error::NeedsGut { model: lens.model.name() });
+        }
         let kernels = Kernels::new(gpu, switches);
         largest_view(&dataset)?;
         let isects = grown(gaussians.count.saturating_mul(FIRST_ISECTS_PER_GAUSSIAN));
@@ -135,6 +146,7 @@ impl Trainer {
             in_flight: VecDeque::new(),
             last_loss: f32::NAN,
             timer: None,
+            rays: RayTables::default(),
         })
     }
 
@@ -156,6 +168,15 @@ impl Trainer {
                 }
                 self.densify(step)?;
                 self.densified_before = Some(step);
+            }
+            if self.config.renderer_at(step) != self.renderer() {
+                self.flush()?;
+                if self.next_step < step {
+                    continue;
+                }
+                let switches = Switches { renderer: self.config.renderer_at(step), ..Switches::default() };
+                self.kernels = Kernels::new(&self.gpu, switches);
+                self.rebuild(self.passes.forward.capacity.isects)?;
             }
             image_size = self.submit(step)?;
             self.next_step += 1;
@@ -265,14 +286,13 @@ impl Trainer {
         let photo = self.dataset.image(index, factor)?;
         let next = step + 1;
         self.dataset.prefetch(self.view_of(next), self.config.downscale_at(next));
-        let mut camera = self.dataset.camera(index);
-        camera.intrinsics = camera.intrinsics.resized(photo.width, photo.height);
-
-        let view = self.view_uniform(&camera, self.background(step), self.config.sh_degree_at(step));
+        let camera = self.dataset.lens_camera(index, photo.width, photo.height);
+        let seen = self.see(&camera, self.background(step), self.config.sh_degree_at(step))?;
+        let view = seen.view;
         let train = self.train_uniform(step, &view);
         let Passes { forward, backward, loss, optimizer, .. } = &self.passes;
         let queue = self.gpu.queue();
-        queue.write_buffer(&forward.view, 0, bytemuck::bytes_of(&view));
+        forward.set_view(&self.gpu, &view, &seen.lens);
         queue.write_buffer(&self.passes.train, 0, bytemuck::bytes_of(&train));
         queue.write_buffer(&loss.photo, 0, bytemuck::cast_slice(&photo.pixels));
 
@@ -280,11 +300,12 @@ impl Trainer {
         let descriptor = wgpu::CommandEncoderDescriptor { label: Some("splat.train_step") };
         let mut encoder = self.gpu.device().create_command_encoder(&descriptor);
         forward.record_clear(&mut encoder);
+        forward.record_rays(&mut encoder, seen.table.as_deref());
         {
             let mut pass = Pass::begin(&mut encoder, timer.as_deref_mut());
-            forward.record(&self.kernels.forward, &mut pass, &view);
+            forward.record(&self.kernels.forward, &mut pass, &view, seen.module);
             loss.record(&self.kernels.loss, &mut pass, &view);
-            backward.record(&self.kernels.backward, &mut pass, forward, &view);
+            backward.record(&self.kernels.backward, &mut pass, forward, &view, seen.module);
             optimizer.record(&self.kernels.optimizer, &mut pass);
         }
         if let Some(timer) = timer {
@@ -374,14 +395,28 @@ impl Trainer {
         [random.uniform() as f32, random.uniform() as f32, random.uniform() as f32]
     }
 
-    pub(super) fn view_uniform(&self, camera: &Camera, background: [f32; 3], sh_degree: u32) -> ViewUniform {
-        let mut view = ViewUniform::from_camera(camera, background);
+    /// The renderer in force: that of the step done last, or of the first to do.
+    #[must_use]
+    pub fn renderer(&self) -> RendererKind {
+        self.kernels.forward.switches.renderer
+    }
+
+    /// How many ray tables were worked out: one for each lens and image size that was trained at or drawn.
+    #[must_use]
+    pub fn ray_tables_computed(&self) -> u32 {
+        self.rays.computed()
+    }
+
+    /// A camera as the kernels of this run see it now.
+    pub(super) fn see(&self, camera: &LensCamera, background: [f32; 3], sh_degree: u32) -> Result<Seen> {
+        let mut seen = Seen::new(&self.gpu, self.renderer(), &self.rays, camera, background)?;
+        let view = &mut seen.view;
         view.gaussian_count = self.gaussians.count;
         view.sh_stride = self.gaussians.sh_stride();
         view.sh_degree = sh_degree.min(self.gaussians.sh_degree);
         view.antialiased = u32::from(self.config.antialiased);
         view.isect_capacity = self.passes.forward.capacity.isects;
-        view
+        Ok(seen)
     }
 
     fn train_uniform(&self, step: u32, view: &ViewUniform) -> TrainUniform {

@@ -1,4 +1,4 @@
-// tiles: which tiles a splat reaches, exactly. tile_count and tile_emit both walk with these functions.
+// tiles (ellipse form): which tiles a splat of EWA reaches, exactly. tile_count and tile_emit both walk with these functions.
 
 struct Reach {
     mean2d: vec2f,

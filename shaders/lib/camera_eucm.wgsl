@@ -1,0 +1,30 @@
+// camera (eucm form): the enhanced unified model (Khomutenko et al. 2016).
+//
+// Twin: lens::LensProjector. The kernel declares `view` and `lens`.
+
+// Pixel of a point in camera space, and in z 1 where the lens sees it.
+fn camera_project(p: vec3f) -> vec3f {
+    let n = p / length(p);
+    // extra: alpha, beta, and the cone behind which two rays share a pixel
+    let d = sqrt(lens.extra.y * dot(n.xy, n.xy) + n.z * n.z);
+    let under = lens.extra.x * d + (1.0 - lens.extra.x) * n.z;
+    if (!(n.z + lens.extra.z * d > 1e-7 && under > 1e-7)) {
+        return vec3f(0.0);
+    }
+    return vec3f(lens.focal_px * n.xy / under + lens.principal_px, 1.0);
+}
+
+// From pixel `b` to pixel `a`.
+fn camera_offset(a: vec2f, b: vec2f) -> vec2f {
+    return a - b;
+}
+
+// The part of a box that lies in the image.
+fn camera_clip(box: vec4f) -> vec4f {
+    return vec4f(max(box.xy, vec2f(0.0)), min(box.zw, vec2f(view.image_size)));
+}
+
+// A box around a mean that no point of the image is singular for.
+fn camera_widen(box: vec4f, mean: vec3f, sine: f32) -> vec4f {
+    return box;
+}

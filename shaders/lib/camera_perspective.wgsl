@@ -1,0 +1,48 @@
+// camera (perspective form): (x, y) / z, then polynomials: radial, OpenCV, full OpenCV.
+//
+// Twin: lens::LensProjector. The kernel declares `view` and `lens`.
+
+// Radial polynomial r N(r^2) / D(r^2) and shifts (decentring, thin prism); in z 0 beyond the radius where the map folds.
+fn distort(at: vec2f) -> vec3f {
+    let s = dot(at, at);
+    if (!(s <= lens.limit * lens.limit)) {
+        return vec3f(0.0);
+    }
+    let n = lens.numerator;
+    let over = 1.0 + s * (n.x + s * (n.y + s * (n.z + s * (n.w + s * (lens.numerator5 + s * lens.numerator6)))));
+    let under = 1.0 + s * (lens.denominator.x + s * (lens.denominator.y + s * lens.denominator.z));
+    let radial = at * (over / under);
+    let q = select(at, radial, lens.shift_after_radial > 0.0);
+    let t = dot(q, q);
+    let p1 = lens.decentring.x;
+    let p2 = lens.decentring.y;
+    let shift = vec2f(
+        2.0 * p1 * q.x * q.y + p2 * (t + 2.0 * q.x * q.x) + t * (lens.prism.x + t * lens.prism.y),
+        2.0 * p2 * q.x * q.y + p1 * (t + 2.0 * q.y * q.y) + t * (lens.prism.z + t * lens.prism.w),
+    );
+    return vec3f(radial + shift, 1.0);
+}
+
+// Pixel of a point in camera space, and in z 1 where the lens sees it.
+fn camera_project(p: vec3f) -> vec3f {
+    if (!(p.z > 0.0)) {
+        return vec3f(0.0);
+    }
+    let image = distort(p.xy / p.z);
+    return vec3f(lens.focal_px * image.xy + lens.principal_px, image.z);
+}
+
+// From pixel `b` to pixel `a`.
+fn camera_offset(a: vec2f, b: vec2f) -> vec2f {
+    return a - b;
+}
+
+// The part of a box that lies in the image.
+fn camera_clip(box: vec4f) -> vec4f {
+    return vec4f(max(box.xy, vec2f(0.0)), min(box.zw, vec2f(view.image_size)));
+}
+
+// A box around a mean that no point of the image is singular for.
+fn camera_widen(box: vec4f, mean: vec3f, sine: f32) -> vec4f {
+    return box;
+}

@@ -1,0 +1,104 @@
+// response (3DGUT form): a Gaussian's alpha along a pixel's ray, evaluated in 3-D, and the sums that its gradient is made of.
+//
+// rasterize and rasterize_backward must find the same alphas, so both take them from here. The kernel declares `splats`;
+// where rays come from is lib/rays_*.wgsl.
+//
+// Equation  Wu et al. 2025: alpha = opacity exp(-|c|^2 / 2), c the whitened ray's closest approach to the mean. With
+//           Sigma the covariance, p the mean and d the ray, all seen from the camera, |c|^2 is
+//           (d x p)^T Sigma (d x p) / (d^T adj(Sigma) d): a ratio of two quadratic forms in d. lib/cone.wgsl works
+//           their coefficients out in a frame whose third axis points at the mean, so that the numerator depends on
+//           two coordinates alone and nothing cancels however small or far the Gaussian is.
+
+struct Footprint {
+    ray: RayFrame,
+    // Numerator (xx, xy, yy) over the denominator at the mean, in powers of 2, and log2 opacity.
+    numerator: vec3f,
+    log2_opacity: f32,
+    // Denominator over its value at the mean: z^2 + z (linear . xy) + quadratic . (xx, xy, yy).
+    linear: vec2f,
+    quadratic: vec3f,
+    rgb: vec3f,
+    depth: f32,
+}
+
+fn footprint(gid: u32, corner: vec2f) -> Footprint {
+    let s1 = splats[gid * SPLAT_VECS + 1u];
+    let s2 = splats[gid * SPLAT_VECS + 2u];
+    let s3 = splats[gid * SPLAT_VECS + 3u];
+    var f: Footprint;
+    f.ray = ray_frame(gid, s1.xy, corner);
+    f.numerator = vec3f(s1.zw, s2.x);
+    f.linear = s2.yz;
+    f.log2_opacity = s2.w;
+    f.quadratic = s3.xyz;
+    f.depth = s3.w;
+    f.rgb = splats[gid * SPLAT_VECS + 4u].xyz;
+    return f;
+}
+
+// log2 of an alpha that no pixel shows.
+const NOT_SEEN: f32 = -1e9;
+
+// Denominators are 1 at the mean and positive everywhere; rounding must not make them otherwise.
+const DENOMINATOR_FLOOR: f32 = 1e-12;
+
+struct Ratio {
+    over: f32,
+    inverse_under: f32,
+    // Whether the closest approach lies in front of the camera.
+    ahead: bool,
+}
+
+fn ratio_at(f: Footprint, d: vec3f) -> Ratio {
+    let slope = dot(f.linear, d.xy);
+    let over = d.x * (f.numerator.x * d.x + f.numerator.y * d.y) + f.numerator.z * d.y * d.y;
+    let under = d.z * (d.z + slope)
+        + d.x * (f.quadratic.x * d.x + f.quadratic.y * d.y) + f.quadratic.z * d.y * d.y;
+    return Ratio(max(over, 0.0), 1.0 / max(under, DENOMINATOR_FLOOR), d.z + 0.5 * slope > 0.0);
+}
+
+// log2 of the alpha, before its cap, at pixel k of the lane.
+fn log2_response(f: Footprint, k: u32) -> f32 {
+    let r = ratio_at(f, local_ray(f.ray, k));
+    return select(NOT_SEEN, f.log2_opacity - r.over * r.inverse_under, r.ahead);
+}
+
+// With s = alpha dL/dalpha, (x, y, z) the ray in the Gaussian's frame, N and D the two forms, as stored:
+// sum s; a = s / D times (xx, xy, yy) and (xz, yz); b = a N / D times (xx, xy, yy) and (xz, yz, zz). Everything about
+// mean, rotation and scales is linear in these moments.
+struct Sums {
+    s: f32,
+    a: vec3f,
+    a_z: vec2f,
+    b: vec3f,
+    b_z: vec3f,
+}
+
+fn add_pixel(before: Sums, f: Footprint, k: u32, s: f32) -> Sums {
+    let d = local_ray(f.ray, k);
+    let r = ratio_at(f, d);
+    let a = s * r.inverse_under;
+    let b = a * r.over * r.inverse_under;
+    let plane = vec3f(d.x * d.x, d.x * d.y, d.y * d.y);
+    let along = d * d.z;
+    var sums = before;
+    sums.s += s;
+    sums.a += a * plane;
+    sums.a_z += a * along.xy;
+    sums.b += b * plane;
+    sums.b_z += b * along;
+    return sums;
+}
+
+fn slot_of(sums: Sums, rgb: vec3f, depth: f32) -> array<f32, SLOT_FLOATS> {
+    return array<f32, SLOT_FLOATS>(
+        sums.s, sums.a.x, sums.a.y, sums.a.z, sums.a_z.x, sums.a_z.y,
+        sums.b.x, sums.b.y, sums.b.z, sums.b_z.x, sums.b_z.y, sums.b_z.z,
+        rgb.x, rgb.y, rgb.z, depth,
+    );
+}
+
+// Whether a word of the slot holds anything.
+fn slot_word_used(word: u32) -> bool {
+    return WITH_DEPTH || word != 15u;
+}

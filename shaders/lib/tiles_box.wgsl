@@ -1,0 +1,45 @@
+// tiles (box form): which tiles a Gaussian of 3DGUT may reach: those that its box touches.
+//
+// Seen through a bent lens the region where alpha >= 1/255 is no ellipse, so no finer test is made; gsplat keeps the box
+// for the same reason. tile_count and tile_emit both walk with these functions.
+
+struct Reach {
+    low: vec2f,
+    high: vec2f,
+}
+
+fn splat_reach(s0: vec4f, s1: vec4f) -> Reach {
+    return Reach(s0.xy, s0.zw);
+}
+
+// First and one-past-last tile row, within the grid.
+fn tile_rows(r: Reach, grid: vec2u) -> vec2u {
+    let height = f32(TILE_HEIGHT);
+    // Row t holds pixel centres from t * height + 0.5 to (t + 1) * height - 0.5.
+    let first = ceil((r.low.y + 0.5) / height - 1.0);
+    let last = floor((r.high.y - 0.5) / height);
+    let begin = clamp(first, 0.0, f32(grid.y));
+    let end = clamp(last + 1.0, 0.0, f32(grid.y));
+    return vec2u(u32(begin), u32(max(begin, end)));
+}
+
+// First and one-past-last tile column, the same in every row. A box that leaves the image on one side (only a panorama's
+// does) comes in on the other: the range then ends beyond the grid, and tile_emit takes columns modulo its width.
+fn tile_columns(r: Reach, row: u32, grid: vec2u) -> vec2u {
+    let width = f32(TILE_WIDTH);
+    let across = f32(view.image_size.x);
+    if (r.high.x - r.low.x >= across) {
+        return vec2u(0u, grid.x);
+    }
+    let wraps = r.low.x < 0.0 || r.high.x > across;
+    let low = select(r.low.x, r.low.x + across, r.low.x < 0.0);
+    let high = select(r.high.x, r.high.x - across, r.high.x > across);
+    let first = ceil((low + 0.5) / width - 1.0);
+    let last = floor((high - 0.5) / width);
+    let begin = u32(clamp(first, 0.0, f32(grid.x)));
+    let end = u32(clamp(last + 1.0, 0.0, f32(grid.x)));
+    if (wraps) {
+        return select(vec2u(begin, grid.x + end), vec2u(0u, grid.x), end >= begin);
+    }
+    return vec2u(begin, max(begin, end));
+}

@@ -1,0 +1,139 @@
+// project_gut: every Gaussian's box in the image by the unscented transform, and its response along rays (3DGUT).
+//
+// Threads   one a Gaussian
+// Reads     geometry [N,3 vec4f], sh_r, sh_g, sh_b [N,K]
+// Writes    splats [N,SPLAT_VECS vec4f], depth_keys [N] (all bits set where the Gaussian is not seen):
+//           0 box (low xy, high xy), px; 1 (mean2d, numerator xx, xy); 2 (numerator yy, linear xy, log2 opacity);
+//           3 (quadratic xx, xy, yy, depth); 4 (rgb, 0); with a ray table 5 (frame's first axis, 0), 6 (its third, 0)
+// Equation  Wu et al. 2025, section 3.2, with gsplat's alpha = 0.1, beta = 2, kappa = 0: 7 sigma points go through the
+//           camera model (lib/camera_*.wgsl, chosen when the pipeline is made); no Jacobian is needed. Coefficients:
+//           lib/cone.wgsl
+// Departs   a sigma point that the lens does not see is mirrored from its twin instead of counting as pixel (0,0); where
+//           it sees neither, or stands inside the Gaussian, the box is the whole image. Boxes are widened by what a
+//           near Gaussian's outline exceeds its linear size. Both keep tiles from cutting visible parts off
+// Twin      reference::gut; gradient in project_backward_gut
+
+@group(0) @binding(0) var<uniform> view: ViewUniform;
+@group(0) @binding(1) var<storage, read> geometry: array<vec4f>;
+@group(0) @binding(2) var<storage, read> sh_r: array<f32>;
+@group(0) @binding(3) var<storage, read> sh_g: array<f32>;
+@group(0) @binding(4) var<storage, read> sh_b: array<f32>;
+@group(0) @binding(5) var<storage, read_write> splats: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> depth_keys: array<u32>;
+@group(0) @binding(7) var<storage, read_write> sort_values: array<u32>;
+@group(0) @binding(8) var<uniform> lens: LensUniform;
+
+// lambda = alpha^2 (3 + kappa) - 3 and 3 + lambda.
+const SPREAD_SQUARED: f32 = 0.03;
+// Weight of each of the six outer points.
+const OUTER_WEIGHT: f32 = 16.666667;
+// Weight of the centre in the covariance: lambda / (3 + lambda) + 1 - alpha^2 + beta.
+const CENTRE_WEIGHT: f32 = -96.01;
+// Low and high corner of where the Gaussian may show, for |c|^2 up to `bound`.
+fn unscented_box(c: Cone, centre: vec2f, scale: vec3f, bound: f32) -> vec4f {
+    // The first-order outline of an ellipsoid seen from near is wider than its shadow by this.
+    let room = 1.0 - bound / c.distance_squared;
+    if (!(room > 0.01)) {
+        return vec4f(-EVERYWHERE, -EVERYWHERE, EVERYWHERE, EVERYWHERE);
+    }
+    let spread = sqrt(SPREAD_SQUARED) * scale;
+    var offsets: array<vec2f, 6>;
+    var shift = vec2f(0.0);
+    var blind = false;
+    for (var axis = 0u; axis < 3u; axis += 1u) {
+        let step = c.axes[axis] * spread[axis];
+        let above = camera_project(c.mean + step);
+        let below = camera_project(c.mean - step);
+        var up = camera_offset(above.xy, centre);
+        var down = camera_offset(below.xy, centre);
+        up = select(-down, up, above.z > 0.0);
+        down = select(-up, down, below.z > 0.0);
+        blind = blind || (above.z <= 0.0 && below.z <= 0.0);
+        offsets[axis * 2u] = up;
+        offsets[axis * 2u + 1u] = down;
+        shift += up + down;
+    }
+    if (blind) {
+        return vec4f(-EVERYWHERE, -EVERYWHERE, EVERYWHERE, EVERYWHERE);
+    }
+    // The weights sum to 1, so the mean is taken relative to the centre, where nothing cancels.
+    let mean = OUTER_WEIGHT * shift;
+    var variance = CENTRE_WEIGHT * mean * mean;
+    for (var i = 0u; i < 6u; i += 1u) {
+        let d = offsets[i] - mean;
+        variance += OUTER_WEIGHT * d * d;
+    }
+    variance = max(variance, vec2f(0.0)) + vec2f(BLUR_PX2);
+    let extent = sqrt(bound / room * variance);
+    let box = vec4f(centre + mean - extent, centre + mean + extent);
+    return camera_widen(box, c.mean, sqrt(bound) * c.size / length(c.mean));
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let gid = id.x + id.y * groups.x * 64u;
+    if (gid >= view.gaussian_count) {
+        return;
+    }
+    depth_keys[gid] = 0xffffffffu;
+    sort_values[gid] = gid;
+
+    let v0 = geometry[gid * GEOMETRY_VECS];
+    let quat = unit_quat(geometry[gid * GEOMETRY_VECS + 1u]);
+    let scale = exp(geometry[gid * GEOMETRY_VECS + 2u].xyz);
+    let cam_rotation = camera_rotation(view);
+    let mean = cam_rotation * v0.xyz + camera_translation(view);
+    let depth = camera_depth(mean);
+    if (!(depth > view.near_world && depth < view.far_world)) {
+        return;
+    }
+    let opacity = sigmoid(v0.w);
+    if (!(opacity >= ALPHA_FLOOR) || !is_finite(opacity)) {
+        return;
+    }
+    let centre = camera_project(mean);
+    if (!(centre.z > 0.0)) {
+        return;
+    }
+    let c = cone_of(mean, cam_rotation * rotation_from_quat(quat), scale, frame_across(mean));
+    let numerator = cone_numerator(c);
+    let linear = cone_linear(c);
+    let quadratic = cone_quadratic(c);
+    if (!(c.under > 0.0) || !is_finite3(numerator) || !is_finite3(vec3f(linear, c.under)) || !is_finite3(quadratic)
+        || !is_finite(centre.x) || !is_finite(centre.y)) {
+        return;
+    }
+    // Where alpha >= 1/255: |c|^2 <= 2 ln(255 opacity), a hair wider against rounding.
+    let bound = max(2.0 * LN_2 * (log2(opacity) - LOG2_ALPHA_FLOOR), 0.0) * 1.0005 + 1e-4;
+    let box = camera_clip(unscented_box(c, centre.xy, scale, bound));
+    if (!(box.x < box.z && box.y < box.w)) {
+        return;
+    }
+
+    let offset = v0.xyz - view.camera_centre.xyz;
+    let direction = offset * inverseSqrt(max(dot(offset, offset), 1e-30));
+    let basis = sh_basis(direction, view.sh_degree);
+    let used = (view.sh_degree + 1u) * (view.sh_degree + 1u);
+    var rgb = vec3f(0.5);
+    let base = gid * view.sh_stride;
+    for (var k = 0u; k < used; k += 1u) {
+        rgb += basis[k] * vec3f(sh_r[base + k], sh_g[base + k], sh_b[base + k]);
+    }
+    if (!is_finite3(rgb)) {
+        return;
+    }
+    rgb = max(rgb, vec3f(0.0));
+
+    let at = gid * SPLAT_VECS;
+    splats[at] = box;
+    splats[at + 1u] = vec4f(centre.xy, numerator.xy);
+    splats[at + 2u] = vec4f(numerator.z, linear, log2(opacity));
+    splats[at + 3u] = vec4f(quadratic, depth);
+    splats[at + 4u] = vec4f(rgb, 0.0);
+    if (RAY_TABLE) {
+        splats[at + 5u] = vec4f(c.frame[0], 0.0);
+        splats[at + 6u] = vec4f(c.frame[2], 0.0);
+    }
+    // Positive floats sort like their bits.
+    depth_keys[gid] = bitcast<u32>(depth);
+}

@@ -1,0 +1,63 @@
+//! The two ways to draw a Gaussian.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::gpu::layout::{SLOT_FLOATS_EWA, SLOT_FLOATS_GUT, SPLAT_BYTES_EWA, SPLAT_BYTES_GUT};
+
+/// How Gaussians are projected and evaluated. Sorting, tile lists, blending, loss and optimizer are the same for both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum RendererKind {
+    /// Each Gaussian becomes a 2-D one by the first-order expansion of a pinhole's projection (Zwicker et al. 2002, Kerbl
+    /// et al. 2023): what ordinary viewers show.
+    #[default]
+    #[serde(rename = "ewa")]
+    Ewa,
+    /// Each pixel's ray meets the Gaussian in 3-D, and the unscented transform finds its box (3DGUT, Wu et al. 2025): for
+    /// lenses of any kind, exact where EWA is an approximation.
+    #[serde(rename = "3dgut")]
+    Gut,
+}
+
+impl RendererKind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Ewa, Self::Gut];
+
+    /// The name in options and files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ewa => "ewa",
+            Self::Gut => "3dgut",
+        }
+    }
+
+    /// The one of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Bytes that a Gaussian seen from one view takes.
+    pub(crate) const fn splat_bytes(self) -> u64 {
+        match self {
+            Self::Ewa => SPLAT_BYTES_EWA,
+            Self::Gut => SPLAT_BYTES_GUT,
+        }
+    }
+
+    /// Floats that one intersection hands back.
+    pub(crate) const fn slot_floats(self) -> u64 {
+        match self {
+            Self::Ewa => SLOT_FLOATS_EWA,
+            Self::Gut => SLOT_FLOATS_GUT,
+        }
+    }
+}
+
+impl fmt::Display for RendererKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
