@@ -8,7 +8,7 @@ const PLACES = [process.env.SPLAT_CHROMIUM, '/usr/bin/chromium', '/usr/bin/chrom
 
 const FLAGS = [
   '--no-sandbox', '--disable-dev-shm-usage', '--use-angle=swiftshader', '--enable-unsafe-swiftshader',
-  '--disable-gpu-compositing', '--disable-gpu-rasterization', '--disable-accelerated-2d-canvas',
+  '--use-fake-device-for-media-stream=fps=60', '--disable-gpu-compositing', '--disable-gpu-rasterization', '--disable-accelerated-2d-canvas',
 ];
 
 /** Starts the browser; says what to install where there is none. */

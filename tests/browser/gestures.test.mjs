@@ -68,6 +68,39 @@ test('hand tracking loads under the security policy; a damaged hand model is tol
   assert.deepEqual(complaints.filter((text) => /Content Security Policy|another host/.test(text)), []);
 });
 
+test('the camera records 100 frames in two takes, and its light goes out afterwards', async (t) => {
+  const { page, mock, sound } = await visit(t, { mock: { gestures: true }, address: '/gestures', permissions: ['camera'] });
+  // The hand model is the operator's, and not here: a detector that sees a hand in most pictures takes its place.
+  await page.route('**/assets/mediapipe/vision_bundle.mjs', (route) => route.fulfill({ contentType: 'text/javascript', body: `
+    export const HandLandmarker = { createFromOptions: async (files, options) => {
+      if (options.baseOptions.modelAssetBuffer.length !== 5) throw new Error('not the chosen file');
+      let at = 0;
+      return { close() {}, detectForVideo() {
+        at += 1;
+        if (at % 5 === 0) return { worldLandmarks: [], handedness: [] };
+        const points = Array.from({ length: 21 }, (_, i) => ({ x: i / 500, y: at / 10000, z: -i / 1000 }));
+        return { worldLandmarks: [points], handedness: [[{ categoryName: 'Left' }]] };
+      } };
+    } };` }));
+  await page.getByLabel('Hand model').setInputFiles({ name: 'hand_landmarker.task', mimeType: 'application/octet-stream', buffer: Buffer.from('model') });
+  await page.getByRole('button', { name: 'Start the camera' }).click();
+  await page.locator('video:not([hidden])').waitFor();
+  await page.getByLabel('Name of the gesture').fill('wave');
+  await page.getByRole('button', { name: 'Record 100 frames' }).click();
+  await page.getByText('Raise your hand').first().waitFor();
+  await page.getByText('Lower your hand').first().waitFor();
+  await page.getByText('100 frames recorded').waitFor();
+  await page.getByRole('button', { name: 'Add gesture' }).click();
+  await page.getByText('96.0 %').waitFor();
+  const { landmarks } = [...mock.jobs.values()][0].body;
+  assert.deepEqual([landmarks.length, landmarks[0].length, landmarks[0][63], landmarks[0][3]], [100, 64, 0, 0.002]);
+  assert.ok(landmarks[50][1] - landmarks[49][1] > 10 * (landmarks[49][1] - landmarks[48][1]), 'there is no pause between the takes');
+  await sample(page).setInputFiles(recording('up', 'up'));
+  await page.locator('video[hidden]').waitFor({ state: 'attached' });
+  assert.equal(await page.locator('video').evaluate((video) => video.srcObject), null);
+  sound();
+});
+
 test('Korean, a phone, and a server without gestures', async (t) => {
   const { page, sound } = await visit(t, { mock: { gestures: true }, address: '/gestures', locale: 'ko-KR', viewport: { width: 390, height: 844 }, colorScheme: 'dark' });
   await page.getByRole('heading', { level: 1, name: '나만의 손 제스처' }).waitFor();
