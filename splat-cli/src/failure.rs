@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::path::PathBuf;
 
 use splat_colmap::ColmapError;
+use splat_gesture::GestureError;
 use splat_server::service::ServiceError;
 use splat_server::settings::SettingsError;
 
@@ -16,6 +17,15 @@ pub(crate) enum Failure {
     /// COLMAP's part.
     #[error(transparent)]
     Colmap(#[from] ColmapError),
+    /// The gesture models' part.
+    #[error(transparent)]
+    Gesture(#[from] GestureError),
+    /// A file of landmarks that cannot be used.
+    #[error("`{}` cannot be used", path.display())]
+    Landmarks { path: PathBuf, source: GestureError },
+    /// A gesture that is not good enough to be part of a model.
+    #[error("{}not published: {reasons}", gesture.as_ref().map(|name| format!("`{name}` is ")).unwrap_or_default())]
+    GestureRefused { gesture: Option<String>, reasons: String, advice: String },
     /// The service's part.
     #[error(transparent)]
     Service(#[from] ServiceError),
@@ -53,7 +63,12 @@ impl Failure {
             | Self::Video { .. } => 2,
             Self::Core(error) => core_exit_code(error),
             Self::Colmap(error) => colmap_exit_code(error),
-            Self::Input { .. } | Self::NoSuchView { .. } | Self::Stopped { .. } => 1,
+            Self::Input { .. }
+            | Self::NoSuchView { .. }
+            | Self::Stopped { .. }
+            | Self::Gesture(_)
+            | Self::Landmarks { .. }
+            | Self::GestureRefused { .. } => 1,
         }
     }
 
@@ -68,7 +83,8 @@ impl Failure {
             Self::NoSuchView { .. } => Some("`--list` prints all of them".into()),
             Self::Service(error) => error.hint().map(str::to_owned),
             Self::Settings(_) => Some("`splat serve --help` lists all settings".into()),
-            Self::NotReady { .. } => None,
+            Self::GestureRefused { advice, .. } => Some(advice.clone()).filter(|advice| !advice.is_empty()),
+            Self::NotReady { .. } | Self::Gesture(_) | Self::Landmarks { .. } => None,
             Self::Stopped { hint } => hint.clone(),
         }
     }

@@ -3,12 +3,16 @@
 //! Start at [`Cli`]. What the options mean to the library is decided in [`crate::settings`].
 
 mod files;
+mod gesture;
 mod serve;
 mod training;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
 pub(crate) use files::{EvalArgs, InfoArgs, RenderArgs};
+pub(crate) use gesture::{
+    GestureArgs, GestureCommand, GestureEvalArgs, GestureExportArgs, GesturePredictArgs, GestureTrainArgs,
+};
 pub(crate) use serve::{KeysArgs, KeysCommand, Role, ServeArgs, SettingsArgs, WorkerArgs};
 pub(crate) use training::{
     ColmapArgs, ColmapOptions, DemoArgs, ImageOptions, Matcher, Quality, Renderer, RunArgs, Strategy,
@@ -65,6 +69,8 @@ pub(crate) enum Command {
     Info(InfoArgs),
     /// Checks GPU, kernels, COLMAP and ffmpeg, and says what to do about each lack
     Doctor,
+    /// Hand-gesture models: grow one by a gesture, measure, export, try
+    Gesture(GestureArgs),
     /// Photographs a built-in scene and reconstructs it, without any download
     Demo(DemoArgs),
     /// Times blending against plain Rust, whole training steps and every kernel

@@ -4,6 +4,7 @@ mod bench;
 mod demo;
 mod doctor;
 mod eval;
+mod gesture;
 mod info;
 mod make;
 mod render;
@@ -53,6 +54,7 @@ pub(crate) fn dispatch(command: Command, context: &Context) -> Result<(), Failur
         Command::Eval(args) => eval::eval(&args, context),
         Command::Info(args) => info::info(&args, context),
         Command::Doctor => doctor::doctor(context),
+        Command::Gesture(args) => gesture::gesture(&args, context),
         Command::Demo(args) => demo::demo(&args, context),
         Command::Bench(args) => bench::bench(&args, context),
         Command::Serve(args) => serve::serve(*args, context),
