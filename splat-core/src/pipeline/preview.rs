@@ -25,10 +25,14 @@ impl PreviewClock {
         Self { interval, due: interval.map(|interval| now + interval), begun: now }
     }
 
-    /// Whether a picture is to be drawn now; notes when drawing began.
-    pub(super) fn is_due(&mut self) -> bool {
+    /// Whether a picture is to be drawn now.
+    pub(super) fn is_due(&self) -> bool {
+        self.due.is_some_and(|due| Instant::now() >= due)
+    }
+
+    /// Notes when drawing begins.
+    pub(super) fn begins(&mut self) {
         self.begun = Instant::now();
-        self.due.is_some_and(|due| self.begun >= due)
     }
 
     /// Settles when the next one is due, from how long this one took.

@@ -158,6 +158,9 @@ impl Pipeline<'_> {
                 checkpointed = run.clock.elapsed();
             }
             if preview.is_due() {
+                // Steps under way are not part of the picture's cost.
+                run.trainer.flush()?;
+                preview.begins();
                 self.preview(&mut run.trainer)?;
                 preview.drawn();
             }
