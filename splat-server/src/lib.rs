@@ -34,5 +34,7 @@ pub mod settings;
 pub mod store;
 mod sweep;
 pub mod tls;
+#[cfg(feature = "ngrok")]
+mod tunnel;
 pub mod webhook;
 pub mod worker;

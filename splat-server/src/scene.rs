@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use splat_colmap::{ColmapQuality, Matcher};
+use splat_core::RendererKind;
 use splat_core::events::Stage;
 use splat_core::pipeline::Preset;
 use splat_core::train::Strategy;
@@ -53,6 +54,10 @@ pub struct SceneOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "mcmc")]
     pub strategy: Option<Strategy>,
+    /// How Gaussians are drawn in training: `ewa` (default) or `3dgut`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "3dgut")]
+    pub renderer: Option<RendererKind>,
     /// Which photos are compared: `auto`, `exhaustive` or `sequential`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "auto")]

@@ -34,7 +34,9 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 #[non_exhaustive]
 pub enum ServiceError {
     /// Others could reach it, and it has no keys.
-    #[error("{bind} can be reached by others, and there is no API key yet: everybody could use this service")]
+    #[error(
+        "{bind} can be reached by others (or would be, through ngrok), and there is no API key yet: everybody could use this service"
+    )]
     OpenToAll {
         /// Where it would listen.
         bind: SocketAddr,
@@ -67,6 +69,12 @@ pub enum ServiceError {
     /// The key store's own words.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// The public URL cannot be opened.
+    #[error("ngrok cannot open a public URL: {why}")]
+    Tunnel {
+        /// What it said.
+        why: String,
+    },
     /// What webhooks are sent with cannot be set up.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] reqwest::Error),
@@ -81,6 +89,9 @@ impl ServiceError {
                 "make a key with `splat keys create NAME`, or bind to 127.0.0.1; --allow-anonymous serves everybody",
             ),
             Self::Bind { .. } => Some("choose another address with --bind, such as 127.0.0.1:5001"),
+            Self::Tunnel { .. } => {
+                Some("set NGROK_AUTHTOKEN to your account's token; a domain must be one of the account's")
+            }
             Self::DataDir { .. } => Some("choose another folder with --data-dir"),
             _ => None,
         }
@@ -156,6 +167,11 @@ impl Parts {
         ));
         let app = App::new(self.config, self.queue, self.keys, self.store, self.intake, self.metrics);
         tokio::spawn(app.clone().housekeeping());
+        #[cfg(feature = "ngrok")]
+        let _tunnel = match &app.config.ngrok {
+            true => Some(crate::tunnel::open(address, app.config.ngrok_domain.as_deref()).await?),
+            false => None,
+        };
         listening(address);
         listen::run(listener, http::router(app), shutdown).await;
         for task in workers.into_iter().chain([sweeper]) {

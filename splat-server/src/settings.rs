@@ -70,6 +70,12 @@ settings! {
     /// Web pages of these origins may use the service, `*` for all [default: none]
     #[arg(value_name = "ORIGIN", value_delimiter = ',', help_heading = "Network")]
     cors_origins: Vec<String>, "SPLAT_CORS_ORIGINS";
+    /// Open a public URL through ngrok; needs NGROK_AUTHTOKEN, and a program built with the feature `ngrok`
+    #[arg(value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Network")]
+    ngrok: bool, "SPLAT_NGROK";
+    /// The domain for it, one of your ngrok account's [default: one that ngrok chooses]
+    #[arg(value_name = "DOMAIN", help_heading = "Network")]
+    ngrok_domain: String, "NGROK_DOMAIN";
     /// Send webhooks that jobs ask for [default: false]
     #[arg(value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Network")]
     webhooks: bool, "SPLAT_WEBHOOKS";
@@ -160,6 +166,9 @@ pub struct Config {
     pub bind: SocketAddr,
     pub allow_anonymous: bool,
     pub cors_origins: Vec<String>,
+    pub ngrok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ngrok_domain: Option<String>,
     pub webhooks: bool,
     #[serde(serialize_with = "hidden", skip_serializing_if = "Option::is_none")]
     pub webhook_secret: Option<String>,
@@ -222,6 +231,8 @@ impl Settings {
             bind: self.bind.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 5000))),
             allow_anonymous: self.allow_anonymous.unwrap_or(false),
             cors_origins: self.cors_origins.unwrap_or_default(),
+            ngrok: self.ngrok.unwrap_or(false),
+            ngrok_domain: self.ngrok_domain.filter(|domain| !domain.is_empty()),
             webhooks: self.webhooks.unwrap_or(false),
             webhook_secret: self.webhook_secret,
             webhook_allow_private: self.webhook_allow_private.unwrap_or(false),
@@ -287,6 +298,11 @@ impl Config {
             }
         }
         let contrary = |text: &str| Err(SettingsError::Contrary(text.to_owned()));
+        if self.ngrok && !cfg!(feature = "ngrok") {
+            return contrary(
+                "this program was built without ngrok; build it with `cargo build --release -p splat-cli --features ngrok`",
+            );
+        }
         if self.webhooks && self.webhook_secret.as_ref().is_none_or(|secret| secret.len() < 32) {
             return contrary(
                 "webhooks need a `webhook_secret` of 32 characters or more, so that receivers can check who sent them",
@@ -308,7 +324,7 @@ impl Config {
     /// Whether only this machine can reach the service.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        self.bind.ip().is_loopback()
+        self.bind.ip().is_loopback() && !self.ngrok
     }
 }
 

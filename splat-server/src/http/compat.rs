@@ -32,6 +32,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
         ("iterations" = Option<u32>, Query, description = "Training steps; 30,000 unless told otherwise", minimum = 1, maximum = 200_000),
         ("quality" = Option<String>, Query, description = "COLMAP's effort: `low`, `medium`, `high` or `extreme`"),
         ("strategy" = Option<String>, Query, description = "`mcmc` or `adc`"),
+        ("renderer" = Option<String>, Query, description = "`ewa` or `3dgut`"),
         ("preset" = Option<String>, Query, description = "`preview`, `standard` or `high`"),
     ),
     request_body(content = SceneForm, content_type = "multipart/form-data"),

@@ -58,6 +58,8 @@ pub(super) struct SceneForm {
     quality: Option<String>,
     /// `mcmc` or `adc`.
     strategy: Option<String>,
+    /// `ewa` or `3dgut`.
+    renderer: Option<String>,
     /// A title for people.
     name: Option<String>,
 }

@@ -8,6 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use serde::Serialize;
 use splat_colmap::ColmapQuality;
+use splat_core::RendererKind;
 use splat_core::pipeline::Preset;
 
 use super::App;
@@ -105,7 +106,7 @@ pub(super) async fn info(State(app): State<App>) -> Result<Json<Info>> {
             retention_hours: app.config.retention_hours,
         },
         presets: presets.into(),
-        renderers: vec!["ewa"],
+        renderers: RendererKind::ALL.map(RendererKind::name).into(),
         strategies: vec!["mcmc", "adc"],
         qualities: ColmapQuality::ALL.map(ColmapQuality::name).into(),
         viewer: page::has_viewer(),

@@ -87,6 +87,7 @@ fn pipeline_options(options: &SceneOptions, machine: &MachineOptions) -> Pipelin
         train: TrainConfig {
             steps,
             seed: u64::from(options.seed.unwrap_or(0)),
+            renderer: options.renderer,
             strategy: options.strategy.unwrap_or(defaults.strategy),
             max_gaussians: options.max_gaussians,
             ..defaults

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
@@ -337,7 +336,5 @@ fn result(outcome: &serde_json::Value) -> serde_json::Value {
         "test_mode",
     ];
     let figures = names.iter().filter_map(|name| Some(((*name).to_owned(), outcome.get(name)?.clone())));
-    let mut figures: serde_json::Map<String, serde_json::Value> = figures.collect();
-    figures.entry("renderer").or_insert(json!("ewa"));
-    figures.into()
+    figures.collect::<serde_json::Map<_, _>>().into()
 }
