@@ -67,3 +67,58 @@ async fn remove(queue: &dyn Queue, store: &JobStore, owner: &Owner, id: &JobId) 
     queue.delete(owner, id).await.map_err(|error| error.to_string())?;
     Ok(())
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::intake::Limits;
+    use crate::job::{JobProblem, Lane, NewJob};
+    use crate::queue::{Admission, Ending, SqliteQueue};
+
+    /// A job of each kind of end, and one that waits, all with files.
+    #[tokio::test]
+    async fn what_expired_goes_with_its_files_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let queue = SqliteQueue::open(&dir.path().join("queue.db")).unwrap();
+        let store = JobStore::open(&crate::store::StoreConfig::local(dir.path())).unwrap();
+        let intake = Intake::open(dir.path(), Limits::default()).unwrap();
+        let admission = Admission { max_waiting: 9, max_unfinished_per_owner: 9 };
+        let problem = JobProblem { code: "x".into(), message: "x".into(), hint: None };
+        let endings = [Ending::Succeeded { result: json!(null) }, Ending::Failed(problem), Ending::Cancelled];
+        let mut ended = Vec::new();
+        for ending in endings.into_iter().map(Some).chain([None]) {
+            let id = JobId::random();
+            let job = NewJob {
+                id: id.clone(),
+                owner: Owner::local(),
+                kind: "scene".into(),
+                lane: Lane::Scene,
+                priority: 0,
+                max_attempts: 1,
+                spec: json!({}),
+                idempotency: None,
+            };
+            queue.submit(job, admission).await.unwrap();
+            store.put_bytes(&id, "images/0001.jpg", vec![1].into()).await.unwrap();
+            if let Some(ending) = ending {
+                let claim = queue.claim("w", &[Lane::Scene], Duration::from_secs(9)).await.unwrap().unwrap();
+                queue.finish(&claim.ticket, ending).await.unwrap();
+            }
+            ended.push(id);
+        }
+        let waiting = ended.pop().unwrap();
+        once(&queue, &store, &intake, Duration::from_secs(3600)).await;
+        assert!(store.local_dir(&ended[0]).unwrap().exists(), "removed before its time");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        once(&queue, &store, &intake, Duration::ZERO).await;
+        for id in &ended {
+            assert!(queue.get(&Owner::local(), id).await.unwrap().is_none());
+            assert!(!store.local_dir(id).unwrap().exists(), "files of an expired job stay");
+        }
+        assert!(queue.get(&Owner::local(), &waiting).await.unwrap().is_some());
+        assert!(store.local_dir(&waiting).unwrap().join("images/0001.jpg").exists());
+    }
+}

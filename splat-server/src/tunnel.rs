@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use ngrok::config::ForwarderBuilder;
 use ngrok::forwarder::Forwarder;
-use ngrok::prelude::{EndpointInfo, TunnelBuilder};
+use ngrok::prelude::EndpointInfo;
 use ngrok::tunnel::HttpTunnel;
 use url::Url;
 
