@@ -18,7 +18,7 @@ TOOLS := $(CURDIR)/target/tools/bin
 # Without a desktop session Mesa's device-selection layer prints a harmless line on XDG_RUNTIME_DIR; this keeps it quiet.
 export NODEVICE_SELECT := 1
 
-.PHONY: help setup web build demo serve test fmt clippy doc test-checked test-trusted test-demo test-web test-browser package deny clean
+.PHONY: help setup web build demo serve test fmt clippy doc test-checked test-trusted test-demo test-api test-web test-browser package deny clean
 
 help:
 	@sed -n '3,6s/^# \{0,3\}//p' Makefile
@@ -51,7 +51,7 @@ serve: setup build
 # In order of cost, so that a slip is told early.
 test:
 	scripts/setup.sh --test
-	$(MAKE) --no-print-directory web fmt deny clippy doc test-web test-checked test-trusted test-demo test-browser package
+	$(MAKE) --no-print-directory web fmt deny clippy doc test-web test-checked test-trusted test-demo test-api test-browser package
 
 fmt:
 	cargo fmt --all --check
@@ -79,6 +79,15 @@ test-demo:
 # The page's modules without a browser: texts, parsers, geometry.
 test-web:
 	node --test splat-server/web/tests/
+
+# The service from outside: a fuzzer over its OpenAPI document, the clients that people use, and a little load.
+test-api:
+	cargo build --locked -p splat-cli
+	cd tests/service && npm ci --loglevel=error
+	for part in schema clients "load --small"; do \
+		set -- $$part; script=$$1; shift; \
+		SPLAT_BIN="$(TARGET_DIR)/debug/splat" "$(TOOLS)/python" "tests/service/$$script.py" "$$@"; \
+	done
 
 # The page in headless Chromium, against a double of the service and against the service itself.
 test-browser: web

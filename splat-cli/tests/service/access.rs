@@ -215,6 +215,11 @@ async fn what_is_served_is_described() {
     ] {
         assert!(paths.contains_key(path), "{path}");
     }
+    // Generated clients name their functions by these.
+    let operations = || paths.values().flat_map(|path| path.as_object().unwrap().values());
+    let names: std::collections::BTreeSet<_> =
+        operations().map(|operation| operation["operationId"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), operations().count(), "{names:?}");
     for (path, status) in [
         ("/", 200),
         ("/healthz", 200),

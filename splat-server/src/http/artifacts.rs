@@ -28,7 +28,7 @@ const LOG_PIECE: u64 = 256 << 10;
 ///
 /// `scene.ply`, `preview.png`, `comparison.png`, `eval-1.png` ..., `cameras.json`, `metrics.json`, `log.txt`, as far as the job has made them.
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}/artifacts/{name}", tag = "artifacts",
+    get, path = "/v1/jobs/{id}/artifacts/{name}", tag = "artifacts", operation_id = "get_artifact",
     params(
         ("id" = String, Path, description = "The job"), ("name" = String, Path, description = "The file"),
         ("Range" = Option<String>, Header, description = "A part of the file: `bytes=0-99`"),
@@ -105,7 +105,7 @@ pub(super) async fn get(
 ///
 /// The headers of the file without its content.
 #[utoipa::path(
-    head, path = "/v1/jobs/{id}/artifacts/{name}", tag = "artifacts",
+    head, path = "/v1/jobs/{id}/artifacts/{name}", tag = "artifacts", operation_id = "head_artifact",
     params(("id" = String, Path, description = "The job"), ("name" = String, Path, description = "The file")),
     responses(
         (status = 200, description = "The file is there"),
@@ -161,7 +161,7 @@ pub(super) struct From {
 ///
 /// Up to 256 KiB after `from`. `X-Next-From` tells where to go on; it stays the same while there is no more.
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}/log", tag = "jobs", params(("id" = String, Path, description = "The job"), From),
+    get, path = "/v1/jobs/{id}/log", tag = "jobs", operation_id = "get_log", params(("id" = String, Path, description = "The job"), From),
     responses(
         (status = 200, description = "Lines of the log", content_type = "text/plain", body = String, headers(("X-Next-From" = u64, description = "Where to go on"))),
         (status = 400, description = "`from` is no number", body = Problem, content_type = "application/problem+json"),

@@ -42,6 +42,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
         (status = 400, description = "The request cannot be read", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The job was deleted meanwhile", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The job was cancelled meanwhile", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Too much", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "A file of another format", body = Problem, content_type = "application/problem+json"),

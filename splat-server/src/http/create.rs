@@ -77,7 +77,7 @@ pub(super) struct SubmittedView {
 ///
 /// With the same `Idempotency-Key` and content, the first job is answered again.
 #[utoipa::path(
-    post, path = "/v1/jobs", tag = "jobs",
+    post, path = "/v1/jobs", tag = "jobs", operation_id = "create_job",
     params(("Idempotency-Key" = Option<String>, Header, description = "Any text of the client's; one job a key")),
     request_body(content((NewScene = "application/json"), (SceneForm = "multipart/form-data"))),
     responses(

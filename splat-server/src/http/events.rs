@@ -31,15 +31,27 @@ pub(super) struct After {
     after: Option<u64>,
 }
 
+/// One server-sent event.
+#[derive(Debug, utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes the stream, which is written as text")]
+pub(super) struct EventFrame {
+    /// The event's number within the job, for `Last-Event-ID`.
+    id: String,
+    /// `state`, `stage`, `progress`, `warning`, `eval`, `artifact` or `preview`.
+    event: String,
+    /// A JSON object: what happened, and the job's progress as of now.
+    data: String,
+}
+
 /// Follow a job
 ///
 /// Server-sent events: `id` is the event's number, `event` its kind, `data` a JSON object with the progress as of now. Earlier events
 /// come first, then new ones as they happen; after the event of the final state the stream ends.
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}/events", tag = "jobs",
+    get, path = "/v1/jobs/{id}/events", tag = "jobs", operation_id = "follow_job",
     params(("id" = String, Path, description = "The job"), After, ("Last-Event-ID" = Option<String>, Header, description = "Go on after this event")),
     responses(
-        (status = 200, description = "The events", content_type = "text/event-stream", body = String),
+        (status = 200, description = "The events", content_type = "text/event-stream", body = EventFrame),
         (status = 400, description = "A number is none", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such job", body = Problem, content_type = "application/problem+json"),

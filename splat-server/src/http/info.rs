@@ -149,7 +149,7 @@ pub(super) async fn readyz(State(app): State<App>) -> Result<&'static str> {
 ///
 /// With keys in use, only a key of the role `admin` sees them.
 #[utoipa::path(get, path = "/metrics", tag = "service", responses(
-    (status = 200, description = "Figures in the Prometheus text format", content_type = "text/plain", body = String),
+    (status = 200, description = "Figures as OpenMetrics text", content_type = "application/openmetrics-text", body = String),
     (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "Not a key of an operator", body = Problem, content_type = "application/problem+json"),
     (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),

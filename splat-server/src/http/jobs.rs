@@ -74,7 +74,7 @@ pub(super) async fn view(app: &App, job: Job) -> Result<JobView> {
 ///
 /// The caller's jobs, newest first.
 #[utoipa::path(
-    get, path = "/v1/jobs", tag = "jobs", params(Which),
+    get, path = "/v1/jobs", tag = "jobs", operation_id = "list_jobs", params(Which),
     responses(
         (status = 200, description = "A page of jobs", body = Page),
         (status = 400, description = "A parameter cannot be read", body = Problem, content_type = "application/problem+json"),
@@ -105,7 +105,7 @@ pub(super) async fn list(
 
 /// Look at a job
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}", tag = "jobs", params(("id" = String, Path, description = "The job")),
+    get, path = "/v1/jobs/{id}", tag = "jobs", operation_id = "get_job", params(("id" = String, Path, description = "The job")),
     responses(
         (status = 200, description = "The job", body = JobView),
         (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
@@ -127,7 +127,7 @@ pub(super) async fn get(
 ///
 /// A waiting job ends at once, a running one within seconds; one that has ended stays as it is.
 #[utoipa::path(
-    post, path = "/v1/jobs/{id}/cancel", tag = "jobs", params(("id" = String, Path, description = "The job")),
+    post, path = "/v1/jobs/{id}/cancel", tag = "jobs", operation_id = "cancel_job", params(("id" = String, Path, description = "The job")),
     responses(
         (status = 202, description = "The job, cancelled or about to be", body = JobView),
         (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
@@ -154,7 +154,7 @@ pub(super) async fn cancel(
 ///
 /// Goes on where it stopped, or does `from` and everything after it again. The job must have ended.
 #[utoipa::path(
-    post, path = "/v1/jobs/{id}/retry", tag = "jobs", params(("id" = String, Path, description = "The job")),
+    post, path = "/v1/jobs/{id}/retry", tag = "jobs", operation_id = "retry_job", params(("id" = String, Path, description = "The job")),
     request_body(content = Option<Retry>, content_type = "application/json"),
     responses(
         (status = 202, description = "The job, waiting again", body = JobView),
@@ -205,7 +205,7 @@ pub(super) async fn retry(
 ///
 /// Removes the job and all its files. It must have ended.
 #[utoipa::path(
-    delete, path = "/v1/jobs/{id}", tag = "jobs", params(("id" = String, Path, description = "The job")),
+    delete, path = "/v1/jobs/{id}", tag = "jobs", operation_id = "delete_job", params(("id" = String, Path, description = "The job")),
     responses(
         (status = 204, description = "It is gone"),
         (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),

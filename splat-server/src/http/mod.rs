@@ -158,10 +158,33 @@ fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
         .split_for_parts()
 }
 
+/// Adds what [`auth::guard`] may answer to every route.
+fn with_guard(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    use utoipa::openapi::{RefOr, ResponseBuilder};
+    let answer = ResponseBuilder::new().description(
+        "The `Host` is no name of this machine: a service on a loopback address answers to no other",
+    );
+    let answer = RefOr::T(answer.build());
+    for path in document.paths.paths.values_mut() {
+        let operations = [
+            &mut path.get,
+            &mut path.head,
+            &mut path.post,
+            &mut path.patch,
+            &mut path.delete,
+            &mut path.options,
+        ];
+        for operation in operations.into_iter().flatten() {
+            operation.responses.responses.insert("421".into(), answer.clone());
+        }
+    }
+    document
+}
+
 /// The whole service.
 pub fn router(app: App) -> Router {
     let (routes, document) = described();
-    let document = info::Served::new(&document);
+    let document = info::Served::new(&with_guard(document));
     let guarded = routes
         .route_layer(middleware::from_fn_with_state(app.clone(), auth::guard))
         .route("/openapi.json", axum::routing::get(move || async move { document.clone() }))

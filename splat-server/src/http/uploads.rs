@@ -30,7 +30,7 @@ const PIECE: &str = "application/offset+octet-stream";
 
 /// What resumable uploads can do here
 #[utoipa::path(
-    options, path = "/v1/uploads", tag = "uploads",
+    options, path = "/v1/uploads", tag = "uploads", operation_id = "upload_options",
     responses(
         (status = 204, description = "Version, extensions and limits, in headers"),
         (status = 401, description = "No or a wrong key"),
@@ -56,7 +56,7 @@ pub(super) async fn options(State(app): State<App>) -> Response {
 ///
 /// tus 1.0: `Upload-Length` in bytes, the file's name in `Upload-Metadata`. A first piece may come along as the body.
 #[utoipa::path(
-    post, path = "/v1/uploads", tag = "uploads",
+    post, path = "/v1/uploads", tag = "uploads", operation_id = "create_upload",
     params(
         ("Tus-Resumable" = String, Header, description = "`1.0.0`"),
         ("Upload-Length" = u64, Header, description = "Bytes of the file"),
@@ -109,7 +109,7 @@ pub(super) async fn create(
 
 /// How far an upload is
 #[utoipa::path(
-    head, path = "/v1/uploads/{id}", tag = "uploads",
+    head, path = "/v1/uploads/{id}", tag = "uploads", operation_id = "get_upload",
     params(("id" = String, Path, description = "The upload"), ("Tus-Resumable" = String, Header, description = "`1.0.0`")),
     responses(
         (status = 200, description = "`Upload-Offset`, `Upload-Length`, `Upload-Metadata`, `Upload-Expires`"),
@@ -145,7 +145,7 @@ pub(super) async fn head(
 ///
 /// The piece begins at `Upload-Offset`. A file that cannot be used is refused as soon as that shows, at the latest with its last piece.
 #[utoipa::path(
-    patch, path = "/v1/uploads/{id}", tag = "uploads",
+    patch, path = "/v1/uploads/{id}", tag = "uploads", operation_id = "append_upload",
     params(
         ("id" = String, Path, description = "The upload"), ("Tus-Resumable" = String, Header, description = "`1.0.0`"),
         ("Upload-Offset" = u64, Header, description = "Where the piece begins"),
@@ -189,7 +189,7 @@ pub(super) async fn append(
 
 /// Remove an upload
 #[utoipa::path(
-    delete, path = "/v1/uploads/{id}", tag = "uploads",
+    delete, path = "/v1/uploads/{id}", tag = "uploads", operation_id = "delete_upload",
     params(("id" = String, Path, description = "The upload"), ("Tus-Resumable" = String, Header, description = "`1.0.0`")),
     responses(
         (status = 204, description = "It is gone"),

@@ -1,0 +1,63 @@
+"""A `splat serve --test-mode` of its own, and small pictures for it."""
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import struct
+import subprocess
+import tempfile
+import zlib
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def program():
+    """The binary under test."""
+    return os.environ.get("SPLAT_BIN", str(ROOT / "target/debug/splat"))
+
+
+@contextlib.contextmanager
+def service(*options):
+    """Yields the URL, the data folder and the process; all are gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="splat-service-") as folder:
+        command = [program(), "serve", "--json", "--bind", "127.0.0.1:0", "--test-mode", "--disk-floor-mib", "1"]
+        environment = {**os.environ, "SPLAT_LOG": "error"}
+        environment.pop("SPLAT_CONFIG", None)
+        process = subprocess.Popen(
+            [*command, "--data-dir", folder, *options], stdout=subprocess.PIPE, env=environment, text=True
+        )
+        try:
+            url = json.loads(process.stdout.readline())["url"]
+            yield url, pathlib.Path(folder), process
+            if process.poll() is not None:
+                raise SystemExit(f"error: the service ended by itself, with code {process.returncode}")
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def png(number, width=160, height=120, noise=False):
+    """A picture that differs by its number; `noise` keeps it from being compressed."""
+    if noise:
+        import random
+
+        source = random.Random(number)
+        rows = b"".join(b"\0" + source.randbytes(3 * width) for _ in range(height))
+    else:
+        rows = b"".join(
+            b"\0" + bytes(part for x in range(width) for part in ((x + number) & 255, y & 255, (x * y + number) & 255))
+            for y in range(height)
+        )
+
+    def chunk(name, body):
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    packed = zlib.compress(rows, 1)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")

@@ -1,0 +1,69 @@
+"""Everything that the OpenAPI document says, tried on the running service: no 5xx, no answer that the document does not name.
+
+    target/tools/bin/python tests/service/schema.py [MAX_EXAMPLES]
+
+Schemathesis makes requests of the document, right and wrong ones, the same each time; `hooks.py` gives it jobs to ask for.
+"""
+
+import asyncio
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import sysconfig
+import tempfile
+
+import aiohttp
+
+from running import png, service
+
+HERE = pathlib.Path(__file__).resolve().parent
+CHECKS = ",".join([
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "missing_required_header",
+    "unsupported_method",
+    "use_after_free",
+])
+EXAMPLES = sys.argv[1] if len(sys.argv) > 1 else "15"
+
+
+async def prepare(url):
+    """Jobs that succeeded, one that failed, uploads that have begun."""
+    jobs, uploads = [], []
+    async with aiohttp.ClientSession() as session:
+        for number in range(12):
+            form = aiohttp.FormData()
+            for photo in range(3):
+                form.add_field("images", png(photo), filename=f"{photo}.png")
+            form.add_field("test", json.dumps({"stage_ms": 0, **({"fail_at": "mapping"} if number == 0 else {})}))
+            async with session.post(f"{url}/v1/jobs", data=form) as answer:
+                jobs.append((await answer.json())["id"])
+        for number in range(6):
+            headers = {"tus-resumable": "1.0.0", "upload-length": str(100 + number)}
+            async with session.post(f"{url}/v1/uploads", headers=headers) as answer:
+                uploads.append(answer.headers["location"].rsplit("/", 1)[1])
+        for job in jobs:
+            async with session.get(f"{url}/v1/jobs/{job}/events") as answer:
+                await answer.read()
+    return jobs, uploads
+
+
+with service("--scene-slots", "2") as (url, _, _), tempfile.TemporaryDirectory() as folder:
+    jobs, uploads = asyncio.run(prepare(url))
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(HERE),
+        "SCHEMATHESIS_HOOKS": "hooks",
+        "SPLAT_TEST_JOBS": json.dumps(jobs),
+        "SPLAT_TEST_UPLOADS": json.dumps(uploads),
+    }
+    schemathesis = os.path.join(sysconfig.get_path("scripts"), "schemathesis")
+    command = [schemathesis, "--no-color", "--config-file", str(HERE / "schemathesis.toml"), "run", f"{url}/openapi.json"]
+    command += ["--checks", CHECKS, "--seed", "1", "--generation-deterministic", "--max-examples", EXAMPLES]
+    command += ["--continue-on-failure", "--no-shrink", "--request-timeout", "20", "--suppress-health-check", "all"]
+    sys.exit(subprocess.run(command, cwd=folder, env=environment, check=False).returncode)
