@@ -78,5 +78,7 @@ async fn kill_9_at_any_moment_loses_nothing() {
         assert_eq!(state(&job), "succeeded", "{job:#}");
         let events = service.get(&format!("/v1/jobs/{}/events", id(&job))).await.text().await.unwrap();
         assert_eq!(events.matches("\"state\":\"succeeded\"").count(), 1, "done twice: {events}");
+        let scene = service.get(&format!("/v1/jobs/{}/artifacts/scene.ply", id(&job))).await;
+        assert!(scene.status().is_success(), "succeeded without a scene: {job:#}");
     }
 }

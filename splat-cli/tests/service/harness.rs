@@ -39,6 +39,11 @@ impl Service {
         (self.child, self.url) = spawn(self.dir.path(), &self.options);
     }
 
+    /// Other options, from the next start on.
+    pub(crate) fn set_options(&mut self, options: &[&str]) {
+        self.options = options.iter().map(|&option| option.to_owned()).collect();
+    }
+
     /// kill -9.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();

@@ -4,6 +4,9 @@
 mod harness;
 
 mod access;
+#[cfg(unix)]
+mod cluster;
 mod crashes;
 mod flow;
 mod uploads;
+mod webhook;

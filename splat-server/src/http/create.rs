@@ -1,11 +1,13 @@
 //! Submit a scene: photos in one multipart request, or uploads that are there already.
 
 use axum::Json;
+use axum::body::{Body, Bytes};
 use axum::extract::multipart::{Field, Multipart, MultipartRejection};
 use axum::extract::{DefaultBodyLimit, Extension, FromRequest, Request, State};
 use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -22,6 +24,8 @@ use crate::webhook;
 
 /// Bytes of one text field.
 const MAX_FIELD_BYTES: usize = 4 << 10;
+/// Bytes that the parser of forms gets at a time.
+const PIECE_BYTES: usize = 16 << 10;
 /// Text fields of one request.
 const MAX_FIELDS: usize = 40;
 /// Characters of an idempotency key.
@@ -182,7 +186,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
 }
 
 async fn from_uploads(app: &App, caller: &Caller, request: Request) -> Result<(Draft, SceneOptions)> {
-    let body = axum::body::Bytes::from_request(request, &()).await.map_err(super::jobs::too_large)?;
+    let body = Bytes::from_request(request, &()).await.map_err(super::jobs::too_large)?;
     let mut reader = serde_json::Deserializer::from_slice(&body);
     let scene: NewScene = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let (path, cause) = (error.path().to_string(), error.into_inner());
@@ -214,6 +218,7 @@ impl Form {
     pub(super) async fn read(app: &App, caller: &Caller, mut request: Request) -> Result<Self> {
         // Files have limits of their own, which hold while they stream.
         DefaultBodyLimit::disable().apply(&mut request);
+        let request = request.map(in_small_pieces);
         let mut parts = Multipart::from_request(request, app).await.map_err(not_multipart)?;
         let mut draft = app.intake.begin(&caller.owner).await?;
         let mut options = TextOptions::default();
@@ -232,6 +237,26 @@ impl Form {
         }
         Ok(Self { draft, options })
     }
+}
+
+/// The body in small pieces, with nothing ready for a moment after each. The parser takes in all that is ready whenever it is
+/// asked for anything, and a client that is faster than the disk has its whole upload ready. The parser also takes a body
+/// for broken whose beginning and end become ready between two of its looks, which cannot happen so.
+fn in_small_pieces(body: Body) -> Body {
+    let start = (body.into_data_stream(), Bytes::new(), false);
+    Body::from_stream(stream::unfold(start, async |(mut body, mut rest, begun)| {
+        if begun {
+            tokio::task::yield_now().await;
+        }
+        while rest.is_empty() {
+            match body.next().await? {
+                Ok(piece) => rest = piece,
+                Err(error) => return Some((Err(error), (body, rest, true))),
+            }
+        }
+        let piece = rest.split_to(rest.len().min(PIECE_BYTES));
+        Some((Ok(piece), (body, rest, true)))
+    }))
 }
 
 /// Options as texts: fields of a form, or a query.

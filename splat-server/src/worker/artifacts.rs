@@ -20,10 +20,13 @@ pub(super) fn of_saved(folder: &Path, path: &Path, kind: &str) -> Option<Artifac
     artifact(folder, path, name)
 }
 
-/// Everything there is at the end of a job, in a fixed order. Blocks on the disk.
-pub(super) fn of_finished(folder: &Path) -> Vec<Artifact> {
+/// Everything there is at the end of a job, in a fixed order; with the scene after `steps_done` steps, if it came so far. An
+/// earlier attempt may have made files and died before it told of them. Blocks on the disk.
+pub(super) fn of_finished(folder: &Path, steps_done: Option<u32>) -> Vec<Artifact> {
     let Ok(output) = OutputFolder::create(folder.join(layout::MODEL)) else { return Vec::new() };
     let mut found = Vec::new();
+    found.extend(steps_done.and_then(|steps| artifact(folder, &output.ply(steps), "scene.ply")));
+    found.extend(artifact(folder, &output.preview(), "preview.png"));
     for (path, name) in
         [(output.cameras(), "cameras.json"), (output.metrics(), "metrics.json"), (output.log(), "log.txt")]
     {

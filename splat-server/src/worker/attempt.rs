@@ -127,10 +127,14 @@ impl Attempt<'_> {
             return None;
         }
         let ending = match (ended, self.stopping) {
-            (Some(Ended::Succeeded { outcome }), _) => match self.keep(workspace, &mut teller).await {
-                Ok(()) => Ending::Succeeded { result: result(&outcome) },
-                Err(problem) => Ending::Retry(problem),
-            },
+            (Some(Ended::Succeeded { outcome }), _) => {
+                let steps = outcome.get("steps_done").and_then(serde_json::Value::as_u64);
+                let steps = steps.and_then(|steps| u32::try_from(steps).ok());
+                match self.keep(workspace, &mut teller, steps).await {
+                    Ok(()) => Ending::Succeeded { result: result(&outcome) },
+                    Err(problem) => Ending::Retry(problem),
+                }
+            }
             (_, Some(Stopping::Cancel)) => Ending::Cancelled,
             (_, Some(Stopping::Shutdown)) => Ending::Released,
             (_, Some(Stopping::TooLong | Stopping::Lost)) => Ending::Failed(problem(
@@ -163,18 +167,26 @@ impl Attempt<'_> {
         };
         // Log and checkpoints of a job that did not succeed are worth keeping as well.
         if !matches!(ending, Ending::Succeeded { .. }) {
-            let kept = self.keep(workspace, &mut teller).await;
+            let kept = self.keep(workspace, &mut teller, None).await;
             kept.err().into_iter().for_each(|why| tracing::warn!(job = %claim.job.id, why = why.message, "files of an unfinished job were not kept"));
         }
-        if let Some(report) = teller.take()
-            && matches!(
-                self.workers.queue.report(&self.ticket, report).await,
-                Err(QueueError::ClaimLost { .. })
-            )
-        {
-            return None;
+        self.last_news(&mut teller).await.then_some(ending)
+    }
+
+    /// Brings what is left to tell to the queue, for as long as it takes: a job that succeeded must not lack its scene. False
+    /// when the claim was lost.
+    async fn last_news(&self, teller: &mut Teller) -> bool {
+        let Some(report) = teller.take() else { return true };
+        loop {
+            match self.workers.queue.report(&self.ticket, report.clone()).await {
+                Err(QueueError::ClaimLost { .. }) => return false,
+                Err(QueueError::Unavailable { why }) => {
+                    tracing::warn!(job = %self.ticket.id, why, "the queue did not hear the last of a job; trying again");
+                    sleep(LAST_WORD_EVERY).await;
+                }
+                _ => return true,
+            }
         }
-        Some(ending)
     }
 
     /// Listens to the process until it closes its output.
@@ -273,10 +285,16 @@ impl Attempt<'_> {
     }
 
     /// Puts everything of the job into the store, and notes what can be fetched.
-    async fn keep(&self, workspace: &mut Workspace, teller: &mut Teller) -> Result<(), JobProblem> {
+    async fn keep(
+        &self,
+        workspace: &mut Workspace,
+        teller: &mut Teller,
+        steps_done: Option<u32>,
+    ) -> Result<(), JobProblem> {
         let folder: PathBuf = workspace.dir().to_path_buf();
-        let found =
-            tokio::task::spawn_blocking(move || artifacts::of_finished(&folder)).await.unwrap_or_default();
+        let found = tokio::task::spawn_blocking(move || artifacts::of_finished(&folder, steps_done))
+            .await
+            .unwrap_or_default();
         for artifact in found {
             teller.artifact(artifact);
         }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::job::Lane;
+use crate::job::{JobProblem, Lane};
 use crate::metrics::Metrics;
 use crate::queue::{Claim, Ending, Queue};
 use crate::runner::MachineOptions;
@@ -96,8 +96,13 @@ impl Workers {
         }
         let ending = match &self.notifier {
             Some(notifier) => notifier.deliver(&*self.queue, &claim.job).await,
-            // Another worker, or this one after a restart, may have them turned on.
-            None => Ending::Released,
+            // Another worker, or this one after a restart, may have them turned on. Given back without a wait, it would come
+            // around again at once.
+            None => Ending::Retry(JobProblem {
+                code: "webhook".into(),
+                message: "this worker sends no webhooks; its operator can turn them on".into(),
+                hint: None,
+            }),
         };
         if let Err(error) = self.queue.finish(&claim.ticket, ending).await {
             tracing::warn!(%error, "how a webhook went is not written down; it may be sent twice");

@@ -1,0 +1,155 @@
+//! Webhooks: signed, tried again, and never sent into the operator's own network unless that is wanted.
+
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit, Mac};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::harness::{PATIENCE, Service, form, id, stages_of, state};
+
+const SECRET: &str = "a secret of more than thirty-two characters";
+
+/// What a receiver got.
+struct Delivery {
+    signature: String,
+    id: String,
+    body: String,
+}
+
+impl Delivery {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// As a receiver checks it, with nothing but the header, the body and the secret.
+    fn is_signed_with(&self, secret: &str) -> bool {
+        let (time, tag) = self.signature.strip_prefix("t=").unwrap().split_once(",v1=").unwrap();
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+        mac.update(format!("{time}.{}", self.body).as_bytes());
+        mac.verify_slice(&hex::decode(tag).unwrap()).is_ok()
+    }
+}
+
+/// A receiver that answers with these statuses in turn, then with 204; its port and what it gets.
+async fn receiver(answers: &'static [u16]) -> (u16, UnboundedReceiver<Delivery>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (sender, deliveries) = unbounded_channel();
+    tokio::spawn(async move {
+        for status in answers.iter().copied().chain(std::iter::repeat(204)) {
+            let (stream, _) = listener.accept().await.unwrap();
+            if sender.send(answer(stream, status).await).is_err() {
+                return;
+            }
+        }
+    });
+    (port, deliveries)
+}
+
+async fn answer(stream: TcpStream, status: u16) -> Delivery {
+    let mut stream = BufReader::new(stream);
+    let mut head = std::collections::BTreeMap::new();
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await.unwrap();
+        match line.trim().split_once(':') {
+            Some((name, value)) => head.insert(name.to_ascii_lowercase(), value.trim().to_owned()),
+            None if line.trim().is_empty() => break,
+            None => None,
+        };
+    }
+    let mut body = vec![0; head["content-length"].parse().unwrap()];
+    stream.read_exact(&mut body).await.unwrap();
+    // A redirect leads where it must not be followed to.
+    let text = format!(
+        "HTTP/1.1 {status} x\r\nlocation: /elsewhere\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    );
+    stream.get_mut().write_all(text.as_bytes()).await.unwrap();
+    Delivery {
+        signature: head["splat-signature"].clone(),
+        id: head["splat-delivery"].clone(),
+        body: String::from_utf8(body).unwrap(),
+    }
+}
+
+async fn submit(service: &Service, url: &str) -> reqwest::Response {
+    let form = form(3).text("test", stages_of(0).to_string()).text("webhook", url.to_owned());
+    service.request("POST", "/v1/jobs").multipart(form).send().await.unwrap()
+}
+
+async fn next(deliveries: &mut UnboundedReceiver<Delivery>) -> Delivery {
+    tokio::time::timeout(PATIENCE, deliveries.recv()).await.expect("a webhook comes").unwrap()
+}
+
+#[tokio::test]
+async fn a_webhook_is_signed_and_tried_again_until_it_is_taken() {
+    let service = Service::start(&["--webhooks", "--webhook-secret", SECRET, "--webhook-allow-private"]);
+    let (port, mut deliveries) = receiver(&[500, 302]).await;
+    let job = submit(&service, &format!("http://localhost:{port}/hook")).await;
+    assert_eq!(job.status(), StatusCode::ACCEPTED);
+    let job = id(&job.json().await.unwrap());
+    let first = next(&mut deliveries).await;
+    assert!(first.is_signed_with(SECRET), "{}", first.signature);
+    assert!(!first.is_signed_with("another secret of thirty-two characters"));
+    let body = first.json();
+    assert_eq!((&body["event"], &body["state"]), (&json!("job.ended"), &json!("succeeded")), "{body:#}");
+    assert_eq!(body["id"], job.as_str());
+    // A refusal and a redirect are both no.
+    for _ in 0..2 {
+        let again = next(&mut deliveries).await;
+        assert_eq!((&again.id, &again.body), (&first.id, &first.body));
+        assert!(again.is_signed_with(SECRET));
+    }
+    let more = tokio::time::timeout(Duration::from_secs(2), deliveries.recv()).await;
+    assert!(more.is_err(), "it was taken, and came again");
+    // The end of the same job done again is another message.
+    service.request("POST", &format!("/v1/jobs/{job}/retry")).send().await.unwrap();
+    let second = next(&mut deliveries).await;
+    assert_ne!(second.id, first.id);
+    assert_eq!(second.json()["id"], job.as_str());
+}
+
+#[tokio::test]
+async fn a_webhook_does_not_reach_into_the_network() {
+    let service = Service::start(&["--webhooks", "--webhook-secret", SECRET]);
+    let (port, mut deliveries) = receiver(&[]).await;
+    for host in ["127.0.0.1", "2130706433", "[::1]", "169.254.169.254"] {
+        let refused = submit(&service, &format!("http://{host}:{port}/")).await;
+        assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY, "{host}");
+        assert!(refused.text().await.unwrap().contains("private or local"), "{host}");
+    }
+    // A name is judged when it is resolved, which is at delivery.
+    let job = submit(&service, &format!("http://localhost:{port}/")).await;
+    assert_eq!(job.status(), StatusCode::ACCEPTED);
+    let job = service.ended(&id(&job.json().await.unwrap())).await;
+    assert_eq!(state(&job), "succeeded");
+    let reached = tokio::time::timeout(Duration::from_secs(3), deliveries.recv()).await;
+    assert!(reached.is_err(), "a receiver on loopback was reached through a name");
+}
+
+#[tokio::test]
+async fn webhooks_are_off_unless_turned_on() {
+    let refused = submit(&Service::start(&[]), "https://hooks.example.com/").await;
+    assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn a_webhook_left_over_when_they_are_turned_off_waits_quietly() {
+    let mut service = Service::start(&["--webhooks", "--webhook-secret", SECRET, "--webhook-allow-private"]);
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let job = submit(&service, &format!("http://{nobody}/")).await;
+    service.ended(&id(&job.json().await.unwrap())).await;
+    service.kill();
+    service.set_options(&[]);
+    service.restart();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let metrics = service.get("/metrics").await.text().await.unwrap();
+    let attempts = metrics.lines().find_map(|line| line.strip_prefix("splat_job_attempts_total ")).unwrap();
+    assert!(attempts.parse::<u32>().unwrap() < 5, "claimed and given back without end: {attempts} times");
+    assert!(metrics.contains("splat_jobs{lane=\"cpu\",state=\"queued\"} 1"), "{metrics}");
+}
