@@ -41,6 +41,13 @@ impl JobId {
         Self(random_text(ID_LENGTH))
     }
 
+    /// The same id for the same bytes, of which the first 26 count; for folders that are found by what they are for.
+    pub(crate) fn derived(digest: &[u8]) -> Self {
+        let letter = |byte: &u8| char::from(ID_ALPHABET[usize::from(byte & 31)]);
+        // A digest shorter than an id is not used anywhere; it would be filled up.
+        Self(digest.iter().chain(std::iter::repeat(&0)).take(ID_LENGTH).map(letter).collect())
+    }
+
     /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

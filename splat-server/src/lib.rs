@@ -7,7 +7,7 @@
 //! | [`http`] | the HTTP interface, thin over the parts below |
 //! | [`page`] | the web page, embedded |
 //! | [`intake`] | what clients send: photos, zips, videos, resumable uploads; limits hold while it streams to disk |
-//! | [`job`], [`scene`] | what a job is, and what a scene job is to do |
+//! | [`job`], [`scene`], [`gesture`] | what a job is, and what one is to do; the models of gestures |
 //! | [`queue`] | who works on what, and what survives a crash: SQLite or Redis behind one trait and one contract suite |
 //! | [`keys`] | API keys: who may use the service |
 //! | [`store`], [`layout`] | where the files of jobs lie: a folder or a bucket, and what lies where in it |
@@ -18,6 +18,7 @@
 //!
 //! Start at [`service::Parts`].
 
+pub mod gesture;
 pub mod http;
 pub mod intake;
 pub mod job;

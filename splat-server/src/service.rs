@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::gesture::models::Models;
 use crate::http::{self, App};
 use crate::intake::{Intake, IntakeError, Limits};
 use crate::job::JobId;
@@ -107,6 +108,7 @@ pub struct Parts {
     /// API keys.
     pub keys: Keys,
     store: JobStore,
+    models: Models,
     intake: Intake,
     metrics: Arc<Metrics>,
 }
@@ -126,9 +128,10 @@ impl Parts {
             firebase_bucket: config.firebase_storage_bucket.clone(),
             ..StoreConfig::local(data_dir)
         })?;
+        let models = Models::open(&store, config.gesture_base.as_deref())?;
         let intake = Intake::open(store.data_dir(), limits(&config))?;
         let (queue, keys) = open_queue(&config, &store).await?;
-        Ok(Self { config: Arc::new(config), queue, keys, store, intake, metrics: Arc::default() })
+        Ok(Self { config: Arc::new(config), queue, keys, store, models, intake, metrics: Arc::default() })
     }
 
     /// Serves until `stop` comes true; with workers in the same process if `program` says how to run jobs.
@@ -165,7 +168,8 @@ impl Parts {
             Duration::from_secs(self.config.retention_hours * 3600),
             shutdown.clone(),
         ));
-        let app = App::new(self.config, self.queue, self.keys, self.store, self.intake, self.metrics);
+        let app =
+            App::new(self.config, self.queue, self.keys, self.store, self.models, self.intake, self.metrics);
         tokio::spawn(app.clone().housekeeping());
         #[cfg(feature = "ngrok")]
         let _tunnel = match &app.config.ngrok {
@@ -208,6 +212,7 @@ impl Parts {
         let options = WorkerOptions {
             name: format!("{}-{}", std::process::id(), &JobId::random().as_str()[..8]),
             scene_slots: config.scene_slots,
+            cpu_slots: config.cpu_slots,
             lease: Duration::from_secs(config.lease_s),
             job_timeout: Duration::from_secs(60 * config.job_timeout_min),
             silence_timeout: SILENCE_TIMEOUT,
@@ -222,7 +227,14 @@ impl Parts {
                 test_mode: config.test_mode,
             },
         };
-        Ok(Workers::new(self.queue.clone(), self.store.clone(), self.metrics.clone(), notifier, options))
+        Ok(Workers::new(
+            self.queue.clone(),
+            self.store.clone(),
+            self.models.clone(),
+            self.metrics.clone(),
+            notifier,
+            options,
+        ))
     }
 }
 

@@ -76,6 +76,12 @@ settings! {
     /// The domain for it, one of your ngrok account's [default: one that ngrok chooses]
     #[arg(value_name = "DOMAIN", help_heading = "Network")]
     ngrok_domain: String, "NGROK_DOMAIN";
+    /// Where clients reach this service, such as https://splat.example.com [default: the request's `Host`]
+    #[arg(value_name = "URL", help_heading = "Network")]
+    public_url: String, "SPLAT_PUBLIC_URL";
+    /// With keys in use, let Ghostouch clients, which have none, train gestures all the same: POST /train is open to everybody
+    #[arg(value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Network")]
+    legacy_gestures: bool, "SPLAT_LEGACY_GESTURES";
     /// Send webhooks that jobs ask for [default: false]
     #[arg(value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "Network")]
     webhooks: bool, "SPLAT_WEBHOOKS";
@@ -108,6 +114,12 @@ settings! {
     /// Scenes at once in this process [default: 1]
     #[arg(value_name = "N", help_heading = "Workers")]
     scene_slots: u32, "SPLAT_SCENE_SLOTS";
+    /// Gestures at once in this process [default: 2]
+    #[arg(value_name = "N", help_heading = "Workers")]
+    cpu_slots: u32, "SPLAT_CPU_SLOTS";
+    /// Another base model for gestures, a model.gesture as `splat gesture train` writes it [default: one made here, from nobody's recordings]
+    #[arg(value_name = "FILE", help_heading = "Workers")]
+    gesture_base: PathBuf, "SPLAT_GESTURE_BASE";
     /// Attempts at a job whose process dies or whose disk is full [default: 3]
     #[arg(value_name = "N", help_heading = "Workers")]
     max_attempts: u32, "SPLAT_MAX_ATTEMPTS";
@@ -169,6 +181,9 @@ pub struct Config {
     pub ngrok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ngrok_domain: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
+    pub legacy_gestures: bool,
     pub webhooks: bool,
     #[serde(serialize_with = "hidden", skip_serializing_if = "Option::is_none")]
     pub webhook_secret: Option<String>,
@@ -184,6 +199,9 @@ pub struct Config {
     pub firebase_storage_bucket: Option<String>,
     pub retention_hours: u64,
     pub scene_slots: u32,
+    pub cpu_slots: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gesture_base: Option<PathBuf>,
     pub max_attempts: u32,
     pub lease_s: u64,
     pub job_timeout_min: u64,
@@ -233,6 +251,8 @@ impl Settings {
             cors_origins: self.cors_origins.unwrap_or_default(),
             ngrok: self.ngrok.unwrap_or(false),
             ngrok_domain: self.ngrok_domain.filter(|domain| !domain.is_empty()),
+            public_url: self.public_url.map(|url| url.trim_end_matches('/').to_owned()),
+            legacy_gestures: self.legacy_gestures.unwrap_or(false),
             webhooks: self.webhooks.unwrap_or(false),
             webhook_secret: self.webhook_secret,
             webhook_allow_private: self.webhook_allow_private.unwrap_or(false),
@@ -243,6 +263,8 @@ impl Settings {
             firebase_storage_bucket: self.firebase_storage_bucket.filter(|bucket| !bucket.is_empty()),
             retention_hours: self.retention_hours.unwrap_or(168),
             scene_slots: self.scene_slots.unwrap_or(1),
+            cpu_slots: self.cpu_slots.unwrap_or(2),
+            gesture_base: self.gesture_base,
             max_attempts: self.max_attempts.unwrap_or(3),
             lease_s: self.lease_s.unwrap_or(30),
             job_timeout_min: self.job_timeout_min.unwrap_or(24 * 60),
@@ -269,6 +291,7 @@ impl Config {
     fn check(&self) -> Result<(), SettingsError> {
         let least = [
             ("max_attempts", u64::from(self.max_attempts), 1),
+            ("cpu_slots", u64::from(self.cpu_slots), 1),
             ("lease_s", self.lease_s, 2),
             ("job_timeout_min", self.job_timeout_min, 1),
             ("colmap_timeout_min", self.colmap_timeout_min, 1),
@@ -307,6 +330,16 @@ impl Config {
             return contrary(
                 "webhooks need a `webhook_secret` of 32 characters or more, so that receivers can check who sent them",
             );
+        }
+        let is_base = |url: &url::Url| {
+            matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none()
+        };
+        if let Some(url) = &self.public_url
+            && !url::Url::parse(url).is_ok_and(|url| is_base(&url))
+        {
+            return Err(SettingsError::Contrary(format!(
+                "`public_url` is `{url}`; give where clients reach this service, as in `https://splat.example.com`"
+            )));
         }
         if let Some(origin) = self.cors_origins.iter().find(|origin| !is_origin(origin)) {
             return Err(SettingsError::Contrary(format!(

@@ -18,7 +18,7 @@ use sha2::Sha256;
 
 use crate::job::{Idempotency, Job, JobId, JobProblem, Lane, NewJob, Owner};
 use crate::queue::{Admission, Ending, Queue, QueueError, now_ms};
-use crate::scene::SceneSpec;
+use crate::settings::Config;
 
 /// The kind of job that delivers one.
 pub(crate) const KIND: &str = "webhook";
@@ -103,9 +103,9 @@ impl Notifier {
 
 /// Queues a webhook for a job that ends, if it has one.
 pub(crate) async fn enqueue(queue: &dyn Queue, job: &Job) {
-    let spec = serde_json::from_value::<SceneSpec>(job.spec.clone()).ok();
-    let Some(url) = spec.and_then(|spec| spec.options.webhook) else { return };
-    let delivery = Delivery { url, job: job.id.clone(), owner: job.owner.clone() };
+    // Scenes and gestures keep it in the same place.
+    let Some(url) = job.spec.pointer("/options/webhook").and_then(serde_json::Value::as_str) else { return };
+    let delivery = Delivery { url: url.to_owned(), job: job.id.clone(), owner: job.owner.clone() };
     // The same end is told once, however often it is queued; a retried job's next end is another.
     let key = format!("{}-{}-{}", job.id, job.created_ms, job.started_ms.unwrap_or(0));
     let new = NewJob {
@@ -130,6 +130,14 @@ fn signature(secret: &str, seconds: u64, body: &str) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return String::new() };
     mac.update(format!("{seconds}.{body}").as_bytes());
     hex::encode(mac.finalize().into_bytes())
+}
+
+/// Whether this service sends webhooks to that URL, or why not.
+pub(crate) fn check(config: &Config, text: &str) -> Result<(), String> {
+    if !config.webhooks {
+        return Err("this service sends no webhooks; its operator can turn them on".into());
+    }
+    check_url(text, config.webhook_allow_private).map(drop)
 }
 
 /// The URL, if a webhook may go there as far as the text tells.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::harness::{Service, form, id, photo, splat, stages_of, state};
 
 /// Makes a key with the command that operators use.
-fn make_key(service: &Service, name: &str, role: &str) -> String {
+pub(crate) fn make_key(service: &Service, name: &str, role: &str) -> String {
     let mut command = splat();
     command.args(["keys", "create", name, "--role", role, "--json", "--data-dir"]).arg(service.dir.path());
     let output = command.output().unwrap();

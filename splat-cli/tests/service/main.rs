@@ -8,5 +8,6 @@ mod access;
 mod cluster;
 mod crashes;
 mod flow;
+mod gestures;
 mod uploads;
 mod webhook;

@@ -44,6 +44,12 @@ pub(crate) struct Gate {
     limiter: Option<Arc<DefaultKeyedRateLimiter<String>>>,
     allowed_origins: Arc<[String]>,
     local: bool,
+    legacy_gestures: bool,
+}
+
+/// Whose the gestures of clients are that have no key, where such are let in.
+pub(super) fn legacy_owner() -> Owner {
+    Owner("legacy".into())
 }
 
 impl Gate {
@@ -58,6 +64,7 @@ impl Gate {
             limiter: quota.map(|quota| Arc::new(RateLimiter::keyed(quota))),
             allowed_origins: config.cors_origins.clone().into(),
             local: config.is_local(),
+            legacy_gestures: config.legacy_gestures,
         }
     }
 
@@ -77,10 +84,13 @@ impl Gate {
         Ok(self.keys_in_use())
     }
 
-    async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+    async fn caller(&self, path: &str, headers: &HeaderMap) -> Result<Caller, Problem> {
         let required = self.requires_key().await?;
         let presented = headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or(""));
         let Some(presented) = presented else {
+            if required && self.legacy_gestures && is_legacy(path) {
+                return Ok(Caller { owner: legacy_owner(), admin: false });
+            }
             if required {
                 return Err(unauthorized(
                     "this service needs a key; send it as `Authorization: Bearer splat_...`",
@@ -157,9 +167,10 @@ async fn admit(gate: &Gate, request: &Parts) -> Result<Caller, Problem> {
         gate.count(&address)?;
         return Ok(Caller { owner: Owner::local(), admin: false });
     }
-    match gate.caller(&request.headers).await {
+    match gate.caller(request.uri.path(), &request.headers).await {
         Ok(caller) => {
-            gate.count(if caller.owner == Owner::local() { &address } else { &caller.owner.0 })?;
+            let shared = caller.owner == Owner::local() || caller.owner == legacy_owner();
+            gate.count(if shared { &address } else { &caller.owner.0 })?;
             Ok(caller)
         }
         Err(problem) => {
@@ -170,9 +181,14 @@ async fn admit(gate: &Gate, request: &Parts) -> Result<Caller, Problem> {
     }
 }
 
-/// Routes that say nothing about jobs.
+/// Routes that say nothing about jobs, and those that carry a secret in their path.
 fn is_open(path: &str) -> bool {
-    matches!(path, "/v1/info" | "/healthz" | "/readyz")
+    matches!(path, "/v1/info" | "/healthz" | "/readyz") || path.starts_with("/models/")
+}
+
+/// Routes of Ghostouch clients, which have no keys.
+fn is_legacy(path: &str) -> bool {
+    path == "/train" || path.starts_with("/status/")
 }
 
 /// Who counts as one: an address, or for IPv6 the network that one customer gets.

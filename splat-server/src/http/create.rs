@@ -1,4 +1,4 @@
-//! Submit a scene: photos in one multipart request, or uploads that are there already.
+//! Submit a scene: photos in one multipart request, or uploads that are there already; or a gesture.
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -11,11 +11,12 @@ use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::App;
 use super::auth::Caller;
-use super::jobs::{job_id, view};
+use super::gestures::{self, NewGesture};
+use super::jobs::{job_id, too_large, view};
 use super::problem::{Problem, Result};
 use super::view::JobView;
+use super::{App, MAX_JSON_BYTES};
 use crate::intake::{Draft, Rejected};
 use crate::job::{Idempotency, JobId, Lane, NewJob};
 use crate::queue::Submitted;
@@ -68,6 +69,23 @@ pub(super) struct SceneForm {
     name: Option<String>,
 }
 
+/// A scene of uploads, or a gesture.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "describes a body, which is read by its kind")]
+pub(super) enum NewJobBody {
+    /// A scene.
+    Scene(NewScene),
+    /// A gesture.
+    Gesture(NewGesture),
+}
+
+/// What a JSON body asks for.
+#[derive(Deserialize)]
+struct Kind {
+    kind: Option<String>,
+}
+
 /// A job that was submitted.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct SubmittedView {
@@ -77,20 +95,20 @@ pub(super) struct SubmittedView {
     rejected: Vec<Rejected>,
 }
 
-/// Submit a scene
+/// Submit a scene or a gesture
 ///
 /// With the same `Idempotency-Key` and content, the first job is answered again.
 #[utoipa::path(
     post, path = "/v1/jobs", tag = "jobs", operation_id = "create_job",
     params(("Idempotency-Key" = Option<String>, Header, description = "Any text of the client's; one job a key")),
-    request_body(content((NewScene = "application/json"), (SceneForm = "multipart/form-data"))),
+    request_body(content((NewJobBody = "application/json"), (SceneForm = "multipart/form-data"))),
     responses(
         (status = 202, description = "The job", body = SubmittedView, headers(("Location" = String, description = "The job"))),
         (status = 400, description = "The request cannot be read", body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
         (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such upload", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "An upload is not finished", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such upload or model", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "An upload is not finished, or the model has a gesture of that name", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Too much", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "Neither JSON nor multipart, or a file of another format", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Options or photos that cannot be used", body = Problem, content_type = "application/problem+json"),
@@ -114,15 +132,29 @@ pub(super) async fn create(
             let form = Form::read(&app, &caller, request).await?;
             (form.draft, form.options.parse()?)
         }
-        "application/json" => from_uploads(&app, &caller, request).await?,
+        "application/json" => {
+            let body = json(request).await?;
+            // What is no JSON, or of no kind, is told by the reader of scenes.
+            let kind = serde_json::from_slice(&body).ok().and_then(|Kind { kind }| kind);
+            if kind.as_deref() == Some(crate::gesture::KIND) {
+                let order = NewGesture::order(&app, &body)?;
+                let submitted = gestures::submit(&app, &caller, order, app.admission(), key).await?;
+                return accepted(&app, submitted, Vec::new()).await;
+            }
+            from_uploads(&app, &caller, &body).await?
+        }
         _ => {
             let detail = "send photos as `multipart/form-data`, or a list of uploads as `application/json`";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
         }
     };
     let (submitted, rejected) = submit(&app, &caller, draft, options, key).await?;
+    accepted(&app, submitted, rejected).await
+}
+
+async fn accepted(app: &App, submitted: Submitted, rejected: Vec<Rejected>) -> Result<Response> {
     let id = submitted.job.id.clone();
-    let job = view(&app, submitted.job).await?;
+    let job = view(app, submitted.job).await?;
     let location = [(LOCATION, format!("/v1/jobs/{id}"))];
     Ok((StatusCode::ACCEPTED, location, Json(SubmittedView { job, rejected })).into_response())
 }
@@ -139,10 +171,7 @@ pub(super) async fn submit(
         return Err(Problem::invalid(fault).rejected(draft.rejected()));
     }
     if let Some(url) = &options.webhook {
-        if !app.config.webhooks {
-            return Err(Problem::invalid("this service sends no webhooks; its operator can turn them on"));
-        }
-        webhook::check_url(url, app.config.webhook_allow_private).map_err(Problem::invalid)?;
+        webhook::check(&app.config, url).map_err(Problem::invalid)?;
     }
     let photos = draft.finish().await?;
     let rejected = photos.rejected().to_vec();
@@ -185,19 +214,20 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
     key.map(|key| Some(key.to_owned())).ok_or_else(fault)
 }
 
-async fn from_uploads(app: &App, caller: &Caller, request: Request) -> Result<(Draft, SceneOptions)> {
-    let body = Bytes::from_request(request, &()).await.map_err(super::jobs::too_large)?;
-    let mut reader = serde_json::Deserializer::from_slice(&body);
-    let scene: NewScene = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let (path, cause) = (error.path().to_string(), error.into_inner());
-        if cause.is_data() {
-            Problem::invalid(format!("`{path}` cannot be used: {cause}"))
-        } else {
-            Problem::malformed(format!("the body is no JSON: {cause}"))
-        }
-    })?;
+/// A JSON body: of any length that a recording of a gesture may have.
+async fn json(mut request: Request) -> Result<Bytes> {
+    DefaultBodyLimit::max(gestures::MAX_BYTES).apply(&mut request);
+    Bytes::from_request(request, &()).await.map_err(too_large)
+}
+
+async fn from_uploads(app: &App, caller: &Caller, body: &[u8]) -> Result<(Draft, SceneOptions)> {
+    if body.len() > MAX_JSON_BYTES {
+        let detail = format!("a list of uploads has at most {MAX_JSON_BYTES} bytes");
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail));
+    }
+    let scene: NewScene = gestures::read(body)?;
     if let Some(kind) = scene.kind.filter(|kind| kind != "scene") {
-        return Err(Problem::invalid(format!("`{kind}` is no kind of job here; `scene` is")));
+        return Err(Problem::invalid(format!("`{kind}` is no kind of job here; `scene` and `gesture` are")));
     }
     if let Some(fault) = scene.options.fault(app.config.test_mode) {
         return Err(Problem::invalid(fault));

@@ -110,7 +110,7 @@ pub(super) async fn info(State(app): State<App>) -> Result<Json<Info>> {
         strategies: vec!["mcmc", "adc"],
         qualities: ColmapQuality::ALL.map(ColmapQuality::name).into(),
         viewer: page::has_viewer(),
-        gestures: false,
+        gestures: true,
         video: app.intake.takes_videos(),
     }))
 }

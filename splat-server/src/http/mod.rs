@@ -7,6 +7,8 @@
 //! | `events`, `hub` | `GET /v1/jobs/{id}/events`: one look at the queue a job, however many watch |
 //! | `artifacts` | files of a job, its log |
 //! | `uploads` | resumable uploads, tus 1.0 |
+//! | `gestures` | gesture models: list, look at, rename, delete |
+//! | `legacy` | `POST /train`, `GET /status/{task_id}`: gestures as Ghostouch clients ask for them |
 //! | `compat` | `POST /process_images`: photos in, PLY out, in one request |
 //! | `info` | what the service is, health, metrics, OpenAPI |
 //! | `pages` | the web page |
@@ -20,9 +22,11 @@ mod auth;
 mod compat;
 mod create;
 mod events;
+mod gestures;
 mod hub;
 mod info;
 mod jobs;
+mod legacy;
 mod pages;
 mod problem;
 mod uploads;
@@ -45,6 +49,7 @@ use utoipa_axum::routes;
 
 pub use problem::Problem;
 
+use crate::gesture::models::Models;
 use crate::intake::Intake;
 use crate::keys::Keys;
 use crate::metrics::{Metrics, RequestLabels};
@@ -68,6 +73,8 @@ pub struct App {
     pub keys: Keys,
     /// Files of jobs.
     pub store: JobStore,
+    /// Gesture models.
+    pub models: Models,
     /// Takes in what clients send.
     pub intake: Intake,
     /// Figures for operators.
@@ -84,12 +91,13 @@ impl App {
         queue: Arc<dyn Queue>,
         keys: Keys,
         store: JobStore,
+        models: Models,
         intake: Intake,
         metrics: Arc<Metrics>,
     ) -> Self {
         let hub = Hub::new(Arc::clone(&queue));
         let gate = auth::Gate::new(&config, keys.clone());
-        Self { config, queue, keys, store, intake, metrics, hub, gate }
+        Self { config, queue, keys, store, models, intake, metrics, hub, gate }
     }
 
     /// Looks after itself until the process ends: rate limits forget who has been quiet.
@@ -119,7 +127,7 @@ impl App {
 #[openapi(
     info(
         title = "splat",
-        description = "Photos in, a 3-D Gaussian splatting scene out. Errors are RFC 9457 problem documents.",
+        description = "Photos in, a 3-D Gaussian splatting scene out; hand-gesture models that grow by one gesture at a time. Errors are RFC 9457 problem documents.",
         license(name = "MIT OR Apache-2.0")
     ),
     modifiers(&Bearer),
@@ -150,7 +158,15 @@ fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(artifacts::get, artifacts::head))
         .routes(routes!(uploads::create, uploads::options))
         .routes(routes!(uploads::head, uploads::append, uploads::terminate))
+        .routes(routes!(gestures::list))
+        .routes(routes!(gestures::get, gestures::delete))
+        .routes(routes!(gestures::file))
+        .routes(routes!(gestures::rename))
+        .routes(routes!(gestures::take_out))
         .routes(routes!(compat::process_images))
+        .routes(routes!(legacy::train))
+        .routes(routes!(legacy::status))
+        .routes(routes!(legacy::model))
         .routes(routes!(info::info))
         .routes(routes!(info::healthz))
         .routes(routes!(info::readyz))

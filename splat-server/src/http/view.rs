@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::gesture::{self, GestureSpec};
 use crate::intake::PhotoEntry;
 use crate::job::{Job, JobProblem, JobState, Progress, UnixMs};
 use crate::scene::{SceneOptions, SceneSpec};
@@ -46,6 +47,9 @@ pub(super) struct JobView {
     /// Its photos; left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub photos: Option<Vec<PhotoEntry>>,
+    /// What is added to which model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gesture: Option<GestureView>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<JobProblem>,
@@ -57,6 +61,26 @@ pub(super) struct JobView {
     pub artifacts: Vec<ArtifactView>,
     /// Where to go on.
     pub links: Links,
+}
+
+/// A gesture that is added to a model.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct GestureView {
+    /// The model that grows: `base_v1`, or an id.
+    pub parent: String,
+    /// Name of the gesture.
+    pub gesture: String,
+    /// `world` or `image`.
+    pub layout: String,
+    /// Frames that were sent.
+    pub frames: usize,
+}
+
+impl From<GestureSpec> for GestureView {
+    fn from(spec: GestureSpec) -> Self {
+        let (parent, layout) = (spec.parent.to_string(), spec.layout.to_string());
+        Self { parent, gesture: spec.gesture, layout, frames: spec.frames }
+    }
 }
 
 /// A file of a job.
@@ -92,6 +116,8 @@ impl JobView {
     /// The job as its owner sees it; `retention_ms` after its end it is removed.
     pub(super) fn of(job: Job, queue_position: Option<u64>, retention_ms: u64) -> Self {
         let this = format!("/v1/jobs/{}", job.id);
+        let gesture: Option<GestureSpec> =
+            (job.kind == gesture::KIND).then(|| serde_json::from_value(job.spec.clone()).ok()).flatten();
         let spec: Option<SceneSpec> =
             (job.kind == "scene").then(|| serde_json::from_value(job.spec).ok()).flatten();
         let (photos, options) = spec.map_or((None, None), |spec| (Some(spec.photos), Some(spec.options)));
@@ -121,6 +147,7 @@ impl JobView {
             progress,
             options,
             photos,
+            gesture: gesture.map(GestureView::from),
             problem: job.problem,
             result: job.result,
             artifacts: artifacts.collect(),

@@ -53,6 +53,14 @@ pub enum StoreError {
         /// Size of the file.
         bytes: u64,
     },
+    /// A file is larger than any of its kind.
+    #[error("`{path}` has more than {limit} bytes, which no such file has")]
+    TooLarge {
+        /// Below the job's folder.
+        path: String,
+        /// Most bytes.
+        limit: usize,
+    },
     /// The settings cannot be used.
     #[error("{what}")]
     BadConfig {

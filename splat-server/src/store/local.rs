@@ -20,17 +20,28 @@ const MAX_DEPTH: usize = 16;
 #[derive(Debug)]
 pub(super) struct Local {
     root: PathBuf,
+    /// The folder below the root: [`JOBS`], or an area of its own.
+    folder: &'static str,
 }
 
 impl Local {
     pub(super) fn open(root: &Path) -> Result<Self> {
-        let jobs = root.join(JOBS);
-        fs::create_dir_all(&jobs).map_err(|source| StoreError::from_io(&jobs, source))?;
-        Ok(Self { root: root.to_path_buf() })
+        Self::open_folder(root, JOBS)
+    }
+
+    /// Another folder beside that of the jobs.
+    pub(super) fn area(&self, folder: &'static str) -> Result<Self> {
+        Self::open_folder(&self.root, folder)
+    }
+
+    fn open_folder(root: &Path, folder: &'static str) -> Result<Self> {
+        let place = root.join(folder);
+        fs::create_dir_all(&place).map_err(|source| StoreError::from_io(&place, source))?;
+        Ok(Self { root: root.to_path_buf(), folder })
     }
 
     pub(super) fn job_dir(&self, id: &JobId) -> PathBuf {
-        self.root.join(JOBS).join(id.as_str())
+        self.root.join(self.folder).join(id.as_str())
     }
 
     fn locate(&self, id: &JobId, relative: &str) -> Result<PathBuf> {
@@ -129,12 +140,12 @@ impl Local {
 
     /// Jobs that have a folder in which nothing was made or removed since `before`.
     pub(super) fn jobs_older_than(&self, before: SystemTime) -> Result<Vec<JobId>> {
-        ids_in(&self.root.join(JOBS), before)
+        ids_in(&self.root.join(self.folder), before)
     }
 
     /// Whether the folder can be written and read.
     pub(super) fn ping(&self) -> Result<()> {
-        let probe = self.root.join(JOBS).join(format!(".ping-{}", std::process::id()));
+        let probe = self.root.join(self.folder).join(format!(".ping-{}", std::process::id()));
         let written = fs::write(&probe, b"ping").and_then(|()| fs::remove_file(&probe));
         written.map_err(|source| match StoreError::from_io(&probe, source) {
             StoreError::Io { path, source } => {

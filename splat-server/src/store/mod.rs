@@ -140,6 +140,35 @@ impl JobStore {
         Ok(Self { data_dir: root.into(), backend })
     }
 
+    /// A store of its own beside the jobs' (`ROOT/<folder>/<id>/...`, or such keys), which no sweep of jobs touches.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] if the folder cannot be made.
+    pub(crate) fn area(&self, folder: &'static str) -> Result<Self> {
+        let backend = match &self.backend {
+            Backend::Local(local) => Backend::Local(Arc::new(local.area(folder)?)),
+            Backend::Remote(remote) => Backend::Remote(Arc::new(remote.area(folder))),
+        };
+        Ok(Self { data_dir: Arc::clone(&self.data_dir), backend })
+    }
+
+    /// A small file, whole.
+    ///
+    /// # Errors
+    /// As [`JobStore::get`]; [`StoreError::Unavailable`] if it breaks off, [`StoreError::TooLarge`] beyond `limit` bytes.
+    pub(crate) async fn read(&self, id: &JobId, path: &str, limit: usize) -> Result<Vec<u8>> {
+        let mut contents = self.get(id, path, None).await?;
+        let mut bytes = Vec::new();
+        while let Some(piece) = contents.stream.next().await {
+            let piece = piece.map_err(|error| StoreError::Unavailable { why: error.to_string() })?;
+            if bytes.len() + piece.len() > limit {
+                return Err(StoreError::TooLarge { path: path.to_owned(), limit });
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    }
+
     /// The folder of this service on this machine.
     #[must_use]
     pub fn data_dir(&self) -> &Path {

@@ -36,6 +36,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub(super) struct Remote {
     store: Arc<dyn ObjectStore>,
     prefix: String,
+    /// Below the prefix: [`JOBS`], or an area of its own.
+    folder: &'static str,
     patience: Duration,
 }
 
@@ -63,11 +65,17 @@ impl Remote {
             Service::S3 => Arc::new(s3(bucket, config, client, retry)?),
             Service::Gcs => Arc::new(gcs(bucket, config, client, retry)?),
         };
-        Ok(Self { store, prefix: prefix.to_owned(), patience: config.patience })
+        Ok(Self { store, prefix: prefix.to_owned(), folder: JOBS, patience: config.patience })
+    }
+
+    /// Keys beside those of the jobs.
+    pub(super) fn area(&self, folder: &'static str) -> Self {
+        Self { store: self.store.clone(), prefix: self.prefix.clone(), folder, patience: self.patience }
     }
 
     fn jobs_prefix(&self) -> String {
-        if self.prefix.is_empty() { JOBS.to_owned() } else { format!("{}/{JOBS}", self.prefix) }
+        let folder = self.folder;
+        if self.prefix.is_empty() { folder.to_owned() } else { format!("{}/{folder}", self.prefix) }
     }
 
     fn key(&self, id: &JobId, relative: &str) -> Result<Key> {

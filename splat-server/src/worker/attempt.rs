@@ -12,7 +12,7 @@ use super::child::Runner;
 use super::teller::Teller;
 use crate::job::{Job, JobProblem};
 use crate::layout;
-use crate::queue::{Claim, Ending, Held, QueueError, Ticket};
+use crate::queue::{Claim, Ending, Held, Queue, QueueError, Ticket};
 use crate::runner::{Ended, Line, Order};
 use crate::scene::SceneSpec;
 use crate::store::Workspace;
@@ -50,6 +50,11 @@ pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiv
         tracing::warn!(job = %id, "the claim was lost; another worker goes on");
         return;
     };
+    conclude(workers, &claim, ending).await;
+}
+
+/// Tells queue, log, figures and webhook how a claim ended.
+pub(super) async fn conclude(workers: &Workers, claim: &Claim, ending: Ending) {
     let word = match &ending {
         Ending::Succeeded { .. } => "succeeded",
         Ending::Failed(_) => "failed",
@@ -57,18 +62,35 @@ pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiv
         Ending::Cancelled => "cancelled",
         Ending::Released => "given back",
     };
-    tracing::info!(job = %id, "job {word}");
+    tracing::info!(job = %claim.job.id, "job {word}");
     workers.metrics.ended(&ending);
     // Queued first, so that no crash can come between; it waits until the job has ended.
     let ends = matches!(ending, Ending::Succeeded { .. } | Ending::Failed(_) | Ending::Cancelled);
     if ends {
         webhook::enqueue(&*workers.queue, &claim.job).await;
     }
-    if let Some(job) = attempt.last_word(ending).await
+    if let Some(job) = last_word(&*workers.queue, &claim.ticket, ending).await
         && !ends
         && job.state.is_final()
     {
         webhook::enqueue(&*workers.queue, &job).await;
+    }
+}
+
+/// Tells how it ended, for as long as it takes the queue to answer.
+async fn last_word(queue: &dyn Queue, ticket: &Ticket, ending: Ending) -> Option<Job> {
+    loop {
+        match queue.finish(ticket, ending.clone()).await {
+            Ok(job) => return Some(job),
+            Err(QueueError::Unavailable { why }) => {
+                tracing::warn!(job = %ticket.id, why, "the queue did not hear how a job ended; trying again");
+                sleep(LAST_WORD_EVERY).await;
+            }
+            Err(error) => {
+                tracing::warn!(job = %ticket.id, %error, "how a job ended is not wanted");
+                return None;
+            }
+        }
     }
 }
 
@@ -303,23 +325,6 @@ impl Attempt<'_> {
             problem("store_unavailable", format!("what the job made cannot be stored: {error}"), None)
         })
     }
-
-    /// Tells how it ended, for as long as it takes the queue to answer.
-    async fn last_word(&self, ending: Ending) -> Option<Job> {
-        loop {
-            match self.workers.queue.finish(&self.ticket, ending.clone()).await {
-                Ok(job) => return Some(job),
-                Err(QueueError::Unavailable { why }) => {
-                    tracing::warn!(job = %self.ticket.id, why, "the queue did not hear how a job ended; trying again");
-                    sleep(LAST_WORD_EVERY).await;
-                }
-                Err(error) => {
-                    tracing::warn!(job = %self.ticket.id, %error, "how a job ended is not wanted");
-                    return None;
-                }
-            }
-        }
-    }
 }
 
 /// Files that another worker needs to go on, or the owner to see: all but COLMAP's working copies of the photos.
@@ -336,7 +341,7 @@ async fn push(workspace: &mut Workspace, teller: &mut Teller) {
     }
 }
 
-fn problem(code: &str, message: String, hint: Option<&str>) -> JobProblem {
+pub(super) fn problem(code: &str, message: String, hint: Option<&str>) -> JobProblem {
     JobProblem { code: code.to_owned(), message, hint: hint.map(str::to_owned) }
 }
 

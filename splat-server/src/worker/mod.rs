@@ -3,6 +3,7 @@
 //! | module | what |
 //! | --- | --- |
 //! | `attempt` | one claim from beginning to end: lease, news, cancelling, limits, how it ended |
+//! | `gesture` | one claim on a gesture: a second of training, in this process |
 //! | `child` | the process of an attempt |
 //! | `teller` | from its events to progress, numbered events and artefacts |
 //! | `artifacts` | which files can be fetched, under which names |
@@ -10,15 +11,17 @@
 mod artifacts;
 mod attempt;
 mod child;
+mod gesture;
 mod teller;
 
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::gesture::models::Models;
 use crate::job::{JobProblem, Lane};
 use crate::metrics::Metrics;
 use crate::queue::{Claim, Ending, Queue};
@@ -28,6 +31,8 @@ use crate::webhook::{self, Notifier};
 
 /// How long an idle worker waits before it asks again.
 const IDLE_POLL: Duration = Duration::from_millis(300);
+/// Webhooks on their way at once.
+const DELIVERIES_AT_ONCE: usize = 16;
 /// How long it waits after the queue could not be reached.
 const UNAVAILABLE_POLL: Duration = Duration::from_secs(2);
 
@@ -38,6 +43,8 @@ pub struct WorkerOptions {
     pub name: String,
     /// Scenes at once. One keeps memory and the GPU to a single scene.
     pub scene_slots: u32,
+    /// Gestures at once.
+    pub cpu_slots: u32,
     /// Lease of a claim; after so long without a sign of life the job goes to another worker.
     pub lease: Duration,
     /// Longest time for one attempt.
@@ -57,7 +64,9 @@ pub struct WorkerOptions {
 pub struct Workers {
     queue: Arc<dyn Queue>,
     store: JobStore,
+    models: Models,
     metrics: Arc<Metrics>,
+    deliveries: Arc<Semaphore>,
     notifier: Option<Notifier>,
     options: Arc<WorkerOptions>,
 }
@@ -68,11 +77,13 @@ impl Workers {
     pub(crate) fn new(
         queue: Arc<dyn Queue>,
         store: JobStore,
+        models: Models,
         metrics: Arc<Metrics>,
         notifier: Option<Notifier>,
         options: WorkerOptions,
     ) -> Self {
-        Self { queue, store, metrics, notifier, options: Arc::new(options) }
+        let deliveries = Arc::new(Semaphore::new(DELIVERIES_AT_ONCE));
+        Self { queue, store, models, metrics, deliveries, notifier, options: Arc::new(options) }
     }
 
     /// Works until `shutdown` turns true, then stops jobs in order and gives them back to the queue.
@@ -81,7 +92,22 @@ impl Workers {
         for slot in 0..self.options.scene_slots {
             slots.spawn(self.clone().slot(Lane::Scene, slot, shutdown.clone()));
         }
-        slots.spawn(self.clone().slot(Lane::Cpu, 0, shutdown.clone()));
+        for slot in 0..self.options.cpu_slots {
+            slots.spawn(self.clone().slot(Lane::Cpu, slot, shutdown.clone()));
+        }
+        // Made ahead of the first gesture, which would wait for it.
+        if !self.options.machine.test_mode {
+            let (models, mut stop) = (self.models.clone(), shutdown.clone());
+            slots.spawn(async move {
+                let stopped = async { drop(stop.wait_for(|stop| *stop).await.map(drop)) };
+                tokio::select! {
+                    made = models.base() => if let Err(error) = made {
+                        tracing::warn!(%error, "the base model of gestures cannot be made now");
+                    },
+                    () = stopped => {}
+                }
+            });
+        }
         while let Some(ended) = slots.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "a worker ended unexpectedly");
@@ -91,9 +117,24 @@ impl Workers {
 
     /// One claim, by its kind.
     async fn one(&self, claim: Claim, shutdown: watch::Receiver<bool>) {
-        if claim.job.kind != webhook::KIND {
-            return attempt::run(self, claim, shutdown).await;
+        match claim.job.kind.as_str() {
+            webhook::KIND => match Arc::clone(&self.deliveries).try_acquire_owned() {
+                // A receiver that is slow to answer must not hold up gestures, which wait in the same line.
+                Ok(permit) => {
+                    let workers = self.clone();
+                    tokio::spawn(async move {
+                        workers.deliver(claim).await;
+                        drop(permit);
+                    });
+                }
+                Err(_) => self.deliver(claim).await,
+            },
+            crate::gesture::KIND => gesture::run(self, claim, shutdown).await,
+            _ => attempt::run(self, claim, shutdown).await,
         }
+    }
+
+    async fn deliver(&self, claim: Claim) {
         let ending = match &self.notifier {
             Some(notifier) => notifier.deliver(&*self.queue, &claim.job).await,
             // Another worker, or this one after a restart, may have them turned on. Given back without a wait, it would come

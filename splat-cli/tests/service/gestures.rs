@@ -1,0 +1,527 @@
+//! Gestures from outside: stock clients' script to the letter, the native flow, refusals, owners, and crashes.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use splat_gesture::{Bundle, Frame, Layout, read_landmarks};
+
+use crate::access::make_key;
+use crate::harness::{PATIENCE, Service, id, stages_of, state};
+
+/// Recordings in the shared test data, by label; `None` after saying so. In CI they must be there.
+fn recordings(file: &str) -> Option<Vec<(String, Vec<Vec<f32>>)>> {
+    let root = std::env::var_os("SPLAT_TEST_DATA").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
+        PathBuf::from,
+    );
+    let path = root.join("gesture").join(file);
+    if !path.exists() {
+        assert!(std::env::var_os("CI").is_none(), "test data `{}` is missing in CI", path.display());
+        tell(&format!("skipped: test data `{}` is missing; set SPLAT_TEST_DATA", path.display()));
+        return None;
+    }
+    let groups = read_landmarks(&fs::read_to_string(path).unwrap(), Layout::World).unwrap();
+    let values = |frames: &[Frame]| frames.iter().map(|frame| frame.values().to_vec()).collect();
+    Some(groups.iter().map(|group| (group.label.clone(), values(&group.frames))).collect())
+}
+
+/// The real recording of a new gesture: 100 frames of a raised finger.
+fn one() -> Option<Vec<Vec<f32>>> {
+    Some(recordings("ghostouch_incremental_one.csv")?.swap_remove(0).1)
+}
+
+fn tell(text: &str) {
+    writeln!(std::io::stderr(), "{text}").unwrap();
+}
+
+/// The base model as a file, made once for all tests.
+fn base_file() -> &'static Path {
+    static MADE: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
+    let (_, path) = MADE.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("base.gesture");
+        let begun = Instant::now();
+        fs::write(&path, splat_gesture::base_v1(&|_| {}, &|| false).unwrap().to_bytes()).unwrap();
+        tell(&format!("the base model took {:.1} s", begun.elapsed().as_secs_f64()));
+        (dir, path)
+    });
+    path
+}
+
+fn start(options: &[&str]) -> Service {
+    let base = base_file().to_str().unwrap();
+    Service::start(&[&["--gesture-base", base], options].concat())
+}
+
+async fn post(service: &Service, path: &str, body: &Value) -> (StatusCode, Value) {
+    let response = service.request("POST", path).json(body).send().await.unwrap();
+    let status = response.status();
+    (status, response.json().await.unwrap())
+}
+
+fn gesture(name: &str, parent: &str, frames: &[Vec<f32>]) -> Value {
+    json!({ "kind": "gesture", "parent": parent, "gesture": name, "landmarks": frames, "layout": "world" })
+}
+
+/// Adds a gesture and waits for the end of the job.
+async fn add(service: &Service, name: &str, parent: &str, frames: &[Vec<f32>]) -> Value {
+    let (status, job) = post(service, "/v1/jobs", &gesture(name, parent, frames)).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{job:#}");
+    service.ended(&id(&job)).await
+}
+
+/// One request as it goes over the wire, and its answer: status and body.
+fn wire(service: &Service, head: &str, body: &str) -> (u16, Vec<u8>) {
+    let address = service.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(head.replace("{host}", address).as_bytes()).unwrap();
+    stream.write_all(body.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    let mut piece = [0; 65536];
+    loop {
+        let read = stream.read(&mut piece).unwrap();
+        answer.extend_from_slice(&piece[..read]);
+        let Some(end) = answer.windows(4).position(|part| part == b"\r\n\r\n") else {
+            assert!(read > 0, "the answer breaks off");
+            continue;
+        };
+        let head = String::from_utf8(answer[..end].to_vec()).unwrap().to_ascii_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        if answer.len() >= end + 4 + length.parse::<usize>().unwrap() {
+            let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+            return (status, answer[end + 4..].to_vec());
+        }
+        assert!(read > 0, "the answer breaks off");
+    }
+}
+
+/// What differs between the two apps: the order of their keys, their headers, and how often they ask.
+struct Client {
+    train: &'static str,
+    get: &'static str,
+    body: fn(&str, &str) -> String,
+    every: Duration,
+}
+
+/// The apps' requests by OkHttp with `org.json`, and by URLSession with `JSONEncoder`.
+const CLIENTS: [Client; 2] = [
+    Client {
+        train: "POST /train HTTP/1.1\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {length}\r\nHost: {host}\r\nConnection: Keep-Alive\r\nAccept-Encoding: gzip\r\nUser-Agent: okhttp/4.12.0\r\n\r\n",
+        get: "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Keep-Alive\r\nAccept-Encoding: gzip\r\nUser-Agent: okhttp/4.12.0\r\n\r\n",
+        body: |gesture, landmarks| {
+            format!("{{\"model_code\":\"base_v1\",\"gesture\":\"{gesture}\",\"landmarks\":{landmarks}}}")
+        },
+        every: Duration::from_millis(500),
+    },
+    Client {
+        train: "POST /train HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nConnection: keep-alive\r\nAccept: */*\r\nUser-Agent: Runner/1 CFNetwork/1498.700.2 Darwin/23.6.0\r\nAccept-Language: ko-KR,ko;q=0.9\r\nAccept-Encoding: gzip, deflate\r\nContent-Length: {length}\r\n\r\n",
+        get: "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: keep-alive\r\nAccept: */*\r\nUser-Agent: Runner/1 CFNetwork/1498.700.2 Darwin/23.6.0\r\nAccept-Language: ko-KR,ko;q=0.9\r\nAccept-Encoding: gzip, deflate\r\n\r\n",
+        body: |gesture, landmarks| {
+            format!("{{\"landmarks\":{landmarks},\"gesture\":\"{gesture}\",\"model_code\":\"base_v1\"}}")
+        },
+        every: Duration::from_millis(200),
+    },
+];
+
+/// Records as a phone does, and gives the URL and the bytes of the model it ends up with.
+fn as_client(service: &Service, client: &Client, gesture: &str, frames: &[Vec<f32>]) -> (String, Vec<u8>) {
+    let landmarks = serde_json::to_string(frames).unwrap();
+    let body = (client.body)(gesture, &landmarks);
+    let begun = Instant::now();
+    let (status, answer) = wire(service, &client.train.replace("{length}", &body.len().to_string()), &body);
+    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    let task = answer["task_id"].as_str().unwrap();
+    assert_eq!(answer, json!({ "task_id": task }));
+    let result = loop {
+        let (status, answer) = wire(service, &client.get.replace("{path}", &format!("/status/{task}")), "");
+        assert_eq!(status, 200);
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        let keys: Vec<&String> = answer.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["error_info", "progress", "result", "status", "task_id"]);
+        assert_eq!(answer["task_id"], task);
+        match answer["status"].as_str().unwrap() {
+            "PENDING" => assert!(answer["progress"].is_null() && answer["result"].is_null()),
+            "PROGRESS" => assert!(answer["progress"]["current_step"].is_string(), "{answer}"),
+            "SUCCESS" => {
+                assert!(answer["error_info"].is_null());
+                break answer["result"].clone();
+            }
+            other => panic!("{other}: {answer:#}"),
+        }
+        assert!(begun.elapsed() < PATIENCE);
+        std::thread::sleep(client.every);
+    };
+    let (url, code) = (result["tflite_url"].as_str().unwrap(), result["model_code"].as_str().unwrap());
+    assert!(url.starts_with(&service.url) && !url.contains('?') && !url.contains('#'), "{url}");
+    // The name that clients save it under; the secret is in front of it.
+    let name = url.rsplit('/').next().unwrap();
+    assert_eq!(name, format!("{code}.tflite"));
+    let path = url.strip_prefix(&service.url).unwrap();
+    let (status, model) = wire(service, &client.get.replace("{path}", path), "");
+    assert_eq!(status, 200);
+    tell(&format!("POST to downloaded model, as a stock client: {:.2} s", begun.elapsed().as_secs_f64()));
+    (url.to_owned(), model)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stock_clients_work_unmodified() {
+    let Some(frames) = one() else { return };
+    let service = start(&[]);
+    for client in &CLIENTS {
+        let (url, model) = as_client(&service, client, "one", &frames);
+        assert_eq!(&model[4..8], b"TFL3");
+        assert!(model.len() <= 40_000, "{} bytes", model.len());
+        let code = url.rsplit('/').next().unwrap().trim_end_matches(".tflite").to_owned();
+        let stored =
+            service.get(&format!("/v1/gestures/{code}/files/model.gesture")).await.bytes().await.unwrap();
+        let bundle = Bundle::from_bytes(&stored).unwrap();
+        assert_eq!(bundle.labels(), ["paper", "rock", "scissors", "one"], "the new label comes last");
+        assert_eq!(bundle.legacy_tflite(), model, "what is fetched is what was trained");
+        let known = frames.iter().enumerate().filter(|(index, values)| {
+            let frame = Frame::parse(values, Layout::World, *index).unwrap();
+            bundle.model().predict(&frame).gesture == Some(3)
+        });
+        assert!(known.count() >= 90, "the gesture is recognised");
+        // The secret opens this model and no other; the name alone opens none.
+        let other = url.replace(&url[service.url.len() + 8..service.url.len() + 12], "0000");
+        assert_eq!(service.client.get(other).send().await.unwrap().status(), StatusCode::NOT_FOUND);
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_is_not_known_has_failed() {
+    let service = start(&[]);
+    for task in ["nothing", "0123456789abcdefghjkmnpqrs", "..%2f..%2fetc%2fpasswd", "%00"] {
+        let response = service.get(&format!("/status/{task}")).await;
+        assert_eq!(response.status(), StatusCode::OK, "{task}");
+        let answer: Value = response.json().await.unwrap();
+        assert_eq!(answer["status"], "FAILURE", "{answer}");
+        assert!(answer["error_info"].as_str().unwrap().contains("no such task"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_model_grows_is_changed_and_goes_back() {
+    let Some(frames) = one() else { return };
+    let service = start(&[]);
+    assert_eq!(service.json("/v1/info").await["gestures"], true);
+    let begun = Instant::now();
+    let job = add(&service, "one", "base_v1", &frames).await;
+    tell(&format!("POST to finished job: {:.2} s", begun.elapsed().as_secs_f64()));
+    assert_eq!(state(&job), "succeeded", "{job:#}");
+    assert_eq!(
+        job["gesture"],
+        json!({"parent": "base_v1", "gesture": "one", "layout": "world", "frames": 100})
+    );
+    let model = job["result"]["model_code"].as_str().unwrap().to_owned();
+    assert_eq!(job["result"]["labels"], json!(["paper", "rock", "scissors", "one"]));
+    for figure in ["old_accuracy", "new_recall", "unknown_accepted", "legacy_accuracy"] {
+        assert!(job["result"]["metrics"][figure].is_f64(), "{figure}: {job:#}");
+    }
+    let names: Vec<&str> =
+        job["artifacts"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap()).collect();
+    for name in
+        ["legacy.tflite", "model.tflite", "model.onnx", "labels.json", "manifest.json", "model.gesture"]
+    {
+        assert!(names.contains(&name), "{names:?}");
+        let of_job =
+            service.get(&format!("/v1/jobs/{}/artifacts/{name}", id(&job))).await.bytes().await.unwrap();
+        let of_model =
+            service.get(&format!("/v1/gestures/{model}/files/{name}")).await.bytes().await.unwrap();
+        assert!(!of_job.is_empty() && of_job == of_model, "{name}");
+    }
+    let events = service.get(&format!("/v1/jobs/{}/events", id(&job))).await.text().await.unwrap();
+    for kind in ["event: progress", "event: artifact", "event: eval", "\"state\":\"succeeded\""] {
+        assert!(events.contains(kind), "{kind}: {events}");
+    }
+
+    let path = |action: &str| format!("/v1/gestures/{model}{action}");
+    let (status, renamed) = post(&service, &path("/rename"), &json!({"gesture": "one", "to": "up"})).await;
+    assert_eq!(status, StatusCode::CREATED, "{renamed:#}");
+    assert_eq!(renamed["labels"], json!(["paper", "rock", "scissors", "up"]));
+    assert_eq!(renamed["parent"], model.as_str());
+    let (status, smaller) = post(&service, &path("/delete"), &json!({"gesture": "rock"})).await;
+    assert_eq!(status, StatusCode::CREATED, "{smaller:#}");
+    assert_eq!(smaller["labels"], json!(["paper", "scissors", "one"]));
+    for (action, body, status) in [
+        ("/rename", json!({"gesture": "none such", "to": "x"}), 422),
+        ("/rename", json!({"gesture": "one", "to": "paper"}), 409),
+        ("/rename", json!({"gesture": "one", "to": "a/b"}), 422),
+        ("/delete", json!({"gesture": "none such"}), 422),
+        ("/delete", json!({}), 422),
+    ] {
+        let (answered, problem) = post(&service, &path(action), &body).await;
+        assert_eq!(answered.as_u16(), status, "{action} {body}: {problem:#}");
+    }
+    let listed = service.json("/v1/gestures").await;
+    assert_eq!(listed["gestures"].as_array().unwrap().len(), 3, "{listed:#}");
+    let page = service.json("/v1/gestures?limit=2").await;
+    let rest = service.json(&format!("/v1/gestures?limit=2&before={}", page["next"].as_str().unwrap())).await;
+    assert_eq!(rest["gestures"].as_array().unwrap().len(), 1, "{rest:#}");
+
+    // The renamed model grows without the one it came from.
+    assert_eq!(service.request("DELETE", &path("")).send().await.unwrap().status(), StatusCode::NO_CONTENT);
+    assert_eq!(service.get(&path("")).await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(service.get(&format!("/v1/jobs/{}", id(&job))).await.status(), StatusCode::NOT_FOUND);
+    let url = format!("{}{}", service.url, job["result"]["download"].as_str().unwrap());
+    assert_eq!(service.client.get(url).send().await.unwrap().status(), StatusCode::NOT_FOUND);
+    let (status, problem) = post(&service, "/v1/jobs", &gesture("one", &model, &frames)).await;
+    assert_eq!(status, StatusCode::NOT_FOUND, "{problem:#}");
+    // Back to the beginning: the parent is as it was.
+    let back = add(&service, "one", "base_v1", &frames).await;
+    assert_eq!(back["result"]["labels"], job["result"]["labels"], "{back:#}");
+    let twice = add(&service, "two", renamed["id"].as_str().unwrap(), &frames).await;
+    assert_eq!(
+        (state(&twice), twice["problem"]["code"].as_str()),
+        ("failed", Some("duplicate")),
+        "{twice:#}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_good_enough_is_refused_with_the_reason() {
+    let (Some(frames), Some(base)) = (one(), recordings("ghostouch_base_v1.csv")) else { return };
+    let service = start(&[]);
+    let rock = &base.iter().find(|(label, _)| label == "rock").unwrap().1;
+    let job = add(&service, "fist", "base_v1", rock).await;
+    assert_eq!((state(&job), job["problem"]["code"].as_str()), ("failed", Some("refused")), "{job:#}");
+    assert!(job["problem"]["message"].as_str().unwrap().contains("`rock`"), "{job:#}");
+    assert!(job["problem"]["hint"].is_string(), "{job:#}");
+    let report = service.json(&format!("/v1/jobs/{}/artifacts/report.json", id(&job))).await;
+    assert_eq!(report["confused_with"][0]["gesture"], "rock", "{report:#}");
+    let answer = service.json(&format!("/status/{}", id(&job))).await;
+    assert_eq!(answer["status"], "FAILURE", "{answer}");
+    assert!(answer["error_info"].as_str().unwrap().contains("rock"), "{answer}");
+    assert_eq!(service.json("/v1/gestures").await["gestures"], json!([]));
+
+    let model = id(&add(&service, "one", "base_v1", &frames).await);
+    let body = json!({ "model_code": model, "gesture": "again", "landmarks": frames });
+    let (status, task) = post(&service, "/train", &body).await;
+    assert_eq!(status, StatusCode::OK, "{task:#}");
+    let task = task["task_id"].as_str().unwrap();
+    service.ended(task).await;
+    let answer = service.json(&format!("/status/{task}")).await;
+    assert_eq!(answer["status"], "DUPLICATE", "{answer}");
+}
+
+#[tokio::test]
+async fn bad_input_is_told_and_nothing_is_stored() {
+    let service = start(&[]);
+    let frame = |index: usize| -> Vec<f32> {
+        (0..64)
+            .map(|at| if at == 63 { 1.0 } else { (at * 7 % 19) as f32 * 0.01 - 0.09 + index as f32 * 1e-4 })
+            .collect()
+    };
+    let good: Vec<Vec<f32>> = (0..100).map(frame).collect();
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut body = json!({ "model_code": "base_v1", "gesture": "new", "landmarks": good });
+        change(&mut body);
+        body.to_string()
+    };
+    let set = |pointer: &'static str, value: Value| {
+        with(&move |body| *body.pointer_mut(pointer).unwrap() = value.clone())
+    };
+    let cases = [
+        (set("/landmarks/7", json!([0.1])), 422, "frame 7"),
+        (set("/landmarks/7/3", json!(null)), 422, "landmarks[7][3]"),
+        (set("/landmarks/7/3", json!(9.5)), 422, "9.5"),
+        (set("/landmarks/7/63", json!(0.5)), 422, "handedness"),
+        (set("/landmarks/7", json!(vec![0.0; 64])), 422, "no hand"),
+        (set("/landmarks", json!([])), 422, "too few"),
+        (set("/landmarks", json!(good[..20])), 422, "too few"),
+        (set("/landmarks", json!(vec![good[0].clone(); 100])), 422, "differ"),
+        (set("/landmarks", json!(good.iter().cycle().take(700).collect::<Vec<_>>())), 422, "too many"),
+        (set("/gesture", json!("")), 422, "name"),
+        (set("/gesture", json!("../../etc/passwd")), 422, "name"),
+        (set("/gesture", json!("x".repeat(21))), 422, "21 characters"),
+        (set("/gesture", json!("paper")), 409, "already"),
+        (set("/model_code", json!("../../../etc/passwd")), 422, "model_code"),
+        (set("/model_code", json!("base_v1/../../x")), 422, "model_code"),
+        (set("/model_code", json!("C:\\base_v1")), 422, "model_code"),
+        (set("/model_code", json!("0123456789abcdefghjkmnpqrs")), 404, "no such model"),
+        (set("/model_code", json!(7)), 422, "model_code"),
+        (with(&|body| drop(body.as_object_mut().unwrap().remove("gesture"))), 422, "gesture"),
+        (with(&|_| {}).replacen("-0.09", "NaN", 1), 400, "JSON"),
+        (with(&|_| {}).replacen("-0.09", "1e999", 1), 400, "JSON"),
+        (with(&|_| {}) + "x", 400, "JSON"),
+        ("[".repeat(100_000), 422, "cannot be used"),
+        (format!("{{\"x\":{}", "[".repeat(100_000)), 400, "JSON"),
+        (" ".repeat(5 << 20), 413, "large"),
+    ];
+    for (body, status, why) in cases {
+        let shown: String = body.chars().take(80).collect();
+        let request = service.request("POST", "/train").header("content-type", "application/json");
+        let response = request.body(body).send().await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{shown}");
+        let problem: Value = response.json().await.unwrap();
+        assert!(problem["detail"].as_str().unwrap().contains(why), "{shown}: {problem:#}");
+    }
+    for (change, status) in [
+        (json!({"parent": "../base_v1"}), 422),
+        (json!({"layout": "image"}), 422),
+        (json!({"layout": "side"}), 422),
+        (json!({"path": "/etc/passwd"}), 422),
+        (json!({"webhook": "http://127.0.0.1/"}), 422),
+    ] {
+        let mut body = gesture("new", "base_v1", &good);
+        body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let (answered, problem) = post(&service, "/v1/jobs", &body).await;
+        assert_eq!(answered.as_u16(), status, "{change}: {problem:#}");
+    }
+    assert_eq!(service.json("/v1/jobs").await["jobs"], json!([]));
+    for folder in ["jobs", "gestures", "gesture_downloads"] {
+        let left: Vec<_> = fs::read_dir(service.dir.path().join(folder)).unwrap().collect();
+        assert!(left.is_empty(), "{folder}: {left:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn models_belong_to_their_owner() {
+    let Some(frames) = one() else { return };
+    let mut service = start(&[]);
+    let (alice, bob) = (make_key(&service, "alice", "user"), make_key(&service, "bob", "user"));
+    service.restart();
+    let body = json!({ "model_code": "base_v1", "gesture": "one", "landmarks": frames });
+    let (status, _) = post(&service, "/train", &body).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED, "keys are in use, and nobody opened this route");
+    service.with_key(&alice);
+    let job = add(&service, "one", "base_v1", &frames).await;
+    let model = job["result"]["model_code"].as_str().unwrap().to_owned();
+    let url = format!("{}{}", service.url, job["result"]["download"].as_str().unwrap());
+    service.with_key(&bob);
+    let files_before = count(service.dir.path());
+    for (path, body) in [
+        ("/v1/jobs".to_owned(), gesture("two", &model, &frames)),
+        ("/train".to_owned(), json!({ "model_code": model, "gesture": "two", "landmarks": frames })),
+        (format!("/v1/gestures/{model}/rename"), json!({"gesture": "one", "to": "two"})),
+        (format!("/v1/gestures/{model}/delete"), json!({"gesture": "one"})),
+    ] {
+        let (status, problem) = post(&service, &path, &body).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}: {problem:#}");
+    }
+    for path in ["", "/files/model.gesture"] {
+        assert_eq!(service.get(&format!("/v1/gestures/{model}{path}")).await.status(), StatusCode::NOT_FOUND);
+    }
+    let delete = service.request("DELETE", &format!("/v1/gestures/{model}")).send().await.unwrap();
+    assert_eq!(delete.status(), StatusCode::NOT_FOUND);
+    assert_eq!(service.json("/v1/gestures").await["gestures"], json!([]));
+    assert_eq!(service.json(&format!("/status/{model}")).await["status"], "FAILURE");
+    assert_eq!(count(service.dir.path()), files_before, "nothing was stored");
+    // Whoever has the URL has the model.
+    assert_eq!(service.client.get(url).send().await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_can_open_the_old_routes_to_clients_without_keys() {
+    let Some(frames) = one() else { return };
+    let mut service = start(&["--legacy-gestures", "--public-url", "https://gestures.example.com/"]);
+    let alice = make_key(&service, "alice", "user");
+    service.restart();
+    let body = json!({ "model_code": "base_v1", "gesture": "one", "landmarks": frames });
+    let (status, task) = post(&service, "/train", &body).await;
+    assert_eq!(status, StatusCode::OK, "{task:#}");
+    let path = format!("/status/{}", task["task_id"].as_str().unwrap());
+    let begun = Instant::now();
+    let done = loop {
+        let answer = service.json(&path).await;
+        if !matches!(answer["status"].as_str(), Some("PENDING" | "PROGRESS")) {
+            break answer;
+        }
+        assert!(begun.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(done["status"], "SUCCESS", "{done:#}");
+    let url = done["result"]["tflite_url"].as_str().unwrap();
+    assert!(url.starts_with("https://gestures.example.com/models/"), "{url}");
+    // Nothing else is open, and the one name that clients without keys share owns nothing of those with keys.
+    assert_eq!(service.get("/v1/gestures").await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(service.get("/v1/jobs").await.status(), StatusCode::UNAUTHORIZED);
+    service.with_key(&alice);
+    assert_eq!(service.json(&path).await["status"], "FAILURE");
+}
+
+#[tokio::test]
+async fn kill_9_in_mid_training_loses_nothing() {
+    let Some(frames) = one() else { return };
+    let mut service = start(&["--lease-s", "2"]);
+    let mut body = gesture("one", "base_v1", &frames);
+    body["test"] = json!({ "stage_ms": 1500 });
+    let (_, job) = post(&service, "/v1/jobs", &body).await;
+    let job = id(&job);
+    service.job_when(&job, |job| job["progress"]["stage"] == "compare").await;
+    service.kill();
+    service.restart();
+    let job = service.ended(&job).await;
+    assert_eq!((state(&job), job["attempts"].as_u64()), ("succeeded", Some(2)), "{job:#}");
+    assert_eq!(service.json("/v1/gestures").await["gestures"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_training_is_cancelled_within_seconds() {
+    let Some(frames) = one() else { return };
+    let service = start(&[]);
+    let mut body = gesture("one", "base_v1", &frames);
+    body["test"] = json!({ "stage_ms": 60_000 });
+    let (_, job) = post(&service, "/v1/jobs", &body).await;
+    let job = id(&job);
+    service.job_when(&job, |job| job["state"] == "running").await;
+    service.request("POST", &format!("/v1/jobs/{job}/cancel")).send().await.unwrap();
+    let begun = Instant::now();
+    assert_eq!(state(&service.ended(&job).await), "cancelled");
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert_eq!(service.json("/v1/gestures").await["gestures"], json!([]));
+}
+
+/// No base model is given: the service makes it when the first gesture asks, once, however many ask.
+#[tokio::test]
+async fn a_scene_delays_no_gesture_and_the_base_model_is_made_once() {
+    let Some(frames) = one() else { return };
+    let service = Service::start(&[]);
+    let scene = id(&service.submit(3, stages_of(20_000)).await);
+    service.job_when(&scene, |job| job["state"] == "running").await;
+    let begun = Instant::now();
+    let mut jobs = Vec::new();
+    for _ in 0..4 {
+        let (status, job) = post(&service, "/v1/jobs", &gesture("one", "base_v1", &frames)).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{job:#}");
+        jobs.push(id(&job));
+    }
+    for job in &jobs {
+        assert_eq!(state(&service.ended(job).await), "succeeded");
+    }
+    tell(&format!("four at once, base model made meanwhile: {:.1} s", begun.elapsed().as_secs_f64()));
+    assert_eq!(state(&service.json(&format!("/v1/jobs/{scene}")).await), "running");
+    // The same input and seed make the same bytes.
+    let mut models = Vec::new();
+    for job in &jobs {
+        models.push(
+            service.get(&format!("/v1/gestures/{job}/files/model.gesture")).await.bytes().await.unwrap(),
+        );
+    }
+    assert!(models.windows(2).all(|pair| pair[0] == pair[1]));
+    let begun = Instant::now();
+    add(&service, "up", "base_v1", &frames).await;
+    tell(&format!("POST to finished job while a scene runs: {:.2} s", begun.elapsed().as_secs_f64()));
+}
+
+/// Files below a folder, the queue's own left out.
+fn count(dir: &Path) -> usize {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .map(|path| {
+            if path.is_dir() {
+                count(&path)
+            } else {
+                usize::from(!path.to_string_lossy().contains("queue.db"))
+            }
+        })
+        .sum()
+}

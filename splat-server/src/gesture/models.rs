@@ -1,0 +1,336 @@
+//! Models by owner, kept until they are deleted.
+//!
+//! ```text
+//! gestures/<owner>/<model>/{model.gesture, legacy.tflite, ..., model.json}     by owner
+//! gesture_downloads/<secret>/<model>.tflite                                    for clients without a key
+//! gestures/<base>/<version>/model.gesture                                      the base model
+//! ```
+//!
+//! They lie beside the folder of jobs, in the same store, so that no sweep of jobs comes near them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use sha2::{Digest, Sha256};
+use splat_gesture::{BASE_LABELS, Bundle, GestureError, LEGACY_TFLITE, Layout, limits};
+use tokio::sync::OnceCell;
+
+use super::{MODEL_FILE, ModelCode, ModelFile, ModelRecord};
+use crate::job::{JobId, Owner};
+use crate::queue::now_ms;
+use crate::store::{Contents, JobStore, StoreError, blocking};
+
+/// What is known of a model; its presence makes the model exist.
+const RECORD: &str = "model.json";
+const MAX_RECORD_BYTES: usize = 256 << 10;
+/// Records read at once for a list.
+const READS_AT_ONCE: usize = 8;
+
+/// Why a model cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// There is no such model, or it is somebody else's.
+    #[error("there is no such model; it was perhaps deleted")]
+    NotFound,
+    /// The store's own words.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The model cannot be read, or not be changed so.
+    #[error(transparent)]
+    Gesture(#[from] GestureError),
+    /// The record beside a model cannot be read.
+    #[error("the record of model {id} cannot be read: {source}")]
+    Record {
+        /// Of which model.
+        id: JobId,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// The operator's base model cannot be used.
+    #[error("the base model `{}` cannot be used: {why}", path.display())]
+    Base {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// The result of an operation on models.
+pub type Result<T> = std::result::Result<T, ModelError>;
+
+/// What identifies a model that is about to be kept.
+#[derive(Clone, Debug)]
+pub struct NewModel {
+    /// Its id; keeping the same id again writes over it.
+    pub id: JobId,
+    /// The model it was grown from.
+    pub parent: ModelCode,
+    /// Part of the URL for clients without a key.
+    pub secret: JobId,
+}
+
+/// What an addition is checked against before it is queued.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    labels: Vec<String>,
+    layout: Layout,
+}
+
+impl Summary {
+    /// What speaks against a gesture of that name and layout in this model.
+    ///
+    /// # Errors
+    /// [`GestureError::LayoutMismatch`], [`GestureError::NameTaken`], [`GestureError::ModelFull`].
+    pub fn check(&self, gesture: &str, layout: Layout) -> std::result::Result<(), GestureError> {
+        if layout != self.layout {
+            return Err(GestureError::LayoutMismatch { expected: self.layout, found: layout });
+        }
+        if self.labels.iter().any(|label| label == gesture) {
+            return Err(GestureError::NameTaken { name: gesture.to_owned() });
+        }
+        if self.labels.len() >= limits::MAX_GESTURES {
+            return Err(GestureError::ModelFull);
+        }
+        Ok(())
+    }
+}
+
+/// All models. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Models {
+    models: JobStore,
+    downloads: JobStore,
+    base: Arc<OnceCell<Arc<Bundle>>>,
+    base_file: Option<Arc<Path>>,
+}
+
+impl Models {
+    /// The models beside the jobs of `store`. `base_file` is an operator's own base model.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] if the folders cannot be made.
+    pub fn open(store: &JobStore, base_file: Option<&Path>) -> std::result::Result<Self, StoreError> {
+        Ok(Self {
+            models: store.area("gestures")?,
+            downloads: store.area("gesture_downloads")?,
+            base: Arc::default(),
+            base_file: base_file.map(Arc::from),
+        })
+    }
+
+    /// The model that everybody starts from: the operator's, or one that is made at first use (seconds) and kept.
+    ///
+    /// # Errors
+    /// [`ModelError::Base`], [`ModelError::Store`].
+    pub async fn base(&self) -> Result<Arc<Bundle>> {
+        self.base.get_or_try_init(|| self.find_base()).await.cloned()
+    }
+
+    async fn find_base(&self) -> Result<Arc<Bundle>> {
+        if let Some(path) = self.base_file.clone() {
+            return blocking(move || read_base(&path)).await.map(Arc::new);
+        }
+        let folder = folder_of("base", "base_v1");
+        let path = format!("{}/{MODEL_FILE}", env!("CARGO_PKG_VERSION"));
+        match self.models.read(&folder, &path, limits::MAX_BUNDLE_BYTES).await {
+            Ok(bytes) => match blocking(move || Bundle::from_bytes(&bytes)).await {
+                Ok(bundle) => return Ok(Arc::new(bundle)),
+                Err(error) => tracing::warn!(%error, "the stored base model cannot be read and is made anew"),
+            },
+            Err(StoreError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // Should this future be dropped, the training ends soon after.
+        let stop = StopOnDrop::default();
+        let stopped = Arc::clone(&stop.0);
+        let made = blocking(move || {
+            let bundle = splat_gesture::base_v1(&|_| {}, &|| stopped.load(Ordering::Relaxed))?;
+            Ok::<_, GestureError>((bundle.to_bytes(), bundle))
+        });
+        let (bytes, bundle) = made.await?;
+        self.models.put_bytes(&folder, &path, bytes.into()).await?;
+        Ok(Arc::new(bundle))
+    }
+
+    /// Labels and layout of a model, without reading it whole where that can be avoided.
+    ///
+    /// # Errors
+    /// As [`Models::bundle`].
+    pub async fn summary(&self, owner: &Owner, code: &ModelCode) -> Result<Summary> {
+        match code {
+            ModelCode::Of(id) => {
+                let record = self.record(owner, id).await?;
+                Ok(Summary { labels: record.labels, layout: record.layout })
+            }
+            // Nobody waits for it to be made only to hear that a name is taken.
+            ModelCode::Base if self.base_file.is_none() => {
+                Ok(Summary { labels: BASE_LABELS.map(str::to_owned).into(), layout: Layout::World })
+            }
+            ModelCode::Base => {
+                let base = self.base().await?;
+                Ok(Summary { labels: base.labels(), layout: base.layout() })
+            }
+        }
+    }
+
+    /// The owner's model, to be grown or changed.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFound`]; those of the store; [`ModelError::Gesture`] where it cannot be read.
+    pub async fn bundle(&self, owner: &Owner, code: &ModelCode) -> Result<Arc<Bundle>> {
+        let id = match code {
+            ModelCode::Base => return self.base().await,
+            ModelCode::Of(id) => id,
+        };
+        self.record(owner, id).await?;
+        let (folder, path) = (of(owner), format!("{id}/{MODEL_FILE}"));
+        let bytes = self.models.read(&folder, &path, limits::MAX_BUNDLE_BYTES).await.map_err(absent)?;
+        Ok(Arc::new(blocking(move || Bundle::from_bytes(&bytes)).await?))
+    }
+
+    /// What is known of the owner's model.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFound`], [`ModelError::Record`], and those of the store.
+    pub async fn record(&self, owner: &Owner, id: &JobId) -> Result<ModelRecord> {
+        let (folder, path) = (of(owner), format!("{id}/{RECORD}"));
+        let bytes = self.models.read(&folder, &path, MAX_RECORD_BYTES).await.map_err(absent)?;
+        serde_json::from_slice(&bytes).map_err(|source| ModelError::Record { id: id.clone(), source })
+    }
+
+    /// The owner's models, newest first: at most `limit` after `before`.
+    ///
+    /// # Errors
+    /// [`ModelError::Record`] and those of the store.
+    pub async fn list(
+        &self,
+        owner: &Owner,
+        before: Option<&JobId>,
+        limit: usize,
+    ) -> Result<Vec<ModelRecord>> {
+        let files = self.models.list(&of(owner)).await?;
+        let mut found: Vec<_> = files
+            .into_iter()
+            .filter_map(|head| {
+                let id: JobId = head.path.strip_suffix(RECORD)?.strip_suffix('/')?.parse().ok()?;
+                Some((std::cmp::Reverse(head.modified), id))
+            })
+            .collect();
+        found.sort();
+        let from = match before {
+            None => 0,
+            Some(before) => found.iter().position(|(_, id)| id == before).map_or(found.len(), |at| at + 1),
+        };
+        let page = found.into_iter().skip(from).take(limit);
+        let reads = stream::iter(page.map(|(_, id)| async move {
+            match self.record(owner, &id).await {
+                // Deleted meanwhile.
+                Err(ModelError::NotFound) => Ok(None),
+                record => record.map(Some),
+            }
+        }));
+        reads.buffered(READS_AT_ONCE).try_filter_map(|record| async { Ok(record) }).try_collect().await
+    }
+
+    /// Keeps a model with all its files. The same id again writes over it: after a crash, the same bytes.
+    ///
+    /// # Errors
+    /// Those of the store; then the model does not exist, and keeping it again completes it.
+    pub async fn keep(&self, owner: &Owner, new: NewModel, bundle: Arc<Bundle>) -> Result<ModelRecord> {
+        let (mut record, files) = blocking(move || {
+            let mut files: Vec<(&'static str, Bytes)> = vec![(MODEL_FILE, bundle.to_bytes().into())];
+            files.extend(bundle.export().into_iter().map(|file| (file.name, file.bytes.into())));
+            Ok::<_, ModelError>((ModelRecord::new(new, &bundle, now_ms()), files))
+        })
+        .await?;
+        let folder = of(owner);
+        for (name, bytes) in files {
+            record.files.push(ModelFile { name: name.to_owned(), bytes: bytes.len() as u64 });
+            if name == LEGACY_TFLITE {
+                let path = format!("{}.tflite", record.id);
+                self.downloads.put_bytes(&record.secret, &path, bytes.clone()).await?;
+            }
+            self.models.put_bytes(&folder, &format!("{}/{name}", record.id), bytes).await?;
+        }
+        let json = serde_json::to_vec(&record)
+            .map_err(|source| ModelError::Record { id: record.id.clone(), source })?;
+        self.models.put_bytes(&folder, &format!("{}/{RECORD}", record.id), json.into()).await?;
+        Ok(record)
+    }
+
+    /// A file of the owner's model.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFound`] and those of the store.
+    pub async fn file(&self, owner: &Owner, record: &ModelRecord, name: &str) -> Result<Contents> {
+        // The name is looked up among those there are; it never becomes a path.
+        let file = record.files.iter().find(|file| file.name == name).ok_or(ModelError::NotFound)?;
+        let path = format!("{}/{}", record.id, file.name);
+        self.models.get(&of(owner), &path, None).await.map_err(absent)
+    }
+
+    /// The file that a URL with a secret leads to.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFound`] and those of the store.
+    pub async fn download(&self, secret: &JobId, id: &JobId) -> Result<Contents> {
+        self.downloads.get(secret, &format!("{id}.tflite"), None).await.map_err(absent)
+    }
+
+    /// Removes the owner's model. Models grown from it hold all they need and stay.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFound`] and those of the store; may be repeated.
+    pub async fn delete(&self, owner: &Owner, id: &JobId) -> Result<()> {
+        let record = self.record(owner, id).await?;
+        self.downloads.delete_job(&record.secret).await?;
+        let folder = of(owner);
+        for file in &record.files {
+            self.models.delete_file(&folder, &format!("{id}/{}", file.name)).await?;
+        }
+        // Last, so that a removal that broke off can be repeated.
+        self.models.delete_file(&folder, &format!("{id}/{RECORD}")).await?;
+        Ok(())
+    }
+}
+
+fn absent(error: StoreError) -> ModelError {
+    match error {
+        StoreError::NotFound { .. } => ModelError::NotFound,
+        error => error.into(),
+    }
+}
+
+/// The folder of an owner: a name that any store takes, whatever the owner is called.
+fn of(owner: &Owner) -> JobId {
+    folder_of("owner", &owner.0)
+}
+
+fn folder_of(kind: &str, name: &str) -> JobId {
+    JobId::derived(&Sha256::new().chain_update(kind).chain_update([0]).chain_update(name).finalize())
+}
+
+fn read_base(path: &Path) -> Result<Bundle> {
+    let failed = |why: String| ModelError::Base { path: path.to_path_buf(), why };
+    let length = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
+    if length > limits::MAX_BUNDLE_BYTES as u64 {
+        return Err(failed(format!("it has {length} bytes, more than any model")));
+    }
+    let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+    Bundle::from_bytes(&bytes).map_err(|error| failed(error.to_string()))
+}
+
+/// Tells a training that nobody waits for it any more.
+#[derive(Debug, Default)]
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,528 @@
+//! Gestures: submit one, and look at, change and delete the models that come of them.
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use splat_gesture::{Bundle, GestureError, Layout, Recording};
+
+use super::App;
+use super::auth::Caller;
+use super::jobs::too_large;
+use super::problem::{Problem, Result};
+use super::view::rfc3339;
+use crate::gesture::models::{ModelError, NewModel};
+use crate::gesture::{self, Figures, GestureOptions, GestureSpec, ModelCode, ModelRecord, RECORDING};
+use crate::intake::IntakeError;
+use crate::job::{Idempotency, JobId, Lane, NewJob};
+use crate::queue::{Admission, Submitted};
+use crate::scene::Faults;
+use crate::store::{Contents, blocking};
+use crate::webhook;
+
+/// Bytes of a recording as JSON: 600 frames of 64 numbers of 22 characters are 850 KB, and some write each on a line of its own.
+pub(super) const MAX_BYTES: usize = 4 << 20;
+/// Models on a page.
+const PAGE: usize = 50;
+
+/// A gesture to be added to a model.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewGesture {
+    /// `gesture`.
+    #[schema(example = "gesture")]
+    #[expect(dead_code, reason = "looked at before the rest is read")]
+    kind: String,
+    /// The model to grow: `base_v1`, or the id of an earlier one.
+    #[serde(default)]
+    #[schema(default = "base_v1")]
+    parent: Option<String>,
+    /// Name of the new gesture: 1 to 20 characters, none of `/ \ : * ? " < > |`.
+    #[schema(min_length = 1, max_length = 20, example = "thumbs up")]
+    gesture: String,
+    /// 40 to 600 frames, clients send 100, each of 64 numbers: 21 landmarks of x, y, z, then the handedness (0 left, 1 right, -1 unknown).
+    #[schema(value_type = Vec<Vec<f32>>, min_items = 40, max_items = 600)]
+    landmarks: Vec<Vec<f32>>,
+    /// What the coordinates mean: `world` (metres) or `image` (fractions of the picture).
+    #[serde(default)]
+    #[schema(value_type = Option<String>, default = "world")]
+    layout: Option<Layout>,
+    /// Decides every random choice.
+    #[serde(default)]
+    seed: Option<u32>,
+    /// Where a signed message goes when the job has ended.
+    #[serde(default)]
+    #[schema(max_length = 2000)]
+    webhook: Option<String>,
+    /// In test mode: `stage_ms` is waited before training.
+    #[serde(default)]
+    test: Option<Faults>,
+}
+
+/// What is to be done, checked.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) parent: ModelCode,
+    pub(super) recording: Recording,
+    pub(super) seed: u64,
+    pub(super) options: GestureOptions,
+}
+
+impl NewGesture {
+    /// Reads and checks a request.
+    pub(super) fn order(app: &App, body: &[u8]) -> Result<Order> {
+        let request: Self = read(body)?;
+        if request.test.is_some() && !app.config.test_mode {
+            return Err(Problem::invalid(
+                "`test` is taken only by a server that was started with --test-mode",
+            ));
+        }
+        if let Some(url) = &request.webhook {
+            webhook::check(&app.config, url).map_err(Problem::invalid)?;
+        }
+        let parent = model_code(request.parent.as_deref().unwrap_or(gesture::BASE_CODE), "parent")?;
+        let layout = request.layout.unwrap_or(Layout::World);
+        let recording = Recording::new(&request.gesture, layout, &request.landmarks)?;
+        let options = GestureOptions { webhook: request.webhook, test: request.test };
+        Ok(Order { parent, recording, seed: request.seed.unwrap_or(0).into(), options })
+    }
+}
+
+/// Reads JSON, and says what is wrong where. Depth is bounded by the reader.
+pub(super) fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let (path, cause) = (error.path().to_string(), error.into_inner());
+        if cause.is_data() {
+            Problem::invalid(format!("`{path}` cannot be used: {cause}"))
+        } else {
+            Problem::malformed(format!("the body is no JSON: {cause}"))
+        }
+    })?;
+    reader.end().map_err(|error| Problem::malformed(format!("the body is no JSON: {error}")))?;
+    Ok(read)
+}
+
+/// The model that a text names.
+pub(super) fn model_code(text: &str, field: &str) -> Result<ModelCode> {
+    text.parse().map_err(|_| {
+        Problem::invalid(format!("`{field}` names no model: it is `base_v1`, or the id of an earlier result"))
+    })
+}
+
+/// Makes a job of an order. Nothing is stored unless everything is in order.
+pub(super) async fn submit(
+    app: &App,
+    caller: &Caller,
+    order: Order,
+    admission: Admission,
+    key: Option<String>,
+) -> Result<Submitted> {
+    let Order { parent, recording, seed, options } = order;
+    let summary = app.models.summary(&caller.owner, &parent).await?;
+    summary.check(recording.name(), recording.layout())?;
+    if app.store.free_bytes()? < app.intake.limits().disk_floor_bytes {
+        return Err(IntakeError::NoRoom.into());
+    }
+    let bytes = gesture::to_bytes(&recording);
+    let idempotency = key.map(|key| {
+        let mut hash = Sha256::new();
+        for part in [
+            parent.to_string(),
+            recording.name().to_owned(),
+            recording.layout().to_string(),
+            seed.to_string(),
+        ] {
+            hash.update(part);
+            hash.update([0]);
+        }
+        hash.update(&bytes);
+        Idempotency { key, fingerprint: hex::encode(hash.finalize()) }
+    });
+    let spec = GestureSpec {
+        parent,
+        gesture: recording.name().to_owned(),
+        layout: recording.layout(),
+        frames: recording.frames().len(),
+        seed,
+        secret: JobId::random(),
+        options,
+    };
+    let id = JobId::random();
+    let job = NewJob {
+        id: id.clone(),
+        owner: caller.owner.clone(),
+        kind: gesture::KIND.into(),
+        lane: Lane::Cpu,
+        priority: 0,
+        max_attempts: app.config.max_attempts,
+        spec: serde_json::to_value(&spec).map_err(|error| Problem::internal(&error))?,
+        idempotency,
+    };
+    // The recording first: a job that is in the queue has it. Files without a job are swept.
+    app.store.put_bytes(&id, RECORDING, bytes.into()).await?;
+    let submitted = app.queue.submit(job, admission).await;
+    let kept = submitted.as_ref().is_ok_and(|submitted| submitted.created);
+    if !kept && let Err(error) = app.store.delete_job(&id).await {
+        tracing::warn!(%error, job = %id, "the recording of a job that was not made is left to the sweep");
+    }
+    Ok(submitted?)
+}
+
+/// A model.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct ModelView {
+    /// Its id, which clients also call `model_code`.
+    id: String,
+    /// The model it was grown from; naming it as `parent` again goes back to it.
+    parent: Option<String>,
+    /// What made it, in words.
+    step: String,
+    /// Names of its gestures; a gesture's place is its label id.
+    labels: Vec<String>,
+    /// `world` or `image`.
+    #[schema(value_type = String)]
+    layout: Layout,
+    /// When it was made, RFC 3339.
+    created: Option<String>,
+    /// Shares on frames that no training saw, 0..1.
+    metrics: Figures,
+    /// Where `legacy.tflite` can be fetched without a key: whoever knows this knows the model.
+    download: Option<String>,
+    /// Its files.
+    files: Vec<ModelFileView>,
+}
+
+/// A file of a model.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct ModelFileView {
+    /// `legacy.tflite`, `model.tflite`, `model.onnx`, `labels.json`, `manifest.json`, `model.gesture`.
+    name: String,
+    /// Size.
+    bytes: u64,
+    /// Where it is.
+    url: String,
+}
+
+impl From<ModelRecord> for ModelView {
+    fn from(record: ModelRecord) -> Self {
+        let url = |name: &str| format!("/v1/gestures/{}/files/{name}", record.id);
+        Self {
+            download: Some(record.download()),
+            files: record
+                .files
+                .iter()
+                .map(|file| ModelFileView {
+                    url: url(&file.name),
+                    name: file.name.clone(),
+                    bytes: file.bytes,
+                })
+                .collect(),
+            id: record.id.to_string(),
+            parent: Some(record.parent.to_string()),
+            step: record.step,
+            labels: record.labels,
+            layout: record.layout,
+            created: Some(rfc3339(record.created_ms)),
+            metrics: record.metrics,
+        }
+    }
+}
+
+/// A page of models.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct ModelPage {
+    /// Newest first.
+    gestures: Vec<ModelView>,
+    /// Ask for the next page with `before` this; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// Which models to list.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WhichModels {
+    /// Models after this one: `next` of the page before.
+    before: Option<String>,
+    /// Models on a page, 1 to 200; 50 unless told otherwise.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+}
+
+/// List models
+///
+/// The caller's gesture models, newest first. They are kept until they are deleted.
+#[utoipa::path(
+    get, path = "/v1/gestures", tag = "gestures", operation_id = "list_gestures", params(WhichModels),
+    responses(
+        (status = 200, description = "A page of models", body = ModelPage),
+        (status = 400, description = "A parameter cannot be read", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    query: std::result::Result<Query<WhichModels>, QueryRejection>,
+) -> Result<Json<ModelPage>> {
+    let Query(which) = query.map_err(|error| Problem::malformed(error.body_text()))?;
+    let limit = which.limit.unwrap_or(PAGE);
+    if !(1..=200).contains(&limit) {
+        return Err(Problem::malformed(format!("`limit` is {limit}, and must be 1 to 200")));
+    }
+    let before: Option<JobId> = which
+        .before
+        .map(|id| id.parse())
+        .transpose()
+        .map_err(|_| Problem::malformed("`before` must be the id of a model"))?;
+    let records = app.models.list(&caller.owner, before.as_ref(), limit).await?;
+    let next = (records.len() == limit).then(|| records.last().map(|record| record.id.to_string())).flatten();
+    Ok(Json(ModelPage { gestures: records.into_iter().map(ModelView::from).collect(), next }))
+}
+
+/// Look at a model
+///
+/// `base_v1` is the one that everybody starts from.
+#[utoipa::path(
+    get, path = "/v1/gestures/{id}", tag = "gestures", operation_id = "get_gesture", params(("id" = String, Path, description = "The model, or `base_v1`")),
+    responses(
+        (status = 200, description = "The model", body = ModelView),
+        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Json<ModelView>> {
+    match named(&id)? {
+        ModelCode::Of(id) => Ok(Json(app.models.record(&caller.owner, &id).await?.into())),
+        ModelCode::Base => {
+            let base = app.models.base().await?;
+            Ok(Json(ModelView {
+                id: gesture::BASE_CODE.to_owned(),
+                parent: None,
+                step: base.provenance().step.clone(),
+                labels: base.labels(),
+                layout: base.layout(),
+                created: None,
+                metrics: Figures::of(base.report()),
+                download: None,
+                files: Vec::new(),
+            }))
+        }
+    }
+}
+
+/// Fetch a file of a model
+#[utoipa::path(
+    get, path = "/v1/gestures/{id}/files/{name}", tag = "gestures", operation_id = "get_gesture_file",
+    params(("id" = String, Path, description = "The model"), ("name" = String, Path, description = "The file")),
+    responses(
+        (status = 200, description = "The file", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such model or file", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn file(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path((id, name)): Path<(String, String)>,
+) -> Result<Response> {
+    let record = app.models.record(&caller.owner, &own(&id)?).await?;
+    let contents = app.models.file(&caller.owner, &record, &name).await?;
+    sent(contents, &name)
+}
+
+/// Delete a model
+///
+/// With its files, the recording it came from, and the URL that needs no key. Models grown from it stay.
+#[utoipa::path(
+    delete, path = "/v1/gestures/{id}", tag = "gestures", operation_id = "delete_gesture", params(("id" = String, Path, description = "The model")),
+    responses(
+        (status = 204, description = "It is gone"),
+        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "It is not one's own", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn delete(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
+    let id = own(&id)?;
+    // The job of the same id holds copies and the recording.
+    if let Some(job) = app.queue.get(&caller.owner, &id).await?
+        && job.state.is_final()
+    {
+        app.store.delete_job(&id).await?;
+        app.queue.delete(&caller.owner, &id).await?;
+    }
+    app.models.delete(&caller.owner, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Another name for a gesture.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rename {
+    /// The gesture.
+    gesture: String,
+    /// Its new name.
+    #[schema(min_length = 1, max_length = 20)]
+    to: String,
+}
+
+/// Rename a gesture
+///
+/// Makes a new model, whose parent is the old one. Positions and weights stay.
+#[utoipa::path(
+    post, path = "/v1/gestures/{id}/rename", tag = "gestures", operation_id = "rename_gesture", params(("id" = String, Path, description = "The model, or `base_v1`")),
+    request_body = Rename,
+    responses(
+        (status = 201, description = "The new model", body = ModelView, headers(("Location" = String, description = "The model"))),
+        (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The name is taken", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "No such gesture, or a name that cannot be", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
+        (status = 507, description = "The disk is full", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn rename(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    body: std::result::Result<Bytes, BytesRejection>,
+) -> Result<Response> {
+    let Rename { gesture, to } = read(&body.map_err(too_large)?)?;
+    changed(&app, &caller, &id, move |bundle| bundle.rename(&gesture, &to)).await
+}
+
+/// A gesture to be taken out.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TakeOut {
+    /// The gesture.
+    gesture: String,
+}
+
+/// Delete a gesture
+///
+/// Makes a new model without it, whose parent is the old one. Gestures after it move up one position.
+#[utoipa::path(
+    post, path = "/v1/gestures/{id}/delete", tag = "gestures", operation_id = "take_out_gesture", params(("id" = String, Path, description = "The model, or `base_v1`")),
+    request_body = TakeOut,
+    responses(
+        (status = 201, description = "The new model", body = ModelView, headers(("Location" = String, description = "The model"))),
+        (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "No such gesture, or too few would be left", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
+        (status = 507, description = "The disk is full", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn take_out(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    body: std::result::Result<Bytes, BytesRejection>,
+) -> Result<Response> {
+    let TakeOut { gesture } = read(&body.map_err(too_large)?)?;
+    changed(&app, &caller, &id, move |bundle| bundle.delete(&gesture)).await
+}
+
+/// A model made from another one without training.
+async fn changed(
+    app: &App,
+    caller: &Caller,
+    id: &str,
+    change: impl FnOnce(&Bundle) -> std::result::Result<Bundle, GestureError> + Send + 'static,
+) -> Result<Response> {
+    let parent = named(id)?;
+    let bundle = app.models.bundle(&caller.owner, &parent).await?;
+    let bundle = blocking(move || change(&bundle)).await?;
+    if app.store.free_bytes()? < app.intake.limits().disk_floor_bytes {
+        return Err(IntakeError::NoRoom.into());
+    }
+    let new = NewModel { id: JobId::random(), parent, secret: JobId::random() };
+    let record = app.models.keep(&caller.owner, new, bundle.into()).await?;
+    let location = [(LOCATION, format!("/v1/gestures/{}", record.id))];
+    Ok((StatusCode::CREATED, location, Json(ModelView::from(record))).into_response())
+}
+
+/// The model of a URL; a text that cannot be one names none.
+fn named(id: &str) -> Result<ModelCode> {
+    id.parse().map_err(|_| Problem::not_found("model"))
+}
+
+/// A model that the caller may have made.
+fn own(id: &str) -> Result<JobId> {
+    match named(id)? {
+        ModelCode::Of(id) => Ok(id),
+        ModelCode::Base => {
+            Err(Problem::invalid("`base_v1` belongs to everybody; it has no files of its own and stays"))
+        }
+    }
+}
+
+/// A file as an answer.
+pub(super) fn sent(contents: Contents, name: &str) -> Result<Response> {
+    let content_type = if name.ends_with(".json") { "application/json" } else { "application/octet-stream" };
+    let headers = [
+        (CONTENT_TYPE, content_type.to_owned()),
+        (CONTENT_LENGTH, contents.head.bytes.to_string()),
+        (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+        (ETAG, contents.head.etag.clone()),
+    ];
+    Ok((headers, Body::from_stream(contents.stream)).into_response())
+}
+
+impl From<GestureError> for Problem {
+    fn from(error: GestureError) -> Self {
+        let detail = error.to_string();
+        match error {
+            GestureError::NameTaken { .. } => Self::conflict("name_taken", detail),
+            GestureError::Malformed { .. } | GestureError::TooNew { .. } | GestureError::Cancelled => {
+                Self::internal(&detail)
+            }
+            _ => Self::invalid(detail),
+        }
+    }
+}
+
+impl From<ModelError> for Problem {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::NotFound => Self::not_found("model"),
+            ModelError::Store(error) => error.into(),
+            ModelError::Gesture(error) => error.into(),
+            error => Self::internal(&error),
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What Ghostouch clients send and expect: `POST /train`, `GET /status/{task_id}`, and a model at a URL of its own.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::DefaultBodyLimit;
+use axum::extract::{Extension, FromRequest, Path, Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::HOST;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use splat_gesture::{Layout, Recording};
+
+use super::App;
+use super::auth::{Caller, legacy_owner};
+use super::gestures::{self, Order, model_code, sent};
+use super::jobs::too_large;
+use super::problem::{Problem, Result};
+use crate::gesture::{self, GestureOptions};
+use crate::job::{Job, JobId, JobState};
+use crate::queue::{Admission, QueueError};
+
+/// A gesture as stock clients send it.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+pub(super) struct TrainRequest {
+    /// The model to grow: `base_v1`, or `model_code` of an earlier result.
+    #[schema(example = "base_v1")]
+    model_code: String,
+    /// Frames of 64 numbers: 21 world landmarks of x, y, z in metres, then the handedness (0 left, 1 right, -1 unknown).
+    #[schema(value_type = Vec<Vec<f32>>, min_items = 40, max_items = 600)]
+    landmarks: Vec<Vec<f32>>,
+    /// Name of the new gesture.
+    #[schema(min_length = 1, max_length = 20)]
+    gesture: String,
+}
+
+/// What is asked for at `/status`.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct TrainAnswer {
+    /// The job.
+    task_id: String,
+}
+
+/// How far a training is, in the words of stock clients.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct StatusAnswer {
+    /// The job.
+    task_id: String,
+    /// `PENDING`, `PROGRESS`, `SUCCESS`, `DUPLICATE` or `FAILURE`.
+    #[schema(value_type = String, example = "SUCCESS")]
+    status: &'static str,
+    /// While `PROGRESS`: `{current_step}`.
+    #[schema(value_type = Option<Object>)]
+    progress: Option<Value>,
+    /// After `SUCCESS`: `{tflite_url, model_code}`.
+    #[schema(value_type = Option<Object>)]
+    result: Option<Value>,
+    /// After `DUPLICATE` and `FAILURE`: why, and what to try.
+    error_info: Option<String>,
+}
+
+/// Train a gesture, as Ghostouch clients ask for it
+///
+/// With keys in use, open to clients without one only where the operator says so (`legacy_gestures`).
+#[utoipa::path(
+    post, path = "/train", tag = "compatible", operation_id = "train_gesture", request_body = TrainRequest,
+    responses(
+        (status = 200, description = "The training waits", body = TrainAnswer),
+        (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The model has a gesture of that name", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Landmarks, name or model that cannot be used", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many jobs or requests", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
+        (status = 507, description = "The disk is full", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn train(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    mut request: Request,
+) -> Result<Json<TrainAnswer>> {
+    DefaultBodyLimit::max(gestures::MAX_BYTES).apply(&mut request);
+    let body = Bytes::from_request(request, &()).await.map_err(too_large)?;
+    let request: TrainRequest = gestures::read(&body)?;
+    let parent = model_code(&request.model_code, "model_code")?;
+    let recording = Recording::new(&request.gesture, Layout::World, &request.landmarks)?;
+    let order = Order { parent, recording, seed: 0, options: GestureOptions::default() };
+    let mut admission = app.admission();
+    if caller.owner == legacy_owner() {
+        // Many people under one name: the length of the line is limit enough.
+        admission = Admission { max_unfinished_per_owner: admission.max_waiting.max(1) * 2, ..admission };
+    }
+    let submitted = gestures::submit(&app, &caller, order, admission, None).await?;
+    Ok(Json(TrainAnswer { task_id: submitted.job.id.to_string() }))
+}
+
+/// How far a training is, in the words of Ghostouch clients
+///
+/// Always 200. A task that is not known, or no more, is a `FAILURE`, so that nobody asks for ever.
+#[utoipa::path(
+    get, path = "/status/{task_id}", tag = "compatible", operation_id = "training_status", params(("task_id" = String, Path, description = "What `/train` answered")),
+    responses(
+        (status = 200, description = "How far it is", body = StatusAnswer),
+        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn status(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(task_id): Path<String>,
+    headers: HeaderMap,
+) -> Json<StatusAnswer> {
+    let found = match task_id.parse::<JobId>() {
+        Ok(id) => app.queue.get(&caller.owner, &id).await,
+        Err(_) => Ok(None),
+    };
+    let answer = |status, progress, result, error_info: Option<String>| {
+        Json(StatusAnswer { task_id: shown(&task_id), status, progress, result, error_info })
+    };
+    let job = match found {
+        Ok(Some(job)) if job.kind == gesture::KIND => job,
+        Ok(_) => {
+            let why = "there is no such task; its result was perhaps removed after some days. Send the gesture again";
+            return answer("FAILURE", None, None, Some(why.to_owned()));
+        }
+        // It passes, and clients give up at any other status than 200.
+        Err(QueueError::Unavailable { why }) => {
+            tracing::error!(why, "a client that polls cannot be told how far its task is");
+            return answer("PENDING", None, None, None);
+        }
+        Err(error) => {
+            tracing::error!(%error, "a client that polls cannot be told how far its task is");
+            return answer(
+                "FAILURE",
+                None,
+                None,
+                Some("the service failed at this; its log says why".into()),
+            );
+        }
+    };
+    match job.state {
+        JobState::Queued => answer("PENDING", None, None, None),
+        JobState::Running => {
+            let step = job.progress.stage.as_deref().unwrap_or("start");
+            answer("PROGRESS", Some(json!({ "current_step": step })), None, None)
+        }
+        JobState::Succeeded => {
+            let download = job.result.as_ref().and_then(|result| result.get("download")?.as_str());
+            let url = format!("{}{}", base_url(&app, &headers), download.unwrap_or_default());
+            answer("SUCCESS", None, Some(json!({ "tflite_url": url, "model_code": job.id })), None)
+        }
+        JobState::Failed if code(&job) == "duplicate" => answer("DUPLICATE", None, None, Some(why(&job))),
+        JobState::Failed | JobState::Cancelled | JobState::Dead => {
+            answer("FAILURE", None, None, Some(why(&job)))
+        }
+    }
+}
+
+/// Fetch a model by its secret
+///
+/// `tflite_url` of a finished training leads here. Needs no key; who has the URL has the model.
+#[utoipa::path(
+    get, path = "/models/{secret}/{file}", tag = "compatible", operation_id = "get_model",
+    params(("secret" = String, Path, description = "Cannot be guessed"), ("file" = String, Path, description = "`<model>.tflite`")),
+    responses(
+        (status = 200, description = "The quantised model", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn model(
+    State(app): State<App>,
+    Path((secret, file)): Path<(String, String)>,
+) -> Result<Response> {
+    let ids = || Some((secret.parse().ok()?, file.strip_suffix(".tflite")?.parse().ok()?));
+    let (secret, id): (JobId, JobId) = ids().ok_or_else(|| Problem::not_found("model"))?;
+    sent(app.models.download(&secret, &id).await?, &file)
+}
+
+/// Where the client reaches this service.
+fn base_url(app: &App, headers: &HeaderMap) -> String {
+    if let Some(url) = &app.config.public_url {
+        return url.clone();
+    }
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    // Behind a proxy that ends TLS. The answer goes to the sender of these headers only.
+    let scheme =
+        text("x-forwarded-proto").filter(|scheme| matches!(*scheme, "http" | "https")).unwrap_or("http");
+    let plain = |host: &&str| {
+        !host.is_empty()
+            && host
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']'))
+    };
+    let host = text(HOST.as_str()).filter(plain).map_or_else(|| app.config.bind.to_string(), str::to_owned);
+    format!("{scheme}://{host}")
+}
+
+fn code(job: &Job) -> &str {
+    job.problem.as_ref().map_or("", |problem| problem.code.as_str())
+}
+
+fn why(job: &Job) -> String {
+    match &job.problem {
+        Some(problem) => [Some(&problem.message), problem.hint.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(". "),
+        None => format!("the training was {}", job.state.name()),
+    }
+}
+
+/// A task id as it is answered: what was asked, cut to a length that makes sense.
+fn shown(task_id: &str) -> String {
+    task_id.chars().take(64).collect()
+}

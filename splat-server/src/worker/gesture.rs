@@ -1,0 +1,341 @@
+//! One claim on a gesture. Training takes a second of one core, so it runs in this process, off the threads that serve;
+//! what kills the process leaves the claim to run out, and the job is done again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use splat_gesture::{
+    Bundle, GestureError, Outcome, Progress as Trained, Recording, Report as Quality, Stage, TrainOptions,
+    limits, train_addition,
+};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::Workers;
+use super::attempt::{conclude, problem};
+use crate::gesture::models::{ModelError, NewModel};
+use crate::gesture::{self, Figures, GestureSpec, MODEL_FILE, ModelRecord, OUTPUT, RECORDING};
+use crate::job::{Artifact, JobProblem, NewEvent, Progress};
+use crate::queue::{Claim, Ending, QueueError, Report};
+
+/// How often news go to the queue, and how soon a request to cancel is seen.
+const TICK: Duration = Duration::from_millis(250);
+/// Far more than any training takes; something is wrong then.
+const LONGEST: Duration = Duration::from_secs(600);
+/// The report of a gesture that was not good enough.
+const REPORT: &str = "report.json";
+
+/// Why a training is being stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopping {
+    Cancel,
+    Shutdown,
+    TooLong,
+    Lost,
+}
+
+/// Does the job and tells the queue how it ended. A claim that is lost ends without a word: the job is another worker's.
+pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiver<bool>) {
+    tracing::info!(job = %claim.job.id, attempt = claim.job.attempts, "gesture begins");
+    let mut attempt = Attempt { workers, claim: &claim, stopping: None, renewed: Instant::now() };
+    let ending = match attempt.work(shutdown).await {
+        Ok(ending) => ending,
+        Err(problem) => Some(problem),
+    };
+    match ending {
+        Some(ending) => conclude(workers, &claim, ending).await,
+        None => tracing::warn!(job = %claim.job.id, "the claim was lost; another worker goes on"),
+    }
+}
+
+struct Attempt<'a> {
+    workers: &'a Workers,
+    claim: &'a Claim,
+    stopping: Option<Stopping>,
+    renewed: Instant,
+}
+
+impl Attempt<'_> {
+    /// The whole job; `None` when the claim was lost. An error is an ending too.
+    async fn work(&mut self, shutdown: watch::Receiver<bool>) -> Result<Option<Ending>, Ending> {
+        let job = &self.claim.job;
+        let spec: GestureSpec = serde_json::from_value(job.spec.clone()).map_err(|error| {
+            Ending::Failed(problem(
+                "unreadable",
+                format!("the job's description cannot be read: {error}"),
+                Some("it was perhaps made by another version of this service; send the gesture again"),
+            ))
+        })?;
+        self.tell(news("load", 1.0, "loading the model")).await;
+        let most = limits::MAX_FRAMES * limits::FRAME_VALUES * 4;
+        let bytes = self.workers.store.read(&job.id, RECORDING, most).await;
+        let bytes =
+            bytes.map_err(|error| Ending::Retry(problem("store_unavailable", error.to_string(), None)))?;
+        let recording = gesture::from_bytes(&spec.gesture, spec.layout, &bytes)
+            .map_err(|error| Ending::Failed(problem("invalid", error.to_string(), None)))?;
+        let parent = self.workers.models.bundle(&job.owner, &spec.parent);
+        let parent = self.while_holding(parent, shutdown.clone()).await?.map_err(unusable)?;
+        let outcome = match self.train(&spec, parent, recording, shutdown).await? {
+            Some(outcome) => outcome,
+            None => return Ok(None),
+        };
+        match outcome {
+            Outcome::Published(bundle) => self.publish(&spec, Arc::new(*bundle)).await.map(Some),
+            Outcome::Refused(report) => Ok(Some(Ending::Failed(self.refuse(&report).await))),
+            Outcome::Duplicate { of } => Ok(Some(Ending::Failed(problem(
+                "duplicate",
+                format!("these frames were sent before, as `{of}`"),
+                Some("record the gesture anew; a new gesture needs a recording of its own"),
+            )))),
+        }
+    }
+
+    /// Waits for something slow, such as the base model being made the first time, without losing the claim.
+    async fn while_holding<T>(
+        &mut self,
+        slow: impl Future<Output = T>,
+        mut shutdown: watch::Receiver<bool>,
+    ) -> Result<T, Ending> {
+        let mut slow = std::pin::pin!(slow);
+        let mut tick = ticking();
+        loop {
+            tokio::select! {
+                done = &mut slow => return Ok(done),
+                _ = tick.tick() => self.hold().await,
+                () = stopped(&mut shutdown) => return Err(Ending::Released),
+            }
+            match self.stopping {
+                Some(Stopping::Cancel) => return Err(Ending::Cancelled),
+                // The queue refuses it, which is told in the log.
+                Some(_) => return Err(Ending::Released),
+                None => {}
+            }
+        }
+    }
+
+    async fn train(
+        &mut self,
+        spec: &GestureSpec,
+        parent: Arc<Bundle>,
+        recording: Recording,
+        mut shutdown: watch::Receiver<bool>,
+    ) -> Result<Option<Outcome>, Ending> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (sender, trained) = watch::channel(Trained { stage: Stage::Comparing, done: 0.0 });
+        let options = TrainOptions { seed: spec.seed, ..TrainOptions::default() };
+        let wait = spec.options.test.as_ref().and_then(|test| test.stage_ms).unwrap_or(0);
+        let stop_seen = Arc::clone(&stop);
+        let mut training = tokio::task::spawn_blocking(move || {
+            let cancel = || stop_seen.load(Ordering::Relaxed);
+            let begun = std::time::Instant::now();
+            while begun.elapsed() < Duration::from_millis(wait.into()) && !cancel() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let progress = |trained| {
+                sender.send_replace(trained);
+            };
+            train_addition(&parent, &recording, &options, &progress, &cancel)
+        });
+        let begun = Instant::now();
+        let mut tick = ticking();
+        let ended = loop {
+            tokio::select! {
+                ended = &mut training => break ended,
+                _ = tick.tick() => {
+                    let Trained { stage, done } = trained.borrow().to_owned();
+                    let percent = 5.0 + 85.0 * f64::from(done);
+                    self.tell(news(name(stage), percent, stage.description())).await;
+                    self.hold().await;
+                    if begun.elapsed() > LONGEST {
+                        self.stopping.get_or_insert(Stopping::TooLong);
+                    }
+                }
+                () = stopped(&mut shutdown), if self.stopping.is_none() => {
+                    self.stopping = Some(Stopping::Shutdown);
+                }
+            }
+            if self.stopping.is_some() {
+                stop.store(true, Ordering::Relaxed);
+            }
+        };
+        match (ended, self.stopping) {
+            (_, Some(Stopping::Lost)) => Ok(None),
+            (Ok(Ok(outcome)), _) => Ok(Some(outcome)),
+            (_, Some(Stopping::Cancel)) => Err(Ending::Cancelled),
+            (_, Some(Stopping::Shutdown)) => Err(Ending::Released),
+            (_, Some(Stopping::TooLong)) => Err(Ending::Failed(problem(
+                "timed_out",
+                format!("the training took more than {} s and was ended", LONGEST.as_secs()),
+                None,
+            ))),
+            (Ok(Err(error)), None) => Err(Ending::Failed(invalid(&error))),
+            (Err(error), None) => {
+                tracing::error!(job = %self.claim.job.id, %error, "a training panicked");
+                Err(Ending::Retry(problem(
+                    "crashed",
+                    "the training broke off by a fault of the service".into(),
+                    None,
+                )))
+            }
+        }
+    }
+
+    /// Stores the model and its files, and says how good it is.
+    async fn publish(&mut self, spec: &GestureSpec, bundle: Arc<Bundle>) -> Result<Ending, Ending> {
+        self.tell(news("save", 92.0, "storing the model")).await;
+        let job = &self.claim.job;
+        let new = NewModel { id: job.id.clone(), parent: spec.parent.clone(), secret: spec.secret.clone() };
+        let lost = |why: String| {
+            Ending::Retry(problem("store_unavailable", format!("the model cannot be stored: {why}"), None))
+        };
+        // The job's own copies go with the job; the model stays until it is deleted.
+        let mut files: Vec<(&str, Vec<u8>)> = vec![(MODEL_FILE, bundle.to_bytes())];
+        files.extend(bundle.export().into_iter().map(|file| (file.name, file.bytes)));
+        let mut report = Report::default();
+        for (name, bytes) in files {
+            report.artifacts.push(self.store(name, bytes.into()).await.map_err(lost)?);
+        }
+        let record = self.workers.models.keep(&job.owner, new, bundle).await;
+        let record = record.map_err(|error| lost(error.to_string()))?;
+        for artifact in &report.artifacts {
+            let url = format!("/v1/jobs/{}/artifacts/{}", job.id, artifact.name);
+            let data = json!({ "name": artifact.name, "url": url, "bytes": artifact.bytes });
+            report.events.push(event("artifact", 95.0, format!("{} is ready", artifact.name), data));
+        }
+        report.events.push(event(
+            "eval",
+            98.0,
+            "measured on frames kept aside".into(),
+            json!(record.metrics),
+        ));
+        self.tell(report).await;
+        Ok(Ending::Succeeded { result: result(&record) })
+    }
+
+    /// What the owner hears of a gesture that was not good enough; the report in full is a file of the job.
+    async fn refuse(&mut self, quality: &Quality) -> JobProblem {
+        let mut report = Report::default();
+        match self.store(REPORT, serde_json::to_vec_pretty(quality).unwrap_or_default().into()).await {
+            Ok(artifact) => report.artifacts.push(artifact),
+            Err(why) => {
+                tracing::warn!(job = %self.claim.job.id, why, "the report of a refused gesture is not stored")
+            }
+        }
+        let mut data = json!(Figures::of(quality));
+        data["confused_with"] = json!(quality.confused_with);
+        data["reasons"] = json!(quality.reasons);
+        data["advice"] = json!(quality.advice);
+        report.events.push(event("eval", 95.0, "not good enough to be published".into(), data));
+        self.tell(report).await;
+        let advice = quality.advice.join("; ");
+        problem(
+            "refused",
+            quality.reasons.join("; "),
+            Some(&advice).filter(|text| !text.is_empty()).map(String::as_str),
+        )
+    }
+
+    async fn store(&self, name: &str, bytes: Bytes) -> Result<Artifact, String> {
+        let path = format!("{OUTPUT}/{name}");
+        let head = self.workers.store.put_bytes(&self.claim.job.id, &path, bytes).await;
+        let content_type =
+            if name.ends_with(".json") { "application/json" } else { "application/octet-stream" };
+        Ok(Artifact {
+            name: name.to_owned(),
+            path,
+            bytes: head.map_err(|error| error.to_string())?.bytes,
+            content_type: content_type.to_owned(),
+        })
+    }
+
+    /// Brings news to the queue. Some that it cannot take now are missed, the end of the job never.
+    async fn tell(&mut self, report: Report) {
+        let told = self.workers.queue.report(&self.claim.ticket, report).await;
+        self.heard(told.map(|held| held.cancel_requested));
+    }
+
+    /// Holds the lease.
+    async fn hold(&mut self) {
+        let lease = self.workers.options.lease;
+        if self.renewed.elapsed() < lease / 4 {
+            return;
+        }
+        let held = self.workers.queue.renew(&self.claim.ticket, lease).await;
+        if held.is_ok() {
+            self.renewed = Instant::now();
+        }
+        self.heard(held.map(|held| held.cancel_requested));
+    }
+
+    fn heard(&mut self, cancel: Result<bool, QueueError>) {
+        match cancel {
+            Ok(true) => {
+                self.stopping.get_or_insert(Stopping::Cancel);
+            }
+            Ok(false) => {}
+            Err(QueueError::ClaimLost { .. }) => self.stopping = Some(Stopping::Lost),
+            Err(error) => {
+                tracing::warn!(job = %self.claim.job.id, %error, "the queue did not take news of a gesture");
+            }
+        }
+    }
+}
+
+/// Until the service shuts down.
+async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    // A sender that is gone means the same.
+    let _ = shutdown.wait_for(|stop| *stop).await.map(drop);
+}
+
+fn ticking() -> tokio::time::Interval {
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tick
+}
+
+/// What came of a gesture, for its owner.
+fn result(record: &ModelRecord) -> Value {
+    json!({
+        "model_code": record.id, "parent": record.parent, "labels": record.labels, "layout": record.layout,
+        "download": record.download(), "metrics": record.metrics,
+    })
+}
+
+fn name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Comparing => "compare",
+        Stage::Training => "train",
+        Stage::Measuring => "measure",
+    }
+}
+
+fn news(stage: &str, percent: f64, message: &str) -> Report {
+    let progress = Progress { stage: Some(stage.to_owned()), percent, ..Progress::default() };
+    let mut told = event("progress", percent, message.to_owned(), Value::Null);
+    told.stage = Some(stage.to_owned());
+    Report { progress: Some(progress), events: vec![told], artifacts: Vec::new() }
+}
+
+fn event(kind: &str, percent: f64, message: String, data: Value) -> NewEvent {
+    NewEvent { kind: kind.to_owned(), stage: None, percent, message, data }
+}
+
+fn invalid(error: &GestureError) -> JobProblem {
+    problem("invalid", error.to_string(), None)
+}
+
+/// The ending where the parent cannot be had.
+fn unusable(error: ModelError) -> Ending {
+    match error {
+        ModelError::NotFound => Ending::Failed(problem(
+            "no_parent",
+            "the model that was to grow is gone; it was deleted meanwhile".into(),
+            Some("start from another model, or from `base_v1`"),
+        )),
+        ModelError::Store(error) => Ending::Retry(problem("store_unavailable", error.to_string(), None)),
+        error => Ending::Failed(problem("unreadable", error.to_string(), None)),
+    }
+}
