@@ -36,6 +36,9 @@ impl Service {
 
     /// The same data folder, a new process.
     pub(crate) fn restart(&mut self) {
+        // Ended already where a test killed it: then both fail, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
         (self.child, self.url) = spawn(self.dir.path(), &self.options);
     }
 
