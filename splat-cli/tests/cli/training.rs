@@ -141,7 +141,7 @@ fn trains_and_draws_by_3dgut() {
     says(&header, &["comment SplatRenderMode: 3dgut"]);
     let scene = "out/ply/point_cloud_5.ply";
     let [as_trained, gut, ewa] = [&[][..], &["--renderer", "3dgut"], &["--renderer", "ewa"]]
-        .map(|more| sandbox.ok(&[&["eval", scene, "dataset", "--json"], more].concat()).stdout);
+        .map(|more| sandbox.ok(&[&["eval", scene, "dataset", "--json", "--quiet"], more].concat()).stdout);
     assert_eq!(as_trained, gut, "eval does not follow the PLY");
     assert_ne!(as_trained, ewa, "--renderer does nothing");
 }

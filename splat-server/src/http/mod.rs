@@ -13,7 +13,7 @@
 //! | `info` | what the service is, health, metrics, OpenAPI |
 //! | `pages` | the web page |
 //! | `auth` | who asks, how often, and from which web page |
-//! | `problem` | errors, RFC 9457 |
+//! | `problem`, `linger` | errors, RFC 9457; clients that still send get to hear them |
 //!
 //! Start at [`router`].
 
@@ -27,6 +27,7 @@ mod hub;
 mod info;
 mod jobs;
 mod legacy;
+mod linger;
 mod pages;
 mod problem;
 mod uploads;
@@ -245,6 +246,8 @@ async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Re
     if id.len() > 64 {
         request.headers_mut().remove(REQUEST_ID);
     }
+    let bodiless = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let request = if bodiless { request } else { request.map(linger::lingering) };
     let mut response = next.run(request).await;
     let (status, took) = (response.status(), started.elapsed());
     let headers = response.headers_mut();
