@@ -36,8 +36,9 @@ fn one() -> Option<Vec<Vec<f32>>> {
     Some(recordings("ghostouch_incremental_one.csv")?.swap_remove(0).1)
 }
 
+#[expect(clippy::print_stderr, reason = "figures for who runs the tests with --nocapture")]
 fn tell(text: &str) {
-    writeln!(std::io::stderr(), "{text}").unwrap();
+    eprintln!("{text}");
 }
 
 /// The base model as a file, made once for all tests.
