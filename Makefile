@@ -70,10 +70,11 @@ test-checked:
 test-trusted:
 	SPLAT_SHADER_CHECKS=0 cargo test --locked --workspace --lib --test tests
 
+# Built as for the tests, which is done by then: another choice of packages would compile half of the tree again.
 # The whole path from photos to PLY, small: the same command as `make demo`.
 test-demo:
 	rm -rf "$(TARGET_DIR)/test-demo"
-	cargo build --locked --workspace
+	cargo test --locked --workspace --no-run
 	$(TARGET_DIR)/debug/splat demo --small -o "$(TARGET_DIR)/test-demo"
 
 # The page's modules without a browser: texts, parsers, geometry.
@@ -82,7 +83,7 @@ test-web:
 
 # The service from outside: a fuzzer over its OpenAPI document, the clients that people use, and a little load.
 test-api:
-	cargo build --locked -p splat-cli
+	cargo test --locked --workspace --no-run
 	cd tests/service && npm ci --loglevel=error
 	for part in schema clients "load --small"; do \
 		set -- $$part; script=$$1; shift; \
@@ -91,7 +92,7 @@ test-api:
 
 # The page in headless Chromium, against a double of the service and against the service itself.
 test-browser: web
-	cargo build --locked -p splat-cli
+	cargo test --locked --workspace --no-run
 	cd tests/browser && npm ci --loglevel=error
 	SPLAT_BIN="$(TARGET_DIR)/debug/splat" node --test --test-concurrency=1 tests/browser/
 
