@@ -35,8 +35,8 @@ const LOG_PIECE: u64 = 256 << 10;
         ("If-None-Match" = Option<String>, Header, description = "ETags that the client has"),
     ),
     responses(
-        (status = 200, description = "The file", content_type = "application/octet-stream", body = Vec<u8>),
-        (status = 206, description = "The part asked for", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 200, description = "The file, with its own content type"),
+        (status = 206, description = "The part asked for, with the file's content type"),
         (status = 304, description = "The client has it"),
         (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such job or file", body = Problem, content_type = "application/problem+json"),

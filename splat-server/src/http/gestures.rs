@@ -330,7 +330,7 @@ pub(super) async fn get(
     get, path = "/v1/gestures/{id}/files/{name}", tag = "gestures", operation_id = "get_gesture_file",
     params(("id" = String, Path, description = "The model"), ("name" = String, Path, description = "The file")),
     responses(
-        (status = 200, description = "The file", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 200, description = "The file, with its own content type"),
         (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such model or file", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
