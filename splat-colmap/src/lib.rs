@@ -45,6 +45,7 @@ mod dataset;
 mod driver;
 mod error;
 mod model;
+pub mod process_group;
 mod read;
 mod write;
 

@@ -24,7 +24,7 @@ struct Size {
 impl Size {
     fn of(args: &DemoArgs) -> Self {
         if args.small {
-            Self { photos: DemoOptions { views: 20, ..DemoOptions::sized(400, 300) }, steps: 300 }
+            Self { photos: DemoOptions { views: 24, ..DemoOptions::sized(400, 300) }, steps: 300 }
         } else {
             Self { photos: DemoOptions::default(), steps: Preset::Preview.steps() }
         }

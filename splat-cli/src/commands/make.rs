@@ -16,7 +16,8 @@ use crate::settings;
 pub(super) fn run(args: &RunArgs, context: &Context) -> Result<(), Failure> {
     // COLMAP works for minutes; what is missing for the part after it is better told before.
     let output = OutputFolder::create(&args.output)?;
-    let mut source = settings::photos(&args.photos, output.colmap_data(), &args.colmap, args.train.preset)?;
+    let source = settings::photos(&args.photos, output.colmap_data(), &args.colmap, args.train.preset)?;
+    let mut source = source.keeping_distortion(args.train.images.keep_distortion);
     let gpu = context.gpu()?;
     let outcome = make(&mut source, settings::pipeline(&args.train), output, &gpu, context)?;
     told(&outcome, context)

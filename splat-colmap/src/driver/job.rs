@@ -24,6 +24,7 @@ use crate::write::write_model;
 /// Of a failed stage, this many of its last lines are told.
 const TAIL_LINES: usize = 5;
 /// What the mapper says, in all releases, when it found no model, and when no pair matched at all.
+/// It says so on stderr, which may be read before the last lines of stdout: every line is looked at, not the tail.
 const NO_MODEL: [&str; 2] = ["failed to create sparse model", "No images with matches"];
 /// The quality that is tried where a lower one places too few photos, for sets that it costs minutes.
 const RAISED_QUALITY: ColmapQuality = ColmapQuality::High;
@@ -47,6 +48,8 @@ pub(super) struct Job<'a> {
     log: File,
     /// What all stages so far were made from.
     key: String,
+    /// Whether the command that ran last said that these photos give no model.
+    found_no_model: bool,
 }
 
 impl<'a> Job<'a> {
@@ -58,8 +61,8 @@ impl<'a> Job<'a> {
         events: EventSink<'a>,
         cancel: &'a CancelToken,
     ) -> Result<Self> {
-        let work = out.join("work");
-        let state = State::load(&work.join("state.json"));
+        let work = out.join(super::WORK);
+        let state = State::load(&work.join(super::STATE));
         prepare::check_output(input, out, state.wrote_output)?;
         splat_core::files::make_dir(&work)?;
         let log_path = work.join("colmap.log");
@@ -68,7 +71,21 @@ impl<'a> Job<'a> {
         let key = format!("{} ", colmap.version());
         let use_gpu = options.use_gpu && colmap.has_cuda();
         let options = options.clone();
-        Ok(Self { input, out, work, options, colmap, use_gpu, events, cancel, state, log, key })
+        let found_no_model = false;
+        Ok(Self {
+            input,
+            out,
+            work,
+            options,
+            colmap,
+            use_gpu,
+            events,
+            cancel,
+            state,
+            log,
+            key,
+            found_no_model,
+        })
     }
 
     pub(super) fn run(mut self) -> Result<()> {
@@ -225,11 +242,7 @@ impl<'a> Job<'a> {
             let command = job.with_paths(|colmap, _, paths| stages::mapping(colmap, paths))?;
             match job.colmap(Stage::Mapping, &command, 0, Some(total)) {
                 // Without a model the mapper ends with a failure status. That is the photos' fault.
-                Err(ColmapError::StageFailed { tail, .. })
-                    if NO_MODEL.iter().any(|words| tail.contains(words)) =>
-                {
-                    Ok(())
-                }
+                Err(ColmapError::StageFailed { .. }) if job.found_no_model => Ok(()),
                 result => result,
             }
         })?;
@@ -333,7 +346,10 @@ impl<'a> Job<'a> {
         let mut tail = VecDeque::with_capacity(TAIL_LINES);
         let mut progress = Progress::default();
         let (events, log) = (self.events, &mut self.log);
+        let found_no_model = &mut self.found_no_model;
+        *found_no_model = false;
         let mut on_line = |line: &str| {
+            *found_no_model |= NO_MODEL.iter().any(|words| line.contains(words));
             // The log is a help, not a result: a full disk shows in the results.
             let _ = writeln!(log, "{line}");
             if !line.trim().is_empty() {
@@ -388,7 +404,7 @@ impl<'a> Job<'a> {
     }
 
     fn photos_dir(&self) -> PathBuf {
-        self.work.join("photos")
+        self.work.join(super::PHOTOS)
     }
 
     fn database(&self) -> PathBuf {

@@ -35,6 +35,12 @@ use crate::error::Result;
 use job::Job;
 use state::State;
 
+/// Below the output folder: what a later run goes on from.
+const WORK: &str = "work";
+/// In it: upright copies of the photos, and the record of finished stages.
+const PHOTOS: &str = "photos";
+const STATE: &str = "state.json";
+
 /// Photos that COLMAP poses.
 ///
 /// The dataset is written to a folder in the layout that every trainer reads:
@@ -44,13 +50,22 @@ pub struct ColmapSource {
     photos: PathBuf,
     out: PathBuf,
     options: ColmapOptions,
+    keep_distortion: bool,
 }
 
 impl ColmapSource {
     /// Photos in (and below) the folder `photos`, dataset to the folder `out`; nothing is done yet.
     #[must_use]
     pub fn new(photos: impl Into<PathBuf>, out: impl Into<PathBuf>, options: ColmapOptions) -> Self {
-        Self { photos: photos.into(), out: out.into(), options }
+        Self { photos: photos.into(), out: out.into(), options, keep_distortion: false }
+    }
+
+    /// Whether the scene is that of the photos as they were taken, through their own lenses. The undistorted dataset is
+    /// written all the same.
+    #[must_use]
+    pub fn keeping_distortion(mut self, keep: bool) -> Self {
+        self.keep_distortion = keep;
+        self
     }
 
     /// The dataset's folder.
@@ -64,7 +79,7 @@ impl ColmapSource {
     /// # Errors
     /// [`crate::ColmapError::Core`] when the record of finished stages cannot be written.
     pub fn forget_from(&self, stage: Stage) -> Result<()> {
-        let path = self.out.join("work").join("state.json");
+        let path = self.out.join(WORK).join(STATE);
         if !path.is_file() {
             return Ok(());
         }
@@ -86,6 +101,13 @@ impl ColmapSource {
 impl SceneSource for ColmapSource {
     fn scene(&mut self, events: EventSink<'_>, cancel: &CancelToken) -> splat_core::Result<Scene> {
         self.run(events, cancel)?;
-        DatasetSource::new(&self.out).scene(events, cancel)
+        let mut dataset = if self.keep_distortion {
+            let work = self.out.join(WORK);
+            let photos = work.join(PHOTOS);
+            DatasetSource::new(work).with_images(photos)
+        } else {
+            DatasetSource::new(&self.out)
+        };
+        dataset.scene(events, cancel)
     }
 }

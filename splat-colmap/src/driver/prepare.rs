@@ -173,11 +173,11 @@ pub(super) fn check_output(input: &Path, out: &Path, is_ours: bool) -> Result<()
     if resolved(out).is_some_and(|out| out == input) {
         return refuse(out);
     }
-    for name in ["images", "sparse", "work"] {
+    for name in ["images", "sparse", super::WORK] {
         let path = out.join(name);
         let is_filled = fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some());
         let holds_input = resolved(&path).is_some_and(|path| input.starts_with(path));
-        if holds_input || (is_filled && !is_ours && name != "work") {
+        if holds_input || (is_filled && !is_ours && name != super::WORK) {
             return refuse(&path);
         }
     }

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use splat_core::CancelToken;
 
+use crate::process_group;
+
 /// How often cancellation and the time limit are looked at.
 const POLL: Duration = Duration::from_millis(50);
 /// A line is cut here, so that a program that writes none cannot fill memory.
@@ -49,7 +51,7 @@ pub(super) fn run(run: Run<'_>, on_line: &mut dyn FnMut(&str)) -> io::Result<End
         command.env("QT_QPA_PLATFORM", "offscreen");
     }
     if run.own_group {
-        group::separate(&mut command);
+        process_group::separate(&mut command);
     }
     let mut child = command.spawn()?;
     let (sender, lines) = mpsc::channel();
@@ -112,51 +114,10 @@ fn read_lines(stream: impl Read, sender: &mpsc::Sender<String>) {
 
 fn end(child: &mut Child, own_group: bool) -> io::Result<()> {
     if own_group {
-        group::kill(child);
+        process_group::kill(child.id());
     }
     // The group may be gone already; the child itself must not outlive this call.
     let _ = child.kill();
     child.wait()?;
     Ok(())
-}
-
-#[cfg(unix)]
-mod group {
-    use std::os::unix::process::CommandExt;
-    use std::process::{Child, Command};
-
-    use rustix::process::{Pid, Signal, kill_process_group};
-
-    /// A group of its own: a terminal's Ctrl-C reaches only us, and we end all of it.
-    pub(super) fn separate(command: &mut Command) {
-        command.process_group(0);
-    }
-
-    pub(super) fn kill(child: &Child) {
-        if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-            // It fails when the group has ended, which is what is wanted.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
-}
-
-#[cfg(windows)]
-mod group {
-    use std::os::windows::process::CommandExt;
-    use std::process::{Child, Command, Stdio};
-
-    /// `CREATE_NEW_PROCESS_GROUP`: a console's Ctrl-C reaches only us.
-    const NEW_PROCESS_GROUP: u32 = 0x0000_0200;
-
-    pub(super) fn separate(command: &mut Command) {
-        command.creation_flags(NEW_PROCESS_GROUP);
-    }
-
-    /// Windows' own tool ends a process with all that descends from it.
-    pub(super) fn kill(child: &Child) {
-        let mut taskkill = Command::new("taskkill");
-        taskkill.args(["/T", "/F", "/PID", &child.id().to_string()]);
-        // It fails when the process has ended, which is what is wanted.
-        let _ = taskkill.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    }
 }

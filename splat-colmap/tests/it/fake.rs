@@ -40,7 +40,12 @@ if [ "$command" = "$target" ]; then
         fail) echo "something is wrong" >&2; exit 3 ;;
         crash) kill -SEGV $$ ;;
         hang) sleep 300 & echo $! > "$here/child"; wait ;;
-        nothing) echo "ERROR: failed to create sparse model"; exit 1 ;;
+        nothing)
+            # The reason on stderr may be read before the last lines of stdout.
+            echo "ERROR: failed to create sparse model" >&2
+            sleep 0.1
+            for i in 1 2 3 4 5 6 7 8; do echo "more on stdout"; done
+            exit 1 ;;
     esac
 fi
 case $command in
@@ -101,6 +106,11 @@ impl Bench {
         self.dir.path().join(name)
     }
 
+    /// Below the working folder, where a later run goes on from.
+    fn work(&self, name: &str) -> PathBuf {
+        self.path("out").join("work").join(name)
+    }
+
     fn mode(&self, mode: &str) {
         fs::write(self.path("mode"), format!("{mode}\n")).unwrap();
     }
@@ -139,14 +149,12 @@ fn photos_become_a_dataset_and_a_second_run_does_nothing() {
             .any(|e| matches!(e, Event::StageProgress { stage: s, done, .. } if s == stage && done > 0))
     };
     assert!([Stage::Prepare, Stage::Features, Stage::Matching, Stage::Mapping].into_iter().all(progress));
-    for made in
-        ["out/images/p0.png", "out/images_2/p3.png", "out/sparse/0/cameras.bin", "out/work/colmap.log"]
-    {
+    for made in ["out/images/p0.png", "out/images_2/p3.png", "out/sparse/0/cameras.bin"] {
         assert!(bench.path(made).is_file(), "{made}");
     }
     let half = image::open(bench.path("out/images_2/p3.png")).unwrap();
     assert_eq!((half.width(), half.height()), (32, 24));
-    let log = fs::read_to_string(bench.path("out/work/colmap.log")).unwrap();
+    let log = fs::read_to_string(bench.work("colmap.log")).unwrap();
     assert!(
         log.contains("== colmap mapper --database_path") && log.contains("Registering image #1"),
         "{log}"
@@ -158,6 +166,11 @@ fn photos_become_a_dataset_and_a_second_run_does_nothing() {
     let finished = |e: &Event| matches!(e, Event::StageFinished { skipped: true, .. });
     assert_eq!(events.all().iter().filter(|e| finished(e)).count(), 5);
     assert_eq!(DatasetSource::new(bench.path("out")).load(&|_| ()).unwrap().views.len(), 4);
+
+    let as_taken = bench.source().keeping_distortion(true).scene(&|_| (), &CancelToken::new()).unwrap();
+    assert_eq!(as_taken.views.len(), 4);
+    assert!(as_taken.views.iter().all(|view| view.image_path.starts_with(bench.work("photos"))));
+    assert!(scene.views.iter().all(|view| view.image_path.starts_with(bench.path("out/images"))));
 }
 
 #[test]
@@ -169,7 +182,7 @@ fn changed_options_photos_and_lost_files_redo_what_depends_on_them() {
     bench.run().0.unwrap();
     assert_eq!(bench.calls(), ["image_undistorter"]);
     assert!(bench.path("out/images_4/p0.png").is_file());
-    fs::remove_dir_all(bench.path("out/work/sparse")).unwrap();
+    fs::remove_dir_all(bench.work("sparse")).unwrap();
     bench.run().0.unwrap();
     assert_eq!(bench.calls(), ["mapper", "image_undistorter"]);
     bench.options.quality = ColmapQuality::Low;
@@ -225,7 +238,7 @@ fn photos_that_do_not_connect_say_how_many_did() {
     assert!(matches!(bench.run().0, Err(ColmapError::NoReconstruction { .. })));
     assert!(bench.calls().is_empty());
     bench.mode("none none");
-    fs::remove_dir_all(bench.path("out/work/sparse")).unwrap();
+    fs::remove_dir_all(bench.work("sparse")).unwrap();
     bench.run().0.unwrap();
     assert_eq!(bench.calls(), ALL_STAGES[2..]);
     // Poses without points are those of a camera that only turned.
@@ -261,9 +274,9 @@ fn nobody_elses_files_are_replaced() {
     assert!(matches!(run("out/images", "out"), Err(ColmapError::OutputInTheWay { .. })));
     // An output folder inside the photos' folder is not taken for photos.
     run("photos", "photos/result").unwrap();
-    assert_eq!(fs::read_dir(bench.path("photos/result/work/photos")).unwrap().count(), 4);
+    assert_eq!(fs::read_dir(bench.path("photos/result").join("work").join("photos")).unwrap().count(), 4);
     run("photos", "photos/result").unwrap();
-    assert_eq!(fs::read_dir(bench.path("photos/result/work/photos")).unwrap().count(), 4);
+    assert_eq!(fs::read_dir(bench.path("photos/result").join("work").join("photos")).unwrap().count(), 4);
 }
 
 /// Whether a process still runs (a zombie does not).
