@@ -66,9 +66,10 @@ fn main() -> io::Result<()> {
         let packed = gzip(bytes)?;
         let is_packed = bytes.len() >= LEAST_GZIP_BYTES && packed.len() < bytes.len();
         let form = |keep: bool, name: String, content: &[u8]| {
-            let path = out.join(name);
             if keep {
-                fs::write(&path, content).map(|()| format!("Some(include_bytes!({path:?}))"))
+                // Named by the variable, so that a target folder may be moved.
+                let code = format!("Some(include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}\")))");
+                fs::write(out.join(name), content).map(|()| code)
             } else {
                 Ok("None".to_owned())
             }

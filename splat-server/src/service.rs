@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -219,7 +219,7 @@ impl Parts {
             stop_grace: STOP_GRACE,
             program,
             machine: MachineOptions {
-                colmap: config.colmap.clone(),
+                colmap: config.colmap.as_deref().map(program_path),
                 adapter: None,
                 colmap_stage_timeout_s: 60 * config.colmap_timeout_min,
                 checkpoint_s: config.checkpoint_s,
@@ -247,6 +247,14 @@ async fn open_queue(config: &Config, store: &JobStore) -> Result<(Arc<dyn Queue>
     let queue = SqliteQueue::open(&store.data_dir().join("queue.db"))?;
     let keys = Keys::in_sqlite(&queue);
     Ok((Arc::new(queue), keys))
+}
+
+/// Jobs run in folders of their own: a program named by a path is meant from here, one named by its name alone from PATH.
+fn program_path(program: &Path) -> PathBuf {
+    if program.components().count() < 2 {
+        return program.to_path_buf();
+    }
+    std::path::absolute(program).unwrap_or_else(|_| program.to_path_buf())
 }
 
 fn limits(config: &Config) -> Limits {

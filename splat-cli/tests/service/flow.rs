@@ -93,6 +93,12 @@ async fn a_job_is_followed_from_submission_to_its_files() {
     let next = log.headers()["x-next-from"].to_str().unwrap().to_owned();
     let text = log.text().await.unwrap();
     assert!(text.contains("train done") && next == text.len().to_string(), "{next}: {text}");
+    let metrics = service.get(&format!("{location}/artifacts/metrics.json")).await.text().await.unwrap();
+    let events = service.get(&format!("{location}/events")).await.text().await.unwrap();
+    let folder = service.dir.path().to_str().unwrap();
+    for told in [&text, &metrics, &events] {
+        assert!(!told.is_empty() && !told.contains(folder), "names the server's folder: {told}");
+    }
     let rest = service.get(&format!("{location}/log?from={next}")).await;
     assert_eq!(rest.text().await.unwrap(), "");
 }

@@ -38,11 +38,8 @@ const LOG_PIECE: u64 = 256 << 10;
         (status = 200, description = "The file, with its own content type"),
         (status = 206, description = "The part asked for, with the file's content type"),
         (status = 304, description = "The client has it"),
-        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such job or file", body = Problem, content_type = "application/problem+json"),
         (status = 416, description = "The part lies outside of the file", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get(
@@ -111,11 +108,8 @@ pub(super) async fn get(
         (status = 200, description = "The file is there"),
         (status = 206, description = "The part asked for is there"),
         (status = 304, description = "The client has it"),
-        (status = 401, description = "No or a wrong key"),
         (status = 404, description = "No such job or file"),
         (status = 416, description = "The part lies outside of the file"),
-        (status = 429, description = "Too many requests"),
-        (status = 503, description = "A store does not answer"),
     )
 )]
 pub(super) async fn head(
@@ -165,10 +159,7 @@ pub(super) struct From {
     responses(
         (status = 200, description = "Lines of the log", content_type = "text/plain", body = String, headers(("X-Next-From" = u64, description = "Where to go on"))),
         (status = 400, description = "`from` is no number", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such job", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn log(

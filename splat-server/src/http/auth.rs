@@ -182,7 +182,7 @@ async fn admit(gate: &Gate, request: &Parts) -> Result<Caller, Problem> {
 }
 
 /// Routes that say nothing about jobs, and those that carry a secret in their path.
-fn is_open(path: &str) -> bool {
+pub(super) fn is_open(path: &str) -> bool {
     matches!(path, "/v1/info" | "/healthz" | "/readyz") || path.starts_with("/models/")
 }
 

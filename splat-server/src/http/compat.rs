@@ -40,8 +40,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
         (status = 200, description = "The scene as PLY", content_type = "application/octet-stream", body = Vec<u8>),
         (status = 202, description = "The job, to be followed", body = JobView),
         (status = 400, description = "The request cannot be read", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The job was deleted meanwhile", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The job was cancelled meanwhile", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Too much", body = Problem, content_type = "application/problem+json"),
@@ -49,7 +47,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
         (status = 422, description = "No scene can be made of these photos or options", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Too many jobs or requests", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "The job failed", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
         (status = 507, description = "The disk is full", body = Problem, content_type = "application/problem+json"),
     )
 )]

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::auth::Caller;
-use super::gestures::{self, NewGesture};
-use super::jobs::{job_id, too_large, view};
+use super::gesture_jobs::{self, NewGesture};
+use super::jobs::{job_id, view};
 use super::problem::{Problem, Result};
 use super::view::JobView;
-use super::{App, MAX_JSON_BYTES};
+use super::{App, MAX_JSON_BYTES, json};
 use crate::intake::{Draft, Rejected};
 use crate::job::{Idempotency, JobId, Lane, NewJob};
 use crate::queue::Submitted;
@@ -105,8 +105,6 @@ pub(super) struct SubmittedView {
     responses(
         (status = 202, description = "The job", body = SubmittedView, headers(("Location" = String, description = "The job"))),
         (status = 400, description = "The request cannot be read", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such upload or model", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "An upload is not finished, or the model has a gesture of that name", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Too much", body = Problem, content_type = "application/problem+json"),
@@ -114,7 +112,6 @@ pub(super) struct SubmittedView {
         (status = 422, description = "Options or photos that cannot be used", body = Problem, content_type = "application/problem+json"),
         (status = 423, description = "An upload is in use", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Too many jobs or requests", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
         (status = 507, description = "The disk is full", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -133,12 +130,12 @@ pub(super) async fn create(
             (form.draft, form.options.parse()?)
         }
         "application/json" => {
-            let body = json(request).await?;
+            let body = json::body(request, gesture_jobs::MAX_BYTES).await?;
             // What is no JSON, or of no kind, is told by the reader of scenes.
             let kind = serde_json::from_slice(&body).ok().and_then(|Kind { kind }| kind);
             if kind.as_deref() == Some(crate::gesture::KIND) {
                 let order = NewGesture::order(&app, &body)?;
-                let submitted = gestures::submit(&app, &caller, order, app.admission(), key).await?;
+                let submitted = gesture_jobs::submit(&app, &caller, order, app.admission(), key).await?;
                 return accepted(&app, submitted, Vec::new()).await;
             }
             from_uploads(&app, &caller, &body).await?
@@ -188,7 +185,7 @@ pub(super) async fn submit(
     // Files first: a job that is in the queue has its photos. Files without a job are swept.
     photos.commit(&app.store, &id).await?;
     let job = NewJob {
-        id: id.clone(),
+        id,
         owner: caller.owner.clone(),
         kind: "scene".into(),
         lane: Lane::Scene,
@@ -197,12 +194,7 @@ pub(super) async fn submit(
         spec: serde_json::to_value(&spec).map_err(|error| Problem::internal(&error))?,
         idempotency,
     };
-    let submitted = app.queue.submit(job, app.admission()).await;
-    let kept = submitted.as_ref().is_ok_and(|submitted| submitted.created);
-    if !kept && let Err(error) = app.store.delete_job(&id).await {
-        tracing::warn!(%error, job = %id, "files of a job that was not made are left to the sweep");
-    }
-    Ok((submitted?, rejected))
+    Ok((app.enqueue(job, app.admission()).await?, rejected))
 }
 
 /// The client's `Idempotency-Key`.
@@ -214,18 +206,12 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
     key.map(|key| Some(key.to_owned())).ok_or_else(fault)
 }
 
-/// A JSON body: of any length that a recording of a gesture may have.
-async fn json(mut request: Request) -> Result<Bytes> {
-    DefaultBodyLimit::max(gestures::MAX_BYTES).apply(&mut request);
-    Bytes::from_request(request, &()).await.map_err(too_large)
-}
-
 async fn from_uploads(app: &App, caller: &Caller, body: &[u8]) -> Result<(Draft, SceneOptions)> {
     if body.len() > MAX_JSON_BYTES {
         let detail = format!("a list of uploads has at most {MAX_JSON_BYTES} bytes");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail));
     }
-    let scene: NewScene = gestures::read(body)?;
+    let scene: NewScene = json::read(body)?;
     if let Some(kind) = scene.kind.filter(|kind| kind != "scene") {
         return Err(Problem::invalid(format!("`{kind}` is no kind of job here; `scene` and `gesture` are")));
     }

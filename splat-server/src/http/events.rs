@@ -53,10 +53,7 @@ pub(super) struct EventFrame {
     responses(
         (status = 200, description = "The events", content_type = "text/event-stream", body = EventFrame),
         (status = 400, description = "A number is none", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such job", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The job store does not answer", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn events(

@@ -1,4 +1,4 @@
-//! Gestures: submit one, and look at, change and delete the models that come of them.
+//! Gesture models: look at, change and delete what came of gestures.
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -8,171 +8,19 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use splat_gesture::{Bundle, GestureError, Layout, Recording};
+use splat_gesture::{Bundle, GestureError, Layout};
 
-use super::App;
 use super::auth::Caller;
-use super::jobs::too_large;
 use super::problem::{Problem, Result};
 use super::view::rfc3339;
+use super::{App, json};
 use crate::gesture::models::{ModelError, NewModel};
-use crate::gesture::{self, Figures, GestureOptions, GestureSpec, ModelCode, ModelRecord, RECORDING};
-use crate::intake::IntakeError;
-use crate::job::{Idempotency, JobId, Lane, NewJob};
-use crate::queue::{Admission, Submitted};
-use crate::scene::Faults;
+use crate::gesture::{self, Figures, ModelCode, ModelRecord};
+use crate::job::JobId;
 use crate::store::{Contents, blocking};
-use crate::webhook;
 
-/// Bytes of a recording as JSON: 600 frames of 64 numbers of 22 characters are 850 KB, and some write each on a line of its own.
-pub(super) const MAX_BYTES: usize = 4 << 20;
 /// Models on a page.
 const PAGE: usize = 50;
-
-/// A gesture to be added to a model.
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewGesture {
-    /// `gesture`.
-    #[schema(example = "gesture")]
-    #[expect(dead_code, reason = "looked at before the rest is read")]
-    kind: String,
-    /// The model to grow: `base_v1`, or the id of an earlier one.
-    #[serde(default)]
-    #[schema(default = "base_v1")]
-    parent: Option<String>,
-    /// Name of the new gesture: 1 to 20 characters, none of `/ \ : * ? " < > |`.
-    #[schema(min_length = 1, max_length = 20, example = "thumbs up")]
-    gesture: String,
-    /// 40 to 600 frames, clients send 100, each of 64 numbers: 21 landmarks of x, y, z, then the handedness (0 left, 1 right, -1 unknown).
-    #[schema(value_type = Vec<Vec<f32>>, min_items = 40, max_items = 600)]
-    landmarks: Vec<Vec<f32>>,
-    /// What the coordinates mean: `world` (metres) or `image` (fractions of the picture).
-    #[serde(default)]
-    #[schema(value_type = Option<String>, default = "world")]
-    layout: Option<Layout>,
-    /// Decides every random choice.
-    #[serde(default)]
-    seed: Option<u32>,
-    /// Where a signed message goes when the job has ended.
-    #[serde(default)]
-    #[schema(max_length = 2000)]
-    webhook: Option<String>,
-    /// In test mode: `stage_ms` is waited before training.
-    #[serde(default)]
-    test: Option<Faults>,
-}
-
-/// What is to be done, checked.
-#[derive(Debug)]
-pub(super) struct Order {
-    pub(super) parent: ModelCode,
-    pub(super) recording: Recording,
-    pub(super) seed: u64,
-    pub(super) options: GestureOptions,
-}
-
-impl NewGesture {
-    /// Reads and checks a request.
-    pub(super) fn order(app: &App, body: &[u8]) -> Result<Order> {
-        let request: Self = read(body)?;
-        if request.test.is_some() && !app.config.test_mode {
-            return Err(Problem::invalid(
-                "`test` is taken only by a server that was started with --test-mode",
-            ));
-        }
-        if let Some(url) = &request.webhook {
-            webhook::check(&app.config, url).map_err(Problem::invalid)?;
-        }
-        let parent = model_code(request.parent.as_deref().unwrap_or(gesture::BASE_CODE), "parent")?;
-        let layout = request.layout.unwrap_or(Layout::World);
-        let recording = Recording::new(&request.gesture, layout, &request.landmarks)?;
-        let options = GestureOptions { webhook: request.webhook, test: request.test };
-        Ok(Order { parent, recording, seed: request.seed.unwrap_or(0).into(), options })
-    }
-}
-
-/// Reads JSON, and says what is wrong where. Depth is bounded by the reader.
-pub(super) fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T> {
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let (path, cause) = (error.path().to_string(), error.into_inner());
-        if cause.is_data() {
-            Problem::invalid(format!("`{path}` cannot be used: {cause}"))
-        } else {
-            Problem::malformed(format!("the body is no JSON: {cause}"))
-        }
-    })?;
-    reader.end().map_err(|error| Problem::malformed(format!("the body is no JSON: {error}")))?;
-    Ok(read)
-}
-
-/// The model that a text names.
-pub(super) fn model_code(text: &str, field: &str) -> Result<ModelCode> {
-    text.parse().map_err(|_| {
-        Problem::invalid(format!("`{field}` names no model: it is `base_v1`, or the id of an earlier result"))
-    })
-}
-
-/// Makes a job of an order. Nothing is stored unless everything is in order.
-pub(super) async fn submit(
-    app: &App,
-    caller: &Caller,
-    order: Order,
-    admission: Admission,
-    key: Option<String>,
-) -> Result<Submitted> {
-    let Order { parent, recording, seed, options } = order;
-    let summary = app.models.summary(&caller.owner, &parent).await?;
-    summary.check(recording.name(), recording.layout())?;
-    if app.store.free_bytes()? < app.intake.limits().disk_floor_bytes {
-        return Err(IntakeError::NoRoom.into());
-    }
-    let bytes = gesture::to_bytes(&recording);
-    let idempotency = key.map(|key| {
-        let mut hash = Sha256::new();
-        for part in [
-            parent.to_string(),
-            recording.name().to_owned(),
-            recording.layout().to_string(),
-            seed.to_string(),
-        ] {
-            hash.update(part);
-            hash.update([0]);
-        }
-        hash.update(&bytes);
-        Idempotency { key, fingerprint: hex::encode(hash.finalize()) }
-    });
-    let spec = GestureSpec {
-        parent,
-        gesture: recording.name().to_owned(),
-        layout: recording.layout(),
-        frames: recording.frames().len(),
-        seed,
-        secret: JobId::random(),
-        options,
-    };
-    let id = JobId::random();
-    let job = NewJob {
-        id: id.clone(),
-        owner: caller.owner.clone(),
-        kind: gesture::KIND.into(),
-        lane: Lane::Cpu,
-        priority: 0,
-        max_attempts: app.config.max_attempts,
-        spec: serde_json::to_value(&spec).map_err(|error| Problem::internal(&error))?,
-        idempotency,
-    };
-    // The recording first: a job that is in the queue has it. Files without a job are swept.
-    app.store.put_bytes(&id, RECORDING, bytes.into()).await?;
-    let submitted = app.queue.submit(job, admission).await;
-    let kept = submitted.as_ref().is_ok_and(|submitted| submitted.created);
-    if !kept && let Err(error) = app.store.delete_job(&id).await {
-        tracing::warn!(%error, job = %id, "the recording of a job that was not made is left to the sweep");
-    }
-    Ok(submitted?)
-}
 
 /// A model.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -263,9 +111,6 @@ pub(super) struct WhichModels {
     responses(
         (status = 200, description = "A page of models", body = ModelPage),
         (status = 400, description = "A parameter cannot be read", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn list(
@@ -295,10 +140,7 @@ pub(super) async fn list(
     get, path = "/v1/gestures/{id}", tag = "gestures", operation_id = "get_gesture", params(("id" = String, Path, description = "The model, or `base_v1`")),
     responses(
         (status = 200, description = "The model", body = ModelView),
-        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get(
@@ -331,10 +173,7 @@ pub(super) async fn get(
     params(("id" = String, Path, description = "The model"), ("name" = String, Path, description = "The file")),
     responses(
         (status = 200, description = "The file, with its own content type"),
-        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such model or file", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn file(
@@ -354,12 +193,8 @@ pub(super) async fn file(
     delete, path = "/v1/gestures/{id}", tag = "gestures", operation_id = "delete_gesture", params(("id" = String, Path, description = "The model")),
     responses(
         (status = 204, description = "It is gone"),
-        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "It is not one's own", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn delete(
@@ -399,14 +234,10 @@ pub(super) struct Rename {
     responses(
         (status = 201, description = "The new model", body = ModelView, headers(("Location" = String, description = "The model"))),
         (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The name is taken", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "No such gesture, or a name that cannot be", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
         (status = 507, description = "The disk is full", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -416,7 +247,7 @@ pub(super) async fn rename(
     Path(id): Path<String>,
     body: std::result::Result<Bytes, BytesRejection>,
 ) -> Result<Response> {
-    let Rename { gesture, to } = read(&body.map_err(too_large)?)?;
+    let Rename { gesture, to } = json::read(&body.map_err(json::too_large)?)?;
     changed(&app, &caller, &id, move |bundle| bundle.rename(&gesture, &to)).await
 }
 
@@ -437,13 +268,9 @@ pub(super) struct TakeOut {
     responses(
         (status = 201, description = "The new model", body = ModelView, headers(("Location" = String, description = "The model"))),
         (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "No such gesture, or too few would be left", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
         (status = 507, description = "The disk is full", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -453,7 +280,7 @@ pub(super) async fn take_out(
     Path(id): Path<String>,
     body: std::result::Result<Bytes, BytesRejection>,
 ) -> Result<Response> {
-    let TakeOut { gesture } = read(&body.map_err(too_large)?)?;
+    let TakeOut { gesture } = json::read(&body.map_err(json::too_large)?)?;
     changed(&app, &caller, &id, move |bundle| bundle.delete(&gesture)).await
 }
 
@@ -467,9 +294,7 @@ async fn changed(
     let parent = named(id)?;
     let bundle = app.models.bundle(&caller.owner, &parent).await?;
     let bundle = blocking(move || change(&bundle)).await?;
-    if app.store.free_bytes()? < app.intake.limits().disk_floor_bytes {
-        return Err(IntakeError::NoRoom.into());
-    }
+    app.check_room()?;
     let new = NewModel { id: JobId::random(), parent, secret: JobId::random() };
     let record = app.models.keep(&caller.owner, new, bundle.into()).await?;
     let location = [(LOCATION, format!("/v1/gestures/{}", record.id))];

@@ -80,8 +80,6 @@ pub(super) struct PresetView {
     get, path = "/v1/info", tag = "service",
     responses(
         (status = 200, description = "About this service", body = Info),
-        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The key store does not answer", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn info(State(app): State<App>) -> Result<Json<Info>> {
@@ -118,7 +116,6 @@ pub(super) async fn info(State(app): State<App>) -> Result<Json<Info>> {
 /// Whether the process lives
 #[utoipa::path(get, path = "/healthz", tag = "service", responses(
     (status = 200, description = "It lives", content_type = "text/plain", body = String),
-    (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn healthz() -> &'static str {
     "ok\n"
@@ -129,7 +126,6 @@ pub(super) async fn healthz() -> &'static str {
 /// Asks the job store and the file store, and looks at the disk.
 #[utoipa::path(get, path = "/readyz", tag = "service", responses(
     (status = 200, description = "They can", content_type = "text/plain", body = String),
-    (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "Something does not answer, or the disk is full", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn readyz(State(app): State<App>) -> Result<&'static str> {
@@ -150,10 +146,7 @@ pub(super) async fn readyz(State(app): State<App>) -> Result<&'static str> {
 /// With keys in use, only a key of the role `admin` sees them.
 #[utoipa::path(get, path = "/metrics", tag = "service", responses(
     (status = 200, description = "Figures as OpenMetrics text", content_type = "application/openmetrics-text", body = String),
-    (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "Not a key of an operator", body = Problem, content_type = "application/problem+json"),
-    (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "The job store does not answer", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(super) async fn metrics(
     State(app): State<App>,

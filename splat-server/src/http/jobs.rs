@@ -7,10 +7,10 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::App;
 use super::auth::Caller;
 use super::problem::{Problem, Result};
 use super::view::JobView;
+use super::{App, json};
 use crate::job::{Job, JobId, JobState};
 use crate::queue::ListQuery;
 use crate::scene::{RetryFrom, SceneSpec};
@@ -78,9 +78,6 @@ pub(super) async fn view(app: &App, job: Job) -> Result<JobView> {
     responses(
         (status = 200, description = "A page of jobs", body = Page),
         (status = 400, description = "A parameter cannot be read", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The job store does not answer", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn list(
@@ -108,10 +105,7 @@ pub(super) async fn list(
     get, path = "/v1/jobs/{id}", tag = "jobs", operation_id = "get_job", params(("id" = String, Path, description = "The job")),
     responses(
         (status = 200, description = "The job", body = JobView),
-        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such job", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The job store does not answer", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get(
@@ -130,11 +124,7 @@ pub(super) async fn get(
     post, path = "/v1/jobs/{id}/cancel", tag = "jobs", operation_id = "cancel_job", params(("id" = String, Path, description = "The job")),
     responses(
         (status = 202, description = "The job, cancelled or about to be", body = JobView),
-        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such job", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The job store does not answer", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn cancel(
@@ -159,14 +149,10 @@ pub(super) async fn cancel(
     responses(
         (status = 202, description = "The job, waiting again", body = JobView),
         (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such job", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The job has not ended", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Jobs of this kind cannot be retried so", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The job store does not answer", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn retry(
@@ -175,7 +161,7 @@ pub(super) async fn retry(
     Path(id): Path<String>,
     body: std::result::Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Result<(StatusCode, Json<JobView>)> {
-    let body = body.map_err(too_large)?;
+    let body = body.map_err(json::too_large)?;
     let retry: Option<Retry> = if body.is_empty() {
         None
     } else {
@@ -208,12 +194,8 @@ pub(super) async fn retry(
     delete, path = "/v1/jobs/{id}", tag = "jobs", operation_id = "delete_job", params(("id" = String, Path, description = "The job")),
     responses(
         (status = 204, description = "It is gone"),
-        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such job", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The job has not ended", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn delete(
@@ -232,17 +214,4 @@ pub(super) async fn delete(
     app.store.delete_job(&job.id).await?;
     app.queue.delete(&caller.owner, &job.id).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// The problem of a body that was not taken whole.
-pub(super) fn too_large(error: axum::extract::rejection::BytesRejection) -> Problem {
-    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too_large",
-            "the body is larger than any such request needs",
-        )
-    } else {
-        Problem::malformed(error.body_text())
-    }
 }

@@ -1,9 +1,7 @@
 //! What Ghostouch clients send and expect: `POST /train`, `GET /status/{task_id}`, and a model at a URL of its own.
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::DefaultBodyLimit;
-use axum::extract::{Extension, FromRequest, Path, Request, State};
+use axum::extract::{Extension, Path, Request, State};
 use axum::http::HeaderMap;
 use axum::http::header::HOST;
 use axum::response::Response;
@@ -11,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use splat_gesture::{Layout, Recording};
 
-use super::App;
 use super::auth::{Caller, legacy_owner};
-use super::gestures::{self, Order, model_code, sent};
-use super::jobs::too_large;
+use super::gesture_jobs::{self, Order, model_code};
+use super::gestures::sent;
 use super::problem::{Problem, Result};
+use super::{App, json};
 use crate::gesture::{self, GestureOptions};
 use crate::job::{Job, JobId, JobState};
 use crate::queue::{Admission, QueueError};
@@ -67,25 +65,20 @@ pub(super) struct StatusAnswer {
     responses(
         (status = 200, description = "The training waits", body = TrainAnswer),
         (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The model has a gesture of that name", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Landmarks, name or model that cannot be used", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Too many jobs or requests", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
         (status = 507, description = "The disk is full", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn train(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    mut request: Request,
+    request: Request,
 ) -> Result<Json<TrainAnswer>> {
-    DefaultBodyLimit::max(gestures::MAX_BYTES).apply(&mut request);
-    let body = Bytes::from_request(request, &()).await.map_err(too_large)?;
-    let request: TrainRequest = gestures::read(&body)?;
+    let request: TrainRequest = json::read(&json::body(request, gesture_jobs::MAX_BYTES).await?)?;
     let parent = model_code(&request.model_code, "model_code")?;
     let recording = Recording::new(&request.gesture, Layout::World, &request.landmarks)?;
     let order = Order { parent, recording, seed: 0, options: GestureOptions::default() };
@@ -94,7 +87,7 @@ pub(super) async fn train(
         // Many people under one name: the length of the line is limit enough.
         admission = Admission { max_unfinished_per_owner: admission.max_waiting.max(1) * 2, ..admission };
     }
-    let submitted = gestures::submit(&app, &caller, order, admission, None).await?;
+    let submitted = gesture_jobs::submit(&app, &caller, order, admission, None).await?;
     Ok(Json(TrainAnswer { task_id: submitted.job.id.to_string() }))
 }
 
@@ -105,8 +98,6 @@ pub(super) async fn train(
     get, path = "/status/{task_id}", tag = "compatible", operation_id = "training_status", params(("task_id" = String, Path, description = "What `/train` answered")),
     responses(
         (status = 200, description = "How far it is", body = StatusAnswer),
-        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn status(
@@ -170,8 +161,6 @@ pub(super) async fn status(
     responses(
         (status = 200, description = "The quantised model", content_type = "application/octet-stream", body = Vec<u8>),
         (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "A store does not answer", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn model(

@@ -7,12 +7,14 @@
 //! | `events`, `hub` | `GET /v1/jobs/{id}/events`: one look at the queue a job, however many watch |
 //! | `artifacts` | files of a job, its log |
 //! | `uploads` | resumable uploads, tus 1.0 |
+//! | `gesture_jobs` | a gesture to be added to a model, for `POST /v1/jobs` and `/train` |
 //! | `gestures` | gesture models: list, look at, rename, delete |
 //! | `legacy` | `POST /train`, `GET /status/{task_id}`: gestures as Ghostouch clients ask for them |
 //! | `compat` | `POST /process_images`: photos in, PLY out, in one request |
 //! | `info` | what the service is, health, metrics, OpenAPI |
 //! | `pages` | the web page |
 //! | `auth` | who asks, how often, and from which web page |
+//! | `json`, `document` | JSON bodies in, the OpenAPI document out |
 //! | `problem`, `linger` | errors, RFC 9457; clients that still send get to hear them |
 //!
 //! Start at [`router`].
@@ -21,11 +23,14 @@ mod artifacts;
 mod auth;
 mod compat;
 mod create;
+mod document;
 mod events;
+mod gesture_jobs;
 mod gestures;
 mod hub;
 mod info;
 mod jobs;
+mod json;
 mod legacy;
 mod linger;
 mod pages;
@@ -51,10 +56,11 @@ use utoipa_axum::routes;
 pub use problem::Problem;
 
 use crate::gesture::models::Models;
-use crate::intake::Intake;
+use crate::intake::{Intake, IntakeError};
+use crate::job::NewJob;
 use crate::keys::Keys;
 use crate::metrics::{Metrics, RequestLabels};
-use crate::queue::{Admission, Queue};
+use crate::queue::{Admission, Queue, Submitted};
 use crate::settings::Config;
 use crate::store::JobStore;
 use hub::Hub;
@@ -109,6 +115,25 @@ impl App {
         }
     }
 
+    /// An error where the disk is as full as it may be.
+    fn check_room(&self) -> problem::Result<()> {
+        if self.store.free_bytes()? < self.intake.limits().disk_floor_bytes {
+            return Err(IntakeError::NoRoom.into());
+        }
+        Ok(())
+    }
+
+    /// Queues a job whose files lie in the store; they go again where it is not made, or was made before.
+    async fn enqueue(&self, job: NewJob, admission: Admission) -> problem::Result<Submitted> {
+        let id = job.id.clone();
+        let submitted = self.queue.submit(job, admission).await;
+        let kept = submitted.as_ref().is_ok_and(|submitted| submitted.created);
+        if !kept && let Err(error) = self.store.delete_job(&id).await {
+            tracing::warn!(%error, job = %id, "files of a job that was not made are left to the sweep");
+        }
+        Ok(submitted?)
+    }
+
     /// Limits that hold when a job is submitted.
     pub(crate) fn admission(&self) -> Admission {
         Admission {
@@ -123,33 +148,9 @@ impl App {
     }
 }
 
-/// The document that `/openapi.json` serves; routes add themselves.
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "splat",
-        description = "Photos in, a 3-D Gaussian splatting scene out; hand-gesture models that grow by one gesture at a time. Errors are RFC 9457 problem documents.",
-        license(name = "MIT OR Apache-2.0")
-    ),
-    modifiers(&Bearer),
-    security((), ("key" = []))
-)]
-struct Document;
-
-/// How a key is shown.
-struct Bearer;
-
-impl utoipa::Modify for Bearer {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-        let components = document.components.get_or_insert_default();
-        components.add_security_scheme("key", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
-    }
-}
-
 /// The routes of the native and the compatible interface, and the document that describes them.
 fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
-    OpenApiRouter::with_openapi(Document::openapi())
+    OpenApiRouter::with_openapi(document::Head::openapi())
         .routes(routes!(create::create, jobs::list))
         .routes(routes!(jobs::get, jobs::delete))
         .routes(routes!(jobs::cancel))
@@ -175,33 +176,10 @@ fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
         .split_for_parts()
 }
 
-/// Adds what [`auth::guard`] may answer to every route.
-fn with_guard(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
-    use utoipa::openapi::{RefOr, ResponseBuilder};
-    let answer = ResponseBuilder::new().description(
-        "The `Host` is no name of this machine: a service on a loopback address answers to no other",
-    );
-    let answer = RefOr::T(answer.build());
-    for path in document.paths.paths.values_mut() {
-        let operations = [
-            &mut path.get,
-            &mut path.head,
-            &mut path.post,
-            &mut path.patch,
-            &mut path.delete,
-            &mut path.options,
-        ];
-        for operation in operations.into_iter().flatten() {
-            operation.responses.responses.insert("421".into(), answer.clone());
-        }
-    }
-    document
-}
-
 /// The whole service.
 pub fn router(app: App) -> Router {
     let (routes, document) = described();
-    let document = info::Served::new(&with_guard(document));
+    let document = info::Served::new(&document::with_guard(document));
     let guarded = routes
         .route_layer(middleware::from_fn_with_state(app.clone(), auth::guard))
         .route("/openapi.json", axum::routing::get(move || async move { document.clone() }))

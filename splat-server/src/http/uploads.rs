@@ -33,9 +33,6 @@ const PIECE: &str = "application/offset+octet-stream";
     options, path = "/v1/uploads", tag = "uploads", operation_id = "upload_options",
     responses(
         (status = 204, description = "Version, extensions and limits, in headers"),
-        (status = 401, description = "No or a wrong key"),
-        (status = 429, description = "Too many requests"),
-        (status = 503, description = "The key store does not answer"),
     )
 )]
 pub(super) async fn options(State(app): State<App>) -> Response {
@@ -65,15 +62,12 @@ pub(super) async fn options(State(app): State<App>) -> Response {
     responses(
         (status = 201, description = "The upload", headers(("Location" = String, description = "The upload"), ("Upload-Offset" = u64, description = "Bytes that are there"))),
         (status = 400, description = "A header is missing or wrong, or the body broke off", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "Another version of tus", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "The file is of a format that is not taken", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The file cannot be used", body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Too many uploads or requests", body = Problem, content_type = "application/problem+json"),
         (status = 460, description = "The checksum does not fit", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The disk cannot be used", body = Problem, content_type = "application/problem+json"),
         (status = 507, description = "The disk is full", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -113,15 +107,12 @@ pub(super) async fn create(
     params(("id" = String, Path, description = "The upload"), ("Tus-Resumable" = String, Header, description = "`1.0.0`")),
     responses(
         (status = 200, description = "`Upload-Offset`, `Upload-Length`, `Upload-Metadata`, `Upload-Expires`"),
-        (status = 401, description = "No or a wrong key"),
         (status = 404, description = "No such upload"),
         (status = 412, description = "Another version of tus"),
         (status = 413, description = "The file was refused"),
         (status = 415, description = "The file was refused"),
         (status = 422, description = "The file was refused"),
         (status = 423, description = "Another request writes to it"),
-        (status = 429, description = "Too many requests"),
-        (status = 503, description = "The disk cannot be used"),
     )
 )]
 pub(super) async fn head(
@@ -155,8 +146,6 @@ pub(super) async fn head(
     responses(
         (status = 204, description = "It is there", headers(("Upload-Offset" = u64, description = "Bytes that are there"))),
         (status = 400, description = "A header is missing or wrong, or the body broke off", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such upload", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The piece begins elsewhere than the upload ends", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "Another version of tus", body = Problem, content_type = "application/problem+json"),
@@ -164,9 +153,7 @@ pub(super) async fn head(
         (status = 415, description = "Not a piece, or the file is of a format that is not taken", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The file cannot be used", body = Problem, content_type = "application/problem+json"),
         (status = 423, description = "Another request writes to it", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
         (status = 460, description = "The checksum does not fit", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The disk cannot be used", body = Problem, content_type = "application/problem+json"),
         (status = 507, description = "The disk is full", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -193,13 +180,9 @@ pub(super) async fn append(
     params(("id" = String, Path, description = "The upload"), ("Tus-Resumable" = String, Header, description = "`1.0.0`")),
     responses(
         (status = 204, description = "It is gone"),
-        (status = 401, description = "No or a wrong key", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "A foreign web page asks", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such upload", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "Another version of tus", body = Problem, content_type = "application/problem+json"),
         (status = 423, description = "Another request writes to it", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "The disk cannot be used", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn terminate(

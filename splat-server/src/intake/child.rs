@@ -3,6 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use splat_colmap::process_group;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
@@ -33,7 +34,7 @@ impl Running {
             .kill_on_drop(true)
             .env_clear();
         command.envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-        group::separate(command);
+        process_group::separate(command.as_std_mut());
         command.spawn().map(Self)
     }
 
@@ -53,7 +54,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         // No id: it has ended and was waited for, and the id may belong to another process by now.
         if let Some(id) = self.0.id() {
-            group::kill(id);
+            process_group::kill(id);
         }
     }
 }
@@ -66,45 +67,6 @@ async fn read_some(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<Ve
         tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
     }
     Ok(kept)
-}
-
-#[cfg(unix)]
-mod group {
-    use rustix::process::{Pid, Signal, kill_process_group};
-    use tokio::process::Command;
-
-    pub(super) fn separate(command: &mut Command) {
-        command.process_group(0);
-    }
-
-    pub(super) fn kill(id: u32) {
-        if let Some(group) = i32::try_from(id).ok().and_then(Pid::from_raw) {
-            // It fails when the group has ended, which is what is wanted.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
-}
-
-#[cfg(windows)]
-mod group {
-    use std::process::Stdio;
-
-    use tokio::process::Command;
-
-    /// `CREATE_NEW_PROCESS_GROUP`.
-    const NEW_PROCESS_GROUP: u32 = 0x0000_0200;
-
-    pub(super) fn separate(command: &mut Command) {
-        command.creation_flags(NEW_PROCESS_GROUP);
-    }
-
-    /// Windows' own tool ends a process with all that descends from it.
-    pub(super) fn kill(id: u32) {
-        let mut taskkill = std::process::Command::new("taskkill");
-        taskkill.args(["/T", "/F", "/PID", &id.to_string()]);
-        // It fails when the process has ended, which is what is wanted.
-        let _ = taskkill.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    }
 }
 
 #[cfg(all(test, unix))]

@@ -3,6 +3,8 @@
 //! A process of its own can be ended, whatever a driver or a library inside it is doing, and what it breaks stays with it.
 //! The protocol with the worker that started it:
 //!
+//! - working folder: the job's, see [`crate::layout`]. Every path in it is relative, so that no message and no file names this
+//!   machine's folders.
 //! - standard input: one line, the [`Order`]; then nothing. Its end means that the worker is gone: the attempt is cancelled.
 //! - standard output: one line a [`Line`].
 //! - TERM asks for an orderly stop with a checkpoint.
@@ -27,8 +29,6 @@ use crate::scene::SceneSpec;
 /// What a worker asks of the process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Order {
-    /// The job's folder, see [`crate::layout`].
-    pub folder: PathBuf,
     /// What is to be done.
     pub spec: SceneSpec,
     /// Whether this is the first attempt: what the spec wants done again is done again only then.
@@ -117,7 +117,7 @@ pub fn run_from_stdin(cancel: &CancelToken) -> io::Result<()> {
     } else {
         scene::run(&order, &events, cancel)
     };
-    let ended = done.unwrap_or_else(|failure| failure.ended(&order.folder));
+    let ended = done.unwrap_or_else(|failure| failure.ended());
     tell(&Line::Ended(ended));
     let lost = lost.into_inner().ok().flatten();
     lost.map_or(Ok(()), Err)

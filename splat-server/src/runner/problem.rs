@@ -1,7 +1,5 @@
 //! What a failed attempt tells the job's owner, and whether another attempt may go better.
 
-use std::path::Path;
-
 use splat_colmap::ColmapError;
 use splat_core::Error;
 
@@ -30,8 +28,8 @@ impl From<ColmapError> for Failure {
 }
 
 impl Failure {
-    /// As the last line of the attempt. Paths of this machine are cut down to the part below the job's folder.
-    pub(super) fn ended(&self, folder: &Path) -> Ended {
+    /// As the last line of the attempt.
+    pub(super) fn ended(&self) -> Ended {
         let (code, hint, may_pass) = self.verdict();
         if code == "cancelled" {
             return Ended::Cancelled;
@@ -46,8 +44,6 @@ impl Failure {
             }
             cause = why.source();
         }
-        let folder = format!("{}/", folder.display());
-        let message = message.replace(&folder, "");
         let problem = JobProblem { code: code.into(), message, hint: hint.map(str::to_owned) };
         Ended::Failed { problem, may_pass }
     }

@@ -51,7 +51,7 @@ pub(super) fn run(
     events: &(dyn Fn(Event) + Sync),
     cancel: &CancelToken,
 ) -> Result<Ended, Failure> {
-    let output = OutputFolder::create(order.folder.join(layout::MODEL))?;
+    let output = OutputFolder::create(layout::MODEL)?;
     let faults = order.spec.options.test.clone().unwrap_or_default();
     let play = Play { order, events, cancel, faults, output, started: Instant::now() };
     let mut done = play.finished();

@@ -21,14 +21,10 @@ pub(super) fn run(
     events: &(dyn Fn(Event) + Sync),
     cancel: &CancelToken,
 ) -> Result<Ended, Failure> {
-    let output = OutputFolder::create(order.folder.join(layout::MODEL))?;
+    let output = OutputFolder::create(layout::MODEL)?;
     let options = &order.spec.options;
-    let dataset = order.folder.join(layout::COLMAP_DATA);
-    let mut source = ColmapSource::new(
-        order.folder.join(layout::IMAGES),
-        dataset,
-        colmap_options(options, &order.machine),
-    );
+    let mut source =
+        ColmapSource::new(layout::IMAGES, layout::COLMAP_DATA, colmap_options(options, &order.machine));
     if let Some(from) = order.spec.redo_from
         && order.first_attempt
     {

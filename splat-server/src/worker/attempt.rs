@@ -4,15 +4,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Workers;
 use super::artifacts;
 use super::child::Runner;
+use super::hold::{Hold, Stopping, shut_down, ticking};
 use super::teller::Teller;
 use crate::job::{Job, JobProblem};
 use crate::layout;
-use crate::queue::{Claim, Ending, Held, Queue, QueueError, Ticket};
+use crate::queue::{Claim, Ending, Queue, QueueError, Ticket};
 use crate::runner::{Ended, Line, Order};
 use crate::scene::SceneSpec;
 use crate::store::Workspace;
@@ -23,27 +24,22 @@ const TICK: Duration = Duration::from_millis(500);
 /// How long the queue is tried for the last word on a job.
 const LAST_WORD_EVERY: Duration = Duration::from_secs(2);
 
-/// Why the process is being stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stopping {
-    /// The owner cancelled.
-    Cancel,
-    /// The service shuts down.
-    Shutdown,
-    /// It took too long, or fell silent.
-    TooLong,
-    /// Another worker has the job.
-    Lost,
-}
-
 /// Does the job and tells the queue how it ended. A claim that is lost ends without a word: the job is another worker's.
 pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiver<bool>) {
     let id = claim.job.id.clone();
     tracing::info!(job = %id, attempt = claim.job.attempts, "job begins");
-    let mut attempt =
-        Attempt { workers, ticket: claim.ticket.clone(), last_renewal: Instant::now(), stopping: None };
+    let mut attempt = Attempt { workers, hold: Hold::new(workers, &claim.ticket), kept: false };
     let ending = match attempt.prepare(&claim).await {
-        Ok((mut workspace, spec)) => attempt.work(&claim, &mut workspace, spec, shutdown).await,
+        Ok((mut workspace, spec)) => {
+            let ending = attempt.work(&claim, &mut workspace, spec, shutdown).await;
+            // What is in the store need not fill this machine's disk as well.
+            if attempt.kept
+                && let Err(error) = workspace.remove().await
+            {
+                tracing::warn!(job = %id, %error, "the working copy of a job stays on this machine");
+            }
+            ending
+        }
         Err(problem) => Some(Ending::Retry(problem)),
     };
     let Some(ending) = ending else {
@@ -96,9 +92,9 @@ async fn last_word(queue: &dyn Queue, ticket: &Ticket, ending: Ending) -> Option
 
 struct Attempt<'a> {
     workers: &'a Workers,
-    ticket: Ticket,
-    last_renewal: Instant,
-    stopping: Option<Stopping>,
+    hold: Hold<'a>,
+    /// Whether the store has all that the process made.
+    kept: bool,
 }
 
 impl Attempt<'_> {
@@ -126,13 +122,8 @@ impl Attempt<'_> {
         shutdown: watch::Receiver<bool>,
     ) -> Option<Ending> {
         let options = &self.workers.options;
-        let order = Order {
-            folder: workspace.dir().to_path_buf(),
-            spec,
-            first_attempt: claim.job.attempts <= 1,
-            machine: options.machine.clone(),
-        };
-        let mut runner = match Runner::start(&options.program, &order).await {
+        let order = Order { spec, first_attempt: claim.job.attempts <= 1, machine: options.machine.clone() };
+        let mut runner = match Runner::start(&options.program, workspace.dir(), &order).await {
             Ok(runner) => runner,
             Err(error) => {
                 return Some(Ending::Retry(problem(
@@ -145,10 +136,11 @@ impl Attempt<'_> {
         let mut teller = Teller::new(claim.job.id.clone(), workspace.dir());
         let ended = self.follow(&mut runner, &mut teller, workspace, shutdown).await;
         let (status, words) = runner.wait().await;
-        if self.stopping == Some(Stopping::Lost) {
+        let stopping = self.hold.stopping();
+        if stopping == Some(Stopping::Lost) {
             return None;
         }
-        let ending = match (ended, self.stopping) {
+        let ending = match (ended, stopping) {
             (Some(Ended::Succeeded { outcome }), _) => {
                 let steps = outcome.get("steps_done").and_then(serde_json::Value::as_u64);
                 let steps = steps.and_then(|steps| u32::try_from(steps).ok());
@@ -192,18 +184,18 @@ impl Attempt<'_> {
             let kept = self.keep(workspace, &mut teller, None).await;
             kept.err().into_iter().for_each(|why| tracing::warn!(job = %claim.job.id, why = why.message, "files of an unfinished job were not kept"));
         }
-        self.last_news(&mut teller).await.then_some(ending)
+        self.last_news(&claim.ticket, &mut teller).await.then_some(ending)
     }
 
     /// Brings what is left to tell to the queue, for as long as it takes: a job that succeeded must not lack its scene. False
     /// when the claim was lost.
-    async fn last_news(&self, teller: &mut Teller) -> bool {
+    async fn last_news(&self, ticket: &Ticket, teller: &mut Teller) -> bool {
         let Some(report) = teller.take() else { return true };
         loop {
-            match self.workers.queue.report(&self.ticket, report.clone()).await {
+            match self.workers.queue.report(ticket, report.clone()).await {
                 Err(QueueError::ClaimLost { .. }) => return false,
                 Err(QueueError::Unavailable { why }) => {
-                    tracing::warn!(job = %self.ticket.id, why, "the queue did not hear the last of a job; trying again");
+                    tracing::warn!(job = %ticket.id, why, "the queue did not hear the last of a job; trying again");
                     sleep(LAST_WORD_EVERY).await;
                 }
                 _ => return true,
@@ -220,14 +212,13 @@ impl Attempt<'_> {
         mut shutdown: watch::Receiver<bool>,
     ) -> Option<Ended> {
         let options = &self.workers.options;
-        let mut tick = interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = ticking(TICK);
         let deadline = Instant::now() + options.job_timeout;
         let mut heard = Instant::now();
         let mut kill_at: Option<Instant> = None;
         let mut ended = None;
         loop {
-            let before = self.stopping;
+            let before = self.hold.stopping();
             let far = Instant::now() + Duration::from_secs(3600);
             tokio::select! {
                 line = runner.next_line() => match line {
@@ -242,26 +233,20 @@ impl Attempt<'_> {
                     self.tell(teller).await;
                     push(workspace, teller).await;
                     if Instant::now() > deadline || heard.elapsed() > options.silence_timeout {
-                        self.stopping.get_or_insert(Stopping::TooLong);
+                        self.hold.stop(Stopping::TooLong);
                     }
                 }
-                changed = shutdown.changed(), if self.stopping.is_none() => {
-                    if changed.is_err() || *shutdown.borrow() {
-                        self.stopping = Some(Stopping::Shutdown);
-                    }
-                }
+                () = shut_down(&mut shutdown), if before.is_none() => self.hold.stop(Stopping::Shutdown),
                 () = sleep_until(kill_at.unwrap_or(far)), if kill_at.is_some() => {
                     runner.kill();
                     kill_at = None;
                 }
             }
-            if before.is_none()
-                && let Some(stopping) = self.stopping
-            {
-                if stopping == Stopping::Lost {
-                    // Two processes must not write to one folder.
-                    runner.kill();
-                } else {
+            match self.hold.stopping() {
+                stopping if stopping == before => {}
+                // Two processes must not write to one folder.
+                Some(Stopping::Lost) => runner.kill(),
+                _ => {
                     runner.stop();
                     kill_at = Some(Instant::now() + options.stop_grace);
                 }
@@ -271,44 +256,20 @@ impl Attempt<'_> {
 
     /// Brings news to the queue, holds the lease, and hears whether to stop.
     async fn tell(&mut self, teller: &mut Teller) {
-        let queue = &self.workers.queue;
-        if self.last_renewal.elapsed() >= self.workers.options.lease / 4 {
-            let renewed = queue.renew(&self.ticket, self.workers.options.lease).await;
-            if renewed.is_ok() {
-                self.last_renewal = Instant::now();
-            }
-            self.heard(renewed);
+        let news = teller.take();
+        if news.is_none() || self.hold.is_due() {
+            self.hold.renew().await;
         }
-        let held = match teller.take() {
-            Some(report) => {
-                let told = queue.report(&self.ticket, report.clone()).await;
-                if matches!(told, Err(QueueError::Unavailable { .. })) {
-                    teller.put_back(report);
-                }
-                told
-            }
-            None => queue.renew(&self.ticket, self.workers.options.lease).await,
-        };
-        self.heard(held);
-    }
-
-    fn heard(&mut self, held: Result<Held, QueueError>) {
-        match held {
-            Ok(Held { cancel_requested: true }) => {
-                self.stopping.get_or_insert(Stopping::Cancel);
-            }
-            Ok(_) => {}
-            Err(QueueError::ClaimLost { .. }) => self.stopping = Some(Stopping::Lost),
-            // The work goes on: when the queue answers again, it says whose the job is.
-            Err(error) => {
-                tracing::warn!(job = %self.ticket.id, %error, "the queue did not take news of a job; trying again")
-            }
+        if let Some(report) = news
+            && let Err(report) = self.hold.report(report).await
+        {
+            teller.put_back(report);
         }
     }
 
     /// Puts everything of the job into the store, and notes what can be fetched.
     async fn keep(
-        &self,
+        &mut self,
         workspace: &mut Workspace,
         teller: &mut Teller,
         steps_done: Option<u32>,
@@ -321,6 +282,7 @@ impl Attempt<'_> {
             teller.artifact(artifact);
         }
         let pushed = workspace.upload_changed(worth_keeping).await;
+        self.kept = pushed.is_ok();
         pushed.map(drop).map_err(|error| {
             problem("store_unavailable", format!("what the job made cannot be stored: {error}"), None)
         })

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
+use splat_colmap::process_group;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
@@ -28,17 +29,17 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    /// Starts `program` and gives it its order. No shell is involved, the arguments are fixed, and of the environment only
+    /// Starts `program` in `folder` and gives it its order. No shell is involved, the arguments are fixed, and of the environment only
     /// what the machine's own programs need goes along: no secret of the service.
-    pub(super) async fn start(program: &[OsString], order: &Order) -> io::Result<Self> {
+    pub(super) async fn start(program: &[OsString], folder: &Path, order: &Order) -> io::Result<Self> {
         let (program, arguments) = program
             .split_first()
             .ok_or_else(|| io::Error::other("no program to run jobs with is configured"))?;
         let mut command = Command::new(program);
-        command.args(arguments).current_dir(&order.folder);
+        command.args(arguments).current_dir(folder);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command.env_clear().envs(std::env::vars_os().filter(|(name, _)| passed_on(Path::new(name))));
-        group::separate(&mut command);
+        process_group::separate(command.as_std_mut());
         let mut child = command.spawn()?;
         let group = child.id();
         let missing = || io::Error::other("the new process has no pipes");
@@ -74,14 +75,14 @@ impl Runner {
     pub(super) fn stop(&mut self) {
         self.stdin = None;
         if let Some(group) = self.group {
-            group::terminate(group);
+            process_group::terminate(group);
         }
     }
 
     /// Ends the process and all of its group at once.
     pub(super) fn kill(&mut self) {
         if let Some(group) = self.group {
-            group::kill(group);
+            process_group::kill(group);
         }
         // It fails when the process has ended, which is what is wanted.
         let _ = self.child.start_kill();
@@ -92,7 +93,7 @@ impl Runner {
         self.stdin = None;
         let status = self.child.wait().await;
         if let Some(group) = self.group {
-            group::kill(group);
+            process_group::kill(group);
         }
         let words = match self.stderr.take() {
             Some(task) => task.await.unwrap_or_default(),
@@ -158,55 +159,4 @@ async fn tail(mut stream: impl tokio::io::AsyncRead + Unpin) -> String {
         kept.drain(..surplus);
     }
     String::from_utf8_lossy(&kept).trim().to_owned()
-}
-
-#[cfg(unix)]
-mod group {
-    use rustix::process::{Pid, Signal, kill_process_group};
-    use tokio::process::Command;
-
-    /// A group of its own: a terminal's Ctrl-C reaches only the service, which then stops jobs in order.
-    pub(super) fn separate(command: &mut Command) {
-        command.process_group(0);
-    }
-
-    pub(super) fn terminate(group: u32) {
-        signal(group, Signal::TERM);
-    }
-
-    pub(super) fn kill(group: u32) {
-        signal(group, Signal::KILL);
-    }
-
-    fn signal(group: u32, signal: Signal) {
-        if let Some(group) = i32::try_from(group).ok().and_then(Pid::from_raw) {
-            // It fails when the group has ended, which is what is wanted.
-            let _ = kill_process_group(group, signal);
-        }
-    }
-}
-
-#[cfg(windows)]
-mod group {
-    use std::process::Stdio;
-
-    use tokio::process::Command;
-
-    /// `CREATE_NEW_PROCESS_GROUP`: a console's Ctrl-C reaches only the service.
-    const NEW_PROCESS_GROUP: u32 = 0x0000_0200;
-
-    pub(super) fn separate(command: &mut Command) {
-        command.creation_flags(NEW_PROCESS_GROUP);
-    }
-
-    /// The end of its input is what stops it in order.
-    pub(super) fn terminate(_group: u32) {}
-
-    /// Windows' own tool ends a process with all that descends from it.
-    pub(super) fn kill(group: u32) {
-        let mut taskkill = std::process::Command::new("taskkill");
-        taskkill.args(["/T", "/F", "/PID", &group.to_string()]);
-        // It fails when the process has ended, which is what is wanted.
-        let _ = taskkill.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    }
 }

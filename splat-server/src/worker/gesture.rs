@@ -12,14 +12,15 @@ use splat_gesture::{
     limits, train_addition,
 };
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::Instant;
 
 use super::Workers;
 use super::attempt::{conclude, problem};
+use super::hold::{Hold, Stopping, shut_down, ticking};
 use crate::gesture::models::{ModelError, NewModel};
 use crate::gesture::{self, Figures, GestureSpec, MODEL_FILE, ModelRecord, OUTPUT, RECORDING};
 use crate::job::{Artifact, JobProblem, NewEvent, Progress};
-use crate::queue::{Claim, Ending, QueueError, Report};
+use crate::queue::{Claim, Ending, Report};
 
 /// How often news go to the queue, and how soon a request to cancel is seen.
 const TICK: Duration = Duration::from_millis(250);
@@ -28,19 +29,10 @@ const LONGEST: Duration = Duration::from_secs(600);
 /// The report of a gesture that was not good enough.
 const REPORT: &str = "report.json";
 
-/// Why a training is being stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stopping {
-    Cancel,
-    Shutdown,
-    TooLong,
-    Lost,
-}
-
 /// Does the job and tells the queue how it ended. A claim that is lost ends without a word: the job is another worker's.
 pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiver<bool>) {
     tracing::info!(job = %claim.job.id, attempt = claim.job.attempts, "gesture begins");
-    let mut attempt = Attempt { workers, claim: &claim, stopping: None, renewed: Instant::now() };
+    let mut attempt = Attempt { workers, claim: &claim, hold: Hold::new(workers, &claim.ticket) };
     let ending = match attempt.work(shutdown).await {
         Ok(ending) => ending,
         Err(problem) => Some(problem),
@@ -54,8 +46,7 @@ pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiv
 struct Attempt<'a> {
     workers: &'a Workers,
     claim: &'a Claim,
-    stopping: Option<Stopping>,
-    renewed: Instant,
+    hold: Hold<'a>,
 }
 
 impl Attempt<'_> {
@@ -100,14 +91,14 @@ impl Attempt<'_> {
         mut shutdown: watch::Receiver<bool>,
     ) -> Result<T, Ending> {
         let mut slow = std::pin::pin!(slow);
-        let mut tick = ticking();
+        let mut tick = ticking(TICK);
         loop {
             tokio::select! {
                 done = &mut slow => return Ok(done),
-                _ = tick.tick() => self.hold().await,
-                () = stopped(&mut shutdown) => return Err(Ending::Released),
+                _ = tick.tick() => self.hold.renew().await,
+                () = shut_down(&mut shutdown) => return Err(Ending::Released),
             }
-            match self.stopping {
+            match self.hold.stopping() {
                 Some(Stopping::Cancel) => return Err(Ending::Cancelled),
                 // The queue refuses it, which is told in the log.
                 Some(_) => return Err(Ending::Released),
@@ -140,7 +131,7 @@ impl Attempt<'_> {
             train_addition(&parent, &recording, &options, &progress, &cancel)
         });
         let begun = Instant::now();
-        let mut tick = ticking();
+        let mut tick = ticking(TICK);
         let ended = loop {
             tokio::select! {
                 ended = &mut training => break ended,
@@ -148,20 +139,22 @@ impl Attempt<'_> {
                     let Trained { stage, done } = trained.borrow().to_owned();
                     let percent = 5.0 + 85.0 * f64::from(done);
                     self.tell(news(name(stage), percent, stage.description())).await;
-                    self.hold().await;
+                    if self.hold.is_due() {
+                        self.hold.renew().await;
+                    }
                     if begun.elapsed() > LONGEST {
-                        self.stopping.get_or_insert(Stopping::TooLong);
+                        self.hold.stop(Stopping::TooLong);
                     }
                 }
-                () = stopped(&mut shutdown), if self.stopping.is_none() => {
-                    self.stopping = Some(Stopping::Shutdown);
+                () = shut_down(&mut shutdown), if self.hold.stopping().is_none() => {
+                    self.hold.stop(Stopping::Shutdown);
                 }
             }
-            if self.stopping.is_some() {
+            if self.hold.stopping().is_some() {
                 stop.store(true, Ordering::Relaxed);
             }
         };
-        match (ended, self.stopping) {
+        match (ended, self.hold.stopping()) {
             (_, Some(Stopping::Lost)) => Ok(None),
             (Ok(Ok(outcome)), _) => Ok(Some(outcome)),
             (_, Some(Stopping::Cancel)) => Err(Ending::Cancelled),
@@ -253,47 +246,8 @@ impl Attempt<'_> {
 
     /// Brings news to the queue. Some that it cannot take now are missed, the end of the job never.
     async fn tell(&mut self, report: Report) {
-        let told = self.workers.queue.report(&self.claim.ticket, report).await;
-        self.heard(told.map(|held| held.cancel_requested));
+        let _ = self.hold.report(report).await;
     }
-
-    /// Holds the lease.
-    async fn hold(&mut self) {
-        let lease = self.workers.options.lease;
-        if self.renewed.elapsed() < lease / 4 {
-            return;
-        }
-        let held = self.workers.queue.renew(&self.claim.ticket, lease).await;
-        if held.is_ok() {
-            self.renewed = Instant::now();
-        }
-        self.heard(held.map(|held| held.cancel_requested));
-    }
-
-    fn heard(&mut self, cancel: Result<bool, QueueError>) {
-        match cancel {
-            Ok(true) => {
-                self.stopping.get_or_insert(Stopping::Cancel);
-            }
-            Ok(false) => {}
-            Err(QueueError::ClaimLost { .. }) => self.stopping = Some(Stopping::Lost),
-            Err(error) => {
-                tracing::warn!(job = %self.claim.job.id, %error, "the queue did not take news of a gesture");
-            }
-        }
-    }
-}
-
-/// Until the service shuts down.
-async fn stopped(shutdown: &mut watch::Receiver<bool>) {
-    // A sender that is gone means the same.
-    let _ = shutdown.wait_for(|stop| *stop).await.map(drop);
-}
-
-fn ticking() -> tokio::time::Interval {
-    let mut tick = interval(TICK);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    tick
 }
 
 /// What came of a gesture, for its owner.

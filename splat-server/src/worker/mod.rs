@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `attempt` | one claim from beginning to end: lease, news, cancelling, limits, how it ended |
 //! | `gesture` | one claim on a gesture: a second of training, in this process |
+//! | `hold` | what both do to keep a claim, and how they hear that it is to stop |
 //! | `child` | the process of an attempt |
 //! | `teller` | from its events to progress, numbered events and artefacts |
 //! | `artifacts` | which files can be fetched, under which names |
@@ -12,6 +13,7 @@ mod artifacts;
 mod attempt;
 mod child;
 mod gesture;
+mod hold;
 mod teller;
 
 use std::ffi::OsString;
@@ -99,12 +101,11 @@ impl Workers {
         if !self.options.machine.test_mode {
             let (models, mut stop) = (self.models.clone(), shutdown.clone());
             slots.spawn(async move {
-                let stopped = async { drop(stop.wait_for(|stop| *stop).await.map(drop)) };
                 tokio::select! {
                     made = models.base() => if let Err(error) = made {
                         tracing::warn!(%error, "the base model of gestures cannot be made now");
                     },
-                    () = stopped => {}
+                    () = hold::shut_down(&mut stop) => {}
                 }
             });
         }

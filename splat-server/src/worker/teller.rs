@@ -98,7 +98,7 @@ impl Teller {
                 let data = json!({ "status": "finished", "elapsed_s": elapsed_s, "skipped": skipped });
                 self.push("stage", stage.title().to_owned(), data);
             }
-            Event::Warning { message } => self.push("warning", self.without_paths(message), json!(null)),
+            Event::Warning { message } => self.push("warning", message.clone(), json!(null)),
             Event::Estimate { total_s, .. } => {
                 self.progress.eta_s = Some(*total_s);
                 self.changed = true;
@@ -126,10 +126,11 @@ impl Teller {
     }
 
     fn saved(&mut self, path: &Path, kind: &str) {
-        if let Some(relative) = crate::layout::relative(&self.folder, path) {
+        let path = self.folder.join(path);
+        if let Some(relative) = crate::layout::relative(&self.folder, &path) {
             self.dirty.push(relative);
         }
-        let Some(artifact) = artifacts::of_saved(&self.folder, path, kind) else { return };
+        let Some(artifact) = artifacts::of_saved(&self.folder, &path, kind) else { return };
         let url = format!("/v1/jobs/{}/artifacts/{}", self.id, artifact.name);
         if kind == "preview" {
             let data = json!({ "url": url, "step": self.progress.step, "psnr": self.progress.psnr });
@@ -168,11 +169,6 @@ impl Teller {
             self.told = Some(Instant::now());
         }
         due
-    }
-
-    /// The text without this machine's folders.
-    fn without_paths(&self, text: &str) -> String {
-        text.replace(&format!("{}/", self.folder.display()), "")
     }
 }
 
@@ -223,7 +219,7 @@ mod tests {
         let at = teller.progress.percent;
         teller.event(&Event::StageStarted { stage: Stage::Features });
         assert_eq!(teller.progress.percent.to_bits(), at.to_bits());
-        teller.event(&Event::Warning { message: "`/jobs/x/images/0001.jpg` is dark".into() });
+        teller.event(&Event::Warning { message: "`images/0001.jpg` is dark".into() });
         let first = teller.take().unwrap();
         assert_eq!(first.events.last().unwrap().message, "`images/0001.jpg` is dark");
         assert!(teller.take().is_none());

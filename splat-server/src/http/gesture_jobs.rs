@@ -1,0 +1,139 @@
+//! A gesture to be added to a model: read, checked, and made a job.
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use splat_gesture::{Layout, Recording};
+
+use super::auth::Caller;
+use super::problem::{Problem, Result};
+use super::{App, json};
+use crate::gesture::{self, GestureOptions, GestureSpec, ModelCode, RECORDING};
+use crate::job::{Idempotency, JobId, Lane, NewJob};
+use crate::queue::{Admission, Submitted};
+use crate::scene::Faults;
+use crate::webhook;
+
+/// Bytes of a recording as JSON: 600 frames of 64 numbers of 22 characters are 850 KB, and some write each on a line of its own.
+pub(super) const MAX_BYTES: usize = 4 << 20;
+
+/// A gesture to be added to a model.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewGesture {
+    /// `gesture`.
+    #[schema(example = "gesture")]
+    #[expect(dead_code, reason = "looked at before the rest is read")]
+    kind: String,
+    /// The model to grow: `base_v1`, or the id of an earlier one.
+    #[serde(default)]
+    #[schema(default = "base_v1")]
+    parent: Option<String>,
+    /// Name of the new gesture: 1 to 20 characters, none of `/ \ : * ? " < > |`.
+    #[schema(min_length = 1, max_length = 20, example = "thumbs up")]
+    gesture: String,
+    /// 40 to 600 frames, clients send 100, each of 64 numbers: 21 landmarks of x, y, z, then the handedness (0 left, 1 right, -1 unknown).
+    #[schema(value_type = Vec<Vec<f32>>, min_items = 40, max_items = 600)]
+    landmarks: Vec<Vec<f32>>,
+    /// What the coordinates mean: `world` (metres) or `image` (fractions of the picture).
+    #[serde(default)]
+    #[schema(value_type = Option<String>, default = "world")]
+    layout: Option<Layout>,
+    /// Decides every random choice.
+    #[serde(default)]
+    seed: Option<u32>,
+    /// Where a signed message goes when the job has ended.
+    #[serde(default)]
+    #[schema(max_length = 2000)]
+    webhook: Option<String>,
+    /// In test mode: `stage_ms` is waited before training.
+    #[serde(default)]
+    test: Option<Faults>,
+}
+
+/// What is to be done, checked.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) parent: ModelCode,
+    pub(super) recording: Recording,
+    pub(super) seed: u64,
+    pub(super) options: GestureOptions,
+}
+
+impl NewGesture {
+    /// Reads and checks a request.
+    pub(super) fn order(app: &App, body: &[u8]) -> Result<Order> {
+        let request: Self = json::read(body)?;
+        if request.test.is_some() && !app.config.test_mode {
+            return Err(Problem::invalid(
+                "`test` is taken only by a server that was started with --test-mode",
+            ));
+        }
+        if let Some(url) = &request.webhook {
+            webhook::check(&app.config, url).map_err(Problem::invalid)?;
+        }
+        let parent = model_code(request.parent.as_deref().unwrap_or(gesture::BASE_CODE), "parent")?;
+        let layout = request.layout.unwrap_or(Layout::World);
+        let recording = Recording::new(&request.gesture, layout, &request.landmarks)?;
+        let options = GestureOptions { webhook: request.webhook, test: request.test };
+        Ok(Order { parent, recording, seed: request.seed.unwrap_or(0).into(), options })
+    }
+}
+
+/// The model that a text names.
+pub(super) fn model_code(text: &str, field: &str) -> Result<ModelCode> {
+    text.parse().map_err(|_| {
+        Problem::invalid(format!("`{field}` names no model: it is `base_v1`, or the id of an earlier result"))
+    })
+}
+
+/// Makes a job of an order. Nothing is stored unless everything is in order.
+pub(super) async fn submit(
+    app: &App,
+    caller: &Caller,
+    order: Order,
+    admission: Admission,
+    key: Option<String>,
+) -> Result<Submitted> {
+    let Order { parent, recording, seed, options } = order;
+    let summary = app.models.summary(&caller.owner, &parent).await?;
+    summary.check(recording.name(), recording.layout())?;
+    app.check_room()?;
+    let bytes = gesture::to_bytes(&recording);
+    let idempotency = key.map(|key| {
+        let mut hash = Sha256::new();
+        for part in [
+            parent.to_string(),
+            recording.name().to_owned(),
+            recording.layout().to_string(),
+            seed.to_string(),
+        ] {
+            hash.update(part);
+            hash.update([0]);
+        }
+        hash.update(&bytes);
+        Idempotency { key, fingerprint: hex::encode(hash.finalize()) }
+    });
+    let spec = GestureSpec {
+        parent,
+        gesture: recording.name().to_owned(),
+        layout: recording.layout(),
+        frames: recording.frames().len(),
+        seed,
+        secret: JobId::random(),
+        options,
+    };
+    let id = JobId::random();
+    let job = NewJob {
+        id: id.clone(),
+        owner: caller.owner.clone(),
+        kind: gesture::KIND.into(),
+        lane: Lane::Cpu,
+        priority: 0,
+        max_attempts: app.config.max_attempts,
+        spec: serde_json::to_value(&spec).map_err(|error| Problem::internal(&error))?,
+        idempotency,
+    };
+    // The recording first: a job that is in the queue has it. Files without a job are swept.
+    app.store.put_bytes(&id, RECORDING, bytes.into()).await?;
+    app.enqueue(job, admission).await
+}

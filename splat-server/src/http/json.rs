@@ -1,0 +1,43 @@
+//! JSON bodies: read up to a limit, and faults told by their place.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, FromRequest, Request};
+use axum::http::StatusCode;
+use serde::de::DeserializeOwned;
+
+use super::problem::{Problem, Result};
+
+/// The body of a request, of at most so many bytes.
+pub(super) async fn body(mut request: Request, most: usize) -> Result<Bytes> {
+    DefaultBodyLimit::max(most).apply(&mut request);
+    Bytes::from_request(request, &()).await.map_err(too_large)
+}
+
+/// Reads JSON, and says what is wrong where. Depth is bounded by the reader.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let (path, cause) = (error.path().to_string(), error.into_inner());
+        if cause.is_data() {
+            Problem::invalid(format!("`{path}` cannot be used: {cause}"))
+        } else {
+            Problem::malformed(format!("the body is no JSON: {cause}"))
+        }
+    })?;
+    reader.end().map_err(|error| Problem::malformed(format!("the body is no JSON: {error}")))?;
+    Ok(read)
+}
+
+/// The problem of a body that was not taken whole.
+pub(super) fn too_large(error: BytesRejection) -> Problem {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            "the body is larger than any such request needs",
+        )
+    } else {
+        Problem::malformed(error.body_text())
+    }
+}
