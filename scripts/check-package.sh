@@ -41,6 +41,8 @@ splat-colmap = { path = "splat-colmap" }
 splat-gesture = { path = "splat-gesture" }
 splat-server = { path = "splat-server" }
 TOML
+# With the repository's profiles, so that dependencies that are compiled already are not compiled again.
+sed -n '/^\[profile/,$p' Cargo.toml >>"$unpacked/Cargo.toml"
 cp Cargo.lock "$unpacked/Cargo.lock"
 cargo check --manifest-path "$unpacked/Cargo.toml" --target-dir "$target" --quiet --offline
 echo "packages complete: splat-core, splat-colmap, splat-gesture, splat-server, splat-cli"

@@ -2,7 +2,7 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`settings`] | what the operator decides |
+//! | [`settings`], [`config`] | what the operator decides, and what holds then |
 //! | [`service`] | the parts put together: serve, work, manage keys |
 //! | [`http`] | the HTTP interface, thin over the parts below |
 //! | [`page`] | the web page, embedded |
@@ -18,6 +18,7 @@
 //!
 //! Start at [`service::Parts`].
 
+pub mod config;
 pub mod gesture;
 pub mod http;
 pub mod intake;

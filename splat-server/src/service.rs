@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::config::Config;
 use crate::gesture::models::Models;
 use crate::http::{self, App};
 use crate::intake::{Intake, IntakeError, Limits};
@@ -19,7 +20,6 @@ use crate::listen;
 use crate::metrics::Metrics;
 use crate::queue::{Queue, QueueError, RedisQueue, SqliteQueue};
 use crate::runner::MachineOptions;
-use crate::settings::Config;
 use crate::store::{JobStore, StoreConfig, StoreError};
 use crate::sweep;
 use crate::webhook::Notifier;

@@ -7,9 +7,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// A pebibyte: more than a disk holds, and far from overflowing a number of bytes.
-const MOST_MIB: u64 = 1 << 30;
-
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -171,63 +168,6 @@ settings! {
     disk_floor_mib: u64, "SPLAT_DISK_FLOOR_MIB";
 }
 
-/// Settings with every gap filled.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "each field is documented where it is given, in `Settings`")]
-pub struct Config {
-    pub bind: SocketAddr,
-    pub allow_anonymous: bool,
-    pub cors_origins: Vec<String>,
-    pub ngrok: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ngrok_domain: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub public_url: Option<String>,
-    pub legacy_gestures: bool,
-    pub webhooks: bool,
-    #[serde(serialize_with = "hidden", skip_serializing_if = "Option::is_none")]
-    pub webhook_secret: Option<String>,
-    pub webhook_allow_private: bool,
-    pub data_dir: PathBuf,
-    #[serde(serialize_with = "hidden", skip_serializing_if = "Option::is_none")]
-    pub redis_url: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub store_url: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub firebase_credentials: Option<PathBuf>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub firebase_storage_bucket: Option<String>,
-    pub retention_hours: u64,
-    pub scene_slots: u32,
-    pub cpu_slots: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub gesture_base: Option<PathBuf>,
-    pub max_attempts: u32,
-    pub lease_s: u64,
-    pub job_timeout_min: u64,
-    pub colmap_timeout_min: u64,
-    pub checkpoint_s: u64,
-    pub preview_s: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub colmap: Option<PathBuf>,
-    pub test_mode: bool,
-    pub max_photos: u32,
-    pub max_file_mib: u64,
-    pub max_job_mib: u64,
-    pub max_megapixels: u64,
-    pub max_waiting: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_jobs_per_key: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub requests_per_minute: Option<u32>,
-    pub disk_floor_mib: u64,
-}
-
-/// Shown in place of a secret.
-fn hidden<S: serde::Serializer>(_: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str("(hidden)")
-}
-
 impl Settings {
     /// The settings in a TOML file.
     ///
@@ -239,132 +179,6 @@ impl Settings {
         toml::from_str(&text)
             .map_err(|error| SettingsError::Parse { path: path.to_path_buf(), why: error.to_string() })
     }
-
-    /// Fills the gaps and checks what does not go together.
-    ///
-    /// # Errors
-    /// [`SettingsError::Contrary`].
-    pub fn resolve(self) -> Result<Config, SettingsError> {
-        let config = Config {
-            bind: self.bind.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 5000))),
-            allow_anonymous: self.allow_anonymous.unwrap_or(false),
-            cors_origins: self.cors_origins.unwrap_or_default(),
-            ngrok: self.ngrok.unwrap_or(false),
-            ngrok_domain: self.ngrok_domain.filter(|domain| !domain.is_empty()),
-            public_url: self.public_url.map(|url| url.trim_end_matches('/').to_owned()),
-            legacy_gestures: self.legacy_gestures.unwrap_or(false),
-            webhooks: self.webhooks.unwrap_or(false),
-            webhook_secret: self.webhook_secret,
-            webhook_allow_private: self.webhook_allow_private.unwrap_or(false),
-            data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from("splat-data")),
-            redis_url: self.redis_url.filter(|url| !url.is_empty()),
-            store_url: self.store_url.filter(|url| !url.is_empty()),
-            firebase_credentials: self.firebase_credentials,
-            firebase_storage_bucket: self.firebase_storage_bucket.filter(|bucket| !bucket.is_empty()),
-            retention_hours: self.retention_hours.unwrap_or(168),
-            scene_slots: self.scene_slots.unwrap_or(1),
-            cpu_slots: self.cpu_slots.unwrap_or(2),
-            gesture_base: self.gesture_base,
-            max_attempts: self.max_attempts.unwrap_or(3),
-            lease_s: self.lease_s.unwrap_or(30),
-            job_timeout_min: self.job_timeout_min.unwrap_or(24 * 60),
-            colmap_timeout_min: self.colmap_timeout_min.unwrap_or(240),
-            checkpoint_s: self.checkpoint_s.unwrap_or(60),
-            preview_s: self.preview_s.unwrap_or(4),
-            colmap: self.colmap,
-            test_mode: self.test_mode.unwrap_or(false),
-            max_photos: self.max_photos.unwrap_or(50),
-            max_file_mib: self.max_file_mib.unwrap_or(64),
-            max_job_mib: self.max_job_mib.unwrap_or(4096),
-            max_megapixels: self.max_megapixels.unwrap_or(100),
-            max_waiting: self.max_waiting.unwrap_or(200),
-            max_jobs_per_key: self.max_jobs_per_key,
-            requests_per_minute: self.requests_per_minute,
-            disk_floor_mib: self.disk_floor_mib.unwrap_or(2048),
-        };
-        config.check()?;
-        Ok(config)
-    }
-}
-
-impl Config {
-    fn check(&self) -> Result<(), SettingsError> {
-        let least = [
-            ("max_attempts", u64::from(self.max_attempts), 1),
-            ("cpu_slots", u64::from(self.cpu_slots), 1),
-            ("lease_s", self.lease_s, 2),
-            ("job_timeout_min", self.job_timeout_min, 1),
-            ("colmap_timeout_min", self.colmap_timeout_min, 1),
-            ("checkpoint_s", self.checkpoint_s, 1),
-            ("max_photos", u64::from(self.max_photos), 3),
-            ("max_file_mib", self.max_file_mib, 1),
-            ("max_job_mib", self.max_job_mib, 1),
-            ("max_megapixels", self.max_megapixels, 1),
-            ("requests_per_minute", u64::from(self.requests_per_minute.unwrap_or(1)), 1),
-        ];
-        for (name, mib) in [
-            ("max_file_mib", self.max_file_mib),
-            ("max_job_mib", self.max_job_mib),
-            ("disk_floor_mib", self.disk_floor_mib),
-        ] {
-            if mib > MOST_MIB {
-                return Err(SettingsError::Contrary(format!(
-                    "`{name}` is {mib}, and must be {MOST_MIB} or less"
-                )));
-            }
-        }
-        for (name, value, least) in least {
-            if value < least {
-                return Err(SettingsError::Contrary(format!(
-                    "`{name}` is {value}, and must be {least} or more"
-                )));
-            }
-        }
-        let contrary = |text: &str| Err(SettingsError::Contrary(text.to_owned()));
-        if self.ngrok && !cfg!(feature = "ngrok") {
-            return contrary(
-                "this program was built without ngrok; build it with `cargo build --release -p splat-cli --features ngrok`",
-            );
-        }
-        if self.webhooks && self.webhook_secret.as_ref().is_none_or(|secret| secret.len() < 32) {
-            return contrary(
-                "webhooks need a `webhook_secret` of 32 characters or more, so that receivers can check who sent them",
-            );
-        }
-        let is_base = |url: &url::Url| {
-            matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none()
-        };
-        if let Some(url) = &self.public_url
-            && !url::Url::parse(url).is_ok_and(|url| is_base(&url))
-        {
-            return Err(SettingsError::Contrary(format!(
-                "`public_url` is `{url}`; give where clients reach this service, as in `https://splat.example.com`"
-            )));
-        }
-        if let Some(origin) = self.cors_origins.iter().find(|origin| !is_origin(origin)) {
-            return Err(SettingsError::Contrary(format!(
-                "`{origin}` is no origin; give scheme and host as in `https://app.example.com`, or `*`"
-            )));
-        }
-        if self.redis_url.is_some() && self.store_url.is_none() && self.firebase_storage_bucket.is_none() {
-            tracing::warn!(
-                "the queue is shared through Redis, but files are not: all workers must see the same data folder"
-            );
-        }
-        Ok(())
-    }
-
-    /// Whether only this machine can reach the service.
-    #[must_use]
-    pub fn is_local(&self) -> bool {
-        self.bind.ip().is_loopback() && !self.ngrok
-    }
-}
-
-/// `*`, or scheme and host without a path.
-fn is_origin(text: &str) -> bool {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    text == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains('/') && host.is_ascii())
 }
 
 #[cfg(test)]
@@ -390,29 +204,5 @@ mod tests {
         let error = Settings::from_file(&path).unwrap_err().to_string();
         assert!(error.contains("max_fotos"), "{error}");
         assert!(Settings::from_file(Path::new("/nowhere/x.toml")).is_err());
-    }
-
-    #[test]
-    fn contrary_settings_are_refused() {
-        let refused = |settings: Settings| settings.resolve().unwrap_err().to_string();
-        let short =
-            Settings { webhooks: Some(true), webhook_secret: Some("short".into()), ..Settings::default() };
-        assert!(refused(short).contains("32 characters"));
-        let origin = Settings { cors_origins: Some(vec!["example.com/app".into()]), ..Settings::default() };
-        assert!(refused(origin).contains("no origin"));
-        assert!(refused(Settings { lease_s: Some(0), ..Settings::default() }).contains("lease_s"));
-    }
-
-    #[test]
-    fn secrets_are_not_printed() {
-        let settings = Settings {
-            redis_url: Some("redis://:hunter2@host".into()),
-            webhook_secret: Some("s".repeat(40)),
-            store_url: Some("s3://bucket".into()),
-            ..Settings::default()
-        };
-        let text = toml::to_string(&settings.resolve().unwrap()).unwrap();
-        assert!(!text.contains("hunter2") && !text.contains("ssss"), "{text}");
-        assert!(text.contains("(hidden)"), "{text}");
     }
 }

@@ -1,4 +1,5 @@
-//! Removes what nobody needs any more: jobs past their retention, uploads that no job uses, files without a job.
+//! What is looked after once a minute: ends of jobs that were not told, jobs past their retention, uploads that no job uses, files
+//! without a job.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,12 +7,16 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::intake::Intake;
-use crate::job::{JobId, Owner};
+use crate::job::{JobId, Owner, UnixMs};
 use crate::queue::{Queue, now_ms};
 use crate::store::JobStore;
+use crate::webhook;
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(60);
+
+/// Machines may write down when a job ended by clocks that differ so much.
+const CLOCKS_APART_MS: UnixMs = 5 * 60_000;
 
 /// Files younger than this may belong to a job that is being submitted.
 const ORPHAN_AGE: Duration = Duration::from_secs(3600);
@@ -24,7 +29,14 @@ pub(crate) async fn run(
     retention: Duration,
     mut shutdown: watch::Receiver<bool>,
 ) {
+    // Everything at first: it may have been down for long.
+    let mut told_until = 0;
     loop {
+        let begun = now_ms();
+        match webhook::catch_up(&*queue, told_until..UnixMs::MAX).await {
+            Ok(()) => told_until = begun.saturating_sub(CLOCKS_APART_MS),
+            Err(error) => tracing::warn!(%error, "webhooks that were not queued are looked for later"),
+        }
         once(&*queue, &store, &intake, retention).await;
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
@@ -36,7 +48,7 @@ pub(crate) async fn run(
 async fn once(queue: &dyn Queue, store: &JobStore, intake: &Intake, retention: Duration) {
     let before = now_ms().saturating_sub(u64::try_from(retention.as_millis()).unwrap_or(u64::MAX));
     loop {
-        let expired = match queue.expired(before).await {
+        let expired = match queue.ended(0..before).await {
             Ok(expired) if expired.is_empty() => break,
             Ok(expired) => expired,
             Err(error) => {

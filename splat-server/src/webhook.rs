@@ -6,6 +6,7 @@
 //! redirects are not followed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +17,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::Sha256;
 
-use crate::job::{Idempotency, Job, JobId, JobProblem, Lane, NewJob, Owner};
+use crate::config::Config;
+use crate::job::{Idempotency, Job, JobId, JobProblem, Lane, NewJob, Owner, UnixMs};
 use crate::queue::{Admission, Ending, Queue, QueueError, now_ms};
-use crate::settings::Config;
 
 /// The kind of job that delivers one.
 pub(crate) const KIND: &str = "webhook";
@@ -101,13 +102,35 @@ impl Notifier {
     }
 }
 
-/// Queues a webhook for a job that ends, if it has one.
+/// Queues the webhooks of jobs that ended at these times and that nobody has told of: their worker died with its last word, or with
+/// their last lease.
+pub(crate) async fn catch_up(queue: &dyn Queue, mut when: Range<UnixMs>) -> Result<(), QueueError> {
+    loop {
+        let ended = queue.ended(when.clone()).await?;
+        let mut last = None;
+        for (owner, id) in &ended {
+            // It may have been deleted or tried again meanwhile.
+            let Some(job) = queue.get(owner, id).await? else { continue };
+            last = last.max(job.finished_ms);
+            if job.state.is_final() {
+                enqueue(queue, &job).await;
+            }
+        }
+        match last {
+            // Others may have ended in the same millisecond; those that were seen are not queued twice.
+            Some(last) if when.start < last => when.start = last,
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Queues the webhook of a job that has ended, if it has one.
 pub(crate) async fn enqueue(queue: &dyn Queue, job: &Job) {
     // Scenes and gestures keep it in the same place.
     let Some(url) = job.spec.pointer("/options/webhook").and_then(serde_json::Value::as_str) else { return };
     let delivery = Delivery { url: url.to_owned(), job: job.id.clone(), owner: job.owner.clone() };
     // The same end is told once, however often it is queued; a retried job's next end is another.
-    let key = format!("{}-{}-{}", job.id, job.created_ms, job.started_ms.unwrap_or(0));
+    let key = format!("{}-{}", job.id, job.finished_ms.unwrap_or(0));
     let new = NewJob {
         id: JobId::random(),
         owner: Owner("webhooks".into()),
@@ -230,6 +253,52 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
+    use crate::queue::{ListQuery, SqliteQueue};
+
+    /// A worker that dies with the last lease of its job tells nobody; every end is told once all the same.
+    #[tokio::test]
+    async fn ends_that_nobody_told_of_are_caught_up_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let queue = SqliteQueue::open(&dir.path().join("queue.db")).unwrap();
+        let admission = Admission { max_waiting: 9, max_unfinished_per_owner: 9 };
+        let owner = Owner::local();
+        let scene = |webhook: bool| NewJob {
+            id: JobId::random(),
+            owner: owner.clone(),
+            kind: "scene".into(),
+            lane: Lane::Scene,
+            priority: 0,
+            max_attempts: 1,
+            spec: if webhook { json!({"options": {"webhook": "https://example.com/"}}) } else { json!({}) },
+            idempotency: None,
+        };
+        let deliveries = async || {
+            let query = ListQuery { limit: 9, ..ListQuery::default() };
+            queue.list(&Owner("webhooks".into()), &query).await.unwrap().len()
+        };
+        queue.submit(scene(false), admission).await.unwrap();
+        let job = queue.submit(scene(true), admission).await.unwrap().job;
+        let lease = Duration::from_millis(50);
+        for _ in 0..2 {
+            queue.claim("dies", &[Lane::Scene], lease).await.unwrap().unwrap();
+        }
+        tokio::time::sleep(2 * lease).await;
+        catch_up(&queue, 0..UnixMs::MAX).await.unwrap();
+        assert_eq!(deliveries().await, 1);
+
+        catch_up(&queue, 0..UnixMs::MAX).await.unwrap();
+        enqueue(&queue, &queue.get(&owner, &job.id).await.unwrap().unwrap()).await;
+        assert_eq!(deliveries().await, 1, "one end is told once");
+
+        for told in 2..4 {
+            queue.retry(&owner, &job.id, scene(true).spec).await.unwrap().unwrap();
+            // Two ends within a millisecond would be one.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let ended = queue.cancel(&owner, &job.id).await.unwrap().unwrap();
+            enqueue(&queue, &ended).await;
+            assert_eq!(deliveries().await, told, "the next end is another, though it was never begun");
+        }
+    }
 
     #[test]
     fn only_public_addresses_are_reached() {

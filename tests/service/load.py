@@ -10,6 +10,7 @@ Fails on any error and on memory that grows. Run it on a quiet machine for the l
 import argparse
 import asyncio
 import json
+import os
 import random
 import resource
 import time
@@ -36,6 +37,13 @@ def resident(process, field="VmRSS"):
     """Memory of the service alone, in MiB; processes of jobs are others."""
     with open(f"/proc/{process.pid}/status") as lines:
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:"))
+
+
+def processor_seconds(process):
+    """Of the service alone, since it began."""
+    with open(f"/proc/{process.pid}/stat") as file:
+        user, system = file.read().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def forget_peak(process):
@@ -97,15 +105,18 @@ async def watch(url, process):
         stage_ms = int(1000 * (1.2 * SECONDS + 30) / 8)
         job = await submit(session, url, [png(number) for number in range(3)], test={"stage_ms": stage_ms})
         await asyncio.sleep(1)
-        # Once before, so that what is kept for good is there before the measurement.
-        for seconds in (max(2, SECONDS / 8), SECONDS):
+        # Once before, so that what is kept for good is there before the measurement. Memory is compared with all clients there.
+        for seconds in (max(2, SECONDS / 4), SECONDS):
             times, counts = [], []
             until = time.monotonic() + seconds
             watchers = [poll(session, url, job, until, times) for _ in range(WATCHERS)]
             watchers += [listen(session, url, job, until, counts) for _ in range(WATCHERS)]
-            before = resident(process)
-            await asyncio.gather(*watchers)
-            after = resident(process)
+            watchers = asyncio.gather(*watchers)
+            await asyncio.sleep(seconds / 10)
+            before, busy, asked = resident(process), processor_seconds(process), len(times)
+            await asyncio.sleep(max(0, until - time.monotonic() - 0.5))
+            after, busy, asked = resident(process), processor_seconds(process) - busy, len(times) - asked
+            await watchers
         async with session.post(f"{url}/v1/jobs/{job}/cancel") as answer:
             assert answer.status == 202, answer.status
     times.sort()
@@ -113,7 +124,8 @@ async def watch(url, process):
     print(
         f"{WATCHERS} asking for status each {options.status_every:g} s and {WATCHERS} streams, {SECONDS:g} s: "
         f"{len(times)} answers, no error; status p50 {p50:.1f} ms, p99 {p99:.1f} ms, most {1000 * times[-1]:.1f} ms; "
-        f"{max(counts)} events each; memory {before:.1f} to {after:.1f} MiB",
+        f"{max(counts)} events each; {1e6 * busy / asked:.0f} us of processor time an answer, all streams included; "
+        f"memory {before:.1f} to {after:.1f} MiB",
         flush=True,
     )
     assert min(counts) > 0 and len(counts) == WATCHERS, counts

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 use splat_core::CancelToken;
+use splat_server::config::Config;
 use splat_server::keys::{ApiKey, Role};
 use splat_server::runner;
 use splat_server::service::Parts;
-use splat_server::settings::{Config, Settings};
+use splat_server::settings::Settings;
 use tracing_subscriber::EnvFilter;
 
 use super::Context;

@@ -1,31 +1,22 @@
 //! One run through the stages.
 
-use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use splat_core::events::{EventSink, Stage};
 use splat_core::{CancelToken, Event};
 
-use super::binary::{Colmap, Command};
+use super::binary::Colmap;
 use super::options::{ColmapOptions, ColmapQuality, Matcher};
 use super::prepare::{self, Photos};
-use super::process::{Ended, Run, run};
-use super::progress::Progress;
-use super::stages::{self, Paths};
-use super::state::{Raised, State, fingerprint};
+use super::stages;
+use super::state::{Raised, State, fingerprint, stage_name, stages_from};
 use super::{downscale, pairs};
 use crate::error::{ColmapError, Result, write_error};
 use crate::read::{ModelChoice, ModelForm, find_best_model, read_model};
 use crate::write::write_model;
 
-/// Of a failed stage, this many of its last lines are told.
-const TAIL_LINES: usize = 5;
-/// What the mapper says, in all releases, when it found no model, and when no pair matched at all.
-/// It says so on stderr, which may be read before the last lines of stdout: every line is looked at, not the tail.
-const NO_MODEL: [&str; 2] = ["failed to create sparse model", "No images with matches"];
 /// The quality that is tried where a lower one places too few photos, for sets that it costs minutes.
 const RAISED_QUALITY: ColmapQuality = ColmapQuality::High;
 const RAISED_MAX_PHOTOS: u64 = 30;
@@ -38,18 +29,18 @@ const GOOD_REGISTERED_PERCENT: u64 = 60;
 pub(super) struct Job<'a> {
     input: &'a Path,
     out: &'a Path,
-    work: PathBuf,
-    options: ColmapOptions,
-    colmap: Colmap,
-    use_gpu: bool,
-    events: EventSink<'a>,
-    cancel: &'a CancelToken,
+    pub(super) work: PathBuf,
+    pub(super) options: ColmapOptions,
+    pub(super) colmap: Colmap,
+    pub(super) use_gpu: bool,
+    pub(super) events: EventSink<'a>,
+    pub(super) cancel: &'a CancelToken,
     state: State,
-    log: File,
+    pub(super) log: File,
     /// What all stages so far were made from.
     key: String,
     /// Whether the command that ran last said that these photos give no model.
-    found_no_model: bool,
+    pub(super) found_no_model: bool,
 }
 
 impl<'a> Job<'a> {
@@ -143,8 +134,7 @@ impl<'a> Job<'a> {
         self.key = fingerprint(&format!("{} {key}", self.key));
         let skipped = self.options.resume && self.state.is_finished(&stage_name(stage), &self.key) && made();
         if !skipped {
-            let undone: Vec<String> = stages_from(stage).into_iter().map(stage_name).collect();
-            self.state.forget(&undone)?;
+            self.state.forget(&stages_from(stage))?;
             work(self)?;
             self.state.finish(&stage_name(stage), self.key.clone())?;
         }
@@ -306,124 +296,9 @@ impl<'a> Job<'a> {
             Ok(())
         })
     }
-
-    /// With CUDA, and once more without where that fails: a CUDA build on a machine without its
-    /// driver ends with an error.
-    fn with_gpu_or_without(&mut self, mut work: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
-        match work(self) {
-            Err(ColmapError::StageFailed { command, .. }) if self.use_gpu => {
-                self.use_gpu = false;
-                let message = format!("COLMAP's `{command}` failed on the GPU and is run again on the CPU");
-                (self.events)(Event::Warning { message });
-                work(self)
-            }
-            result => result,
-        }
-    }
-
-    /// Builds a command line.
-    fn with_paths(
-        &self,
-        build: impl FnOnce(&Colmap, &ColmapOptions, &Paths<'_>) -> Result<Command>,
-    ) -> Result<Command> {
-        let (photos, database) = (self.photos_dir(), self.database());
-        let (sparse, undistorted) = (self.work.join("sparse"), self.work.join("undistorted"));
-        let paths =
-            Paths { photos: &photos, database: &database, sparse: &sparse, undistorted: &undistorted };
-        let options = ColmapOptions { use_gpu: self.use_gpu, ..self.options.clone() };
-        build(&self.colmap, &options, &paths)
-    }
-
-    /// Runs one command, its lines to the log and its progress (from `done_before` on) to the events.
-    fn colmap(
-        &mut self,
-        stage: Stage,
-        command: &Command,
-        done_before: u64,
-        total: Option<u64>,
-    ) -> Result<()> {
-        self.log(&format!("== colmap {}", command.key()));
-        let mut tail = VecDeque::with_capacity(TAIL_LINES);
-        let mut progress = Progress::default();
-        let (events, log) = (self.events, &mut self.log);
-        let found_no_model = &mut self.found_no_model;
-        *found_no_model = false;
-        let mut on_line = |line: &str| {
-            *found_no_model |= NO_MODEL.iter().any(|words| line.contains(words));
-            // The log is a help, not a result: a full disk shows in the results.
-            let _ = writeln!(log, "{line}");
-            if !line.trim().is_empty() {
-                if tail.len() == TAIL_LINES {
-                    tail.pop_front();
-                }
-                tail.push_back(line.trim().to_owned());
-            }
-            if let Some((done, stated)) = progress.read(line) {
-                events(Event::StageProgress { stage, done: done_before + done, total: total.or(stated) });
-            }
-        };
-        let (binary, timeout) = (self.colmap.binary(), self.options.stage_timeout);
-        let ended = run(
-            Run {
-                binary,
-                arguments: &command.arguments,
-                timeout,
-                cancel: self.cancel,
-                own_group: self.options.own_group,
-            },
-            &mut on_line,
-        )
-        .map_err(|source| ColmapError::CannotStart { binary: binary.to_owned(), source })?;
-        let (name, log) = (command.name, self.log_path());
-        match ended {
-            Ended::Exited(status) if status.success() => Ok(()),
-            Ended::Exited(status) => {
-                let tail = Vec::from(tail).join("\n");
-                Err(ColmapError::StageFailed {
-                    command: name,
-                    status,
-                    exited: status.code().is_some(),
-                    log,
-                    tail,
-                })
-            }
-            Ended::TimedOut => {
-                let minutes = timeout.unwrap_or_default().as_secs_f64() / 60.0;
-                Err(ColmapError::TimedOut { command: name, minutes, log })
-            }
-            Ended::Cancelled => Err(splat_core::Error::Cancelled.into()),
-        }
-    }
-
-    fn log(&mut self, line: &str) {
-        let _ = writeln!(self.log, "{line}");
-    }
-
-    fn log_path(&self) -> PathBuf {
-        self.work.join("colmap.log")
-    }
-
-    fn photos_dir(&self) -> PathBuf {
-        self.work.join(super::PHOTOS)
-    }
-
-    fn database(&self) -> PathBuf {
-        self.work.join("database.db")
-    }
 }
 
 /// Whether enough of the photos are placed.
 fn is_good(choice: &Option<ModelChoice>, photos: u64) -> bool {
     choice.as_ref().is_some_and(|choice| 100 * choice.registered >= GOOD_REGISTERED_PERCENT * photos)
-}
-
-/// The name of a stage in the record of finished stages.
-pub(super) fn stage_name(stage: Stage) -> String {
-    format!("{stage:?}").to_lowercase()
-}
-
-/// A stage and all that depend on it.
-pub(super) fn stages_from(stage: Stage) -> Vec<Stage> {
-    let all = [Stage::Prepare, Stage::Features, Stage::Matching, Stage::Mapping, Stage::Undistort];
-    all.into_iter().filter(|&other| other >= stage).collect()
 }

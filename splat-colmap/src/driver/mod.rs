@@ -11,6 +11,7 @@
 //! that COLMAP said. Start at [`ColmapSource`].
 
 mod binary;
+mod commands;
 mod downscale;
 mod job;
 mod options;
@@ -83,7 +84,7 @@ impl ColmapSource {
         if !path.is_file() {
             return Ok(());
         }
-        let undone: Vec<String> = job::stages_from(stage).into_iter().map(job::stage_name).collect();
+        let undone = state::stages_from(stage);
         State::load(&path).forget(&undone)
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use splat_core::events::Stage;
 use splat_core::files::write_atomically;
 
 use super::options::ColmapQuality;
@@ -86,4 +87,15 @@ pub(super) fn fingerprint(text: &str) -> String {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
     format!("{hash:016x}")
+}
+
+/// The name of a stage in the record of finished stages.
+pub(super) fn stage_name(stage: Stage) -> String {
+    format!("{stage:?}").to_lowercase()
+}
+
+/// The names of a stage and of all that depend on it.
+pub(super) fn stages_from(stage: Stage) -> Vec<String> {
+    let all = [Stage::Prepare, Stage::Features, Stage::Matching, Stage::Mapping, Stage::Undistort];
+    all.into_iter().filter(|&other| other >= stage).map(stage_name).collect()
 }

@@ -17,9 +17,9 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tokio::sync::Mutex;
 
 use super::{App, Problem};
+use crate::config::Config;
 use crate::job::Owner;
 use crate::keys::{Keys, Role};
-use crate::settings::Config;
 
 /// How long the answer to "are there keys?" is believed.
 const KEYS_SEEN_FOR: Duration = Duration::from_secs(2);

@@ -55,13 +55,13 @@ use utoipa_axum::routes;
 
 pub use problem::Problem;
 
+use crate::config::Config;
 use crate::gesture::models::Models;
 use crate::intake::{Intake, IntakeError};
 use crate::job::NewJob;
 use crate::keys::Keys;
 use crate::metrics::{Metrics, RequestLabels};
 use crate::queue::{Admission, Queue, Submitted};
-use crate::settings::Config;
 use crate::store::JobStore;
 use hub::Hub;
 

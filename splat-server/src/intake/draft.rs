@@ -10,12 +10,13 @@ use bytes::Bytes;
 use futures_util::stream::Stream;
 
 use super::error::{IntakeError, RejectCode, Rejected, Result, at};
+use super::photos::{Held, Photos};
 use super::sink::{Peeked, Sink};
 use super::sniff::{self, Kind, PhotoKind, VideoKind};
 use super::tus::Taken;
 use super::{Added, PhotoEntry, Shared, name, photo, zip};
 use crate::job::{JobId, Owner};
-use crate::store::{JobStore, blocking, remove_tree};
+use crate::store::{blocking, remove_tree};
 
 /// Files of one request beyond the photos that a job may have: what is refused costs work too.
 const FILES_BEYOND_PHOTOS: usize = 1000;
@@ -67,14 +68,6 @@ pub struct Draft {
     next_number: u32,
     /// Resumable uploads that the photos came from: removed with success, given back otherwise.
     taken: Vec<Taken>,
-}
-
-/// A photo in the draft's folder.
-#[derive(Debug)]
-struct Held {
-    place: PathBuf,
-    kind: PhotoKind,
-    entry: PhotoEntry,
 }
 
 impl Draft {
@@ -377,57 +370,7 @@ impl Draft {
         for (index, held) in self.photos.iter_mut().enumerate() {
             held.entry.file = format!("{:04}.{}", index + 1, held.kind.extension());
         }
-        Ok(Photos { _dir: self.dir, photos: self.photos, rejected: self.rejected, taken: self.taken })
-    }
-}
-
-/// Photos that are enough for a job, not yet in it. Dropping it removes them.
-#[derive(Debug)]
-pub struct Photos {
-    _dir: Arc<PrivateDir>,
-    photos: Vec<Held>,
-    rejected: Vec<Rejected>,
-    taken: Vec<Taken>,
-}
-
-impl Photos {
-    /// The photos in order.
-    pub fn entries(&self) -> impl ExactSizeIterator<Item = &PhotoEntry> {
-        self.photos.iter().map(|held| &held.entry)
-    }
-
-    /// What was not taken, and why.
-    #[must_use]
-    pub fn rejected(&self) -> &[Rejected] {
-        &self.rejected
-    }
-
-    /// Bytes of all photos.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.entries().map(|entry| entry.bytes).sum()
-    }
-
-    /// Moves the photos into `images/` of the job. All or nothing: after a failure the job has no files.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub async fn commit(self, store: &JobStore, id: &JobId) -> Result<Vec<PhotoEntry>> {
-        let mut entries = Vec::with_capacity(self.photos.len());
-        for held in self.photos {
-            if let Err(error) =
-                store.put_moving(id, &format!("images/{}", held.entry.file), &held.place).await
-            {
-                // The first failure is the one to tell; what stays is swept.
-                let _ = store.delete_job(id).await;
-                return Err(error.into());
-            }
-            entries.push(held.entry);
-        }
-        for upload in self.taken {
-            upload.used().await;
-        }
-        Ok(entries)
+        Ok(Photos::new(self.dir, self.photos, self.rejected, self.taken))
     }
 }
 

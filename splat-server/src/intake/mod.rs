@@ -18,6 +18,7 @@ mod error;
 mod limits;
 mod name;
 mod photo;
+mod photos;
 mod sink;
 mod sniff;
 #[cfg(test)]
@@ -34,11 +35,12 @@ use tokio::sync::Semaphore;
 
 use crate::job::Owner;
 
-pub use draft::{Draft, Photos};
+pub use draft::Draft;
 use error::at;
 pub use error::{IntakeError, RejectCode, Rejected, Result};
 pub use limits::Limits;
 pub use name::{natural_order, shown};
+pub use photos::Photos;
 use sink::Floor;
 use tus::Index;
 pub use tus::Upload;

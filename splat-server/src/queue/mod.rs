@@ -17,6 +17,7 @@ mod contract;
 mod redis;
 mod sqlite;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -228,9 +229,9 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     async fn events(&self, id: &JobId, after: u64, limit: u32) -> Result<Vec<JobEvent>>;
     /// Forgets a job that has ended, with its events. `None` when the owner has no such job.
     async fn delete(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>>;
-    /// Brings back jobs whose lease ran out, then gives jobs that ended before `finished_before_ms`, at most 100,
-    /// for their files to be removed and [`Queue::delete`] to be called.
-    async fn expired(&self, finished_before_ms: UnixMs) -> Result<Vec<(Owner, JobId)>>;
+    /// Brings back jobs whose lease ran out, then gives jobs of all owners that ended at these times, those that ended first
+    /// first and at most 100.
+    async fn ended(&self, when: Range<UnixMs>) -> Result<Vec<(Owner, JobId)>>;
     /// How long the lines are.
     async fn depth(&self) -> Result<Vec<Depth>>;
     /// How many jobs of the lane are ahead of this queued one, roughly in the order of claims.

@@ -9,6 +9,7 @@
 //! the same: relative, no `..`, and no link is followed. A file appears whole or not at all.
 
 mod error;
+mod file;
 mod local;
 mod path;
 mod remote;
@@ -25,12 +26,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::{self, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 use crate::job::JobId;
 
 pub use error::{Result, StoreError};
+pub use file::{Contents, FileHead};
 use local::Local;
 pub(crate) use local::{ids_in, remove_tree};
 use remote::Remote;
@@ -72,38 +74,6 @@ impl StoreConfig {
             patience: Duration::from_secs(10),
             options: Vec::new(),
         }
-    }
-}
-
-/// What is known of a stored file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileHead {
-    /// Below the job's folder, with `/`.
-    pub path: String,
-    /// Size.
-    pub bytes: u64,
-    /// Changes when the content does; with its quotation marks, as HTTP's `ETag` is written.
-    pub etag: String,
-    /// When it was written.
-    pub modified: SystemTime,
-}
-
-/// A stored file or a part of it, to be streamed.
-pub struct Contents {
-    /// Of the whole file.
-    pub head: FileHead,
-    /// Which bytes of it come.
-    pub range: Range<u64>,
-    /// The bytes, in pieces of at most some hundred KiB.
-    pub stream: BoxStream<'static, io::Result<Bytes>>,
-}
-
-impl std::fmt::Debug for Contents {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Contents")
-            .field("head", &self.head)
-            .field("range", &self.range)
-            .finish_non_exhaustive()
     }
 }
 

@@ -60,13 +60,8 @@ pub(super) async fn conclude(workers: &Workers, claim: &Claim, ending: Ending) {
     };
     tracing::info!(job = %claim.job.id, "job {word}");
     workers.metrics.ended(&ending);
-    // Queued first, so that no crash can come between; it waits until the job has ended.
-    let ends = matches!(ending, Ending::Succeeded { .. } | Ending::Failed(_) | Ending::Cancelled);
-    if ends {
-        webhook::enqueue(&*workers.queue, &claim.job).await;
-    }
+    // Should this process die in between, the sweep tells of it.
     if let Some(job) = last_word(&*workers.queue, &claim.ticket, ending).await
-        && !ends
         && job.state.is_final()
     {
         webhook::enqueue(&*workers.queue, &job).await;

@@ -66,7 +66,7 @@ pub(crate) async fn a_lost_lease_counts_as_an_attempt_and_too_many_are_death(sit
     let second = take_soon(&*queue, SHORT).await;
     assert_eq!(second.job.attempts, 2);
     tokio::time::sleep(SHORT * 2).await;
-    queue.expired(0).await.unwrap();
+    queue.ended(0..0).await.unwrap();
     let dead = get(&*queue, &job).await;
     assert_ended(&dead, JobState::Dead);
     assert_eq!(dead.problem.unwrap().code, "attempts_exhausted");

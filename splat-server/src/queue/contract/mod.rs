@@ -77,7 +77,7 @@ macro_rules! contract {
             retry_begins_anew,
             delete_forgets_jobs_that_ended,
             lists_go_page_by_page,
-            old_jobs_are_named_for_sweeping,
+            ended_jobs_are_named_by_time,
             events_have_no_gaps_under_concurrency,
             every_change_of_state_is_an_event,
             reports_are_kept,

@@ -120,7 +120,7 @@ pub(crate) async fn delete_forgets_jobs_that_ended(site: &dyn Site) {
     assert_eq!(queue.get(&job.owner, &job.id).await.unwrap(), None);
     assert_eq!(queue.events(&job.id, 0, 100).await.unwrap(), []);
     assert_eq!(queue.delete(&job.owner, &job.id).await.unwrap(), None);
-    assert_eq!(queue.expired(u64::MAX).await.unwrap(), []);
+    assert_eq!(queue.ended(0..u64::MAX).await.unwrap(), []);
     assert_eq!(queue.list(&job.owner, &ListQuery { limit: 9, ..Default::default() }).await.unwrap(), []);
     assert_lost(queue.finish(&claim.ticket, Ending::Released).await);
 }
@@ -162,7 +162,7 @@ pub(crate) async fn lists_go_page_by_page(site: &dyn Site) {
     assert_eq!(page(beyond).await, [], "another owner's job is no place to go on from");
 }
 
-pub(crate) async fn old_jobs_are_named_for_sweeping(site: &dyn Site) {
+pub(crate) async fn ended_jobs_are_named_by_time(site: &dyn Site) {
     let queue = site.open().await;
     let mut ended = Vec::new();
     for number in 0..3 {
@@ -175,10 +175,12 @@ pub(crate) async fn old_jobs_are_named_for_sweeping(site: &dyn Site) {
     let named = |count: usize| -> Vec<(Owner, JobId)> {
         ended[..count].iter().map(|(owner, id, _)| (owner.clone(), id.clone())).collect()
     };
-    assert_eq!(queue.expired(ended[0].2).await.unwrap(), []);
-    assert_eq!(queue.expired(ended[2].2).await.unwrap(), named(2));
-    assert_eq!(queue.expired(u64::MAX).await.unwrap(), named(3));
+    assert_eq!(queue.ended(0..ended[0].2).await.unwrap(), []);
+    assert_eq!(queue.ended(0..ended[2].2).await.unwrap(), named(2));
+    assert_eq!(queue.ended(0..u64::MAX).await.unwrap(), named(3));
+    assert_eq!(queue.ended(ended[1].2..u64::MAX).await.unwrap(), named(3)[1..]);
+    assert_eq!(queue.ended(ended[1].2..ended[1].2).await.unwrap(), []);
     queue.retry(&ended[0].0, &ended[0].1, json!({})).await.unwrap().unwrap();
     queue.delete(&ended[1].0, &ended[1].1).await.unwrap().unwrap();
-    assert_eq!(queue.expired(u64::MAX).await.unwrap(), named(3)[2..]);
+    assert_eq!(queue.ended(0..u64::MAX).await.unwrap(), named(3)[2..]);
 }

@@ -41,7 +41,7 @@ pub(super) struct Scripts {
     pub(super) retry: Script,
     pub(super) list: Script,
     pub(super) delete: Script,
-    pub(super) expired: Script,
+    pub(super) ended: Script,
     pub(super) ahead: Script,
 }
 
@@ -63,7 +63,7 @@ impl Scripts {
             retry: script!("retry"),
             list: script!("list"),
             delete: script!("delete"),
-            expired: script!("expired"),
+            ended: script!("ended"),
             ahead: script!("ahead"),
         }
     }

@@ -24,6 +24,7 @@ pub(crate) mod server;
 #[cfg(all(test, unix))]
 mod tests;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use ::redis::{Value, cmd, pipe};
@@ -225,8 +226,8 @@ impl Queue for RedisQueue {
         Answer::of(call.run().await?)?.job_of_owner()
     }
 
-    async fn expired(&self, finished_before_ms: UnixMs) -> Result<Vec<(Owner, JobId)>> {
-        let call = self.store.call(&self.store.scripts().expired).arg(finished_before_ms);
+    async fn ended(&self, when: Range<UnixMs>) -> Result<Vec<(Owner, JobId)>> {
+        let call = self.store.call(&self.store.scripts().ended).arg(when.start).arg(when.end);
         let mut call = self.backoff_of(call).arg(Self::exhausted()?);
         for lane in Lane::ALL {
             call = call.arg(lane.name());

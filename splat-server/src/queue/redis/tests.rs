@@ -134,7 +134,7 @@ async fn there_are_as_many_tickets_as_jobs_in_line_and_nothing_is_left_behind() 
     queue.finish(&kept.ticket, Ending::Cancelled).await.unwrap();
     assert_eq!(tickets(), 5);
     tokio::time::sleep(short * 2).await;
-    queue.expired(0).await.unwrap();
+    queue.ended(0..0).await.unwrap();
     assert_eq!(tickets(), 4, "the lost job waits and is not in line");
     queue.cancel(&lost.job.owner, &lost.job.id).await.unwrap().unwrap();
     let queued: Vec<&Job> =

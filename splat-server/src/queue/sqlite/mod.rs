@@ -19,6 +19,7 @@ mod schema;
 mod tests;
 mod write;
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,10 +130,10 @@ impl Queue for SqliteQueue {
         self.database.write(move |connection| write::delete(connection, &owner, &id)).await
     }
 
-    async fn expired(&self, finished_before_ms: UnixMs) -> Result<Vec<(Owner, JobId)>> {
+    async fn ended(&self, when: Range<UnixMs>) -> Result<Vec<(Owner, JobId)>> {
         let backoff = self.backoff;
         self.database.write(move |connection| claim::reclaim(connection, now_ms(), backoff)).await?;
-        self.database.read(move |connection| read::expired(connection, finished_before_ms)).await
+        self.database.read(move |connection| read::ended(connection, when)).await
     }
 
     async fn depth(&self) -> Result<Vec<Depth>> {

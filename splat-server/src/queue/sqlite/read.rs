@@ -1,5 +1,7 @@
 //! What is asked and changes nothing.
 
+use std::ops::Range;
+
 use rusqlite::{Connection, OptionalExtension, Rows, ToSql, named_params};
 
 use super::row::{COLUMNS, event, find, find_owned, signed, stored};
@@ -7,8 +9,8 @@ use super::unavailable;
 use crate::job::{Job, JobEvent, JobId, JobState, Lane, Owner, UnixMs};
 use crate::queue::{Depth, ListQuery, Result};
 
-/// Jobs that one call of [`expired`] gives at most.
-const EXPIRED_AT_ONCE: u32 = 100;
+/// Jobs that one call of [`ended`] gives at most.
+const ENDED_AT_ONCE: u32 = 100;
 
 pub(super) fn get(connection: &Connection, owner: &Owner, id: &JobId) -> Result<Option<Job>> {
     Ok(find_owned(connection, owner, id)?.map(|stored| stored.job))
@@ -45,13 +47,13 @@ pub(super) fn events(connection: &Connection, id: &JobId, after: u64, limit: u32
     collect(rows, event)
 }
 
-pub(super) fn expired(connection: &Connection, finished_before_ms: UnixMs) -> Result<Vec<(Owner, JobId)>> {
+pub(super) fn ended(connection: &Connection, when: Range<UnixMs>) -> Result<Vec<(Owner, JobId)>> {
     let mut statement = connection
         .prepare_cached(
-            "SELECT owner, id FROM jobs WHERE finished_ms IS NOT NULL AND finished_ms < ?1 ORDER BY finished_ms LIMIT ?2",
+            "SELECT owner, id FROM jobs WHERE finished_ms >= ?1 AND finished_ms < ?2 ORDER BY finished_ms LIMIT ?3",
         )
         .map_err(unavailable)?;
-    let rows = statement.query((signed(finished_before_ms), EXPIRED_AT_ONCE)).map_err(unavailable)?;
+    let rows = statement.query((signed(when.start), signed(when.end), ENDED_AT_ONCE)).map_err(unavailable)?;
     collect(rows, |row| {
         let id: String = row.get(1).map_err(unavailable)?;
         let id = id.parse().map_err(|_| super::row::unknown("job id", &id))?;

@@ -1,9 +1,9 @@
--- finished_before backoff_first backoff_longest random exhausted lane...
-local backoff = {first = tonumber(ARGV[4]), longest = tonumber(ARGV[5])}
-math.randomseed(tonumber(ARGV[6]))
-for i = 8, #ARGV do
+-- finished_from finished_before backoff_first backoff_longest random exhausted lane...
+local backoff = {first = tonumber(ARGV[5]), longest = tonumber(ARGV[6])}
+math.randomseed(tonumber(ARGV[7]))
+for i = 9, #ARGV do
     local stream = P .. 'tickets:' .. ARGV[i]
-    tend(ARGV[i], backoff, ARGV[7])
+    tend(ARGV[i], backoff, ARGV[8])
     -- Workers that have not been seen for a day and hold nothing.
     if redis.call('EXISTS', stream) == 1 then
         for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', stream, GROUP)) do
@@ -14,7 +14,7 @@ for i = 8, #ARGV do
     end
 end
 local found = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'finished', '-inf', '(' .. ARGV[3], 'LIMIT', 0, 100)) do
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'finished', ARGV[3], '(' .. ARGV[4], 'LIMIT', 0, 100)) do
     found[#found + 1] = field(id, 'owner')
     found[#found + 1] = id
 end

@@ -1,0 +1,79 @@
+//! Photos that were collected, on their way into a job.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::PhotoEntry;
+use super::draft::PrivateDir;
+use super::error::{Rejected, Result};
+use super::sniff::PhotoKind;
+use super::tus::Taken;
+use crate::job::JobId;
+use crate::store::JobStore;
+
+/// A photo in the draft's folder.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) place: PathBuf,
+    pub(super) kind: PhotoKind,
+    pub(super) entry: PhotoEntry,
+}
+
+/// Photos that are enough for a job, not yet in it. Dropping it removes them.
+#[derive(Debug)]
+pub struct Photos {
+    _dir: Arc<PrivateDir>,
+    photos: Vec<Held>,
+    rejected: Vec<Rejected>,
+    taken: Vec<Taken>,
+}
+
+impl Photos {
+    pub(super) fn new(
+        dir: Arc<PrivateDir>,
+        photos: Vec<Held>,
+        rejected: Vec<Rejected>,
+        taken: Vec<Taken>,
+    ) -> Self {
+        Self { _dir: dir, photos, rejected, taken }
+    }
+
+    /// The photos in order.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = &PhotoEntry> {
+        self.photos.iter().map(|held| &held.entry)
+    }
+
+    /// What was not taken, and why.
+    #[must_use]
+    pub fn rejected(&self) -> &[Rejected] {
+        &self.rejected
+    }
+
+    /// Bytes of all photos.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.entries().map(|entry| entry.bytes).sum()
+    }
+
+    /// Moves the photos into `images/` of the job. All or nothing: after a failure the job has no files.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn commit(self, store: &JobStore, id: &JobId) -> Result<Vec<PhotoEntry>> {
+        let mut entries = Vec::with_capacity(self.photos.len());
+        for held in self.photos {
+            if let Err(error) =
+                store.put_moving(id, &format!("images/{}", held.entry.file), &held.place).await
+            {
+                // The first failure is the one to tell; what stays is swept.
+                let _ = store.delete_job(id).await;
+                return Err(error.into());
+            }
+            entries.push(held.entry);
+        }
+        for upload in self.taken {
+            upload.used().await;
+        }
+        Ok(entries)
+    }
+}
