@@ -116,6 +116,12 @@ impl Settings {
 }
 
 impl Config {
+    /// How long jobs are kept after their end, milliseconds.
+    #[must_use]
+    pub fn retention_ms(&self) -> u64 {
+        self.retention_hours.saturating_mul(3_600_000)
+    }
+
     fn check(&self) -> Result<(), SettingsError> {
         let least = [
             ("max_attempts", u64::from(self.max_attempts), 1),

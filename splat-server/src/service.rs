@@ -165,7 +165,7 @@ impl Parts {
             self.queue.clone(),
             self.store.clone(),
             self.intake.clone(),
-            Duration::from_secs(self.config.retention_hours * 3600),
+            Duration::from_millis(self.config.retention_ms()),
             shutdown.clone(),
         ));
         let app =

@@ -10,14 +10,13 @@ Fails on any error and on memory that grows. Run it on a quiet machine for the l
 import argparse
 import asyncio
 import json
-import os
 import random
 import resource
 import time
 
 import aiohttp
 
-from running import png, service
+from running import png, processor_seconds, service
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--small", action="store_true")
@@ -37,13 +36,6 @@ def resident(process, field="VmRSS"):
     """Memory of the service alone, in MiB; processes of jobs are others."""
     with open(f"/proc/{process.pid}/status") as lines:
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:"))
-
-
-def processor_seconds(process):
-    """Of the service alone, since it began."""
-    with open(f"/proc/{process.pid}/stat") as file:
-        user, system = file.read().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def forget_peak(process):

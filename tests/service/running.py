@@ -1,4 +1,4 @@
-"""A `splat serve --test-mode` of its own, and small pictures for it."""
+"""A `splat serve` of its own, and small pictures for it."""
 
 import contextlib
 import json
@@ -19,10 +19,11 @@ def program():
 
 
 @contextlib.contextmanager
-def service(*options):
+def service(*options, test_mode=True):
     """Yields the URL, the data folder and the process; all are gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="splat-service-") as folder:
-        command = [program(), "serve", "--json", "--bind", "127.0.0.1:0", "--test-mode", "--disk-floor-mib", "1"]
+        command = [program(), "serve", "--json", "--bind", "127.0.0.1:0", "--disk-floor-mib", "1"]
+        command += ["--test-mode"] if test_mode else []
         environment = {**os.environ, "SPLAT_LOG": "error"}
         environment.pop("SPLAT_CONFIG", None)
         process = subprocess.Popen(
@@ -40,6 +41,13 @@ def service(*options):
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def processor_seconds(process):
+    """Of the service alone, since it began."""
+    with open(f"/proc/{process.pid}/stat") as file:
+        user, system = file.read().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def png(number, width=160, height=120, noise=False):

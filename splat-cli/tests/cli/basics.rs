@@ -2,8 +2,22 @@
 
 use crate::harness::{Sandbox, says};
 
-const COMMANDS: [&str; 10] =
-    ["run", "colmap", "train", "render", "eval", "info", "doctor", "demo", "bench", "completions"];
+const COMMANDS: [&str; 14] = [
+    "run",
+    "colmap",
+    "train",
+    "render",
+    "eval",
+    "info",
+    "doctor",
+    "gesture",
+    "demo",
+    "bench",
+    "serve",
+    "worker",
+    "keys",
+    "completions",
+];
 
 #[test]
 fn help_lists_every_command_and_each_helps() {

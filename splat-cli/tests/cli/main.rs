@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod basics;
+mod gestures;
 mod harness;
 mod pictures;
 #[path = "../../../tests/tiny_dataset.rs"]

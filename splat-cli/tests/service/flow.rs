@@ -141,6 +141,41 @@ fn events(text: &str) -> Vec<(u64, String, Value)> {
         .collect()
 }
 
+/// Whoever follows a job asks for its status, too, and must not be told what was before.
+#[tokio::test]
+async fn a_followed_job_is_as_new_as_its_events() {
+    let service = Service::start(&[]);
+    let follow = async |job: &str| service.get(&format!("/v1/jobs/{job}/events")).await;
+    let status = async |job: &str| service.json(&format!("/v1/jobs/{job}")).await;
+
+    let job = id(&service.submit(3, stages_of(200)).await);
+    let mut stream = follow(&job).await;
+    let (mut text, mut compared) = (String::new(), 0);
+    while let Some(piece) = stream.chunk().await.unwrap() {
+        let now = status(&job).await;
+        text.push_str(std::str::from_utf8(&piece).unwrap());
+        let (.., told) = events(&text).pop().unwrap();
+        let percent = |progress: &Value| progress["percent"].as_f64().unwrap();
+        assert!(percent(&now["progress"]) >= percent(&told["progress"]), "{now:#} {told:#}");
+        if told["kind"] == "state" {
+            assert!(now["state"] == told["data"]["state"] || state(&now) != "queued", "{now:#} {told:#}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 2);
+    assert_eq!(state(&status(&job).await), "succeeded");
+
+    let job = id(&service.submit(3, stages_of(60_000)).await);
+    let _stream = follow(&job).await;
+    service.job_when(&job, |job| state(job) == "running").await;
+    // By now the status comes from what the stream saw.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(status(&job).await["cancel_requested"], false);
+    service.request("POST", &format!("/v1/jobs/{job}/cancel")).send().await.unwrap();
+    let now = status(&job).await;
+    assert!(now["cancel_requested"] == true || state(&now) == "cancelled", "{now:#}");
+}
+
 #[tokio::test]
 async fn files_come_in_parts_and_only_once() {
     let service = Service::start(&[]);

@@ -9,5 +9,6 @@ mod cluster;
 mod crashes;
 mod flow;
 mod gestures;
+mod stock;
 mod uploads;
 mod webhook;

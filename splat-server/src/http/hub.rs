@@ -1,20 +1,25 @@
 //! One look at the queue for each watched job, however many clients watch it.
 //!
-//! A feed reads a job's events while anybody listens, renders each once as server-sent event, and hands the same bytes to all.
+//! A feed reads a job's events while anybody listens, renders each once as server-sent event, and hands the same bytes to all. Who asks
+//! for the status of a running job meanwhile gets it as of the feed's last look, which is never older than an event that was sent.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::job::{JobEvent, JobId, Owner, Progress};
+use super::view::JobView;
+use crate::job::{Job, JobEvent, JobId, JobState, Owner, Progress};
 use crate::queue::{self, Queue};
 
 /// How often a watched job is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// A look is no news any more when the next ones seem to have failed.
+const NEWS_FOR: Duration = Duration::from_secs(1);
 /// Events read at once.
 const BATCH: u32 = 500;
 
@@ -23,6 +28,7 @@ const BATCH: u32 = 500;
 pub(super) struct Hub {
     queue: Arc<dyn Queue>,
     feeds: Arc<Mutex<HashMap<JobId, Weak<Feed>>>>,
+    retention_ms: u64,
 }
 
 /// What is known of a watched job.
@@ -32,6 +38,11 @@ pub(super) struct Feed {
     owner: Owner,
     events: RwLock<Vec<(u64, Bytes)>>,
     seen: watch::Sender<Seen>,
+    /// The running job as of the last look, as JSON.
+    running: Mutex<Option<(Instant, Bytes)>>,
+    /// Counts the changes that were made through this service: a look that began before one is not news after it.
+    changes: AtomicU64,
+    retention_ms: u64,
 }
 
 /// How far a feed has come.
@@ -44,8 +55,30 @@ pub(super) struct Seen {
 }
 
 impl Hub {
-    pub(super) fn new(queue: Arc<dyn Queue>) -> Self {
-        Self { queue, feeds: Arc::default() }
+    /// `retention_ms` after its end a job is removed.
+    pub(super) fn new(queue: Arc<dyn Queue>, retention_ms: u64) -> Self {
+        Self { queue, feeds: Arc::default(), retention_ms }
+    }
+
+    fn known(&self, id: &JobId) -> Option<Arc<Feed>> {
+        let feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
+        feeds.get(id).and_then(Weak::upgrade)
+    }
+
+    /// The job as JSON, if it is `owner`'s, runs, and was looked at just now because somebody follows it.
+    pub(super) fn running(&self, owner: &Owner, id: &JobId) -> Option<Bytes> {
+        let feed = self.known(id).filter(|feed| feed.owner == *owner)?;
+        let running = feed.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.as_ref().filter(|(at, _)| at.elapsed() < NEWS_FOR).map(|(_, job)| job.clone())
+    }
+
+    /// Something was done to the job: what was seen of it before holds no more.
+    pub(super) fn changed(&self, id: &JobId) {
+        if let Some(feed) = self.known(id) {
+            let mut running = feed.running.lock().unwrap_or_else(PoisonError::into_inner);
+            feed.changes.fetch_add(1, Ordering::Relaxed);
+            *running = None;
+        }
     }
 
     /// The feed of a job, which the caller has found to be `owner`'s. It lives as long as somebody holds it.
@@ -56,7 +89,15 @@ impl Hub {
         }
         feeds.retain(|_, feed| feed.strong_count() > 0);
         let (seen, _) = watch::channel(Seen::default());
-        let feed = Arc::new(Feed { id: id.clone(), owner: owner.clone(), events: RwLock::default(), seen });
+        let feed = Arc::new(Feed {
+            id: id.clone(),
+            owner: owner.clone(),
+            events: RwLock::default(),
+            seen,
+            running: Mutex::default(),
+            changes: AtomicU64::new(0),
+            retention_ms: self.retention_ms,
+        });
         feeds.insert(id.clone(), Arc::downgrade(&feed));
         tokio::spawn(follow(Arc::clone(&self.queue), Arc::downgrade(&feed)));
         feed
@@ -86,6 +127,7 @@ impl Feed {
     /// Reads what is new; whether there was anything.
     async fn look(&self, queue: &dyn Queue) -> queue::Result<bool> {
         let last = self.seen.borrow().last;
+        let changes = self.changes.load(Ordering::Relaxed);
         let events = queue.events(&self.id, last, BATCH).await?;
         if events.is_empty() && last > 0 && self.seen.borrow().ended {
             return Ok(false);
@@ -105,11 +147,22 @@ impl Feed {
             (Some(job), None) => job.state.is_final() && last > 0,
         };
         self.events.write().unwrap_or_else(PoisonError::into_inner).extend(rendered);
+        self.note(job, changes);
         self.seen.send_if_modified(|seen| {
             let new = Seen { last: newest, ended };
             std::mem::replace(seen, new) != new
         });
         Ok(any)
+    }
+
+    /// Keeps the job of a look that began after so many changes.
+    fn note(&self, job: Option<Job>, changes: u64) {
+        let running = job.filter(|job| job.state == JobState::Running).and_then(|job| {
+            let view = serde_json::to_vec(&JobView::of(job, None, self.retention_ms)).ok()?;
+            Some((Instant::now(), Bytes::from(view)))
+        });
+        let mut kept = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = running.filter(|_| self.changes.load(Ordering::Relaxed) == changes);
     }
 }
 

@@ -5,6 +5,8 @@ use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::auth::Caller;
@@ -67,7 +69,7 @@ pub(super) fn job_id(text: &str) -> Result<JobId> {
 /// The job as its owner sees it.
 pub(super) async fn view(app: &App, job: Job) -> Result<JobView> {
     let ahead = if job.state == JobState::Queued { Some(app.queue.ahead_of(&job.id).await?) } else { None };
-    Ok(JobView::of(job, ahead, app.config.retention_hours * 3_600_000))
+    Ok(JobView::of(job, ahead, app.config.retention_ms()))
 }
 
 /// List jobs
@@ -95,7 +97,7 @@ pub(super) async fn list(
     let query = ListQuery { state: which.state, kind: which.kind, before, limit };
     let jobs = app.queue.list(&caller.owner, &query).await?;
     let next = (jobs.len() == limit as usize).then(|| jobs.last().map(|job| job.id.to_string())).flatten();
-    let retention_ms = app.config.retention_hours * 3_600_000;
+    let retention_ms = app.config.retention_ms();
     let jobs = jobs.into_iter().map(|job| JobView { photos: None, ..JobView::of(job, None, retention_ms) });
     Ok(Json(Page { jobs: jobs.collect(), next }))
 }
@@ -112,9 +114,12 @@ pub(super) async fn get(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-) -> Result<Json<JobView>> {
+) -> Result<Response> {
+    if let Some(running) = app.hub.running(&caller.owner, &job_id(&id)?) {
+        return Ok(([(CONTENT_TYPE, "application/json")], running).into_response());
+    }
     let job = owned(&app, &caller, &id).await?;
-    Ok(Json(view(&app, job).await?))
+    Ok(Json(view(&app, job).await?).into_response())
 }
 
 /// Cancel a job
@@ -134,6 +139,7 @@ pub(super) async fn cancel(
 ) -> Result<(StatusCode, Json<JobView>)> {
     let job =
         app.queue.cancel(&caller.owner, &job_id(&id)?).await?.ok_or_else(|| Problem::not_found("job"))?;
+    app.hub.changed(&job.id);
     if job.state == JobState::Cancelled {
         webhook::enqueue(&*app.queue, &job).await;
     }
@@ -184,6 +190,7 @@ pub(super) async fn retry(
     };
     let job =
         app.queue.retry(&caller.owner, &job.id, spec).await?.ok_or_else(|| Problem::not_found("job"))?;
+    app.hub.changed(&job.id);
     Ok((StatusCode::ACCEPTED, Json(view(&app, job).await?)))
 }
 
@@ -213,5 +220,6 @@ pub(super) async fn delete(
     // The record goes last: should the service die in between, the sweep or another request finishes it.
     app.store.delete_job(&job.id).await?;
     app.queue.delete(&caller.owner, &job.id).await?;
+    app.hub.changed(&job.id);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -38,6 +38,7 @@ mod problem;
 mod uploads;
 mod view;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -69,9 +70,13 @@ use hub::Hub;
 const MAX_JSON_BYTES: usize = 256 << 10;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What every handler has at hand. Cheap to clone.
+/// What every handler has at hand. Every layer of every request clones it, so it is one pointer.
 #[derive(Clone, Debug)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+/// What [`App`] is made of.
+#[derive(Debug)]
+pub struct Parts {
     /// The operator's decisions.
     pub config: Arc<Config>,
     /// The line of jobs.
@@ -90,6 +95,14 @@ pub struct App {
     gate: auth::Gate,
 }
 
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
 impl App {
     /// The application over its parts.
     #[must_use]
@@ -102,9 +115,9 @@ impl App {
         intake: Intake,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let hub = Hub::new(Arc::clone(&queue));
+        let hub = Hub::new(Arc::clone(&queue), config.retention_ms());
         let gate = auth::Gate::new(&config, keys.clone());
-        Self { config, queue, keys, store, models, intake, metrics, hub, gate }
+        Self(Arc::new(Parts { config, queue, keys, store, models, intake, metrics, hub, gate }))
     }
 
     /// Looks after itself until the process ends: rate limits forget who has been quiet.

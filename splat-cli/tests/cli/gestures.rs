@@ -1,0 +1,88 @@
+//! `splat gesture`: grown, measured, tried, written; and what it says about what it cannot use.
+
+use std::path::PathBuf;
+
+use crate::harness::{Sandbox, bytes, says};
+
+/// A recording in the shared test data; `None` after saying so. In CI it must be there.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+fn recording(file: &str) -> Option<String> {
+    let root = std::env::var_os("SPLAT_TEST_DATA").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
+        PathBuf::from,
+    );
+    let path = root.join("gesture").join(file);
+    if !path.exists() {
+        assert!(std::env::var_os("CI").is_none(), "test data `{}` is missing in CI", path.display());
+        eprintln!("skipped: test data `{}` is missing; set SPLAT_TEST_DATA", path.display());
+        return None;
+    }
+    Some(std::path::absolute(path).unwrap().to_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_model_grows_is_measured_and_tried() {
+    let (Some(three), Some(one)) =
+        (recording("ghostouch_base_v1.csv"), recording("ghostouch_incremental_one.csv"))
+    else {
+        return;
+    };
+    let sandbox = Sandbox::new();
+    sandbox.ok(&["gesture", "train", "--from-scratch", &three, "-o", "parent"]);
+    let grown = sandbox.ok(&["gesture", "train", &one, "--parent", "parent", "-o", "child", "--json"]);
+    let done = &grown.events_named("done")[0];
+    assert_eq!(done["labels"], serde_json::json!(["paper", "rock", "scissors", "one"]));
+    assert!(done["report"]["new_recall"].as_f64().unwrap() >= 0.9, "{done:#}");
+
+    let files = ["legacy.tflite", "model.tflite", "model.onnx", "labels.json", "manifest.json"];
+    sandbox.ok(&["gesture", "export", "child", "-o", "again"]);
+    for file in files.into_iter().chain(["model.gesture"]) {
+        let (first, again) = (sandbox.path("child").join(file), sandbox.path("again").join(file));
+        assert!(bytes(&first) == bytes(&again), "{file} is not what was trained");
+    }
+
+    let measured = sandbox.ok(&["gesture", "eval", "child", &three, &one, "--json"]);
+    let figures = &measured.events_named("done")[0];
+    assert!(figures["accuracy"].as_f64().unwrap() >= 0.95, "{figures:#}");
+    // Left out of the parent, the new gesture is none of its gestures.
+    let parent = sandbox.ok(&["gesture", "eval", "parent", &one, "--json"]);
+    let figures = &parent.events_named("done")[0];
+    assert!(figures["unknown_accepted"].as_f64().unwrap() <= 0.2, "{figures:#}");
+
+    let tried = sandbox.ok(&["gesture", "predict", "child", &one, "--json"]);
+    let frames = tried.events_named("frame");
+    let recognised = frames.iter().filter(|frame| frame["gesture"] == "one").count();
+    assert!(10 * recognised >= 9 * frames.len() && frames.len() == 100, "{recognised} of {}", frames.len());
+
+    // What was recorded before is refused under another name, and nothing is written.
+    let text = std::fs::read_to_string(&one).unwrap().replace("\none,", "\ntwo,");
+    sandbox.write("two.csv", text);
+    let said = sandbox.fails(1, &["gesture", "train", "two.csv", "--parent", "child", "-o", "no"]);
+    says(&said, &["`one`", "record the new gesture anew"]);
+    says(&sandbox.fails(1, &["gesture", "train", &one, "--parent", "child", "-o", "no"]), &["`one`"]);
+    assert!(!sandbox.path("no").exists());
+}
+
+#[test]
+fn what_cannot_be_used_is_named() {
+    let sandbox = Sandbox::new();
+    let frame = vec!["0.01"; 63].join(",");
+    sandbox.write("short.csv", format!("label,{frame}\nwave,{frame}\n"));
+    sandbox.write("words.csv", "label,0\nwave,hello\n");
+    sandbox.write("model.gesture", b"not a model");
+    for (args, parts) in [
+        (&["gesture", "predict", "none.gesture", "short.csv"][..], &["none.gesture"][..]),
+        (&["gesture", "predict", "model.gesture", "short.csv"], &["model"]),
+        (&["gesture", "train", "none.csv", "--from-scratch", "-o", "out"], &["none.csv"]),
+        (&["gesture", "train", "words.csv", "--from-scratch", "-o", "out"], &["words.csv"]),
+        (&["gesture", "train", "short.csv", "--from-scratch", "-o", "out"], &["short.csv"]),
+    ] {
+        says(&sandbox.fails(1, args), parts);
+        assert!(!sandbox.path("out").exists());
+    }
+    says(&sandbox.fails(2, &["gesture", "train", "a.csv"]), &["--output"]);
+    says(
+        &sandbox.fails(2, &["gesture", "train", "a.csv", "--parent", "p", "--from-scratch", "-o", "x"]),
+        &["cannot be used with"],
+    );
+}

@@ -1,0 +1,174 @@
+//! Gestures as the two apps ask for them: their requests to the letter, over the wire.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use splat_gesture::{Bundle, Frame, Layout};
+
+use crate::access::make_key;
+use crate::gestures::{one, post, start, tell};
+use crate::harness::{PATIENCE, Service};
+
+/// One request as it goes over the wire, and its answer: status and body.
+fn wire(service: &Service, head: &str, body: &str) -> (u16, Vec<u8>) {
+    let address = service.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(head.replace("{host}", address).as_bytes()).unwrap();
+    stream.write_all(body.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    let mut piece = [0; 65536];
+    loop {
+        let read = stream.read(&mut piece).unwrap();
+        answer.extend_from_slice(&piece[..read]);
+        let Some(end) = answer.windows(4).position(|part| part == b"\r\n\r\n") else {
+            assert!(read > 0, "the answer breaks off");
+            continue;
+        };
+        let head = String::from_utf8(answer[..end].to_vec()).unwrap().to_ascii_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        if answer.len() >= end + 4 + length.parse::<usize>().unwrap() {
+            let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+            return (status, answer[end + 4..].to_vec());
+        }
+        assert!(read > 0, "the answer breaks off");
+    }
+}
+
+/// What differs between the two apps: the order of their keys, their headers, and how often they ask.
+struct Client {
+    train: &'static str,
+    get: &'static str,
+    body: fn(&str, &str) -> String,
+    every: Duration,
+}
+
+/// The apps' requests by OkHttp with `org.json`, and by URLSession with `JSONEncoder`.
+const CLIENTS: [Client; 2] = [
+    Client {
+        train: "POST /train HTTP/1.1\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {length}\r\nHost: {host}\r\nConnection: Keep-Alive\r\nAccept-Encoding: gzip\r\nUser-Agent: okhttp/4.12.0\r\n\r\n",
+        get: "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Keep-Alive\r\nAccept-Encoding: gzip\r\nUser-Agent: okhttp/4.12.0\r\n\r\n",
+        body: |gesture, landmarks| {
+            format!("{{\"model_code\":\"base_v1\",\"gesture\":\"{gesture}\",\"landmarks\":{landmarks}}}")
+        },
+        every: Duration::from_millis(500),
+    },
+    Client {
+        train: "POST /train HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nConnection: keep-alive\r\nAccept: */*\r\nUser-Agent: Runner/1 CFNetwork/1498.700.2 Darwin/23.6.0\r\nAccept-Language: ko-KR,ko;q=0.9\r\nAccept-Encoding: gzip, deflate\r\nContent-Length: {length}\r\n\r\n",
+        get: "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: keep-alive\r\nAccept: */*\r\nUser-Agent: Runner/1 CFNetwork/1498.700.2 Darwin/23.6.0\r\nAccept-Language: ko-KR,ko;q=0.9\r\nAccept-Encoding: gzip, deflate\r\n\r\n",
+        body: |gesture, landmarks| {
+            format!("{{\"landmarks\":{landmarks},\"gesture\":\"{gesture}\",\"model_code\":\"base_v1\"}}")
+        },
+        every: Duration::from_millis(200),
+    },
+];
+
+/// Records as a phone does, and gives the URL and the bytes of the model it ends up with.
+fn as_client(service: &Service, client: &Client, gesture: &str, frames: &[Vec<f32>]) -> (String, Vec<u8>) {
+    let landmarks = serde_json::to_string(frames).unwrap();
+    let body = (client.body)(gesture, &landmarks);
+    let begun = Instant::now();
+    let (status, answer) = wire(service, &client.train.replace("{length}", &body.len().to_string()), &body);
+    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    let task = answer["task_id"].as_str().unwrap();
+    assert_eq!(answer, json!({ "task_id": task }));
+    let result = loop {
+        let (status, answer) = wire(service, &client.get.replace("{path}", &format!("/status/{task}")), "");
+        assert_eq!(status, 200);
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        let keys: Vec<&String> = answer.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["error_info", "progress", "result", "status", "task_id"]);
+        assert_eq!(answer["task_id"], task);
+        match answer["status"].as_str().unwrap() {
+            "PENDING" => assert!(answer["progress"].is_null() && answer["result"].is_null()),
+            "PROGRESS" => assert!(answer["progress"]["current_step"].is_string(), "{answer}"),
+            "SUCCESS" => {
+                assert!(answer["error_info"].is_null());
+                break answer["result"].clone();
+            }
+            other => panic!("{other}: {answer:#}"),
+        }
+        assert!(begun.elapsed() < PATIENCE);
+        std::thread::sleep(client.every);
+    };
+    let (url, code) = (result["tflite_url"].as_str().unwrap(), result["model_code"].as_str().unwrap());
+    assert!(url.starts_with(&service.url) && !url.contains('?') && !url.contains('#'), "{url}");
+    // The name that clients save it under; the secret is in front of it.
+    let name = url.rsplit('/').next().unwrap();
+    assert_eq!(name, format!("{code}.tflite"));
+    let path = url.strip_prefix(&service.url).unwrap();
+    let (status, model) = wire(service, &client.get.replace("{path}", path), "");
+    assert_eq!(status, 200);
+    tell(&format!("POST to downloaded model, as a stock client: {:.2} s", begun.elapsed().as_secs_f64()));
+    (url.to_owned(), model)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stock_clients_work_unmodified() {
+    let Some(frames) = one() else { return };
+    let service = start(&[]);
+    for client in &CLIENTS {
+        let (url, model) = as_client(&service, client, "one", &frames);
+        assert_eq!(&model[4..8], b"TFL3");
+        assert!(model.len() <= 40_000, "{} bytes", model.len());
+        let code = url.rsplit('/').next().unwrap().trim_end_matches(".tflite").to_owned();
+        let stored =
+            service.get(&format!("/v1/gestures/{code}/files/model.gesture")).await.bytes().await.unwrap();
+        let bundle = Bundle::from_bytes(&stored).unwrap();
+        assert_eq!(bundle.labels(), ["paper", "rock", "scissors", "one"], "the new label comes last");
+        assert_eq!(bundle.legacy_tflite(), model, "what is fetched is what was trained");
+        let known = frames.iter().enumerate().filter(|(index, values)| {
+            let frame = Frame::parse(values, Layout::World, *index).unwrap();
+            bundle.model().predict(&frame).gesture == Some(3)
+        });
+        assert!(known.count() >= 90, "the gesture is recognised");
+        // The secret opens this model and no other; the name alone opens none.
+        let other = url.replace(&url[service.url.len() + 8..service.url.len() + 12], "0000");
+        assert_eq!(service.client.get(other).send().await.unwrap().status(), StatusCode::NOT_FOUND);
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_is_not_known_has_failed() {
+    let service = start(&[]);
+    for task in ["nothing", "0123456789abcdefghjkmnpqrs", "..%2f..%2fetc%2fpasswd", "%00"] {
+        let response = service.get(&format!("/status/{task}")).await;
+        assert_eq!(response.status(), StatusCode::OK, "{task}");
+        let answer: Value = response.json().await.unwrap();
+        assert_eq!(answer["status"], "FAILURE", "{answer}");
+        assert!(answer["error_info"].as_str().unwrap().contains("no such task"), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_can_open_the_old_routes_to_clients_without_keys() {
+    let Some(frames) = one() else { return };
+    let mut service = start(&["--legacy-gestures", "--public-url", "https://gestures.example.com/"]);
+    let alice = make_key(&service, "alice", "user");
+    service.restart();
+    let body = json!({ "model_code": "base_v1", "gesture": "one", "landmarks": frames });
+    let (status, task) = post(&service, "/train", &body).await;
+    assert_eq!(status, StatusCode::OK, "{task:#}");
+    let path = format!("/status/{}", task["task_id"].as_str().unwrap());
+    let begun = Instant::now();
+    let done = loop {
+        let answer = service.json(&path).await;
+        if !matches!(answer["status"].as_str(), Some("PENDING" | "PROGRESS")) {
+            break answer;
+        }
+        assert!(begun.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(done["status"], "SUCCESS", "{done:#}");
+    let url = done["result"]["tflite_url"].as_str().unwrap();
+    assert!(url.starts_with("https://gestures.example.com/models/"), "{url}");
+    // Nothing else is open, and the one name that clients without keys share owns nothing of those with keys.
+    assert_eq!(service.get("/v1/gestures").await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(service.get("/v1/jobs").await.status(), StatusCode::UNAUTHORIZED);
+    service.with_key(&alice);
+    assert_eq!(service.json(&path).await["status"], "FAILURE");
+}

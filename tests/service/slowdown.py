@@ -1,0 +1,152 @@
+"""What a thousand clients cost a training: 500 that ask for its status each second and 500 event streams.
+
+    target/tools/bin/python tests/service/slowdown.py PHOTOS [--windows 6] [--seconds 30]
+
+Trains on the photos in a folder, for real (COLMAP and GPU), and looks at the rate of steps in windows with and without clients, in
+turn, so that a drift falls on both. Clients and service share the processors here, so the processor seconds of each
+are told too. SPLAT_BIN should be a release build, which trains as users do.
+"""
+
+import argparse
+import asyncio
+import math
+import pathlib
+import resource
+import statistics
+import time
+import urllib.parse
+
+import aiohttp
+
+from running import processor_seconds, service
+
+parser = argparse.ArgumentParser()
+parser.add_argument("photos", type=pathlib.Path)
+parser.add_argument("--windows", type=int, default=6, help="with clients; one more without")
+parser.add_argument("--seconds", type=float, default=30.0, help="of each window")
+parser.add_argument("--clients", type=int, default=500, help="of each kind")
+options = parser.parse_args()
+
+
+class Poller(asyncio.Protocol):
+    """Asks once a second over one connection. Written by hand: a client library would cost more than the service does."""
+
+    def __init__(self, request, times):
+        self.request, self.times, self.answer, self.failed = request, times, bytearray(), False
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def ask(self):
+        self.begun = time.monotonic()
+        self.transport.write(self.request)
+
+    def data_received(self, data):
+        self.answer += data
+        head = self.answer.find(b"\r\n\r\n")
+        if head < 0:
+            return
+        at = self.answer.find(b"content-length: ")
+        if len(self.answer) < head + 4 + int(self.answer[at + 16 : self.answer.find(b"\r", at)]):
+            return
+        self.times.append(time.monotonic() - self.begun)
+        self.failed |= not self.answer.startswith(b"HTTP/1.1 200")
+        self.answer.clear()
+
+
+class Stream(asyncio.Protocol):
+    def __init__(self, request):
+        self.request, self.bytes = request, 0
+
+    def connection_made(self, transport):
+        self.transport = transport
+        transport.write(self.request)
+
+    def data_received(self, data):
+        self.bytes += len(data)
+
+
+async def crowd(url, job, seconds):
+    """The clients, for so long. Gives the times of all answers."""
+    address = urllib.parse.urlsplit(url)
+    loop, times = asyncio.get_running_loop(), []
+
+    def request(path):
+        return f"GET {path} HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode()
+
+    pollers, streams = [], []
+    for _ in range(options.clients):
+        poll, listen = request(f"/v1/jobs/{job}"), request(f"/v1/jobs/{job}/events?after=1000000000")
+        made = await loop.create_connection(lambda: Poller(poll, times), address.hostname, address.port)
+        pollers.append(made[1])
+        made = await loop.create_connection(lambda: Stream(listen), address.hostname, address.port)
+        streams.append(made[1])
+    end, turn = time.monotonic() + seconds, 0
+    while (now := time.monotonic()) < end:
+        pollers[turn % len(pollers)].ask()
+        turn += 1
+        await asyncio.sleep(max(0, end - seconds + turn / len(pollers) - now))
+    await asyncio.sleep(1)
+    assert not any(poller.failed for poller in pollers) and len(times) == turn, (len(times), turn)
+    assert all(stream.bytes > 0 for stream in streams)
+    for one in pollers + streams:
+        one.transport.close()
+    return times
+
+
+async def measure(url, process):
+    async with aiohttp.ClientSession() as session:
+        form = aiohttp.FormData()
+        for photo in sorted(options.photos.iterdir()):
+            if photo.suffix.lower() in (".jpg", ".jpeg", ".png"):
+                form.add_field("images", photo.read_bytes(), filename=photo.name)
+        form.add_field("preset", "preview")
+        form.add_field("iterations", "30000")
+        form.add_field("max_gaussians", "10000")
+        async with session.post(f"{url}/v1/jobs", data=form) as answer:
+            assert answer.status == 202, await answer.text()
+            job = (await answer.json())["id"]
+
+        async def now():
+            async with session.get(f"{url}/v1/jobs/{job}") as answer:
+                body = await answer.json()
+            assert body["state"] in ("queued", "running"), body
+            return body["progress"].get("step") or 0, time.monotonic()
+
+        async def rate(work):
+            """Steps a second meanwhile, from one report of a step to another."""
+            begun = await now()
+            result = await work
+            step, at = await now()
+            return (step - begun[0]) / (at - begun[1]), result
+
+        while (await now())[0] < 500:
+            await asyncio.sleep(1)
+        quiet, busy, times, spent, own = [], [], [], 0.0, 0.0
+        quiet.append((await rate(asyncio.sleep(options.seconds)))[0])
+        for _ in range(options.windows):
+            before, mine = processor_seconds(process), time.process_time()
+            steps, answers = await rate(crowd(url, job, options.seconds))
+            spent += processor_seconds(process) - before
+            own += time.process_time() - mine
+            busy.append(steps)
+            times += answers
+            quiet.append((await rate(asyncio.sleep(options.seconds)))[0])
+        async with session.delete(f"{url}/v1/jobs/{job}"):
+            pass
+    times.sort()
+    # The scene grows, and steps with it: each window is compared with the mean of its neighbours.
+    ratios = [b / math.sqrt(before * after) for before, b, after in zip(quiet, busy, quiet[1:])]
+    wall = options.windows * options.seconds
+    told = [" ".join(f"{rate:.2f}" for rate in rates) for rates in (quiet, busy)]
+    print(f"steps a second without clients {told[0]}, with {told[1]}")
+    print(
+        f"{len(times)} answers, no error; p50 {1000 * times[len(times) // 2]:.1f} ms, p99 {1000 * times[len(times) * 99 // 100]:.1f} ms; "
+        f"training at {100 * statistics.median(ratios):.1f} % of its rate (median of {len(ratios)} windows); "
+        f"of a processor the service took {100 * spent / wall:.1f} %, these clients {100 * own / wall:.1f} %"
+    )
+
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
+with service(test_mode=False) as (url, _, process):
+    asyncio.run(measure(url, process))
