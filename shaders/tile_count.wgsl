@@ -4,7 +4,7 @@
 // Reads     splats [N,SPLAT_VECS vec4f], depth_keys [N] sorted, order [N] (Gaussian ids, near to far)
 // Writes    tiles_touched [N], 0 for Gaussians that are not seen
 // Source    tight lists after Speedy-Splat (Hanson et al. 2025): SnugBox and AccuTile
-// Twin      tile_emit walks the same functions of lib/tiles.wgsl
+// Twin      tile_emit walks the same functions of lib/tiles_*.wgsl
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
 @group(0) @binding(1) var<storage, read> splats: array<vec4f>;
@@ -21,7 +21,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     var count = 0u;
     if (depth_keys[rank] != 0xffffffffu) {
         let gid = order[rank];
-        let reach = splat_reach(splats[gid * SPLAT_VECS], splats[gid * SPLAT_VECS + 1u]);
+        let reach = splat_reach(gid);
         let rows = tile_rows(reach, view.tile_grid);
         for (var row = rows.x; row < rows.y; row += 1u) {
             let columns = tile_columns(reach, row, view.tile_grid);

@@ -32,7 +32,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     if (touched == 0u) {
         return;
     }
-    let reach = splat_reach(splats[gid * SPLAT_VECS], splats[gid * SPLAT_VECS + 1u]);
+    let reach = splat_reach(gid);
     let rows = tile_rows(reach, view.tile_grid);
     var written = 0u;
     for (var row = rows.x; row < rows.y; row += 1u) {

@@ -1,4 +1,4 @@
-// tiles (box form): which tiles a Gaussian of 3DGUT may reach: those that its box touches.
+// tiles (box form): which tiles a Gaussian of 3DGUT may reach through a lens that bends: those that its box touches.
 //
 // Seen through a bent lens the region where alpha >= 1/255 is no ellipse, so no finer test is made; gsplat keeps the box
 // for the same reason. tile_count and tile_emit both walk with these functions.
@@ -8,8 +8,9 @@ struct Reach {
     high: vec2f,
 }
 
-fn splat_reach(s0: vec4f, s1: vec4f) -> Reach {
-    return Reach(s0.xy, s0.zw);
+fn splat_reach(gid: u32) -> Reach {
+    let box = splats[gid * SPLAT_VECS];
+    return Reach(box.xy, box.zw);
 }
 
 // First and one-past-last tile row, within the grid.

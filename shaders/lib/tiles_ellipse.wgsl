@@ -1,9 +1,10 @@
-// tiles (ellipse form): which tiles a splat of EWA reaches, exactly. tile_count and tile_emit both walk with these functions.
+// tiles (ellipse form): which tiles an ellipse reaches, exactly. tile_count and tile_emit both walk with these functions;
+// lib/reach_*.wgsl say which ellipse is a splat's.
 
 struct Reach {
     mean2d: vec2f,
     conic: vec3f,
-    // d^T conic d <= bound is where alpha >= 1/255, a hair wider against rounding.
+    // d^T conic d <= bound is where alpha >= 1/255.
     bound: f32,
     // Half-extent of that ellipse along y, px.
     extent_y: f32,
@@ -11,11 +12,11 @@ struct Reach {
     dy_at_right: f32,
 }
 
-fn splat_reach(s0: vec4f, s1: vec4f) -> Reach {
+fn ellipse_reach(mean2d: vec2f, conic: vec3f, bound: f32) -> Reach {
     var r: Reach;
-    r.mean2d = s0.xy;
-    r.conic = vec3f(s0.zw, s1.x);
-    r.bound = max(2.0 * LN_2 * (s1.y - LOG2_ALPHA_FLOOR), 0.0) * 1.0005 + 1e-4;
+    r.mean2d = mean2d;
+    r.conic = conic;
+    r.bound = bound;
     let det = max(r.conic.x * r.conic.z - r.conic.y * r.conic.y, 1e-30);
     r.extent_y = sqrt(r.bound * r.conic.x / det);
     let extent_x = sqrt(r.bound * r.conic.z / det);

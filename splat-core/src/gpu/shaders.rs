@@ -93,6 +93,7 @@ enum Lib {
     Camera,
     Sh,
     Tiles,
+    Reach,
     Counters,
     Blocks,
     Scan,
@@ -114,8 +115,14 @@ impl Lib {
             Self::Camera => switches.camera.text(),
             Self::Gaussian => include_str!("../../shaders/lib/gaussian.wgsl"),
             Self::Sh => include_str!("../../shaders/lib/sh.wgsl"),
-            Self::Tiles if gut => include_str!("../../shaders/lib/tiles_box.wgsl"),
+            Self::Tiles | Self::Reach if gut && switches.camera.has_ray_table() => match self {
+                // A box needs no walk but its own.
+                Self::Reach => "",
+                _ => include_str!("../../shaders/lib/tiles_box.wgsl"),
+            },
             Self::Tiles => include_str!("../../shaders/lib/tiles_ellipse.wgsl"),
+            Self::Reach if gut => include_str!("../../shaders/lib/reach_gut.wgsl"),
+            Self::Reach => include_str!("../../shaders/lib/reach_ewa.wgsl"),
             Self::Counters => include_str!("../../shaders/lib/counters.wgsl"),
             Self::Blocks => include_str!("../../shaders/lib/blocks.wgsl"),
             Self::Scan => include_str!("../../shaders/lib/scan.wgsl"),
@@ -158,9 +165,9 @@ kernels! {
     SCAN_REDUCE = "scan_reduce" [Counters, Blocks, Scan];
     SCAN_APPLY = "scan_apply" [Counters, Blocks, Scan];
     SORT_SCATTER = "sort_scatter" [Counters, Blocks];
-    TILE_COUNT = "tile_count" [Tiles];
+    TILE_COUNT = "tile_count" [Tiles, Reach];
     ISECT_TOTAL = "isect_total" [Counters, Blocks];
-    TILE_EMIT = "tile_emit" [Tiles];
+    TILE_EMIT = "tile_emit" [Tiles, Reach];
     TILE_RANGES = "tile_ranges" [Counters];
     RASTERIZE = "rasterize" [Raster, Response, Rays];
     SSIM_COLUMNS = "ssim_columns" [Window, Adam];

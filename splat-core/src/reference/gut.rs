@@ -188,7 +188,7 @@ pub fn rasterize_gut(ellipsoids: &[Ellipsoid], view: &LensView, options: &Option
 
 impl Ellipsoid {
     /// Half the squared closest approach of a ray in standard deviations; `None` where it lies behind the origin.
-    fn exponent(&self, origin: DVec3, ray: DVec3) -> Option<f64> {
+    pub(crate) fn exponent(&self, origin: DVec3, ray: DVec3) -> Option<f64> {
         let from_mean = self.whiten * (origin - self.mean);
         let direction = (self.whiten * ray).try_normalize()?;
         if -direction.dot(from_mean) < 0.0 {

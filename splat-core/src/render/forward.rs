@@ -22,9 +22,7 @@ const ISECT_GROUPS_OFFSET: u64 = offset_of!(Counters, isect_groups) as u64;
 pub(crate) struct ForwardKernels {
     pub(crate) switches: Switches,
     sort: SortKernels,
-    tile_count: Kernel,
     isect_total: Kernel,
-    tile_emit: Kernel,
     tile_ranges: Kernel,
     gpu: Gpu,
     /// By [`CameraModule`], compiled when first needed.
@@ -35,6 +33,8 @@ pub(crate) struct ForwardKernels {
 #[derive(Debug)]
 struct ViewKernels {
     project: Kernel,
+    tile_count: Kernel,
+    tile_emit: Kernel,
     rasterize: Kernel,
 }
 
@@ -44,9 +44,7 @@ impl ForwardKernels {
         Self {
             switches,
             sort: SortKernels::new(gpu),
-            tile_count: kernel(shaders::TILE_COUNT),
             isect_total: kernel(shaders::ISECT_TOTAL),
-            tile_emit: kernel(shaders::TILE_EMIT),
             tile_ranges: kernel(shaders::TILE_RANGES),
             gpu: gpu.clone(),
             views: Default::default(),
@@ -62,7 +60,12 @@ impl ForwardKernels {
                 RendererKind::Ewa => kernel(shaders::PROJECT),
                 RendererKind::Gut => kernel(shaders::PROJECT_GUT),
             };
-            ViewKernels { project, rasterize: kernel(shaders::RASTERIZE) }
+            ViewKernels {
+                project,
+                tile_count: kernel(shaders::TILE_COUNT),
+                tile_emit: kernel(shaders::TILE_EMIT),
+                rasterize: kernel(shaders::RASTERIZE),
+            }
         })
     }
 }
@@ -118,9 +121,7 @@ pub(crate) struct ForwardPass {
     /// Its rays, copied from its table; empty where every camera is a pinhole.
     pub(crate) rays: wgpu::Buffer,
     bind_views: Vec<(CameraModule, ViewBindings)>,
-    bind_tile_count: wgpu::BindGroup,
     bind_isect_total: wgpu::BindGroup,
-    bind_tile_emit: wgpu::BindGroup,
     /// By which buffer the sorted intersections end in.
     bind_tile_ranges: [wgpu::BindGroup; 2],
 }
@@ -128,6 +129,8 @@ pub(crate) struct ForwardPass {
 #[derive(Debug)]
 struct ViewBindings {
     project: wgpu::BindGroup,
+    tile_count: wgpu::BindGroup,
+    tile_emit: wgpu::BindGroup,
     /// By which buffer the sorted intersections end in.
     rasterize: [wgpu::BindGroup; 2],
 }
@@ -183,22 +186,7 @@ impl ForwardPass {
         // Four passes over 32-bit depths end where they began.
         let [keys, order] = [&by_depth.keys[0], &by_depth.values[0]];
         let [r, g, b] = &gaussians.sh;
-        let bind_tile_count = kernels.tile_count.bind(gpu, &[&view, &splats, keys, order, &touched]);
         let bind_isect_total = kernels.isect_total.bind(gpu, &[&view, &touched, &isect_offsets, &counters]);
-        let bind_tile_emit = kernels.tile_emit.bind(
-            gpu,
-            &[
-                &view,
-                &splats,
-                order,
-                &touched,
-                &isect_offsets,
-                &isects.keys[0],
-                &isects.values[0],
-                &isect_gaussians,
-                &slot_ranges,
-            ],
-        );
         let bind_tile_ranges =
             [0, 1].map(|i| kernels.tile_ranges.bind(gpu, &[&counters, &isects.keys[i], &tile_ranges]));
         let lens = gpu.uniform::<LensUniform>("splat.lens");
@@ -215,7 +203,21 @@ impl ForwardPass {
                 buffers.extend(camera.has_ray_table().then_some(&rays));
                 kernels.rasterize.bind(gpu, &buffers)
             });
-            (camera, ViewBindings { project: kernels.project.bind(gpu, &project), rasterize })
+            let tile_count = kernels.tile_count.bind(gpu, &[&view, &splats, keys, order, &touched]);
+            let [tiles, ids] = [&isects.keys[0], &isects.values[0]];
+            let emitted = [tiles, ids, &isect_gaussians, &slot_ranges];
+            let mut emit = vec![&view, &splats, order, &touched, &isect_offsets];
+            emit.extend(emitted);
+            let tile_emit = kernels.tile_emit.bind(gpu, &emit);
+            (
+                camera,
+                ViewBindings {
+                    project: kernels.project.bind(gpu, &project),
+                    tile_count,
+                    tile_emit,
+                    rasterize,
+                },
+            )
         });
         let bind_views = bind_views.collect();
         let pass = Self {
@@ -237,9 +239,7 @@ impl ForwardPass {
             lens,
             rays,
             bind_views,
-            bind_tile_count,
             bind_isect_total,
-            bind_tile_emit,
             bind_tile_ranges,
         };
         pass.reset_counters(gpu);
@@ -300,10 +300,10 @@ impl ForwardPass {
         if n > 0 {
             seen_by.project.dispatch_items(pass, &bind.project, n);
             self.depth_sort.record(&kernels.sort, pass, &self.counters, Sort::pass_count(u32::BITS));
-            kernels.tile_count.dispatch_items(pass, &self.bind_tile_count, n);
+            seen_by.tile_count.dispatch_items(pass, &bind.tile_count, n);
             self.touched_scan.record(&kernels.sort, pass);
             kernels.isect_total.dispatch(pass, &self.bind_isect_total, 1);
-            kernels.tile_emit.dispatch_items(pass, &self.bind_tile_emit, n);
+            seen_by.tile_emit.dispatch_items(pass, &bind.tile_emit, n);
             let passes = Sort::pass_count(tile_bits(view));
             self.tile_sort.record(&kernels.sort, pass, &self.counters, passes);
             let ranges = &self.bind_tile_ranges[sorted];

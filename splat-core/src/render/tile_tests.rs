@@ -43,6 +43,39 @@ struct Tally {
     needed: u32,
 }
 
+/// What a Gaussian's alpha is at a place in the picture; `None` where it is not drawn.
+type Alpha = Option<Box<dyn Fn(f64, f64) -> f64>>;
+
+fn alphas(kind: RendererKind, cloud: &GaussianCloud, camera: &Camera) -> Vec<Alpha> {
+    if kind == RendererKind::Ewa {
+        let twins = reference::project(&cloud.into(), &camera.into(), &reference::Options::default());
+        let alpha = |twin: reference::Splat| -> Box<dyn Fn(f64, f64) -> f64> {
+            let [a, b, c] = twin.conic;
+            Box::new(move |x, y| {
+                let (dx, dy) = (x - twin.mean2d.x, y - twin.mean2d.y);
+                twin.opacity * (-0.5 * (a * dx * dx + c * dy * dy) - b * dx * dy).exp()
+            })
+        };
+        return twins.into_iter().map(|twin| twin.map(alpha)).collect();
+    }
+    let k = camera.intrinsics;
+    let (lens, pose) = (Lens::pinhole(k), camera.cam_from_world);
+    let view = reference::LensView::new(&lens, pose).unwrap();
+    let alpha = |twin: reference::Ellipsoid| -> Box<dyn Fn(f64, f64) -> f64> {
+        Box::new(move |x, y| {
+            // What lies outside its box is cut off, as the unscented transform has it.
+            let ((left, top), (right, bottom)) = (twin.bounds.0.into(), twin.bounds.1.into());
+            if !(x >= left && x <= right && y >= top && y <= bottom) {
+                return 0.0;
+            }
+            let ray = glam::DVec3::new((x - k.cx) / k.fx, (y - k.cy) / k.fy, 1.0);
+            let ray = pose.rotation.conjugate() * ray;
+            twin.exponent(pose.centre(), ray).map_or(0.0, |exponent| twin.opacity * (-exponent).exp())
+        })
+    };
+    reference::project_gut(&cloud.into(), &view).into_iter().map(|twin| twin.map(alpha)).collect()
+}
+
 /// Draws the cloud and compares its lists with every pixel's alpha in f64.
 fn compare(renderer: &Renderer, cloud: &GaussianCloud, camera: &Camera, what: &str) -> Tally {
     let gpu = &renderer.gpu;
@@ -57,7 +90,7 @@ fn compare(renderer: &Renderer, cloud: &GaussianCloud, camera: &Camera, what: &s
     let gaussians: Vec<u32> = gpu.read(&pass.isect_gaussians, isects).unwrap();
     assert_eq!(ranges[tiles], [0, 0], "{what}: tiles counted and not found again");
 
-    let twins = reference::project(&cloud.into(), &camera.into(), &reference::Options::default());
+    let twins = alphas(renderer.forward.switches.renderer, cloud, camera);
     let mut lists = vec![BTreeSet::new(); cloud.len()];
     for (tile, [begin, end]) in ranges[..tiles].iter().enumerate() {
         let mut before = 0.0;
@@ -76,12 +109,10 @@ fn compare(renderer: &Renderer, cloud: &GaussianCloud, camera: &Camera, what: &s
             assert!(list.len() < 4, "{what}: {gaussian} is not drawn and is in {} lists", list.len());
             continue;
         };
-        let [a, b, c] = twin.conic;
         let (mut seen, mut surely) = (BTreeSet::new(), BTreeSet::new());
         for y in 0..view.image_size[1] {
             for x in 0..view.image_size[0] {
-                let (dx, dy) = (f64::from(x) + 0.5 - twin.mean2d.x, f64::from(y) + 0.5 - twin.mean2d.y);
-                let alpha = twin.opacity * (-0.5 * (a * dx * dx + c * dy * dy) - b * dx * dy).exp();
+                let alpha = twin(f64::from(x) + 0.5, f64::from(y) + 0.5);
                 if alpha < reference::ALPHA_MIN {
                     continue;
                 }
@@ -94,7 +125,7 @@ fn compare(renderer: &Renderer, cloud: &GaussianCloud, camera: &Camera, what: &s
         }
         tally.needed += seen.len() as u32;
         let missed: Vec<_> = surely.difference(list).collect();
-        assert!(missed.is_empty(), "{what}: {gaussian} at {twin:?} reaches tiles {missed:?}, unlisted");
+        assert!(missed.is_empty(), "{what}: {gaussian} reaches tiles {missed:?}, unlisted");
     }
     tally
 }
@@ -111,8 +142,15 @@ fn empty_cloud() -> GaussianCloud {
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn lists_hold_every_tile_that_is_reached_and_few_others() {
     let gpu = Gpu::new(&GpuOptions::default()).unwrap();
-    let renderer = Renderer::new(&gpu).unwrap();
+    for kind in RendererKind::ALL {
+        compare_kinds(&Renderer::of_kind(&gpu, kind).unwrap());
+    }
+}
+
+fn compare_kinds(renderer: &Renderer) {
     let mut random = Random::new(11, 0, 0);
+    // Without a low-pass filter what is much thinner than a pixel lies between pixels, or where f32 decides.
+    let thinnest = if renderer.forward.switches.renderer == RendererKind::Gut { -0.5 } else { f64::MIN };
     // Deviations in pixels of the longest and the shortest axis, as powers of ten.
     let kinds = [
         ("tiny", [-2.0, 0.3], [-2.0, 0.0]),
@@ -130,18 +168,21 @@ fn lists_hold_every_tile_that_is_reached_and_few_others() {
             for _ in 0..150 {
                 let mut between = |low: f64, high: f64| low + (high - low) * random.uniform();
                 let at = [f64::from(width) * between(-0.2, 1.2), f64::from(height) * between(-0.2, 1.2)];
-                let (long, short) = (between(long[0], long[1]), between(short[0], short[1]));
+                let [long, short] = [long, short].map(|range| between(range[0], range[1]).max(thinnest));
                 let sigmas = [long, short, short].map(|power| 10.0_f64.powf(power));
                 let quat = std::array::from_fn(|_| between(-1.0, 1.0) as f32);
                 push(&mut cloud, &camera, at, sigmas, quat, between(-5.0, 6.0) as f32);
             }
-            let tally = compare(&renderer, &cloud, &camera, &format!("{kind}, {width}x{height}"));
+            let tally = compare(renderer, &cloud, &camera, &format!("{kind}, {width}x{height}"));
             total.listed += tally.listed;
             total.needed += tally.needed;
         }
-        assert!(total.needed > 200, "{kind}: only {} tiles are reached", total.needed);
+        let drawn_by = renderer.forward.switches.renderer;
+        assert!(total.needed > 150, "{kind}: only {} tiles are reached", total.needed);
         let ratio = f64::from(total.listed) / f64::from(total.needed);
-        assert!(ratio < 1.35, "{kind}: {ratio:.3} times the tiles that are reached");
+        // What reaches beyond its unscented box is listed all the same, where the ellipse knows of it.
+        let exact = drawn_by == RendererKind::Ewa || ["round", "elongated"].contains(&kind);
+        assert!(ratio < 1.35 || !exact, "{kind}, {drawn_by}: {ratio:.3} times the tiles that are reached");
     }
 }
 
