@@ -11,6 +11,7 @@
 // Equation  With N and D the numerator and denominator of lib/cone.wgsl at each pixel and s = alpha dL/dalpha:
 //           v_N = -s / (2 D), v_D = s N / (2 D^2); N = q^T Sigma q, q = d x p, so v_Sigma = sum v_N q q^T and
 //           v_p = 2 sum v_N (Sigma q) x d; D = d^T adj d, so v_adj = sum v_D d d^T; both are R diag R^T
+//           (lib/cone_gradient_*.wgsl)
 // Twin      central differences of reference::gut
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
@@ -21,17 +22,6 @@
 @group(0) @binding(5) var<storage, read_write> v_geometry: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> v_colors: array<vec4f>;
 @group(0) @binding(7) var<storage, read_write> v_pose: array<vec4f>;
-
-// Columns 2 F d, for the symmetric form F = sum_ij weights_ij u_i u_j^T of the vectors u (columns of `frame`) and each
-// column d of `axes`; (xx, xy, yy), (xz, yz, zz).
-fn twice_form_times(frame: mat3x3f, plane: vec3f, along: vec3f, axes: mat3x3f) -> mat3x3f {
-    let symmetric = mat3x3f(
-        vec3f(plane.x, plane.y, along.x),
-        vec3f(plane.y, plane.z, along.y),
-        along,
-    );
-    return frame * (symmetric * (transpose(frame) * axes)) * 2.0;
-}
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -76,63 +66,34 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     let c = cone_of(mean, cam_rotation * rotation, scale, across);
 
     let v_logit = sum[0] * (1.0 - sigmoid(v0.w));
-
-    // Sums over pixels of v_N x_i x_j, in units where Sigma is R diag(sigma^2) R^T.
-    let over = -0.5 / (c.size * c.size * c.under);
-    let n_xx = over * sum[1];
-    let n_xy = over * sum[2];
-    let n_yy = over * sum[3];
-    let n_xz = over * sum[4];
-    let n_yz = over * sum[5];
-    // Of v_D x_i x_j, in units where adj is R diag(cofactor^2) R^T.
-    let under = LN_2 / c.under;
-    let d_plane = under * vec3f(sum[6], sum[7], sum[8]);
-    let d_along = under * vec3f(sum[9], sum[10], sum[11]);
-
-    // 2 v_Sigma R and 2 v_adj R.
-    let levers = mat3x3f(c.lever1, c.lever2, vec3f(0.0));
-    let from_over = twice_form_times(levers, vec3f(n_xx, n_xy, n_yy), vec3f(0.0), c.axes);
-    let from_under = twice_form_times(c.frame, d_plane, d_along, c.axes);
-    let sigma2 = c.sigma * c.sigma;
-    let cofactor2 = c.cofactor * c.cofactor;
-    let v_axes = mat3x3f(
-        from_over[0] * sigma2.x + from_under[0] * cofactor2.x,
-        from_over[1] * sigma2.y + from_under[1] * cofactor2.y,
-        from_over[2] * sigma2.z + from_under[2] * cofactor2.z,
-    );
-    // By log sigma_i: 2 sigma_i^2 r_i^T v_Sigma r_i, and of the cofactors those two that sigma_i is part of.
-    let by_sigma = sigma2 * vec3f(dot(from_over[0], c.axes[0]), dot(from_over[1], c.axes[1]), dot(from_over[2], c.axes[2]));
-    let by_cofactor =
-        cofactor2 * vec3f(dot(from_under[0], c.axes[0]), dot(from_under[1], c.axes[1]), dot(from_under[2], c.axes[2]));
-    let v_log_scale = by_sigma + by_cofactor.yzx + by_cofactor.zxy;
-
-    // 2 sum v_N (Sigma q) x d, with q = x lever1 + y lever2 and d = x t1 + y t2 + z t3.
-    let s1 = c.axes * (sigma2 * (c.lever1 * c.axes));
-    let s2 = c.axes * (sigma2 * (c.lever2 * c.axes));
-    var v_mean_cam = 2.0 * (cross(s1, n_xx * c.frame[0] + n_xy * c.frame[1] + n_xz * c.frame[2])
-        + cross(s2, n_xy * c.frame[0] + n_yy * c.frame[1] + n_yz * c.frame[2]));
-    v_mean_cam += sum[15] * camera_depth_gradient(mean);
+    let v = cone_gradient(c, sum);
+    let v_mean_cam = v.mean + sum[SLOT_DEPTH] * camera_depth_gradient(mean);
 
     let world_from_cam = transpose(cam_rotation);
     let v_mean = world_from_cam * v_mean_cam;
-    let v_rotation = world_from_cam * v_axes;
+    let v_rotation = world_from_cam * v.axes;
 
     // Colour: nothing flows where it is clamped at 0.
     let rgb = splats[gid * SPLAT_VECS + 4u].xyz;
-    let v_rgb = select(vec3f(0.0), vec3f(sum[12], sum[13], sum[14]), rgb > vec3f(0.0));
+    let v_rgb = select(vec3f(0.0), vec3f(sum[SLOT_RGB], sum[SLOT_RGB + 1u], sum[SLOT_RGB + 2u]), rgb > vec3f(0.0));
 
     v_geometry[gid * GEOMETRY_VECS] = finite_or_zero4(vec4f(v_mean, v_logit));
     v_geometry[gid * GEOMETRY_VECS + 1u] = finite_or_zero4(quat_gradient(raw_quat, v_rotation));
-    v_geometry[gid * GEOMETRY_VECS + 2u] = finite_or_zero4(vec4f(v_log_scale, 0.0));
+    v_geometry[gid * GEOMETRY_VECS + 2u] = finite_or_zero4(vec4f(v.log_scale, 0.0));
     v_colors[gid] = finite_or_zero4(vec4f(v_rgb, 0.5 * length(v_mean) * length(mean)));
 
     if (WITH_POSE) {
-        // point_cam = W point + t; axes = W R.
-        let v_w = v_axes * transpose(rotation);
+        // point_cam = W point + t; axes = W R. Where every line has a pose of its own, what the pixels' rays do to these
+        // is found ray by ray (lib/response_rolling.wgsl), and depth alone is measured from this pose.
+        let v_point = select(v_mean_cam, sum[SLOT_DEPTH] * camera_depth_gradient(mean), ROLLING);
+        var v_w = v.axes * transpose(rotation);
+        if (ROLLING) {
+            v_w = mat3x3f();
+        }
         for (var row = 0u; row < 3u; row += 1u) {
             let from_axes = vec3f(v_w[0][row], v_w[1][row], v_w[2][row]);
-            let v_row = from_axes + v_mean_cam[row] * v0.xyz;
-            v_pose[gid * 3u + row] = finite_or_zero4(vec4f(v_row, v_mean_cam[row]));
+            let v_row = from_axes + v_point[row] * v0.xyz;
+            v_pose[gid * 3u + row] = finite_or_zero4(vec4f(v_row, v_point[row]));
         }
     }
 }

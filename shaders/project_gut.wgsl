@@ -4,10 +4,12 @@
 // Reads     geometry [N,3 vec4f], sh_r, sh_g, sh_b [N,K]
 // Writes    splats [N,SPLAT_VECS vec4f], depth_keys [N] (all bits set where the Gaussian is not seen):
 //           0 box (low xy, high xy), px; 1 (mean2d, numerator xx, xy); 2 (numerator yy, linear xy, log2 opacity);
-//           3 (quadratic xx, xy, yy, depth); 4 (rgb, 0); with a ray table 5 (frame's first axis, 0), 6 (its third, 0)
+//           3 (quadratic xx, xy, yy, depth); 4 (rgb, 0); with a ray table 5 (frame's first axis, 0), 6 (its third, 0);
+//           ROLLING: 1 (lever form xx, xy, yy, log2 opacity); 2 (its xz, yz, zz, 1 / distance); 4 (rgb, linear x);
+//           5 (frame's first axis, linear y)
 // Equation  Wu et al. 2025, section 3.2, with gsplat's alpha = 0.1, beta = 2, kappa = 0: 7 sigma points go through the
-//           camera model (lib/camera_*.wgsl, chosen when the pipeline is made); no Jacobian is needed. Coefficients:
-//           lib/cone.wgsl
+//           camera model (lib/camera_*.wgsl, chosen when the pipeline is made, as is lib/shutter_*.wgsl); no Jacobian is
+//           needed. Coefficients: lib/cone.wgsl
 // Departs   a sigma point that the lens does not see is mirrored from its twin instead of counting as pixel (0,0); where
 //           it sees neither, or stands inside the Gaussian, the box is the whole image. Boxes are widened by what a
 //           near Gaussian's outline exceeds its linear size. Both keep tiles from cutting visible parts off
@@ -30,7 +32,8 @@ const OUTER_WEIGHT: f32 = 16.666667;
 // Weight of the centre in the covariance: lambda / (3 + lambda) + 1 - alpha^2 + beta.
 const CENTRE_WEIGHT: f32 = -96.01;
 // Low and high corner of where the Gaussian may show, for |c|^2 up to `bound`.
-fn unscented_box(c: Cone, centre: vec2f, scale: vec3f, bound: f32) -> vec4f {
+fn unscented_box(c: Cone, sight: Sight, scale: vec3f, bound: f32) -> vec4f {
+    let centre = sight.image.xy;
     // The first-order outline of an ellipsoid seen from near is wider than its shadow by this.
     let room = 1.0 - bound / c.distance_squared;
     if (!(room > 0.01)) {
@@ -42,8 +45,8 @@ fn unscented_box(c: Cone, centre: vec2f, scale: vec3f, bound: f32) -> vec4f {
     var blind = false;
     for (var axis = 0u; axis < 3u; axis += 1u) {
         let step = c.axes[axis] * spread[axis];
-        let above = camera_project(c.mean + step);
-        let below = camera_project(c.mean - step);
+        let above = sight_of(c.mean + step).image;
+        let below = sight_of(c.mean - step).image;
         var up = camera_offset(above.xy, centre);
         var down = camera_offset(below.xy, centre);
         up = select(-down, up, above.z > 0.0);
@@ -66,7 +69,7 @@ fn unscented_box(c: Cone, centre: vec2f, scale: vec3f, bound: f32) -> vec4f {
     variance = max(variance, vec2f(0.0)) + vec2f(BLUR_PX2);
     let extent = sqrt(bound / room * variance);
     let box = vec4f(centre + mean - extent, centre + mean + extent);
-    return camera_widen(box, c.mean, sqrt(bound) * c.size / length(c.mean));
+    return camera_widen(box, sight.point, sqrt(bound) * c.size / length(c.mean));
 }
 
 @compute @workgroup_size(64)
@@ -91,7 +94,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     if (!(opacity >= ALPHA_FLOOR) || !is_finite(opacity)) {
         return;
     }
-    let centre = camera_project(mean);
+    let sight = sight_of(mean);
+    let centre = sight.image;
     if (!(centre.z > 0.0)) {
         return;
     }
@@ -105,7 +109,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     }
     // Where alpha >= 1/255: |c|^2 <= 2 ln(255 opacity), a hair wider against rounding.
     let bound = max(2.0 * LN_2 * (log2(opacity) - LOG2_ALPHA_FLOOR), 0.0) * 1.0005 + 1e-4;
-    let box = camera_clip(unscented_box(c, centre.xy, scale, bound));
+    let box = camera_clip(unscented_box(c, sight, scale, bound));
     if (!(box.x < box.z && box.y < box.w)) {
         return;
     }
@@ -126,13 +130,22 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 
     let at = gid * SPLAT_VECS;
     splats[at] = box;
-    splats[at + 1u] = vec4f(centre.xy, numerator.xy);
-    splats[at + 2u] = vec4f(numerator.z, linear, log2(opacity));
     splats[at + 3u] = vec4f(quadratic, depth);
-    splats[at + 4u] = vec4f(rgb, 0.0);
-    if (RAY_TABLE) {
-        splats[at + 5u] = vec4f(c.frame[0], 0.0);
+    if (ROLLING) {
+        let form = cone_lever_form(c);
+        splats[at + 1u] = vec4f(form.plane, log2(opacity));
+        splats[at + 2u] = vec4f(form.along, 1.0 / length(mean));
+        splats[at + 4u] = vec4f(rgb, linear.x);
+        splats[at + 5u] = vec4f(c.frame[0], linear.y);
         splats[at + 6u] = vec4f(c.frame[2], 0.0);
+    } else {
+        splats[at + 1u] = vec4f(centre.xy, numerator.xy);
+        splats[at + 2u] = vec4f(numerator.z, linear, log2(opacity));
+        splats[at + 4u] = vec4f(rgb, 0.0);
+        if (RAY_TABLE) {
+            splats[at + 5u] = vec4f(c.frame[0], 0.0);
+            splats[at + 6u] = vec4f(c.frame[2], 0.0);
+        }
     }
     // Positive floats sort like their bits.
     depth_keys[gid] = bitcast<u32>(depth);

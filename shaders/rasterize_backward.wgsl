@@ -4,7 +4,8 @@
 // Reads     tile_ranges, isect_ids, isect_gaussians, splats, pixel_ends, v_frame [H*W vec4f] (gradient
 //           of rgb and of alpha = 1 - transmittance; WITH_DEPTH: behind it v_depth [H*W], four a vec4f)
 // Writes    slots [I, SLOT_FLOATS]: each intersection's sums over the tile's pixels, at its emission index,
-//           so that a Gaussian's slots lie side by side and project_backward adds them in a fixed order
+//           so that a Gaussian's slots lie side by side and project_backward adds them in a fixed order; with a rolling
+//           shutter and WITH_POSE behind them the gradient of every pixel's ray (lib/ray_gradient_rolling.wgsl)
 // Equation  what a slot holds is said in lib/response_ewa.wgsl and lib/response_gut.wgsl, beside the alphas
 // Note      Nothing flows through the cap at 0.99 nor the thresholds.
 
@@ -101,5 +102,12 @@ fn main(
             sums = add_pixel(sums, f, k, s);
         }
         write_slot(isect * SLOT_FLOATS, lane, slot_of(sums, sum_rgb, sum_depth));
+    }
+
+    for (var k = 0u; k < PIXELS_PER_LANE; k += 1u) {
+        let pixel = origin + lane_pixel(k, lane);
+        if (all(pixel < view.image_size) && tile < tiles) {
+            write_ray_gradient(k, pixel.y * view.image_size.x + pixel.x);
+        }
     }
 }

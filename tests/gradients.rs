@@ -8,12 +8,11 @@ use splat_core::reference::{self, Gaussians, Options, View};
 use splat_core::render::{FrameGradient, RenderOptions};
 use splat_core::{Camera, GaussianCloud, Pinhole, Pose};
 
+use crate::differences::{CLEAR_OF_JUMPS, STEP, assert_gradients};
 use crate::fixtures::{Device, Rng, flat, narrow, wide};
 
-/// Step of the central differences: f64 leaves nine correct digits.
-const STEP: f64 = 1e-6;
-/// No pixel of a fixture may come this near to a jump of the picture.
-const CLEAR_OF_JUMPS: f64 = 3e-4;
+/// What f32 sums over tiles may be off by, as a share of the largest entry; they stay 20 times below that.
+const OF_LARGEST: f64 = 1e-5;
 
 /// A scene, a camera and fixed weights that make a loss of a picture: `Σ w · (rgb, alpha, depth)`.
 struct Fixture {
@@ -142,41 +141,31 @@ fn check(fixture: &Fixture) {
 
     let n = fixture.cloud.len();
     let means = fixture.differences(n * 3, |g, _, i, step| g.means[i / 3][i % 3] += step);
-    assert_gradients(&format!("means, {case}"), &flat(&ours.means), &means);
+    assert_gradients(&format!("means, {case}"), &flat(&ours.means), &means, OF_LARGEST);
     let quats = fixture.differences(n * 4, |g, _, i, step| g.quats[i / 4][i % 4] += step);
-    assert_gradients(&format!("quats, {case}"), &flat(&ours.quats), &quats);
+    assert_gradients(&format!("quats, {case}"), &flat(&ours.quats), &quats, OF_LARGEST);
     let scales = fixture.differences(n * 3, |g, _, i, step| g.log_scales[i / 3][i % 3] += step);
-    assert_gradients(&format!("log_scales, {case}"), &flat(&ours.log_scales), &scales);
+    assert_gradients(&format!("log_scales, {case}"), &flat(&ours.log_scales), &scales, OF_LARGEST);
     let logits = fixture.differences(n, |g, _, i, step| g.opacity_logits[i] += step);
-    assert_gradients(&format!("opacity_logits, {case}"), &wide(&ours.opacity_logits), &logits);
+    assert_gradients(&format!("opacity_logits, {case}"), &wide(&ours.opacity_logits), &logits, OF_LARGEST);
     let coeffs = fixture.cloud.sh_coeffs.len() * 3;
     let sh = fixture.differences(coeffs, |g, _, i, step| g.sh_coeffs[i / 3][i % 3] += step);
-    assert_gradients(&format!("sh_coeffs, {case}"), &flat(&ours.sh_coeffs), &sh);
+    assert_gradients(&format!("sh_coeffs, {case}"), &flat(&ours.sh_coeffs), &sh, OF_LARGEST);
     // Each band counts for itself: small ones must not hide behind the constant one.
     let per_gaussian = fixture.cloud.coeffs_per_gaussian();
     for k in 0..per_gaussian {
         let band = |all: &[f64]| -> Vec<f64> {
             all.chunks_exact(3).skip(k).step_by(per_gaussian).flatten().copied().collect()
         };
-        assert_gradients(&format!("SH coefficient {k}, {case}"), &band(&flat(&ours.sh_coeffs)), &band(&sh));
-    }
-    let pose = fixture.differences(12, |_, view, i, step| view.cam_from_world[i] += step);
-    assert_gradients(&format!("cam_from_world, {case}"), &ours.cam_from_world, &pose);
-}
-
-/// Every entry within 1e-4 of its own size and 1e-5 of the largest (f32 sums over tiles stay 20 times
-/// below that); and there must be something to compare.
-fn assert_gradients(what: &str, ours: &[f64], expected: &[f64]) {
-    assert_eq!(ours.len(), expected.len(), "{what}: different sizes");
-    let largest = expected.iter().fold(0.0_f64, |max, value| max.max(value.abs()));
-    assert!(largest > 1e-3, "{what}: nothing moves the loss, so the fixture tests nothing");
-    for (index, (ours, expected)) in ours.iter().zip(expected).enumerate() {
-        let allowed = 1e-4 * expected.abs() + 1e-5 * largest;
-        assert!(
-            (ours - expected).abs() <= allowed,
-            "{what}[{index}]: {ours} on the GPU, {expected} by differences, largest {largest}"
+        assert_gradients(
+            &format!("SH coefficient {k}, {case}"),
+            &band(&flat(&ours.sh_coeffs)),
+            &band(&sh),
+            OF_LARGEST,
         );
     }
+    let pose = fixture.differences(12, |_, view, i, step| view.cam_from_world[i] += step);
+    assert_gradients(&format!("cam_from_world, {case}"), &ours.cam_from_world, &pose, OF_LARGEST);
 }
 
 /// The fixtures hold what their comments promise; without it the comparison above proves less.

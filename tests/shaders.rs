@@ -17,7 +17,7 @@ use wgpu::naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 /// Sizes of subgroups that [`splat_core::gpu::Gpu::new`] accepts and that adapters have.
 const LANES: [u32; 5] = [4, 8, 16, 32, 64];
 
-/// Every combination for EWA; for 3DGUT each camera model, with everything on and everything off.
+/// Every combination for EWA; for 3DGUT each camera model and shutter, with everything on and everything off.
 fn all_switches() -> impl Iterator<Item = Switches> {
     let ewa = (0..8_u32).map(|bits| Switches {
         depth: bits & 1 != 0,
@@ -26,18 +26,19 @@ fn all_switches() -> impl Iterator<Item = Switches> {
         ..Switches::default()
     });
     let gut = CameraModule::ALL.into_iter().flat_map(|camera| {
-        [false, true].map(|on| Switches {
+        [(false, false), (true, false), (false, true), (true, true)].map(|(on, rolling)| Switches {
             depth: on,
             pose: on,
             renderer: RendererKind::Gut,
             camera,
+            rolling,
             ..Switches::default()
         })
     });
     ewa.chain(gut)
 }
 
-const VARIANTS: usize = 8 + 2 * CameraModule::ALL.len();
+const VARIANTS: usize = 8 + 4 * CameraModule::ALL.len();
 
 fn parse(source: &Source, lanes: u32, subgroups: bool, switches: Switches) -> naga::Module {
     let text = source.text(lanes, subgroups, switches);
@@ -180,7 +181,7 @@ fn host_structures_are_wgsls() {
         wgsl_struct(&project, "ViewUniform"),
         host_struct!(ViewUniform:
             camera_centre, background, focal_px, principal_px, slope_min, slope_max, image_size, tile_grid,
-            near_world, far_world, gaussian_count, sh_stride, sh_degree, isect_capacity, antialiased, padding;
+            near_world, far_world, gaussian_count, sh_stride, sh_degree, isect_capacity, antialiased, shutter;
             cam_from_world_x = cam_from_world + 0, cam_from_world_y = cam_from_world + 16,
             cam_from_world_z = cam_from_world + 32)
     );
@@ -228,11 +229,12 @@ fn host_constants_are_wgsls() {
 /// What a kernel stores for a Gaussian and an intersection is as large as the host takes it to be.
 #[test]
 fn sizes_that_follow_from_the_renderer_are_the_layouts() {
-    for (renderer, bytes, floats) in [
-        (RendererKind::Ewa, layout::SPLAT_BYTES_EWA, layout::SLOT_FLOATS_EWA),
-        (RendererKind::Gut, layout::SPLAT_BYTES_GUT, layout::SLOT_FLOATS_GUT),
+    for (renderer, rolling, bytes, floats) in [
+        (RendererKind::Ewa, false, layout::SPLAT_BYTES_EWA, layout::SLOT_FLOATS_EWA),
+        (RendererKind::Gut, false, layout::SPLAT_BYTES_GUT, layout::SLOT_FLOATS_GUT),
+        (RendererKind::Gut, true, layout::SPLAT_BYTES_GUT, layout::SLOT_FLOATS_ROLLING),
     ] {
-        let switches = Switches { renderer, ..Switches::default() };
+        let switches = Switches { renderer, rolling, ..Switches::default() };
         let kernel = parse(&shaders::RASTERIZE_BACKWARD, 32, true, switches);
         assert_eq!(wgsl_const(&kernel, "SPLAT_VECS"), bytes as f64 / 16.0, "{renderer}");
         assert_eq!(wgsl_const(&kernel, "SLOT_FLOATS"), floats as f64, "{renderer}");

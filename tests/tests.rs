@@ -1,12 +1,14 @@
 //! Tests that span the crates, as one binary.
 
 mod demo;
+mod differences;
 mod examples;
 mod fixtures;
 mod garden;
 mod garden_data;
 mod gradients;
 mod gut;
+mod gut_fixture;
 mod lenses;
 mod memory;
 mod npz;

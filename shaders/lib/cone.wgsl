@@ -85,6 +85,24 @@ fn cone_numerator(c: Cone) -> vec3f {
     return 0.5 * LOG2_E / (c.size * c.size * c.under) * vec3f(dot(a1, a1), 2.0 * dot(a1, a2), dot(a2, a2));
 }
 
+// Of rays with origins of their own (lib/response_rolling.wgsl): the numerator's form in levers over the mean's distance,
+// (xx, xy, yy) and (xz, yz, zz), with the same factor.
+struct LeverForm {
+    plane: vec3f,
+    along: vec3f,
+}
+
+fn cone_lever_form(c: Cone) -> LeverForm {
+    let y1 = c.sigma * (c.frame[0] * c.axes);
+    let y2 = c.sigma * (c.frame[1] * c.axes);
+    let y3 = c.sigma * (c.frame[2] * c.axes);
+    let factor = 0.5 * LOG2_E * dot(c.mean, c.mean) / (c.size * c.size * c.under);
+    return LeverForm(
+        factor * vec3f(dot(y1, y1), dot(y1, y2), dot(y2, y2)),
+        factor * vec3f(dot(y1, y3), dot(y2, y3), dot(y3, y3)),
+    );
+}
+
 // Denominator over its value at the mean: coefficients of xz and yz.
 fn cone_linear(c: Cone) -> vec2f {
     let y3 = c.cofactor * (c.frame[2] * c.axes);

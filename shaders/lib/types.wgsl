@@ -4,7 +4,8 @@
 // of this file that follow from the adapter and from what is asked of a kernel: LANES, TILE_WIDTH, TILE_HEIGHT, the WITH_*
 // switches, SPLAT_VECS (vec4f that a splat takes), SLOT_FLOATS (floats that one intersection hands from rasterize_backward
 // to project_backward; lib/response_*.wgsl has their order) and RAY_TABLE (whether rays come from a table) and
-// DEPTH_IS_DISTANCE (whether depth is measured from the camera's centre instead of its plane).
+// DEPTH_IS_DISTANCE (whether depth is measured from the camera's centre instead of its plane) and ROLLING (whether every
+// line of pixels has a pose of its own).
 
 // A Gaussian adds nothing visible below this opacity (8-bit colour).
 const ALPHA_FLOOR: f32 = 1.0 / 255.0;
@@ -47,7 +48,8 @@ struct ViewUniform {
     isect_capacity: u32,
     // 1: opacity is scaled by the blur's loss of mass (Mip-Splatting's 2-D filter).
     antialiased: u32,
-    padding: u32,
+    // Order in which a rolling shutter reads lines: 1 if they are columns, 2 more if the last comes first.
+    shutter: u32,
 }
 
 // A Gaussian's geometry is stored as three vec4f: (mean, opacity_logit), quat wxyz, (log_scale, 0).

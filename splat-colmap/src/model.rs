@@ -91,6 +91,7 @@ impl Reconstruction {
                 mask_path: masks.and_then(|masks| find_mask(masks, &image.name)),
                 lens: lens.clone(),
                 cam_from_world: image.cam_from_world,
+                rolling_shutter: None,
             });
         }
         scene.views.sort_by(|a, b| a.name.cmp(&b.name));

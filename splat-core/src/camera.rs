@@ -6,6 +6,7 @@
 use glam::{DMat3, DMat4, DQuat, DVec3};
 
 use crate::lens::Lens;
+use crate::shutter::RollingShutter;
 
 /// A rigid transform, kept in f64 on the host; kernels receive it as f32.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -89,13 +90,29 @@ impl Pinhole {
 pub struct LensCamera {
     /// The lens; its width and height are the rendered size.
     pub lens: Lens,
-    /// World to camera.
+    /// World to camera; where the shutter rolls, [`RollingShutter::middle`] takes its place.
     pub cam_from_world: Pose,
+    /// How the camera moves while its sensor is read out; `None`: a global shutter.
+    pub rolling_shutter: Option<RollingShutter>,
+}
+
+impl LensCamera {
+    /// A camera with a global shutter.
+    #[must_use]
+    pub fn new(lens: Lens, cam_from_world: Pose) -> Self {
+        Self { lens, cam_from_world, rolling_shutter: None }
+    }
+
+    /// The pose that the view is sorted and coloured from: in the middle of the exposure.
+    #[must_use]
+    pub fn middle(&self) -> Pose {
+        self.rolling_shutter.map_or(self.cam_from_world, |shutter| shutter.middle())
+    }
 }
 
 impl From<Camera> for LensCamera {
     fn from(camera: Camera) -> Self {
-        Self { lens: Lens::pinhole(camera.intrinsics), cam_from_world: camera.cam_from_world }
+        Self::new(Lens::pinhole(camera.intrinsics), camera.cam_from_world)
     }
 }
 

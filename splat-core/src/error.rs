@@ -163,6 +163,11 @@ pub enum Error {
         /// COLMAP's name of the model.
         model: &'static str,
     },
+    /// A view whose lines have poses of their own, for a renderer that knows one pose a view.
+    #[error(
+        "the ewa renderer cannot draw a rolling shutter; use 3dgut, or leave `keep_distortion` off to take it for a global one"
+    )]
+    RollingNeedsGut,
     /// A lens whose photos no flat picture can show.
     #[error(
         "photos of this {model} camera cannot be undistorted: {why}; \

@@ -75,6 +75,7 @@ pub mod reference;
 pub mod render;
 pub mod scene;
 pub mod self_test;
+pub mod shutter;
 pub mod train;
 
 pub use camera::{Camera, LensCamera, Pinhole, Pose};
@@ -87,9 +88,10 @@ pub use lens::{Lens, LensModel};
 pub use nerfstudio::NerfstudioSource;
 pub use render::{
     Frame, FrameGradient, FrameImage, GaussianBuffers, GaussianGradients, RenderOptions, Renderer,
-    RendererKind,
+    RendererKind, ShutterGradients,
 };
 pub use scene::{Scene, SceneSource, SeedPoint, View};
+pub use shutter::{RollingShutter, ShutterDirection};
 
 /// Result of this crate's fallible functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::camera::Pose;
 use crate::events::{CancelToken, EventSink};
 use crate::lens::Lens;
+use crate::shutter::RollingShutter;
 use crate::{Error, Result};
 
 /// One posed photo.
@@ -18,8 +19,11 @@ pub struct View {
     pub mask_path: Option<PathBuf>,
     /// The lens that the poses were computed for, at the size they were computed at.
     pub lens: Lens,
-    /// World to camera.
+    /// World to camera; where the shutter rolls, in the middle of the exposure.
     pub cam_from_world: Pose,
+    /// How the camera moved while its sensor was read out; `None`: a global shutter. Used where
+    /// [`crate::DatasetOptions::keep_distortion`] asks for photos as they were taken; else the shutter is taken for global.
+    pub rolling_shutter: Option<RollingShutter>,
 }
 
 /// A point of the sparse reconstruction.
@@ -57,12 +61,15 @@ impl Scene {
         for view in &self.views {
             let bad =
                 |what: &str| Err(Error::Scene { why: format!("the pose of view `{}` {what}", view.name) });
-            let Pose { rotation, translation } = view.cam_from_world;
-            if !rotation.is_finite() || !translation.is_finite() {
-                return bad("is not finite; pose the photos again");
-            }
-            if (rotation.length() - 1.0).abs() > MAX_LENGTH_ERROR {
-                return bad("is no rotation: its quaternion's length is not 1");
+            let ends = view.rolling_shutter.map(|shutter| [shutter.start, shutter.end]);
+            for pose in std::iter::once(view.cam_from_world).chain(ends.into_iter().flatten()) {
+                let Pose { rotation, translation } = pose;
+                if !rotation.is_finite() || !translation.is_finite() {
+                    return bad("is not finite; pose the photos again");
+                }
+                if (rotation.length() - 1.0).abs() > MAX_LENGTH_ERROR {
+                    return bad("is no rotation: its quaternion's length is not 1");
+                }
             }
             view.lens
                 .validate()

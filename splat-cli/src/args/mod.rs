@@ -107,6 +107,9 @@ pub(crate) struct BenchArgs {
     /// Steps to time
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) steps: u32,
+    /// How Gaussians are drawn in these steps
+    #[arg(long, value_enum, default_value_t = training::Renderer::Ewa)]
+    pub(crate) renderer: training::Renderer,
 }
 
 #[cfg(test)]

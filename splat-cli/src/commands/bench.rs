@@ -65,7 +65,8 @@ fn steps(args: &BenchArgs, gpu: &splat_core::Gpu, context: &Context) -> Result<S
     let events = |event| context.reporter.event(event);
     let scene = settings::posed(path)?.scene(&events, &context.cancel)?;
     let dataset = Arc::new(Dataset::new(scene, &DatasetOptions::default())?);
-    let config = TrainConfig { full_size: true, ..TrainConfig::default() };
+    let renderer = Some(args.renderer.into());
+    let config = TrainConfig { full_size: true, renderer, ..TrainConfig::default() };
     let mut trainer = Trainer::new(gpu, dataset, config)?;
     context.reporter.note("timing steps ...");
     let mut size = (0, 0);

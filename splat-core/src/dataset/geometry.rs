@@ -8,6 +8,7 @@ use crate::dataset::DatasetOptions;
 use crate::images::{self, PhotoInfo, divided};
 use crate::lens::Lens;
 use crate::scene::View;
+use crate::shutter::RollingShutter;
 use crate::{Error, Result};
 
 /// All that is needed to make one view's training image.
@@ -24,6 +25,8 @@ pub(super) struct Frame {
     pub(super) undistort: Option<Arc<(Lens, Pinhole)>>,
     /// The distorting lens at the training size, where the photo keeps its distortion.
     pub(super) kept_lens: Option<Arc<Lens>>,
+    /// How the camera moved, where the photo is used as it was taken.
+    pub(super) kept_shutter: Option<RollingShutter>,
     /// At the full training size.
     pub(super) camera: Camera,
 }
@@ -62,8 +65,9 @@ impl Frame {
             pinhole.resized(width, height)
         };
         let camera = Camera { intrinsics, cam_from_world: view.cam_from_world };
+        let kept_shutter = view.rolling_shutter.filter(|_| options.keep_distortion);
         let (image_path, mask_path) = (view.image_path.clone(), view.mask_path.clone());
-        Ok(Self { image_path, mask_path, upright, photo_size, undistort, kept_lens, camera })
+        Ok(Self { image_path, mask_path, upright, photo_size, undistort, kept_lens, kept_shutter, camera })
     }
 }
 

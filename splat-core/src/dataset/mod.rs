@@ -20,6 +20,7 @@ use crate::camera::{Camera, LensCamera, Pinhole};
 use crate::images::PackedImage;
 use crate::lens::Lens;
 use crate::scene::Scene;
+use crate::shutter::RollingShutter;
 use crate::{Error, Result};
 
 use geometry::Frame;
@@ -43,7 +44,8 @@ pub struct DatasetOptions {
     pub holdout_every: Option<u32>,
     /// Leave photos of distorting lenses as they are instead of undistorting them, for [`crate::RendererKind::Gut`]: no
     /// field of view is lost, and lenses that no flat picture can stand for (beyond 170 degrees, panoramas) can be used.
-    /// Pixels that no ray of the lens meets count as masked.
+    /// Pixels that no ray of the lens meets count as masked. The same goes for rolling shutters, which are else taken for
+    /// global ones.
     pub keep_distortion: bool,
     /// Bytes of decoded photos that may be kept in memory; decoding needs some on top, see
     /// [`Dataset::peak_memory_bytes`].
@@ -125,10 +127,17 @@ impl Dataset {
         self.train.iter().chain(&self.held_out).find_map(|&view| self.kept_lens(view))
     }
 
-    /// Whether any photo in use keeps its distortion.
+    /// Whether any photo in use keeps its distortion, or the motion of its rolling shutter.
     #[must_use]
     pub fn keeps_distortion(&self) -> bool {
         self.distorted_lens().is_some()
+            || self.train.iter().chain(&self.held_out).any(|&view| self.kept_shutter(view).is_some())
+    }
+
+    /// How the camera moved while it took a view, where photos are used as they were taken.
+    #[must_use]
+    pub fn kept_shutter(&self, view: usize) -> Option<RollingShutter> {
+        self.store.frames().get(view)?.kept_shutter
     }
 
     /// The camera of a view with the lens that its training image was taken through, for images of `width` x `height`.
@@ -142,7 +151,7 @@ impl Dataset {
             Some(lens) => lens.resized(width, height),
             None => Lens::pinhole(intrinsics.resized(width, height)),
         };
-        LensCamera { lens, cam_from_world }
+        LensCamera { lens, cam_from_world, rolling_shutter: self.kept_shutter(view) }
     }
 
     /// [`Dataset::lens_camera`] at the full training size.

@@ -16,7 +16,14 @@ fn pinhole(width: u32, height: u32) -> Pinhole {
 
 fn view(folder: &Path, name: &str, lens: Lens) -> View {
     let pose = Pose { translation: DVec3::Z, ..Pose::IDENTITY };
-    View { name: name.into(), image_path: folder.join(name), mask_path: None, lens, cam_from_world: pose }
+    View {
+        name: name.into(),
+        image_path: folder.join(name),
+        mask_path: None,
+        lens,
+        cam_from_world: pose,
+        rolling_shutter: None,
+    }
 }
 
 /// Smooth colours that differ by photo.

@@ -34,6 +34,7 @@ use image::{ExtendedColorType, ImageEncoder};
 use crate::camera::Pose;
 use crate::events::CancelToken;
 use crate::lens::{Lens, LensModel};
+use crate::shutter::{RollingShutter, ShutterDirection};
 use crate::{Error, Result, files};
 
 /// JPEG quality of the photos, as a phone saves them.
@@ -54,6 +55,8 @@ pub struct DemoOptions {
     pub lens: Lens,
     /// Whether some photos are taken with the camera turned, and carry an orientation tag.
     pub turned: bool,
+    /// Read the sensor line by line in this order, while the photographer walks on; `None`: all at once.
+    pub rolling_shutter: Option<ShutterDirection>,
 }
 
 impl DemoOptions {
@@ -68,7 +71,7 @@ impl DemoOptions {
             height,
             params: vec![0.625 * w.hypot(h), 0.5 * w, 0.5 * h, -0.03],
         };
-        Self { views: 30, seed: 1, lens, turned: true }
+        Self { views: 30, seed: 1, lens, turned: true, rolling_shutter: None }
     }
 }
 
@@ -88,6 +91,8 @@ pub struct DemoPhoto {
     /// World (metres, z up) to the camera of the upright picture, which is what the photo shows once its
     /// orientation is applied.
     pub cam_from_world: Pose,
+    /// How the camera moved while the photo was taken; `cam_from_world` is its middle.
+    pub rolling_shutter: Option<RollingShutter>,
 }
 
 /// What the photos were taken from; known to tests, written nowhere.
@@ -111,7 +116,7 @@ pub fn photograph(
     progress: &(dyn Fn(u32, u32) + Sync),
     cancel: &CancelToken,
 ) -> Result<DemoTruth> {
-    let DemoOptions { views, seed, lens, turned } = options;
+    let DemoOptions { views, seed, lens, turned, rolling_shutter } = options;
     lens.validate()?;
     let Some(projector) = lens.projector() else {
         return Err(Error::InvalidLens { model: lens.model.name(), what: "no ray meets its picture".into() });
@@ -125,15 +130,22 @@ pub fn photograph(
         cancel.check()?;
         let orientation = if *turned { orientation(index) } else { 1 };
         let cam_from_world = pose(index, *views, seed);
-        let world_from_sensor =
-            (sensor_from_upright(orientation) * cam_from_world.rotation).conjugate().normalize();
-        let eye = cam_from_world.centre();
-        let ray_through = |place: DVec2| projector.unproject(place).map(|ray| (eye, world_from_sensor * ray));
+        let rolling_shutter = rolling_shutter.map(|direction| walk(&cam_from_world, direction, index, seed));
+        let ray_through = |place: DVec2| {
+            let ray = projector.unproject(place)?;
+            let pose = rolling_shutter.map_or(cam_from_world, |shutter| {
+                shutter.pose_at(shutter.direction.time_at(place, lens.width, lens.height))
+            });
+            let world_from_sensor =
+                (sensor_from_upright(orientation) * pose.rotation).conjugate().normalize();
+            Some((pose.centre(), world_from_sensor * ray))
+        };
         let picture = set.expose(lens.width, lens.height, seed ^ (index + 1), &ray_through);
         let name = format!("photo_{:03}.jpg", index + 1);
         let bytes = encode(&picture, lens, orientation, out_dir)?;
         files::write_atomically(&out_dir.join(&name), |out| out.write_all(&bytes))?;
-        photos.push(DemoPhoto { name, orientation, cam_from_world });
+        let cam_from_world = rolling_shutter.map_or(cam_from_world, |shutter| shutter.middle());
+        photos.push(DemoPhoto { name, orientation, cam_from_world, rolling_shutter });
         progress(index + 1, *views);
     }
     Ok(DemoTruth { photos, lens: lens.clone() })
@@ -161,6 +173,18 @@ fn sensor_from_upright(orientation: u16) -> DQuat {
         _ => 0.0,
     };
     DQuat::from_rotation_z(-clockwise.to_radians())
+}
+
+/// The camera carried along by 16 cm and turned by some 10 degrees while a photo is read out: no steady hand.
+fn walk(middle: &Pose, direction: ShutterDirection, index: u32, seed: u32) -> RollingShutter {
+    let chance = |k: u32| f64::from(noise::random(index * 8 + k, seed ^ 0x3a17)) - 0.5;
+    let step = DVec3::new(0.08 * (chance(0).signum()), 0.06 * chance(1), 0.04 * chance(2));
+    let turn = DVec3::new(0.04 * chance(3), 0.09 * chance(4).signum(), 0.04 * chance(5));
+    let [start, end] = [-1.0, 1.0].map(|time| {
+        let turned = DQuat::from_scaled_axis(time * turn);
+        Pose { rotation: turned * middle.rotation, translation: turned * middle.translation + time * step }
+    });
+    RollingShutter { direction, start, end }
 }
 
 /// The `index`-th stand on the ring: height, distance and aim change like those of a careful amateur.

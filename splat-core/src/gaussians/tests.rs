@@ -76,6 +76,7 @@ fn scene_of_two_views(points: Vec<SeedPoint>) -> Scene {
         mask_path: None,
         lens: lens.clone(),
         cam_from_world: Pose::look_at(eye, DVec3::ZERO, DVec3::Y),
+        rolling_shutter: None,
     };
     let views = vec![view("a", DVec3::new(0.0, 0.0, -2.0)), view("b", DVec3::new(2.0, 0.0, 0.0))];
     Scene { views, points }

@@ -22,6 +22,10 @@ pub const SPLAT_BYTES_GUT: u64 = 112;
 pub const SLOT_FLOATS_EWA: u64 = 11;
 /// Floats one intersection of 3DGUT hands back (`lib/response_gut.wgsl`).
 pub const SLOT_FLOATS_GUT: u64 = 16;
+/// The same with a rolling shutter (`lib/response_rolling.wgsl`).
+pub const SLOT_FLOATS_ROLLING: u64 = 25;
+/// Floats a pixel of the gradient of its ray (`lib/response_rolling.wgsl`): direction, origin.
+pub const RAY_GRADIENT_FLOATS: u64 = 6;
 /// Elements a sort workgroup handles.
 pub const SORT_BLOCK: u32 = 1024;
 /// Elements a scan workgroup handles.
@@ -70,8 +74,8 @@ pub struct ViewUniform {
     pub isect_capacity: u32,
     /// 1 for the anti-aliased mode.
     pub antialiased: u32,
-    /// Unused.
-    pub padding: u32,
+    /// Order in which a rolling shutter reads lines: 1 if they are columns, 2 more if the last comes first.
+    pub shutter: u32,
 }
 
 impl ViewUniform {

@@ -1,5 +1,6 @@
 //! The kernels' sources: which shared files each one stands on.
 
+use super::layout::SLOT_FLOATS_ROLLING;
 use crate::render::RendererKind;
 
 /// The families of camera models that 3DGUT projects by, each a WGSL module, `lib/camera_*.wgsl`.
@@ -34,12 +35,6 @@ impl CameraModule {
         Self::Sphere,
     ];
 
-    /// Whether rays come from a table instead of from pixels.
-    #[must_use]
-    pub const fn has_ray_table(self) -> bool {
-        !matches!(self, Self::Pinhole)
-    }
-
     /// Whether Gaussians are sorted by their distance instead of by camera z: where a lens may see behind itself.
     #[must_use]
     pub const fn depth_is_distance(self) -> bool {
@@ -72,6 +67,54 @@ pub struct Switches {
     pub renderer: RendererKind,
     /// Through which camera model; EWA knows the pinhole only.
     pub camera: CameraModule,
+    /// Whether the shutter rolls, so that every line of pixels has a pose of its own; never with EWA.
+    pub rolling: bool,
+}
+
+impl Switches {
+    /// These, for a camera.
+    #[must_use]
+    pub const fn seen_by(self, optics: Optics) -> Self {
+        Self { camera: optics.camera, rolling: optics.rolling, ..self }
+    }
+
+    /// Whether rays come from a table instead of from pixels.
+    #[must_use]
+    pub const fn has_ray_table(self) -> bool {
+        Optics { camera: self.camera, rolling: self.rolling }.has_ray_table()
+    }
+
+    /// Floats that one intersection hands back.
+    #[must_use]
+    pub const fn slot_floats(self) -> u64 {
+        if self.rolling { SLOT_FLOATS_ROLLING } else { self.renderer.slot_floats() }
+    }
+}
+
+/// What a view is seen through, as far as kernels differ by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Optics {
+    /// The family of camera models.
+    pub camera: CameraModule,
+    /// Whether the shutter rolls.
+    pub rolling: bool,
+}
+
+impl Optics {
+    /// How many there are.
+    pub const COUNT: usize = 2 * CameraModule::ALL.len();
+
+    /// A number below [`Optics::COUNT`] for each.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        2 * self.camera as usize + self.rolling as usize
+    }
+
+    /// Whether rays come from a table instead of from pixels.
+    #[must_use]
+    pub const fn has_ray_table(self) -> bool {
+        self.rolling || !matches!(self.camera, CameraModule::Pinhole)
+    }
 }
 
 /// One kernel before compilation.
@@ -100,6 +143,10 @@ enum Lib {
     Raster,
     Response,
     Rays,
+    RayGradient,
+    Shutter,
+    ConeGradient,
+    ConeSums,
     Lanes,
     Window,
     Adam,
@@ -115,7 +162,7 @@ impl Lib {
             Self::Camera => switches.camera.text(),
             Self::Gaussian => include_str!("../../shaders/lib/gaussian.wgsl"),
             Self::Sh => include_str!("../../shaders/lib/sh.wgsl"),
-            Self::Tiles | Self::Reach if gut && switches.camera.has_ray_table() => match self {
+            Self::Tiles | Self::Reach if gut && switches.has_ray_table() => match self {
                 // A box needs no walk but its own.
                 Self::Reach => "",
                 _ => include_str!("../../shaders/lib/tiles_box.wgsl"),
@@ -127,14 +174,27 @@ impl Lib {
             Self::Blocks => include_str!("../../shaders/lib/blocks.wgsl"),
             Self::Scan => include_str!("../../shaders/lib/scan.wgsl"),
             Self::Raster => include_str!("../../shaders/lib/raster.wgsl"),
+            Self::Response if switches.rolling => include_str!("../../shaders/lib/response_rolling.wgsl"),
             Self::Response if gut => include_str!("../../shaders/lib/response_gut.wgsl"),
             Self::Response => include_str!("../../shaders/lib/response_ewa.wgsl"),
             // Only 3DGUT asks where rays come from.
             Self::Rays if !gut => "",
-            Self::Rays if switches.camera.has_ray_table() => {
+            Self::Rays if switches.rolling => include_str!("../../shaders/lib/rays_rolling.wgsl"),
+            Self::Rays if switches.has_ray_table() => {
                 include_str!("../../shaders/lib/rays_table.wgsl")
             }
             Self::Rays => include_str!("../../shaders/lib/rays_pixel.wgsl"),
+            Self::RayGradient if switches.rolling => {
+                include_str!("../../shaders/lib/ray_gradient_rolling.wgsl")
+            }
+            Self::RayGradient => include_str!("../../shaders/lib/ray_gradient_none.wgsl"),
+            Self::Shutter if switches.rolling => include_str!("../../shaders/lib/shutter_rolling.wgsl"),
+            Self::Shutter => include_str!("../../shaders/lib/shutter_global.wgsl"),
+            Self::ConeGradient => include_str!("../../shaders/lib/cone_gradient.wgsl"),
+            Self::ConeSums if switches.rolling => {
+                include_str!("../../shaders/lib/cone_gradient_rolling.wgsl")
+            }
+            Self::ConeSums => include_str!("../../shaders/lib/cone_gradient_global.wgsl"),
             Self::Lanes if subgroups => include_str!("../../shaders/lib/lanes_subgroup.wgsl"),
             Self::Lanes => include_str!("../../shaders/lib/lanes_shared.wgsl"),
             Self::Window => include_str!("../../shaders/lib/window.wgsl"),
@@ -160,7 +220,7 @@ macro_rules! kernels {
 
 kernels! {
     PROJECT = "project" [Rotation, Gaussian, Sh];
-    PROJECT_GUT = "project_gut" [Rotation, Cone, Lens, Camera, Sh];
+    PROJECT_GUT = "project_gut" [Rotation, Cone, Lens, Camera, Shutter, Sh];
     SORT_COUNT = "sort_count" [Counters, Blocks];
     SCAN_REDUCE = "scan_reduce" [Counters, Blocks, Scan];
     SCAN_APPLY = "scan_apply" [Counters, Blocks, Scan];
@@ -174,9 +234,9 @@ kernels! {
     SSIM_ROWS = "ssim_rows" [Window];
     LOSS_GRADIENT = "loss_gradient" [Window, Adam];
     LOSS_TOTAL = "loss_total" [Window, Adam, Counters];
-    RASTERIZE_BACKWARD = "rasterize_backward" [Raster, Response, Rays, Lanes];
+    RASTERIZE_BACKWARD = "rasterize_backward" [Raster, Response, Rays, RayGradient, Lanes];
     PROJECT_BACKWARD = "project_backward" [Rotation, Gaussian];
-    PROJECT_BACKWARD_GUT = "project_backward_gut" [Rotation, Cone];
+    PROJECT_BACKWARD_GUT = "project_backward_gut" [Rotation, Cone, ConeGradient, ConeSums];
     DIRECTION_BACKWARD = "direction_backward" [Rotation, Sh];
     SH_GRADIENT = "sh_gradient" [Sh];
     ADAM_SH = "adam_sh" [Sh, Adam, Counters];
@@ -190,19 +250,20 @@ impl Source {
     #[must_use]
     pub fn text(&self, lanes: u32, subgroups: bool, switches: Switches) -> String {
         use super::layout::{TILE_HEIGHT, TILE_WIDTH};
-        let Switches { depth, abs_gradient, pose, renderer, camera } = switches;
+        let Switches { depth, abs_gradient, pose, renderer, camera, rolling } = switches;
         // Kernels that only 3DGUT has are never made for EWA.
         let own = self.name.ends_with("_gut");
         let renderer = if own { RendererKind::Gut } else { renderer };
         let splat_vecs = renderer.splat_bytes() / 16;
-        let slot_floats = renderer.slot_floats();
-        let (ray_table, distance) = (camera.has_ray_table(), camera.depth_is_distance());
+        let slot_floats = Switches { renderer, ..switches }.slot_floats();
+        let (ray_table, distance) = (switches.has_ray_table(), camera.depth_is_distance());
         let mut text = format!(
             "const LANES: u32 = {lanes}u;\nconst TILE_WIDTH: u32 = {TILE_WIDTH}u;\n\
              const TILE_HEIGHT: u32 = {TILE_HEIGHT}u;\nconst WITH_DEPTH: bool = {depth};\n\
              const WITH_ABS: bool = {abs_gradient};\nconst WITH_POSE: bool = {pose};\n\
              const SPLAT_VECS: u32 = {splat_vecs}u;\nconst SLOT_FLOATS: u32 = {slot_floats}u;\n\
-             const RAY_TABLE: bool = {ray_table};\nconst DEPTH_IS_DISTANCE: bool = {distance};\n"
+             const RAY_TABLE: bool = {ray_table};\nconst DEPTH_IS_DISTANCE: bool = {distance};\n\
+             const ROLLING: bool = {rolling};\n"
         );
         text += include_str!("../../shaders/lib/types.wgsl");
         for lib in self.libs {

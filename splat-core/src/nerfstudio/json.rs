@@ -8,6 +8,9 @@ pub(super) struct Transforms {
     #[serde(flatten)]
     pub(super) lens: LensFields,
     pub(super) ply_file_path: Option<String>,
+    /// instant-ngp's rolling shutter: a pixel at `(u, v)`, shares of width and height, was read at
+    /// `[0] + [1] u + [2] v`, 0 for the start; `[3]`, motion blur, must be 0.
+    pub(super) rolling_shutter: Option<Vec<f64>>,
     pub(super) frames: Vec<Frame>,
 }
 
@@ -18,6 +21,9 @@ pub(super) struct Frame {
     pub(super) mask_path: Option<String>,
     /// Camera to world, rows.
     pub(super) transform_matrix: Vec<Vec<f64>>,
+    /// The same when the first line was read, and when the last was (instant-ngp).
+    pub(super) transform_matrix_start: Option<Vec<Vec<f64>>>,
+    pub(super) transform_matrix_end: Option<Vec<Vec<f64>>>,
     #[serde(flatten)]
     pub(super) lens: LensFields,
 }

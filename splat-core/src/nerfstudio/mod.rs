@@ -5,7 +5,8 @@
 //! points of `ply_file_path` are in the frame of the camera poses already: where `applied_transform`
 //! is given, nerfstudio has applied it to both.
 //!
-//! Alpha channels are kept, as in Blender's renders.
+//! Alpha channels are kept, as in Blender's renders. Rolling shutters are instant-ngp's: `rolling_shutter` of the file with
+//! `transform_matrix_start` and `transform_matrix_end` of each frame; `transform_matrix` is the pose in the middle.
 
 mod intrinsics;
 mod json;
@@ -19,6 +20,7 @@ use crate::events::{CancelToken, Event, EventSink};
 use crate::images::{self, PHOTO_EXTENSIONS};
 use crate::ply;
 use crate::scene::{Scene, SceneSource, View};
+use crate::shutter::{RollingShutter, ShutterDirection};
 use crate::{Error, Result};
 
 use json::{Frame, Transforms};
@@ -119,7 +121,40 @@ fn view(json: &Path, folder: &Path, transforms: &Transforms, frame: &Frame, path
     })?
     .map_err(bad)?;
     let mask_path = frame.mask_path.as_ref().map(|name| folder.join(slashed(name)));
-    Ok(View { name: view_name(&frame.file_path, &path), image_path: path, mask_path, lens, cam_from_world })
+    let rolling_shutter = rolling_shutter(transforms, frame).map_err(bad)?;
+    let name = view_name(&frame.file_path, &path);
+    Ok(View { name, image_path: path, mask_path, lens, cam_from_world, rolling_shutter })
+}
+
+/// How the camera moved while the photo was read out, if it says; or what is wrong with that.
+fn rolling_shutter(transforms: &Transforms, frame: &Frame) -> Result<Option<RollingShutter>, String> {
+    let (Some(order), Some(start), Some(end)) =
+        (&transforms.rolling_shutter, &frame.transform_matrix_start, &frame.transform_matrix_end)
+    else {
+        return Ok(None);
+    };
+    let by_order = |direction: &ShutterDirection| match direction {
+        ShutterDirection::TopToBottom => [0.0, 0.0, 1.0],
+        ShutterDirection::BottomToTop => [1.0, 0.0, -1.0],
+        ShutterDirection::LeftToRight => [0.0, 1.0, 0.0],
+        ShutterDirection::RightToLeft => [1.0, -1.0, 0.0],
+    };
+    let (known, blur) = order.split_at(order.len().min(3));
+    if known.iter().chain(blur).all(|number| *number == 0.0) {
+        return Ok(None);
+    }
+    let direction = ShutterDirection::ALL.into_iter().find(|direction| by_order(direction) == *known);
+    match direction {
+        Some(direction) if blur.iter().all(|number| *number == 0.0) => {
+            let end_pose =
+                |rows: &[Vec<f64>]| pose(rows).map_err(|what| format!("{what} at an end of the exposure"));
+            Ok(Some(RollingShutter { direction, start: end_pose(start)?, end: end_pose(end)? }))
+        }
+        _ => Err(format!(
+            "has `rolling_shutter` {order:?}; lines can be read downwards [0, 0, 1, 0], upwards [1, 0, -1, 0], to the right \
+             [0, 1, 0, 0] or to the left [1, -1, 0, 0]"
+        )),
+    }
 }
 
 /// World to camera in COLMAP's axes, of camera to world in OpenGL's; or what is wrong with it.

@@ -82,6 +82,32 @@ fn lenses_map_to_colmaps() {
 }
 
 #[test]
+fn rolling_shutters_are_instant_ngps() {
+    let moved = |x: f64| json!([[1, 0, 0, x], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]);
+    let scene_of = |order: Value| {
+        let frame = json!({"file_path": "a.png", "transform_matrix": moved(0.0),
+            "transform_matrix_start": moved(-0.1), "transform_matrix_end": moved(0.2)});
+        let transforms = json!({"fl_x": 50, "w": 40, "h": 30, "rolling_shutter": order, "frames": [frame]});
+        load(dataset(&transforms, &["a.png"]).path())
+    };
+    let orders = [json!([0, 0, 1, 0]), json!([1, 0, -1]), json!([0, 1, 0, 0]), json!([1, -1, 0, 0])];
+    for (order, direction) in orders.into_iter().zip(ShutterDirection::ALL) {
+        let (scene, _) = scene_of(order).unwrap();
+        let shutter = scene.views[0].rolling_shutter.unwrap();
+        assert_eq!(shutter.direction, direction);
+        assert!(
+            (shutter.start.centre().x + 0.1).abs() < 1e-12 && (shutter.end.centre().x - 0.2).abs() < 1e-12
+        );
+    }
+    let (global, _) = scene_of(json!([0, 0, 0, 0])).unwrap();
+    assert_eq!(global.views[0].rolling_shutter, None);
+    for order in [json!([0.5, 0, 0, 0]), json!([0, 0, 1, 1]), json!([0, 2])] {
+        let error = scene_of(order).unwrap_err().to_string();
+        assert!(error.contains("a.png") && error.contains("rolling_shutter"), "{error}");
+    }
+}
+
+#[test]
 fn frames_have_masks_own_lenses_and_loose_names() {
     let frame = |path: &str| json!({"file_path": path, "transform_matrix": matrix()});
     let mut own = frame(".\\images\\b.png");

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::camera::Pose;
 use crate::lens::{Lens, LensProjector};
+use crate::shutter::RollingShutter;
 
 /// Squared distance of the outer sigma points from the mean, in standard deviations: `3 + lambda` with
 /// `lambda = alpha² (3 + kappa) - 3`, alpha 0.1, kappa 0 (gsplat).
@@ -29,8 +30,10 @@ pub struct LensView {
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
-    /// World to camera.
+    /// World to camera, with a global shutter.
     pub cam_from_world: Pose,
+    /// How the camera moves while it sees; takes the place of `cam_from_world`.
+    pub rolling_shutter: Option<RollingShutter>,
     lens: LensProjector,
     /// Of every pixel's centre, in camera space.
     rays: Vec<Option<DVec3>>,
@@ -45,7 +48,34 @@ impl LensView {
         let ray =
             |(column, row)| projector.unproject(DVec2::new(f64::from(column) + 0.5, f64::from(row) + 0.5));
         let rays = places.map(ray).collect();
-        Some(Self { width, height, cam_from_world, lens: projector, rays })
+        Some(Self { width, height, cam_from_world, rolling_shutter: None, lens: projector, rays })
+    }
+
+    /// The pose that Gaussians are sorted and coloured from.
+    #[must_use]
+    pub fn middle(&self) -> Pose {
+        self.rolling_shutter.map_or(self.cam_from_world, |shutter| shutter.middle())
+    }
+
+    /// The pixel of a point of the world.
+    fn see(&self, point: DVec3) -> Option<DVec2> {
+        match &self.rolling_shutter {
+            Some(shutter) => shutter.project(&self.lens, (self.width, self.height), point),
+            None => self.lens.project(self.cam_from_world.transform_point(point)),
+        }
+    }
+
+    /// Where a pixel looks from, and where to, in the world.
+    fn world_ray(&self, index: usize) -> Option<(DVec3, DVec3)> {
+        let ray = (*self.rays.get(index)?)?;
+        let (column, row) = (index % self.width as usize, index / self.width as usize);
+        let place = DVec2::new(column as f64 + 0.5, row as f64 + 0.5);
+        let pose = match &self.rolling_shutter {
+            Some(shutter) => shutter.pose_at(shutter.direction.time_at(place, self.width, self.height)),
+            None => self.cam_from_world,
+        };
+        let world_from_cam = pose.inverse();
+        Some((world_from_cam.translation, world_from_cam.rotation * ray))
     }
 }
 
@@ -92,7 +122,7 @@ fn project_one(gaussians: &Gaussians, index: usize, view: &LensView) -> Option<E
     let opacity = 1.0 / (1.0 + (-*gaussians.opacity_logits.get(index)?).exp());
     let per_gaussian = (gaussians.sh_degree as usize + 1).pow(2);
     let coeffs = gaussians.sh_coeffs.get(index * per_gaussian..(index + 1) * per_gaussian)?;
-    let rgb = sh_colour(coeffs, (mean - view.cam_from_world.centre()).normalize_or_zero());
+    let rgb = sh_colour(coeffs, (mean - view.middle().centre()).normalize_or_zero());
 
     let quat = DQuat::from_xyzw(x, y, z, w);
     let length_squared = quat.length_squared();
@@ -100,8 +130,8 @@ fn project_one(gaussians: &Gaussians, index: usize, view: &LensView) -> Option<E
     let rotation = DMat3::from_quat(if has_direction { quat.normalize() } else { DQuat::IDENTITY });
     let whiten = DMat3::from_diagonal(scale.recip()) * rotation.transpose();
 
-    let see = |point: DVec3| view.lens.project(view.cam_from_world.transform_point(point));
-    let cam = view.cam_from_world.transform_point(mean);
+    let see = |point: DVec3| view.see(point);
+    let cam = view.middle().transform_point(mean);
     let depth = view.lens.depth(cam);
     let centre = see(mean)?;
     let finite = opacity.is_finite() && rgb.iter().all(|c| c.is_finite()) && whiten.is_finite();
@@ -109,7 +139,7 @@ fn project_one(gaussians: &Gaussians, index: usize, view: &LensView) -> Option<E
         return None;
     }
     let bound = 2.0 * (opacity / ALPHA_MIN).ln();
-    let room = 1.0 - bound / (whiten * (mean - view.cam_from_world.centre())).length_squared();
+    let room = 1.0 - bound / (whiten * (mean - view.middle().centre())).length_squared();
     let everywhere = (DVec2::NEG_INFINITY, DVec2::INFINITY);
     let bounds = if room > 0.01 {
         sigma_points(mean, rotation, scale, centre, &see).map_or(everywhere, |points| {
@@ -165,13 +195,10 @@ fn moments(centre: DVec2, points: &[DVec2; 6]) -> (DVec2, DVec2) {
 #[must_use]
 pub fn rasterize_gut(ellipsoids: &[Ellipsoid], view: &LensView, options: &Options) -> Picture {
     let mut pixels = vec![Pixel::default(); view.width as usize * view.height as usize];
-    let world_from_cam = view.cam_from_world.inverse();
-    let origin = world_from_cam.translation;
-    for (index, (pixel, ray)) in pixels.iter_mut().zip(&view.rays).enumerate() {
+    for (index, pixel) in pixels.iter_mut().enumerate() {
         let (column, row) = (index % view.width as usize, index / view.width as usize);
         let place = DVec2::new(column as f64 + 0.5, row as f64 + 0.5);
-        let Some(ray) = *ray else { continue };
-        let ray = world_from_cam.rotation * ray;
+        let Some((origin, ray)) = view.world_ray(index) else { continue };
         for ellipsoid in ellipsoids {
             let Some(exponent) = ellipsoid.exponent(origin, ray) else { continue };
             let (low, high) = ellipsoid.bounds;

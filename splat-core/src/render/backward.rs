@@ -7,9 +7,9 @@ use super::forward::ForwardPass;
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::gpu::kernel::Kernel;
-use crate::gpu::layout::{GEOMETRY_BYTES, ViewUniform};
+use crate::gpu::layout::{GEOMETRY_BYTES, RAY_GRADIENT_FLOATS, ViewUniform};
 use crate::gpu::profile::Pass;
-use crate::gpu::shaders::{self, CameraModule, Switches};
+use crate::gpu::shaders::{self, Optics, Switches};
 use crate::render::RendererKind;
 
 /// The kernels of a backward pass.
@@ -18,8 +18,8 @@ pub(crate) struct BackwardKernels {
     switches: Switches,
     direction: Kernel,
     gpu: Gpu,
-    /// By [`CameraModule`], compiled when first needed.
-    views: [OnceLock<ViewKernels>; CameraModule::ALL.len()],
+    /// By [`Optics`], compiled when first needed.
+    views: [OnceLock<ViewKernels>; Optics::COUNT],
 }
 
 /// The kernels that know what a Gaussian looks like through a camera model.
@@ -39,10 +39,10 @@ impl BackwardKernels {
         }
     }
 
-    /// The kernels for a camera model.
-    fn view(&self, camera: CameraModule) -> &ViewKernels {
-        self.views[camera as usize].get_or_init(|| {
-            let switches = Switches { camera, ..self.switches };
+    /// The kernels for a camera.
+    fn view(&self, optics: Optics) -> &ViewKernels {
+        self.views[optics.index()].get_or_init(|| {
+            let switches = self.switches.seen_by(optics);
             let kernel = |source| Kernel::new(&self.gpu, source, switches, &[]);
             let project = match switches.renderer {
                 RendererKind::Ewa => kernel(shaders::PROJECT_BACKWARD),
@@ -61,8 +61,10 @@ pub(crate) struct BackwardPass {
     pub(crate) v_geometry: wgpu::Buffer,
     pub(crate) v_colors: wgpu::Buffer,
     pub(crate) v_pose: wgpu::Buffer,
+    /// What intersections hand back and, behind it, with a rolling shutter and pose, the gradient of every pixel's ray.
+    pub(crate) slots: wgpu::Buffer,
     bind_direction: wgpu::BindGroup,
-    bind_views: Vec<(CameraModule, ViewBindings)>,
+    bind_views: Vec<(Optics, ViewBindings)>,
 }
 
 #[derive(Debug)]
@@ -76,9 +78,7 @@ impl BackwardPass {
     pub(crate) fn bytes(gaussians: u64, pixels: u64, isects: u64, switches: Switches) -> u64 {
         let pose = if switches.pose { GEOMETRY_BYTES } else { 0 };
         let depth = if switches.depth { 4 } else { 0 };
-        isects * switches.renderer.slot_floats() * 4
-            + pixels * (16 + depth)
-            + gaussians * (GEOMETRY_BYTES + 16 + pose)
+        isects * switches.slot_floats() * 4 + pixels * (16 + depth) + gaussians * (GEOMETRY_BYTES + 16 + pose)
     }
 
     pub(crate) fn new(
@@ -90,8 +90,12 @@ impl BackwardPass {
         let switches = kernels.switches;
         let n = u64::from(gaussians.count);
         let pixels = u64::from(forward.capacity.pixels);
-        let slot_bytes = u64::from(forward.capacity.isects) * switches.renderer.slot_floats() * 4;
-        let slots = gpu.storage("splat.slots", slot_bytes)?;
+        let slot_bytes =
+            |optics| u64::from(forward.capacity.isects) * switches.seen_by(optics).slot_floats() * 4;
+        let slot_bytes = forward.cameras().map(slot_bytes).max().unwrap_or(0);
+        let rolls = switches.pose && forward.cameras().any(|optics| optics.rolling);
+        let slots = gpu
+            .storage("splat.slots", slot_bytes + if rolls { pixels * RAY_GRADIENT_FLOATS * 4 } else { 0 })?;
         let depth_bytes = if switches.depth { pixels.next_multiple_of(4) * 4 } else { 0 };
         let v_frame = gpu.storage("splat.v_frame", pixels * 16 + depth_bytes)?;
         let v_geometry = gpu.storage("splat.v_geometry", n * GEOMETRY_BYTES)?;
@@ -119,7 +123,7 @@ impl BackwardPass {
         let bind_direction =
             kernels.direction.bind(gpu, &[view, geometry, r, g, b, &v_colors, &v_geometry, &v_pose]);
         gpu.check()?;
-        Ok(Self { v_frame, v_geometry, v_colors, v_pose, bind_direction, bind_views })
+        Ok(Self { v_frame, v_geometry, v_colors, v_pose, slots, bind_direction, bind_views })
     }
 
     /// Records the backward pass of the view that `forward` holds.
@@ -129,7 +133,7 @@ impl BackwardPass {
         pass: &mut Pass<'_>,
         forward: &ForwardPass,
         view: &ViewUniform,
-        camera: CameraModule,
+        camera: Optics,
     ) {
         let Some((_, bind)) = self.bind_views.iter().find(|(of, _)| *of == camera) else {
             debug_assert!(false, "the pass was not made for {camera:?}");

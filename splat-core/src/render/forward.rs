@@ -3,15 +3,15 @@
 use std::mem::offset_of;
 use std::sync::OnceLock;
 
-use super::GaussianBuffers;
-use super::rays::RAY_BYTES;
+use super::rays::{LINE_BYTES, RAY_BYTES};
 use super::sort::{Over, Scan, Sort, SortBuffers, SortKernels, SortScratch};
+use super::{GaussianBuffers, Seen};
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::gpu::kernel::Kernel;
 use crate::gpu::layout::{Counters, LensUniform, ViewUniform};
 use crate::gpu::profile::Pass;
-use crate::gpu::shaders::{self, CameraModule, Switches};
+use crate::gpu::shaders::{self, Optics, Switches};
 use crate::render::RendererKind;
 
 /// Where the indirect dispatch over intersections lies in `Counters`.
@@ -25,8 +25,8 @@ pub(crate) struct ForwardKernels {
     isect_total: Kernel,
     tile_ranges: Kernel,
     gpu: Gpu,
-    /// By [`CameraModule`], compiled when first needed.
-    views: [OnceLock<ViewKernels>; CameraModule::ALL.len()],
+    /// By [`Optics`], compiled when first needed.
+    views: [OnceLock<ViewKernels>; Optics::COUNT],
 }
 
 /// The kernels that know what a Gaussian looks like through a camera model; all others serve every renderer.
@@ -51,10 +51,10 @@ impl ForwardKernels {
         }
     }
 
-    /// The kernels for a camera model.
-    fn view(&self, camera: CameraModule) -> &ViewKernels {
-        self.views[camera as usize].get_or_init(|| {
-            let switches = Switches { camera, ..self.switches };
+    /// The kernels for a camera.
+    fn view(&self, optics: Optics) -> &ViewKernels {
+        self.views[optics.index()].get_or_init(|| {
+            let switches = self.switches.seen_by(optics);
             let kernel = |source| Kernel::new(&self.gpu, source, switches, &[]);
             let project = match switches.renderer {
                 RendererKind::Ewa => kernel(shaders::PROJECT),
@@ -79,6 +79,8 @@ pub(crate) struct Capacity {
     pub(crate) tiles: u32,
     /// Intersections.
     pub(crate) isects: u32,
+    /// Lines of the largest image with a rolling shutter; 0 without one.
+    pub(crate) lines: u32,
 }
 
 impl Capacity {
@@ -88,7 +90,7 @@ impl Capacity {
     pub(crate) fn forward_bytes(&self, gaussians: u64, switches: Switches) -> u64 {
         let (pixels, isects) = (u64::from(self.pixels), u64::from(self.isects));
         let per_gaussian = switches.renderer.splat_bytes() + 4 * 4 + 4 + 4 + 8;
-        let rays = if switches.camera.has_ray_table() { RAY_BYTES } else { 0 };
+        let rays = if switches.has_ray_table() { RAY_BYTES } else { 0 };
         let per_pixel = 16 + 8 + if switches.depth { 4 } else { 0 } + rays;
         gaussians * per_gaussian
             + isects * 20
@@ -120,7 +122,7 @@ pub(crate) struct ForwardPass {
     pub(crate) lens: wgpu::Buffer,
     /// Its rays, copied from its table; empty where every camera is a pinhole.
     pub(crate) rays: wgpu::Buffer,
-    bind_views: Vec<(CameraModule, ViewBindings)>,
+    bind_views: Vec<(Optics, ViewBindings)>,
     bind_isect_total: wgpu::BindGroup,
     /// By which buffer the sorted intersections end in.
     bind_tile_ranges: [wgpu::BindGroup; 2],
@@ -141,7 +143,7 @@ impl ForwardPass {
         kernels: &ForwardKernels,
         gaussians: &GaussianBuffers,
         capacity: Capacity,
-        cameras: &[CameraModule],
+        cameras: &[Optics],
     ) -> Result<Self> {
         let Switches { renderer, depth: with_depth, .. } = kernels.switches;
         let n = u64::from(gaussians.count);
@@ -191,11 +193,13 @@ impl ForwardPass {
             [0, 1].map(|i| kernels.tile_ranges.bind(gpu, &[&counters, &isects.keys[i], &tile_ranges]));
         let lens = gpu.uniform::<LensUniform>("splat.lens");
         let tables = cameras.iter().any(|camera| camera.has_ray_table());
-        let rays = gpu.storage("splat.rays", if tables { pixels * RAY_BYTES } else { 0 })?;
+        let line_bytes = u64::from(capacity.lines) * LINE_BYTES;
+        let rays = gpu.storage("splat.rays", if tables { pixels * RAY_BYTES + line_bytes } else { 0 })?;
         let bind_views = cameras.iter().map(|&camera| {
             let kernels = kernels.view(camera);
             let mut project = vec![&view, &gaussians.geometry, r, g, b, &splats, keys, order];
             project.extend((renderer == RendererKind::Gut).then_some(&lens));
+            project.extend(camera.rolling.then_some(&rays));
             let rasterize = [0, 1].map(|i| {
                 let ids = &isects.values[i];
                 let mut buffers =
@@ -248,14 +252,18 @@ impl ForwardPass {
     }
 
     /// The camera models that this was made for.
-    pub(crate) fn cameras(&self) -> impl Iterator<Item = CameraModule> + '_ {
+    pub(crate) fn cameras(&self) -> impl Iterator<Item = Optics> + '_ {
         self.bind_views.iter().map(|(camera, _)| *camera)
     }
 
-    /// Sets the view that is recorded next; `table` is the lens's, where it has one.
-    pub(crate) fn set_view(&self, gpu: &Gpu, view: &ViewUniform, lens: &LensUniform) {
+    /// Sets the view that is recorded next; `view` is the one of `seen` with its counts.
+    pub(crate) fn set_view(&self, gpu: &Gpu, view: &ViewUniform, seen: &Seen) {
         gpu.queue().write_buffer(&self.view, 0, bytemuck::bytes_of(view));
-        gpu.queue().write_buffer(&self.lens, 0, bytemuck::bytes_of(lens));
+        gpu.queue().write_buffer(&self.lens, 0, bytemuck::bytes_of(&seen.lens));
+        if !seen.lines.is_empty() {
+            let behind_rays = u64::from(view.pixel_count()) * RAY_BYTES;
+            gpu.queue().write_buffer(&self.rays, behind_rays, bytemuck::cast_slice(&seen.lines));
+        }
     }
 
     /// Copies a lens's table to where kernels read it.
@@ -288,7 +296,7 @@ impl ForwardPass {
         kernels: &ForwardKernels,
         pass: &mut Pass<'_>,
         view: &ViewUniform,
-        camera: CameraModule,
+        camera: Optics,
     ) {
         let Some((_, bind)) = self.bind_views.iter().find(|(of, _)| *of == camera) else {
             debug_assert!(false, "the pass was not made for {camera:?}");

@@ -21,26 +21,28 @@ pub(crate) mod gaussian_buffers;
 mod kind;
 mod points;
 pub(crate) mod rays;
+mod seen;
 pub(crate) mod sort;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use gaussian_buffers::GaussianBuffers;
 pub use kind::RendererKind;
 pub use points::project_points;
+pub(crate) use seen::{Seen, optics_of};
 
 use crate::camera::{Camera, LensCamera};
 use crate::gpu::Gpu;
 use crate::gpu::kernel::Kernel;
-use crate::gpu::layout::{Counters, GEOMETRY_FLOATS, LensUniform, ViewUniform};
+use crate::gpu::layout::{Counters, GEOMETRY_FLOATS, RAY_GRADIENT_FLOATS, SLOT_FLOATS_ROLLING, ViewUniform};
 use crate::gpu::profile::Pass;
-use crate::gpu::shaders::{self, CameraModule, Switches};
+use crate::gpu::shaders::{self, Optics, Switches};
 use crate::lens::Lens;
+use crate::shutter::RollingShutter;
 use crate::{Error, Result};
 use backward::{BackwardKernels, BackwardPass};
 use forward::{Capacity, ForwardKernels, ForwardPass};
-use rays::RayTables;
+use rays::{RayTables, projector_of};
 
 /// Largest image side: coordinates stay exact to a hundredth of a pixel in f32.
 pub const MAX_IMAGE_SIDE: u32 = 16_384;
@@ -81,7 +83,9 @@ pub struct Renderer {
 pub struct Frame {
     gpu: Gpu,
     view: ViewUniform,
-    camera: CameraModule,
+    optics: Optics,
+    shutter: Option<RollingShutter>,
+    lens: Lens,
     pass: ForwardPass,
 }
 
@@ -124,8 +128,21 @@ pub struct GaussianGradients {
     pub opacity_logits: Vec<f32>,
     /// `[N,K,3]`.
     pub sh_coeffs: Vec<[f32; 3]>,
-    /// Row-major 3x4 entries of `cam_from_world`, each taken as free; the camera centre is `-R^T t`.
+    /// Row-major 3x4 entries of `cam_from_world`, each taken as free; the camera centre is `-R^T t`. With a rolling shutter
+    /// 0: see [`GaussianGradients::shutter`].
     pub cam_from_world: [f64; 12],
+    /// With a rolling shutter: of the six ways each of its two poses can move.
+    pub shutter: Option<ShutterGradients>,
+}
+
+/// Gradient of a loss with respect to the two poses of a rolling shutter: first to turns about the camera's axes (radians),
+/// then to shifts along them (world units). A motion `(w, v)` takes a pose `(R, t)` to `(exp(w) R, t + v)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ShutterGradients {
+    /// Of the pose when the first line is read.
+    pub start: [f64; 6],
+    /// Of the pose when the last line is read.
+    pub end: [f64; 6],
 }
 
 impl Renderer {
@@ -200,19 +217,22 @@ impl Renderer {
                 pixels: view.pixel_count(),
                 tiles: view.tile_count(),
                 isects: view.isect_capacity,
+                lines: seen.lines.len() as u32,
             };
-            let pass = ForwardPass::new(&self.gpu, &self.forward, gaussians, capacity, &[seen.module])?;
-            pass.set_view(&self.gpu, &view, &seen.lens);
+            let pass = ForwardPass::new(&self.gpu, &self.forward, gaussians, capacity, &[seen.optics])?;
+            pass.set_view(&self.gpu, &view, &seen);
             self.gpu.submit("splat.render", |encoder| {
                 pass.record_clear(encoder);
                 pass.record_rays(encoder, seen.table.as_deref());
                 let mut compute = Pass::begin(encoder, None);
-                pass.record(&self.forward, &mut compute, &view, seen.module);
+                pass.record(&self.forward, &mut compute, &view, seen.optics);
             });
             let counters: Vec<Counters> = self.gpu.read(&pass.counters, 1)?;
             let needed = counters.first().map_or(0, |c| c.isects_needed);
             if needed <= view.isect_capacity {
-                return Ok(Frame { gpu: self.gpu.clone(), view, camera: seen.module, pass });
+                let (gpu, optics) = (self.gpu.clone(), seen.optics);
+                let (shutter, lens) = (camera.rolling_shutter, camera.lens.clone());
+                return Ok(Frame { gpu, view, optics, shutter, lens, pass });
             }
             self.isects_hint.store(grown(needed), Ordering::Relaxed);
         }
@@ -267,7 +287,7 @@ impl Renderer {
             .map(|kernel| kernel.bind(gpu, &[view, &gaussians.geometry, &pass.v_colors, &v_sh]));
         gpu.submit("splat.backward", |encoder| {
             let mut compute = Pass::begin(encoder, None);
-            pass.record(&self.backward, &mut compute, &frame.pass, &frame.view, frame.camera);
+            pass.record(&self.backward, &mut compute, &frame.pass, &frame.view, frame.optics);
         });
         let geometry: Vec<f32> = gpu.read(&pass.v_geometry, n * GEOMETRY_FLOATS)?;
         let like = gaussian_buffers::cloud_of(&geometry, gaussians.sh_degree);
@@ -289,6 +309,11 @@ impl Renderer {
                 *sum += f64::from(*value);
             }
         }
+        let mut shutter = None;
+        if let Some(rolling) = frame.shutter {
+            let v_middle = std::mem::take(&mut cam_from_world);
+            shutter = Some(self.shutter_gradients(frame, &rolling, &pass, &v_middle)?);
+        }
         Ok(GaussianGradients {
             means: like.means,
             quats: like.quats,
@@ -296,43 +321,32 @@ impl Renderer {
             opacity_logits: like.opacity_logits,
             sh_coeffs,
             cam_from_world,
+            shutter,
         })
     }
-}
 
-/// A camera as kernels see it.
-pub(crate) struct Seen {
-    /// Counts and modes are left for the caller.
-    pub(crate) view: ViewUniform,
-    pub(crate) lens: LensUniform,
-    pub(crate) module: CameraModule,
-    pub(crate) table: Option<Arc<wgpu::Buffer>>,
-}
-
-impl Seen {
-    pub(crate) fn new(
-        gpu: &Gpu,
-        renderer: RendererKind,
-        tables: &RayTables,
-        camera: &LensCamera,
-        background: [f32; 3],
-    ) -> Result<Self> {
-        let lens = &camera.lens;
-        check_image_size(lens.width, lens.height)?;
-        let intrinsics = lens.as_pinhole().unwrap_or_else(|| lens.nearest_pinhole());
-        let pinhole = Camera { intrinsics, cam_from_world: camera.cam_from_world };
-        let view = ViewUniform::from_camera(&pinhole, background);
-        // A lens whose distortion is all zero needs no table.
-        if lens.as_pinhole().is_some() {
-            let lens = rays::projector_of(&Lens::pinhole(intrinsics))?.uniform();
-            return Ok(Self { view, lens, module: CameraModule::Pinhole, table: None });
-        }
-        let projector = rays::projector_of(lens)?;
-        if renderer == RendererKind::Ewa {
-            return Err(Error::NeedsGut { model: lens.model.name() });
-        }
-        let table = Some(tables.of(gpu, lens, &projector)?);
-        Ok(Self { view, lens: projector.uniform(), module: projector.module(), table })
+    /// From the gradient of every pixel's ray, and of the pose in the middle (by depth and colour), to the shutter's poses.
+    fn shutter_gradients(
+        &self,
+        frame: &Frame,
+        shutter: &RollingShutter,
+        pass: &BackwardPass,
+        v_middle: &[f64; 12],
+    ) -> Result<ShutterGradients> {
+        let floats = u64::from(frame.view.pixel_count()) * RAY_GRADIENT_FLOATS;
+        let behind = u64::from(frame.pass.capacity.isects) * SLOT_FLOATS_ROLLING * 4;
+        let copied = self.gpu.storage("splat.v_rays", floats * 4)?;
+        self.gpu.submit("splat.v_rays", |encoder| {
+            encoder.copy_buffer_to_buffer(&pass.slots, behind, &copied, 0, floats * 4);
+        });
+        let v_rays: Vec<f32> = self.gpu.read(&copied, floats as usize)?;
+        Ok(rays::shutter_gradients(
+            shutter,
+            &projector_of(&frame.lens)?,
+            frame.view.image_size,
+            &v_rays,
+            v_middle,
+        ))
     }
 }
 

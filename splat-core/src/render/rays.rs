@@ -3,17 +3,32 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use glam::DVec2;
+use glam::{DMat3, DQuat, DVec2, DVec3};
 use rayon::prelude::*;
 
+use super::ShutterGradients;
 use crate::gpu::Gpu;
+use crate::gpu::layout::RAY_GRADIENT_FLOATS;
 use crate::lens::{Lens, LensProjector};
+use crate::shutter::RollingShutter;
 use crate::{Error, Result};
 
 /// Bytes of tables that are kept: 32 of 1600x1200 pixels. A dataset with more cameras works out the oldest again.
 const KEPT_BYTES: u64 = 1 << 30;
 /// Bytes a pixel.
 pub(crate) const RAY_BYTES: u64 = 16;
+/// Bytes a line of a rolling shutter: rotation and centre (`lib/rays_rolling.wgsl`).
+pub(crate) const LINE_BYTES: u64 = 32;
+
+/// The lines of a rolling shutter as kernels read them.
+pub(crate) fn lines_of(shutter: &RollingShutter, width: u32, height: u32) -> Vec<[f32; 8]> {
+    let line = |(rotation, centre): (DQuat, DVec3)| {
+        let [x, y, z, w] = rotation.as_quat().to_array();
+        let [a, b, c] = centre.as_vec3().to_array();
+        [x, y, z, w, a, b, c, 0.0]
+    };
+    shutter.lines(width, height).map(line).collect()
+}
 
 /// The tables of the lenses used last.
 #[derive(Debug, Default)]
@@ -72,4 +87,63 @@ pub(crate) fn projector_of(lens: &Lens) -> Result<LensProjector> {
     lens.validate()?;
     let what = "its parameters contradict each other".to_owned();
     lens.projector().ok_or(Error::InvalidLens { model: lens.model.name(), what })
+}
+
+/// The gradient of a rolling shutter's poses, from that of every pixel's ray (direction and origin, seen from the camera in the
+/// middle of the exposure) and that of the middle pose's 12 entries, by depth and colour.
+///
+/// With `Q = R_m R^T` from a pixel's camera `(R, t)` to the middle one, its direction is `Q d` and its origin `t_m - Q t`. The
+/// middle pose cancels out, since Gaussians are seen from it too.
+pub(crate) fn shutter_gradients(
+    shutter: &RollingShutter,
+    lens: &LensProjector,
+    [width, height]: [u32; 2],
+    v_rays: &[f32],
+    v_middle: &[f64; 12],
+) -> ShutterGradients {
+    let direction = shutter.direction;
+    let lines = direction.lines(width, height);
+    // Turn and shift of each line's pose, as those of the two ends: `(turn, shift)`.
+    let mut motions = vec![(DVec3::ZERO, DVec3::ZERO); lines as usize];
+    let poses: Vec<_> = shutter.lines(width, height).collect();
+    for (index, v) in v_rays.chunks_exact(RAY_GRADIENT_FLOATS as usize).enumerate() {
+        let (column, row) = (index % width.max(1) as usize, index / width.max(1) as usize);
+        let line = if direction.reads_columns() { column } else { row };
+        let place = DVec2::new(column as f64 + 0.5, row as f64 + 0.5);
+        let (Some(ray), Some((middle_from_cam, _))) = (lens.unproject(place), poses.get(line)) else {
+            continue;
+        };
+        let back = middle_from_cam.conjugate();
+        let v_direction = back * DVec3::new(v[0].into(), v[1].into(), v[2].into());
+        let v_origin = back * DVec3::new(v[3].into(), v[4].into(), v[5].into());
+        let time = direction.time_of_line(line as f64, lines);
+        let translation = shutter.pose_at(time).translation;
+        motions[line].0 += v_direction.cross(ray) + translation.cross(v_origin);
+        motions[line].1 -= v_origin;
+    }
+    let mut gradients = ShutterGradients::default();
+    let mut add = |time: f64, turn: DVec3, shift: DVec3| {
+        let [start, end] = shutter.turn_shares(time);
+        let parts = [(&mut gradients.start, start, 1.0 - time), (&mut gradients.end, end, time)];
+        for (sums, turns, share) in parts {
+            let turn = turns.transpose() * turn;
+            for (sum, value) in
+                sums.iter_mut().zip(turn.to_array().into_iter().chain((share * shift).to_array()))
+            {
+                *sum += value;
+            }
+        }
+    };
+    for (line, (turn, shift)) in motions.into_iter().enumerate() {
+        add(direction.time_of_line(line as f64, lines), turn, shift);
+    }
+    // d(R, t) = (w x R, v): a turn of the middle pose leaves its translation.
+    let rotation = DMat3::from_quat(shutter.middle().rotation);
+    let by_axis = |axis: DVec3| -> f64 {
+        let turned = |column: usize| axis.cross(rotation.col(column));
+        (0..9).map(|i| v_middle[i / 3 * 4 + i % 3] * turned(i % 3)[i / 3]).sum()
+    };
+    let turn = DVec3::new(by_axis(DVec3::X), by_axis(DVec3::Y), by_axis(DVec3::Z));
+    add(0.5, turn, DVec3::new(v_middle[3], v_middle[7], v_middle[11]));
+    gradients
 }

@@ -158,7 +158,11 @@ fn camera_fingerprint(dataset: &Dataset) -> u64 {
         let lens = dataset.kept_lens(view);
         let model = lens.map(|lens| f64::from(lens.model.colmap_id()));
         let params = lens.map(|lens| lens.params.clone()).unwrap_or_default();
-        let numbers = numbers.chain(model).chain(params);
+        let shutter = dataset.kept_shutter(view);
+        let order = shutter.map(|shutter| f64::from(shutter.direction as u8));
+        let ends = shutter.into_iter().flat_map(|shutter| [shutter.start, shutter.end]);
+        let ends = ends.flat_map(|p| p.rotation.to_array().into_iter().chain(p.translation.to_array()));
+        let numbers = numbers.chain(model).chain(params).chain(order).chain(ends);
         for byte in numbers.flat_map(f64::to_le_bytes) {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }

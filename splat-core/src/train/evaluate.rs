@@ -97,12 +97,12 @@ impl Trainer {
             let seen = self.see(camera, self.config.background, sh_degree)?;
             let view = seen.view;
             let forward = &self.passes.forward;
-            forward.set_view(&self.gpu, &view, &seen.lens);
+            forward.set_view(&self.gpu, &view, &seen);
             self.gpu.submit("splat.render_view", |encoder| {
                 forward.record_clear(encoder);
                 forward.record_rays(encoder, seen.table.as_deref());
                 let mut pass = Pass::begin(encoder, None);
-                forward.record(&self.kernels.forward, &mut pass, &view, seen.module);
+                forward.record(&self.kernels.forward, &mut pass, &view, seen.optics);
             });
             let counters: Counters = self.gpu.read(&forward.counters, 1)?[0];
             if counters.overflowed == 0 {

@@ -143,8 +143,9 @@ mod tests {
         let intrinsics = Pinhole { width, height, fx: 9.0, fy: 9.0, cx: 3.0, cy: 3.0 };
         let camera = Camera { intrinsics, cam_from_world: Pose::IDENTITY };
         let view = ViewUniform::from_camera(&camera, [0.0; 3]);
-        let capacity = Capacity { pixels: view.pixel_count(), tiles: view.tile_count(), isects: 64 };
-        let pinhole = [crate::gpu::shaders::CameraModule::Pinhole];
+        let capacity =
+            Capacity { pixels: view.pixel_count(), tiles: view.tile_count(), isects: 64, lines: 0 };
+        let pinhole = [crate::gpu::shaders::Optics::default()];
         let kernels =
             (ForwardKernels::new(gpu, Switches::default()), BackwardKernels::new(gpu, Switches::default()));
         let forward = ForwardPass::new(gpu, &kernels.0, &gaussians, capacity, &pinhole).unwrap();

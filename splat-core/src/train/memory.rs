@@ -52,6 +52,7 @@ pub fn predict(
         pixels: pixels.min(u64::from(u32::MAX)) as u32,
         tiles: width.div_ceil(TILE_WIDTH).saturating_mul(height.div_ceil(TILE_HEIGHT)),
         isects: isects.min(u64::from(u32::MAX)) as u32,
+        lines: 0,
     };
     let per_gaussian =
         GaussianBuffers::bytes_per_gaussian(sh_degree) + Moments::bytes_per_gaussian(sh_degree);

@@ -6,11 +6,11 @@ use crate::Result;
 use crate::dataset::Dataset;
 use crate::gpu::Gpu;
 use crate::gpu::layout::{TrainUniform, ViewUniform};
-use crate::gpu::shaders::{CameraModule, Switches};
+use crate::gpu::shaders::{Optics, Switches};
 use crate::render::GaussianBuffers;
 use crate::render::backward::{BackwardKernels, BackwardPass};
 use crate::render::forward::{Capacity, ForwardKernels, ForwardPass};
-use crate::render::rays::projector_of;
+use crate::render::optics_of;
 
 /// Every kernel that a training step runs.
 #[derive(Debug)]
@@ -42,16 +42,17 @@ impl Kernels {
     }
 }
 
-/// The camera models that a dataset's lenses need, each once.
-fn camera_modules(dataset: &Dataset) -> Result<Vec<CameraModule>> {
-    let mut modules = std::collections::BTreeSet::new();
-    for view in dataset.train.iter().chain(&dataset.held_out) {
-        modules.insert(match dataset.kept_lens(*view) {
-            Some(lens) => projector_of(lens)?.module(),
-            None => CameraModule::Pinhole,
+/// What a dataset's views are seen through, each once.
+fn optics(dataset: &Dataset) -> Result<Vec<Optics>> {
+    let mut optics = std::collections::BTreeSet::new();
+    for &view in dataset.train.iter().chain(&dataset.held_out) {
+        let rolling = dataset.kept_shutter(view).is_some();
+        optics.insert(match dataset.kept_lens(view) {
+            Some(lens) => optics_of(lens, rolling)?,
+            None => Optics { rolling, ..Optics::default() },
         });
     }
-    Ok(modules.into_iter().collect())
+    Ok(optics.into_iter().collect())
 }
 
 impl Passes {
@@ -63,13 +64,17 @@ impl Passes {
         dataset: &Dataset,
         isects: u32,
     ) -> Result<Self> {
-        let mut capacity = Capacity { pixels: 0, tiles: 0, isects };
+        let mut capacity = Capacity { pixels: 0, tiles: 0, isects, lines: 0 };
         for view in dataset.train.iter().chain(&dataset.held_out) {
             let uniform = ViewUniform::from_camera(&dataset.camera(*view), [0.0; 3]);
             capacity.pixels = capacity.pixels.max(uniform.pixel_count());
             capacity.tiles = capacity.tiles.max(uniform.tile_count());
+            if dataset.kept_shutter(*view).is_some() {
+                let [width, height] = uniform.image_size;
+                capacity.lines = capacity.lines.max(width.max(height));
+            }
         }
-        let cameras = camera_modules(dataset)?;
+        let cameras = optics(dataset)?;
         let forward = ForwardPass::new(gpu, &kernels.forward, gaussians, capacity, &cameras)?;
         let backward = BackwardPass::new(gpu, &kernels.backward, gaussians, &forward)?;
         let train = gpu.uniform::<TrainUniform>("splat.train");

@@ -29,7 +29,7 @@ fn dataset(dir: &std::path::Path) -> Arc<Dataset> {
         let lens = Lens::pinhole(Pinhole { width: WIDTH, height: HEIGHT, fx: 40.0, fy: 40.0, cx, cy });
         let mut cam_from_world = Pose::IDENTITY;
         cam_from_world.translation.x = -0.1 * f64::from(i);
-        View { name, image_path, mask_path: None, lens, cam_from_world }
+        View { name, image_path, mask_path: None, lens, cam_from_world, rolling_shutter: None }
     });
     let at = |i: i32| SeedPoint {
         position: [(i % 12 - 6) as f32 * 0.3, (i / 12 - 4) as f32 * 0.3, 3.0],

@@ -123,8 +123,13 @@ impl Trainer {
         let abs_gradient = config.uses_abs_gradient();
         let switches = Switches { abs_gradient, renderer, ..Switches::default() };
         let draws_pinholes_alone = renderer == RendererKind::Ewa || config.finish_ewa_steps > 0;
-        if let (true, Some(lens)) = (draws_pinholes_alone, dataset.distorted_lens()) {
-            return Err(Error::NeedsGut { model: lens.model.name() });
+        if draws_pinholes_alone {
+            if let Some(lens) = dataset.distorted_lens() {
+                return Err(Error::NeedsGut { model: lens.model.name() });
+            }
+            if dataset.keeps_distortion() {
+                return Err(Error::RollingNeedsGut);
+            }
         }
         let kernels = Kernels::new(gpu, switches);
         largest_view(&dataset)?;
@@ -292,7 +297,7 @@ impl Trainer {
         let train = self.train_uniform(step, &view);
         let Passes { forward, backward, loss, optimizer, .. } = &self.passes;
         let queue = self.gpu.queue();
-        forward.set_view(&self.gpu, &view, &seen.lens);
+        forward.set_view(&self.gpu, &view, &seen);
         queue.write_buffer(&self.passes.train, 0, bytemuck::bytes_of(&train));
         queue.write_buffer(&loss.photo, 0, bytemuck::cast_slice(&photo.pixels));
 
@@ -303,9 +308,9 @@ impl Trainer {
         forward.record_rays(&mut encoder, seen.table.as_deref());
         {
             let mut pass = Pass::begin(&mut encoder, timer.as_deref_mut());
-            forward.record(&self.kernels.forward, &mut pass, &view, seen.module);
+            forward.record(&self.kernels.forward, &mut pass, &view, seen.optics);
             loss.record(&self.kernels.loss, &mut pass, &view);
-            backward.record(&self.kernels.backward, &mut pass, forward, &view, seen.module);
+            backward.record(&self.kernels.backward, &mut pass, forward, &view, seen.optics);
             optimizer.record(&self.kernels.optimizer, &mut pass);
         }
         if let Some(timer) = timer {

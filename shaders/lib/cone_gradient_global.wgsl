@@ -1,0 +1,30 @@
+// cone_gradient (global form): the sums of lib/response_gut.wgsl, where all rays have one origin, to gradients.
+
+const SLOT_RGB: u32 = 12u;
+const SLOT_DEPTH: u32 = 15u;
+
+fn cone_gradient(c: Cone, sum: array<f32, SLOT_FLOATS>) -> ConeGradient {
+    // Sums over pixels of v_N x_i x_j, in units where Sigma is R diag(sigma^2) R^T.
+    let over = -0.5 / (c.size * c.size * c.under);
+    let n_xx = over * sum[1];
+    let n_xy = over * sum[2];
+    let n_yy = over * sum[3];
+    let n_xz = over * sum[4];
+    let n_yz = over * sum[5];
+    // Of v_D x_i x_j, in units where adj is R diag(cofactor^2) R^T.
+    let under = LN_2 / c.under;
+    let d_plane = under * vec3f(sum[6], sum[7], sum[8]);
+    let d_along = under * vec3f(sum[9], sum[10], sum[11]);
+
+    let levers = mat3x3f(c.lever1, c.lever2, vec3f(0.0));
+    let from_over = twice_form_times(levers, vec3f(n_xx, n_xy, n_yy), vec3f(0.0), c.axes);
+    let from_under = twice_form_times(c.frame, d_plane, d_along, c.axes);
+
+    // 2 sum v_N (Sigma q) x d, with q = x lever1 + y lever2 and d = x t1 + y t2 + z t3.
+    let sigma2 = c.sigma * c.sigma;
+    let s1 = c.axes * (sigma2 * (c.lever1 * c.axes));
+    let s2 = c.axes * (sigma2 * (c.lever2 * c.axes));
+    let v_mean = 2.0 * (cross(s1, n_xx * c.frame[0] + n_xy * c.frame[1] + n_xz * c.frame[2])
+        + cross(s2, n_xy * c.frame[0] + n_yy * c.frame[1] + n_yz * c.frame[2]));
+    return cone_gradient_of(c, v_mean, from_over, from_under);
+}

@@ -1,0 +1,75 @@
+//! A camera made ready for the kernels: uniforms, ray table, and which kernels it takes.
+
+use std::sync::Arc;
+
+use super::RendererKind;
+use super::rays::{self, RayTables, projector_of};
+use crate::camera::{Camera, LensCamera};
+use crate::gpu::Gpu;
+use crate::gpu::layout::{LensUniform, ViewUniform};
+use crate::gpu::shaders::{CameraModule, Optics};
+use crate::lens::Lens;
+use crate::render::check_image_size;
+use crate::{Error, Result};
+
+/// A camera as kernels see it.
+pub(crate) struct Seen {
+    /// Counts and modes are left for the caller.
+    pub(crate) view: ViewUniform,
+    pub(crate) lens: LensUniform,
+    pub(crate) optics: Optics,
+    pub(crate) table: Option<Arc<wgpu::Buffer>>,
+    /// A rolling shutter's lines.
+    pub(crate) lines: Vec<[f32; 8]>,
+}
+
+impl Seen {
+    pub(crate) fn new(
+        gpu: &Gpu,
+        renderer: RendererKind,
+        tables: &RayTables,
+        camera: &LensCamera,
+        background: [f32; 3],
+    ) -> Result<Self> {
+        let lens = &camera.lens;
+        check_image_size(lens.width, lens.height)?;
+        let intrinsics = lens.as_pinhole().unwrap_or_else(|| lens.nearest_pinhole());
+        let pinhole = Camera { intrinsics, cam_from_world: camera.middle() };
+        let mut view = ViewUniform::from_camera(&pinhole, background);
+        let optics = optics_of(lens, camera.rolling_shutter.is_some())?;
+        // A lens whose distortion is all zero needs no table.
+        if !optics.has_ray_table() {
+            let lens = projector_of(&Lens::pinhole(intrinsics))?.uniform();
+            return Ok(Self { view, lens, optics, table: None, lines: Vec::new() });
+        }
+        if renderer == RendererKind::Ewa {
+            return Err(needs_gut(lens, camera.rolling_shutter.is_some()));
+        }
+        let projector = projector_of(lens)?;
+        let table = Some(tables.of(gpu, lens, &projector)?);
+        let mut lines = Vec::new();
+        if let Some(shutter) = &camera.rolling_shutter {
+            let direction = shutter.direction;
+            view.shutter = u32::from(direction.reads_columns()) + 2 * u32::from(direction.is_reversed());
+            lines = rays::lines_of(shutter, lens.width, lens.height);
+        }
+        Ok(Self { view, lens: projector.uniform(), optics, table, lines })
+    }
+}
+
+/// What a view is seen through: of a lens whose distortion is all zero, a pinhole.
+pub(crate) fn optics_of(lens: &Lens, rolling: bool) -> Result<Optics> {
+    let camera = match lens.as_pinhole() {
+        Some(_) => CameraModule::Pinhole,
+        None => projector_of(lens)?.module(),
+    };
+    Ok(Optics { camera, rolling })
+}
+
+/// Why EWA cannot draw a view.
+fn needs_gut(lens: &Lens, rolling: bool) -> Error {
+    if rolling && lens.as_pinhole().is_some() {
+        return Error::RollingNeedsGut;
+    }
+    Error::NeedsGut { model: lens.model.name() }
+}
