@@ -80,7 +80,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     }
     geometry[base] = vec4f(mean, clamp(a0.value.w, -LOGIT_LIMIT, LOGIT_LIMIT));
     geometry[base + 1u] = a1.value;
-    geometry[base + 2u] = vec4f(clamp(a2.value.xyz, vec3f(-LOG_SCALE_LIMIT), vec3f(LOG_SCALE_LIMIT)), 0.0);
+    geometry[base + 2u] = vec4f(clamp(a2.value.xyz, vec3f(-LOG_SCALE_LIMIT), vec3f(LOG_SCALE_LIMIT)), log_scale.w);
     moment1[base] = a0.m;
     moment1[base + 1u] = a1.m;
     moment1[base + 2u] = a2.m;

@@ -29,14 +29,15 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     let v0 = geometry[gid * GEOMETRY_VECS];
     let v1 = geometry[gid * GEOMETRY_VECS + 1u];
     let v2 = geometry[gid * GEOMETRY_VECS + 2u];
-    let g = Geometry(v0.xyz, v0.w, v1, v2.xyz);
+    let wide = floored(v2);
+    let g = Geometry(v0.xyz, v0.w, v1, wide.scale);
     let p = project_gaussian(g, view);
     let depth = p.mean_cam.z;
     if (!(depth > view.near_world && depth < view.far_world)) {
         return;
     }
     let mean2d = view.focal_px * p.mean_cam.xy / depth + view.principal_px;
-    let opacity = sigmoid(g.opacity_logit) * p.compensation;
+    let opacity = sigmoid(g.opacity_logit) * wide.opacity * p.compensation;
     if (!(opacity >= ALPHA_FLOOR) || !is_finite(opacity)) {
         return;
     }

@@ -51,7 +51,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 
     let v0 = geometry[gid * GEOMETRY_VECS];
     let v2 = geometry[gid * GEOMETRY_VECS + 2u];
-    let g = Geometry(v0.xyz, v0.w, geometry[gid * GEOMETRY_VECS + 1u], v2.xyz);
+    let wide = floored(v2);
+    let g = Geometry(v0.xyz, v0.w, geometry[gid * GEOMETRY_VECS + 1u], wide.scale);
     let p = project_gaussian(g, view);
     let conic = p.conic;
 
@@ -117,7 +118,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 
     v_geometry[gid * GEOMETRY_VECS] = finite_or_zero4(vec4f(v_mean, v_logit));
     v_geometry[gid * GEOMETRY_VECS + 1u] = finite_or_zero4(quat_gradient(g.quat, v_rotation));
-    v_geometry[gid * GEOMETRY_VECS + 2u] = finite_or_zero4(vec4f(v_log_scale, 0.0));
+    v_geometry[gid * GEOMETRY_VECS + 2u] = finite_or_zero4(vec4f(floored_gradient(wide, v_log_scale, sum[0]), 0.0));
     var statistic = length(v_mean2d * vec2f(view.image_size)) * 0.5;
     if (WITH_ABS) {
         statistic = sum[9] * 0.5 * f32(max(view.image_size.x, view.image_size.y));

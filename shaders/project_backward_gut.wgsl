@@ -54,7 +54,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 
     let v0 = geometry[gid * GEOMETRY_VECS];
     let raw_quat = geometry[gid * GEOMETRY_VECS + 1u];
-    let scale = exp(geometry[gid * GEOMETRY_VECS + 2u].xyz);
+    let wide = floored(geometry[gid * GEOMETRY_VECS + 2u]);
+    let scale = wide.scale;
     let cam_rotation = camera_rotation(view);
     let rotation = rotation_from_quat(unit_quat(raw_quat));
     let mean = cam_rotation * v0.xyz + camera_translation(view);
@@ -79,7 +80,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 
     v_geometry[gid * GEOMETRY_VECS] = finite_or_zero4(vec4f(v_mean, v_logit));
     v_geometry[gid * GEOMETRY_VECS + 1u] = finite_or_zero4(quat_gradient(raw_quat, v_rotation));
-    v_geometry[gid * GEOMETRY_VECS + 2u] = finite_or_zero4(vec4f(v.log_scale, 0.0));
+    v_geometry[gid * GEOMETRY_VECS + 2u] = finite_or_zero4(vec4f(floored_gradient(wide, v.log_scale, sum[0]), 0.0));
     v_colors[gid] = finite_or_zero4(vec4f(v_rgb, 0.5 * length(v_mean) * length(mean)));
 
     if (WITH_POSE) {

@@ -83,14 +83,15 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 
     let v0 = geometry[gid * GEOMETRY_VECS];
     let quat = unit_quat(geometry[gid * GEOMETRY_VECS + 1u]);
-    let scale = exp(geometry[gid * GEOMETRY_VECS + 2u].xyz);
+    let wide = floored(geometry[gid * GEOMETRY_VECS + 2u]);
+    let scale = wide.scale;
     let cam_rotation = camera_rotation(view);
     let mean = cam_rotation * v0.xyz + camera_translation(view);
     let depth = camera_depth(mean);
     if (!(depth > view.near_world && depth < view.far_world)) {
         return;
     }
-    let opacity = sigmoid(v0.w);
+    let opacity = sigmoid(v0.w) * wide.opacity;
     if (!(opacity >= ALPHA_FLOOR) || !is_finite(opacity)) {
         return;
     }

@@ -1,9 +1,11 @@
 //! Tests that span the crates, as one binary.
 
+mod checkpoints;
 mod demo;
 mod differences;
 mod examples;
 mod fixtures;
+mod floor;
 mod garden;
 mod garden_data;
 mod gradients;

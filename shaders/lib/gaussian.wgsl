@@ -6,7 +6,8 @@ struct Geometry {
     mean: vec3f,
     opacity_logit: f32,
     quat: vec4f,
-    log_scale: vec3f,
+    // Standard deviations.
+    scale: vec3f,
 }
 
 // Everything between the parameters and the 2-D footprint that the gradient needs again.
@@ -37,7 +38,7 @@ fn project_gaussian(g: Geometry, view: ViewUniform) -> Projection {
     let cam_rotation = camera_rotation(view);
     p.mean_cam = cam_rotation * g.mean + camera_translation(view);
     p.rotation = rotation_from_quat(unit_quat(g.quat));
-    p.scale = exp(g.log_scale);
+    p.scale = g.scale;
     let rotated = cam_rotation * p.rotation;
     p.axes_cam = mat3x3f(rotated[0] * p.scale.x, rotated[1] * p.scale.y, rotated[2] * p.scale.z);
 

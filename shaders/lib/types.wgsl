@@ -52,7 +52,8 @@ struct ViewUniform {
     shutter: u32,
 }
 
-// A Gaussian's geometry is stored as three vec4f: (mean, opacity_logit), quat wxyz, (log_scale, 0).
+// A Gaussian's geometry is stored as three vec4f: (mean, opacity_logit), quat wxyz, (log_scale, floor):
+// lib/floor.wgsl.
 const GEOMETRY_VECS: u32 = 3u;
 
 fn is_finite(x: f32) -> bool {

@@ -23,6 +23,7 @@ pub(crate) fn pipeline(options: &args::TrainOptions) -> PipelineOptions {
             seed: options.seed,
             renderer: options.renderer.map(Into::into),
             finish_ewa_steps: options.finish_ewa,
+            scale_floor: options.scale_floor,
             strategy: options.strategy.map_or(defaults.strategy, |strategy| match strategy {
                 args::Strategy::Adc => train::Strategy::Adc,
                 args::Strategy::Mcmc => train::Strategy::Mcmc,

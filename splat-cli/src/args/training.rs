@@ -155,6 +155,10 @@ pub(crate) struct TrainOptions {
     /// After 3dgut, train so many of the last steps with ewa, so that ordinary viewers show what was trained
     #[arg(long, value_name = "STEPS", default_value_t = 0, help_heading = "Training")]
     pub(crate) finish_ewa: u32,
+    /// Draw no Gaussian smaller than this variance, in square pixels of the nearest photo; 0 for none [default: 0.2 with
+    /// 3dgut, 0 with ewa]
+    #[arg(long, value_name = "PX2", help_heading = "Training")]
+    pub(crate) scale_floor: Option<f32>,
     /// How Gaussians are added and removed
     #[arg(long, value_name = "STRATEGY", value_enum, help_heading = "Training")]
     pub(crate) strategy: Option<Strategy>,

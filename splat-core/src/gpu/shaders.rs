@@ -130,6 +130,7 @@ pub struct Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lib {
     Rotation,
+    Floor,
     Gaussian,
     Cone,
     Lens,
@@ -157,6 +158,7 @@ impl Lib {
         let gut = switches.renderer == RendererKind::Gut;
         match self {
             Self::Rotation => include_str!("../../shaders/lib/rotation.wgsl"),
+            Self::Floor => include_str!("../../shaders/lib/floor.wgsl"),
             Self::Cone => include_str!("../../shaders/lib/cone.wgsl"),
             Self::Lens => include_str!("../../shaders/lib/lens.wgsl"),
             Self::Camera => switches.camera.text(),
@@ -219,8 +221,8 @@ macro_rules! kernels {
 }
 
 kernels! {
-    PROJECT = "project" [Rotation, Gaussian, Sh];
-    PROJECT_GUT = "project_gut" [Rotation, Cone, Lens, Camera, Shutter, Sh];
+    PROJECT = "project" [Rotation, Floor, Gaussian, Sh];
+    PROJECT_GUT = "project_gut" [Rotation, Floor, Cone, Lens, Camera, Shutter, Sh];
     SORT_COUNT = "sort_count" [Counters, Blocks];
     SCAN_REDUCE = "scan_reduce" [Counters, Blocks, Scan];
     SCAN_APPLY = "scan_apply" [Counters, Blocks, Scan];
@@ -235,8 +237,8 @@ kernels! {
     LOSS_GRADIENT = "loss_gradient" [Window, Adam];
     LOSS_TOTAL = "loss_total" [Window, Adam, Counters];
     RASTERIZE_BACKWARD = "rasterize_backward" [Raster, Response, Rays, RayGradient, Lanes];
-    PROJECT_BACKWARD = "project_backward" [Rotation, Gaussian];
-    PROJECT_BACKWARD_GUT = "project_backward_gut" [Rotation, Cone, ConeGradient, ConeSums];
+    PROJECT_BACKWARD = "project_backward" [Rotation, Floor, Gaussian];
+    PROJECT_BACKWARD_GUT = "project_backward_gut" [Rotation, Floor, Cone, ConeGradient, ConeSums];
     DIRECTION_BACKWARD = "direction_backward" [Rotation, Sh];
     SH_GRADIENT = "sh_gradient" [Sh];
     ADAM_SH = "adam_sh" [Sh, Adam, Counters];

@@ -7,7 +7,7 @@ use crate::{Error, Result};
 
 /// Parameters of `count` Gaussians on the GPU.
 ///
-/// Geometry is three `vec4f` a Gaussian: (mean, opacity logit), quaternion w,x,y,z, (log-scale, 0). The
+/// Geometry is three `vec4f` a Gaussian: (mean, opacity logit), quaternion w,x,y,z, (log-scale, floor). The
 /// spherical harmonics are one `[N,K]` buffer a colour channel: three bindings of degree 3 hold 2.1 million
 /// Gaussians on a device that allows 128 MiB a binding, where one would hold 0.7 million.
 #[derive(Clone, Debug)]
@@ -56,7 +56,30 @@ impl GaussianBuffers {
         Ok(Self { count, sh_degree: cloud.sh_degree, geometry, sh })
     }
 
-    /// Copies the cloud back.
+    /// Sets the variance (world units squared) that each Gaussian's axes gain when it is drawn, its opacity falling as its
+    /// volume grows: the 3-D smoothing filter of Mip-Splatting. Uploaded clouds have none.
+    ///
+    /// # Errors
+    /// [`Error::Cloud`] for another number of floors than Gaussians, or what the device reports.
+    ///
+    /// # Source
+    /// Mip-Splatting (Yu et al. 2024), eq. 9.
+    pub fn set_scale_floors(&self, gpu: &Gpu, floors: &[f32]) -> Result<()> {
+        let n = self.count as usize;
+        if floors.len() != n {
+            return Err(Error::Cloud {
+                why: format!("{n} Gaussians were given {} scale floors", floors.len()),
+            });
+        }
+        let mut geometry: Vec<f32> = gpu.read(&self.geometry, n * GEOMETRY_FLOATS)?;
+        for (row, floor) in geometry.chunks_exact_mut(GEOMETRY_FLOATS).zip(floors) {
+            row[GEOMETRY_FLOATS - 1] = *floor;
+        }
+        gpu.queue().write_buffer(&self.geometry, 0, bytemuck::cast_slice(&geometry));
+        Ok(())
+    }
+
+    /// Copies the cloud back, with scale floors worked into scales and opacities, so that it looks the same without them.
     ///
     /// # Errors
     /// What the device reports.
@@ -111,10 +134,25 @@ pub(crate) fn geometry_of(cloud: &GaussianCloud) -> Vec<f32> {
 pub(crate) fn cloud_of(geometry: &[f32], sh_degree: u32) -> GaussianCloud {
     let mut cloud = GaussianCloud { sh_degree, ..GaussianCloud::default() };
     for row in geometry.chunks_exact(GEOMETRY_FLOATS) {
+        let (log_scale, logit) = with_floor([row[8], row[9], row[10]], row[3], row[11]);
         cloud.means.push([row[0], row[1], row[2]]);
-        cloud.opacity_logits.push(row[3]);
+        cloud.opacity_logits.push(logit);
         cloud.quats.push([row[4], row[5], row[6], row[7]]);
-        cloud.log_scales.push([row[8], row[9], row[10]]);
+        cloud.log_scales.push(log_scale);
     }
     cloud
+}
+
+/// Log-scales and opacity logit of a Gaussian whose axes gain the variance `floor`, as `lib/floor.wgsl` draws it.
+fn with_floor(log_scale: [f32; 3], logit: f32, floor: f32) -> ([f32; 3], f32) {
+    if floor <= 0.0 || floor.is_nan() {
+        return (log_scale, logit);
+    }
+    let stored = log_scale.map(f64::from);
+    let wider = stored.map(|s| 0.5 * ((2.0 * s).exp() + f64::from(floor)).ln());
+    let log_share: f64 = stored.iter().zip(&wider).map(|(s, w)| s - w).sum();
+    // opacity / (1 - opacity) of sigmoid(logit) * share.
+    let opacity = log_share.exp() / (1.0 + (-f64::from(logit)).exp());
+    let logit = (opacity / (1.0 - opacity)).ln().clamp(f64::from(f32::MIN), f64::from(f32::MAX));
+    (wider.map(|w| w as f32), logit as f32)
 }

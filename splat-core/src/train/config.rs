@@ -7,6 +7,9 @@ use crate::render::RendererKind;
 /// Steps that the schedule numbers below are given for; [`TrainConfig::steps`] scales them.
 pub const REFERENCE_STEPS: u32 = 30_000;
 
+/// [`TrainConfig::scale_floor`] with 3DGUT.
+pub const SCALE_FLOOR_GUT: f32 = 0.2;
+
 /// Very short runs would otherwise overshoot.
 const MAX_RATE_BOOST: f32 = 6.0;
 
@@ -81,6 +84,10 @@ pub struct TrainConfig {
     pub alpha_mode: AlphaMode,
     /// Train for the anti-aliased (Mip-Splatting 2-D filter) mode.
     pub antialiased: bool,
+    /// No Gaussian is drawn smaller than this variance, in square pixels of the training photo that sees it from nearest: the
+    /// 3-D smoothing filter of Mip-Splatting (Yu et al. 2024; theirs is 0.2). 0: none. `None`: [`SCALE_FLOOR_GUT`] for
+    /// 3DGUT, which has no other low-pass, and none for EWA, which blurs by 0.3.
+    pub scale_floor: Option<f32>,
     /// Opacity a Gaussian starts with.
     pub initial_opacity: f32,
     /// A Gaussian starts with this times the mean distance to its three nearest neighbours.
@@ -153,6 +160,7 @@ impl Default for TrainConfig {
             background: [0.0; 3],
             alpha_mode: AlphaMode::default(),
             antialiased: false,
+            scale_floor: None,
             initial_opacity: 0.1,
             initial_scale: 1.0,
             densify: DensifyConfig::default(),
@@ -252,6 +260,19 @@ impl TrainConfig {
             && step.is_multiple_of(every)
     }
 
+    /// The scale floor; see [`TrainConfig::scale_floor`].
+    #[must_use]
+    pub fn scale_floor_px2(&self) -> f32 {
+        let fitting = if self.renderer_kind() == RendererKind::Gut { SCALE_FLOOR_GUT } else { 0.0 };
+        self.scale_floor.unwrap_or(fitting)
+    }
+
+    /// Whether scale floors are worked out anew before this step (from 0): as often as a refinement, to the end of the run.
+    #[must_use]
+    pub fn floors_before(&self, step: u32) -> bool {
+        self.scale_floor_px2() > 0.0 && step.is_multiple_of(self.densify_interval())
+    }
+
     /// The renderer; a [`super::Trainer`]'s configuration always names it.
     #[must_use]
     pub fn renderer_kind(&self) -> RendererKind {
@@ -297,6 +318,9 @@ impl TrainConfig {
         }
         if self.antialiased && self.renderer == Some(RendererKind::Gut) {
             return fail("antialiased is a filter of the ewa renderer; leave it off with 3dgut".into());
+        }
+        if self.scale_floor.is_some_and(|floor| !(0.0..=100.0).contains(&floor)) {
+            return fail(format!("scale_floor is {:?} square pixels; it can be 0 to 100", self.scale_floor));
         }
         if !(0.0..=1.0).contains(&self.ssim_weight) {
             return fail(format!("ssim_weight is {}; it can be 0 to 1", self.ssim_weight));

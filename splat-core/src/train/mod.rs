@@ -9,13 +9,16 @@ mod checkpoint;
 mod config;
 mod densify;
 mod evaluate;
+mod floor;
 mod loss;
 pub mod memory;
 mod optimizer;
 mod passes;
+mod refine;
 mod trainer;
+mod uniforms;
 
-pub use config::{AlphaMode, DensifyConfig, REFERENCE_STEPS, Strategy, TrainConfig};
+pub use config::{AlphaMode, DensifyConfig, REFERENCE_STEPS, SCALE_FLOOR_GUT, Strategy, TrainConfig};
 pub use evaluate::{EvalReport, ViewMetrics};
 pub use trainer::{StepReport, Trainer};
 

@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
-use super::config::{AlphaMode, Strategy, TrainConfig};
-use super::densify::{self, Record, State};
+use super::config::TrainConfig;
+use super::floor::Sampling;
 use super::memory;
-use super::optimizer::{self, Moments};
+use super::optimizer::Moments;
 use super::passes::{Kernels, Passes};
+use super::refine::scene_extent;
 use crate::camera::LensCamera;
 use crate::dataset::Dataset;
 use crate::gaussians::{GaussianCloud, SeedOptions, seed_points_or_random, thinned};
 use crate::gpu::Gpu;
-use crate::gpu::layout::{StepReport as GpuReport, TrainUniform, ViewUniform};
+use crate::gpu::layout::StepReport as GpuReport;
 use crate::gpu::profile::{Pass, Timer};
 use crate::gpu::shaders::Switches;
 use crate::random::Random;
@@ -21,10 +22,6 @@ use crate::render::rays::RayTables;
 use crate::render::{GaussianBuffers, RendererKind, Seen, check_image_size, grown};
 use crate::{Error, Result};
 
-/// Adam's epsilon (Inria, gsplat).
-const ADAM_EPSILON: f32 = 1e-15;
-/// The other SH terms learn at this share of the constant one's rate (Inria).
-const SH_REST_SHARE: f32 = 1.0 / 20.0;
 /// Steps handed to the GPU before the host looks at their reports.
 const STEPS_IN_FLIGHT: usize = 2;
 /// Gaussians a scene without points of its own starts with.
@@ -67,6 +64,7 @@ pub struct Trainer {
     last_loss: f32,
     pub(super) timer: Option<Timer>,
     pub(super) rays: RayTables,
+    pub(super) sampling: Sampling,
 }
 
 #[derive(Debug)]
@@ -87,6 +85,7 @@ impl Trainer {
         config.validate()?;
         let fitting = if dataset.keeps_distortion() { RendererKind::Gut } else { RendererKind::Ewa };
         config.renderer.get_or_insert(fitting);
+        config.scale_floor = Some(config.scale_floor_px2());
         let (width, height) = largest_view(&dataset)?;
         let cap = config.max_gaussians.unwrap_or_else(|| {
             let memory_bytes = crate::machine::available_memory();
@@ -136,6 +135,7 @@ impl Trainer {
         let isects = grown(gaussians.count.saturating_mul(FIRST_ISECTS_PER_GAUSSIAN));
         let passes = Passes::new(gpu, &kernels, &gaussians, &moments, &dataset, isects)?;
         let extent = scene_extent(&dataset);
+        let sampling = Sampling::new(&dataset)?;
         Ok(Self {
             gpu: gpu.clone(),
             dataset,
@@ -152,6 +152,7 @@ impl Trainer {
             last_loss: f32::NAN,
             timer: None,
             rays: RayTables::default(),
+            sampling,
         })
     }
 
@@ -165,13 +166,15 @@ impl Trainer {
         // More than one round only where an earlier step had not enough room and is run again.
         while self.next_step < target {
             let step = self.next_step;
-            let due = self.config.densifies_before(step) || self.config.resets_before(step);
+            let config = &self.config;
+            let due =
+                config.densifies_before(step) || config.resets_before(step) || config.floors_before(step);
             if due && self.densified_before != Some(step) {
                 self.flush()?;
                 if self.next_step < step {
                     continue;
                 }
-                self.densify(step)?;
+                self.refine(step)?;
                 self.densified_before = Some(step);
             }
             if self.config.renderer_at(step) != self.renderer() {
@@ -364,42 +367,6 @@ impl Trainer {
         Ok(())
     }
 
-    fn densify(&mut self, step: u32) -> Result<()> {
-        let count = self.gaussians.count as usize;
-        let mut geometry: Vec<Record> = self.gpu.read(&self.gaussians.geometry, count)?;
-        if self.config.resets_before(step) {
-            densify::reset_opacities(&mut geometry, &self.config.densify);
-            self.gpu.queue().write_buffer(&self.gaussians.geometry, 0, bytemuck::cast_slice(&geometry));
-        }
-        if !self.config.densifies_before(step) {
-            return Ok(());
-        }
-        let statistics: Vec<[f32; 2]> = self.gpu.read(&self.moments.statistics, count)?;
-        let state = State {
-            geometry: &geometry,
-            statistics: &statistics,
-            extent: self.extent,
-            cap: self.cap as usize,
-            step,
-        };
-        let plan = densify::plan(&self.config, &state);
-        if plan.geometry.is_empty() {
-            // Nothing left to train is worse than a faint cloud.
-            return Ok(());
-        }
-        (self.gaussians, self.moments) =
-            optimizer::apply(&self.gpu, &self.kernels.optimizer, &self.gaussians, &self.moments, &plan)?;
-        self.rebuild(self.passes.forward.capacity.isects)
-    }
-
-    fn background(&self, step: u32) -> [f32; 3] {
-        if self.config.alpha_mode == AlphaMode::Mask {
-            return self.config.background;
-        }
-        let mut random = Random::new(self.config.seed, 0x6261_636b, step);
-        [random.uniform() as f32, random.uniform() as f32, random.uniform() as f32]
-    }
-
     /// The renderer in force: that of the step done last, or of the first to do.
     #[must_use]
     pub fn renderer(&self) -> RendererKind {
@@ -423,37 +390,6 @@ impl Trainer {
         view.isect_capacity = self.passes.forward.capacity.isects;
         Ok(seen)
     }
-
-    fn train_uniform(&self, step: u32, view: &ViewUniform) -> TrainUniform {
-        let config = &self.config;
-        let t = f64::from(step) + 1.0;
-        let boost = config.rate_boost();
-        let rate_mean = config.rate_mean_at(step) * self.extent;
-        let mcmc = config.strategy == Strategy::Mcmc;
-        let per_gaussian = if mcmc { 1.0 / self.gaussians.count.max(1) as f32 } else { 0.0 };
-        TrainUniform {
-            rate_mean,
-            rate_opacity: config.rate_opacity,
-            rate_quat: config.rate_quat * boost,
-            rate_scale: config.rate_scale * boost,
-            rate_sh_constant: config.rate_sh * boost,
-            rate_sh_rest: config.rate_sh * boost * SH_REST_SHARE,
-            beta1: config.beta1,
-            beta2: config.beta2,
-            epsilon: ADAM_EPSILON,
-            correction1: (1.0 - f64::from(config.beta1).powf(t)) as f32,
-            correction2_sqrt: (1.0 - f64::from(config.beta2).powf(t)).sqrt() as f32,
-            opacity_regularizer: config.densify.opacity_regularizer * per_gaussian,
-            scale_regularizer: config.densify.scale_regularizer * per_gaussian / 3.0,
-            noise_scale: if mcmc { config.densify.noise * rate_mean } else { 0.0 },
-            step,
-            seed: (config.seed ^ (config.seed >> 32)) as u32,
-            image_pixels: view.pixel_count(),
-            ssim_weight: config.ssim_weight,
-            alpha_mode: u32::from(config.alpha_mode == AlphaMode::Transparent),
-            padding: [0; 3],
-        }
-    }
 }
 
 /// Width and height that hold every view.
@@ -465,14 +401,4 @@ pub(super) fn largest_view(dataset: &Dataset) -> Result<(u32, u32)> {
         size = (size.0.max(k.width), size.1.max(k.height));
     }
     Ok(size)
-}
-
-/// 1.1 times the largest distance of a training camera from their mean position (Inria, gsplat).
-fn scene_extent(dataset: &Dataset) -> f32 {
-    let centres: Vec<_> =
-        dataset.train.iter().map(|&view| dataset.camera(view).cam_from_world.centre()).collect();
-    let mean = centres.iter().sum::<glam::DVec3>() / centres.len().max(1) as f64;
-    let radius = centres.iter().map(|c| c.distance(mean)).fold(0.0, f64::max);
-    // A single camera has no extent; the unit length keeps the learning rates in range.
-    if radius > 1e-9 { (1.1 * radius) as f32 } else { 1.0 }
 }

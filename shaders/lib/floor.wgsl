@@ -1,0 +1,25 @@
+// floor: the 3-D smoothing filter of Mip-Splatting (Yu et al. 2024, eq. 9): no Gaussian is smaller than what the training
+// photos can tell. geometry[2].w is the variance that all three axes gain, world units squared; 0 for none.
+
+struct Floored {
+    scale: vec3f,
+    // What the opacity is scaled by: the volume's loss.
+    opacity: f32,
+    // Share of the stored variances in the widened ones.
+    share: vec3f,
+}
+
+fn floored(log_scale: vec4f) -> Floored {
+    let scale = exp(log_scale.xyz);
+    if (!(log_scale.w > 0.0)) {
+        return Floored(scale, 1.0, vec3f(1.0));
+    }
+    let wider = sqrt(scale * scale + log_scale.w);
+    let ratio = scale / wider;
+    return Floored(wider, ratio.x * ratio.y * ratio.z, ratio * ratio);
+}
+
+// From the gradient of the widened log-scales and of the log of the opacity to that of the stored log-scales.
+fn floored_gradient(f: Floored, v_log_scale: vec3f, v_log_opacity: f32) -> vec3f {
+    return f.share * v_log_scale + (vec3f(1.0) - f.share) * v_log_opacity;
+}
