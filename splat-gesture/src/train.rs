@@ -107,7 +107,13 @@ pub fn train_addition(
     let before = parent.report.confusion.accuracy(0..parent.dataset.gestures.len());
     let report = Report {
         epochs,
-        ..Report::measure(&model, &dataset, options.seed).of_addition(&looked_like, before, options.gate)
+        ..Report::measure(&model, &dataset, options.seed).of_addition(
+            &model,
+            &dataset,
+            &looked_like,
+            before,
+            options.gate,
+        )
     };
     if !report.reasons.is_empty() {
         return Ok(Outcome::Refused(Box::new(report)));

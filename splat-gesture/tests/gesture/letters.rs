@@ -121,8 +121,8 @@ fn additions(letters: &[LabelledFrames], new_letters: &[usize], seed: u64) {
 #[test]
 fn one_letter_joins_ten() {
     let Some(letters) = letters() else { return };
-    // M and J do worst of all: what there is of them in the first 100 frames differs most from the rest.
-    additions(&letters, &[9, 12], 1);
+    // J does worst of all: what there is of it in the first 100 frames differs most from the rest. A joins M, which it looks like.
+    additions(&letters, &[9, 0], 2);
 }
 
 #[test]
