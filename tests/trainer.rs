@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use splat_core::train::{AlphaMode, DensifyConfig, StepReport, Strategy, TrainConfig, Trainer};
-use splat_core::{Dataset, DatasetOptions, Error, GaussianCloud, Lens, Pinhole, RendererKind, Scene};
+use splat_core::{Dataset, DatasetOptions, GaussianCloud, Lens, Pinhole, RendererKind, Scene};
 use tempfile::TempDir;
 
 use crate::fixtures::Device;
