@@ -200,7 +200,11 @@ impl Parts {
             // Receivers that are gone have stopped already.
             let _ = sender.send(true);
         });
-        self.workers(program)?.run(shutdown).await;
+        let workers = self.workers(program)?;
+        let sweeper = tokio::spawn(sweep::run_copies(self.queue, self.store, shutdown.clone()));
+        workers.run(shutdown).await;
+        // A task that panicked has been logged by the runtime.
+        let _ = sweeper.await;
         Ok(())
     }
 

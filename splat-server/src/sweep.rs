@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::intake::Intake;
-use crate::job::{JobId, Owner, UnixMs};
+use crate::job::{JobId, JobState, Owner, UnixMs};
 use crate::queue::{Queue, now_ms};
 use crate::store::JobStore;
 use crate::webhook;
@@ -38,10 +38,34 @@ pub(crate) async fn run(
             Err(error) => tracing::warn!(%error, "webhooks that were not queued are looked for later"),
         }
         once(&*queue, &store, &intake, retention).await;
+        copies(&*queue, &store, ORPHAN_AGE).await;
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
             _ = shutdown.wait_for(|stop| *stop) => return,
         }
+    }
+}
+
+/// Sweeps working copies until `shutdown` turns true: what a worker on a machine of its own leaves.
+pub(crate) async fn run_copies(queue: Arc<dyn Queue>, store: JobStore, mut shutdown: watch::Receiver<bool>) {
+    loop {
+        copies(&*queue, &store, ORPHAN_AGE).await;
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            _ = shutdown.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+async fn copies(queue: &dyn Queue, store: &JobStore, age: Duration) {
+    let needed = async |id: JobId| {
+        let events = queue.events(&id, 0, u32::MAX).await.ok()?;
+        let last = events.iter().rev().find(|event| event.kind == "state");
+        let state = last.and_then(|event| JobState::of_name(event.data.get("state")?.as_str()?));
+        Some(state.is_some_and(|state| !state.is_final()))
+    };
+    if let Err(error) = store.sweep_copies(age, needed).await {
+        tracing::warn!(%error, "working copies of jobs are swept later");
     }
 }
 
@@ -88,7 +112,8 @@ mod tests {
     use super::*;
     use crate::intake::Limits;
     use crate::job::{JobProblem, Lane, NewJob};
-    use crate::queue::{Admission, Ending, SqliteQueue};
+    use crate::queue::contract::{PLENTY, new_job};
+    use crate::queue::{Ending, SqliteQueue};
 
     /// A job of each kind of end, and one that waits, all with files.
     #[tokio::test]
@@ -97,23 +122,13 @@ mod tests {
         let queue = SqliteQueue::open(&dir.path().join("queue.db")).unwrap();
         let store = JobStore::open(&crate::store::StoreConfig::local(dir.path())).unwrap();
         let intake = Intake::open(dir.path(), Limits::default()).unwrap();
-        let admission = Admission { max_waiting: 9, max_unfinished_per_owner: 9 };
         let problem = JobProblem { code: "x".into(), message: "x".into(), hint: None };
         let endings = [Ending::Succeeded { result: json!(null) }, Ending::Failed(problem), Ending::Cancelled];
         let mut ended = Vec::new();
         for ending in endings.into_iter().map(Some).chain([None]) {
             let id = JobId::random();
-            let job = NewJob {
-                id: id.clone(),
-                owner: Owner::local(),
-                kind: "scene".into(),
-                lane: Lane::Scene,
-                priority: 0,
-                max_attempts: 1,
-                spec: json!({}),
-                idempotency: None,
-            };
-            queue.submit(job, admission).await.unwrap();
+            let job = NewJob { id: id.clone(), owner: Owner::local(), ..new_job("a") };
+            queue.submit(job, PLENTY).await.unwrap();
             store.put_bytes(&id, "images/0001.jpg", vec![1].into()).await.unwrap();
             if let Some(ending) = ending {
                 let claim = queue.claim("w", &[Lane::Scene], Duration::from_secs(9)).await.unwrap().unwrap();
@@ -132,5 +147,28 @@ mod tests {
         }
         assert!(queue.get(&Owner::local(), &waiting).await.unwrap().is_some());
         assert!(store.local_dir(&waiting).unwrap().join("images/0001.jpg").exists());
+    }
+
+    /// What a killed worker left of a bucket's job goes once the job has ended, and stays while a worker may go on with it.
+    #[tokio::test]
+    async fn copies_of_jobs_that_ended_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let queue = SqliteQueue::open(&dir.path().join("queue.db")).unwrap();
+        let store = JobStore::open(&crate::store::StoreConfig::local(dir.path())).unwrap();
+        let [ended, waiting, unknown] = std::array::from_fn(|_| JobId::random());
+        for id in [&ended, &waiting] {
+            let job = NewJob { id: id.clone(), owner: Owner::local(), ..new_job("a") };
+            queue.submit(job, PLENTY).await.unwrap();
+        }
+        queue.cancel(&Owner::local(), &ended).await.unwrap().unwrap();
+        let copy = |id: &JobId| dir.path().join("work").join(id.as_str());
+        for id in [&ended, &waiting, &unknown] {
+            std::fs::create_dir_all(copy(id)).unwrap();
+        }
+        copies(&queue, &store, Duration::from_secs(60)).await;
+        assert!(copy(&ended).exists(), "removed before its time");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        copies(&queue, &store, Duration::ZERO).await;
+        assert_eq!([&ended, &waiting, &unknown].map(|id| copy(id).exists()), [false, true, false]);
     }
 }

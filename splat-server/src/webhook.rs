@@ -253,6 +253,7 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
+    use crate::queue::contract::{PLENTY, new_job};
     use crate::queue::{ListQuery, SqliteQueue};
 
     /// A worker that dies with the last lease of its job tells nobody; every end is told once all the same.
@@ -260,24 +261,19 @@ mod tests {
     async fn ends_that_nobody_told_of_are_caught_up_with() {
         let dir = tempfile::tempdir().unwrap();
         let queue = SqliteQueue::open(&dir.path().join("queue.db")).unwrap();
-        let admission = Admission { max_waiting: 9, max_unfinished_per_owner: 9 };
         let owner = Owner::local();
         let scene = |webhook: bool| NewJob {
-            id: JobId::random(),
             owner: owner.clone(),
-            kind: "scene".into(),
-            lane: Lane::Scene,
-            priority: 0,
             max_attempts: 1,
             spec: if webhook { json!({"options": {"webhook": "https://example.com/"}}) } else { json!({}) },
-            idempotency: None,
+            ..new_job("a")
         };
         let deliveries = async || {
             let query = ListQuery { limit: 9, ..ListQuery::default() };
             queue.list(&Owner("webhooks".into()), &query).await.unwrap().len()
         };
-        queue.submit(scene(false), admission).await.unwrap();
-        let job = queue.submit(scene(true), admission).await.unwrap().job;
+        queue.submit(scene(false), PLENTY).await.unwrap();
+        let job = queue.submit(scene(true), PLENTY).await.unwrap().job;
         let lease = Duration::from_millis(50);
         for _ in 0..2 {
             queue.claim("dies", &[Lane::Scene], lease).await.unwrap().unwrap();

@@ -13,7 +13,7 @@
 
 mod backoff;
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;
 mod redis;
 mod sqlite;
 

@@ -8,7 +8,7 @@ use super::{JobStore, WORK, blocking, ids_in, remove_tree};
 use crate::job::JobId;
 
 impl JobStore {
-    /// Removes the files of jobs that `known` denies, and working copies of them, where nothing changed for `age`.
+    /// Removes the files of jobs that `known` denies, where nothing changed for `age`.
     ///
     /// `known` says whether the queue has the job; `None`, where it cannot tell now, keeps the files. `age` must be
     /// longer than the time between storing photos and queueing their job. Links are removed, never followed.
@@ -29,11 +29,29 @@ impl JobStore {
                 removed += 1;
             }
         }
+        Ok(removed)
+    }
+
+    /// Removes working copies on this machine of jobs that `needed` denies, where nothing changed for `age`: a worker that was killed
+    /// left them, and another one went on.
+    ///
+    /// `needed` says whether a worker may go on with the job; `None`, where that cannot be told now, keeps the copy.
+    ///
+    /// Gives how many were removed.
+    ///
+    /// # Errors
+    /// [`super::StoreError::Io`]; what was removed before stays removed.
+    pub async fn sweep_copies<F, Needed>(&self, age: Duration, needed: F) -> Result<usize>
+    where
+        F: Fn(JobId) -> Needed,
+        Needed: Future<Output = Option<bool>>,
+    {
+        let mut removed = 0;
         let work = self.data_dir.join(WORK);
         let before = super::before(age);
         let dir = work.clone();
         for id in blocking(move || ids_in(&dir, before)).await? {
-            if known(id.clone()).await == Some(false) {
+            if needed(id.clone()).await == Some(false) {
                 let dir = work.join(id.as_str());
                 blocking(move || remove_tree(&dir)).await?;
                 removed += 1;

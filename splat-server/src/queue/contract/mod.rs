@@ -40,7 +40,7 @@ pub(crate) const BACKOFF: Backoff =
 const LONG: Duration = Duration::from_secs(60);
 /// A lease to be lost.
 const SHORT: Duration = Duration::from_millis(60);
-const PLENTY: Admission = Admission { max_waiting: 10_000, max_unfinished_per_owner: 10_000 };
+pub(crate) const PLENTY: Admission = Admission { max_waiting: 10_000, max_unfinished_per_owner: 10_000 };
 const SCENE: &[Lane] = &[Lane::Scene];
 
 /// Makes a test of every promise, on the site that `$site` makes.
@@ -97,7 +97,7 @@ fn owner(name: &str) -> Owner {
     Owner(name.into())
 }
 
-fn new_job(of: &str) -> NewJob {
+pub(crate) fn new_job(of: &str) -> NewJob {
     NewJob {
         id: JobId::random(),
         owner: owner(of),
