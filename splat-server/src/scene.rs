@@ -58,6 +58,9 @@ pub struct SceneOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "3dgut")]
     pub renderer: Option<RendererKind>,
+    /// Train on the photos as they were taken, lens and all, with `3dgut`, instead of undistorting them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keep_distortion: Option<bool>,
     /// Which photos are compared: `auto`, `exhaustive` or `sequential`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "auto")]
@@ -144,6 +147,12 @@ impl SceneOptions {
                 "`name` may have {MAX_NAME_CHARS} characters, none of them control characters"
             ));
         }
+        if self.keep_distortion == Some(true) && self.renderer == Some(RendererKind::Ewa) {
+            return Some(
+                "`keep_distortion` needs the renderer `3dgut`; leave `renderer` out, or `keep_distortion`"
+                    .into(),
+            );
+        }
         if self.test.is_some() && !test_mode {
             return Some("`test` is taken only by a server that was started with --test-mode".into());
         }
@@ -163,6 +172,12 @@ impl SceneOptions {
     #[must_use]
     pub fn preset(&self) -> Preset {
         self.preset.unwrap_or_default()
+    }
+
+    /// Whether photos are used as they were taken.
+    #[must_use]
+    pub fn keep_distortion(&self) -> bool {
+        self.keep_distortion.unwrap_or(false)
     }
 
     /// Steps to train.

@@ -6,7 +6,9 @@ use serde::Serialize;
 use splat_core::events::Stage;
 use splat_core::flight::{CameraPath, NamedCamera, orbit, orbit_of_cloud, read_cameras};
 use splat_core::ply::{self, SplatRenderMode};
-use splat_core::{Camera, Event, GaussianBuffers, GaussianCloud, RenderOptions, Renderer, RendererKind};
+use splat_core::{
+    Camera, Event, GaussianBuffers, GaussianCloud, LensCamera, RenderOptions, Renderer, RendererKind,
+};
 
 use super::Context;
 use crate::args::{self, RenderArgs};
@@ -23,7 +25,7 @@ pub(super) fn render(args: &RenderArgs, context: &Context) -> Result<(), Failure
     // Reading the scene first: without it nothing else matters.
     let Opened { cloud, mut options, renderer } = open_scene(&args.scene, args.renderer, context)?;
     options.background = background(&args.background)?;
-    let (frames, fps) = frames(args, &cloud, context)?;
+    let (frames, fps) = frames(args, &cloud, renderer, context)?;
     let frames: Vec<_> = frames.into_iter().map(|camera| resized(camera, args.width)).collect();
     let fps = args.fps.or(fps).unwrap_or(DEFAULT_FPS);
     let Some(output) = &args.output else {
@@ -37,7 +39,7 @@ pub(super) fn render(args: &RenderArgs, context: &Context) -> Result<(), Failure
     let total = frames.len() as u64;
     for (done, camera) in (1..).zip(&frames) {
         context.check()?;
-        let image = renderer.render(&buffers, camera, &options)?.read()?;
+        let image = renderer.render_lens(&buffers, camera, &options)?.read()?;
         sink.frame(&image, done - 1)?;
         context.reporter.event(Event::StageProgress { stage: Stage::Render, done, total: Some(total) });
     }
@@ -89,15 +91,22 @@ pub(super) fn open_scene(
 fn frames(
     args: &RenderArgs,
     cloud: &GaussianCloud,
+    renderer: RendererKind,
     context: &Context,
-) -> Result<(Vec<Camera>, Option<u32>), Failure> {
+) -> Result<(Vec<LensCamera>, Option<u32>), Failure> {
     if let Some(name) = &args.view {
         let cameras = training_cameras(args, context)?;
-        return Ok((vec![find(&cameras, name)?], None));
+        let found = find(&cameras, name)?;
+        // Through the photo's own lens, where the renderer can.
+        let camera = match renderer {
+            RendererKind::Gut => found.lens_camera(),
+            RendererKind::Ewa => LensCamera::from(found.camera),
+        };
+        return Ok((vec![camera], None));
     }
     if let Some(path) = &args.path {
         let path = CameraPath::read(path)?;
-        return Ok((path.frames()?, path.fps));
+        return Ok((path.frames()?.into_iter().map(LensCamera::from).collect(), path.fps));
     }
     let count = args.orbit.unwrap_or(1);
     let frames = match training_cameras(args, context) {
@@ -114,7 +123,7 @@ fn frames(
             hint: "give a scene with content, or `--path`",
         });
     }
-    Ok((frames, None))
+    Ok((frames.into_iter().map(LensCamera::from).collect(), None))
 }
 
 /// The cameras that `--cameras` names, or those beside the scene.
@@ -131,11 +140,15 @@ fn training_cameras(args: &RenderArgs, context: &Context) -> Result<Vec<NamedCam
     let events = |event| context.reporter.event(event);
     let scene = settings::posed(&path)?.scene(&events, &context.cancel)?;
     let named = scene.views.iter().map(|view| {
-        let intrinsics = view.lens.undistorted_pinhole()?;
+        // Flat, as it would be trained on; a lens that no flat picture can stand for as it is.
+        let (intrinsics, lens) = match view.lens.undistorted_pinhole() {
+            Ok(flat) => (flat, None),
+            Err(_) => (view.lens.nearest_pinhole(), Some(view.lens.clone())),
+        };
         let camera = Camera { intrinsics, cam_from_world: view.cam_from_world };
-        Ok(NamedCamera { name: view.name.clone(), held_out: false, camera })
+        NamedCamera { name: view.name.clone(), held_out: false, camera, lens }
     });
-    Ok(named.collect::<splat_core::Result<_>>()?)
+    Ok(named.collect())
 }
 
 /// `cameras.json` in the folder of the run that wrote this PLY.
@@ -145,15 +158,15 @@ fn beside(scene: &Path) -> Option<PathBuf> {
 }
 
 /// The camera of that name, with or without folder and extension.
-fn find(cameras: &[NamedCamera], name: &str) -> Result<Camera, Failure> {
+fn find<'a>(cameras: &'a [NamedCamera], name: &str) -> Result<&'a NamedCamera, Failure> {
     let stem = |name: &str| Path::new(name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let exact = cameras.iter().find(|named| named.name == name);
     if let Some(found) = exact {
-        return Ok(found.camera);
+        return Ok(found);
     }
     let mut alike = cameras.iter().filter(|named| stem(&named.name) == stem(name));
     match (alike.next(), alike.next()) {
-        (Some(only), None) => Ok(only.camera),
+        (Some(only), None) => Ok(only),
         (Some(one), Some(other)) => {
             let nearest = format!("; did you mean `{}` or `{}`?", one.name, other.name);
             Err(Failure::NoSuchView { name: name.to_owned(), nearest })
@@ -198,11 +211,11 @@ fn background(values: &[f32]) -> Result<[f32; 3], Failure> {
     }
 }
 
-fn resized(camera: Camera, width: Option<u32>) -> Camera {
+fn resized(camera: LensCamera, width: Option<u32>) -> LensCamera {
     let Some(width) = width else { return camera };
-    let old = camera.intrinsics;
+    let old = &camera.lens;
     let height = f64::from(old.height) * f64::from(width) / f64::from(old.width.max(1));
-    Camera { intrinsics: old.resized(width, height.round().max(1.0) as u32), ..camera }
+    LensCamera { lens: old.resized(width, height.round().max(1.0) as u32), ..camera }
 }
 
 /// Where frames go.
@@ -213,7 +226,7 @@ enum Sink {
 }
 
 impl Sink {
-    fn open(output: &Path, frames: &[Camera], fps: u32) -> Result<Self, Failure> {
+    fn open(output: &Path, frames: &[LensCamera], fps: u32) -> Result<Self, Failure> {
         let extension = output.extension().map(|e| e.to_ascii_lowercase());
         match extension.as_ref().and_then(|e| e.to_str()) {
             Some("png") if frames.len() == 1 => Ok(Self::Picture(output.to_path_buf())),
@@ -222,7 +235,7 @@ impl Sink {
                 hint: "name a folder or an .mp4 with -o",
             }),
             Some("mp4") => {
-                let size = frames[0].intrinsics;
+                let size = &frames[0].lens;
                 let video = Video::begin(output, size.width, size.height, fps)?;
                 Ok(Self::Video(video, output.to_path_buf()))
             }

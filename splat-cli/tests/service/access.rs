@@ -184,9 +184,15 @@ async fn limits_hold_while_photos_arrive() {
         ("iterations=a", "iterations"),
         ("quality=best", "quality"),
         ("colour=red", "colour"),
+        ("keep_distortion=perhaps", "keep_distortion"),
+        // A truth value in a text, and of two options that do not go together.
+        ("keep_distortion=true&renderer=ewa", "3dgut"),
     ] {
-        let (name, value) = options.split_once('=').unwrap();
-        let response = post(form(3).text(name.to_owned(), value.to_owned())).await.unwrap();
+        let filled = options.split('&').fold(form(3), |form, option| {
+            let (name, value) = option.split_once('=').unwrap();
+            form.text(name.to_owned(), value.to_owned())
+        });
+        let response = post(filled).await.unwrap();
         assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY, "{options}");
         assert!(response.text().await.unwrap().contains(why), "{options}");
     }

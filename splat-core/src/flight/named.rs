@@ -5,7 +5,7 @@ use std::path::Path;
 use glam::{DMat3, DQuat, DVec3};
 
 use crate::files::write_atomically;
-use crate::{Camera, Error, Pinhole, Pose, Result};
+use crate::{Camera, Error, Lens, LensCamera, LensModel, Pinhole, Pose, Result};
 
 /// A training camera by its photo's name.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,8 +14,20 @@ pub struct NamedCamera {
     pub name: String,
     /// Whether its photo was held out of training.
     pub held_out: bool,
-    /// The camera at training size.
+    /// The camera at training size; of a lens that bends, the pinhole nearest to it.
     pub camera: Camera,
+    /// The lens itself, where photos were trained on as they were taken and it bends.
+    pub lens: Option<Lens>,
+}
+
+impl NamedCamera {
+    /// The camera as [`crate::RendererKind::Gut`] draws it.
+    #[must_use]
+    pub fn lens_camera(&self) -> LensCamera {
+        let Camera { intrinsics, cam_from_world } = self.camera;
+        let lens = self.lens.clone().unwrap_or_else(|| Lens::pinhole(intrinsics));
+        LensCamera::new(lens, cam_from_world)
+    }
 }
 
 /// One entry of the file.
@@ -40,6 +52,12 @@ struct Entry {
     /// Ours.
     #[serde(default)]
     held_out: bool,
+    /// Ours: COLMAP's name and parameters of a lens that bends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lens_model: Option<String>,
+    /// Ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lens_params: Vec<f64>,
 }
 
 /// Writes the cameras.
@@ -65,6 +83,8 @@ pub fn write_cameras(path: &Path, cameras: &[NamedCamera]) -> Result<()> {
                 cx: Some(intrinsics.cx),
                 cy: Some(intrinsics.cy),
                 held_out: named.held_out,
+                lens_model: named.lens.as_ref().map(|lens| lens.model.name().to_owned()),
+                lens_params: named.lens.as_ref().map(|lens| lens.params.clone()).unwrap_or_default(),
             }
         })
         .collect();
@@ -106,8 +126,17 @@ fn named(entry: Entry) -> Result<NamedCamera, String> {
         cx: entry.cx.unwrap_or(f64::from(width) / 2.0),
         cy: entry.cy.unwrap_or(f64::from(height) / 2.0),
     };
+    let lens = match &entry.lens_model {
+        Some(name) => {
+            let model = LensModel::from_name(name).ok_or_else(|| bad("has a lens of an unknown model"))?;
+            let lens = Lens { model, width, height, params: entry.lens_params.clone() };
+            lens.validate().map_err(|error| bad(&format!("has an unusable lens: {error}")))?;
+            Some(lens)
+        }
+        None => None,
+    };
     let camera = Camera { intrinsics, cam_from_world: world_from_cam.inverse() };
-    Ok(NamedCamera { name: entry.img_name, held_out: entry.held_out, camera })
+    Ok(NamedCamera { name: entry.img_name, held_out: entry.held_out, camera, lens })
 }
 
 #[cfg(test)]
@@ -122,8 +151,15 @@ mod tests {
         let pose = Pose::look_at(DVec3::new(1.0, -2.0, 3.0), DVec3::new(0.5, 0.0, 7.0), DVec3::Y);
         let intrinsics = Pinhole { width: 480, height: 360, fx: 400.0, fy: 401.0, cx: 238.0, cy: 183.5 };
         let camera = Camera { intrinsics, cam_from_world: pose };
-        write_cameras(&path, &[NamedCamera { name: "a/b.jpg".into(), held_out: true, camera }]).unwrap();
+        let plain = NamedCamera { name: "a/b.jpg".into(), held_out: true, camera, lens: None };
+        let params = vec![400.0, 240.0, 180.0, 0.05];
+        let lens = Lens { model: LensModel::SimpleRadialFisheye, width: 480, height: 360, params };
+        let bent = NamedCamera { name: "c.jpg".into(), lens: Some(lens.clone()), ..plain.clone() };
+        write_cameras(&path, &[plain, bent]).unwrap();
         let back = read_cameras(&path).unwrap();
+        assert_eq!((back[0].lens.as_ref(), back[1].lens.as_ref()), (None, Some(&lens)));
+        assert_eq!(back[0].lens_camera().lens, Lens::pinhole(intrinsics));
+        assert_eq!(back[1].lens_camera().lens, lens);
         assert_eq!((back[0].name.as_str(), back[0].held_out), ("a/b.jpg", true));
         assert_eq!(back[0].camera.intrinsics, intrinsics);
         let probe = DVec3::new(0.3, 0.4, 5.0);
@@ -147,6 +183,8 @@ mod tests {
             r#"[{"id":0,"img_name":"a","width":0,"height":1,"position":[0,0,0],"rotation":[[1,0,0],[0,1,0],[0,0,1]],"fx":1,"fy":1}]"#,
             r#"[{"id":0,"img_name":"a","width":1,"height":1,"position":[0,0,0],"rotation":[[1,0,0],[0,1,0],[0,0,-1]],"fx":1,"fy":1}]"#,
             r#"[{"id":0,"img_name":"a","width":1,"height":1,"position":[0,0,0],"rotation":[[1,0,0],[0,1,0],[0,0,1]],"fx":1,"fy":-1}]"#,
+            r#"[{"id":0,"img_name":"a","width":1,"height":1,"position":[0,0,0],"rotation":[[1,0,0],[0,1,0],[0,0,1]],"fx":1,"fy":1,"lens_model":"PERISCOPE"}]"#,
+            r#"[{"id":0,"img_name":"a","width":1,"height":1,"position":[0,0,0],"rotation":[[1,0,0],[0,1,0],[0,0,1]],"fx":1,"fy":1,"lens_model":"FOV","lens_params":[1]}]"#,
         ] {
             std::fs::write(&path, text).unwrap();
             assert!(matches!(read_cameras(&path), Err(Error::Malformed { .. })), "{text}");

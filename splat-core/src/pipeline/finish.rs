@@ -88,6 +88,7 @@ impl Pipeline<'_> {
                 name: view.name.clone(),
                 held_out: dataset.held_out.contains(&i),
                 camera: dataset.camera(i),
+                lens: dataset.kept_lens(i).cloned(),
             })
             .collect();
         write_cameras(&self.output.cameras(), &cameras)?;

@@ -33,6 +33,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
         ("quality" = Option<String>, Query, description = "COLMAP's effort: `low`, `medium`, `high` or `extreme`"),
         ("strategy" = Option<String>, Query, description = "`mcmc` or `adc`"),
         ("renderer" = Option<String>, Query, description = "`ewa` or `3dgut`"),
+        ("keep_distortion" = Option<bool>, Query, description = "Train on the photos as they were taken, with `3dgut`"),
         ("preset" = Option<String>, Query, description = "`preview`, `standard` or `high`"),
     ),
     request_body(content = SceneForm, content_type = "multipart/form-data"),

@@ -65,6 +65,8 @@ pub(super) struct SceneForm {
     strategy: Option<String>,
     /// `ewa` or `3dgut`.
     renderer: Option<String>,
+    /// `true` trains on the photos as they were taken, with `3dgut`.
+    keep_distortion: Option<bool>,
     /// A title for people.
     name: Option<String>,
 }
@@ -289,7 +291,9 @@ impl TextOptions {
             return Err(Problem::malformed(format!("the form has more than {MAX_FIELDS} fields")));
         }
         let number = value.parse::<u32>().ok().filter(|_| name != "name").map(serde_json::Value::from);
-        let structured = || (name == "test").then(|| serde_json::from_str(&value).ok()).flatten();
+        // Values that are JSON in a text: an object, a truth value.
+        let is_json = ["test", "keep_distortion"].contains(&name.as_str());
+        let structured = || is_json.then(|| serde_json::from_str(&value).ok()).flatten();
         let value = number.or_else(structured).unwrap_or(serde_json::Value::String(value));
         if self.0.insert(name.clone(), value).is_some() {
             return Err(Problem::malformed(format!("the field `{name}` comes twice")));

@@ -24,7 +24,8 @@ pub(super) fn run(
     let output = OutputFolder::create(layout::MODEL)?;
     let options = &order.spec.options;
     let mut source =
-        ColmapSource::new(layout::IMAGES, layout::COLMAP_DATA, colmap_options(options, &order.machine));
+        ColmapSource::new(layout::IMAGES, layout::COLMAP_DATA, colmap_options(options, &order.machine))
+            .keeping_distortion(options.keep_distortion());
     if let Some(from) = order.spec.redo_from
         && order.first_attempt
     {
@@ -90,6 +91,7 @@ fn pipeline_options(options: &SceneOptions, machine: &MachineOptions) -> Pipelin
         },
         dataset: DatasetOptions {
             max_image_size: options.max_image_size.or(preset.max_image_size()),
+            keep_distortion: options.keep_distortion(),
             ..DatasetOptions::default()
         },
         preset,
