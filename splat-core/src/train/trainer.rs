@@ -85,7 +85,6 @@ impl Trainer {
         config.validate()?;
         let fitting = if dataset.keeps_distortion() { RendererKind::Gut } else { RendererKind::Ewa };
         config.renderer.get_or_insert(fitting);
-        config.scale_floor = Some(config.scale_floor_px2());
         let (width, height) = largest_view(&dataset)?;
         let cap = config.max_gaussians.unwrap_or_else(|| {
             let memory_bytes = crate::machine::available_memory();
