@@ -146,6 +146,7 @@ fn ten_in_a_row(letters: &[LabelledFrames], seed: u64) -> [f64; 2] {
         assert_eq!(child.labels()[..bundle.labels().len()], bundle.labels()[..], "old positions stay");
         // A child is grown from what is stored of its parent, and from nothing else.
         bundle = Bundle::from_bytes(&child.to_bytes()).unwrap();
+        assert_eq!(bundle.id(), child.id(), "what is stored is another model");
     }
     let old = order[..12]
         .iter()
