@@ -3,13 +3,13 @@
 //! Differencing the f32 kernel itself would need a coarse step and a loose tolerance; `parity.rs` ties
 //! the two forward passes together.
 
-use glam::DVec3;
 use splat_core::reference::{self, Gaussians, Options, View};
 use splat_core::render::{FrameGradient, RenderOptions};
-use splat_core::{Camera, GaussianCloud, Pinhole, Pose};
+use splat_core::{Camera, GaussianCloud};
 
-use crate::differences::{CLEAR_OF_JUMPS, STEP, assert_gradients};
-use crate::fixtures::{Device, Rng, flat, narrow, wide};
+use crate::differences::{CLEAR_OF_JUMPS, STEP, Sowing, assert_gradients};
+use crate::fixtures::{Device, flat, narrow, wide};
+use crate::gut_fixture::{PINHOLE, pose};
 
 /// What f32 sums over tiles may be off by, as a share of the largest entry; they stay 20 times below that.
 const OF_LARGEST: f64 = 1e-5;
@@ -34,56 +34,25 @@ impl Fixture {
     }
 
     fn seeded(seed: u64, sh_degree: u32, antialiased: bool) -> Self {
-        let mut rng = Rng(seed);
-        // Odd sizes, unequal focal lengths, principal point off centre, a rolled and moved camera.
-        let intrinsics = Pinhole { width: 43, height: 27, fx: 40.0, fy: 37.0, cx: 20.0, cy: 14.5 };
-        let eye = DVec3::new(0.4, -0.3, -0.2);
-        let cam_from_world = Pose::look_at(eye, DVec3::new(0.1, 0.2, 4.0), DVec3::new(0.2, 1.0, 0.1));
-        let world_from_cam = cam_from_world.inverse();
-        let mut cloud = GaussianCloud { sh_degree, ..GaussianCloud::default() };
-        let mut add = |rng: &mut Rng, cam: [f64; 3], log_scale: f64, logit: f64, dc: [f32; 3]| {
-            let mean = world_from_cam.transform_point(DVec3::from_array(cam));
-            cloud.means.push(mean.as_vec3().to_array());
-            cloud.quats.push(rng.vector(-1.0, 1.0));
-            cloud.log_scales.push(rng.vector(log_scale - 0.5, log_scale + 0.5));
-            cloud.opacity_logits.push(logit as f32);
-            cloud.sh_coeffs.push(dc);
-            for _ in 1..(sh_degree + 1).pow(2) {
-                cloud.sh_coeffs.push(rng.vector(-0.15, 0.15));
-            }
-        };
-        for i in 0..5 {
-            let depth = 2.0 + 0.4 * f64::from(i);
-            let cam = [rng.range(-0.8, 0.8), rng.range(-0.5, 0.5), depth];
-            // The last one's alpha is capped around its centre.
-            let (log_scale, logit) = if i == 4 { (-0.9, 8.0) } else { (-1.8, rng.range(-1.5, 1.5)) };
-            let dc = rng.vector(-0.3, 1.0);
-            add(&mut rng, cam, log_scale, logit, dc);
-        }
-        // Three in a row, opaque enough for pixels to end before the last.
-        for depth in [1.5, 1.6, 1.7] {
-            let dc = rng.vector(-0.3, 1.0);
-            add(&mut rng, [-0.2, 0.1, depth], -1.4, 4.0, dc);
-        }
-        // A channel clamped at 0 from every side.
-        add(&mut rng, [0.3, 0.2, 1.9], -2.0, 0.0, [-4.0, 0.5, 0.2]);
+        let (intrinsics, cam_from_world) = (PINHOLE, pose());
+        let mut sown = Sowing::new(seed, cam_from_world, sh_degree);
+        sown.scattered(5, -0.9);
+        sown.three_in_a_row(-1.4);
+        sown.clamped();
         // Outside the image, where the Jacobian is clamped, and large enough to reach in.
-        add(&mut rng, [1.9, -0.2, 2.2], -0.4, 1.0, [0.5, -0.2, 0.9]);
+        sown.add([1.9, -0.2, 2.2], -0.4, 1.0, [0.5, -0.2, 0.9]);
         // Thinner than a pixel: what antialiasing dims.
-        add(&mut rng, [0.1, -0.3, 2.1], -4.5, 2.0, [0.1, 0.9, 0.4]);
+        sown.add([0.1, -0.3, 2.1], -4.5, 2.0, [0.1, 0.9, 0.4]);
 
         let pixels = (intrinsics.width * intrinsics.height) as usize;
-        let mut weights = |count: usize| -> Vec<f64> {
-            // Rounded to f32, so that the GPU gets the same.
-            (0..count).map(|_| f64::from(rng.range(-1.0, 1.0) as f32)).collect()
-        };
+        let [w_rgb, w_alpha, w_depth] = [3 * pixels, pixels, pixels].map(|count| sown.weights(count));
         Self {
-            cloud,
+            cloud: sown.cloud,
             camera: Camera { intrinsics, cam_from_world },
             options: Options { background: [0.25, 0.5, 0.75], antialiased },
-            w_rgb: weights(pixels * 3),
-            w_alpha: weights(pixels),
-            w_depth: weights(pixels),
+            w_rgb,
+            w_alpha,
+            w_depth,
         }
     }
 

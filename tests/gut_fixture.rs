@@ -5,7 +5,7 @@ use splat_core::reference::{Gaussians, LensView, Options, Picture, render_gut};
 use splat_core::render::{FrameGradient, FrameImage, GaussianBuffers, GaussianGradients, RenderOptions};
 use splat_core::{GaussianCloud, Lens, LensCamera, Pinhole, Pose, RollingShutter, ShutterDirection};
 
-use crate::differences::{CLEAR_OF_JUMPS, STEP, assert_gradients};
+use crate::differences::{CLEAR_OF_JUMPS, STEP, Sowing, assert_gradients};
 use crate::fixtures::{Device, Rng, flat, narrow, wide};
 
 /// Largest difference of a colour from the twin's: f32 along rays.
@@ -88,49 +88,21 @@ impl Fixture {
     }
 
     fn seeded(seed: u64, lens: &Lens, sh_degree: u32) -> Self {
-        let mut rng = Rng(seed);
         let pose = pose();
-        let world_from_cam = pose.inverse();
-        let mut cloud = GaussianCloud { sh_degree, ..GaussianCloud::default() };
-        let mut add = |rng: &mut Rng, cam: [f64; 3], log_scale: f64, logit: f64, dc: [f32; 3]| {
-            let mean = world_from_cam.transform_point(DVec3::from_array(cam));
-            cloud.means.push(mean.as_vec3().to_array());
-            cloud.quats.push(rng.vector(-1.0, 1.0));
-            cloud.log_scales.push(rng.vector(log_scale - 0.5, log_scale + 0.5));
-            cloud.opacity_logits.push(logit as f32);
-            cloud.sh_coeffs.push(dc);
-            for _ in 1..(sh_degree + 1).pow(2) {
-                cloud.sh_coeffs.push(rng.vector(-0.15, 0.15));
-            }
-        };
-        for i in 0..4 {
-            let depth = 2.0 + 0.4 * f64::from(i);
-            let cam = [rng.range(-0.8, 0.8), rng.range(-0.5, 0.5), depth];
-            // The last one's alpha is capped around its centre.
-            let (log_scale, logit) = if i == 3 { (-1.4, 8.0) } else { (-1.8, rng.range(-1.5, 1.5)) };
-            let dc = rng.vector(-0.3, 1.0);
-            add(&mut rng, cam, log_scale, logit, dc);
-        }
-        // Three in a row, opaque enough for pixels to end before the last.
-        for depth in [1.5, 1.6, 1.7] {
-            let dc = rng.vector(-0.3, 1.0);
-            add(&mut rng, [-0.2, 0.1, depth], -1.9, 4.0, dc);
-        }
-        // A channel clamped at 0 from every side.
-        add(&mut rng, [0.3, 0.2, 1.9], -2.0, 0.0, [-4.0, 0.5, 0.2]);
+        let mut sown = Sowing::new(seed, pose, sh_degree);
+        sown.scattered(4, -1.4);
+        sown.three_in_a_row(-1.9);
+        sown.clamped();
         let pixels = (lens.width * lens.height) as usize;
-        let mut weights = |count: usize| -> Vec<f64> {
-            // Rounded to f32, so that the GPU gets the same.
-            (0..count).map(|_| f64::from(rng.range(-1.0, 1.0) as f32)).collect()
-        };
+        let [w_rgb, w_alpha, w_depth] = [3 * pixels, pixels, pixels].map(|count| sown.weights(count));
         Self {
-            cloud,
+            cloud: sown.cloud,
             lens: lens.clone(),
             pose,
             options: Options { background: [0.25, 0.5, 0.75], antialiased: false },
-            w_rgb: weights(pixels * 3),
-            w_alpha: weights(pixels),
-            w_depth: weights(pixels),
+            w_rgb,
+            w_alpha,
+            w_depth,
             shutter: None,
         }
     }

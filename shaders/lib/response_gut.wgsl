@@ -36,31 +36,17 @@ fn footprint(gid: u32, corner: vec2f) -> Footprint {
     return f;
 }
 
-// log2 of an alpha that no pixel shows.
-const NOT_SEEN: f32 = -1e9;
-
-// Denominators are 1 at the mean and positive everywhere; rounding must not make them otherwise.
-const DENOMINATOR_FLOOR: f32 = 1e-12;
-
-struct Ratio {
-    over: f32,
-    inverse_under: f32,
-    // Whether the closest approach lies in front of the camera.
-    ahead: bool,
-}
-
 fn ratio_at(f: Footprint, d: vec3f) -> Ratio {
     let slope = dot(f.linear, d.xy);
     let over = d.x * (f.numerator.x * d.x + f.numerator.y * d.y) + f.numerator.z * d.y * d.y;
     let under = d.z * (d.z + slope)
         + d.x * (f.quadratic.x * d.x + f.quadratic.y * d.y) + f.quadratic.z * d.y * d.y;
-    return Ratio(max(over, 0.0), 1.0 / max(under, DENOMINATOR_FLOOR), d.z + 0.5 * slope > 0.0);
+    return ratio_of(over, under, d.z + 0.5 * slope);
 }
 
 // log2 of the alpha, before its cap, at pixel k of the lane.
 fn log2_response(f: Footprint, k: u32) -> f32 {
-    let r = ratio_at(f, local_ray(f.ray, k));
-    return select(NOT_SEEN, f.log2_opacity - r.over * r.inverse_under, r.ahead);
+    return log2_alpha(f.log2_opacity, ratio_at(f, local_ray(f.ray, k)));
 }
 
 // With s = alpha dL/dalpha, (x, y, z) the ray in the Gaussian's frame, N and D the two forms, as stored:

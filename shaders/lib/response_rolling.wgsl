@@ -43,12 +43,6 @@ fn footprint(gid: u32, corner: vec2f) -> Footprint {
     return f;
 }
 
-// log2 of an alpha that no pixel shows.
-const NOT_SEEN: f32 = -1e9;
-
-// Denominators are 1 at the mean and positive everywhere; rounding must not make them otherwise.
-const DENOMINATOR_FLOOR: f32 = 1e-12;
-
 // A pixel's ray in a Gaussian's frame.
 struct Local {
     direction: vec3f,
@@ -70,13 +64,6 @@ fn local_ray(f: Footprint, k: u32) -> Local {
     let oz = dot(f.ahead, o);
     let lever = vec3f(y * (1.0 - oz) + z * oy, -x * (1.0 - oz) - z * ox, y * ox - x * oy);
     return Local(vec3f(x, y, z), vec3f(-ox, -oy, 1.0 - oz), lever);
-}
-
-struct Ratio {
-    over: f32,
-    inverse_under: f32,
-    // Whether the closest approach lies in front of the ray's origin.
-    ahead: bool,
 }
 
 // The denominator's form times a vector.
@@ -101,13 +88,12 @@ fn ratio_at(f: Footprint, ray: Local) -> Ratio {
     let over = dot(ray.lever, over_times(f, ray.lever));
     let toward = under_times(f, ray.direction);
     let under = dot(ray.direction, toward);
-    return Ratio(max(over, 0.0), 1.0 / max(under, DENOMINATOR_FLOOR), dot(ray.to_mean, toward) > 0.0);
+    return ratio_of(over, under, dot(ray.to_mean, toward));
 }
 
 // log2 of the alpha, before its cap, at pixel k of the lane.
 fn log2_response(f: Footprint, k: u32) -> f32 {
-    let r = ratio_at(f, local_ray(f, k));
-    return select(NOT_SEEN, f.log2_opacity - r.over * r.inverse_under, r.ahead);
+    return log2_alpha(f.log2_opacity, ratio_at(f, local_ray(f, k)));
 }
 
 // With s = alpha dL/dalpha, d the ray and q its lever in the Gaussian's frame, N and D the two forms, as stored: sum s;

@@ -15,7 +15,7 @@ import time
 
 import aiohttp
 
-from running import service
+from running import photos_form, service
 
 parser = argparse.ArgumentParser()
 parser.add_argument("recording", type=pathlib.Path)
@@ -44,11 +44,7 @@ async def one(session, url, gesture, frames):
 
 
 async def scene(session, url):
-    form = aiohttp.FormData()
-    for photo in sorted(options.photos.iterdir()):
-        if photo.suffix.lower() in (".jpg", ".jpeg", ".png"):
-            form.add_field("images", photo.read_bytes(), filename=photo.name)
-    form.add_field("preset", "preview")
+    form = photos_form(options.photos, preset="preview")
     async with session.post(f"{url}/v1/jobs", data=form) as answer:
         assert answer.status == 202, await answer.text()
         job = (await answer.json())["id"]

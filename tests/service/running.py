@@ -10,6 +10,8 @@ import subprocess
 import tempfile
 import zlib
 
+import aiohttp
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -41,6 +43,15 @@ def service(*options, test_mode=True):
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def photos_form(folder, **fields):
+    """A submission of the photos in a folder."""
+    form = aiohttp.FormData(fields)
+    for photo in sorted(folder.iterdir()):
+        if photo.suffix.lower() in (".jpg", ".jpeg", ".png"):
+            form.add_field("images", photo.read_bytes(), filename=photo.name)
+    return form
 
 
 def processor_seconds(process):

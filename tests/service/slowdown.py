@@ -18,7 +18,7 @@ import urllib.parse
 
 import aiohttp
 
-from running import processor_seconds, service
+from running import photos_form, processor_seconds, service
 
 parser = argparse.ArgumentParser()
 parser.add_argument("photos", type=pathlib.Path)
@@ -96,13 +96,7 @@ async def crowd(url, job, seconds):
 
 async def measure(url, process):
     async with aiohttp.ClientSession() as session:
-        form = aiohttp.FormData()
-        for photo in sorted(options.photos.iterdir()):
-            if photo.suffix.lower() in (".jpg", ".jpeg", ".png"):
-                form.add_field("images", photo.read_bytes(), filename=photo.name)
-        form.add_field("preset", "preview")
-        form.add_field("iterations", "30000")
-        form.add_field("max_gaussians", "10000")
+        form = photos_form(options.photos, preset="preview", iterations="30000", max_gaussians="10000")
         async with session.post(f"{url}/v1/jobs", data=form) as answer:
             assert answer.status == 202, await answer.text()
             job = (await answer.json())["id"]

@@ -1,22 +1,10 @@
 //! `splat gesture`: grown, measured, tried, written; and what it says about what it cannot use.
 
-use std::path::PathBuf;
-
 use crate::harness::{Sandbox, bytes, says};
 
-/// A recording in the shared test data; `None` after saying so. In CI it must be there.
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+/// A recording in the shared test data.
 fn recording(file: &str) -> Option<String> {
-    let root = std::env::var_os("SPLAT_TEST_DATA").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
-        PathBuf::from,
-    );
-    let path = root.join("gesture").join(file);
-    if !path.exists() {
-        assert!(std::env::var_os("CI").is_none(), "test data `{}` is missing in CI", path.display());
-        eprintln!("skipped: test data `{}` is missing; set SPLAT_TEST_DATA", path.display());
-        return None;
-    }
+    let path = crate::test_data::shared(&format!("gesture/{file}"))?;
     Some(std::path::absolute(path).unwrap().to_str().unwrap().to_owned())
 }
 

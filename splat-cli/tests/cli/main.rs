@@ -7,6 +7,8 @@ mod basics;
 mod gestures;
 mod harness;
 mod pictures;
+#[path = "../../../tests/test_data.rs"]
+mod test_data;
 #[path = "../../../tests/tiny_dataset.rs"]
 mod tiny_dataset;
 mod training;

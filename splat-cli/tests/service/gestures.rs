@@ -12,18 +12,9 @@ use splat_gesture::{Frame, Layout, read_landmarks};
 use crate::access::make_key;
 use crate::harness::{Service, id, stages_of, state};
 
-/// Recordings in the shared test data, by label; `None` after saying so. In CI they must be there.
+/// Recordings in the shared test data, by label.
 fn recordings(file: &str) -> Option<Vec<(String, Vec<Vec<f32>>)>> {
-    let root = std::env::var_os("SPLAT_TEST_DATA").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
-        PathBuf::from,
-    );
-    let path = root.join("gesture").join(file);
-    if !path.exists() {
-        assert!(std::env::var_os("CI").is_none(), "test data `{}` is missing in CI", path.display());
-        tell(&format!("skipped: test data `{}` is missing; set SPLAT_TEST_DATA", path.display()));
-        return None;
-    }
+    let path = crate::test_data::shared(&format!("gesture/{file}"))?;
     let groups = read_landmarks(&fs::read_to_string(path).unwrap(), Layout::World).unwrap();
     let values = |frames: &[Frame]| frames.iter().map(|frame| frame.values().to_vec()).collect();
     Some(groups.iter().map(|group| (group.label.clone(), values(&group.frames))).collect())

@@ -10,5 +10,7 @@ mod crashes;
 mod flow;
 mod gestures;
 mod stock;
+#[path = "../../../tests/test_data.rs"]
+mod test_data;
 mod uploads;
 mod webhook;

@@ -69,6 +69,12 @@ impl ColmapSource {
         self
     }
 
+    /// Where the upright copies of the photos lie, for a dataset in the folder `out`.
+    #[must_use]
+    pub fn working_photos(out: &Path) -> PathBuf {
+        out.join(WORK).join(PHOTOS)
+    }
+
     /// The dataset's folder.
     #[must_use]
     pub fn output(&self) -> &Path {
@@ -103,9 +109,7 @@ impl SceneSource for ColmapSource {
     fn scene(&mut self, events: EventSink<'_>, cancel: &CancelToken) -> splat_core::Result<Scene> {
         self.run(events, cancel)?;
         let mut dataset = if self.keep_distortion {
-            let work = self.out.join(WORK);
-            let photos = work.join(PHOTOS);
-            DatasetSource::new(work).with_images(photos)
+            DatasetSource::new(self.out.join(WORK)).with_images(Self::working_photos(&self.out))
         } else {
             DatasetSource::new(&self.out)
         };

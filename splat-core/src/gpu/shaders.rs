@@ -142,6 +142,7 @@ enum Lib {
     Blocks,
     Scan,
     Raster,
+    Ratio,
     Response,
     Rays,
     RayGradient,
@@ -176,6 +177,9 @@ impl Lib {
             Self::Blocks => include_str!("../../shaders/lib/blocks.wgsl"),
             Self::Scan => include_str!("../../shaders/lib/scan.wgsl"),
             Self::Raster => include_str!("../../shaders/lib/raster.wgsl"),
+            // The response of EWA is a Gaussian of the pixel's offset, not a ratio.
+            Self::Ratio if !gut => "",
+            Self::Ratio => include_str!("../../shaders/lib/ratio.wgsl"),
             Self::Response if switches.rolling => include_str!("../../shaders/lib/response_rolling.wgsl"),
             Self::Response if gut => include_str!("../../shaders/lib/response_gut.wgsl"),
             Self::Response => include_str!("../../shaders/lib/response_ewa.wgsl"),
@@ -231,12 +235,12 @@ kernels! {
     ISECT_TOTAL = "isect_total" [Counters, Blocks];
     TILE_EMIT = "tile_emit" [Tiles, Reach];
     TILE_RANGES = "tile_ranges" [Counters];
-    RASTERIZE = "rasterize" [Raster, Response, Rays];
+    RASTERIZE = "rasterize" [Raster, Ratio, Response, Rays];
     SSIM_COLUMNS = "ssim_columns" [Window, Adam];
     SSIM_ROWS = "ssim_rows" [Window];
     LOSS_GRADIENT = "loss_gradient" [Window, Adam];
     LOSS_TOTAL = "loss_total" [Window, Adam, Counters];
-    RASTERIZE_BACKWARD = "rasterize_backward" [Raster, Response, Rays, RayGradient, Lanes];
+    RASTERIZE_BACKWARD = "rasterize_backward" [Raster, Ratio, Response, Rays, RayGradient, Lanes];
     PROJECT_BACKWARD = "project_backward" [Rotation, Floor, Gaussian];
     PROJECT_BACKWARD_GUT = "project_backward_gut" [Rotation, Floor, Cone, ConeGradient, ConeSums];
     DIRECTION_BACKWARD = "direction_backward" [Rotation, Sh];

@@ -2,12 +2,14 @@
 
 use super::loss::Loss;
 use super::optimizer::Moments;
+use crate::Result;
+use crate::dataset::Dataset;
 use crate::gpu::AdapterReport;
 use crate::gpu::layout::{GEOMETRY_BYTES, TILE_HEIGHT, TILE_WIDTH};
 use crate::gpu::shaders::{CameraModule, Switches};
 use crate::render::backward::BackwardPass;
 use crate::render::forward::Capacity;
-use crate::render::{GaussianBuffers, RendererKind};
+use crate::render::{GaussianBuffers, RendererKind, check_image_size};
 
 /// Tiles a Gaussian reaches on average: early in training, when they are largest, on the scenes measured.
 const ISECTS_PER_GAUSSIAN: u64 = 16;
@@ -28,6 +30,17 @@ pub struct MemoryPrediction {
     pub working_bytes: u64,
     /// Both.
     pub total_bytes: u64,
+}
+
+/// Width and height that hold every view.
+pub(super) fn largest_view(dataset: &Dataset) -> Result<(u32, u32)> {
+    let mut size = (1, 1);
+    for view in 0..dataset.scene.views.len() {
+        let k = dataset.camera(view).intrinsics;
+        check_image_size(k.width, k.height)?;
+        size = (size.0.max(k.width), size.1.max(k.height));
+    }
+    Ok(size)
 }
 
 /// Predicts what training takes with `gaussians` Gaussians on images of `width` x `height`.

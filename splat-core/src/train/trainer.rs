@@ -19,7 +19,7 @@ use crate::gpu::profile::{Pass, Timer};
 use crate::gpu::shaders::Switches;
 use crate::random::Random;
 use crate::render::rays::RayTables;
-use crate::render::{GaussianBuffers, RendererKind, Seen, check_image_size, grown};
+use crate::render::{GaussianBuffers, RendererKind, Seen, grown};
 use crate::{Error, Result};
 
 /// Steps handed to the GPU before the host looks at their reports.
@@ -85,7 +85,7 @@ impl Trainer {
         config.validate()?;
         let fitting = if dataset.keeps_distortion() { RendererKind::Gut } else { RendererKind::Ewa };
         config.renderer.get_or_insert(fitting);
-        let (width, height) = largest_view(&dataset)?;
+        let (width, height) = memory::largest_view(&dataset)?;
         let cap = config.max_gaussians.unwrap_or_else(|| {
             let memory_bytes = crate::machine::available_memory();
             let renderer = config.renderer_kind();
@@ -130,7 +130,7 @@ impl Trainer {
             }
         }
         let kernels = Kernels::new(gpu, switches);
-        largest_view(&dataset)?;
+        memory::largest_view(&dataset)?;
         let isects = grown(gaussians.count.saturating_mul(FIRST_ISECTS_PER_GAUSSIAN));
         let passes = Passes::new(gpu, &kernels, &gaussians, &moments, &dataset, isects)?;
         let extent = scene_extent(&dataset);
@@ -389,15 +389,4 @@ impl Trainer {
         view.isect_capacity = self.passes.forward.capacity.isects;
         Ok(seen)
     }
-}
-
-/// Width and height that hold every view.
-pub(super) fn largest_view(dataset: &Dataset) -> Result<(u32, u32)> {
-    let mut size = (1, 1);
-    for view in 0..dataset.scene.views.len() {
-        let k = dataset.camera(view).intrinsics;
-        check_image_size(k.width, k.height)?;
-        size = (size.0.max(k.width), size.1.max(k.height));
-    }
-    Ok(size)
 }

@@ -7,3 +7,5 @@ mod hostile;
 mod letters;
 mod runtimes;
 mod samples;
+#[path = "../../../tests/test_data.rs"]
+mod test_data;

@@ -1,22 +1,10 @@
 //! Recordings to test on, which lie outside the repository.
 
-use std::path::PathBuf;
-
 use splat_gesture::{Bundle, Frame, LabelledFrames, Layout, Outcome, Recording, read_landmarks};
 
-/// The gesture data of `SPLAT_TEST_DATA` (default: `../shared/data` beside the repository), or `None` after saying so.
-/// In CI a missing file fails: there, a test that did not run has failed.
+/// The gesture data of the shared test data.
 pub(crate) fn labelled(name: &str, layout: Layout) -> Option<Vec<LabelledFrames>> {
-    let root = std::env::var_os("SPLAT_TEST_DATA").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
-        PathBuf::from,
-    );
-    let path = root.join("gesture").join(name);
-    if !path.exists() {
-        assert!(std::env::var_os("CI").is_none(), "test data `{}` is missing in CI", path.display());
-        tell(&format!("skipped: test data `{}` is missing; set SPLAT_TEST_DATA", path.display()));
-        return None;
-    }
+    let path = crate::test_data::shared(&format!("gesture/{name}"))?;
     Some(read_landmarks(&std::fs::read_to_string(path).unwrap(), layout).unwrap())
 }
 

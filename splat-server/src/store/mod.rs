@@ -3,7 +3,7 @@
 //! | what | local (the default, or `file:///...`) | `s3://bucket/prefix`, `gs://bucket/prefix` |
 //! | --- | --- | --- |
 //! | files of a job | `ROOT/jobs/<id>/...` | keys `prefix/jobs/<id>/...`, the same relative paths |
-//! | a worker works | there, without copies | in `DATA/work/<id>/`, fetched and pushed by [`Workspace`] |
+//! | a worker works | there, without copies | in a copy below `DATA`, fetched and pushed by [`Workspace`] |
 //!
 //! Start at [`JobStore::open`]. Paths below a job's folder are chosen by this service, never by a client, and checked all
 //! the same: relative, no `..`, and no link is followed. A file appears whole or not at all.

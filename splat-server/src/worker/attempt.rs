@@ -1,8 +1,9 @@
 //! One claim from beginning to end.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use splat_colmap::ColmapSource;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -286,7 +287,7 @@ impl Attempt<'_> {
 
 /// Files that another worker needs to go on, or the owner to see: all but COLMAP's working copies of the photos.
 fn worth_keeping(path: &str) -> bool {
-    !path.starts_with(&format!("{}/work/photos/", layout::COLMAP_DATA))
+    !Path::new(path).starts_with(ColmapSource::working_photos(Path::new(layout::COLMAP_DATA)))
 }
 
 /// Copies new files to a remote store. What fails now is copied at the end.

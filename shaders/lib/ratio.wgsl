@@ -1,0 +1,23 @@
+// ratio (3DGUT): the two quadratic forms of a response, at one ray, and the alpha that follows.
+
+// log2 of an alpha that no pixel shows.
+const NOT_SEEN: f32 = -1e9;
+
+// Denominators are 1 at the mean and positive everywhere; rounding must not make them otherwise.
+const DENOMINATOR_FLOOR: f32 = 1e-12;
+
+struct Ratio {
+    over: f32,
+    inverse_under: f32,
+    // Whether the closest approach lies in front of the ray's origin.
+    ahead: bool,
+}
+
+fn ratio_of(over: f32, under: f32, toward: f32) -> Ratio {
+    return Ratio(max(over, 0.0), 1.0 / max(under, DENOMINATOR_FLOOR), toward > 0.0);
+}
+
+// log2 of the alpha, before its cap.
+fn log2_alpha(log2_opacity: f32, r: Ratio) -> f32 {
+    return select(NOT_SEEN, log2_opacity - r.over * r.inverse_under, r.ahead);
+}
