@@ -29,6 +29,8 @@ test('from photos to a scene that orbits', async (t) => {
   await page.waitForFunction(() => [...document.querySelectorAll('.tile canvas')].every((canvas) => canvas.getContext('2d').getImageData(72, 72, 1, 1).data[3] === 255));
   await page.getByLabel('Name (optional)').fill('Garden gate');
   await page.getByRole('radio', { name: /Preview/ }).check();
+  await page.locator('.advanced summary').click();
+  await page.getByRole('checkbox', { name: 'Keep lens distortion' }).check();
   await page.getByRole('button', { name: 'Create scene' }).click();
   await page.getByRole('heading', { level: 1, name: 'Garden gate' }).waitFor();
   await page.locator('img.preview:not([hidden])').waitFor();
@@ -59,7 +61,7 @@ test('from photos to a scene that orbits', async (t) => {
   await page.getByRole('link', { name: /scene\.ply/ }).click();
   assert.match((await download).suggestedFilename(), /^Garden-gate-scene\.ply$/);
   const [job] = mock.jobs.values();
-  assert.deepEqual(job.options, { preset: 'preview', name: 'Garden gate' });
+  assert.deepEqual(job.options, { preset: 'preview', name: 'Garden gate', keep_distortion: true });
   assert.deepEqual(job.photos.map(({ name }) => name), photos(5).map(({ name }) => name));
   sound();
 });

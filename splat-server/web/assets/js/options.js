@@ -28,6 +28,14 @@ function field(name, control) {
     h('span', { class: 'muted small', id: `option-${name}-hint` }, tx(`option.${name}.hint`)));
 }
 
+function tick(name) {
+  return h('div', { class: 'field' },
+    h('div', { class: 'check' },
+      h('input', { name, id: `option-${name}`, type: 'checkbox', 'aria-describedby': `option-${name}-hint` }),
+      h('label', { for: `option-${name}` }, tx(`option.${name}`))),
+    h('span', { class: 'muted small', id: `option-${name}-hint` }, tx(`option.${name}.hint`)));
+}
+
 function presetCard(preset, chosen) {
   const { name } = preset;
   const summary = () => (has(`preset.${name}.summary`) ? t(`preset.${name}.summary`) : preset.summary);
@@ -56,6 +64,7 @@ export function optionFields(info) {
         choice('quality', info.qualities ?? []),
         choice('strategy', info.strategies ?? []),
         choice('renderer', info.renderers ?? []),
+        tick('keep_distortion'),
         choice('matcher', info.matchers ?? ['exhaustive', 'sequential']),
         NUMBERS.slice(1).map(number))));
   return { element, read: () => read(element) };
@@ -64,7 +73,11 @@ export function optionFields(info) {
 function read(element) {
   const options = {};
   for (const control of element.querySelectorAll('input, select')) {
-    if (control.type === 'radio' && !control.checked) continue;
+    if (['radio', 'checkbox'].includes(control.type) && !control.checked) continue;
+    if (control.type === 'checkbox') {
+      options[control.name] = true;
+      continue;
+    }
     const value = control.value.trim();
     if (value === '') continue;
     options[control.name] = control.type === 'number' ? Number(value) : value;

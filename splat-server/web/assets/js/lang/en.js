@@ -76,6 +76,8 @@ export default {
   'option.renderer.hint': '3DGUT handles strong lens distortion.',
   'option.renderer.ewa': 'EWA splatting',
   'option.renderer.3dgut': '3DGUT',
+  'option.keep_distortion': 'Keep lens distortion',
+  'option.keep_distortion.hint': 'Trains on the photos as they were taken, with 3DGUT. For wide and fisheye lenses.',
   'option.matcher': 'Matching',
   'option.matcher.hint': 'Sequential is faster for photos taken in order.',
   'option.matcher.exhaustive': 'Every pair',

@@ -76,6 +76,8 @@ export default {
   'option.renderer.hint': '3DGUT는 렌즈 왜곡이 심할 때 좋습니다.',
   'option.renderer.ewa': 'EWA 스플래팅',
   'option.renderer.3dgut': '3DGUT',
+  'option.keep_distortion': '렌즈 왜곡 유지',
+  'option.keep_distortion.hint': '찍은 사진 그대로 3DGUT로 학습합니다. 광각·어안 렌즈에 좋습니다.',
   'option.matcher': '사진 맞추기',
   'option.matcher.hint': '순서대로 찍은 사진은 순차가 빠릅니다.',
   'option.matcher.exhaustive': '모든 쌍',
