@@ -146,7 +146,7 @@ fn training_cameras(args: &RenderArgs, context: &Context) -> Result<Vec<NamedCam
             Err(_) => (view.lens.nearest_pinhole(), Some(view.lens.clone())),
         };
         let camera = Camera { intrinsics, cam_from_world: view.cam_from_world };
-        NamedCamera { name: view.name.clone(), held_out: false, camera, lens }
+        NamedCamera { name: view.name.clone(), held_out: false, camera, lens, rolling_shutter: None }
     });
     Ok(named.collect())
 }

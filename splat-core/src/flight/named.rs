@@ -5,7 +5,9 @@ use std::path::Path;
 use glam::{DMat3, DQuat, DVec3};
 
 use crate::files::write_atomically;
-use crate::{Camera, Error, Lens, LensCamera, LensModel, Pinhole, Pose, Result};
+use crate::{
+    Camera, Error, Lens, LensCamera, LensModel, Pinhole, Pose, Result, RollingShutter, ShutterDirection,
+};
 
 /// A training camera by its photo's name.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +20,8 @@ pub struct NamedCamera {
     pub camera: Camera,
     /// The lens itself, where photos were trained on as they were taken and it bends.
     pub lens: Option<Lens>,
+    /// How the camera moved, where photos were trained on as they were taken and it did.
+    pub rolling_shutter: Option<RollingShutter>,
 }
 
 impl NamedCamera {
@@ -26,7 +30,7 @@ impl NamedCamera {
     pub fn lens_camera(&self) -> LensCamera {
         let Camera { intrinsics, cam_from_world } = self.camera;
         let lens = self.lens.clone().unwrap_or_else(|| Lens::pinhole(intrinsics));
-        LensCamera::new(lens, cam_from_world)
+        LensCamera { lens, cam_from_world, rolling_shutter: self.rolling_shutter }
     }
 }
 
@@ -37,10 +41,8 @@ struct Entry {
     img_name: String,
     width: u32,
     height: u32,
-    /// Camera centre in the world.
-    position: [f64; 3],
-    /// Rows of the rotation world_from_cam.
-    rotation: [[f64; 3]; 3],
+    #[serde(flatten)]
+    place: Place,
     fx: f64,
     fy: f64,
     /// Ours; where it is missing the principal point is the middle.
@@ -58,6 +60,48 @@ struct Entry {
     /// Ours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     lens_params: Vec<f64>,
+    /// Ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rolling_shutter: Option<ShutterEntry>,
+}
+
+/// Where a camera is.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Place {
+    /// Camera centre in the world.
+    position: [f64; 3],
+    /// Rows of the rotation world_from_cam.
+    rotation: [[f64; 3]; 3],
+}
+
+/// Where it was when the first line was read, and when the last.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct ShutterEntry {
+    direction: ShutterDirection,
+    start: Place,
+    end: Place,
+}
+
+impl From<&Pose> for Place {
+    fn from(cam_from_world: &Pose) -> Self {
+        let world_from_cam = DMat3::from_quat(cam_from_world.inverse().rotation);
+        Self {
+            position: cam_from_world.centre().to_array(),
+            rotation: world_from_cam.transpose().to_cols_array_2d(),
+        }
+    }
+}
+
+impl Place {
+    /// World to camera; `None` where the numbers are no pose.
+    fn cam_from_world(&self) -> Option<Pose> {
+        let world_from_cam = DMat3::from_cols_array_2d(&self.rotation).transpose();
+        let is_rotation = (world_from_cam * world_from_cam.transpose()).abs_diff_eq(DMat3::IDENTITY, 1e-3)
+            && world_from_cam.determinant() > 0.0;
+        let translation = DVec3::from_array(self.position);
+        let rotation = DQuat::from_mat3(&world_from_cam).normalize();
+        (is_rotation && translation.is_finite()).then(|| Pose { rotation, translation }.inverse())
+    }
 }
 
 /// Writes the cameras.
@@ -70,14 +114,12 @@ pub fn write_cameras(path: &Path, cameras: &[NamedCamera]) -> Result<()> {
         .enumerate()
         .map(|(id, named)| {
             let Camera { intrinsics, cam_from_world } = named.camera;
-            let world_from_cam = DMat3::from_quat(cam_from_world.inverse().rotation);
             Entry {
                 id,
                 img_name: named.name.clone(),
                 width: intrinsics.width,
                 height: intrinsics.height,
-                position: cam_from_world.centre().to_array(),
-                rotation: world_from_cam.transpose().to_cols_array_2d(),
+                place: Place::from(&cam_from_world),
                 fx: intrinsics.fx,
                 fy: intrinsics.fy,
                 cx: Some(intrinsics.cx),
@@ -85,6 +127,11 @@ pub fn write_cameras(path: &Path, cameras: &[NamedCamera]) -> Result<()> {
                 held_out: named.held_out,
                 lens_model: named.lens.as_ref().map(|lens| lens.model.name().to_owned()),
                 lens_params: named.lens.as_ref().map(|lens| lens.params.clone()).unwrap_or_default(),
+                rolling_shutter: named.rolling_shutter.map(|shutter| ShutterEntry {
+                    direction: shutter.direction,
+                    start: Place::from(&shutter.start),
+                    end: Place::from(&shutter.end),
+                }),
             }
         })
         .collect();
@@ -109,15 +156,9 @@ fn named(entry: Entry) -> Result<NamedCamera, String> {
     if width == 0 || height == 0 || !(fx > 0.0 && fx.is_finite() && fy > 0.0 && fy.is_finite()) {
         return Err(bad("has no usable image size or focal length"));
     }
-    let world_from_cam = DMat3::from_cols_array_2d(&entry.rotation).transpose();
-    let is_rotation = (world_from_cam * world_from_cam.transpose()).abs_diff_eq(DMat3::IDENTITY, 1e-3)
-        && world_from_cam.determinant() > 0.0;
-    let position = DVec3::from_array(entry.position);
-    if !is_rotation || !position.is_finite() {
+    let Some(cam_from_world) = entry.place.cam_from_world() else {
         return Err(bad("has no usable pose"));
-    }
-    let world_from_cam =
-        Pose { rotation: DQuat::from_mat3(&world_from_cam).normalize(), translation: position };
+    };
     let intrinsics = Pinhole {
         width,
         height,
@@ -135,8 +176,17 @@ fn named(entry: Entry) -> Result<NamedCamera, String> {
         }
         None => None,
     };
-    let camera = Camera { intrinsics, cam_from_world: world_from_cam.inverse() };
-    Ok(NamedCamera { name: entry.img_name, held_out: entry.held_out, camera, lens })
+    let rolling_shutter = match &entry.rolling_shutter {
+        Some(ShutterEntry { direction, start, end }) => {
+            let (Some(start), Some(end)) = (start.cam_from_world(), end.cam_from_world()) else {
+                return Err(bad("has no usable pose at an end of its exposure"));
+            };
+            Some(RollingShutter { direction: *direction, start, end })
+        }
+        None => None,
+    };
+    let camera = Camera { intrinsics, cam_from_world };
+    Ok(NamedCamera { name: entry.img_name, held_out: entry.held_out, camera, lens, rolling_shutter })
 }
 
 #[cfg(test)]
@@ -151,12 +201,25 @@ mod tests {
         let pose = Pose::look_at(DVec3::new(1.0, -2.0, 3.0), DVec3::new(0.5, 0.0, 7.0), DVec3::Y);
         let intrinsics = Pinhole { width: 480, height: 360, fx: 400.0, fy: 401.0, cx: 238.0, cy: 183.5 };
         let camera = Camera { intrinsics, cam_from_world: pose };
-        let plain = NamedCamera { name: "a/b.jpg".into(), held_out: true, camera, lens: None };
+        let plain =
+            NamedCamera { name: "a/b.jpg".into(), held_out: true, camera, lens: None, rolling_shutter: None };
         let params = vec![400.0, 240.0, 180.0, 0.05];
         let lens = Lens { model: LensModel::SimpleRadialFisheye, width: 480, height: 360, params };
         let bent = NamedCamera { name: "c.jpg".into(), lens: Some(lens.clone()), ..plain.clone() };
-        write_cameras(&path, &[plain, bent]).unwrap();
+        let rolling = RollingShutter {
+            direction: ShutterDirection::BottomToTop,
+            start: pose,
+            end: Pose::look_at(DVec3::new(1.1, -2.0, 3.0), DVec3::new(0.5, 0.2, 7.0), DVec3::Y),
+        };
+        let moved = NamedCamera { name: "d.jpg".into(), rolling_shutter: Some(rolling), ..plain.clone() };
+        write_cameras(&path, &[plain, bent, moved]).unwrap();
         let back = read_cameras(&path).unwrap();
+        let shutter = back[2].lens_camera().rolling_shutter.unwrap();
+        assert_eq!(shutter.direction, rolling.direction);
+        for (read, written) in [(shutter.start, rolling.start), (shutter.end, rolling.end)] {
+            assert!(read.to_matrix().abs_diff_eq(written.to_matrix(), 1e-12), "{read:?} {written:?}");
+        }
+        assert!(back[0].rolling_shutter.is_none() && back[1].rolling_shutter.is_none());
         assert_eq!((back[0].lens.as_ref(), back[1].lens.as_ref()), (None, Some(&lens)));
         assert_eq!(back[0].lens_camera().lens, Lens::pinhole(intrinsics));
         assert_eq!(back[1].lens_camera().lens, lens);
@@ -185,6 +248,7 @@ mod tests {
             r#"[{"id":0,"img_name":"a","width":1,"height":1,"position":[0,0,0],"rotation":[[1,0,0],[0,1,0],[0,0,1]],"fx":1,"fy":-1}]"#,
             r#"[{"id":0,"img_name":"a","width":1,"height":1,"position":[0,0,0],"rotation":[[1,0,0],[0,1,0],[0,0,1]],"fx":1,"fy":1,"lens_model":"PERISCOPE"}]"#,
             r#"[{"id":0,"img_name":"a","width":1,"height":1,"position":[0,0,0],"rotation":[[1,0,0],[0,1,0],[0,0,1]],"fx":1,"fy":1,"lens_model":"FOV","lens_params":[1]}]"#,
+            r#"[{"id":0,"img_name":"a","width":1,"height":1,"position":[0,0,0],"rotation":[[1,0,0],[0,1,0],[0,0,1]],"fx":1,"fy":1,"rolling_shutter":{"direction":"top_to_bottom","start":{"position":[0,0,0],"rotation":[[1,0,0],[0,1,0],[0,0,1]]},"end":{"position":[0,0,0],"rotation":[[1,0,0],[0,1,0],[0,0,-1]]}}}]"#,
         ] {
             std::fs::write(&path, text).unwrap();
             assert!(matches!(read_cameras(&path), Err(Error::Malformed { .. })), "{text}");

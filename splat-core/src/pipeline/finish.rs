@@ -89,6 +89,7 @@ impl Pipeline<'_> {
                 held_out: dataset.held_out.contains(&i),
                 camera: dataset.camera(i),
                 lens: dataset.kept_lens(i).cloned(),
+                rolling_shutter: dataset.kept_shutter(i),
             })
             .collect();
         write_cameras(&self.output.cameras(), &cameras)?;
