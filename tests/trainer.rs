@@ -58,7 +58,7 @@ pub(crate) fn run_to(trainer: &mut Trainer, steps: u32) -> Vec<StepReport> {
 }
 
 /// All of a cloud's bits, so that NaN equals itself and 0 is not -0.
-fn bits(cloud: &GaussianCloud) -> Vec<u32> {
+pub(crate) fn bits(cloud: &GaussianCloud) -> Vec<u32> {
     let rows = |flat: &[f32]| flat.iter().map(|value| value.to_bits()).collect::<Vec<u32>>();
     [
         rows(cloud.means.as_flattened()),
