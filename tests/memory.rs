@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use glam::DVec3;
 use splat_core::gpu::{Gpu, GpuOptions};
-use splat_core::train::{DensifyConfig, TrainConfig, Trainer, memory};
-use splat_core::{Dataset, DatasetOptions, Scene, SeedPoint};
+use splat_core::train::memory::Workload;
+use splat_core::train::{DensifyConfig, TrainConfig, Trainer};
+use splat_core::{Dataset, DatasetOptions, Pose, RollingShutter, Scene, SeedPoint, ShutterDirection};
 
 use crate::fixtures::Rng;
 use crate::tiny_scene;
@@ -54,10 +56,16 @@ fn peak_bytes(gpu: &Gpu, dataset: &Arc<Dataset>, config: TrainConfig) -> u64 {
 fn training_takes_what_is_predicted() {
     let gpu = Gpu::new(&GpuOptions::default()).expect("an adapter is there");
     let mut found = Vec::new();
-    for gaussians in [2_000, 50_000] {
+    for (gaussians, rolling) in [(2_000, false), (50_000, false), (20_000, true)] {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let scene = scene(dir.path(), gaussians);
-        let dataset = Arc::new(Dataset::new(scene, &DatasetOptions::default()).expect("it is a dataset"));
+        let mut scene = scene(dir.path(), gaussians);
+        for view in scene.views.iter_mut().filter(|_| rolling) {
+            let (direction, start) = (ShutterDirection::TopToBottom, view.cam_from_world);
+            let end = Pose { translation: start.translation + DVec3::X * 0.02, ..start };
+            view.rolling_shutter = Some(RollingShutter { direction, start, end });
+        }
+        let options = DatasetOptions { keep_distortion: rolling, ..DatasetOptions::default() };
+        let dataset = Arc::new(Dataset::new(scene, &options).expect("it is a dataset"));
         let densify =
             DensifyConfig { at_least_every: 3, until_adc: 30_000, until_mcmc: 30_000, ..Default::default() };
         let config = TrainConfig {
@@ -69,10 +77,15 @@ fn training_takes_what_is_predicted() {
         };
         assert!(config.densifies_before(3) && config.densifies_before(6));
         let actual = peak_bytes(&gpu, &dataset, config.clone());
-        let predicted =
-            memory::predict(gaussians, WIDTH, HEIGHT, config.sh_degree, config.renderer_kind()).total_bytes;
+        let workload =
+            Workload::of(&dataset, config.sh_degree, config.renderer).expect("photos of this size");
+        let predicted = workload.predict(gaussians).total_bytes;
         let ratio = predicted as f64 / actual as f64;
-        let what = format!("{gaussians} Gaussians: {actual} bytes, {predicted} predicted, {ratio:.2}");
+        assert_eq!(workload.rolling_shutter, rolling);
+        let shutter = if rolling { "rolling" } else { "global" };
+        let what = format!(
+            "{gaussians} Gaussians, {shutter} shutter: {actual} bytes, {predicted} predicted, {ratio:.2}"
+        );
         found.push((what, ratio));
     }
     assert!(found.iter().all(|(_, ratio)| (1.0..2.5).contains(ratio)), "{found:#?}");

@@ -7,8 +7,8 @@ use serde::Serialize;
 use splat_colmap::Colmap;
 use splat_core::machine::available_memory;
 use splat_core::pipeline::text::{bytes, duration, thousands};
-use splat_core::train::memory;
-use splat_core::{Gpu, self_test};
+use splat_core::train::memory::Workload;
+use splat_core::{Gpu, RendererKind, self_test};
 
 use super::Context;
 use crate::failure::Failure;
@@ -101,14 +101,7 @@ fn gpu_checks(gpu: &Gpu) -> Vec<Check> {
     let caps: Vec<_> = TYPICAL_SIZES
         .iter()
         .map(|&(width, height)| {
-            let cap = memory::default_cap(
-                report,
-                available_memory(),
-                width,
-                height,
-                SH_DEGREE,
-                splat_core::RendererKind::Ewa,
-            );
+            let cap = workload(width, height).most_gaussians(report, available_memory());
             format!("{} Gaussians at {width}x{height}", thousands(u64::from(cap)))
         })
         .collect();
@@ -141,13 +134,17 @@ fn gpu_checks(gpu: &Gpu) -> Vec<Check> {
     checks
 }
 
+/// Training as it is by default, on photos of that size.
+fn workload(width: u32, height: u32) -> Workload {
+    Workload { width, height, sh_degree: SH_DEGREE, renderer: RendererKind::Ewa, rolling_shutter: false }
+}
+
 fn memory_check() -> Check {
     let available = available_memory();
     let needs: Vec<_> = [(100_000, TYPICAL_SIZES[0]), (1_000_000, TYPICAL_SIZES[1])]
         .iter()
         .map(|&(gaussians, (width, height))| {
-            let need = memory::predict(gaussians, width, height, SH_DEGREE, splat_core::RendererKind::Ewa)
-                .total_bytes;
+            let need = workload(width, height).predict(gaussians).total_bytes;
             format!(
                 "{} Gaussians at {width}x{height} train in {}",
                 thousands(u64::from(gaussians)),

@@ -7,6 +7,7 @@ use splat_core::dataset::Dataset;
 use splat_core::machine::available_memory;
 use splat_core::pipeline::text::{bytes, thousands};
 use splat_core::pipeline::{OutputFolder, memory};
+use splat_core::train::memory::Workload;
 use splat_core::{Gpu, NerfstudioSource, ply};
 
 use super::Context;
@@ -135,31 +136,20 @@ fn dataset(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
     let points = scene.points.len();
     let dataset = Dataset::new(scene, &settings::dataset(&args.images, None))?;
     let photos = dataset.scene.views.len();
-    let (width, height) = (0..photos)
-        .map(|view| dataset.camera(view).intrinsics)
-        .fold((0, 0), |(w, h), size| (w.max(size.width), h.max(size.height)));
+    let workload = Workload::of(&dataset, SH_DEGREE, None)?;
     let gpu = Gpu::new(&context.gpu_options()).ok();
-    let gaussian_cap = gpu.map(|gpu| {
-        splat_core::train::memory::default_cap(
-            gpu.report(),
-            available_memory(),
-            width,
-            height,
-            SH_DEGREE,
-            splat_core::RendererKind::Ewa,
-        )
-    });
+    let gaussian_cap = gpu.map(|gpu| workload.most_gaussians(gpu.report(), available_memory()));
     let counts = [100_000, 1_000_000].into_iter().filter(|count| gaussian_cap.is_none_or(|cap| *count < cap));
     let memory = counts
         .chain(gaussian_cap)
         .map(|gaussians| MemoryRow {
             gaussians,
-            bytes: memory::predict_run(&dataset, gaussians, SH_DEGREE, splat_core::RendererKind::Ewa).total(),
+            bytes: memory::predict_run(&dataset, &workload, gaussians).total(),
         })
         .collect();
     let scenes = run_scenes(&args.path)?;
     let held_out = dataset.held_out.len();
-    let (training_width, training_height) = (width, height);
+    let (training_width, training_height) = (workload.width, workload.height);
     let info = DatasetInfo {
         kind: "dataset",
         photos,

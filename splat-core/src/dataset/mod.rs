@@ -19,6 +19,7 @@ use rayon::prelude::*;
 use crate::camera::{Camera, LensCamera, Pinhole};
 use crate::images::PackedImage;
 use crate::lens::Lens;
+use crate::render::RendererKind;
 use crate::scene::Scene;
 use crate::shutter::RollingShutter;
 use crate::{Error, Result};
@@ -127,11 +128,22 @@ impl Dataset {
         self.train.iter().chain(&self.held_out).find_map(|&view| self.kept_lens(view))
     }
 
+    /// Whether any photo in use keeps the motion of its rolling shutter.
+    #[must_use]
+    pub fn keeps_rolling_shutter(&self) -> bool {
+        self.train.iter().chain(&self.held_out).any(|&view| self.kept_shutter(view).is_some())
+    }
+
     /// Whether any photo in use keeps its distortion, or the motion of its rolling shutter.
     #[must_use]
     pub fn keeps_distortion(&self) -> bool {
-        self.distorted_lens().is_some()
-            || self.train.iter().chain(&self.held_out).any(|&view| self.kept_shutter(view).is_some())
+        self.distorted_lens().is_some() || self.keeps_rolling_shutter()
+    }
+
+    /// The renderer to train with where none is asked for: the one that ordinary viewers show, if it can draw the photos.
+    #[must_use]
+    pub fn fitting_renderer(&self) -> RendererKind {
+        if self.keeps_distortion() { RendererKind::Gut } else { RendererKind::Ewa }
     }
 
     /// How the camera moved while it took a view, where photos are used as they were taken.

@@ -2,8 +2,7 @@
 
 use super::text::bytes;
 use crate::dataset::Dataset;
-use crate::render::RendererKind;
-use crate::train::memory::predict;
+use crate::train::memory::Workload;
 
 /// What the program, the driver and its compiled kernels take beside the data: measured on llvmpipe, the largest known.
 const PROCESS_BYTES: u64 = 300 << 20;
@@ -29,12 +28,10 @@ impl RunMemory {
     }
 }
 
-/// Predicts a run's memory at `gaussians` Gaussians, the largest that it will have.
+/// Predicts a run's memory at `gaussians` Gaussians, the largest number that it will have.
 #[must_use]
-pub fn predict_run(dataset: &Dataset, gaussians: u32, sh_degree: u32, renderer: RendererKind) -> RunMemory {
-    let sizes = || (0..dataset.scene.views.len()).map(|view| dataset.camera(view).intrinsics);
-    let (width, height) = sizes().fold((1, 1), |(w, h), size| (w.max(size.width), h.max(size.height)));
-    let training = predict(gaussians, width, height, sh_degree, renderer);
+pub fn predict_run(dataset: &Dataset, workload: &Workload, gaussians: u32) -> RunMemory {
+    let training = workload.predict(gaussians);
     RunMemory {
         gaussians_bytes: training.gaussians_bytes,
         working_bytes: training.working_bytes,

@@ -12,6 +12,7 @@ use crate::dataset::Dataset;
 use crate::events::Stage;
 use crate::files::write_atomically;
 use crate::gpu::Gpu;
+use crate::train::memory::Workload;
 use crate::train::{EvalReport, TrainConfig, Trainer};
 use crate::{Error, Event, Result};
 
@@ -64,8 +65,8 @@ impl Pipeline<'_> {
         self.log.line(&format!("adapter: {:?}", gpu.report()));
         self.log.line(&format!("settings: {}", serde_json::to_string(&config).unwrap_or_default()));
         let cap = trainer.gaussian_cap();
-        let predicted_bytes =
-            memory::predict_run(dataset, cap, config.sh_degree, config.renderer_kind()).total();
+        let workload = Workload::of(dataset, config.sh_degree, config.renderer)?;
+        let predicted_bytes = memory::predict_run(dataset, &workload, cap).total();
         let target = self.options.stop_at.map_or(config.steps, |stop| stop.min(config.steps));
         let mut run = Training {
             gaussians: trainer.gaussian_count(),

@@ -32,74 +32,93 @@ pub struct MemoryPrediction {
     pub total_bytes: u64,
 }
 
-/// Width and height that hold every view.
-pub(super) fn largest_view(dataset: &Dataset) -> Result<(u32, u32)> {
-    let mut size = (1, 1);
-    for view in 0..dataset.scene.views.len() {
-        let k = dataset.camera(view).intrinsics;
-        check_image_size(k.width, k.height)?;
-        size = (size.0.max(k.width), size.1.max(k.height));
-    }
-    Ok(size)
+/// What decides how much memory a run needs, besides how many Gaussians it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// Width of the largest image, pixels.
+    pub width: u32,
+    /// Height of the largest image, pixels.
+    pub height: u32,
+    /// SH degree of the colours.
+    pub sh_degree: u32,
+    /// How Gaussians are drawn.
+    pub renderer: RendererKind,
+    /// Whether a photo keeps the motion of its rolling shutter.
+    pub rolling_shutter: bool,
 }
 
-/// Predicts what training takes with `gaussians` Gaussians on images of `width` x `height`.
-#[must_use]
-pub fn predict(
-    gaussians: u32,
-    width: u32,
-    height: u32,
-    sh_degree: u32,
-    renderer: RendererKind,
-) -> MemoryPrediction {
-    // With 3DGUT a lens may need a ray table: one more stands for those that are kept.
-    let camera = match renderer {
-        RendererKind::Ewa => CameraModule::Pinhole,
-        RendererKind::Gut => CameraModule::Perspective,
-    };
-    let switches = Switches { renderer, camera, ..Switches::default() };
-    let n = u64::from(gaussians);
-    let pixels = u64::from(width) * u64::from(height);
-    let isects = (n * ISECTS_PER_GAUSSIAN).max(1 << 16);
-    let capacity = Capacity {
-        pixels: pixels.min(u64::from(u32::MAX)) as u32,
-        tiles: width.div_ceil(TILE_WIDTH).saturating_mul(height.div_ceil(TILE_HEIGHT)),
-        isects: isects.min(u64::from(u32::MAX)) as u32,
-        lines: 0,
-    };
-    let per_gaussian =
-        GaussianBuffers::bytes_per_gaussian(sh_degree) + Moments::bytes_per_gaussian(sh_degree);
-    let gaussians_bytes = 2 * n * per_gaussian;
-    let working_bytes = 2
-        * (capacity.forward_bytes(n, switches)
-            + BackwardPass::bytes(n, pixels, isects, switches)
-            + Loss::bytes(pixels))
-        + pixels * TRANSFER_BYTES_PER_PIXEL;
-    MemoryPrediction { gaussians_bytes, working_bytes, total_bytes: gaussians_bytes + working_bytes }
-}
-
-/// The most Gaussians that fit `memory_bytes` (`None`: unknown) and this adapter's bindings.
-#[must_use]
-pub fn default_cap(
-    report: &AdapterReport,
-    memory_bytes: Option<u64>,
-    width: u32,
-    height: u32,
-    sh_degree: u32,
-    renderer: RendererKind,
-) -> u32 {
-    let usable = (memory_bytes.unwrap_or(ASSUMED_BYTES) as f64 * USABLE_SHARE) as u64;
-    let sh_bytes = 4 * u64::from((sh_degree + 1).pow(2));
-    let per_binding = (report.max_binding_bytes / sh_bytes.max(GEOMETRY_BYTES))
-        .min(report.max_binding_bytes / (renderer.slot_floats() * 4 * 4));
-    let (mut low, mut high) = (1, per_binding.clamp(1, u64::from(u32::MAX)) as u32);
-    while low < high {
-        let middle = low + (high - low).div_ceil(2);
-        if predict(middle, width, height, sh_degree, renderer).total_bytes <= usable {
-            low = middle;
-        } else {
-            high = middle - 1;
+impl Workload {
+    /// Of photos that are as large and were taken as those of a dataset; `renderer` `None`: the one that fits it.
+    ///
+    /// # Errors
+    /// [`crate::Error::View`] or another error of an image that is too large to draw.
+    pub fn of(dataset: &Dataset, sh_degree: u32, renderer: Option<RendererKind>) -> Result<Self> {
+        let (mut width, mut height) = (1, 1);
+        for view in 0..dataset.scene.views.len() {
+            let k = dataset.camera(view).intrinsics;
+            check_image_size(k.width, k.height)?;
+            (width, height) = (width.max(k.width), height.max(k.height));
         }
+        Ok(Self {
+            width,
+            height,
+            sh_degree,
+            renderer: renderer.unwrap_or_else(|| dataset.fitting_renderer()),
+            rolling_shutter: dataset.keeps_rolling_shutter(),
+        })
     }
-    low
+
+    fn switches(&self) -> Switches {
+        // With 3DGUT a lens may need a ray table: one more stands for those that are kept.
+        let camera = match self.renderer {
+            RendererKind::Ewa => CameraModule::Pinhole,
+            RendererKind::Gut => CameraModule::Perspective,
+        };
+        let rolling = self.rolling_shutter && self.renderer == RendererKind::Gut;
+        Switches { renderer: self.renderer, camera, rolling, ..Switches::default() }
+    }
+
+    /// Predicts what training takes with so many Gaussians.
+    #[must_use]
+    pub fn predict(&self, gaussians: u32) -> MemoryPrediction {
+        let Self { width, height, sh_degree, .. } = *self;
+        let switches = self.switches();
+        let n = u64::from(gaussians);
+        let pixels = u64::from(width) * u64::from(height);
+        let isects = (n * ISECTS_PER_GAUSSIAN).max(1 << 16);
+        let capacity = Capacity {
+            pixels: pixels.min(u64::from(u32::MAX)) as u32,
+            tiles: width.div_ceil(TILE_WIDTH).saturating_mul(height.div_ceil(TILE_HEIGHT)),
+            isects: isects.min(u64::from(u32::MAX)) as u32,
+            lines: if switches.rolling { width.max(height) } else { 0 },
+        };
+        let per_gaussian =
+            GaussianBuffers::bytes_per_gaussian(sh_degree) + Moments::bytes_per_gaussian(sh_degree);
+        let gaussians_bytes = 2 * n * per_gaussian;
+        let working_bytes = 2
+            * (capacity.forward_bytes(n, switches)
+                + BackwardPass::bytes(n, pixels, isects, switches)
+                + Loss::bytes(pixels))
+            + pixels * TRANSFER_BYTES_PER_PIXEL;
+        MemoryPrediction { gaussians_bytes, working_bytes, total_bytes: gaussians_bytes + working_bytes }
+    }
+
+    /// The most Gaussians that fit `memory_bytes` (`None`: unknown) and this adapter's bindings.
+    #[must_use]
+    pub fn most_gaussians(&self, report: &AdapterReport, memory_bytes: Option<u64>) -> u32 {
+        let usable = (memory_bytes.unwrap_or(ASSUMED_BYTES) as f64 * USABLE_SHARE) as u64;
+        let sh_bytes = 4 * u64::from((self.sh_degree + 1).pow(2));
+        let per_binding = (report.max_binding_bytes / sh_bytes.max(GEOMETRY_BYTES))
+            .min(report.max_binding_bytes / (self.switches().slot_floats() * 4 * 4));
+        let (mut low, mut high) = (1, per_binding.clamp(1, u64::from(u32::MAX)) as u32);
+        while low < high {
+            let middle = low + (high - low).div_ceil(2);
+            if self.predict(middle).total_bytes <= usable {
+                low = middle;
+            } else {
+                high = middle - 1;
+            }
+        }
+        low
+    }
 }

@@ -3,14 +3,14 @@
 use super::loss::{Loss, LossKernels};
 use super::optimizer::{Moments, Optimizer, OptimizerKernels};
 use crate::Result;
+use crate::camera::Pinhole;
 use crate::dataset::Dataset;
 use crate::gpu::Gpu;
 use crate::gpu::layout::{TrainUniform, ViewUniform};
 use crate::gpu::shaders::{Optics, Switches};
-use crate::render::GaussianBuffers;
 use crate::render::backward::{BackwardKernels, BackwardPass};
 use crate::render::forward::{Capacity, ForwardKernels, ForwardPass};
-use crate::render::optics_of;
+use crate::render::{GaussianBuffers, check_image_size, optics_of};
 
 /// Every kernel that a training step runs.
 #[derive(Debug)]
@@ -66,11 +66,12 @@ impl Passes {
     ) -> Result<Self> {
         let mut capacity = Capacity { pixels: 0, tiles: 0, isects, lines: 0 };
         for view in dataset.train.iter().chain(&dataset.held_out) {
+            let Pinhole { width, height, .. } = dataset.camera(*view).intrinsics;
+            check_image_size(width, height)?;
             let uniform = ViewUniform::from_camera(&dataset.camera(*view), [0.0; 3]);
             capacity.pixels = capacity.pixels.max(uniform.pixel_count());
             capacity.tiles = capacity.tiles.max(uniform.tile_count());
             if dataset.kept_shutter(*view).is_some() {
-                let [width, height] = uniform.image_size;
                 capacity.lines = capacity.lines.max(width.max(height));
             }
         }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use super::config::TrainConfig;
 use super::floor::Sampling;
-use super::memory;
+use super::memory::Workload;
 use super::optimizer::Moments;
 use super::passes::{Kernels, Passes};
 use super::refine::scene_extent;
@@ -83,14 +83,11 @@ impl Trainer {
     /// views, and whatever the device reports.
     pub fn new(gpu: &Gpu, dataset: Arc<Dataset>, mut config: TrainConfig) -> Result<Self> {
         config.validate()?;
-        let fitting = if dataset.keeps_distortion() { RendererKind::Gut } else { RendererKind::Ewa };
-        config.renderer.get_or_insert(fitting);
-        let (width, height) = memory::largest_view(&dataset)?;
-        let cap = config.max_gaussians.unwrap_or_else(|| {
-            let memory_bytes = crate::machine::available_memory();
-            let renderer = config.renderer_kind();
-            memory::default_cap(gpu.report(), memory_bytes, width, height, config.sh_degree, renderer)
-        });
+        let workload = Workload::of(&dataset, config.sh_degree, config.renderer)?;
+        config.renderer = Some(workload.renderer);
+        let cap = config
+            .max_gaussians
+            .unwrap_or_else(|| workload.most_gaussians(gpu.report(), crate::machine::available_memory()));
         let points = seed_points_or_random(&dataset.scene, RANDOM_SEED_POINTS, config.seed);
         let points = thinned(points, cap as usize, config.seed);
         let options = SeedOptions {
@@ -130,7 +127,6 @@ impl Trainer {
             }
         }
         let kernels = Kernels::new(gpu, switches);
-        memory::largest_view(&dataset)?;
         let isects = grown(gaussians.count.saturating_mul(FIRST_ISECTS_PER_GAUSSIAN));
         let passes = Passes::new(gpu, &kernels, &gaussians, &moments, &dataset, isects)?;
         let extent = scene_extent(&dataset);
