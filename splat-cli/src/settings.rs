@@ -7,7 +7,7 @@ use splat_colmap::{ColmapOptions, ColmapQuality, ColmapSource, DatasetSource};
 use splat_core::dataset::DatasetOptions;
 use splat_core::nerfstudio::NerfstudioSource;
 use splat_core::pipeline::{PipelineOptions, Preset};
-use splat_core::train::TrainConfig;
+use splat_core::train::{DensifyConfig, TrainConfig};
 use splat_core::{SceneSource, train};
 
 use crate::args;
@@ -28,6 +28,7 @@ pub(crate) fn pipeline(options: &args::TrainOptions) -> PipelineOptions {
                 args::Strategy::Adc => train::Strategy::Adc,
                 args::Strategy::Mcmc => train::Strategy::Mcmc,
             }),
+            densify: DensifyConfig { grow_gradient: options.grow_gradient, ..defaults.densify },
             max_gaussians: options.max_gaussians,
             sh_degree: options.sh_degree.unwrap_or(defaults.sh_degree),
             full_size: options.full_size,

@@ -162,6 +162,9 @@ pub(crate) struct TrainOptions {
     /// How Gaussians are added and removed
     #[arg(long, value_name = "STRATEGY", value_enum, help_heading = "Training")]
     pub(crate) strategy: Option<Strategy>,
+    /// With adc, add Gaussians where the mean gradient is larger than this; less makes more Gaussians [default: 0.0002]
+    #[arg(long, value_name = "GRADIENT", help_heading = "Training")]
+    pub(crate) grow_gradient: Option<f32>,
     /// Most Gaussians to have [default: what memory holds]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Training")]
     pub(crate) max_gaussians: Option<u32>,

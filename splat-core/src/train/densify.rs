@@ -67,8 +67,7 @@ pub(crate) fn plan(config: &TrainConfig, state: &State<'_>) -> Plan {
 /// Clone, split, prune (Kerbl et al. 2023, section 5).
 fn adc(config: &TrainConfig, state: &State<'_>, random: &mut Random) -> Plan {
     let settings = &config.densify;
-    let threshold =
-        if config.uses_abs_gradient() { settings.grow_gradient_abs } else { settings.grow_gradient };
+    let threshold = config.grow_above();
     let was_reset = state.step > config.scaled(settings.reset_every);
     let mut kept = Vec::new();
     let mut growing: Vec<(u32, f32)> = Vec::new();
