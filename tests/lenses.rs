@@ -256,6 +256,49 @@ fn distorted_and_rolling_runs_repeat_to_the_bit() {
     assert!(first != finished(start(1)), "the seed does nothing");
 }
 
+/// The last steps by EWA, on the same photos undistorted: the run ends as good for ordinary viewers as one on flat photos.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn photos_as_they_were_taken_can_end_flat() {
+    const STEPS: u32 = 24;
+    const FLAT_STEPS: u32 = 8;
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let barrel = lens(LensModel::OpenCv, 64, 48, &[50.0, 50.0, 32.0, 24.0, -0.28, 0.07, 0.003, -0.002]);
+    let options = DatasetOptions { keep_distortion: true, ..DatasetOptions::default() };
+    let kept = |scene| Arc::new(Dataset::new(scene, &options).expect("a dataset"));
+    let dataset = kept(scene(dir.path(), &barrel, None));
+    let config = TrainConfig { steps: STEPS, finish_ewa_steps: FLAT_STEPS, ..config(None) };
+    let gpu = &Device::shared().gpu;
+    let checkpoint = |step: u32| dir.path().join(format!("{step}"));
+    let mut trainer = Trainer::new(gpu, Arc::clone(&dataset), config.clone()).expect("training starts");
+    for (step, renderer, keeps) in [(12, RendererKind::Gut, true), (20, RendererKind::Ewa, false)] {
+        while trainer.steps_done() < step {
+            trainer.step().expect("a step");
+        }
+        assert_eq!(trainer.renderer(), renderer, "after {step} steps");
+        assert_eq!(trainer.dataset().keeps_distortion(), keeps, "after {step} steps");
+        trainer.save_checkpoint(&checkpoint(step)).expect("it is saved");
+    }
+    let finished = |mut trainer: Trainer| {
+        while trainer.steps_done() < STEPS {
+            trainer.step().expect("a step");
+        }
+        let report = trainer.evaluate().expect("the held-out photos are drawn flat");
+        (bits(&trainer.cloud().expect("a cloud")), report)
+    };
+    let first = finished(trainer);
+    for step in [12, 20] {
+        let resumed =
+            Trainer::resume(gpu, Arc::clone(&dataset), &checkpoint(step)).expect("the checkpoint is good");
+        assert!(first == finished(resumed), "resumed at {step}, it went elsewhere");
+    }
+    // What no flat picture can stand for cannot end so, and is refused before a step is done.
+    let wide =
+        lens(LensModel::SimpleRadialFisheye, 64, 64, &[32.0 / 115.0_f64.to_radians(), 32.0, 32.0, 0.0]);
+    let refused = Trainer::new(gpu, kept(scene(&dir.path().join("wide"), &wide, None)), config);
+    assert!(matches!(refused, Err(Error::View { .. })), "{:?}", refused.err());
+}
+
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn ewa_refuses_what_it_cannot_draw() {

@@ -152,7 +152,8 @@ pub(crate) struct TrainOptions {
     /// How Gaussians are drawn [default: ewa; with --keep-distortion 3dgut where a lens distorts]
     #[arg(long, value_name = "RENDERER", value_enum, help_heading = "Training")]
     pub(crate) renderer: Option<Renderer>,
-    /// After 3dgut, train so many of the last steps with ewa, so that ordinary viewers show what was trained
+    /// After 3dgut, train so many of the last steps with ewa, so that ordinary viewers show what was trained; with
+    /// --keep-distortion on undistorted photos
     #[arg(long, value_name = "STEPS", default_value_t = 0, help_heading = "Training")]
     pub(crate) finish_ewa: u32,
     /// Draw no Gaussian smaller than this variance, in square pixels of the nearest photo; 0 for none [default: 0.2 with

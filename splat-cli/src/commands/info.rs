@@ -144,7 +144,7 @@ fn dataset(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
         .chain(gaussian_cap)
         .map(|gaussians| MemoryRow {
             gaussians,
-            bytes: memory::predict_run(&dataset, &workload, gaussians).total(),
+            bytes: memory::predict_run(dataset.peak_memory_bytes(), &workload, gaussians).total(),
         })
         .collect();
     let scenes = run_scenes(&args.path)?;

@@ -74,6 +74,7 @@ pub struct Dataset {
     pub train: Vec<usize>,
     /// Indices into `scene.views` of the views kept for evaluation, ascending.
     pub held_out: Vec<usize>,
+    options: DatasetOptions,
     cameras: Vec<Camera>,
     store: Store,
 }
@@ -102,7 +103,16 @@ impl Dataset {
         let count = scene.views.len();
         let every = options.holdout_every.filter(|&every| every > 1 && count > 1).map(|every| every as usize);
         let (held_out, train) = (0..count).partition(|index| every.is_some_and(|every| index % every == 0));
-        Ok(Self { scene, train, held_out, cameras, store: Store::new(frames, options.image_memory_bytes) })
+        let store = Store::new(frames, options.image_memory_bytes);
+        Ok(Self { scene, train, held_out, options: options.clone(), cameras, store })
+    }
+
+    /// The same views, undistorted.
+    ///
+    /// # Errors
+    /// As [`Dataset::new`].
+    pub fn undistorted(&self) -> Result<Self> {
+        Self::new(self.scene.clone(), &DatasetOptions { keep_distortion: false, ..self.options.clone() })
     }
 
     /// The camera of a view at its full training size: after undistortion and scaling. Where the photo keeps its
@@ -197,6 +207,11 @@ impl Dataset {
         if view < self.cameras.len() {
             self.store.prefetch((view, factor.max(1)));
         }
+    }
+
+    /// Lets go of every decoded photo that is kept; those asked for again are decoded again.
+    pub fn forget_images(&self) {
+        self.store.clear();
     }
 
     /// Bytes that all photos take at full training size, were the budget to hold them.

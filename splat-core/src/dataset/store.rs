@@ -103,6 +103,14 @@ impl Store {
         }
     }
 
+    /// Lets go of every image that is kept, and of requests that wait.
+    pub(super) fn clear(&self) {
+        let mut state = self.shared.lock();
+        state.queue.clear();
+        state.images.clear();
+        state.bytes = 0;
+    }
+
     pub(super) fn frames(&self) -> &[Frame] {
         &self.shared.frames
     }

@@ -1,5 +1,7 @@
 //! The last stage: the scene, the figures and the pictures are written.
 
+use std::sync::Arc;
+
 use super::pictures::{photo_rgb8, save_png, side_by_side};
 use super::train::{Trained, write_progress};
 use super::{EvalPoint, Outcome, Pipeline, StopReason, memory};
@@ -21,7 +23,7 @@ impl Pipeline<'_> {
         let ply = self.output.ply(steps_done);
         let gaussians = self.stage(Stage::Save, || self.save_scene(&mut trained, &ply))?;
         let cancelled = trained.stopped == Some(StopReason::Cancelled);
-        let (report, comparison) = if cancelled || trained.dataset.held_out.is_empty() {
+        let (report, comparison) = if cancelled || trained.trainer.dataset().held_out.is_empty() {
             (None, None)
         } else {
             self.stage(Stage::Evaluate, || self.compare(&mut trained))?
@@ -78,7 +80,7 @@ impl Pipeline<'_> {
             ));
         }
         self.emit(Event::Saved { path: ply.to_path_buf(), kind: "ply".into() });
-        let dataset = &trained.dataset;
+        let dataset = trained.trainer.dataset();
         let cameras: Vec<_> = dataset
             .scene
             .views
@@ -102,7 +104,7 @@ impl Pipeline<'_> {
             Some(report) => Some(report),
             None => self.final_eval(trained)?,
         };
-        let dataset = &trained.dataset;
+        let dataset = Arc::clone(trained.trainer.dataset());
         let total = dataset.held_out.len() as u64;
         for (done, &view) in (1..).zip(&dataset.held_out) {
             if self.cancel.is_cancelled() {

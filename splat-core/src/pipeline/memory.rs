@@ -1,7 +1,6 @@
 //! How much memory a run will need, and how much this process has needed at most.
 
 use super::text::bytes;
-use crate::dataset::Dataset;
 use crate::train::memory::Workload;
 
 /// What the program, the driver and its compiled kernels take beside the data: measured on llvmpipe, the largest known.
@@ -28,14 +27,15 @@ impl RunMemory {
     }
 }
 
-/// Predicts a run's memory at `gaussians` Gaussians, the largest number that it will have.
+/// Predicts a run's memory at `gaussians` Gaussians, the largest number that it will have; `photos_bytes` is its photos' part, see
+/// [`crate::Dataset::peak_memory_bytes`].
 #[must_use]
-pub fn predict_run(dataset: &Dataset, workload: &Workload, gaussians: u32) -> RunMemory {
+pub fn predict_run(photos_bytes: u64, workload: &Workload, gaussians: u32) -> RunMemory {
     let training = workload.predict(gaussians);
     RunMemory {
         gaussians_bytes: training.gaussians_bytes,
         working_bytes: training.working_bytes,
-        photos_bytes: dataset.peak_memory_bytes(),
+        photos_bytes,
         process_bytes: PROCESS_BYTES,
     }
 }

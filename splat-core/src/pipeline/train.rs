@@ -12,7 +12,6 @@ use crate::dataset::Dataset;
 use crate::events::Stage;
 use crate::files::write_atomically;
 use crate::gpu::Gpu;
-use crate::train::memory::Workload;
 use crate::train::{EvalReport, TrainConfig, Trainer};
 use crate::{Error, Event, Result};
 
@@ -24,7 +23,6 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub struct Trained {
     pub(super) trainer: Trainer,
-    pub(super) dataset: Arc<Dataset>,
     pub(super) adapter: String,
     pub(super) stopped: Option<StopReason>,
     pub(super) progress: Progress,
@@ -65,8 +63,8 @@ impl Pipeline<'_> {
         self.log.line(&format!("adapter: {:?}", gpu.report()));
         self.log.line(&format!("settings: {}", serde_json::to_string(&config).unwrap_or_default()));
         let cap = trainer.gaussian_cap();
-        let workload = Workload::of(dataset, config.sh_degree, config.renderer)?;
-        let predicted_bytes = memory::predict_run(dataset, &workload, cap).total();
+        let predicted_bytes =
+            memory::predict_run(trainer.peak_photo_bytes(), &trainer.workload()?, cap).total();
         let target = self.options.stop_at.map_or(config.steps, |stop| stop.min(config.steps));
         let mut run = Training {
             gaussians: trainer.gaussian_count(),
@@ -91,7 +89,6 @@ impl Pipeline<'_> {
         Ok(Trained {
             progress: Progress { elapsed_s: run.clock.elapsed_s(), history: run.history },
             trainer: run.trainer,
-            dataset: Arc::clone(dataset),
             adapter: gpu.report().name.clone(),
             stopped,
             last_eval,

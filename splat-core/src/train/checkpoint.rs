@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::TrainConfig;
 use super::optimizer::Moments;
+use super::photos::Photos;
 use super::trainer::Trainer;
 use crate::camera::Camera;
 use crate::dataset::Dataset;
@@ -51,8 +52,8 @@ impl Trainer {
             gaussians: self.gaussians.count,
             cap: self.cap,
             sh_degree: self.gaussians.sh_degree,
-            train_views: train_views(&self.dataset),
-            cameras: camera_fingerprint(&self.dataset),
+            train_views: train_views(&self.photos.given),
+            cameras: camera_fingerprint(&self.photos.given),
         };
         let json = serde_json::to_vec(&header).map_err(|e| malformed(path, e.to_string()))?;
         let mut arrays = Vec::new();
@@ -125,7 +126,8 @@ impl Trainer {
             gpu.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&array));
         }
         gpu.check()?;
-        Self::assemble(gpu, dataset, header.config, gaussians, moments, header.cap, header.steps_done)
+        let photos = Photos::new(dataset, &header.config)?;
+        Self::assemble(gpu, photos, header.config, gaussians, moments, header.cap, header.steps_done)
     }
 }
 

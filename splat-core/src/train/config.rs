@@ -51,8 +51,8 @@ pub struct TrainConfig {
     pub seed: u64,
     /// How Gaussians are projected and evaluated. `None`: 3DGUT where the dataset keeps a lens's distortion, else EWA.
     pub renderer: Option<RendererKind>,
-    /// Train so many of the last steps with EWA after 3DGUT, so that ordinary viewers show just what was trained. Not for
-    /// datasets that keep a lens's distortion.
+    /// Train so many of the last steps with EWA after 3DGUT, so that ordinary viewers show just what was trained. Where a
+    /// dataset keeps a lens's distortion, these steps see its photos undistorted.
     pub finish_ewa_steps: u32,
     /// How Gaussians are added and removed.
     pub strategy: Strategy,

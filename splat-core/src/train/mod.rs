@@ -14,6 +14,7 @@ mod loss;
 pub mod memory;
 mod optimizer;
 mod passes;
+mod photos;
 mod refine;
 mod trainer;
 mod uniforms;

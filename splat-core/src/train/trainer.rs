@@ -6,9 +6,9 @@ use std::sync::mpsc::{Receiver, channel};
 
 use super::config::TrainConfig;
 use super::floor::Sampling;
-use super::memory::Workload;
 use super::optimizer::Moments;
 use super::passes::{Kernels, Passes};
+use super::photos::Photos;
 use super::refine::scene_extent;
 use crate::camera::LensCamera;
 use crate::dataset::Dataset;
@@ -46,6 +46,8 @@ pub struct StepReport {
 #[derive(Debug)]
 pub struct Trainer {
     pub(super) gpu: Gpu,
+    pub(super) photos: Photos,
+    /// The form of them in use.
     pub(super) dataset: Arc<Dataset>,
     pub(super) config: TrainConfig,
     pub(super) kernels: Kernels,
@@ -83,12 +85,13 @@ impl Trainer {
     /// views, and whatever the device reports.
     pub fn new(gpu: &Gpu, dataset: Arc<Dataset>, mut config: TrainConfig) -> Result<Self> {
         config.validate()?;
-        let workload = Workload::of(&dataset, config.sh_degree, config.renderer)?;
-        config.renderer = Some(workload.renderer);
+        config.renderer.get_or_insert(dataset.fitting_renderer());
+        let photos = Photos::new(dataset, &config)?;
+        let workload = photos.workload(&config)?;
         let cap = config
             .max_gaussians
             .unwrap_or_else(|| workload.most_gaussians(gpu.report(), crate::machine::available_memory()));
-        let points = seed_points_or_random(&dataset.scene, RANDOM_SEED_POINTS, config.seed);
+        let points = seed_points_or_random(&photos.given.scene, RANDOM_SEED_POINTS, config.seed);
         let points = thinned(points, cap as usize, config.seed);
         let options = SeedOptions {
             sh_degree: config.sh_degree,
@@ -98,41 +101,34 @@ impl Trainer {
         let cloud = GaussianCloud::from_seed_points(&points, &options);
         let gaussians = GaussianBuffers::upload(gpu, &cloud)?;
         let moments = Moments::new(gpu, gaussians.count, gaussians.sh_stride())?;
-        Self::assemble(gpu, dataset, config, gaussians, moments, cap, 0)
+        Self::assemble(gpu, photos, config, gaussians, moments, cap, 0)
     }
 
     pub(super) fn assemble(
         gpu: &Gpu,
-        dataset: Arc<Dataset>,
+        photos: Photos,
         config: TrainConfig,
         gaussians: GaussianBuffers,
         moments: Moments,
         cap: u32,
         next_step: u32,
     ) -> Result<Self> {
-        if dataset.train.is_empty() {
+        if photos.given.train.is_empty() {
             return Err(Error::Scene { why: "it has no view to train on".into() });
         }
         let renderer = config.renderer_at(next_step);
         // The statistic of 3DGUT is that of the mean in 3-D, which has no such form.
         let abs_gradient = config.uses_abs_gradient();
         let switches = Switches { abs_gradient, renderer, ..Switches::default() };
-        let draws_pinholes_alone = renderer == RendererKind::Ewa || config.finish_ewa_steps > 0;
-        if draws_pinholes_alone {
-            if let Some(lens) = dataset.distorted_lens() {
-                return Err(Error::NeedsGut { model: lens.model.name() });
-            }
-            if dataset.keeps_distortion() {
-                return Err(Error::RollingNeedsGut);
-            }
-        }
+        let dataset = Arc::clone(photos.seen_by(renderer));
         let kernels = Kernels::new(gpu, switches);
         let isects = grown(gaussians.count.saturating_mul(FIRST_ISECTS_PER_GAUSSIAN));
         let passes = Passes::new(gpu, &kernels, &gaussians, &moments, &dataset, isects)?;
-        let extent = scene_extent(&dataset);
-        let sampling = Sampling::new(&dataset)?;
+        let extent = scene_extent(&photos.given);
+        let sampling = Sampling::new(&photos.given)?;
         Ok(Self {
             gpu: gpu.clone(),
+            photos,
             dataset,
             config,
             kernels,
@@ -179,6 +175,7 @@ impl Trainer {
                 }
                 let switches = Switches { renderer: self.config.renderer_at(step), ..Switches::default() };
                 self.kernels = Kernels::new(&self.gpu, switches);
+                self.use_fitting_photos();
                 self.rebuild(self.passes.forward.capacity.isects)?;
             }
             image_size = self.submit(step)?;
@@ -267,12 +264,6 @@ impl Trainer {
     #[must_use]
     pub fn config(&self) -> &TrainConfig {
         &self.config
-    }
-
-    /// The dataset that it trains on.
-    #[must_use]
-    pub fn dataset(&self) -> &Arc<Dataset> {
-        &self.dataset
     }
 
     /// The view of a step: every training view once, in an order of its own each round.
