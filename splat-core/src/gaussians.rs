@@ -3,8 +3,8 @@
 mod nearest;
 mod seed;
 
+pub use seed::SeedOptions;
 pub(crate) use seed::thinned;
-pub use seed::{SeedOptions, seed_points_or_random};
 
 use crate::{Error, Result};
 

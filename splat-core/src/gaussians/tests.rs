@@ -1,10 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use glam::DVec3;
-
 use super::*;
-use crate::scene::{Scene, SeedPoint, View};
-use crate::{Lens, Pinhole, Pose};
+use crate::scene::SeedPoint;
 
 fn point(position: [f32; 3]) -> SeedPoint {
     SeedPoint { position, rgb: [255, 128, 0] }
@@ -66,39 +63,4 @@ fn broken_rows_are_dropped_and_counted() {
     cloud.validate().unwrap();
     cloud.quats.pop();
     assert!(cloud.validate().unwrap_err().to_string().contains("quats"));
-}
-
-fn scene_of_two_views(points: Vec<SeedPoint>) -> Scene {
-    let lens = Lens::pinhole(Pinhole { width: 64, height: 48, fx: 60.0, fy: 60.0, cx: 32.0, cy: 24.0 });
-    let view = |name: &str, eye: DVec3| View {
-        name: name.into(),
-        image_path: name.into(),
-        mask_path: None,
-        lens: lens.clone(),
-        cam_from_world: Pose::look_at(eye, DVec3::ZERO, DVec3::Y),
-        rolling_shutter: None,
-    };
-    let views = vec![view("a", DVec3::new(0.0, 0.0, -2.0)), view("b", DVec3::new(2.0, 0.0, 0.0))];
-    Scene { views, points }
-}
-
-#[test]
-fn random_points_are_seen_and_reproducible() {
-    let scene = scene_of_two_views(vec![point([0.1, 0.2, 0.3]), point([f32::NAN; 3])]);
-    let points = seed_points_or_random(&scene, 300, 7);
-    assert_eq!(points.len(), 300);
-    assert_eq!(points[0], scene.points[0]);
-    assert_eq!(points, seed_points_or_random(&scene, 300, 7));
-    assert_ne!(points, seed_points_or_random(&scene, 300, 8));
-    for p in &points {
-        let position = DVec3::from_array(p.position.map(f64::from));
-        let seen = scene.views.iter().any(|view| {
-            let pixel = view.lens.project(view.cam_from_world.transform_point(position));
-            pixel.is_some_and(|p| p.x >= -1e-3 && p.x <= 64.001 && p.y >= -1e-3 && p.y <= 48.001)
-        });
-        assert!(seen, "{position}");
-    }
-    let enough = scene_of_two_views((0..60).map(|i| point([i as f32, 0.0, 0.0])).collect());
-    assert_eq!(seed_points_or_random(&enough, 300, 7), enough.points);
-    assert!(seed_points_or_random(&Scene::default(), 300, 7).is_empty());
 }

@@ -16,6 +16,7 @@ mod optimizer;
 mod passes;
 mod photos;
 mod refine;
+mod seeds;
 mod trainer;
 mod uniforms;
 

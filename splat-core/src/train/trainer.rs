@@ -10,9 +10,10 @@ use super::optimizer::Moments;
 use super::passes::{Kernels, Passes};
 use super::photos::Photos;
 use super::refine::scene_extent;
+use super::seeds::seed_points;
 use crate::camera::LensCamera;
 use crate::dataset::Dataset;
-use crate::gaussians::{GaussianCloud, SeedOptions, seed_points_or_random, thinned};
+use crate::gaussians::{GaussianCloud, SeedOptions, thinned};
 use crate::gpu::Gpu;
 use crate::gpu::layout::StepReport as GpuReport;
 use crate::gpu::profile::{Pass, Timer};
@@ -25,7 +26,7 @@ use crate::{Error, Result};
 /// Steps handed to the GPU before the host looks at their reports.
 const STEPS_IN_FLIGHT: usize = 2;
 /// Gaussians a scene without points of its own starts with.
-const RANDOM_SEED_POINTS: usize = 20_000;
+const SWEPT_SEED_POINTS: usize = 20_000;
 /// Tiles a Gaussian reaches on average, for the first guess of the room for intersections.
 const FIRST_ISECTS_PER_GAUSSIAN: u32 = 8;
 
@@ -91,7 +92,7 @@ impl Trainer {
         let cap = config
             .max_gaussians
             .unwrap_or_else(|| workload.most_gaussians(gpu.report(), crate::machine::available_memory()));
-        let points = seed_points_or_random(&photos.given.scene, RANDOM_SEED_POINTS, config.seed);
+        let points = seed_points(&photos.given, SWEPT_SEED_POINTS, config.seed)?;
         let points = thinned(points, cap as usize, config.seed);
         let options = SeedOptions {
             sh_degree: config.sh_degree,
