@@ -3,7 +3,7 @@
     gcs.py PORT BUCKET
 
 The emulator keeps the objects and answers the JSON API. Clients of the XML API (object_store among them) also list, delete,
-ask with HEAD, read ETag and Last-Modified, and upload in parts:
+ask with HEAD, read ETag and Last-Modified, upload in parts, and upload where nothing is yet:
 https://cloud.google.com/storage/docs/xml-api/overview
 """
 
@@ -14,6 +14,7 @@ import uuid
 from datetime import datetime
 from functools import partial
 from http.server import ThreadingHTTPServer
+from threading import Lock
 from urllib.parse import parse_qs, unquote, urlparse
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
@@ -26,6 +27,8 @@ from gcp_storage_emulator.storage import Storage
 # Objects of one page of a listing; small, so that tests meet a second page.
 PAGE = 3
 uploads = {}
+# One at a time, so that a condition holds until its object is there.
+putting = Lock()
 
 
 class XmlHandler(RequestHandler):
@@ -57,6 +60,13 @@ class XmlHandler(RequestHandler):
         now = datetime.now().astimezone().isoformat()
         self.storage.create_file(bucket, key, content, {"name": key, "size": str(len(content)), "etag": etag, "updated": now})
         return etag
+
+    def has(self, bucket, key):
+        try:
+            self.storage.get_file_obj(bucket, key)
+        except NotFound:
+            return False
+        return True
 
     def do_GET(self):
         bucket, key, query = self.target()
@@ -103,7 +113,11 @@ class XmlHandler(RequestHandler):
             uploads[query["uploadId"]][int(query["partNumber"])] = content
             return self.answer(200, headers=[("ETag", '"' + hashlib.md5(content).hexdigest() + '"')])
         try:
-            etag = self.store(bucket, key, content)
+            with putting:
+                # Generation 0: only where there is nothing yet.
+                if self.headers.get("x-goog-if-generation-match") == "0" and self.has(bucket, key):
+                    return self.answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+                etag = self.store(bucket, key, content)
         except NotFound:
             return self.answer(404, b"<Error><Code>NoSuchBucket</Code></Error>")
         return self.answer(200, headers=[("ETag", etag), ("x-goog-generation", "1")])

@@ -309,6 +309,33 @@ async fn a_training_is_cancelled_within_seconds() {
     assert_eq!(service.json("/v1/gestures").await["gestures"], json!([]));
 }
 
+/// The frames of a deleted model would live on in a child that is kept after it.
+#[tokio::test]
+async fn no_job_keeps_a_child_of_a_model_that_is_deleted_meanwhile() {
+    let Some(frames) = one() else { return };
+    let service = start(&[]);
+    let renaming = json!({"gesture": "rock", "to": "stone"});
+    let (_, parent) = post(&service, "/v1/gestures/base_v1/rename", &renaming).await;
+    let parent = id(&parent);
+    let mut body = gesture("one", &parent, &frames);
+    body["test"] = json!({ "stage_ms": 1500 });
+    let (status, job) = post(&service, "/v1/jobs", &body).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{job:#}");
+    let job = id(&job);
+    service.job_when(&job, |job| job["progress"]["stage"] == "compare").await;
+    let deleted = service.request("DELETE", &format!("/v1/gestures/{parent}")).send().await.unwrap();
+    assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
+    let job = service.ended(&job).await;
+    assert_eq!((state(&job), &job["problem"]["code"]), ("failed", &json!("no_parent")), "{job:#}");
+    assert!(job["problem"]["message"].as_str().unwrap().contains("deleted"), "{job:#}");
+    assert_eq!(service.json("/v1/gestures").await["gestures"], json!([]));
+    assert_eq!(job["artifacts"], json!([]));
+    // A job that made no model is none to delete by this route.
+    let path = format!("/v1/gestures/{}", id(&job));
+    assert_eq!(service.request("DELETE", &path).send().await.unwrap().status(), StatusCode::NOT_FOUND);
+    assert_eq!(state(&service.json(&format!("/v1/jobs/{}", id(&job))).await), "failed");
+}
+
 /// No base model is given: the service makes it when the first gesture asks, once, however many ask.
 #[tokio::test]
 async fn a_scene_delays_no_gesture_and_the_base_model_is_made_once() {

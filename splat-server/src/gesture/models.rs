@@ -7,10 +7,15 @@
 //! ```
 //!
 //! They lie beside the folder of jobs, in the same store, so that no sweep of jobs comes near them.
+//!
+//! Several servers may use one store. A deletion leaves a mark (`deleted` in the model's place) before it removes anything,
+//! and who keeps a model looks for the mark when all is written: whichever comes last sees the other, and the model is
+//! gone. So a job that is still under way, or that a stalled worker takes up again, cannot bring back what was deleted.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -18,14 +23,21 @@ use sha2::{Digest, Sha256};
 use splat_gesture::{BASE_LABELS, Bundle, GestureError, LEGACY_TFLITE, Layout, limits};
 use tokio::sync::OnceCell;
 
-use super::{MODEL_FILE, ModelCode, ModelFile, ModelRecord};
+use super::{BASE_CODE, MODEL_FILE, ModelCode, ModelFile, ModelRecord};
 use crate::job::{JobId, Owner};
 use crate::queue::now_ms;
 use crate::store::{Contents, JobStore, StoreError, blocking};
 
+#[cfg(test)]
+mod tests;
+
 /// What is known of a model; its presence makes the model exist.
 const RECORD: &str = "model.json";
 const MAX_RECORD_BYTES: usize = 256 << 10;
+/// The mark of a model that was deleted.
+const DELETED: &str = "deleted";
+/// How long marks stay: longer than any attempt at a job.
+const MARK_STAYS: Duration = Duration::from_secs(24 * 3600);
 /// Records read at once for a list.
 const READS_AT_ONCE: usize = 8;
 
@@ -36,6 +48,12 @@ pub enum ModelError {
     /// There is no such model, or it is somebody else's.
     #[error("there is no such model; it was perhaps deleted")]
     NotFound,
+    /// It was deleted while it was being made; nothing of it was kept.
+    #[error("the model was deleted while it was being made, and nothing of it was kept")]
+    Deleted,
+    /// The model that it comes from was deleted meanwhile; nothing was kept.
+    #[error("the model that was to grow is gone; it was deleted meanwhile")]
+    ParentDeleted,
     /// The store's own words.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -123,7 +141,8 @@ impl Models {
         })
     }
 
-    /// The model that everybody starts from: the operator's, or one that is made at first use (seconds) and kept.
+    /// The model that everybody starts from: the operator's, or one that is made at first use (seconds) and kept. Servers that
+    /// make it at once all use the one that was stored first.
     ///
     /// # Errors
     /// [`ModelError::Base`], [`ModelError::Store`].
@@ -135,15 +154,17 @@ impl Models {
         if let Some(path) = self.base_file.clone() {
             return blocking(move || read_base(&path)).await.map(Arc::new);
         }
-        let folder = folder_of("base", "base_v1");
+        let folder = folder_of("base", BASE_CODE);
         let path = format!("{}/{MODEL_FILE}", env!("CARGO_PKG_VERSION"));
-        match self.models.read(&folder, &path, limits::MAX_BUNDLE_BYTES).await {
-            Ok(bytes) => match blocking(move || Bundle::from_bytes(&bytes)).await {
-                Ok(bundle) => return Ok(Arc::new(bundle)),
-                Err(error) => tracing::warn!(%error, "the stored base model cannot be read and is made anew"),
-            },
-            Err(StoreError::NotFound { .. }) => {}
-            Err(error) => return Err(error.into()),
+        let mut unreadable = false;
+        match self.read_bundle(&folder, &path).await {
+            Ok(bundle) => return Ok(bundle),
+            Err(ModelError::NotFound) => {}
+            Err(ModelError::Gesture(error)) => {
+                tracing::warn!(%error, "the stored base model cannot be read and is made anew");
+                unreadable = true;
+            }
+            Err(error) => return Err(error),
         }
         // Should this future be dropped, the training ends soon after.
         let stop = StopOnDrop::default();
@@ -153,8 +174,18 @@ impl Models {
             Ok::<_, GestureError>((bundle.to_bytes(), bundle))
         });
         let (bytes, bundle) = made.await?;
-        self.models.put_bytes(&folder, &path, bytes.into()).await?;
+        if unreadable {
+            self.models.put_bytes(&folder, &path, bytes.into()).await?;
+        } else if !self.models.put_new(&folder, &path, bytes.into()).await? {
+            // Another server was first, and may have rounded otherwise on another kind of machine.
+            return self.read_bundle(&folder, &path).await;
+        }
         Ok(Arc::new(bundle))
+    }
+
+    async fn read_bundle(&self, folder: &JobId, path: &str) -> Result<Arc<Bundle>> {
+        let bytes = self.models.read(folder, path, limits::MAX_BUNDLE_BYTES).await.map_err(absent)?;
+        Ok(Arc::new(blocking(move || Bundle::from_bytes(&bytes)).await?))
     }
 
     /// Labels and layout of a model, without reading it whole where that can be avoided.
@@ -188,9 +219,7 @@ impl Models {
             ModelCode::Of(id) => id,
         };
         self.record(owner, id).await?;
-        let (folder, path) = (of(owner), format!("{id}/{MODEL_FILE}"));
-        let bytes = self.models.read(&folder, &path, limits::MAX_BUNDLE_BYTES).await.map_err(absent)?;
-        Ok(Arc::new(blocking(move || Bundle::from_bytes(&bytes)).await?))
+        self.read_bundle(&of(owner), &format!("{id}/{MODEL_FILE}")).await
     }
 
     /// What is known of the owner's model.
@@ -240,7 +269,8 @@ impl Models {
     /// Keeps a model with all its files. The same id again writes over it: after a crash, the same bytes.
     ///
     /// # Errors
-    /// Those of the store; then the model does not exist, and keeping it again completes it.
+    /// [`ModelError::Deleted`], [`ModelError::ParentDeleted`]; then nothing of it is left. Those of the store; then the
+    /// model does not exist, and keeping it again completes it.
     pub async fn keep(&self, owner: &Owner, new: NewModel, bundle: Arc<Bundle>) -> Result<ModelRecord> {
         let (mut record, files) = blocking(move || {
             let mut files: Vec<(&'static str, Bytes)> = vec![(MODEL_FILE, bundle.to_bytes().into())];
@@ -248,19 +278,54 @@ impl Models {
             Ok::<_, ModelError>((ModelRecord::new(new, &bundle, now_ms()), files))
         })
         .await?;
+        record.files.extend(
+            files
+                .iter()
+                .map(|(name, bytes)| ModelFile { name: (*name).to_owned(), bytes: bytes.len() as u64 }),
+        );
+        let written = match self.check_wanted(owner, &record).await {
+            Ok(()) => self.write(owner, &record, files).await,
+            unwanted => unwanted,
+        };
+        // Also where writing broke off: files vanish under it when a deletion comes meanwhile.
+        match self.check_wanted(owner, &record).await {
+            Err(gone @ (ModelError::Deleted | ModelError::ParentDeleted)) => {
+                self.remove(owner, &record).await?;
+                Err(gone)
+            }
+            checked => written.and(checked).map(|()| record),
+        }
+    }
+
+    /// The files of a model, and last the record that makes it exist.
+    async fn write(&self, owner: &Owner, record: &ModelRecord, files: Vec<(&str, Bytes)>) -> Result<()> {
         let folder = of(owner);
         for (name, bytes) in files {
-            record.files.push(ModelFile { name: name.to_owned(), bytes: bytes.len() as u64 });
             if name == LEGACY_TFLITE {
                 let path = format!("{}.tflite", record.id);
                 self.downloads.put_bytes(&record.secret, &path, bytes.clone()).await?;
             }
             self.models.put_bytes(&folder, &format!("{}/{name}", record.id), bytes).await?;
         }
-        let json = serde_json::to_vec(&record)
+        let json = serde_json::to_vec(record)
             .map_err(|source| ModelError::Record { id: record.id.clone(), source })?;
         self.models.put_bytes(&folder, &format!("{}/{RECORD}", record.id), json.into()).await?;
-        Ok(record)
+        Ok(())
+    }
+
+    /// Whether neither the model nor its parent was deleted.
+    async fn check_wanted(&self, owner: &Owner, record: &ModelRecord) -> Result<()> {
+        match self.models.head(&of(owner), &format!("{}/{DELETED}", record.id)).await {
+            Ok(_) => return Err(ModelError::Deleted),
+            Err(StoreError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let ModelCode::Of(parent) = &record.parent else { return Ok(()) };
+        match self.record(owner, parent).await {
+            Ok(_) => Ok(()),
+            Err(ModelError::NotFound) => Err(ModelError::ParentDeleted),
+            Err(error) => Err(error),
+        }
     }
 
     /// A file of the owner's model.
@@ -288,13 +353,26 @@ impl Models {
     /// [`ModelError::NotFound`] and those of the store; may be repeated.
     pub async fn delete(&self, owner: &Owner, id: &JobId) -> Result<()> {
         let record = self.record(owner, id).await?;
+        let folder = of(owner);
+        self.models.put_bytes(&folder, &format!("{id}/{DELETED}"), Bytes::new()).await?;
+        self.remove(owner, &record).await?;
+        let old = SystemTime::now().checked_sub(MARK_STAYS).unwrap_or(SystemTime::UNIX_EPOCH);
+        for head in self.models.list(&folder).await? {
+            if head.modified < old && head.path.strip_suffix(DELETED).is_some_and(|of| of.ends_with('/')) {
+                self.models.delete_file(&folder, &head.path).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, owner: &Owner, record: &ModelRecord) -> Result<()> {
         self.downloads.delete_job(&record.secret).await?;
         let folder = of(owner);
         for file in &record.files {
-            self.models.delete_file(&folder, &format!("{id}/{}", file.name)).await?;
+            self.models.delete_file(&folder, &format!("{}/{}", record.id, file.name)).await?;
         }
         // Last, so that a removal that broke off can be repeated.
-        self.models.delete_file(&folder, &format!("{id}/{RECORD}")).await?;
+        self.models.delete_file(&folder, &format!("{}/{RECORD}", record.id)).await?;
         Ok(())
     }
 }

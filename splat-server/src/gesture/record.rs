@@ -6,7 +6,7 @@ use splat_gesture::{Bundle, Layout, Report};
 use super::ModelCode;
 use crate::job::{JobId, UnixMs};
 
-/// A model of an owner. It exists when this record does: it is written last and removed first.
+/// A model of an owner. It exists when this record does, which is written last, and removed last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelRecord {
     /// Which.

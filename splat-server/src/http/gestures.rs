@@ -203,12 +203,16 @@ pub(super) async fn delete(
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
     let id = own(&id)?;
-    // The job of the same id holds copies and the recording.
-    if let Some(job) = app.queue.get(&caller.owner, &id).await?
-        && job.state.is_final()
-    {
+    // First, since the id may be that of a job that made no model.
+    app.models.record(&caller.owner, &id).await?;
+    // The job of the same id holds copies and the recording. Where a crash has it done again, it stops, and what it still
+    // makes is not kept.
+    if let Some(job) = app.queue.cancel(&caller.owner, &id).await? {
+        app.hub.changed(&id);
         app.store.delete_job(&id).await?;
-        app.queue.delete(&caller.owner, &id).await?;
+        if job.state.is_final() {
+            app.queue.delete(&caller.owner, &id).await?;
+        }
     }
     app.models.delete(&caller.owner, &id).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -344,7 +348,9 @@ impl From<GestureError> for Problem {
 impl From<ModelError> for Problem {
     fn from(error: ModelError) -> Self {
         match error {
-            ModelError::NotFound => Self::not_found("model"),
+            ModelError::NotFound | ModelError::Deleted | ModelError::ParentDeleted => {
+                Self::not_found("model")
+            }
             ModelError::Store(error) => error.into(),
             ModelError::Gesture(error) => error.into(),
             error => Self::internal(&error),

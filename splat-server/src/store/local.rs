@@ -99,6 +99,29 @@ impl Local {
         Ok(self.head(id, relative)?.0)
     }
 
+    /// As [`Self::write`] where nothing is yet, else `false`: of several at once, one is heard.
+    pub(super) fn write_new(&self, id: &JobId, relative: &str, content: &[u8]) -> Result<bool> {
+        let place = self.prepare(id, relative)?;
+        let to_error = |source| StoreError::from_io(&place, source);
+        // Unlike those of `place_whole` of a name of its own: others may be about to write the same.
+        let mut name = place.as_os_str().to_owned();
+        name.push(format!(".{}.part", JobId::random()));
+        let unfinished = PathBuf::from(name);
+        let written = File::create(&unfinished).and_then(|mut to| {
+            io::Write::write_all(&mut to, content)?;
+            to.sync_all()
+        });
+        let placed = written.and_then(|()| match fs::hard_link(&unfinished, &place) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            // A file system without links: whoever comes last is heard.
+            Err(_) => fs::rename(&unfinished, &place).map(|()| true),
+        });
+        // Its other name stays.
+        let _ = fs::remove_file(&unfinished);
+        placed.map_err(to_error)
+    }
+
     fn place_whole(&self, place: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let mut name = place.as_os_str().to_owned();
         name.push(".part");

@@ -16,7 +16,7 @@ mod remote;
 mod sweep;
 mod sync;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod url;
 
 use std::io;
@@ -202,6 +202,20 @@ impl JobStore {
                 blocking(move || local.write(&id, &path, &content)).await
             }
             Backend::Remote(remote) => remote.put_bytes(id, path, content).await,
+        }
+    }
+
+    /// Stores a small content where there is none yet; `false` where there is. Of several who do so at once, one is heard.
+    ///
+    /// # Errors
+    /// As [`JobStore::put`].
+    pub(crate) async fn put_new(&self, id: &JobId, path: &str, content: Bytes) -> Result<bool> {
+        match &self.backend {
+            Backend::Local(local) => {
+                let (local, id, path) = (local.clone(), id.clone(), path.to_owned());
+                blocking(move || local.write_new(&id, &path, &content)).await
+            }
+            Backend::Remote(remote) => remote.put_new(id, path, content).await,
         }
     }
 

@@ -14,8 +14,8 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder};
 use object_store::path::Path as Key;
 use object_store::{
-    ClientOptions, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig,
-    WriteMultipart,
+    ClientOptions, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload,
+    RetryConfig, WriteMultipart,
 };
 use tokio::io::AsyncReadExt;
 
@@ -128,6 +128,23 @@ impl Remote {
         let put = self.store.put(&key, PutPayload::from_bytes(content)).await;
         put.map_err(|error| from_store(error, id, relative))?;
         self.head(id, relative).await
+    }
+
+    /// As [`Self::put_bytes`] where nothing is yet, else `false`: of several at once, one is heard.
+    pub(super) async fn put_new(&self, id: &JobId, relative: &str, content: Bytes) -> Result<bool> {
+        let key = self.key(id, relative)?;
+        match self.store.put_opts(&key, PutPayload::from_bytes(content.clone()), PutMode::Create.into()).await
+        {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                Ok(false)
+            }
+            // A service that knows no conditions: whoever comes last is heard.
+            Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => {
+                self.put_bytes(id, relative, content).await.map(|_| true)
+            }
+            Err(error) => Err(from_store(error, id, relative)),
+        }
     }
 
     pub(super) async fn head(&self, id: &JobId, relative: &str) -> Result<FileHead> {

@@ -191,8 +191,19 @@ impl Attempt<'_> {
         for (name, bytes) in files {
             report.artifacts.push(self.store(name, bytes.into()).await.map_err(lost)?);
         }
-        let record = self.workers.models.keep(&job.owner, new, bundle).await;
-        let record = record.map_err(|error| lost(error.to_string()))?;
+        let record = match self.workers.models.keep(&job.owner, new, bundle).await {
+            Ok(record) => record,
+            Err(error @ (ModelError::Deleted | ModelError::ParentDeleted)) => {
+                // They hold the frames of what was deleted.
+                for artifact in &report.artifacts {
+                    if let Err(error) = self.workers.store.delete_file(&job.id, &artifact.path).await {
+                        tracing::warn!(job = %job.id, %error, "a file of a deleted model stays until its job goes");
+                    }
+                }
+                return Err(unusable(error));
+            }
+            Err(error) => return Err(lost(error.to_string())),
+        };
         for artifact in &report.artifacts {
             let url = format!("/v1/jobs/{}/artifacts/{}", job.id, artifact.name);
             let data = json!({ "name": artifact.name, "url": url, "bytes": artifact.bytes });
@@ -284,10 +295,15 @@ fn invalid(error: &GestureError) -> JobProblem {
 /// The ending where the parent cannot be had.
 fn unusable(error: ModelError) -> Ending {
     match error {
-        ModelError::NotFound => Ending::Failed(problem(
+        ModelError::NotFound | ModelError::ParentDeleted => Ending::Failed(problem(
             "no_parent",
-            "the model that was to grow is gone; it was deleted meanwhile".into(),
+            ModelError::ParentDeleted.to_string(),
             Some("start from another model, or from `base_v1`"),
+        )),
+        ModelError::Deleted => Ending::Failed(problem(
+            "deleted",
+            error.to_string(),
+            Some("send the gesture again if it is wanted after all"),
         )),
         ModelError::Store(error) => Ending::Retry(problem("store_unavailable", error.to_string(), None)),
         error => Ending::Failed(problem("unreadable", error.to_string(), None)),

@@ -14,13 +14,13 @@ const BUCKET: &str = "scenes";
 const START: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Service {
+pub(crate) enum Service {
     S3,
     Gcs,
 }
 
 /// A server that ends with the test.
-pub(super) struct Emulator {
+pub(crate) struct Emulator {
     service: Service,
     port: u16,
     child: Child,
@@ -41,7 +41,7 @@ fn python() -> Option<PathBuf> {
 
 impl Emulator {
     /// `None`: skipped.
-    pub(super) fn start(service: Service) -> Option<Self> {
+    pub(crate) fn start(service: Service) -> Option<Self> {
         python()?;
         // Free when asked for; whoever takes it before the emulator does fails the test aloud.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -116,7 +116,7 @@ impl Emulator {
         }
     }
 
-    pub(super) fn store(&self, data_dir: &Path) -> JobStore {
+    pub(crate) fn store(&self, data_dir: &Path) -> JobStore {
         JobStore::open(&self.config(data_dir)).unwrap()
     }
 }

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod buckets;
-mod emulator;
+pub(crate) mod emulator;
 
 use super::*;
 
@@ -77,6 +77,16 @@ async fn keeps_the_contract(store: &JobStore) {
     known.sort();
     assert_eq!(store.jobs_older_than(Duration::ZERO).await.unwrap(), known);
     assert!(store.jobs_older_than(Duration::from_secs(3600)).await.unwrap().is_empty());
+
+    assert!(!store.put_new(&id, "output/log.txt", Bytes::from_static(b"other")).await.unwrap());
+    assert_eq!(read(store.get(&id, "output/log.txt", None).await.unwrap()).await, b"line\n");
+    let rivals = (0..4_u8).map(|rival| store.put_new(&id, "output/once", vec![rival; 1000].into()));
+    let heard: Vec<bool> = futures_util::future::try_join_all(rivals).await.unwrap();
+    let winner = heard.iter().position(|heard| *heard).unwrap();
+    assert_eq!(heard.iter().filter(|heard| **heard).count(), 1, "{heard:?}");
+    assert_eq!(read(store.get(&id, "output/once", None).await.unwrap()).await, vec![winner as u8; 1000]);
+    assert_eq!(store.list(&id).await.unwrap().len(), 4, "only whole files are there");
+    store.delete_file(&id, "output/once").await.unwrap();
 
     store.delete_file(&id, "output/empty").await.unwrap();
     store.delete_file(&id, "output/empty").await.unwrap();
