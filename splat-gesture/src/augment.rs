@@ -22,12 +22,9 @@ pub(crate) struct Variation {
 }
 
 impl Variation {
-    /// What training sees.
+    /// What training sees, and what a gesture's reach is measured on.
     pub(crate) const TRAINING: Self =
         Self { turns: [0.25, 0.2, 0.2], finger: 0.10, length: 0.06, stretch: 0.12, noise: 0.015 };
-    /// What the gate's reach is measured on: another moment of the same take.
-    pub(crate) const REACH: Self =
-        Self { turns: [0.10, 0.08, 0.08], finger: 0.06, length: 0.02, stretch: 0.05, noise: 0.012 };
 }
 
 /// Share of frames whose handedness is withheld, and share of frames in which it is wrong.

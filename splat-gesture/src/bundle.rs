@@ -102,8 +102,7 @@ impl Bundle {
         smaller.dataset.gestures.remove(at);
         smaller.network.remove(at);
         smaller.model.head = Network::without(&smaller.model.head, at);
-        smaller.model.gate.centres.remove(at);
-        smaller.model.gate.reaches.remove(at);
+        smaller.model.gate.remove(at);
         smaller.report = Report::measure(&smaller.model, &smaller.dataset, self.provenance.seed);
         smaller.provenance = self.descend(format!("deleted `{name}`"), self.provenance.seed);
         Ok(smaller)

@@ -7,7 +7,7 @@ use crate::frame::{Frame, Layout};
 use crate::model::Model;
 use crate::network::{Adam, LossWeights, Network, Target};
 use crate::random::Random;
-use crate::reject::{Gate, distance2, whitening};
+use crate::reject::{Gate, whitening};
 
 /// Samples of one gradient step.
 const BATCH: usize = 32;
@@ -115,42 +115,26 @@ pub(crate) fn fit(
     Ok(schedule.epochs)
 }
 
-/// Share of its own varied frames that a gesture's reach takes in.
-const REACH_QUANTILE: f32 = 0.97;
-/// The reach is so much wider than that: another day differs more than another moment.
-const REACH_MARGIN: f32 = 6.0;
-/// Variations of each training frame for the gate.
-const REACH_FRAMES: usize = 200;
+/// Variations of each gesture's training frames for the gate.
+const REACH_FRAMES: usize = 300;
 
 /// The trained network with its gate, as it is exported.
 pub(crate) fn finish(network: &Network, rows: Rows<'_>, layout: Layout, random: &mut Random) -> Model {
+    let mut network = network.clone();
+    // The gate is set around what is exported.
+    network.round_hidden();
     let mut embeddings = Vec::new();
     for (gesture, (train, validation)) in rows.train.iter().zip(rows.validation).enumerate() {
         let varied =
-            (0..REACH_FRAMES).map(|turn| vary(&train[turn % train.len()], &Variation::REACH, random));
+            (0..REACH_FRAMES).map(|turn| vary(&train[turn % train.len()], &Variation::TRAINING, random));
         let frames: Vec<Frame> = varied.chain(validation.iter().copied()).collect();
         embeddings.extend(frames.iter().map(|frame| (network.forward(&features(frame)).embedding, gesture)));
     }
-    let gestures = network.gestures();
-    let whitening = whitening(&embeddings, gestures);
-    let centres: Vec<_> = whitening.means.iter().map(|mean| whitening.apply(mean)).collect();
-    let mut own = vec![Vec::new(); gestures];
-    for (z, gesture) in &embeddings {
-        own[*gesture].push(distance2(&whitening.apply(&z.map(f64::from)), &centres[*gesture]));
-    }
-    let reaches = own
-        .into_iter()
-        .map(|mut distances| {
-            distances.sort_by(f32::total_cmp);
-            let at = (distances.len() as f32 * REACH_QUANTILE) as usize;
-            distances[at.min(distances.len() - 1)] * REACH_MARGIN
-        })
-        .collect();
-    Model {
-        layout,
-        hidden: network.hidden.clone(),
-        embed: whitening.fold(&network.embed),
-        head: whitening.unfold(&network.head),
-        gate: Gate { centres, reaches },
-    }
+    let whitening = whitening(&embeddings, network.gestures());
+    let whitened: Vec<_> =
+        embeddings.iter().map(|(z, gesture)| (whitening.apply(&z.map(f64::from)), *gesture)).collect();
+    let centres = whitening.means.iter().map(|mean| whitening.apply(mean)).collect();
+    let embed = whitening.fold(&network.embed);
+    let head = whitening.unfold(&network.head);
+    Model { layout, hidden: network.hidden, embed, head, gate: Gate::fit(&whitened, centres) }
 }

@@ -36,7 +36,8 @@
 //! A frame becomes 84 numbers that say nothing of place, distance and which hand it was; a dense network of fixed size
 //! maps them to 32, and those to a score per gesture. It learns beside the user's frames from made-up hands of every
 //! pose, so that it knows what hands that are no gesture look like, and each gesture reaches only so far in the 32
-//! numbers. A bundle stores frames of every gesture; an addition rehearses them, so that old gestures stay.
+//! numbers, farther where it moves itself. A bundle stores frames of every gesture; an addition rehearses them, so that
+//! old gestures stay.
 
 mod augment;
 mod base;
@@ -50,6 +51,7 @@ mod fit;
 mod frame;
 mod hand;
 pub mod limits;
+mod linear;
 mod model;
 mod network;
 mod quantize;
@@ -57,6 +59,7 @@ mod random;
 mod read;
 mod reject;
 mod report;
+mod rounded;
 mod store;
 mod train;
 mod vector;

@@ -1,47 +1,120 @@
 //! What is none of the gestures: distance from each gesture's own place in the embedding.
 //!
 //! The embedding is whitened by what the gestures scatter within themselves (a Mahalanobis distance with one covariance
-//! for all, Lee et al. 2018), each gesture's squared distance is divided by the reach of its own frames, and a
-//! prediction counts as far as its gesture is near: `score = softmax * sigmoid(STEEPNESS * (1 - distance / reach))`.
-//! Where the distance equals the reach, the score is half of what it was, and clients take less than 0.5 for "none".
+//! for all, Lee et al. 2018). A gesture that is made in motion scatters far in a few directions of its own, and one held
+//! still next to it must not be given that room: of each gesture the [`MOTIONS`] directions in which it scatters most
+//! are measured in its own units (probabilistic principal components, Tipping and Bishop 1999). The squared distance is
+//! divided by the reach of the gesture's own frames, and a prediction counts as far as its gesture is near:
+//! `score = softmax * sigmoid(STEEPNESS * (1 - distance / reach))`. Where the distance equals the reach, the score is
+//! half of what it was, and clients take less than 0.5 for "none".
 
+use crate::linear::{Matrix, cholesky, eigen, inverse};
 use crate::network::{Dense, EMBEDDING};
 
 /// How sharply the score falls at the reach; gentle enough that runtimes agree to 1e-5.
 pub(crate) const STEEPNESS: f32 = 12.0;
+/// Directions in which a gesture has a scatter of its own.
+pub(crate) const MOTIONS: usize = 3;
 /// Share of each direction's mean variance added to the covariance, so that 100 near-equal frames do not make a needle.
-const SHRINKAGE: f64 = 0.1;
+const SHRINKAGE: f64 = 0.3;
+/// Share of its own varied frames that a gesture's reach takes in.
+const REACH_QUANTILE: f64 = 0.97;
+/// The reach is so much wider than that: another day differs more than another moment.
+const REACH_MARGIN: f64 = 2.6;
 
-/// Where each gesture lies in the whitened embedding, and how far it reaches.
+/// Where each gesture lies in the whitened embedding, and how far it reaches: `distance / reach` of gesture g is
+/// `nearness[g] |z - centres[g]|^2 - sum over k of (directions[g][k] (z - centres[g]))^2`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Gate {
     /// `[gestures][EMBEDDING]`, whitened.
     pub(crate) centres: Vec<[f32; EMBEDDING]>,
-    /// Squared distance at which a frame counts as unknown.
-    pub(crate) reaches: Vec<f32>,
+    /// Distance over reach, 1 away from the centre along any direction but a gesture's own.
+    pub(crate) nearness: Vec<f32>,
+    /// What to take back along each of a gesture's own directions, as the vector whose product with the offset is squared.
+    pub(crate) directions: Vec<[[f32; EMBEDDING]; MOTIONS]>,
 }
 
-/// The squared distance of a whitened embedding from a centre.
-pub(crate) fn distance2(z: &[f32; EMBEDDING], centre: &[f32; EMBEDDING]) -> f32 {
-    let mut sum = 0.0;
-    for (a, b) in z.iter().zip(centre) {
-        let offset = a - b;
-        sum += offset * offset;
-    }
-    sum
+fn dot(a: &[f32; EMBEDDING], b: &[f32; EMBEDDING]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 impl Gate {
+    /// The gate around whitened embeddings, which come with their gestures; `centres` are the gestures' means.
+    pub(crate) fn fit(embeddings: &[([f32; EMBEDDING], usize)], centres: Vec<[f32; EMBEDDING]>) -> Self {
+        let mut gate = Self { nearness: Vec::new(), directions: Vec::new(), centres };
+        for (gesture, centre) in gate.centres.iter().enumerate() {
+            let own = embeddings.iter().filter(|(_, of)| *of == gesture);
+            let offsets: Vec<[f32; EMBEDDING]> =
+                own.map(|(z, _)| std::array::from_fn(|axis| z[axis] - centre[axis])).collect();
+            let mut scatter = vec![[0.0; EMBEDDING]; EMBEDDING];
+            for offset in &offsets {
+                add_outer(&mut scatter, &offset.map(f64::from), 1.0 / offsets.len() as f64);
+            }
+            shrink(&mut scatter, SHRINKAGE);
+            let pairs = eigen(&scatter);
+            let (own, rest) = pairs.split_at(MOTIONS);
+            let common: f64 = rest.iter().map(|(value, _)| value).sum::<f64>() / rest.len() as f64;
+            let excess = |value: f64| (1.0 / common - 1.0 / value).max(0.0);
+            let distance = |offset: &[f32; EMBEDDING]| -> f64 {
+                let along = |(value, vector): &(f64, [f64; EMBEDDING])| {
+                    let length: f64 = vector.iter().zip(offset).map(|(a, b)| a * f64::from(*b)).sum();
+                    excess(*value) * length * length
+                };
+                f64::from(dot(offset, offset)) / common - own.iter().map(along).sum::<f64>()
+            };
+            let mut distances: Vec<f64> = offsets.iter().map(distance).collect();
+            distances.sort_by(f64::total_cmp);
+            let at = (distances.len() as f64 * REACH_QUANTILE) as usize;
+            let reach = REACH_MARGIN * distances.get(at).copied().unwrap_or(1.0).max(1e-6);
+            gate.nearness.push((1.0 / (common * reach)) as f32);
+            gate.directions.push(std::array::from_fn(|k| {
+                let (value, vector) = own[k];
+                vector.map(|component| (component * (excess(value) / reach).sqrt()) as f32)
+            }));
+        }
+        gate
+    }
+
+    /// Distance over reach, of each gesture.
+    pub(crate) fn ratios(&self, z: &[f32; EMBEDDING]) -> Vec<f32> {
+        let gestures = self.centres.iter().zip(&self.nearness).zip(&self.directions);
+        let ratio =
+            |((centre, nearness), directions): ((&[f32; EMBEDDING], &f32), &[[f32; EMBEDDING]; MOTIONS])| {
+                let offset = std::array::from_fn(|axis| z[axis] - centre[axis]);
+                let taken: f32 = directions.iter().map(|direction| dot(direction, &offset).powi(2)).sum();
+                nearness * dot(&offset, &offset) - taken
+            };
+        gestures.map(ratio).collect()
+    }
+
     /// Factor on each gesture's probability, 0..1.
     pub(crate) fn factors(&self, z: &[f32; EMBEDDING]) -> Vec<f32> {
-        self.centres
-            .iter()
-            .zip(&self.reaches)
-            .map(|(centre, reach)| {
-                let nearness = STEEPNESS * (1.0 - distance2(z, centre) / reach);
-                1.0 / (1.0 + (-nearness).exp())
-            })
-            .collect()
+        let factor = |ratio: f32| 1.0 / (1.0 + (-STEEPNESS * (1.0 - ratio)).exp());
+        self.ratios(z).into_iter().map(factor).collect()
+    }
+
+    pub(crate) fn remove(&mut self, gesture: usize) {
+        self.centres.remove(gesture);
+        self.nearness.remove(gesture);
+        self.directions.remove(gesture);
+    }
+}
+
+/// Adds `weight` x x^T.
+fn add_outer(matrix: &mut Matrix<EMBEDDING>, x: &[f64; EMBEDDING], weight: f64) {
+    for (row, a) in matrix.iter_mut().zip(x) {
+        for (sum, b) in row.iter_mut().zip(x) {
+            *sum += weight * a * b;
+        }
+    }
+}
+
+/// Moves a covariance by `share` towards a round one of the same trace.
+fn shrink(covariance: &mut Matrix<EMBEDDING>, share: f64) {
+    let trace: f64 = covariance.iter().enumerate().map(|(i, row)| row[i]).sum();
+    for (i, row) in covariance.iter_mut().enumerate() {
+        row.iter_mut().for_each(|value| *value *= 1.0 - share);
+        row[i] += share * trace / EMBEDDING as f64 + 1e-9;
     }
 }
 
@@ -66,17 +139,9 @@ pub(crate) fn whitening(embeddings: &[([f32; EMBEDDING], usize)], gestures: usiz
         for (offset, (value, mean)) in offset.iter_mut().zip(z.iter().zip(&means[*gesture])) {
             *offset = f64::from(*value) - mean;
         }
-        for (row, a) in covariance.iter_mut().zip(&offset) {
-            for (sum, b) in row.iter_mut().zip(&offset) {
-                *sum += weight * a * b;
-            }
-        }
+        add_outer(&mut covariance, &offset, weight);
     }
-    let mean_variance: f64 = (0..EMBEDDING).map(|i| covariance[i][i]).sum::<f64>() / EMBEDDING as f64;
-    for (i, row) in covariance.iter_mut().enumerate() {
-        row.iter_mut().for_each(|value| *value *= 1.0 - SHRINKAGE);
-        row[i] += SHRINKAGE * mean_variance + 1e-9;
-    }
+    shrink(&mut covariance, SHRINKAGE);
     let lower = cholesky(&covariance);
     Whitening { means, map: inverse(&lower), back: lower }
 }
@@ -86,9 +151,9 @@ pub(crate) fn whitening(embeddings: &[([f32; EMBEDDING], usize)], gestures: usiz
 pub(crate) struct Whitening {
     pub(crate) means: Vec<[f64; EMBEDDING]>,
     /// Lower triangular, by rows.
-    map: Vec<[f64; EMBEDDING]>,
+    map: Matrix<EMBEDDING>,
     /// Its inverse.
-    back: Vec<[f64; EMBEDDING]>,
+    back: Matrix<EMBEDDING>,
 }
 
 impl Whitening {
@@ -127,38 +192,6 @@ impl Whitening {
     }
 }
 
-/// Lower triangular L with L L^T the symmetric positive matrix given.
-fn cholesky(matrix: &[[f64; EMBEDDING]]) -> Vec<[f64; EMBEDDING]> {
-    let mut lower = vec![[0.0; EMBEDDING]; EMBEDDING];
-    for i in 0..EMBEDDING {
-        for j in 0..=i {
-            let sum: f64 = (0..j).map(|k| lower[i][k] * lower[j][k]).sum();
-            lower[i][j] = if i == j {
-                (matrix[i][i] - sum).max(1e-12).sqrt()
-            } else {
-                (matrix[i][j] - sum) / lower[j][j]
-            };
-        }
-    }
-    lower
-}
-
-/// Inverse of a lower triangular matrix.
-fn inverse(lower: &[[f64; EMBEDDING]]) -> Vec<[f64; EMBEDDING]> {
-    let mut inverse: Vec<[f64; EMBEDDING]> = Vec::with_capacity(EMBEDDING);
-    for (i, row) in lower.iter().enumerate() {
-        let mut next = [0.0; EMBEDDING];
-        for (column, value) in next.iter_mut().enumerate().take(i + 1) {
-            let unit = if i == column { 1.0 } else { 0.0 };
-            let sum: f64 =
-                inverse.iter().zip(row).skip(column).map(|(above, factor)| factor * above[column]).sum();
-            *value = (unit - sum) / row[i];
-        }
-        inverse.push(next);
-    }
-    inverse
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,10 +213,36 @@ mod tests {
         let mut total = 0.0;
         for (z, gesture) in &samples {
             let centre = whitening.apply(&whitening.means[*gesture]);
-            total += distance2(&whitening.apply(&z.map(f64::from)), &centre);
+            let z = whitening.apply(&z.map(f64::from));
+            total += z.iter().zip(&centre).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
         }
         // Shrinkage takes its share from the expected EMBEDDING.
         let mean = total / samples.len() as f32;
         assert!((EMBEDDING as f32 * 0.6..EMBEDDING as f32 * 1.1).contains(&mean), "{mean}");
+    }
+
+    /// Two gestures of the same place and the same own scatter but for one that moves far along the first axis.
+    #[test]
+    fn a_motion_reaches_far_along_itself_and_nowhere_else() {
+        let mut random = Random::new(2, 9);
+        let mut samples = Vec::new();
+        for index in 0..600 {
+            let mut z = [(); EMBEDDING].map(|()| random.normal());
+            if index % 2 == 1 {
+                z[0] *= 30.0;
+            }
+            samples.push((z, index % 2));
+        }
+        let gate = Gate::fit(&samples, vec![[0.0; EMBEDDING]; 2]);
+        let away = |axis: usize, distance: f32| {
+            let mut z = [0.0; EMBEDDING];
+            z[axis] = distance;
+            gate.ratios(&z)
+        };
+        let [along, across] = [away(0, 40.0), away(7, 40.0)];
+        assert!(along[1] < 0.5 && along[0] > 5.0, "{along:?}");
+        assert!(across[1] > 5.0 && across[0] > 5.0, "{across:?}");
+        let near = samples.iter().filter(|(z, gesture)| gate.ratios(z)[*gesture] < 1.0).count();
+        assert!(near > 590, "{near} of 600");
     }
 }

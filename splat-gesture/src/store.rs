@@ -19,12 +19,12 @@ use crate::frame::{Frame, Layout, check_name};
 use crate::limits;
 use crate::model::Model;
 use crate::network::{Dense, EMBEDDING, HIDDEN, Network};
-use crate::reject::Gate;
+use crate::reject::{Gate, MOTIONS};
 use crate::report::Report;
 
 const MAGIC: &[u8; 8] = b"SPLTGEST";
-/// Format of the files written, and the newest that is read.
-const FORMAT: u32 = 1;
+/// Format of the files written and read.
+const FORMAT: u32 = 2;
 const PREFIX: usize = MAGIC.len() + 8;
 const DIGEST: usize = 32;
 
@@ -105,6 +105,9 @@ impl Bundle {
         if format > FORMAT {
             return Err(GestureError::TooNew { found: format, known: FORMAT });
         }
+        if format < FORMAT {
+            return Err(malformed("its format is from before the first release", 8));
+        }
         let Some((body, digest)) = bytes.split_last_chunk::<DIGEST>() else {
             return Err(malformed("it ends", bytes.len()));
         };
@@ -168,7 +171,9 @@ fn write_values(bundle: &Bundle, mut write: impl FnMut(f32)) {
     for layer in layers {
         layer.weights.iter().chain(&layer.bias).copied().for_each(&mut write);
     }
-    model.gate.centres.iter().flatten().chain(&model.gate.reaches).copied().for_each(&mut write);
+    let gate = &model.gate;
+    gate.centres.iter().flatten().copied().for_each(&mut write);
+    gate.directions.iter().flatten().flatten().chain(&gate.nearness).copied().for_each(&mut write);
 }
 
 struct Reader<'a> {
@@ -194,21 +199,28 @@ impl Reader<'_> {
             head: self.dense(EMBEDDING, count + 1)?,
             decoder: self.dense(EMBEDDING, FEATURES)?,
         };
+        let at = self.offset;
         let hidden = self.dense(FEATURES, HIDDEN)?;
+        if !hidden.is_rounded() {
+            return Err(GestureError::Malformed { what: "a weight is on no step", offset: at });
+        }
         let embed = self.dense(HIDDEN, EMBEDDING)?;
         let head = self.dense(EMBEDDING, count + 1)?;
-        let mut centres = Vec::with_capacity(count);
+        let centres = (0..count).map(|_| self.embedding()).collect::<Result<_>>()?;
+        let mut directions = Vec::with_capacity(count);
         for _ in 0..count {
-            let mut centre = [0.0; EMBEDDING];
-            centre.copy_from_slice(&self.numbers(EMBEDDING)?);
-            centres.push(centre);
+            let mut own = [[0.0; EMBEDDING]; MOTIONS];
+            for direction in &mut own {
+                *direction = self.embedding()?;
+            }
+            directions.push(own);
         }
         let at = self.offset;
-        let reaches = self.numbers(count)?;
-        if reaches.iter().any(|reach| !(*reach > 0.0)) {
-            return Err(GestureError::Malformed { what: "a gesture reaches nowhere", offset: at });
+        let nearness = self.numbers(count)?;
+        if nearness.iter().any(|nearness| !(*nearness > 0.0)) {
+            return Err(GestureError::Malformed { what: "a gesture reaches everywhere", offset: at });
         }
-        let gate = Gate { centres, reaches };
+        let gate = Gate { centres, nearness, directions };
         Ok(Bundle {
             dataset: Dataset { layout: header.layout, gestures },
             network,
@@ -236,6 +248,12 @@ impl Reader<'_> {
         self.values = rest;
         self.offset += count * 4;
         Ok(numbers)
+    }
+
+    fn embedding(&mut self) -> Result<[f32; EMBEDDING]> {
+        let mut z = [0.0; EMBEDDING];
+        z.copy_from_slice(&self.numbers(EMBEDDING)?);
+        Ok(z)
     }
 
     fn frames(&mut self, count: usize, layout: Layout) -> Result<Vec<Frame>> {

@@ -11,17 +11,19 @@ use crate::frame::LANDMARKS;
 use crate::limits::FRAME_VALUES;
 use crate::model::Model;
 use crate::network::{Dense, EMBEDDING, HIDDEN};
-use crate::reject::STEEPNESS;
+use crate::reject::{MOTIONS, STEEPNESS};
 
 /// Place of a tensor in [`Graph::tensors`].
 pub(crate) type TensorId = usize;
 
 /// A tensor's values, where they are fixed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Values {
     /// Computed.
     None,
     Float(Vec<f32>),
+    /// Weights in steps, see [`Op::Dequantize`].
+    Bytes(Vec<u8>),
     Int(Vec<i32>),
 }
 
@@ -54,6 +56,8 @@ pub(crate) enum Op {
     Concatenation(i32),
     /// Inputs: x `[1, in]`, weights `[out, in]`, bias `[out]`; with ReLU or without.
     FullyConnected(bool),
+    /// Input: bytes that stand for `rounded::WEIGHT_STEP` times their difference from `rounded::WEIGHT_ZERO`.
+    Dequantize,
     /// Along the last axis.
     Softmax,
     Logistic,
@@ -66,6 +70,12 @@ pub(crate) struct Node {
     pub(crate) output: TensorId,
 }
 
+/// A layer's weights, or what stands for them, in rows by output.
+fn by_output<T: Copy>(layer: &Dense, weights: &[T]) -> Vec<T> {
+    let (inputs, outputs) = (layer.inputs, layer.outputs);
+    (0..outputs).flat_map(|o| (0..inputs).map(move |i| weights[i * outputs + o])).collect()
+}
+
 /// A computation from one tensor `[1, 64, 1]` to one `[1, gestures]`.
 #[derive(Clone, Debug)]
 pub(crate) struct Graph {
@@ -76,8 +86,16 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
+    /// A new tensor, or one that holds the same fixed values.
     fn tensor(&mut self, shape: &[usize], values: Values) -> TensorId {
-        self.tensors.push(Tensor { shape: shape.iter().map(|side| *side as i32).collect(), values });
+        let shape: Vec<i32> = shape.iter().map(|side| *side as i32).collect();
+        let same = |known: &Tensor| known.shape == shape && known.values == values;
+        if values != Values::None
+            && let Some(known) = self.tensors.iter().position(same)
+        {
+            return known;
+        }
+        self.tensors.push(Tensor { shape, values });
         self.tensors.len() - 1
     }
 
@@ -134,10 +152,24 @@ impl Graph {
         self.node(Op::Mul, &[x, factor], shape)
     }
 
-    fn dense(&mut self, x: TensorId, layer: &Dense, relu: bool) -> TensorId {
-        let (inputs, outputs) = (layer.inputs, layer.outputs);
-        let by_output = (0..outputs).flat_map(|o| (0..inputs).map(move |i| layer.weights[i * outputs + o]));
-        let weights = self.floats(&[outputs, inputs], by_output.collect());
+    /// x through a layer, as it is.
+    fn dense(&mut self, x: TensorId, layer: &Dense) -> TensorId {
+        let weights = by_output(layer, &layer.weights);
+        let weights = self.floats(&[layer.outputs, layer.inputs], weights);
+        self.fully_connected(x, layer, weights, false)
+    }
+
+    /// x through a layer whose weights are rounded to steps, and ReLU.
+    fn hidden(&mut self, x: TensorId, layer: &Dense) -> TensorId {
+        let shape = [layer.outputs, layer.inputs];
+        let steps: Vec<u8> = layer.steps().collect();
+        let steps = self.tensor(&shape, Values::Bytes(by_output(layer, &steps)));
+        let weights = self.node(Op::Dequantize, &[steps], &shape);
+        self.fully_connected(x, layer, weights, true)
+    }
+
+    fn fully_connected(&mut self, x: TensorId, layer: &Dense, weights: TensorId, relu: bool) -> TensorId {
+        let outputs = layer.outputs;
         let bias = self.floats(&[outputs], layer.bias.clone());
         self.node(Op::FullyConnected(relu), &[x, weights, bias], &[1, outputs])
     }
@@ -237,10 +269,10 @@ impl Graph {
     /// `Model::predict_features`.
     fn scores(&mut self, features: TensorId, model: &Model) -> TensorId {
         let gestures = model.gestures();
-        let hidden = self.dense(features, &model.hidden, true);
+        let hidden = self.hidden(features, &model.hidden);
         debug_assert_eq!(model.hidden.outputs, HIDDEN, "one hidden layer");
-        let embedding = self.dense(hidden, &model.embed, false);
-        let logits = self.dense(embedding, &model.head, false);
+        let embedding = self.dense(hidden, &model.embed);
+        let logits = self.dense(embedding, &model.head);
         let shares = self.node(Op::Softmax, &[logits], &[1, gestures + 1]);
         let shares = self.slice(shares, &[0, 0], &[1, gestures]);
 
@@ -249,9 +281,20 @@ impl Graph {
         let offsets = self.node(Op::Sub, &[centres, embedding], &[gestures, EMBEDDING]);
         let squares = self.node(Op::Square, &[offsets], &[gestures, EMBEDDING]);
         let distances = self.sum(squares, &[1], &[gestures, 1]);
-        let distances = self.reshape(distances, &[1, gestures]);
-        let reaches = self.floats(&[1, gestures], model.gate.reaches.clone());
-        let ratios = self.node(Op::Div, &[distances, reaches], &[1, gestures]);
+        let nearness = self.floats(&[gestures, 1], model.gate.nearness.clone());
+        let distances = self.node(Op::Mul, &[distances, nearness], &[gestures, 1]);
+
+        let directions = model.gate.directions.iter().flatten().flatten().copied().collect();
+        let directions = self.floats(&[gestures, MOTIONS, EMBEDDING], directions);
+        let offsets = self.reshape(offsets, &[gestures, 1, EMBEDDING]);
+        let products = self.node(Op::Mul, &[directions, offsets], &[gestures, MOTIONS, EMBEDDING]);
+        let along = self.sum(products, &[2], &[gestures, MOTIONS, 1]);
+        let along = self.reshape(along, &[gestures, MOTIONS]);
+        let squares = self.node(Op::Square, &[along], &[gestures, MOTIONS]);
+        let taken = self.sum(squares, &[1], &[gestures, 1]);
+        let ratios = self.node(Op::Sub, &[distances, taken], &[gestures, 1]);
+        let ratios = self.reshape(ratios, &[1, gestures]);
+
         let one = self.number(1.0);
         let nearness = self.node(Op::Sub, &[one, ratios], &[1, gestures]);
         let nearness = self.scaled(nearness, STEEPNESS, &[1, gestures]);

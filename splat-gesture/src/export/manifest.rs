@@ -31,7 +31,7 @@ struct Manifest<'a> {
     legacy: Legacy,
     normalisation: Normalisation,
     network: [usize; 4],
-    thresholds: Thresholds<'a>,
+    thresholds: Thresholds,
     files: BTreeMap<&'static str, File>,
     metrics: &'a Report,
     provenance: &'a Provenance,
@@ -61,11 +61,12 @@ struct Normalisation {
 }
 
 #[derive(Serialize)]
-struct Thresholds<'a> {
+struct Thresholds {
     accept_score: f32,
     steepness: f32,
-    /// Squared distance in the embedding at which a gesture's score halves, by label.
-    reach: &'a [f32],
+    /// Squared distance in the embedding at which a gesture's score halves, by label, away from the directions in which
+    /// the gesture itself scatters; along those it reaches farther.
+    reach: Vec<f32>,
 }
 
 #[derive(Serialize)]
@@ -122,7 +123,7 @@ pub(super) fn manifest(bundle: &Bundle, files: &[ExportFile]) -> Vec<u8> {
         thresholds: Thresholds {
             accept_score: ACCEPT_SCORE,
             steepness: STEEPNESS,
-            reach: &bundle.model.gate.reaches,
+            reach: bundle.model.gate.nearness.iter().map(|nearness| 1.0 / nearness).collect(),
         },
         files: files.collect(),
         metrics: &bundle.report,

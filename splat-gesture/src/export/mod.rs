@@ -102,12 +102,16 @@ mod tests {
     use crate::model::Model;
     use crate::network::{EMBEDDING, Network};
     use crate::random::Random;
-    use crate::reject::Gate;
+    use crate::reject::{Gate, MOTIONS};
 
     #[test]
     fn the_largest_model_is_within_40_kb() {
         let Network { hidden, embed, head, .. } = Network::new(MAX_GESTURES, &mut Random::new(1, 1));
-        let gate = Gate { centres: vec![[0.5; EMBEDDING]; MAX_GESTURES], reaches: vec![1.0; MAX_GESTURES] };
+        let gate = Gate {
+            centres: vec![[0.5; EMBEDDING]; MAX_GESTURES],
+            nearness: vec![1.0; MAX_GESTURES],
+            directions: vec![[[0.1; EMBEDDING]; MOTIONS]; MAX_GESTURES],
+        };
         let graph = Graph::new(&Model { layout: Layout::World, hidden, embed, head, gate });
         for numbers in [Numbers::Legacy, Numbers::Float] {
             let bytes = tflite::write(&graph, numbers);

@@ -1,6 +1,7 @@
 //! ONNX files: protocol buffers written by hand, since of onnx.proto3 a dozen fields are needed.
 
 use super::graph::{Graph, Node, Op, Tensor, TensorId, Values};
+use crate::rounded::{WEIGHT_STEP, WEIGHT_ZERO};
 
 /// Version of the file format, and of the operators. Both are years old, so that old runtimes read them.
 const IR_VERSION: i64 = 8;
@@ -8,9 +9,14 @@ const OPSET: i64 = 13;
 
 // onnx.proto3: TensorProto.DataType
 const FLOAT: i64 = 1;
+const UINT8: i64 = 2;
 const INT64: i64 = 7;
 // onnx.proto3: AttributeProto.AttributeType
 const ATTRIBUTE_INT: i64 = 2;
+
+/// Names of the scale and zero point of weights in steps.
+const STEP_NAME: &str = "step";
+const ZERO_NAME: &str = "zero";
 
 /// A message under construction: numbered fields, each a number or bytes.
 #[derive(Default)]
@@ -61,6 +67,8 @@ pub(crate) fn write(graph: &Graph) -> Vec<u8> {
             body.message(5, &constant);
         }
     }
+    body.message(5, &initializer(&[], FLOAT, STEP_NAME, &WEIGHT_STEP.to_le_bytes()));
+    body.message(5, &initializer(&[], UINT8, ZERO_NAME, &[WEIGHT_ZERO]));
     body.message(11, &value_info(graph, graph.input));
     body.message(12, &value_info(graph, graph.output));
 
@@ -102,16 +110,21 @@ fn constant(graph: &Graph, id: TensorId, tensor: &Tensor) -> Option<Message> {
     let (kind, data): (i64, Vec<u8>) = match &tensor.values {
         Values::None => return None,
         Values::Float(values) => (FLOAT, values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+        Values::Bytes(values) => (UINT8, values.clone()),
         Values::Int(values) => {
             (INT64, values.iter().flat_map(|value| i64::from(*value).to_le_bytes()).collect())
         }
     };
+    Some(initializer(&tensor.shape, kind, &name(graph, id), &data))
+}
+
+fn initializer(shape: &[i32], kind: i64, name: &str, data: &[u8]) -> Message {
     let mut message = Message::default();
-    for side in &tensor.shape {
+    for side in shape {
         message.int(1, i64::from(*side));
     }
-    message.int(2, kind).string(8, &name(graph, id)).bytes(9, &data);
-    Some(message)
+    message.int(2, kind).string(8, name).bytes(9, data);
+    message
 }
 
 /// NodeProto.
@@ -147,6 +160,10 @@ fn nodes(operator: &Node, graph: &Graph) -> Vec<Message> {
         Op::Square => {
             inputs.push(inputs[0].clone());
             plain("Mul", &inputs)
+        }
+        Op::Dequantize => {
+            inputs.extend([STEP_NAME.to_owned(), ZERO_NAME.to_owned()]);
+            plain("DequantizeLinear", &inputs)
         }
         Op::Gather => vec![node("Gather", &inputs, &output, &[("axis", 0)])],
         Op::Softmax => vec![node("Softmax", &inputs, &output, &[("axis", -1)])],

@@ -5,6 +5,7 @@ use flatbuffers::{FlatBufferBuilder, ForwardsUOffset, TableUnfinishedWIPOffset, 
 
 use super::graph::{Graph, Node, Op, Tensor, TensorId, Values};
 use crate::quantize::{INPUT_SCALE, INPUT_ZERO_POINT, OUTPUT_SCALE};
+use crate::rounded::{WEIGHT_STEP, WEIGHT_ZERO};
 
 /// The slot of a table's field: its place in the schema.
 const fn slot(field: u16) -> u16 {
@@ -20,7 +21,7 @@ const INT32: i8 = 2;
 const UINT8: i8 = 3;
 // schema.fbs: ActivationFunctionType
 const RELU: i8 = 1;
-// schema.fbs: BuiltinOperator of the two operators that only the quantised file has
+// schema.fbs: BuiltinOperator of the two operators at the quantised file's ends
 const DEQUANTIZE: i32 = 6;
 const QUANTIZE: i32 = 114;
 
@@ -29,6 +30,7 @@ fn codes(op: Op) -> (i32, u8) {
     match op {
         Op::Add => (0, 11),
         Op::Concatenation(_) => (2, 10),
+        Op::Dequantize => (DEQUANTIZE, 0),
         Op::FullyConnected(_) => (9, 8),
         Op::Logistic => (14, 0),
         Op::Mul => (18, 21),
@@ -143,6 +145,11 @@ impl Writer {
             Values::None => (FLOAT32, 0),
             Values::Float(values) => {
                 (FLOAT32, self.buffer(values.iter().flat_map(|value| value.to_le_bytes())))
+            }
+            Values::Bytes(values) => {
+                let buffer = self.buffer(values.iter().copied());
+                let steps = (WEIGHT_STEP, i64::from(WEIGHT_ZERO));
+                return self.push_tensor(&tensor.shape, UINT8, buffer, name, Some(steps));
             }
             Values::Int(values) => (INT32, self.buffer(values.iter().flat_map(|value| value.to_le_bytes()))),
         };

@@ -138,9 +138,12 @@ fn sealed_bundles_with_foreign_values_are_refused() {
         changed[at..at + 4].copy_from_slice(&value.to_le_bytes());
         assert!(Bundle::from_bytes(&resealed(changed)).is_err(), "{value} at {at}");
     }
-    let mut newer = bytes;
+    let mut newer = bytes.clone();
     newer[8] = 200;
     assert!(matches!(Bundle::from_bytes(&resealed(newer)), Err(GestureError::TooNew { .. })));
+    let mut older = bytes;
+    older[8] = 1;
+    assert!(matches!(Bundle::from_bytes(&resealed(older)), Err(GestureError::Malformed { offset: 8, .. })));
 }
 
 proptest! {
@@ -172,7 +175,7 @@ proptest! {
     #[test]
     fn any_bytes_are_a_bundle_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         prop_assert!(Bundle::from_bytes(&bytes).is_err());
-        let mut marked = b"SPLTGEST\x01\x00\x00\x00".to_vec();
+        let mut marked = b"SPLTGEST\x02\x00\x00\x00".to_vec();
         marked.extend(&bytes);
         prop_assert!(Bundle::from_bytes(&marked).is_err());
     }

@@ -28,6 +28,11 @@ fn burst(letter: &LabelledFrames) -> &[Frame] {
     &letter.frames[..100]
 }
 
+/// 100 frames of the first three quarters: several takes of a gesture rather than one burst.
+fn spread(letter: &LabelledFrames) -> Vec<Frame> {
+    earlier(letter).iter().step_by(3).copied().collect()
+}
+
 /// Letters in an order that depends on the seed only.
 fn shuffled(count: usize, seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
@@ -96,7 +101,7 @@ fn additions(letters: &[LabelledFrames], new_letters: &[usize], seed: u64) {
             shuffled(letters.len(), seed).into_iter().filter(|i| i != new).take(10).collect();
         let parent = trained(&old.iter().map(|i| &letters[*i]).collect::<Vec<_>>(), earlier, seed);
         let frames = &letters[*new].frames;
-        let spread: Vec<Frame> = earlier(&letters[*new]).iter().step_by(3).copied().collect();
+        let spread = spread(&letters[*new]);
         for (how, take, test) in
             [("burst", &frames[..100], &frames[100..]), ("spread", &spread[..], later(&letters[*new]))]
         {
@@ -175,23 +180,31 @@ fn ten_additions_in_any_order() {
     }
 }
 
+/// What is recorded of a letter, and what is left to measure on.
+type Take = fn(&LabelledFrames) -> (Vec<Frame>, &[Frame]);
+
+/// The first 100 frames; three quarters of all; 100 frames of those three quarters.
+const TAKES: [(&str, Take); 3] = [
+    ("burst", |letter| (burst(letter).to_vec(), &letter.frames[100..])),
+    ("long", |letter| (earlier(letter).to_vec(), later(letter))),
+    ("spread", |letter| (spread(letter), later(letter))),
+];
+
 /// `[known lost, unknown accepted, the same of the legacy export]` with the letters of one shuffle left out.
-fn left_out(
-    letters: &[LabelledFrames],
-    known: usize,
-    part: fn(&LabelledFrames) -> &[Frame],
-    seed: u64,
-) -> [f64; 4] {
+fn left_out(letters: &[LabelledFrames], known: usize, take: Take, seed: u64) -> [f64; 4] {
     let order = shuffled(letters.len(), seed);
     let (in_it, out) = order.split_at(known);
-    let bundle = trained(&in_it.iter().map(|i| &letters[*i]).collect::<Vec<_>>(), part, seed);
+    let recorded = |i: &usize| recording(&letters[*i].label, LAYOUT, &take(&letters[*i]).0);
+    let recordings: Vec<_> = in_it.iter().map(recorded).collect();
+    let options = TrainOptions { seed, ..TrainOptions::default() };
+    let bundle = published(train_new(&recordings, "sign letters", &options, &quiet, &never).unwrap());
     let views: [fn(&Frame) -> Frame; 2] = [|frame| *frame, |frame| as_legacy_sees(frame, LAYOUT)];
     let [plain, legacy] = views.map(|view| {
         let seen = |frames: &[Frame]| frames.iter().map(view).collect::<Vec<_>>();
-        let lost = in_it.iter().enumerate().map(|(gesture, i)| {
-            let frames = seen(&letters[*i].frames[part(&letters[*i]).len()..]);
-            1.0 - recall(&bundle, &frames, gesture)[0]
-        });
+        let lost = in_it
+            .iter()
+            .enumerate()
+            .map(|(gesture, i)| 1.0 - recall(&bundle, &seen(take(&letters[*i]).1), gesture)[0]);
         let lost: Vec<f64> = lost.collect();
         let taken: Vec<f64> = out.iter().map(|i| accepted(&bundle, &seen(&letters[*i].frames))).collect();
         [mean(&lost), mean(&taken)]
@@ -199,16 +212,12 @@ fn left_out(
     [plain[0], plain[1], legacy[0], legacy[1]]
 }
 
-fn unknown(
-    letters: &[LabelledFrames],
-    known: usize,
-    part: fn(&LabelledFrames) -> &[Frame],
-    seeds: std::ops::Range<u64>,
-) {
-    let rounds: Vec<[f64; 4]> = seeds.map(|seed| left_out(letters, known, part, seed)).collect();
+fn unknown(letters: &[LabelledFrames], known: usize, (how, take): (&str, Take), seeds: &[u64]) {
+    let rounds: Vec<[f64; 4]> = seeds.iter().map(|seed| left_out(letters, known, take, *seed)).collect();
     let figures = [0, 1, 2, 3].map(|kind| mean(&rounds.iter().map(|round| round[kind]).collect::<Vec<_>>()));
+    let worst = rounds.iter().map(|round| round[1]).fold(0.0, f64::max);
     tell(&format!(
-        "{known} letters known: lost {:.4}, unknown accepted {:.4}; legacy {:.4}, {:.4}",
+        "{known} letters known ({how}): lost {:.4}, unknown accepted {:.4} (worst company {worst:.4}); legacy {:.4}, {:.4}",
         figures[0], figures[1], figures[2], figures[3]
     ));
     assert!(figures[0] <= 0.05 && figures[2] <= 0.05, "known lost: {figures:?}");
@@ -218,7 +227,9 @@ fn unknown(
 #[test]
 fn unknown_letters_are_none() {
     let Some(letters) = letters() else { return };
-    unknown(&letters, 6, burst, 0..2);
+    unknown(&letters, 6, TAKES[0], &[0, 1]);
+    // E and A are left out here: fists, like M, which is known and was recorded in motion.
+    unknown(&letters, 10, TAKES[1], &[0, 2]);
 }
 
 #[test]
@@ -226,9 +237,39 @@ fn unknown_letters_are_none() {
 fn unknown_letters_are_none_in_every_company() {
     let Some(letters) = letters() else { return };
     for known in [2, 3, 6, 10] {
-        unknown(&letters, known, burst, 0..6);
-        unknown(&letters, known, earlier, 0..6);
+        for take in TAKES {
+            unknown(&letters, known, take, &[0, 1, 2, 3, 4, 5]);
+        }
     }
+}
+
+/// Why J is the worst of all: it is drawn in the air, and for some ten frames of its last quarter the hand holds G's pose,
+/// twice as near to G's recorded frames as to any of J's. Most of what the figures above lack to 1 where J is among the
+/// letters lies in these frames.
+#[test]
+fn a_nearest_neighbour_takes_the_same_frames_of_j_for_g() {
+    let Some(letters) = letters() else { return };
+    let shape = |frame: &Frame| -> Vec<f32> {
+        let values = frame.values();
+        let size = frame.size();
+        (3..63).map(|at| (values[at] - values[at % 3]) / size).collect()
+    };
+    let known: Vec<(usize, Vec<f32>)> = letters
+        .iter()
+        .enumerate()
+        .flat_map(|(index, letter)| earlier(letter).iter().map(move |frame| (index, shape(frame))))
+        .collect();
+    let nearest = |frame: &Frame| {
+        let own = shape(frame);
+        let distance = |other: &[f32]| own.iter().zip(other).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
+        known.iter().min_by(|a, b| distance(&a.1).total_cmp(&distance(&b.1))).unwrap().0
+    };
+    let (g, j) = (6, 9);
+    let answers: Vec<usize> = later(&letters[j]).iter().map(nearest).collect();
+    let share =
+        |of: usize| answers.iter().filter(|answer| **answer == of).count() as f64 / answers.len() as f64;
+    tell(&format!("nearest neighbour: {:.3} of J's later frames are J, {:.3} are G", share(j), share(g)));
+    assert!(share(j) < 0.92 && share(g) > 0.07);
 }
 
 #[test]
