@@ -29,6 +29,7 @@ pub(crate) fn pipeline(options: &args::TrainOptions) -> PipelineOptions {
                 args::Strategy::Mcmc => train::Strategy::Mcmc,
             }),
             densify: DensifyConfig { grow_gradient: options.grow_gradient, ..defaults.densify },
+            seed_points: options.seed_points,
             max_gaussians: options.max_gaussians,
             sh_degree: options.sh_degree.unwrap_or(defaults.sh_degree),
             full_size: options.full_size,

@@ -19,7 +19,7 @@ const policy = (name) => readFileSync(`${WEB}csp-${name}.txt`, 'utf8').trim().sp
 const newId = () => Array.from(randomBytes(26), (byte) => ALPHABET[byte & 31]).join('');
 
 const PRESETS = [
-  { name: 'preview', steps: 1000, max_image_size: 480, summary: '1,000 steps' },
+  { name: 'preview', steps: 500, max_image_size: 480, summary: '500 steps' },
   { name: 'standard', steps: 30000, max_image_size: 1600, summary: '30,000 steps' },
   { name: 'high', steps: 30000, max_image_size: null, summary: '30,000 steps' },
 ];

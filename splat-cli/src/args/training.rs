@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum, ValueHint};
 use splat_core::pipeline::Preset;
+use splat_core::train::TrainConfig;
 
 /// `splat run`.
 #[derive(Args, Debug)]
@@ -166,6 +167,9 @@ pub(crate) struct TrainOptions {
     /// With adc, add Gaussians where the mean gradient is larger than this; less makes more Gaussians [default: 0.0002]
     #[arg(long, value_name = "GRADIENT", help_heading = "Training")]
     pub(crate) grow_gradient: Option<f32>,
+    /// Start with at least so many Gaussians: where the dataset has fewer points, the rest begin where photos agree
+    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().seed_points, help_heading = "Training")]
+    pub(crate) seed_points: u32,
     /// Most Gaussians to have [default: what memory holds]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Training")]
     pub(crate) max_gaussians: Option<u32>,

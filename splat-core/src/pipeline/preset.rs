@@ -4,7 +4,7 @@
 ///
 /// | preset | steps | longest side | COLMAP |
 /// | --- | --- | --- | --- |
-/// | `preview` | 1,000 | 480 px | low |
+/// | `preview` | 500 | 480 px | low |
 /// | `standard` | 30,000 | 1,600 px | medium |
 /// | `high` | 30,000 | the photos' own | high |
 ///
@@ -47,7 +47,7 @@ impl Preset {
     #[must_use]
     pub fn summary(self) -> &'static str {
         match self {
-            Self::Preview => "1,000 steps, photos at most 480 pixels, COLMAP low: minutes on a CPU",
+            Self::Preview => "500 steps, photos at most 480 pixels, COLMAP low: minutes on a CPU",
             Self::Standard => {
                 "30,000 steps, photos at most 1,600 pixels, COLMAP medium: minutes on a GPU, hours on a CPU"
             }
@@ -59,7 +59,7 @@ impl Preset {
     #[must_use]
     pub fn steps(self) -> u32 {
         match self {
-            Self::Preview => 1_000,
+            Self::Preview => 500,
             Self::Standard | Self::High => 30_000,
         }
     }

@@ -95,6 +95,9 @@ pub struct TrainConfig {
     /// 3-D smoothing filter of Mip-Splatting (Yu et al. 2024; theirs is 0.2). 0: none. `None`: [`SCALE_FLOOR_GUT`] for
     /// 3DGUT, which has no other low-pass, and none for EWA, which blurs by 0.3.
     pub scale_floor: Option<f32>,
+    /// Start with at least so many Gaussians: where the scene has fewer points, the rest begin where photos agree. Never more
+    /// than one for 64 pixels of the photos.
+    pub seed_points: u32,
     /// Opacity a Gaussian starts with.
     pub initial_opacity: f32,
     /// A Gaussian starts with this times the mean distance to its three nearest neighbours.
@@ -168,6 +171,7 @@ impl Default for TrainConfig {
             alpha_mode: AlphaMode::default(),
             antialiased: false,
             scale_floor: None,
+            seed_points: 10_000,
             initial_opacity: 0.1,
             initial_scale: 1.0,
             densify: DensifyConfig::default(),

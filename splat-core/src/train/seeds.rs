@@ -1,5 +1,5 @@
-//! Where the first Gaussians stand: at the points that structure-from-motion found, or, of posed photos without any, where
-//! the photos agree.
+//! Where the first Gaussians stand: at the points that structure-from-motion found and, where these are few, where the photos
+//! agree.
 //!
 //! A plane sweep (Collins 1996) along single rays: of a random pixel, the depth at which neighbouring photos show most nearly
 //! what surrounds it. A patch without texture fits everywhere; its depth is then as good as a random one, and its colour right.
@@ -18,8 +18,10 @@ use crate::render::rays::projector_of;
 use crate::scene::SeedPoint;
 use crate::{Error, Result};
 
-/// Fewer points than this say too little about where the scene is.
-const MIN_POINTS: usize = 50;
+/// No scene begins with fewer.
+const FEWEST: u64 = 50;
+/// Points are not added beyond one for so many pixels of the photos: there would be nothing to tell them apart by.
+const PIXELS_A_POINT: u64 = 64;
 /// Photos are compared at about this size, pixels on their longest side: finer ones would need as many more depths.
 const LONGEST_SIDE: u32 = 128;
 /// Fewest and most depths tried on a ray, evenly apart in 1 / depth: as many as move a pixel by one in the next photo.
@@ -37,15 +39,18 @@ const UNSEEN: [f64; 2] = [0.1, 3.0];
 /// Darker in a mask than this, a pixel is not trained on.
 const MIN_ALPHA: u8 = 128;
 
-/// The scene's points, or, where there are fewer than 50, those and ones that the training photos agree on, `count` in all.
-/// The same `seed` gives the same points.
+/// The scene's points and, if they are fewer than `least`, so many that the training photos agree on. The same `seed` gives
+/// the same points.
 ///
 /// # Errors
 /// [`Error::View`] for a photo that cannot be read.
-pub(super) fn seed_points(dataset: &Dataset, count: usize, seed: u64) -> Result<Vec<SeedPoint>> {
+pub(super) fn seed_points(dataset: &Dataset, least: u32, seed: u64) -> Result<Vec<SeedPoint>> {
     let finite = |point: &SeedPoint| point.position.iter().all(|v| v.is_finite());
     let mut points: Vec<SeedPoint> = dataset.scene.points.iter().copied().filter(finite).collect();
-    if points.len() >= MIN_POINTS {
+    // Four bytes a pixel.
+    let worthwhile = dataset.image_bytes() / 4 / PIXELS_A_POINT;
+    let count = u64::from(least).min(worthwhile).max(FEWEST) as usize;
+    if points.len() >= count {
         return Ok(points);
     }
     let eyes = dataset.train.par_iter().map(|&view| Eye::new(dataset, view)).collect::<Result<Vec<_>>>()?;
@@ -260,6 +265,7 @@ mod tests {
         let dataset = wall(dir.path(), vec![few, unusable]);
         let points = seed_points(&dataset, 300, 7).unwrap();
         assert_eq!((points.len(), points[0]), (300, few));
+        assert_eq!(seed_points(&dataset, 10_000, 7).unwrap().len(), 576, "one for 64 pixels");
         assert_eq!(points, seed_points(&dataset, 300, 7).unwrap());
         assert_ne!(points, seed_points(&dataset, 300, 8).unwrap());
         let near = points.iter().filter(|point| (point.position[2] - 4.0).abs() < 0.25).count();
@@ -271,22 +277,22 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let points: Vec<_> =
             (0..60_u8).map(|i| SeedPoint { position: [f32::from(i); 3], rgb: [i; 3] }).collect();
-        assert_eq!(seed_points(&wall(dir.path(), points.clone()), 300, 7).unwrap(), points);
+        assert_eq!(seed_points(&wall(dir.path(), points.clone()), 60, 7).unwrap(), points);
     }
 
-    /// One photo alone: points are before it, and there are as many as asked for.
+    /// One photo alone: points are before it.
     #[test]
     fn a_single_photo_gives_points_as_well() {
         let dir = tempfile::tempdir().unwrap();
         let mut scene = wall(dir.path(), Vec::new()).scene;
         scene.views.truncate(1);
         let dataset = Dataset::new(scene, &DatasetOptions::default()).unwrap();
-        let points = seed_points(&dataset, 100, 7).unwrap();
+        let points = seed_points(&dataset, 90, 7).unwrap();
         let view = &dataset.scene.views[0];
         let seen = |point: &&SeedPoint| {
             let place = DVec3::from_array(point.position.map(f64::from));
             view.lens.project(view.cam_from_world.transform_point(place)).is_some()
         };
-        assert_eq!((points.len(), points.iter().filter(seen).count()), (100, 100));
+        assert_eq!((points.len(), points.iter().filter(seen).count()), (90, 90));
     }
 }

@@ -25,8 +25,6 @@ use crate::{Error, Result};
 
 /// Steps handed to the GPU before the host looks at their reports.
 const STEPS_IN_FLIGHT: usize = 2;
-/// Gaussians a scene without points of its own starts with.
-const SWEPT_SEED_POINTS: usize = 20_000;
 /// Tiles a Gaussian reaches on average, for the first guess of the room for intersections.
 const FIRST_ISECTS_PER_GAUSSIAN: u32 = 8;
 
@@ -92,7 +90,7 @@ impl Trainer {
         let cap = config
             .max_gaussians
             .unwrap_or_else(|| workload.most_gaussians(gpu.report(), crate::machine::available_memory()));
-        let points = seed_points(&photos.given, SWEPT_SEED_POINTS, config.seed)?;
+        let points = seed_points(&photos.given, config.seed_points.min(cap), config.seed)?;
         let points = thinned(points, cap as usize, config.seed);
         let options = SeedOptions {
             sh_degree: config.sh_degree,
