@@ -10,28 +10,35 @@
 
 use crate::linear::{Matrix, cholesky, eigen, inverse};
 use crate::network::{Dense, EMBEDDING};
+use crate::rounded::{of_step, step};
 
 /// How sharply the score falls at the reach; gentle enough that runtimes agree to 1e-5.
 pub(crate) const STEEPNESS: f32 = 12.0;
 /// Directions in which a gesture has a scatter of its own.
-pub(crate) const MOTIONS: usize = 3;
+pub(crate) const MOTIONS: usize = 6;
 /// Share of each direction's mean variance added to the covariance, so that 100 near-equal frames do not make a needle.
-const SHRINKAGE: f64 = 0.3;
+const SHRINKAGE: f64 = 0.1;
+/// The same for the scatter of a single gesture, of which there are fewer frames.
+const OWN_SHRINKAGE: f64 = 0.3;
+/// However far a gesture moves, so much of the distance along a motion counts as elsewhere: none reaches without end.
+const LEAST_COUNTED: f64 = 0.05;
 /// Share of its own varied frames that a gesture's reach takes in.
 const REACH_QUANTILE: f64 = 0.97;
 /// The reach is so much wider than that: another day differs more than another moment.
-const REACH_MARGIN: f64 = 2.6;
+const REACH_MARGIN: f64 = 3.25;
 
 /// Where each gesture lies in the whitened embedding, and how far it reaches: `distance / reach` of gesture g is
-/// `nearness[g] |z - centres[g]|^2 - sum over k of (directions[g][k] (z - centres[g]))^2`.
+/// `nearness[g] |z - centres[g]|^2 - sum over k of rooms[g][k] (directions[g][k] (z - centres[g]))^2`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Gate {
     /// `[gestures][EMBEDDING]`, whitened.
     pub(crate) centres: Vec<[f32; EMBEDDING]>,
     /// Distance over reach, 1 away from the centre along any direction but a gesture's own.
     pub(crate) nearness: Vec<f32>,
-    /// What to take back along each of a gesture's own directions, as the vector whose product with the offset is squared.
+    /// Each gesture's own directions, of length 1 before they were rounded to what a byte a number holds.
     pub(crate) directions: Vec<[[f32; EMBEDDING]; MOTIONS]>,
+    /// How much to take back along each of them.
+    pub(crate) rooms: Vec<[f32; MOTIONS]>,
 }
 
 fn dot(a: &[f32; EMBEDDING], b: &[f32; EMBEDDING]) -> f32 {
@@ -41,7 +48,7 @@ fn dot(a: &[f32; EMBEDDING], b: &[f32; EMBEDDING]) -> f32 {
 impl Gate {
     /// The gate around whitened embeddings, which come with their gestures; `centres` are the gestures' means.
     pub(crate) fn fit(embeddings: &[([f32; EMBEDDING], usize)], centres: Vec<[f32; EMBEDDING]>) -> Self {
-        let mut gate = Self { nearness: Vec::new(), directions: Vec::new(), centres };
+        let mut gate = Self { nearness: Vec::new(), directions: Vec::new(), rooms: Vec::new(), centres };
         for (gesture, centre) in gate.centres.iter().enumerate() {
             let own = embeddings.iter().filter(|(_, of)| *of == gesture);
             let offsets: Vec<[f32; EMBEDDING]> =
@@ -50,11 +57,11 @@ impl Gate {
             for offset in &offsets {
                 add_outer(&mut scatter, &offset.map(f64::from), 1.0 / offsets.len() as f64);
             }
-            shrink(&mut scatter, SHRINKAGE);
+            shrink(&mut scatter, OWN_SHRINKAGE);
             let pairs = eigen(&scatter);
             let (own, rest) = pairs.split_at(MOTIONS);
             let common: f64 = rest.iter().map(|(value, _)| value).sum::<f64>() / rest.len() as f64;
-            let excess = |value: f64| (1.0 / common - 1.0 / value).max(0.0);
+            let excess = |value: f64| (1.0 - common / value).clamp(0.0, 1.0 - LEAST_COUNTED) / common;
             let distance = |offset: &[f32; EMBEDDING]| -> f64 {
                 let along = |(value, vector): &(f64, [f64; EMBEDDING])| {
                     let length: f64 = vector.iter().zip(offset).map(|(a, b)| a * f64::from(*b)).sum();
@@ -67,24 +74,31 @@ impl Gate {
             let at = (distances.len() as f64 * REACH_QUANTILE) as usize;
             let reach = REACH_MARGIN * distances.get(at).copied().unwrap_or(1.0).max(1e-6);
             gate.nearness.push((1.0 / (common * reach)) as f32);
-            gate.directions.push(std::array::from_fn(|k| {
-                let (value, vector) = own[k];
-                vector.map(|component| (component * (excess(value) / reach).sqrt()) as f32)
+            let directions: [_; MOTIONS] =
+                std::array::from_fn(|k| own[k].1.map(|component| of_step(step(component as f32))));
+            gate.rooms.push(std::array::from_fn(|k| {
+                let length2 = f64::from(dot(&directions[k], &directions[k]));
+                (excess(own[k].0) / (reach * length2)) as f32
             }));
+            gate.directions.push(directions);
         }
         gate
     }
 
     /// Distance over reach, of each gesture.
     pub(crate) fn ratios(&self, z: &[f32; EMBEDDING]) -> Vec<f32> {
-        let gestures = self.centres.iter().zip(&self.nearness).zip(&self.directions);
-        let ratio =
-            |((centre, nearness), directions): ((&[f32; EMBEDDING], &f32), &[[f32; EMBEDDING]; MOTIONS])| {
-                let offset = std::array::from_fn(|axis| z[axis] - centre[axis]);
-                let taken: f32 = directions.iter().map(|direction| dot(direction, &offset).powi(2)).sum();
-                nearness * dot(&offset, &offset) - taken
-            };
-        gestures.map(ratio).collect()
+        let mut ratios = Vec::with_capacity(self.centres.len());
+        let motions = self.directions.iter().zip(&self.rooms);
+        for ((centre, nearness), (directions, rooms)) in self.centres.iter().zip(&self.nearness).zip(motions)
+        {
+            let offset = std::array::from_fn(|axis| z[axis] - centre[axis]);
+            let mut taken = 0.0;
+            for (direction, room) in directions.iter().zip(rooms) {
+                taken += room * dot(direction, &offset).powi(2);
+            }
+            ratios.push(nearness * dot(&offset, &offset) - taken);
+        }
+        ratios
     }
 
     /// Factor on each gesture's probability, 0..1.
@@ -97,6 +111,7 @@ impl Gate {
         self.centres.remove(gesture);
         self.nearness.remove(gesture);
         self.directions.remove(gesture);
+        self.rooms.remove(gesture);
     }
 }
 
@@ -229,7 +244,7 @@ mod tests {
         for index in 0..600 {
             let mut z = [(); EMBEDDING].map(|()| random.normal());
             if index % 2 == 1 {
-                z[0] *= 30.0;
+                z[0] *= 5.0;
             }
             samples.push((z, index % 2));
         }
@@ -239,9 +254,10 @@ mod tests {
             z[axis] = distance;
             gate.ratios(&z)
         };
-        let [along, across] = [away(0, 40.0), away(7, 40.0)];
-        assert!(along[1] < 0.5 && along[0] > 5.0, "{along:?}");
-        assert!(across[1] > 5.0 && across[0] > 5.0, "{across:?}");
+        let [along, across] = [away(0, 30.0), away(7, 30.0)];
+        assert!(along[1] < 0.7 && along[0] > 4.0, "{along:?}");
+        assert!(across[1] > 4.0 && across[0] > 4.0, "{across:?}");
+        assert!(away(0, 300.0)[1] > 1.0, "a motion reaches without end");
         let near = samples.iter().filter(|(z, gesture)| gate.ratios(z)[*gesture] < 1.0).count();
         assert!(near > 590, "{near} of 600");
     }

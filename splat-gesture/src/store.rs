@@ -21,6 +21,7 @@ use crate::model::Model;
 use crate::network::{Dense, EMBEDDING, HIDDEN, Network};
 use crate::reject::{Gate, MOTIONS};
 use crate::report::Report;
+use crate::rounded::is_rounded;
 
 const MAGIC: &[u8; 8] = b"SPLTGEST";
 /// Format of the files written and read.
@@ -173,7 +174,8 @@ fn write_values(bundle: &Bundle, mut write: impl FnMut(f32)) {
     }
     let gate = &model.gate;
     gate.centres.iter().flatten().copied().for_each(&mut write);
-    gate.directions.iter().flatten().flatten().chain(&gate.nearness).copied().for_each(&mut write);
+    gate.directions.iter().flatten().flatten().copied().for_each(&mut write);
+    gate.rooms.iter().flatten().chain(&gate.nearness).copied().for_each(&mut write);
 }
 
 struct Reader<'a> {
@@ -215,12 +217,17 @@ impl Reader<'_> {
             }
             directions.push(own);
         }
+        if !directions.iter().flatten().all(|direction| is_rounded(direction)) {
+            return Err(GestureError::Malformed { what: "a direction is on no step", offset: self.offset });
+        }
+        let rooms = self.numbers(count * MOTIONS)?;
+        let rooms = rooms.chunks_exact(MOTIONS).map(|own| std::array::from_fn(|k| own[k])).collect();
         let at = self.offset;
         let nearness = self.numbers(count)?;
         if nearness.iter().any(|nearness| !(*nearness > 0.0)) {
             return Err(GestureError::Malformed { what: "a gesture reaches everywhere", offset: at });
         }
-        let gate = Gate { centres, nearness, directions };
+        let gate = Gate { centres, nearness, directions, rooms };
         Ok(Bundle {
             dataset: Dataset { layout: header.layout, gestures },
             network,

@@ -12,6 +12,7 @@ use crate::limits::FRAME_VALUES;
 use crate::model::Model;
 use crate::network::{Dense, EMBEDDING, HIDDEN};
 use crate::reject::{MOTIONS, STEEPNESS};
+use crate::rounded::step;
 
 /// Place of a tensor in [`Graph::tensors`].
 pub(crate) type TensorId = usize;
@@ -161,11 +162,14 @@ impl Graph {
 
     /// x through a layer whose weights are rounded to steps, and ReLU.
     fn hidden(&mut self, x: TensorId, layer: &Dense) -> TensorId {
-        let shape = [layer.outputs, layer.inputs];
         let steps: Vec<u8> = layer.steps().collect();
-        let steps = self.tensor(&shape, Values::Bytes(by_output(layer, &steps)));
-        let weights = self.node(Op::Dequantize, &[steps], &shape);
+        let weights = self.dequantized(&[layer.outputs, layer.inputs], by_output(layer, &steps));
         self.fully_connected(x, layer, weights, true)
+    }
+
+    fn dequantized(&mut self, shape: &[usize], steps: Vec<u8>) -> TensorId {
+        let steps = self.tensor(shape, Values::Bytes(steps));
+        self.node(Op::Dequantize, &[steps], shape)
     }
 
     fn fully_connected(&mut self, x: TensorId, layer: &Dense, weights: TensorId, relu: bool) -> TensorId {
@@ -284,13 +288,17 @@ impl Graph {
         let nearness = self.floats(&[gestures, 1], model.gate.nearness.clone());
         let distances = self.node(Op::Mul, &[distances, nearness], &[gestures, 1]);
 
-        let directions = model.gate.directions.iter().flatten().flatten().copied().collect();
-        let directions = self.floats(&[gestures, MOTIONS, EMBEDDING], directions);
+        let shape = [gestures, MOTIONS, EMBEDDING];
+        let steps = model.gate.directions.iter().flatten().flatten().copied().map(step).collect();
+        let directions = self.dequantized(&shape, steps);
         let offsets = self.reshape(offsets, &[gestures, 1, EMBEDDING]);
-        let products = self.node(Op::Mul, &[directions, offsets], &[gestures, MOTIONS, EMBEDDING]);
+        let products = self.node(Op::Mul, &[directions, offsets], &shape);
         let along = self.sum(products, &[2], &[gestures, MOTIONS, 1]);
         let along = self.reshape(along, &[gestures, MOTIONS]);
         let squares = self.node(Op::Square, &[along], &[gestures, MOTIONS]);
+        let rooms = model.gate.rooms.iter().flatten().copied().collect();
+        let rooms = self.floats(&[gestures, MOTIONS], rooms);
+        let squares = self.node(Op::Mul, &[squares, rooms], &[gestures, MOTIONS]);
         let taken = self.sum(squares, &[1], &[gestures, 1]);
         let ratios = self.node(Op::Sub, &[distances, taken], &[gestures, 1]);
         let ratios = self.reshape(ratios, &[1, gestures]);

@@ -111,6 +111,7 @@ mod tests {
             centres: vec![[0.5; EMBEDDING]; MAX_GESTURES],
             nearness: vec![1.0; MAX_GESTURES],
             directions: vec![[[0.1; EMBEDDING]; MOTIONS]; MAX_GESTURES],
+            rooms: vec![[0.5; MOTIONS]; MAX_GESTURES],
         };
         let graph = Graph::new(&Model { layout: Layout::World, hidden, embed, head, gate });
         for numbers in [Numbers::Legacy, Numbers::Float] {
