@@ -53,12 +53,25 @@ pub(super) fn seed_points(dataset: &Dataset, least: u32, seed: u64) -> Result<Ve
     if points.len() >= count {
         return Ok(points);
     }
-    let eyes = dataset.train.par_iter().map(|&view| Eye::new(dataset, view)).collect::<Result<Vec<_>>>()?;
+    let mut eyes = Vec::with_capacity(dataset.train.len());
+    for (index, &view) in dataset.train.iter().enumerate() {
+        // Decoded ahead by the dataset's own threads, whose memory is accounted for.
+        for &next in dataset.train.iter().skip(index + 1).take(2) {
+            dataset.prefetch(next, shrinking(dataset, next));
+        }
+        eyes.push(Eye::new(dataset, view)?);
+    }
     let sweep = Sweep::new(eyes);
     // Drawn one after the other, followed side by side: the same points on any number of threads.
     let rays = sweep.rays(count.saturating_sub(points.len()), seed);
     points.par_extend(rays.par_iter().map(|ray| sweep.point(ray)).filter(finite));
     Ok(points)
+}
+
+/// How much smaller than its full training size a photo is compared.
+fn shrinking(dataset: &Dataset, view: usize) -> u32 {
+    let size = dataset.camera(view).intrinsics;
+    size.width.max(size.height).div_ceil(LONGEST_SIDE)
 }
 
 /// A training photo, small.
@@ -72,9 +85,8 @@ struct Eye {
 
 impl Eye {
     fn new(dataset: &Dataset, view: usize) -> Result<Self> {
-        let pinhole = dataset.camera(view).intrinsics;
-        let photo = dataset.image(view, pinhole.width.max(pinhole.height).div_ceil(LONGEST_SIDE))?;
-        let focal_px = pinhole.resized(photo.width, photo.height).fx;
+        let photo = dataset.image(view, shrinking(dataset, view))?;
+        let focal_px = dataset.camera(view).intrinsics.resized(photo.width, photo.height).fx;
         let camera = dataset.lens_camera(view, photo.width, photo.height);
         let lens = projector_of(&camera.lens).map_err(|error| Error::View {
             name: dataset.scene.views[view].name.clone(),
