@@ -164,9 +164,9 @@ pub(crate) struct TrainOptions {
     /// How Gaussians are added and removed
     #[arg(long, value_name = "STRATEGY", value_enum, help_heading = "Training")]
     pub(crate) strategy: Option<Strategy>,
-    /// With adc, add Gaussians where the mean gradient is larger than this; less makes more Gaussians [default: 0.0002]
-    #[arg(long, value_name = "GRADIENT", help_heading = "Training")]
-    pub(crate) grow_gradient: Option<f32>,
+    /// With adc, add Gaussians where the mean gradient is larger than this; less makes more Gaussians
+    #[arg(long, value_name = "GRADIENT", default_value_t = TrainConfig::default().densify.grow_gradient, help_heading = "Training")]
+    pub(crate) grow_gradient: f32,
     /// Start with at least so many Gaussians: where the dataset has fewer points, the rest begin where photos agree
     #[arg(long, value_name = "N", default_value_t = TrainConfig::default().seed_points, help_heading = "Training")]
     pub(crate) seed_points: u32,

@@ -10,13 +10,6 @@ pub const REFERENCE_STEPS: u32 = 30_000;
 /// [`TrainConfig::scale_floor`] with 3DGUT.
 pub const SCALE_FLOOR_GUT: f32 = 0.2;
 
-/// [`DensifyConfig::grow_gradient`] with EWA (Kerbl et al. 2023).
-pub const GROW_GRADIENT_EWA: f32 = 2e-4;
-
-/// [`DensifyConfig::grow_gradient`] with 3DGUT (3dgrut): as many Gaussians as EWA's gives, 25,900 and 25,300 after 1,000 steps
-/// on the public benchmark at half size.
-pub const GROW_GRADIENT_GUT: f32 = 2e-4;
-
 /// Very short runs would otherwise overshoot.
 const MAX_RATE_BOOST: f32 = 6.0;
 
@@ -121,8 +114,9 @@ pub struct DensifyConfig {
     /// But never fewer than this many steps of the run: each refinement needs views to judge by.
     pub at_least_every: u32,
     /// ADC: grow above this mean gradient: of the 2-D mean, in half image sizes; with 3DGUT of the 3-D mean, times half
-    /// its distance from the camera (3dgrut). `None`: [`GROW_GRADIENT_EWA`] or [`GROW_GRADIENT_GUT`].
-    pub grow_gradient: Option<f32>,
+    /// its distance from the camera (3dgrut). One threshold gives both about as many Gaussians: 25,300 and 25,900 after 1,000
+    /// steps on the public benchmark at half size.
+    pub grow_gradient: f32,
     /// ADC: use sums of absolute gradients (AbsGS), with `grow_gradient_abs` as threshold.
     pub abs_gradient: bool,
     /// ADC: that threshold.
@@ -187,7 +181,7 @@ impl Default for DensifyConfig {
             until_mcmc: 25_000,
             every: 100,
             at_least_every: 50,
-            grow_gradient: None,
+            grow_gradient: 2e-4,
             abs_gradient: false,
             grow_gradient_abs: 8e-4,
             split_scale: 0.01,
@@ -308,13 +302,7 @@ impl TrainConfig {
     /// ADC grows what has a larger mean gradient than this; see [`DensifyConfig::grow_gradient`].
     #[must_use]
     pub fn grow_above(&self) -> f32 {
-        if self.uses_abs_gradient() {
-            return self.densify.grow_gradient_abs;
-        }
-        self.densify.grow_gradient.unwrap_or(match self.renderer_kind() {
-            RendererKind::Ewa => GROW_GRADIENT_EWA,
-            RendererKind::Gut => GROW_GRADIENT_GUT,
-        })
+        if self.uses_abs_gradient() { self.densify.grow_gradient_abs } else { self.densify.grow_gradient }
     }
 
     /// Refuses settings that cannot work.
@@ -345,8 +333,9 @@ impl TrainConfig {
         if self.scale_floor.is_some_and(|floor| !(0.0..=100.0).contains(&floor)) {
             return fail(format!("scale_floor is {:?} square pixels; it can be 0 to 100", self.scale_floor));
         }
-        if self.densify.grow_gradient.is_some_and(|gradient| !(gradient.is_finite() && gradient >= 0.0)) {
-            return fail(format!("grow_gradient is {:?}; it can be 0 or more", self.densify.grow_gradient));
+        let DensifyConfig { grow_gradient, .. } = self.densify;
+        if !(grow_gradient.is_finite() && grow_gradient >= 0.0) {
+            return fail(format!("grow_gradient is {grow_gradient}; it can be 0 or more"));
         }
         if !(0.0..=1.0).contains(&self.ssim_weight) {
             return fail(format!("ssim_weight is {}; it can be 0 to 1", self.ssim_weight));

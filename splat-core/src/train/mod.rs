@@ -20,10 +20,7 @@ mod seeds;
 mod trainer;
 mod uniforms;
 
-pub use config::{
-    AlphaMode, DensifyConfig, GROW_GRADIENT_EWA, GROW_GRADIENT_GUT, REFERENCE_STEPS, SCALE_FLOOR_GUT,
-    Strategy, TrainConfig,
-};
+pub use config::{AlphaMode, DensifyConfig, REFERENCE_STEPS, SCALE_FLOOR_GUT, Strategy, TrainConfig};
 pub use evaluate::{EvalReport, ViewMetrics};
 pub use trainer::{StepReport, Trainer};
 

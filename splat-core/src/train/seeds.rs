@@ -109,9 +109,12 @@ impl Eye {
         self.photo.pixels[index as usize].to_le_bytes()
     }
 
-    /// The 3x3 pixels around one.
-    fn patch(&self, [x, y]: [i64; 2]) -> [[u8; 4]; 9] {
-        std::array::from_fn(|i| self.colour([x + i as i64 % 3 - 1, y + i as i64 / 3 - 1]))
+    /// The colours of the 3x3 pixels around one.
+    fn patch(&self, [x, y]: [i64; 2]) -> [[u8; 3]; 9] {
+        std::array::from_fn(|i| {
+            let [r, g, b, _] = self.colour([x + i as i64 % 3 - 1, y + i as i64 / 3 - 1]);
+            [r, g, b]
+        })
     }
 }
 
@@ -210,7 +213,7 @@ impl Sweep {
     }
 
     /// How much a patch differs from what the neighbours that agree most show at a place; `None` where too few see it.
-    fn difference(&self, eye: usize, patch: &[[u8; 4]; 9], place: DVec3) -> Option<u32> {
+    fn difference(&self, eye: usize, patch: &[[u8; 3]; 9], place: DVec3) -> Option<u32> {
         let neighbours = &self.neighbours[eye].0;
         let mut found = [u32::MAX; NEIGHBOURS];
         for (found, &other) in found.iter_mut().zip(neighbours) {
@@ -218,9 +221,8 @@ impl Sweep {
             let seen = other.lens.project(other.cam_from_world.transform_point(place));
             let Some(pixel) = seen.and_then(|place| other.pixel_at(place)) else { continue };
             let theirs = other.patch(pixel);
-            let colours = |pixels: &[[u8; 4]; 9]| pixels.map(|[r, g, b, _]| [r, g, b]);
-            let pairs = colours(patch).into_iter().flatten().zip(colours(&theirs).into_iter().flatten());
-            *found = pairs.map(|(a, b)| u32::from(a.abs_diff(b))).sum();
+            let pairs = patch.as_flattened().iter().zip(theirs.as_flattened());
+            *found = pairs.map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
         }
         found.sort_unstable();
         let needed = AGREEING.min(neighbours.len());

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use splat_gesture::{Outcome, QualityGate, Recording, TrainOptions, train_new};
 
 use super::*;
+use crate::gesture::BASE_CODE;
 use crate::store::StoreConfig;
 use crate::store::tests::emulator::{Emulator, Service};
 

@@ -1,0 +1,75 @@
+//! The model that everybody starts from.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use splat_gesture::{Bundle, GestureError, limits};
+
+use super::{ModelError, Models, Result, folder_of};
+use crate::gesture::{BASE_CODE, MODEL_FILE};
+use crate::store::blocking;
+
+impl Models {
+    /// The model that everybody starts from: the operator's, or one that is made at first use (seconds) and kept. Servers that
+    /// make it at once all use the one that was stored first.
+    ///
+    /// # Errors
+    /// [`ModelError::Base`], [`ModelError::Store`].
+    pub async fn base(&self) -> Result<Arc<Bundle>> {
+        self.base.get_or_try_init(|| self.find_base()).await.cloned()
+    }
+
+    async fn find_base(&self) -> Result<Arc<Bundle>> {
+        if let Some(path) = self.base_file.clone() {
+            return blocking(move || read_base(&path)).await.map(Arc::new);
+        }
+        let folder = folder_of("base", BASE_CODE);
+        let path = format!("{}/{MODEL_FILE}", env!("CARGO_PKG_VERSION"));
+        let mut unreadable = false;
+        match self.read_bundle(&folder, &path).await {
+            Ok(bundle) => return Ok(bundle),
+            Err(ModelError::NotFound) => {}
+            Err(ModelError::Gesture(error)) => {
+                tracing::warn!(%error, "the stored base model cannot be read and is made anew");
+                unreadable = true;
+            }
+            Err(error) => return Err(error),
+        }
+        // Should this future be dropped, the training ends soon after.
+        let stop = StopOnDrop::default();
+        let stopped = Arc::clone(&stop.0);
+        let made = blocking(move || {
+            let bundle = splat_gesture::base_v1(&|_| {}, &|| stopped.load(Ordering::Relaxed))?;
+            Ok::<_, GestureError>((bundle.to_bytes(), bundle))
+        });
+        let (bytes, bundle) = made.await?;
+        if unreadable {
+            self.models.put_bytes(&folder, &path, bytes.into()).await?;
+        } else if !self.models.put_new(&folder, &path, bytes.into()).await? {
+            // Another server was first, and may have rounded otherwise on another kind of machine.
+            return self.read_bundle(&folder, &path).await;
+        }
+        Ok(Arc::new(bundle))
+    }
+}
+
+fn read_base(path: &Path) -> Result<Bundle> {
+    let failed = |why: String| ModelError::Base { path: path.to_path_buf(), why };
+    let length = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
+    if length > limits::MAX_BUNDLE_BYTES as u64 {
+        return Err(failed(format!("it has {length} bytes, more than any model")));
+    }
+    let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+    Bundle::from_bytes(&bytes).map_err(|error| failed(error.to_string()))
+}
+
+/// Tells a training that nobody waits for it any more.
+#[derive(Debug, Default)]
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
