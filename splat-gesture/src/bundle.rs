@@ -33,7 +33,7 @@ pub struct Provenance {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bundle {
     pub(crate) dataset: Dataset,
-    /// What training goes on from: the weights before the gate was folded in, and the decoder.
+    /// What training goes on from: the weights before they were rounded, and the decoder.
     pub(crate) network: Network,
     pub(crate) model: Model,
     pub(crate) report: Report,

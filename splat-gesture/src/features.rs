@@ -5,6 +5,8 @@
 //!    det(index knuckle, little knuckle, sum of fingertips from their knuckles) tells left from right. The detector's
 //!    handedness decides where the fingers are too straight for that, and is not missed where it is unknown.
 //! 3. Add distances between landmarks, which do not change as the hand turns.
+//! 4. Add the directions of the bones, in which a small finger counts as much as the whole hand: of coordinates its tip is
+//!    one of twenty.
 //!
 //! The exported graphs do the same steps from the same constants; `export::graph` builds them.
 
@@ -14,8 +16,13 @@ use crate::frame::{Frame, LANDMARKS};
 pub(crate) const JOINTS: usize = LANDMARKS - 1;
 /// Coordinates among the features.
 pub(crate) const COORDINATES: usize = JOINTS * 3;
-/// What the network sees.
-pub(crate) const FEATURES: usize = COORDINATES + DISTANCES.len();
+/// Coordinates and distances, the first of the features: what a hand looks like as a whole.
+pub(crate) const SHAPE: usize = COORDINATES + DISTANCES.len();
+/// What the network sees: the shape, and a direction for each bone.
+pub(crate) const FEATURES: usize = SHAPE + JOINTS * 3;
+/// The landmark at the other end of the bone that ends in landmark 1, 2, ... 20.
+pub(crate) const BONES: [usize; JOINTS] =
+    [0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19];
 
 /// Pairs of landmarks whose distances are features: each tip from the wrist, each finger's tip from its knuckle, each
 /// middle joint from the wrist, neighbouring tips, and the thumb from what it can touch.
@@ -65,7 +72,7 @@ pub(crate) const DETERMINANT: [(f32, [usize; 3]); 6] = [
 pub(crate) const HANDEDNESS_WEIGHT: f32 = 0.15;
 /// Over this width around 0 the mirrored hand turns into the other continuously, for want of a better answer.
 pub(crate) const MIRROR_STEEPNESS: f32 = 50.0;
-/// Below this size, in any unit, a hand is a point: keeps the division finite in graphs that see unchecked input.
+/// Below this size, in any unit, a hand is a point, and so is a bone: keeps divisions finite in graphs that see unchecked input.
 pub(crate) const SMALLEST_SIZE: f32 = 1e-4;
 
 /// The handedness as a vote: -1 left, 1 right, 0 unknown.
@@ -74,7 +81,8 @@ fn vote(frame: &Frame) -> f32 {
     if code < 0.0 { 0.0 } else { 2.0 * code - 1.0 }
 }
 
-/// The frame's features `[FEATURES]`: x, y, z of landmarks 1..=20, then [`DISTANCES`]; unit: hand sizes.
+/// The frame's features `[FEATURES]`: x, y, z of landmarks 1..=20, then [`DISTANCES`], both in hand sizes, then a vector of
+/// length 1 along each of [`BONES`].
 pub(crate) fn features(frame: &Frame) -> [f32; FEATURES] {
     let wrist = frame.points[0];
     let scale = 1.0 / frame.size().max(SMALLEST_SIZE);
@@ -87,20 +95,33 @@ pub(crate) fn features(frame: &Frame) -> [f32; FEATURES] {
     });
     let side = side(&points, vote(frame));
     let mut features = [0.0; FEATURES];
-    let (coordinates, distances) = features.split_at_mut(COORDINATES);
+    let (shape, bones) = features.split_at_mut(SHAPE);
+    let (coordinates, distances) = shape.split_at_mut(COORDINATES);
     for (distance, (a, b)) in distances.iter_mut().zip(DISTANCES) {
-        let mut sum = 0.0;
-        for (from, to) in points[a].iter().zip(points[b]) {
-            let offset = from - to;
-            sum += offset * offset;
-        }
-        *distance = sum.sqrt();
+        *distance = length(between(points[a], points[b]));
     }
-    for (xyz, point) in coordinates.chunks_exact_mut(3).zip(points.iter_mut().skip(1)) {
-        point[0] *= side;
+    points.iter_mut().for_each(|point| point[0] *= side);
+    for (xyz, point) in coordinates.chunks_exact_mut(3).zip(points.iter().skip(1)) {
         xyz.copy_from_slice(point);
     }
+    for ((direction, point), root) in bones.chunks_exact_mut(3).zip(points.iter().skip(1)).zip(BONES) {
+        let bone = between(*point, points[root]);
+        let length = length(bone).max(SMALLEST_SIZE);
+        direction.copy_from_slice(&bone.map(|coordinate| coordinate / length));
+    }
     features
+}
+
+fn between(from: [f32; 3], to: [f32; 3]) -> [f32; 3] {
+    std::array::from_fn(|axis| from[axis] - to[axis])
+}
+
+fn length(vector: [f32; 3]) -> f32 {
+    let mut sum = 0.0;
+    for value in vector {
+        sum += value * value;
+    }
+    sum.sqrt()
 }
 
 /// 1 for the hand that stays, -1 for the hand to mirror, between them where neither can be told.

@@ -1,13 +1,13 @@
 //! Training the network on a set of frames, and setting the gate around the result.
 
-use crate::augment::{Variation, vary};
+use crate::augment::{Variation, other_hand, vary};
 use crate::error::{GestureError, Result};
 use crate::features::{FEATURES, features};
 use crate::frame::{Frame, Layout};
 use crate::model::Model;
 use crate::network::{Adam, LossWeights, Network, Target};
 use crate::random::Random;
-use crate::reject::{Gate, whitening};
+use crate::reject::Gate;
 
 /// Samples of one gradient step.
 const BATCH: usize = 32;
@@ -16,7 +16,7 @@ const BATCH: usize = 32;
 const MEAN_KEEP: f32 = 0.98;
 /// Weight decay of Adam.
 const DECAY: f32 = 2e-3;
-const LOSS: LossWeights = LossWeights { decoder: 6.0, smoothing: 0.02 };
+const LOSS: LossWeights = LossWeights { decoder: 2.5, smoothing: 0.02 };
 
 /// How long and how fast to train.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct Schedule {
     pub(crate) epochs: usize,
     /// Frames of each gesture an epoch.
     pub(crate) frames: usize,
-    /// For every frame so many hands of no gesture, which keep the embedding open to poses not seen.
+    /// For every frame so many hands of no gesture. The gate tells most of those; more of them here cost frames of gestures.
     pub(crate) others: f32,
     /// Adam's rate at the start; it falls to a twentieth along a cosine.
     pub(crate) rate: f32,
@@ -117,24 +117,26 @@ pub(crate) fn fit(
 
 /// Variations of each gesture's training frames for the gate.
 const REACH_FRAMES: usize = 300;
+/// Generated hands that show the gate how hands differ.
+const GATE_OTHERS: usize = 300;
 
 /// The trained network with its gate, as it is exported.
 pub(crate) fn finish(network: &Network, rows: Rows<'_>, layout: Layout, random: &mut Random) -> Model {
     let mut network = network.clone();
-    // The gate is set around what is exported.
     network.round_hidden();
-    let mut embeddings = Vec::new();
-    for (gesture, (train, validation)) in rows.train.iter().zip(rows.validation).enumerate() {
-        let varied =
-            (0..REACH_FRAMES).map(|turn| vary(&train[turn % train.len()], &Variation::TRAINING, random));
-        let frames: Vec<Frame> = varied.chain(validation.iter().copied()).collect();
-        embeddings.extend(frames.iter().map(|frame| (network.forward(&features(frame)).embedding, gesture)));
-    }
-    let whitening = whitening(&embeddings, network.gestures());
-    let whitened: Vec<_> =
-        embeddings.iter().map(|(z, gesture)| (whitening.apply(&z.map(f64::from)), *gesture)).collect();
-    let centres = whitening.means.iter().map(|mean| whitening.apply(mean)).collect();
-    let embed = whitening.fold(&network.embed);
-    let head = whitening.unfold(&network.head);
-    Model { layout, hidden: network.hidden, embed, head, gate: Gate::fit(&whitened, centres) }
+    let [turned, gestures] = [Variation::TURNED, Variation::TRAINING].map(|variation| {
+        let gestures = rows.train.iter().zip(rows.validation);
+        let frames = gestures.map(|(train, validation)| {
+            let varied = train
+                .iter()
+                .cycle()
+                .take(REACH_FRAMES)
+                .map(|frame| features(&vary(frame, &variation, random)));
+            varied.chain(validation.iter().map(features)).collect()
+        });
+        frames.collect::<Vec<Vec<_>>>()
+    });
+    let others: Vec<_> = (0..GATE_OTHERS).map(|_| features(&other_hand(layout, random))).collect();
+    let Network { hidden, embed, head, .. } = network;
+    Model { layout, hidden, embed, head, gate: Gate::fit(&gestures, &turned, &others) }
 }

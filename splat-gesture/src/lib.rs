@@ -33,11 +33,10 @@
 //!
 //! # How it works
 //!
-//! A frame becomes 84 numbers that say nothing of place, distance and which hand it was; a dense network of fixed size
-//! maps them to 32, and those to a score per gesture. It learns beside the user's frames from made-up hands of every
-//! pose, so that it knows what hands that are no gesture look like, and each gesture reaches only so far in the 32
-//! numbers, farther where it moves itself. A bundle stores frames of every gesture; an addition rehearses them, so that
-//! old gestures stay.
+//! A frame becomes 144 numbers that say nothing of place, distance and which hand it was; a dense network of fixed size
+//! maps them to a score per gesture. Each gesture reaches only so far: along the directions in which hands differ most,
+//! and farther where it moves itself, so that hands of no gesture are told. A bundle stores frames of every gesture; an
+//! addition rehearses them, so that old gestures stay.
 
 mod augment;
 mod base;

@@ -1,7 +1,16 @@
-//! The little linear algebra that distances in the embedding need, in f64 and in a fixed order.
+//! The little linear algebra that the gate's distances need, in f64 and in a fixed order.
 
 /// A square matrix by rows.
 pub(crate) type Matrix<const N: usize> = Vec<[f64; N]>;
+
+/// Adds `weight` x x^T.
+pub(crate) fn add_outer<const N: usize>(matrix: &mut [[f64; N]], x: &[f64; N], weight: f64) {
+    for (row, a) in matrix.iter_mut().zip(x) {
+        for (sum, b) in row.iter_mut().zip(x) {
+            *sum += weight * a * b;
+        }
+    }
+}
 
 /// Lower triangular L with L L^T the symmetric positive matrix given.
 pub(crate) fn cholesky<const N: usize>(matrix: &[[f64; N]]) -> Matrix<N> {

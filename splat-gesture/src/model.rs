@@ -16,7 +16,6 @@ pub const ACCEPT_SCORE: f32 = 0.5;
 pub struct Model {
     pub(crate) layout: Layout,
     pub(crate) hidden: Dense,
-    /// Embedding and whitening in one.
     pub(crate) embed: Dense,
     pub(crate) head: Dense,
     pub(crate) gate: Gate,
@@ -78,7 +77,7 @@ impl Model {
         let mut scores = softmax(&logits);
         // The last is "none of them": its share is what the others lack to 1.
         scores.truncate(self.gestures());
-        for (score, factor) in scores.iter_mut().zip(self.gate.factors(&z)) {
+        for (score, factor) in scores.iter_mut().zip(self.gate.factors(x)) {
             *score *= factor;
         }
         let mut best = 0;

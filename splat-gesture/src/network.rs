@@ -6,8 +6,8 @@
 //!                                               z -> D z + d [FEATURES], compared with x
 //! ```
 //!
-//! The decoder makes the embedding tell poses apart that no gesture needs told apart, so that distance in it says
-//! something about hands never seen: without it, all of them fall between the gestures. It is not exported.
+//! The decoder makes the embedding keep more of a hand than what tells the training frames apart, and so they are told by
+//! what they have in common and not by chance: `base_v1` knows real hands better for it. It is not exported.
 //! Its sizes never change but for the logits' row per gesture. Plain loops in a fixed order: same input, same bits.
 
 use crate::features::FEATURES;
@@ -15,7 +15,7 @@ use crate::random::Random;
 
 /// Width of the hidden layer.
 pub(crate) const HIDDEN: usize = 48;
-/// Width of the embedding, in which distances decide what is unknown.
+/// Width of the embedding.
 pub(crate) const EMBEDDING: usize = 32;
 
 /// A layer y = W x + b. Weights lie by input, so that both passes walk them in order: `weights[i * outputs + o]`.
@@ -332,14 +332,19 @@ mod tests {
     /// Central differences in f32 need a coarse step; a slip in any formula is off by far more than the tolerance.
     #[test]
     fn gradients_match_finite_differences() {
-        const H: f32 = 2e-3;
+        const H: f32 = 5e-3;
         let mut random = Random::new(5, 6);
         let network = Network::new(4, &mut random);
         let weights = LossWeights { decoder: 3.0, smoothing: 0.05 };
-        let mut x = [0.0; FEATURES];
-        for value in &mut x {
-            *value = random.normal();
-        }
+        // Differences across a unit's kink are no gradient, so no unit may be near its own.
+        let x = loop {
+            let x = [(); FEATURES].map(|()| random.normal());
+            let mut sums = [0.0; HIDDEN];
+            network.hidden.forward(&x, &mut sums);
+            if sums.iter().all(|sum| sum.abs() > 5.0 * H) {
+                break x;
+            }
+        };
         for target in [Target::Gesture(2), Target::Other] {
             let mut grads = Network::zeros_like(&network);
             network.backward(&x, target, weights, &mut grads);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::augment::{Variation, other_hand, vary};
 use crate::dataset::Dataset;
 use crate::evaluate::Confusion;
-use crate::features::{COORDINATES, DISTANCES, features};
+use crate::features::{COORDINATES, DISTANCES, SHAPE, features};
 use crate::frame::Frame;
 use crate::model::Model;
 use crate::quantize::as_legacy_sees;
@@ -88,7 +88,7 @@ const UNLIKE: f32 = 0.2;
 fn unlike(dataset: &Dataset, seed: u64) -> Vec<Frame> {
     let shape = |frame: &Frame| -> [f32; DISTANCES.len()] {
         let mut shape = [0.0; DISTANCES.len()];
-        shape.copy_from_slice(&features(frame)[COORDINATES..]);
+        shape.copy_from_slice(&features(frame)[COORDINATES..SHAPE]);
         shape
     };
     let stored: Vec<_> =

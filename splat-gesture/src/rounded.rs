@@ -1,4 +1,4 @@
-//! What is exported as a byte a number: the weights of the hidden layer and the gate's directions. They are most of a model,
+//! What is exported as a byte a number: the weights of the hidden layer and of the gate's axes, and the gate's directions. They are most of a model,
 //! and so models of many gestures fit into 40 KB. A trained network is rounded before its gate is set, so that the gate
 //! belongs to what is exported.
 

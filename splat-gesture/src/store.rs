@@ -14,18 +14,18 @@ use sha2::{Digest, Sha256};
 use crate::bundle::{Bundle, Provenance};
 use crate::dataset::{Dataset, Gesture};
 use crate::error::{GestureError, Result};
-use crate::features::FEATURES;
+use crate::features::{FEATURES, SHAPE};
 use crate::frame::{Frame, Layout, check_name};
 use crate::limits;
 use crate::model::Model;
 use crate::network::{Dense, EMBEDDING, HIDDEN, Network};
-use crate::reject::{Gate, MOTIONS};
+use crate::reject::{AXES, Gate, MOTIONS, Place};
 use crate::report::Report;
 use crate::rounded::is_rounded;
 
 const MAGIC: &[u8; 8] = b"SPLTGEST";
 /// Format of the files written and read.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const PREFIX: usize = MAGIC.len() + 8;
 const DIGEST: usize = 32;
 
@@ -173,6 +173,7 @@ fn write_values(bundle: &Bundle, mut write: impl FnMut(f32)) {
         layer.weights.iter().chain(&layer.bias).copied().for_each(&mut write);
     }
     let gate = &model.gate;
+    gate.axes.weights.iter().chain(&gate.axes.bias).chain(&gate.units).copied().for_each(&mut write);
     gate.centres.iter().flatten().copied().for_each(&mut write);
     gate.directions.iter().flatten().flatten().copied().for_each(&mut write);
     gate.rooms.iter().flatten().chain(&gate.nearness).copied().for_each(&mut write);
@@ -201,33 +202,10 @@ impl Reader<'_> {
             head: self.dense(EMBEDDING, count + 1)?,
             decoder: self.dense(EMBEDDING, FEATURES)?,
         };
-        let at = self.offset;
-        let hidden = self.dense(FEATURES, HIDDEN)?;
-        if !hidden.is_rounded() {
-            return Err(GestureError::Malformed { what: "a weight is on no step", offset: at });
-        }
+        let hidden = self.rounded(FEATURES, HIDDEN)?;
         let embed = self.dense(HIDDEN, EMBEDDING)?;
         let head = self.dense(EMBEDDING, count + 1)?;
-        let centres = (0..count).map(|_| self.embedding()).collect::<Result<_>>()?;
-        let mut directions = Vec::with_capacity(count);
-        for _ in 0..count {
-            let mut own = [[0.0; EMBEDDING]; MOTIONS];
-            for direction in &mut own {
-                *direction = self.embedding()?;
-            }
-            directions.push(own);
-        }
-        if !directions.iter().flatten().all(|direction| is_rounded(direction)) {
-            return Err(GestureError::Malformed { what: "a direction is on no step", offset: self.offset });
-        }
-        let rooms = self.numbers(count * MOTIONS)?;
-        let rooms = rooms.chunks_exact(MOTIONS).map(|own| std::array::from_fn(|k| own[k])).collect();
-        let at = self.offset;
-        let nearness = self.numbers(count)?;
-        if nearness.iter().any(|nearness| !(*nearness > 0.0)) {
-            return Err(GestureError::Malformed { what: "a gesture reaches everywhere", offset: at });
-        }
-        let gate = Gate { centres, nearness, directions, rooms };
+        let gate = self.gate(count)?;
         Ok(Bundle {
             dataset: Dataset { layout: header.layout, gestures },
             network,
@@ -257,10 +235,32 @@ impl Reader<'_> {
         Ok(numbers)
     }
 
-    fn embedding(&mut self) -> Result<[f32; EMBEDDING]> {
-        let mut z = [0.0; EMBEDDING];
-        z.copy_from_slice(&self.numbers(EMBEDDING)?);
-        Ok(z)
+    fn gate(&mut self, count: usize) -> Result<Gate> {
+        let axes = self.rounded(SHAPE, AXES)?;
+        let units = self.place()?;
+        let centres = (0..count).map(|_| self.place()).collect::<Result<_>>()?;
+        let at = self.offset;
+        let mut directions = vec![[[0.0; AXES]; MOTIONS]; count];
+        for direction in directions.iter_mut().flatten() {
+            *direction = self.place()?;
+        }
+        if !directions.iter().flatten().all(|direction| is_rounded(direction)) {
+            return Err(GestureError::Malformed { what: "a direction is on no step", offset: at });
+        }
+        let rooms = self.numbers(count * MOTIONS)?;
+        let rooms = rooms.chunks_exact(MOTIONS).map(|own| std::array::from_fn(|k| own[k])).collect();
+        let at = self.offset;
+        let nearness = self.numbers(count)?;
+        if nearness.iter().any(|nearness| !(*nearness > 0.0)) {
+            return Err(GestureError::Malformed { what: "a gesture reaches everywhere", offset: at });
+        }
+        Ok(Gate { axes, units, centres, nearness, directions, rooms })
+    }
+
+    fn place(&mut self) -> Result<Place> {
+        let mut place = [0.0; AXES];
+        place.copy_from_slice(&self.numbers(AXES)?);
+        Ok(place)
     }
 
     fn frames(&mut self, count: usize, layout: Layout) -> Result<Vec<Frame>> {
@@ -270,6 +270,17 @@ impl Reader<'_> {
             .enumerate()
             .map(|(i, values)| Frame::parse(values, layout, i))
             .collect()
+    }
+
+    /// A layer whose weights are exported as a byte each.
+    fn rounded(&mut self, inputs: usize, outputs: usize) -> Result<Dense> {
+        let at = self.offset;
+        let layer = self.dense(inputs, outputs)?;
+        if layer.is_rounded() {
+            Ok(layer)
+        } else {
+            Err(GestureError::Malformed { what: "a weight is on no step", offset: at })
+        }
     }
 
     fn dense(&mut self, inputs: usize, outputs: usize) -> Result<Dense> {

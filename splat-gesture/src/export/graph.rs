@@ -4,14 +4,14 @@
 //! of `features`), the network, and the gate. Every operator exists in TFLite's version 1 and in ONNX.
 
 use crate::features::{
-    CHIRALITY, COORDINATES, DETERMINANT, DISTANCES, FEATURES, HANDEDNESS_WEIGHT, JOINTS, MIRROR_STEEPNESS,
-    SMALLEST_SIZE,
+    BONES, CHIRALITY, COORDINATES, DETERMINANT, DISTANCES, FEATURES, HANDEDNESS_WEIGHT, JOINTS,
+    MIRROR_STEEPNESS, SHAPE, SMALLEST_SIZE,
 };
 use crate::frame::LANDMARKS;
 use crate::limits::FRAME_VALUES;
 use crate::model::Model;
-use crate::network::{Dense, EMBEDDING, HIDDEN};
-use crate::reject::{MOTIONS, STEEPNESS};
+use crate::network::{Dense, HIDDEN};
+use crate::reject::{AXES, Gate, MOTIONS, STEEPNESS};
 use crate::rounded::step;
 
 /// Place of a tensor in [`Graph::tensors`].
@@ -160,11 +160,11 @@ impl Graph {
         self.fully_connected(x, layer, weights, false)
     }
 
-    /// x through a layer whose weights are rounded to steps, and ReLU.
-    fn hidden(&mut self, x: TensorId, layer: &Dense) -> TensorId {
+    /// x through a layer whose weights are rounded to steps, with ReLU or without.
+    fn rounded(&mut self, x: TensorId, layer: &Dense, relu: bool) -> TensorId {
         let steps: Vec<u8> = layer.steps().collect();
         let weights = self.dequantized(&[layer.outputs, layer.inputs], by_output(layer, &steps));
-        self.fully_connected(x, layer, weights, true)
+        self.fully_connected(x, layer, weights, relu)
     }
 
     fn dequantized(&mut self, shape: &[usize], steps: Vec<u8>) -> TensorId {
@@ -210,17 +210,29 @@ impl Graph {
         let mirror = self.node(Op::Concatenation(1), &[side, same], &[1, 3]);
         let mirrored = self.node(Op::Mul, &[points, mirror], &POINTS);
         let joints = self.slice(mirrored, &[1, 0], &[JOINTS, 3]);
-        let joints = self.reshape(joints, &[1, COORDINATES]);
+        let coordinates = self.reshape(joints, &[1, COORDINATES]);
+
+        let roots = self.gather(mirrored, &BONES, 3);
+        let bones = self.node(Op::Sub, &[joints, roots], &[JOINTS, 3]);
+        let lengths = self.lengths(bones, JOINTS);
+        let lengths = self.node(Op::Maximum, &[lengths, smallest], &[JOINTS, 1]);
+        let directions = self.node(Op::Div, &[bones, lengths], &[JOINTS, 3]);
+        let directions = self.reshape(directions, &[1, JOINTS * 3]);
 
         let rows = [DISTANCES.len(), 3];
         let from = self.gather(points, &DISTANCES.map(|(a, _)| a), 3);
         let to = self.gather(points, &DISTANCES.map(|(_, b)| b), 3);
         let offsets = self.node(Op::Sub, &[from, to], &rows);
-        let squares = self.node(Op::Square, &[offsets], &rows);
-        let sums = self.sum(squares, &[1], &[DISTANCES.len(), 1]);
-        let sums = self.reshape(sums, &[1, DISTANCES.len()]);
-        let distances = self.node(Op::Sqrt, &[sums], &[1, DISTANCES.len()]);
-        self.node(Op::Concatenation(1), &[joints, distances], &[1, FEATURES])
+        let distances = self.lengths(offsets, DISTANCES.len());
+        let distances = self.reshape(distances, &[1, DISTANCES.len()]);
+        self.node(Op::Concatenation(1), &[coordinates, distances, directions], &[1, FEATURES])
+    }
+
+    /// Of vectors `[count, 3]`: `[count, 1]`.
+    fn lengths(&mut self, vectors: TensorId, count: usize) -> TensorId {
+        let squares = self.node(Op::Square, &[vectors], &[count, 3]);
+        let sums = self.sum(squares, &[1], &[count, 1]);
+        self.node(Op::Sqrt, &[sums], &[count, 1])
     }
 
     /// `features::side`, `[1, 1]`.
@@ -273,40 +285,49 @@ impl Graph {
     /// `Model::predict_features`.
     fn scores(&mut self, features: TensorId, model: &Model) -> TensorId {
         let gestures = model.gestures();
-        let hidden = self.hidden(features, &model.hidden);
+        let hidden = self.rounded(features, &model.hidden, true);
         debug_assert_eq!(model.hidden.outputs, HIDDEN, "one hidden layer");
         let embedding = self.dense(hidden, &model.embed);
         let logits = self.dense(embedding, &model.head);
         let shares = self.node(Op::Softmax, &[logits], &[1, gestures + 1]);
         let shares = self.slice(shares, &[0, 0], &[1, gestures]);
 
-        let centres =
-            self.floats(&[gestures, EMBEDDING], model.gate.centres.iter().flatten().copied().collect());
-        let offsets = self.node(Op::Sub, &[centres, embedding], &[gestures, EMBEDDING]);
-        let squares = self.node(Op::Square, &[offsets], &[gestures, EMBEDDING]);
-        let distances = self.sum(squares, &[1], &[gestures, 1]);
-        let nearness = self.floats(&[gestures, 1], model.gate.nearness.clone());
-        let distances = self.node(Op::Mul, &[distances, nearness], &[gestures, 1]);
-
-        let shape = [gestures, MOTIONS, EMBEDDING];
-        let steps = model.gate.directions.iter().flatten().flatten().copied().map(step).collect();
-        let directions = self.dequantized(&shape, steps);
-        let offsets = self.reshape(offsets, &[gestures, 1, EMBEDDING]);
-        let products = self.node(Op::Mul, &[directions, offsets], &shape);
-        let along = self.sum(products, &[2], &[gestures, MOTIONS, 1]);
-        let along = self.reshape(along, &[gestures, MOTIONS]);
-        let squares = self.node(Op::Square, &[along], &[gestures, MOTIONS]);
-        let rooms = model.gate.rooms.iter().flatten().copied().collect();
-        let rooms = self.floats(&[gestures, MOTIONS], rooms);
-        let squares = self.node(Op::Mul, &[squares, rooms], &[gestures, MOTIONS]);
-        let taken = self.sum(squares, &[1], &[gestures, 1]);
-        let ratios = self.node(Op::Sub, &[distances, taken], &[gestures, 1]);
-        let ratios = self.reshape(ratios, &[1, gestures]);
-
+        let ratios = self.ratios(features, &model.gate);
         let one = self.number(1.0);
         let nearness = self.node(Op::Sub, &[one, ratios], &[1, gestures]);
         let nearness = self.scaled(nearness, STEEPNESS, &[1, gestures]);
         let factors = self.node(Op::Logistic, &[nearness], &[1, gestures]);
         self.node(Op::Mul, &[shares, factors], &[1, gestures])
+    }
+
+    /// `Gate::ratios`, `[1, gestures]`.
+    fn ratios(&mut self, features: TensorId, gate: &Gate) -> TensorId {
+        let gestures = gate.centres.len();
+        let shape = self.slice(features, &[0, 0], &[1, SHAPE]);
+        let hand = self.rounded(shape, &gate.axes, false);
+        let units = self.floats(&[1, AXES], gate.units.to_vec());
+        let hand = self.node(Op::Mul, &[hand, units], &[1, AXES]);
+
+        let centres = self.floats(&[gestures, AXES], gate.centres.iter().flatten().copied().collect());
+        let offsets = self.node(Op::Sub, &[centres, hand], &[gestures, AXES]);
+        let squares = self.node(Op::Square, &[offsets], &[gestures, AXES]);
+        let distances = self.sum(squares, &[1], &[gestures, 1]);
+        let nearness = self.floats(&[gestures, 1], gate.nearness.clone());
+        let distances = self.node(Op::Mul, &[distances, nearness], &[gestures, 1]);
+
+        let shape = [gestures, MOTIONS, AXES];
+        let steps = gate.directions.iter().flatten().flatten().copied().map(step).collect();
+        let directions = self.dequantized(&shape, steps);
+        let offsets = self.reshape(offsets, &[gestures, 1, AXES]);
+        let products = self.node(Op::Mul, &[directions, offsets], &shape);
+        let along = self.sum(products, &[2], &[gestures, MOTIONS, 1]);
+        let along = self.reshape(along, &[gestures, MOTIONS]);
+        let squares = self.node(Op::Square, &[along], &[gestures, MOTIONS]);
+        let rooms = gate.rooms.iter().flatten().copied().collect();
+        let rooms = self.floats(&[gestures, MOTIONS], rooms);
+        let squares = self.node(Op::Mul, &[squares, rooms], &[gestures, MOTIONS]);
+        let taken = self.sum(squares, &[1], &[gestures, 1]);
+        let ratios = self.node(Op::Sub, &[distances, taken], &[gestures, 1]);
+        self.reshape(ratios, &[1, gestures])
     }
 }

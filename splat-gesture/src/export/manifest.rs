@@ -56,7 +56,7 @@ struct Legacy {
 #[derive(Serialize)]
 struct Normalisation {
     inside_the_models: bool,
-    steps: [&'static str; 4],
+    steps: [&'static str; 5],
     handedness_weight: f32,
 }
 
@@ -64,7 +64,7 @@ struct Normalisation {
 struct Thresholds {
     accept_score: f32,
     steepness: f32,
-    /// Squared distance in the embedding at which a gesture's score halves, by label, away from the directions in which
+    /// Squared distance on the gate's axes at which a gesture's score halves, by label, away from the directions in which
     /// the gesture itself scatters; along those it reaches farther.
     reach: Vec<f32>,
 }
@@ -116,6 +116,7 @@ pub(super) fn manifest(bundle: &Bundle, files: &[ExportFile]) -> Vec<u8> {
                 "divide by the root mean square distance from the wrist",
                 "mirror to one hand, by the bend of the fingers and, where that is slight, the handedness",
                 "append distances between landmarks",
+                "append the directions of the bones",
             ],
             handedness_weight: HANDEDNESS_WEIGHT,
         },

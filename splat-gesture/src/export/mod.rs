@@ -97,20 +97,25 @@ impl Bundle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::features::SHAPE;
     use crate::frame::Layout;
     use crate::limits::MAX_GESTURES;
     use crate::model::Model;
-    use crate::network::{EMBEDDING, Network};
+    use crate::network::{Dense, Network};
     use crate::random::Random;
-    use crate::reject::{Gate, MOTIONS};
+    use crate::reject::{AXES, Gate, MOTIONS};
 
     #[test]
     fn the_largest_model_is_within_40_kb() {
         let Network { hidden, embed, head, .. } = Network::new(MAX_GESTURES, &mut Random::new(1, 1));
+        let axes =
+            Dense { inputs: SHAPE, outputs: AXES, weights: vec![0.5; SHAPE * AXES], bias: vec![0.1; AXES] };
         let gate = Gate {
-            centres: vec![[0.5; EMBEDDING]; MAX_GESTURES],
+            axes,
+            units: [0.2; AXES],
+            centres: vec![[0.5; AXES]; MAX_GESTURES],
             nearness: vec![1.0; MAX_GESTURES],
-            directions: vec![[[0.1; EMBEDDING]; MOTIONS]; MAX_GESTURES],
+            directions: vec![[[0.1; AXES]; MOTIONS]; MAX_GESTURES],
             rooms: vec![[0.5; MOTIONS]; MAX_GESTURES],
         };
         let graph = Graph::new(&Model { layout: Layout::World, hidden, embed, head, gate });

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use splat_gesture::{
-    BASE_LABELS, Bundle, Frame, Layout, TrainOptions, as_legacy_sees, base_v1, train_addition,
+    BASE_LABELS, Bundle, Frame, Layout, TrainOptions, as_legacy_sees, base_v1, train_addition, train_new,
 };
 
 use crate::samples::{accepted, labelled, mean, never, published, quiet, recall, recording, tell};
@@ -56,4 +56,29 @@ fn a_real_gesture_joins_the_base() {
     let new = grown.report().new_recall.unwrap();
     tell(&format!("`one` joins the base: new {new:.3}, real old {old:.3?}"));
     assert!(new >= 0.95 && old[0] >= 0.95, "{new} {old:?}");
+}
+
+/// World landmarks of four real gestures, three of them known, the first three quarters of each recording to train on.
+#[test]
+fn of_four_real_gestures_the_one_left_out_is_none() {
+    let Some(mut real) = labelled("ghostouch_base_v1.csv", LAYOUT) else { return };
+    real.extend(labelled("ghostouch_incremental_one.csv", LAYOUT).unwrap());
+    assert_eq!(real.len(), 4);
+    for left_out in 0..4 {
+        let known: Vec<_> =
+            (0..4).filter(|gesture| *gesture != left_out).map(|gesture| &real[gesture]).collect();
+        let recordings: Vec<_> =
+            known.iter().map(|known| recording(&known.label, LAYOUT, &known.frames[..75])).collect();
+        let bundle = published(
+            train_new(&recordings, "real hands", &TrainOptions::default(), &quiet, &never).unwrap(),
+        );
+        let recalls: Vec<f64> = known
+            .iter()
+            .enumerate()
+            .map(|(gesture, known)| recall(&bundle, &known.frames[75..], gesture)[0])
+            .collect();
+        let taken = accepted(&bundle, &real[left_out].frames);
+        tell(&format!("without `{}`: known {recalls:.2?}, it is accepted {taken:.3}", real[left_out].label));
+        assert!(mean(&recalls) >= 0.95 && taken <= 0.10, "{recalls:?} {taken}");
+    }
 }

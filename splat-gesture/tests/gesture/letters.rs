@@ -119,8 +119,8 @@ fn additions(letters: &[LabelledFrames], new_letters: &[usize], seed: u64) {
         "worst: new {:.3} (argmax {:.3}), old {:.4} (argmax {:.4})",
         worst[0][0], worst[1][0], worst[0][1], worst[1][1]
     ));
-    assert!(worst[1][0] >= 0.90 && worst[0][0] >= 0.85, "new recall {worst:?}");
-    assert!(worst[1][1] >= 0.99 && worst[0][1] >= 0.975, "old accuracy {worst:?}");
+    assert!(worst[1][0] >= 0.90 && worst[0][0] >= 0.87, "new recall {worst:?}");
+    assert!(worst[1][1] >= 0.995 && worst[0][1] >= 0.985, "old accuracy {worst:?}");
 }
 
 #[test]
@@ -221,7 +221,10 @@ fn unknown(letters: &[LabelledFrames], known: usize, (how, take): (&str, Take), 
         figures[0], figures[1], figures[2], figures[3]
     ));
     assert!(figures[0] <= 0.05 && figures[2] <= 0.05, "known lost: {figures:?}");
-    assert!(figures[1] <= 0.10 && figures[3] <= 0.10, "unknown accepted: {figures:?}");
+    assert!(
+        worst <= 0.10 && figures[1] <= 0.05 && figures[3] <= 0.05,
+        "unknown accepted: {worst} {figures:?}"
+    );
 }
 
 #[test]
@@ -244,8 +247,8 @@ fn unknown_letters_are_none_in_every_company() {
 }
 
 /// Why J is the worst of all: it is drawn in the air, and for some ten frames of its last quarter the hand holds G's pose,
-/// twice as near to G's recorded frames as to any of J's. Most of what the figures above lack to 1 where J is among the
-/// letters lies in these frames.
+/// twice as near to G's recorded frames as to any of J's. That J is a motion and G is not tells them apart; that the frames
+/// are far from all of J's leaves them unaccepted.
 #[test]
 fn a_nearest_neighbour_takes_the_same_frames_of_j_for_g() {
     let Some(letters) = letters() else { return };
