@@ -66,11 +66,11 @@ doc:
 test-checked:
 	SPLAT_SHADER_CHECKS=1 cargo test --locked --workspace
 
-# ... and what runs on the GPU once more as users run it, without them. Modules are chosen by name: choosing packages instead would
-# compile half of the tree again.
+# ... and what compares pictures, gradients and trained bits once more as users run it, without them. Modules are chosen by name:
+# choosing packages instead would compile half of the tree again.
 test-trusted: export SPLAT_SHADER_CHECKS := 0
 test-trusted:
-	cargo test --locked --workspace --test tests
+	cargo test --locked --workspace --test tests -- differences:: garden:: gradients:: gut:: parity:: reference:: trainer::
 	cargo test --locked --workspace --lib -- gpu:: render:: self_test:: train::
 
 # Built as for the tests, which is done by then: another choice of packages would compile half of the tree again.
