@@ -90,7 +90,7 @@ const SEED: u64 = 1;
 const HANDS: [usize; 3] = [6000, 300, 300];
 /// Hands of each gesture that the bundle keeps for its children, of the same three kinds.
 const KEPT: [usize; 3] = [160, 32, 64];
-const SCHEDULE: Schedule = Schedule { epochs: 40, frames: 800, others: 1.0, rate: 4e-3, patience: 40 };
+const SCHEDULE: Schedule = Schedule { epochs: 40, frames: 800, others: 3.0, rate: 4e-3, patience: 40 };
 
 /// The base model: [`BASE_LABELS`] in world landmarks, trained here and now on hands that this program makes up.
 ///

@@ -24,7 +24,8 @@ pub(crate) struct Schedule {
     pub(crate) epochs: usize,
     /// Frames of each gesture an epoch.
     pub(crate) frames: usize,
-    /// For every frame so many hands of no gesture. The gate tells most of those; more of them here cost frames of gestures.
+    /// Hands of no gesture, times the frames of one gesture. The gate tells most of those; more of them here cost frames of
+    /// gestures.
     pub(crate) others: f32,
     /// Adam's rate at the start; it falls to a twentieth along a cosine.
     pub(crate) rate: f32,
@@ -92,7 +93,7 @@ pub(crate) fn fit(
                     .push((features(&vary(frame, &Variation::TRAINING, random)), Target::Gesture(gesture)));
             }
         }
-        let count = (schedule.others * samples.len() as f32) as usize;
+        let count = (schedule.others * schedule.frames as f32) as usize;
         samples.extend((0..count).map(|_| (features(&others(random)), Target::Other)));
         let order = random.permutation(samples.len());
         for batch in order.chunks(BATCH) {
@@ -116,9 +117,9 @@ pub(crate) fn fit(
 }
 
 /// Variations of each gesture's training frames for the gate.
-const REACH_FRAMES: usize = 300;
+const REACH_FRAMES: usize = 900;
 /// Generated hands that show the gate how hands differ.
-const GATE_OTHERS: usize = 300;
+const GATE_OTHERS: usize = 900;
 
 /// The trained network with its gate, as it is exported.
 pub(crate) fn finish(network: &Network, rows: Rows<'_>, layout: Layout, random: &mut Random) -> Model {

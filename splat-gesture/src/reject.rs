@@ -22,7 +22,7 @@ pub(crate) const STEEPNESS: f32 = 12.0;
 /// Directions of the shape in which distances are taken.
 pub(crate) const AXES: usize = 24;
 /// Directions in which a gesture has a scatter of its own.
-pub(crate) const MOTIONS: usize = 7;
+pub(crate) const MOTIONS: usize = 5;
 /// Share of the mean variance that every direction has added, so that 100 near-equal frames do not make a needle.
 const SHRINKAGE: f64 = 0.1;
 /// The same for the scatter of a single gesture, of which there are fewer frames.
@@ -32,7 +32,7 @@ const LEAST_COUNTED: f64 = 0.05;
 /// Share of its own varied frames that a gesture's reach takes in.
 const REACH_QUANTILE: f64 = 0.97;
 /// The reach is so much wider than that: another day differs more than another moment.
-const REACH_MARGIN: f64 = 3.6;
+const REACH_MARGIN: f64 = 3.0;
 
 /// A hand on the gate's axes.
 pub(crate) type Place = [f32; AXES];

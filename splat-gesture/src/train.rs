@@ -71,9 +71,9 @@ pub enum Outcome {
 }
 
 /// An addition goes on from the parent's weights.
-const ADDITION: Schedule = Schedule { epochs: 30, frames: 80, others: 0.1, rate: 3e-3, patience: 8 };
+const ADDITION: Schedule = Schedule { epochs: 30, frames: 80, others: 1.0, rate: 3e-3, patience: 8 };
 /// A model from scratch has further to go.
-const SCRATCH: Schedule = Schedule { epochs: 40, frames: 96, others: 0.1, rate: 4e-3, patience: 12 };
+const SCRATCH: Schedule = Schedule { epochs: 40, frames: 96, others: 1.0, rate: 4e-3, patience: 12 };
 
 /// Adds one gesture to `parent`, which stays as it is.
 ///
