@@ -136,3 +136,16 @@ test('on the real service: with keys, the page asks for one', async (t) => {
   await page.getByRole('button', { name: /scene\.ply/ }).waitFor();
   sound();
 });
+
+test('on the real service: a recorded gesture becomes a model that knows it, computed in the page', async (t) => {
+  const data = process.env.SPLAT_TEST_DATA ?? `${ROOT}../shared/data`;
+  const server = await serve(t);
+  const { page, sound } = await visit(t, { server, address: '/gestures' });
+  await page.getByLabel('From a recorded file').setInputFiles(`${data}/gesture/ghostouch_incremental_one.csv`);
+  await page.getByText('100 frames recorded').waitFor();
+  // The first gesture waits for the base model, which is made once.
+  await page.getByRole('button', { name: 'Add gesture' }).click();
+  await page.locator('.answer').getByText('one ·').waitFor({ timeout: 120_000 });
+  assert.equal(await page.getByRole('alert').count(), 0);
+  sound();
+});

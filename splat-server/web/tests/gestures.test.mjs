@@ -10,12 +10,13 @@ import { node, onnx, tensor, upOrDown } from './onnx-writer.mjs';
 /** What one operator makes of its inputs. */
 function compute(op, inputs, attributes, input = [1, 2, 3, 4, 5, 6]) {
   const names = inputs.map((_, i) => `c${i}`);
-  const constants = inputs.flatMap((value, i) => (value === null ? [] : [tensor(names[i], value.shape, value.data, value.integers)]));
+  const constants = inputs.flatMap((value, i) => (value === null ? [] : [tensor(names[i], value.shape, value.data, value.kind)]));
   const model = new OnnxModel(onnx([node(op, names.map((name, i) => (inputs[i] === null ? 'landmarks' : name)), 'scores', attributes)], constants));
   return model.run(input);
 }
 const floats = (shape, ...data) => ({ shape, data });
-const ints = (...data) => ({ shape: [data.length], data, integers: true });
+const ints = (...data) => ({ shape: [data.length], data, kind: 'integers' });
+const bytes = (shape, ...data) => ({ shape, data, kind: 'bytes' });
 const close = (a, b) => {
   assert.equal(a.length, b.length);
   a.forEach((value, i) => assert.ok(Math.abs(value - b[i]) < 1e-6, `${a} against ${b}`));
@@ -43,6 +44,7 @@ test('every operator computes what ONNX says', () => {
   close(compute('ReduceSum', [grid, ints(0)], { keepdims: 0 }), [5, 7, 9]);
   close(compute('ReduceSum', [grid, ints(0, 1)], { keepdims: 1 }), [21]);
   close(compute('Gemm', [floats([1, 2], 2, 3), floats([2, 2], 1, 10, 100, 1000), floats([2], 0.5, -0.5)], { transB: 1 }), [32.5, 3199.5]);
+  close(compute('DequantizeLinear', [bytes([2, 2], 0, 127, 128, 255), floats([], 0.5), bytes([], 128)]), [-64, -0.5, 0, 63.5]);
   close(compute('Reshape', [null, ints(3, 2)]), [1, 2, 3, 4, 5, 6]);
 });
 

@@ -14,11 +14,16 @@ const int = (field, value) => [...varint(field << 3), ...varint(value)];
 const bytes = (field, content) => [...varint((field << 3) | 2), ...varint(content.length), ...content];
 const string = (field, text) => bytes(field, [...new TextEncoder().encode(text)]);
 
-/** A float tensor, or one of integers. */
-export function tensor(name, shape, values, integers = false) {
-  const raw = new DataView(new ArrayBuffer(values.length * (integers ? 8 : 4)));
-  values.forEach((value, i) => (integers ? raw.setBigInt64(i * 8, BigInt(value), true) : raw.setFloat32(i * 4, value, true)));
-  return [...shape.flatMap((side) => int(1, side)), ...int(2, integers ? 7 : 1), ...string(8, name), ...bytes(9, new Uint8Array(raw.buffer))];
+/** A tensor of floats, of integers, or of bytes. */
+export function tensor(name, shape, values, kind = 'floats') {
+  const [type, width] = { floats: [1, 4], bytes: [2, 1], integers: [7, 8] }[kind];
+  const raw = new DataView(new ArrayBuffer(values.length * width));
+  values.forEach((value, i) => {
+    if (kind === 'integers') raw.setBigInt64(i * width, BigInt(value), true);
+    else if (kind === 'bytes') raw.setUint8(i, value);
+    else raw.setFloat32(i * width, value, true);
+  });
+  return [...shape.flatMap((side) => int(1, side)), ...int(2, type), ...string(8, name), ...bytes(9, new Uint8Array(raw.buffer))];
 }
 
 /** A node; attributes are integers. */
@@ -38,6 +43,6 @@ export function upOrDown() {
   const row = Array.from({ length: 64 }, (_, i) => (i < 63 && i % 3 === 1 ? 4 : 0));
   return onnx(
     [node('Reshape', ['landmarks', 'flat'], 'x'), node('Gemm', ['x', 'weights', 'bias'], 'sums', { transB: 1 }), node('Softmax', ['sums'], 'scores', { axis: -1 })],
-    [tensor('flat', [2], [1, 64], true), tensor('weights', [2, 64], [...row, ...row.map((value) => -value)]), tensor('bias', [2], [0, 0])],
+    [tensor('flat', [2], [1, 64], 'integers'), tensor('weights', [2, 64], [...row, ...row.map((value) => -value)]), tensor('bias', [2], [0, 0])],
   );
 }

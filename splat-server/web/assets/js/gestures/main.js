@@ -246,7 +246,7 @@ async function start() {
       await trial.load(job);
       complain(null);
     } catch (error) {
-      complain(error instanceof Refused ? document.createTextNode(error.message) : tx('gesture.try.failed'));
+      complain(error instanceof Refused ? document.createTextNode(error.message) : h('span', {}, tx('gesture.try.failed'), ` (${error.message})`));
     }
   };
   const progress = progressCard((job) => {

@@ -3,6 +3,7 @@
 // Formats: onnx.proto3 and the operators of opset 13 (https://onnx.ai/onnx/operators/).
 
 const FLOAT = 1;
+const UINT8 = 2;
 const INT64 = 7;
 
 /** Fields of a protocol buffer message: `[number, value]`, where a value is a BigInt or bytes. */
@@ -51,9 +52,10 @@ function readTensor(bytes) {
   }
   const view = new DataView(tensor.raw.buffer, tensor.raw.byteOffset, tensor.raw.byteLength);
   const count = tensor.shape.reduce((product, side) => product * side, 1);
-  const width = { [FLOAT]: 4, [INT64]: 8 }[tensor.type];
+  const width = { [FLOAT]: 4, [UINT8]: 1, [INT64]: 8 }[tensor.type];
   if (!width || view.byteLength !== count * width) throw new Error(`the model's tensor ${tensor.name} is not what its shape says`);
-  const data = Array.from({ length: count }, (_, i) => (width === 4 ? view.getFloat32(i * 4, true) : Number(view.getBigInt64(i * 8, true))));
+  const read = { [FLOAT]: (at) => view.getFloat32(at, true), [UINT8]: (at) => view.getUint8(at), [INT64]: (at) => Number(view.getBigInt64(at, true)) }[tensor.type];
+  const data = Array.from({ length: count }, (_, i) => read(i * width));
   return { name: tensor.name, tensor: { shape: tensor.shape, data } };
 }
 
@@ -106,6 +108,8 @@ function elementwise(compute) {
   });
 }
 
+const subtract = elementwise((a, b) => a - b);
+const multiply = elementwise((a, b) => a * b);
 const each = (compute) => ([{ shape, data }]) => ({ shape, data: data.map(compute) });
 const axisOf = (axis, rank) => (axis < 0 ? axis + rank : axis);
 
@@ -210,9 +214,10 @@ function gemm([x, weights, bias], { transA = 0, transB = 0 }) {
 }
 
 const OPERATORS = {
+  DequantizeLinear: ([x, scale, zero]) => multiply([subtract([x, zero]), scale]),
   Add: elementwise((a, b) => a + b),
-  Sub: elementwise((a, b) => a - b),
-  Mul: elementwise((a, b) => a * b),
+  Sub: subtract,
+  Mul: multiply,
   Div: elementwise((a, b) => a / b),
   Max: elementwise(Math.max),
   Min: elementwise(Math.min),
