@@ -26,7 +26,10 @@ impl Variation {
     pub(crate) const TRAINING: Self =
         Self { turns: [0.25, 0.2, 0.2], finger: 0.10, length: 0.06, stretch: 0.12, noise: 0.015 };
     /// Turned twice as far: how a hand is held says less of a gesture than its pose.
-    pub(crate) const TURNED: Self = Self { turns: [0.5, 0.4, 0.4], ..Self::TRAINING };
+    pub(crate) const TURNED: Self = {
+        let [in_picture, to_side, up] = Self::TRAINING.turns;
+        Self { turns: [2.0 * in_picture, 2.0 * to_side, 2.0 * up], ..Self::TRAINING }
+    };
 }
 
 /// Share of frames whose handedness is withheld, and share of frames in which it is wrong.

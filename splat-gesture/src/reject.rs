@@ -81,19 +81,17 @@ impl Gate {
         others: &[[f32; FEATURES]],
     ) -> Self {
         let (axes, units) = discriminating_axes(turned, others);
-        let mut gate = Self {
-            axes,
-            units,
-            centres: Vec::new(),
-            nearness: Vec::new(),
-            directions: Vec::new(),
-            rooms: Vec::new(),
-        };
+        let mut gate = Self::without_gestures(axes, units);
         for frames in gestures {
             let hands: Vec<Place> = frames.iter().map(|x| gate.place(x)).collect();
             gate.add(&hands);
         }
         gate
+    }
+
+    fn without_gestures(axes: Dense, units: Place) -> Self {
+        let (centres, nearness, directions, rooms) = Default::default();
+        Self { axes, units, centres, nearness, directions, rooms }
     }
 
     /// Adds a gesture of these hands.
@@ -250,7 +248,7 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
-    /// Features of which each scatters by `scatter(index)` about 0, around `centre` times the first.
+    /// Features of which each scatters by `scatter(index)` about 0.
     fn samples(count: usize, random: &mut Random, scatter: impl Fn(usize) -> f32) -> Vec<[f32; FEATURES]> {
         (0..count).map(|_| std::array::from_fn(|i| scatter(i) * random.normal())).collect()
     }
@@ -264,14 +262,7 @@ mod tests {
         let others = samples(4000, &mut random, |i| if i < AXES { 3.0 } else { 0.1 });
         let (axes, units) = discriminating_axes(&gestures, &others);
         assert!(axes.is_rounded());
-        let gate = Gate {
-            axes,
-            units,
-            centres: Vec::new(),
-            nearness: Vec::new(),
-            directions: Vec::new(),
-            rooms: Vec::new(),
-        };
+        let gate = Gate::without_gestures(axes, units);
         let mean_square = |hands: &mut dyn Iterator<Item = Place>| {
             let (sum, count) =
                 hands.fold((0.0, 0.0), |(sum, count), hand| (sum + dot(&hand, &hand), count + 1.0));
@@ -303,21 +294,14 @@ mod tests {
         }
         let axes =
             Dense { inputs: SHAPE, outputs: AXES, weights: vec![0.0; SHAPE * AXES], bias: vec![0.0; AXES] };
-        let mut gate = Gate {
-            axes,
-            units: [1.0; AXES],
-            centres: Vec::new(),
-            nearness: Vec::new(),
-            directions: Vec::new(),
-            rooms: Vec::new(),
-        };
+        let mut gate = Gate::without_gestures(axes, [1.0; AXES]);
         hands.iter().for_each(|hands| gate.add(hands));
         let away = |axis: usize, distance: f32| {
             let mut hand = [0.0; AXES];
             hand[axis] = distance;
             gate.ratios(&hand)
         };
-        let [along, across] = [away(0, 25.0), away(7, 25.0)];
+        let [along, across] = [away(0, 30.0), away(7, 30.0)];
         assert!(along[1] < 0.7 && along[0] > 4.0, "{along:?}");
         assert!(across[1] > 4.0 && across[0] > 4.0, "{across:?}");
         assert!(away(0, 300.0)[1] > 1.0, "a motion reaches without end");

@@ -1,10 +1,10 @@
-//! What is exported as a byte a number: the weights of the hidden layer and of the gate's axes, and the gate's directions. They are most of a model,
-//! and so models of many gestures fit into 40 KB. A trained network is rounded before its gate is set, so that the gate
-//! belongs to what is exported.
+//! What is exported as a byte a number: the weights of the hidden layer and of the gate's axes, and the gate's directions.
+//! They are most of a model, and so models of many gestures fit into 40 KB. The axes are rounded before the reach of a
+//! gesture is measured on them, so that it belongs to what is exported.
 
 use crate::network::{Dense, Network};
 
-/// Between neighbouring weights of the hidden layer as exported: a byte each, or no model of many gestures would fit
+/// Between neighbouring numbers as exported: a byte each, or no model of many gestures would fit
 /// into 40 KB.
 pub(crate) const WEIGHT_STEP: f32 = 1.0 / 127.0;
 /// The byte that stands for the weight 0.

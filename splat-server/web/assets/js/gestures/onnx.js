@@ -233,8 +233,16 @@ const OPERATORS = {
   Gemm: gemm,
 };
 
+/** Adds a node's output to the tensors. */
+function compute({ op, inputs, outputs, attributes }, tensors) {
+  const values = inputs.map((name) => tensors.get(name));
+  if (values.includes(undefined)) throw new Error(`the model's ${op} lacks an input`);
+  tensors.set(outputs[0], OPERATORS[op](values, attributes));
+}
+
 /** A model read from the bytes of an ONNX file; `run(values)` maps its input `[1, n, 1]` to the scores. */
 export class OnnxModel {
+  /** What no frame changes: the file's constants, and what is computed of them alone. */
   #constants = new Map();
   #nodes = [];
   #input;
@@ -244,24 +252,25 @@ export class OnnxModel {
     let graph = null;
     for (const [field, value] of fields(bytes)) if (field === 7) graph = value;
     if (!graph || typeof graph === 'bigint') throw new Error('this is no ONNX model');
+    const nodes = [];
     for (const [field, value] of fields(graph)) {
-      if (field === 1) this.#nodes.push(readNode(value));
+      if (field === 1) nodes.push(readNode(value));
       else if (field === 5) {
         const { name, tensor } = readTensor(value);
         this.#constants.set(name, tensor);
       } else if (field === 11) this.#input = nameOf(value);
       else if (field === 12) this.#output = nameOf(value);
     }
+    for (const node of nodes) {
+      if (node.inputs.every((name) => this.#constants.has(name))) compute(node, this.#constants);
+      else this.#nodes.push(node);
+    }
   }
 
   run(values) {
     const tensors = new Map(this.#constants);
     tensors.set(this.#input, { shape: [1, values.length, 1], data: [...values] });
-    for (const node of this.#nodes) {
-      const inputs = node.inputs.map((name) => tensors.get(name));
-      if (inputs.includes(undefined)) throw new Error(`the model's ${node.op} lacks an input`);
-      tensors.set(node.outputs[0], OPERATORS[node.op](inputs, node.attributes));
-    }
+    for (const node of this.#nodes) compute(node, tensors);
     return tensors.get(this.#output).data;
   }
 }
