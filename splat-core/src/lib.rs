@@ -55,6 +55,7 @@
 
 pub mod bench;
 pub mod camera;
+pub mod content;
 pub mod dataset;
 pub mod demo;
 pub mod error;
@@ -76,9 +77,11 @@ pub mod render;
 pub mod scene;
 pub mod self_test;
 pub mod shutter;
+pub mod text_file;
 pub mod train;
 
 pub use camera::{Camera, LensCamera, Pinhole, Pose};
+pub use content::Content;
 pub use dataset::{Dataset, DatasetOptions};
 pub use error::Error;
 pub use events::{CancelToken, Event};

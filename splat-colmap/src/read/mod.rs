@@ -11,10 +11,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use splat_core::Lens;
+use splat_core::{Content, Lens, content};
 
 use crate::error::{ColmapError, Result, read_error};
 use crate::model::{PosedImage, Reconstruction};
+
+const FORMAT: &str = "COLMAP model file";
 
 /// The two forms of a sparse model on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +51,7 @@ impl ModelForm {
 pub fn read_model(dir: &Path) -> Result<Reconstruction> {
     let form = ModelForm::of(dir).ok_or_else(|| ColmapError::NoModel { dir: dir.to_owned() })?;
     let [cameras, images, points] = ["cameras", "images", "points3D"].map(|stem| form.file(dir, stem));
-    let load = |path: &Path| fs::read(path).map_err(|error| read_error(path, error));
+    let load = |path: &Path| load(path, form);
     let points_bytes = if points.is_file() { Some(load(&points)?) } else { None };
     let (cameras_bytes, images_bytes) = (load(&cameras)?, load(&images)?);
     let (cameras, images, points) = match form {
@@ -59,15 +61,44 @@ pub fn read_model(dir: &Path) -> Result<Reconstruction> {
             points_bytes.map_or(Ok(BTreeMap::new()), |bytes| binary::points(&points, &bytes))?,
         ),
         ModelForm::Text => (
-            text::cameras(&cameras, &String::from_utf8_lossy(&cameras_bytes))?,
-            text::images(&images, &String::from_utf8_lossy(&images_bytes))?,
-            points_bytes.map_or(Ok(BTreeMap::new()), |bytes| {
-                text::points(&points, &String::from_utf8_lossy(&bytes))
-            })?,
+            text::cameras(&cameras, &decode(&cameras, cameras_bytes)?)?,
+            text::images(&images, &decode(&images, images_bytes)?)?,
+            points_bytes
+                .map_or(Ok(BTreeMap::new()), |bytes| text::points(&points, &decode(&points, bytes)?))?,
         ),
     };
     check_cameras(dir, form, &cameras, &images)?;
     Ok(Reconstruction { cameras, images, points })
+}
+
+/// A file's bytes; what is no part of a model at all is named.
+fn load(path: &Path, form: ModelForm) -> Result<Vec<u8>> {
+    let bytes = fs::read(path).map_err(|error| read_error(path, error))?;
+    let kind = Content::of(&bytes[..bytes.len().min(content::HEAD_BYTES)]);
+    let misplaced = matches!(
+        kind,
+        Some(
+            Content::LfsPointer
+                | Content::AnnexPointer
+                | Content::Html
+                | Content::Zip
+                | Content::Gzip
+                | Content::Archive
+        )
+    );
+    // No record is all zeros, and a model without images is 8 zero bytes.
+    let zeros = kind == Some(Content::Zeros) && bytes.len() > 8 && bytes.iter().all(|&byte| byte == 0);
+    match kind {
+        Some(kind) if form == ModelForm::Binary && (misplaced || zeros) => {
+            let what = kind.sentence();
+            Err(splat_core::Error::Malformed { path: path.to_owned(), format: FORMAT, what }.into())
+        }
+        _ => Ok(bytes),
+    }
+}
+
+fn decode(path: &Path, bytes: Vec<u8>) -> Result<String> {
+    Ok(splat_core::text_file::decode(path, FORMAT, bytes)?)
 }
 
 /// Every image's camera must be there; no byte of the file is to blame for that.
@@ -94,8 +125,8 @@ fn count_images(dir: &Path, form: ModelForm) -> Result<u64> {
     match form {
         ModelForm::Binary => binary::count_images(&path),
         ModelForm::Text => {
-            let bytes = fs::read(&path).map_err(|error| read_error(&path, error))?;
-            Ok(text::images(&path, &String::from_utf8_lossy(&bytes))?.len() as u64)
+            let bytes = load(&path, form)?;
+            Ok(text::images(&path, &decode(&path, bytes)?)?.len() as u64)
         }
     }
 }

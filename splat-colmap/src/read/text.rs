@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::str::FromStr;
 
-use splat_core::{Lens, LensModel};
+use splat_core::{Lens, LensModel, text_file};
 
 use super::binary::pose;
 use crate::error::{ColmapError, Place, Result};
@@ -14,12 +14,12 @@ pub(super) fn cameras(path: &Path, text: &str) -> Result<BTreeMap<u32, Lens>> {
     let mut cameras = BTreeMap::new();
     let mut lines = Lines::new(path, text);
     while let Some(mut line) = lines.record() {
-        let id = line.parse("a camera number")?;
+        let id = line.integer("a camera number")?;
         let name = line.word("a camera model")?;
         let Some(model) = LensModel::from_name(name) else {
             return Err(line.malformed(format!("camera {id} has the unknown model `{name}`")));
         };
-        let (width, height) = (line.parse("a width")?, line.parse("a height")?);
+        let (width, height) = (line.integer("a width")?, line.integer("a height")?);
         let params = line.rest::<f64>("parameters")?;
         let lens = Lens { model, width, height, params };
         lens.validate().map_err(|error| line.malformed(format!("in camera {id}, {error}")))?;
@@ -34,21 +34,20 @@ pub(super) fn images(path: &Path, text: &str) -> Result<BTreeMap<u32, PosedImage
     let mut images = BTreeMap::new();
     let mut lines = Lines::new(path, text);
     while let Some(mut line) = lines.record() {
-        let id: u32 = line.parse("an image number")?;
+        let id: u32 = line.integer("an image number")?;
         let rotation = line.numbers("a quaternion")?;
         let translation = line.numbers("a translation")?;
         let Some(cam_from_world) = pose(rotation, translation) else {
             return Err(line.malformed(format!("image {id} has an impossible pose")));
         };
-        let camera_id = line.parse("a camera number")?;
+        let camera_id = line.integer("a camera number")?;
         // A name may hold spaces: it is all that is left.
         let name = line.text.trim().to_owned();
         if name.is_empty() {
             return Err(line.malformed(format!("image {id} has no name")));
         }
-        let Some(mut features) = lines.next() else {
-            return Err(line.malformed(format!("image {id} has no line of features after it")));
-        };
+        // Some programs leave the line out where there are no features, or at the end of the file.
+        let mut features = lines.features().unwrap_or(Line { text: "", ..line });
         let mut points2d = Vec::new();
         while !features.text.trim_start().is_empty() {
             let xy = features.numbers("a feature's position")?;
@@ -56,7 +55,7 @@ pub(super) fn images(path: &Path, text: &str) -> Result<BTreeMap<u32, PosedImage
             let point = features.word("a point number")?;
             let point3d_id = match point {
                 "-1" | "18446744073709551615" => None,
-                number => Some(features.number(number, "a point number")?),
+                number => Some(features.whole(number, "a point number")?),
             };
             points2d.push(Point2d { xy, point3d_id });
         }
@@ -71,14 +70,14 @@ pub(super) fn points(path: &Path, text: &str) -> Result<BTreeMap<u64, Point3d>> 
     let mut points = BTreeMap::new();
     let mut lines = Lines::new(path, text);
     while let Some(mut line) = lines.record() {
-        let id: u64 = line.parse("a point number")?;
+        let id: u64 = line.integer("a point number")?;
         let position = line.numbers("a position")?;
         let mut rgb = [0_u8; 3];
         for channel in &mut rgb {
-            *channel = line.parse("a colour")?;
+            *channel = line.integer("a colour")?;
         }
         let error = line.parse("a reprojection error")?;
-        let ids = line.rest::<u32>("track elements")?;
+        let ids = line.rest_whole::<u32>("track elements")?;
         let (pairs, odd) = ids.as_chunks::<2>();
         if !odd.is_empty() {
             return Err(line.malformed(format!("point {id} has a track of odd length")));
@@ -109,6 +108,16 @@ impl<'a> Lines<'a> {
         Some(Line { path: self.path, number: index as u64 + 1, text })
     }
 
+    /// The next line, if it holds features: nothing, or numbers by three. Another image's line, which ends in a name, is left.
+    fn features(&mut self) -> Option<Line<'a>> {
+        let (_, text) = self.lines.clone().next()?;
+        let is_number = |word: &str| word.parse::<f64>().is_ok();
+        let mut words = text.split_whitespace();
+        let is_image = words.by_ref().take(9).filter(|word| is_number(word)).count() == 9
+            && words.next().is_some_and(|w| !is_number(w));
+        if is_image { None } else { self.next() }
+    }
+
     /// The next line that is neither blank nor a comment.
     fn record(&mut self) -> Option<Line<'a>> {
         loop {
@@ -122,6 +131,7 @@ impl<'a> Lines<'a> {
 }
 
 /// What is left of a line.
+#[derive(Clone, Copy)]
 struct Line<'a> {
     path: &'a Path,
     number: u64,
@@ -156,12 +166,30 @@ impl<'a> Line<'a> {
         self.number(word, what)
     }
 
+    /// An integer, which some programs write as `200.0`.
+    fn integer<T: TryFrom<i128>>(&mut self, what: &str) -> Result<T> {
+        let word = self.word(what)?;
+        self.whole(word, what)
+    }
+
+    fn whole<T: TryFrom<i128>>(&self, word: &str, what: &str) -> Result<T> {
+        text_file::whole(word).and_then(|number| number.try_into().ok()).ok_or_else(|| {
+            let shown: String = word.chars().take(40).collect();
+            self.malformed(format!("`{shown}` is not {what}"))
+        })
+    }
+
     fn numbers<const N: usize>(&mut self, what: &str) -> Result<[f64; N]> {
         let mut numbers = [0.0; N];
         for number in &mut numbers {
             *number = self.parse(what)?;
         }
         Ok(numbers)
+    }
+
+    fn rest_whole<T: TryFrom<i128>>(&mut self, what: &str) -> Result<Vec<T>> {
+        let words = std::mem::take(&mut self.text).split_whitespace();
+        words.map(|word| self.whole(word, what)).collect()
     }
 
     fn rest<T: FromStr>(&mut self, what: &str) -> Result<Vec<T>> {

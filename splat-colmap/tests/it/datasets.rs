@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use splat_colmap::{
-    ColmapError, DatasetSource, ModelForm, PosedImage, Reconstruction, find_best_model, write_model,
+    ColmapError, DatasetSource, ModelForm, PosedImage, Reconstruction, find_best_model, read_model,
+    write_model,
 };
 use splat_core::{CancelToken, Event, Lens, Pinhole, Pose, SceneSource};
 
@@ -104,4 +105,40 @@ fn the_public_benchmark_loads() {
     assert_eq!((lens.width, lens.height), (480, 360));
     assert!(lens.as_pinhole().is_some());
     assert!(scene.views.windows(2).all(|pair| pair[0].name < pair[1].name));
+}
+
+/// As Notepad, PowerShell and scripts leave a text model.
+#[test]
+fn text_models_are_read_as_people_have_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &[u8]| fs::write(dir.path().join(name), text).unwrap();
+    write("cameras.txt", b"\xef\xbb\xbf1 PINHOLE 64.0 48.0 50 50 32 24");
+    // Without the lines of features, and without the last line's end.
+    write("images.txt", b"\xef\xbb\xbf1 1 0 0 0 0 0 0 1 a 1.jpg\r\n2.0 1 0 0 0 0 0 1 1.0 b.jpg\r\n3.5 2.5 -1\r\n3 1 0 0 0 0 0 2 1 c.jpg");
+    write("points3D.txt", b"\xef\xbb\xbf7 1 2 3 128.0 0 255 0.5 1 0.0");
+    let read = read_model(dir.path()).unwrap();
+    let names: Vec<_> =
+        read.images.values().map(|image| (image.name.as_str(), image.points2d.len())).collect();
+    assert_eq!(names, [("a 1.jpg", 0), ("b.jpg", 1), ("c.jpg", 0)]);
+    assert_eq!((read.cameras[&1].width, read.points[&7].rgb), (64, [128, 0, 255]));
+    write(
+        "images.txt",
+        &"1 1 0 0 0 0 0 0 1 a.jpg\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>(),
+    );
+    let message = read_model(dir.path()).unwrap_err().to_string();
+    assert!(message.contains("UTF-16") && message.contains("images.txt"), "{message}");
+    // Half a colour is no integer.
+    write("images.txt", b"1 1 0 0 0 0 0 0 1 a.jpg\n\n");
+    write("points3D.txt", b"7 1 2 3 128.5 0 255 0.5");
+    let message = read_model(dir.path()).unwrap_err().to_string();
+    assert!(message.contains("`128.5` is not a colour at line 1"), "{message}");
+    let binary = tempfile::tempdir().unwrap();
+    write_model(&model(&["a.jpg"]), binary.path(), ModelForm::Binary).unwrap();
+    fs::write(
+        binary.path().join("points3D.bin"),
+        "version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n",
+    )
+    .unwrap();
+    let message = read_model(binary.path()).unwrap_err().to_string();
+    assert!(message.contains("git lfs pull"), "{message}");
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use glam::{DMat3, DQuat, DVec3};
 
 use crate::files::write_atomically;
+use crate::text_file;
 use crate::{
     Camera, Error, Lens, LensCamera, LensModel, Pinhole, Pose, Result, RollingShutter, ShutterDirection,
 };
@@ -39,7 +40,9 @@ impl NamedCamera {
 struct Entry {
     id: usize,
     img_name: String,
+    #[serde(deserialize_with = "text_file::whole_u32")]
     width: u32,
+    #[serde(deserialize_with = "text_file::whole_u32")]
     height: u32,
     #[serde(flatten)]
     place: Place,
@@ -143,10 +146,9 @@ pub fn write_cameras(path: &Path, cameras: &[NamedCamera]) -> Result<()> {
 /// # Errors
 /// [`Error::Read`], or [`Error::Malformed`] when it is another kind of file or holds numbers that no camera has.
 pub fn read_cameras(path: &Path) -> Result<Vec<NamedCamera>> {
-    let malformed =
-        |what: String| Error::Malformed { path: path.to_path_buf(), format: "cameras.json", what };
-    let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
-    let entries: Vec<Entry> = serde_json::from_slice(&bytes).map_err(|e| malformed(e.to_string()))?;
+    const FORMAT: &str = "cameras.json";
+    let malformed = |what: String| Error::Malformed { path: path.to_path_buf(), format: FORMAT, what };
+    let entries: Vec<Entry> = text_file::read_json(path, FORMAT)?;
     entries.into_iter().map(|entry| named(entry).map_err(&malformed)).collect()
 }
 

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use glam::{DMat3, DQuat, DVec3};
 
-use crate::{Camera, Error, Pinhole, Pose, Result};
+use crate::{Camera, Error, Pinhole, Pose, Result, text_file};
+
+const FORMAT: &str = "camera path";
 
 /// A path with more frames than this is taken for a mistake (an hour at 60 frames a second is 216,000).
 const MAX_FRAMES: usize = 1_000_000;
@@ -14,8 +16,10 @@ const MAX_FRAMES: usize = 1_000_000;
 #[serde(deny_unknown_fields)]
 pub struct CameraPath {
     /// Frame width in pixels.
+    #[serde(deserialize_with = "text_file::whole_u32")]
     pub width: u32,
     /// Frame height in pixels.
+    #[serde(deserialize_with = "text_file::whole_u32")]
     pub height: u32,
     /// Vertical field of view in degrees.
     #[serde(default = "default_fov")]
@@ -65,10 +69,8 @@ impl CameraPath {
     /// # Errors
     /// [`Error::Read`], or [`Error::Malformed`] with what is wrong and where.
     pub fn read(path: &Path) -> Result<Self> {
-        let malformed =
-            |what: String| Error::Malformed { path: path.to_path_buf(), format: "camera path", what };
-        let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
-        let this: Self = serde_json::from_slice(&bytes).map_err(|e| malformed(e.to_string()))?;
+        let malformed = |what: String| Error::Malformed { path: path.to_path_buf(), format: FORMAT, what };
+        let this: Self = text_file::read_json(path, FORMAT)?;
         this.check().map_err(malformed)?;
         Ok(this)
     }

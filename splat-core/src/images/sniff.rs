@@ -5,6 +5,8 @@ use std::path::Path;
 
 use image::ImageFormat;
 
+use crate::content::{self, Content};
+
 /// A picture format that can be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -62,44 +64,10 @@ impl fmt::Display for PhotoFormat {
 
 /// The format of a file's content, or a sentence on what the file is instead.
 pub(super) fn photo_format(bytes: &[u8]) -> Result<PhotoFormat, String> {
-    const SIGNATURES: [(&[u8], PhotoFormat); 7] = [
-        (b"\xff\xd8\xff", PhotoFormat::Jpeg),
-        (b"\x89PNG\r\n\x1a\n", PhotoFormat::Png),
-        (b"II*\0", PhotoFormat::Tiff),
-        (b"MM\0*", PhotoFormat::Tiff),
-        (b"GIF87a", PhotoFormat::Gif),
-        (b"GIF89a", PhotoFormat::Gif),
-        (b"BM", PhotoFormat::Bmp),
-    ];
-    if bytes.is_empty() {
-        return Err("it is empty (0 bytes); copy it again".into());
+    match Content::of(&bytes[..bytes.len().min(content::HEAD_BYTES)]) {
+        Some(Content::Photo(format)) => Ok(format),
+        Some(Content::Text) => Err("it is text, not a picture".into()),
+        Some(other) => Err(other.sentence()),
+        None => Err("it is no picture in a known format; JPEG, PNG, WebP, TIFF, GIF and BMP are read".into()),
     }
-    if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
-        return Ok(PhotoFormat::WebP);
-    }
-    if let Some((_, format)) = SIGNATURES.iter().find(|(signature, _)| bytes.starts_with(signature)) {
-        return Ok(*format);
-    }
-    Err(not_a_photo(bytes).into())
-}
-
-fn not_a_photo(bytes: &[u8]) -> &'static str {
-    const CAN: &str = "it is no picture in a known format; JPEG, PNG, WebP, TIFF, GIF and BMP are read";
-    if bytes.get(4..8) == Some(b"ftyp") {
-        return match bytes.get(8..12) {
-            Some(b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"msf1") => {
-                "it is a HEIC picture, which is not read; convert it to JPEG \
-                 (iPhone: Settings, Camera, Formats, Most Compatible)"
-            }
-            Some(b"avif" | b"avis") => "it is an AVIF picture, which is not read; convert it to JPEG or PNG",
-            _ => {
-                "it is a video, not a photo; extract frames first, such as with `ffmpeg -i VIDEO -vf fps=2 %04d.jpg`"
-            }
-        };
-    }
-    let head = &bytes[..bytes.len().min(512)];
-    if head.iter().all(|&byte| byte >= 0x20 || matches!(byte, b'\t' | b'\n' | b'\r')) {
-        return "it is text, not a picture";
-    }
-    CAN
 }

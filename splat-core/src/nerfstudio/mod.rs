@@ -21,10 +21,11 @@ use crate::images::{self, PHOTO_EXTENSIONS};
 use crate::ply;
 use crate::scene::{Scene, SceneSource, View};
 use crate::shutter::{RollingShutter, ShutterDirection};
-use crate::{Error, Result};
+use crate::{Error, Result, text_file};
 
 use json::{Frame, Transforms};
 
+const FORMAT: &str = "nerfstudio dataset";
 /// File names that are looked for in a folder, the first found is taken.
 const FILE_NAMES: [&str; 2] = ["transforms.json", "transforms_train.json"];
 /// nerfstudio's name for the points, taken where the file names none.
@@ -67,10 +68,7 @@ impl SceneSource for NerfstudioSource {
     /// [`Error::Read`] for files that cannot be read; [`Error::Malformed`] for what the format does not
     /// allow, naming the frame; [`Error::Scene`] without a usable frame; [`Error::Cancelled`].
     fn scene(&mut self, events: EventSink<'_>, cancel: &CancelToken) -> Result<Scene> {
-        let text = std::fs::read_to_string(&self.json)
-            .map_err(|source| Error::Read { path: self.json.clone(), source })?;
-        let transforms: Transforms =
-            serde_json::from_str(&text).map_err(|error| malformed(&self.json, error.to_string()))?;
+        let transforms: Transforms = text_file::read_json(&self.json, FORMAT)?;
         let folder = self.json.parent().unwrap_or(Path::new(""));
         let mut scene = Scene::default();
         let mut missing = Vec::new();
@@ -109,7 +107,7 @@ impl SceneSource for NerfstudioSource {
 }
 
 fn malformed(path: &Path, what: String) -> Error {
-    Error::Malformed { path: path.to_owned(), format: "nerfstudio dataset", what }
+    Error::Malformed { path: path.to_owned(), format: FORMAT, what }
 }
 
 fn view(json: &Path, folder: &Path, transforms: &Transforms, frame: &Frame, path: PathBuf) -> Result<View> {

@@ -1,0 +1,419 @@
+//! What a file is, told from its first bytes: for messages that name what was given instead of what was needed.
+//!
+//! Start at [`Content::of_file`]; [`Content::advice`] has what helps.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use crate::images::PhotoFormat;
+
+/// Bytes that [`Content::of`] looks at; more do no harm.
+pub const HEAD_BYTES: usize = 4096;
+
+/// A kind of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Content {
+    /// Not a byte.
+    Empty,
+    /// Nothing but zero bytes, as a broken copy or download leaves.
+    Zeros,
+    /// The pointer that stands for a file in a repository with Git LFS.
+    LfsPointer,
+    /// The pointer that stands for a file in a git-annex repository.
+    AnnexPointer,
+    /// A picture that is read.
+    Photo(PhotoFormat),
+    /// A HEIC picture, as iPhones take them.
+    Heic,
+    /// An AVIF picture.
+    Avif,
+    /// JPEG XL.
+    JpegXl,
+    /// OpenEXR or Radiance HDR.
+    HdrPicture,
+    /// A Photoshop document.
+    Photoshop,
+    /// A camera's raw picture.
+    Raw,
+    /// A video.
+    Video,
+    /// SOG: splats as WebP pictures in a zip.
+    Sog,
+    /// Any other zip.
+    Zip,
+    /// 7-Zip, RAR, tar, xz or bzip2.
+    Archive,
+    /// SPZ: compressed splats.
+    Spz,
+    /// Another file in gzip.
+    Gzip,
+    /// A PLY: splats, a point cloud or a mesh.
+    Ply,
+    /// A PLY of splats in chunks, as PlayCanvas writes it.
+    CompressedPly,
+    /// Binary glTF.
+    Glb,
+    /// `.splat`, by its name: it has no signature.
+    Splat,
+    /// `.ksplat`, by its name.
+    Ksplat,
+    /// A web page, often the error or sign-in page of a failed download.
+    Html,
+    /// JSON text.
+    Json,
+    /// XML text.
+    Xml,
+    /// A PDF.
+    Pdf,
+    /// A SQLite database, such as COLMAP's.
+    Sqlite,
+    /// NumPy's or PyTorch's array files.
+    Array,
+    /// Text in UTF-16.
+    Utf16,
+    /// Other text.
+    Text,
+}
+
+impl Content {
+    /// Of a file, by its first bytes and, where they say nothing, its name. `None` for what is not known.
+    ///
+    /// # Errors
+    /// The system's, where the file cannot be opened or read.
+    pub fn of_file(path: &Path) -> std::io::Result<Option<Self>> {
+        let mut head = Vec::with_capacity(HEAD_BYTES);
+        File::open(path)?.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+        let named = |extension: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension));
+        Ok(match Self::of(&head) {
+            // Both begin with numbers of any value.
+            None | Some(Self::Zeros) if named("splat") && !head.is_empty() => Some(Self::Splat),
+            None | Some(Self::Zeros) if named("ksplat") && !head.is_empty() => Some(Self::Ksplat),
+            // Most raw formats are TIFF inside.
+            Some(Self::Photo(PhotoFormat::Tiff)) if RAW_EXTENSIONS.into_iter().any(named) => Some(Self::Raw),
+            found => found,
+        })
+    }
+
+    /// Of a file that begins with `head`: [`HEAD_BYTES`] of it, or all if it is shorter. `None` for what is not known.
+    #[must_use]
+    pub fn of(head: &[u8]) -> Option<Self> {
+        if head.is_empty() {
+            return Some(Self::Empty);
+        }
+        if let Some((_, kind)) = SIGNATURES.iter().find(|(signature, _)| head.starts_with(signature)) {
+            return Some(*kind);
+        }
+        let at = |start: usize, word: &[u8]| head.get(start..).is_some_and(|rest| rest.starts_with(word));
+        if head.starts_with(b"RIFF") {
+            return match head.get(8..12) {
+                Some(b"WEBP") => Some(Self::Photo(PhotoFormat::WebP)),
+                Some(b"AVI ") => Some(Self::Video),
+                _ => None,
+            };
+        }
+        if at(4, b"ftyp") {
+            return Some(iso_media(head.get(8..12).unwrap_or_default()));
+        }
+        if head.starts_with(b"PK\x03\x04") {
+            return Some(if is_sog(head) { Self::Sog } else { Self::Zip });
+        }
+        if head.starts_with(b"\x1f\x8b") {
+            return Some(if spz_inside(head) { Self::Spz } else { Self::Gzip });
+        }
+        if head.starts_with(b"ply\n") || head.starts_with(b"ply\r") {
+            let header = &head[..head.len().min(HEAD_BYTES)];
+            let holds = |word: &[u8]| header.windows(word.len()).any(|window| window == word);
+            return Some(if holds(b"element chunk") { Self::CompressedPly } else { Self::Ply });
+        }
+        // MPEG transport streams repeat a byte every packet.
+        if head[0] == 0x47 && at(188, b"\x47") && at(376, b"\x47") {
+            return Some(Self::Video);
+        }
+        if at(257, b"ustar") {
+            return Some(Self::Archive);
+        }
+        if head.iter().all(|&byte| byte == 0) {
+            return Some(Self::Zeros);
+        }
+        text_kind(head)
+    }
+
+    /// What helps, as the end of a sentence; `None` where nothing general does.
+    #[must_use]
+    pub fn advice(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Empty | Self::Zeros => "copy or download it again",
+            Self::LfsPointer => "fetch the file itself with `git lfs pull`",
+            Self::AnnexPointer => "fetch the file itself with `git annex get`",
+            Self::Heic => {
+                "convert it to JPEG, such as with `heif-convert IN.heic OUT.jpg` (iPhone: Settings, Camera, Formats, Most \
+                 Compatible)"
+            }
+            Self::Avif | Self::JpegXl | Self::HdrPicture | Self::Photoshop | Self::Pdf => {
+                "export it as JPEG or PNG"
+            }
+            Self::Raw => "develop it to JPEG or TIFF, such as with darktable or `dcraw -T FILE`",
+            Self::Video => "extract frames first, such as with `ffmpeg -i VIDEO -vf fps=2 frames/%04d.jpg`",
+            Self::Zip => "unpack it, such as with `unzip FILE -d FOLDER`, and give the folder",
+            Self::Archive | Self::Gzip => "unpack it, such as with `tar -xf FILE`, and give what was inside",
+            Self::Html => "the download failed or needs a sign-in; download it again in a browser",
+            Self::Utf16 => "save it as UTF-8 (in PowerShell with `-Encoding utf8`)",
+            Self::Photo(_)
+            | Self::Sog
+            | Self::Spz
+            | Self::Ply
+            | Self::CompressedPly
+            | Self::Glb
+            | Self::Splat
+            | Self::Ksplat
+            | Self::Json
+            | Self::Xml
+            | Self::Sqlite
+            | Self::Array
+            | Self::Text => return None,
+        })
+    }
+
+    /// `it is ...` with the advice, as one clause.
+    #[must_use]
+    pub fn sentence(self) -> String {
+        match self.advice() {
+            Some(advice) => format!("it is {self}; {advice}"),
+            None => format!("it is {self}"),
+        }
+    }
+}
+
+/// With the article, as in "it is ...".
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "empty (0 bytes)",
+            Self::Zeros => "nothing but zero bytes",
+            Self::LfsPointer => "a Git LFS pointer, which stands for a file that was not fetched",
+            Self::AnnexPointer => "a git-annex pointer, which stands for a file that was not fetched",
+            Self::Photo(format) => return write!(f, "a {format} picture"),
+            Self::Heic => "a HEIC picture, which is not read",
+            Self::Avif => "an AVIF picture, which is not read",
+            Self::JpegXl => "a JPEG XL picture, which is not read",
+            Self::HdrPicture => "a high-dynamic-range picture (EXR or HDR), which is not read",
+            Self::Photoshop => "a Photoshop document",
+            Self::Raw => "a camera's raw picture, which is not read",
+            Self::Video => "a video, not a photo",
+            Self::Sog => "a scene in SOG form",
+            Self::Zip => "a zip archive",
+            Self::Archive => "an archive",
+            Self::Spz => "a scene in SPZ form",
+            Self::Gzip => "a gzip file",
+            Self::Ply => "a PLY",
+            Self::CompressedPly => "a compressed PLY, as PlayCanvas writes them",
+            Self::Glb => "a binary glTF",
+            Self::Splat => "a scene in .splat form",
+            Self::Ksplat => "a scene in .ksplat form",
+            Self::Html => "a web page (HTML)",
+            Self::Json => "JSON text",
+            Self::Xml => "XML text",
+            Self::Pdf => "a PDF document",
+            Self::Sqlite => "a SQLite database, such as COLMAP's `database.db`",
+            Self::Array => "a file of arrays (NumPy or PyTorch)",
+            Self::Utf16 => "text in UTF-16, and UTF-8 is needed",
+            Self::Text => "text",
+        })
+    }
+}
+
+/// Extensions of raw pictures that are TIFF inside, lower case.
+const RAW_EXTENSIONS: [&str; 10] = ["dng", "nef", "arw", "cr2", "pef", "srw", "nrw", "sr2", "3fr", "iiq"];
+
+const SIGNATURES: &[(&[u8], Content)] = &[
+    (b"\xff\xd8\xff", Content::Photo(PhotoFormat::Jpeg)),
+    (b"\x89PNG\r\n\x1a\n", Content::Photo(PhotoFormat::Png)),
+    // Canon's, before TIFF's: the same but for these two letters.
+    (b"II*\0\x10\0\0\0CR", Content::Raw),
+    (b"II*\0", Content::Photo(PhotoFormat::Tiff)),
+    (b"MM\0*", Content::Photo(PhotoFormat::Tiff)),
+    (b"GIF87a", Content::Photo(PhotoFormat::Gif)),
+    (b"GIF89a", Content::Photo(PhotoFormat::Gif)),
+    (b"BM", Content::Photo(PhotoFormat::Bmp)),
+    (b"FUJIFILMCCD-RAW", Content::Raw),
+    (b"IIRO", Content::Raw),
+    (b"IIRS", Content::Raw),
+    (b"MMOR", Content::Raw),
+    (b"IIU\0", Content::Raw),
+    (b"\0MRM", Content::Raw),
+    (b"\xff\x0a", Content::JpegXl),
+    (b"\0\0\0\x0cJXL ", Content::JpegXl),
+    (b"\x76\x2f\x31\x01", Content::HdrPicture),
+    (b"#?RADIANCE", Content::HdrPicture),
+    (b"#?RGBE", Content::HdrPicture),
+    (b"8BPS", Content::Photoshop),
+    (b"\x1a\x45\xdf\xa3", Content::Video),
+    (b"\0\0\x01\xba", Content::Video),
+    (b"\0\0\x01\xb3", Content::Video),
+    (b"FLV\x01", Content::Video),
+    (b"OggS", Content::Video),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", Content::Video),
+    (b"PK\x05\x06", Content::Zip),
+    (b"7z\xbc\xaf\x27\x1c", Content::Archive),
+    (b"Rar!\x1a\x07", Content::Archive),
+    (b"\xfd7zXZ\0", Content::Archive),
+    (b"BZh", Content::Archive),
+    (b"NGSP", Content::Spz),
+    (b"glTF", Content::Glb),
+    (b"%PDF", Content::Pdf),
+    (b"SQLite format 3\0", Content::Sqlite),
+    (b"\x93NUMPY", Content::Array),
+    (b"version https://git-lfs.github.com/spec/", Content::LfsPointer),
+    (b"/annex/objects/", Content::AnnexPointer),
+    (b"\xff\xfe", Content::Utf16),
+    (b"\xfe\xff", Content::Utf16),
+];
+
+/// Of ISO base media files, by their major brand.
+fn iso_media(brand: &[u8]) -> Content {
+    match brand {
+        b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"msf1" => Content::Heic,
+        b"avif" | b"avis" => Content::Avif,
+        b"crx " => Content::Raw,
+        _ => Content::Video,
+    }
+}
+
+/// Whether the zip's first entries are those of a SOG: `meta.json` beside pictures.
+fn is_sog(head: &[u8]) -> bool {
+    let length =
+        |at: usize| head.get(at..at + 2).map_or(0, |b| usize::from(u16::from_le_bytes([b[0], b[1]])));
+    let name = head.get(30..30 + length(26)).unwrap_or_default();
+    let name = name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    let planes: [&[u8]; 6] = [b"means_l", b"means_u", b"quats", b"scales", b"sh0", b"shN"];
+    name == b"meta.json" || name.ends_with(b".webp") && planes.iter().any(|plane| name.starts_with(plane))
+}
+
+/// Whether gzip's content begins as an SPZ before version 4 does.
+fn spz_inside(head: &[u8]) -> bool {
+    let mut magic = [0; 4];
+    flate2::read::GzDecoder::new(head).read_exact(&mut magic).is_ok() && &magic == b"NGSP"
+}
+
+/// Kinds of text; `None` for what is not text.
+fn text_kind(head: &[u8]) -> Option<Content> {
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let printable = |byte: &u8| *byte >= 0x20 || matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c);
+    if !text.iter().all(printable) {
+        // UTF-16 of plain letters without its mark: every other byte is zero.
+        let zeros = |first: usize| text.iter().skip(first).step_by(2).all(|&byte| byte == 0);
+        let letters =
+            |first: usize| text.iter().skip(first).step_by(2).all(|byte| printable(byte) && *byte < 0x7f);
+        let wide = text.len() >= 16 && (zeros(1) && letters(0) || zeros(0) && letters(1));
+        return wide.then_some(Content::Utf16);
+    }
+    let text = text.trim_ascii_start();
+    let begins = |word: &[u8]| text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
+    if [&b"<!doctype html"[..], b"<html", b"<head", b"<body"].into_iter().any(begins) {
+        return Some(Content::Html);
+    }
+    Some(match text.first() {
+        Some(b'<') => Content::Xml,
+        Some(b'{' | b'[') => Content::Json,
+        _ => Content::Text,
+    })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn files_are_told_by_their_first_bytes() {
+        let zip = |name: &str| {
+            let mut head = b"PK\x03\x04".to_vec();
+            head.resize(26, 0);
+            head.extend((name.len() as u16).to_le_bytes());
+            head.extend([0, 0]);
+            head.extend(name.as_bytes());
+            head
+        };
+        let mut transport = vec![0_u8; 400];
+        for at in [0, 188, 376] {
+            transport[at] = 0x47;
+        }
+        let utf16: Vec<u8> = "1 PINHOLE 640 480".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let cases: Vec<(Vec<u8>, Option<Content>)> = vec![
+            (vec![], Some(Content::Empty)),
+            (vec![0; 64], Some(Content::Zeros)),
+            (
+                b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n".to_vec(),
+                Some(Content::LfsPointer),
+            ),
+            (b"\xff\xd8\xff\xe0".to_vec(), Some(Content::Photo(PhotoFormat::Jpeg))),
+            (b"RIFF\x10\0\0\0WEBPVP8 ".to_vec(), Some(Content::Photo(PhotoFormat::WebP))),
+            (b"RIFF\x10\0\0\0AVI LIST".to_vec(), Some(Content::Video)),
+            (b"\0\0\0\x18ftypheic".to_vec(), Some(Content::Heic)),
+            (b"\0\0\0\x18ftypavif".to_vec(), Some(Content::Avif)),
+            (b"\0\0\0\x18ftypcrx ".to_vec(), Some(Content::Raw)),
+            (b"\0\0\0\x18ftypmp42".to_vec(), Some(Content::Video)),
+            (b"\0\0\0\x14ftypqt  ".to_vec(), Some(Content::Video)),
+            (b"\x1a\x45\xdf\xa3\x01".to_vec(), Some(Content::Video)),
+            (transport, Some(Content::Video)),
+            (zip("meta.json"), Some(Content::Sog)),
+            (zip("means_l.webp"), Some(Content::Sog)),
+            (zip("photos/a.jpg"), Some(Content::Zip)),
+            (gzip(b"NGSP\x02\0\0\0 and more of it"), Some(Content::Spz)),
+            (b"NGSP\x04\0\0\0".to_vec(), Some(Content::Spz)),
+            (gzip(b"photos"), Some(Content::Gzip)),
+            (b"ply\nformat ascii 1.0\nelement vertex 3\n".to_vec(), Some(Content::Ply)),
+            (b"ply\r\nformat ascii 1.0\r\nelement chunk 3\r\n".to_vec(), Some(Content::CompressedPly)),
+            (b"glTF\x02\0\0\0".to_vec(), Some(Content::Glb)),
+            (b"\n<!DOCTYPE HTML><html>".to_vec(), Some(Content::Html)),
+            (b"\xef\xbb\xbf{\"frames\": []}".to_vec(), Some(Content::Json)),
+            (b"<?xml version='1.0'?>".to_vec(), Some(Content::Xml)),
+            (b"\xff\xfe1\0 \0".to_vec(), Some(Content::Utf16)),
+            (utf16, Some(Content::Utf16)),
+            (b"SQLite format 3\0".to_vec(), Some(Content::Sqlite)),
+            ("# 사진 목록\n1 PINHOLE".as_bytes().to_vec(), Some(Content::Text)),
+            (b"\x01\x02\x03\x04\x05".to_vec(), None),
+        ];
+        for (head, kind) in cases {
+            assert_eq!(Content::of(&head), kind, "{:?}", String::from_utf8_lossy(&head));
+        }
+    }
+
+    #[test]
+    fn names_tell_where_bytes_do_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let kind = |name: &str, content: &[u8]| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            Content::of_file(&path).unwrap()
+        };
+        assert_eq!(kind("a.splat", b"\x01\x02\x03\x04"), Some(Content::Splat));
+        assert_eq!(kind("b.KSPLAT", b"\0\x01\0\0"), Some(Content::Ksplat));
+        assert_eq!(kind("c.NEF", b"MM\0*\0\0"), Some(Content::Raw));
+        assert_eq!(kind("d.tif", b"MM\0*\0\0"), Some(Content::Photo(PhotoFormat::Tiff)));
+        assert_eq!(kind("e.splat", b"<html>"), Some(Content::Html));
+        assert_eq!(kind("f.jpg", b""), Some(Content::Empty));
+        assert!(Content::of_file(&dir.path().join("none")).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_looked_at_without_a_panic(head: Vec<u8>, kind in 0..SIGNATURES.len()) {
+            let _ = Content::of(&head);
+            let _ = Content::of(&[SIGNATURES[kind].0, &head].concat());
+            let _ = Content::of(&[b"PK\x03\x04", &head[..]].concat());
+            let _ = Content::of(&[b"\x1f\x8b\x08\0", &head[..]].concat());
+        }
+    }
+}
