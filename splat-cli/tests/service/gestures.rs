@@ -55,6 +55,18 @@ pub(crate) async fn post(service: &Service, path: &str, body: &Value) -> (Status
     (status, response.json().await.unwrap())
 }
 
+/// Why `/train` refused a body, as its client hears it.
+pub(crate) async fn refused(service: &Service, body: &str) -> String {
+    let request = service.request("POST", "/train").header("content-type", "application/json");
+    let response = request.body(body.to_owned()).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let task: Value = response.json().await.unwrap();
+    let answer = service.json(&format!("/status/{}", task["task_id"].as_str().unwrap())).await;
+    assert_eq!(answer["status"], "FAILURE", "{answer}");
+    assert_eq!(answer["task_id"], task["task_id"]);
+    answer["error_info"].as_str().unwrap().to_owned()
+}
+
 fn gesture(name: &str, parent: &str, frames: &[Vec<f32>]) -> Value {
     json!({ "kind": "gesture", "parent": parent, "gesture": name, "landmarks": frames, "layout": "world" })
 }
@@ -201,10 +213,10 @@ async fn bad_input_is_told_and_nothing_is_stored() {
         (set("/gesture", json!("../../etc/passwd")), 422, "name"),
         (set("/gesture", json!("x".repeat(21))), 422, "21 characters"),
         (set("/gesture", json!("paper")), 409, "already"),
-        (set("/model_code", json!("../../../etc/passwd")), 422, "model_code"),
-        (set("/model_code", json!("base_v1/../../x")), 422, "model_code"),
-        (set("/model_code", json!("C:\\base_v1")), 422, "model_code"),
-        (set("/model_code", json!("0123456789abcdefghjkmnpqrs")), 404, "no such model"),
+        (set("/model_code", json!("../../../etc/passwd")), 422, "Begin anew"),
+        (set("/model_code", json!("base_v1/../../x")), 422, "Begin anew"),
+        (set("/model_code", json!("C:\\base_v1")), 422, "Begin anew"),
+        (set("/model_code", json!("0123456789abcdefghjkmnpqrs")), 404, "Begin anew"),
         (set("/model_code", json!(7)), 422, "model_code"),
         (with(&|body| drop(body.as_object_mut().unwrap().remove("gesture"))), 422, "gesture"),
         (with(&|_| {}).replacen("-0.09", "NaN", 1), 400, "JSON"),
@@ -216,11 +228,18 @@ async fn bad_input_is_told_and_nothing_is_stored() {
     ];
     for (body, status, why) in cases {
         let shown: String = body.chars().take(80).collect();
-        let request = service.request("POST", "/train").header("content-type", "application/json");
-        let response = request.body(body).send().await.unwrap();
-        assert_eq!(response.status().as_u16(), status, "{shown}");
-        let problem: Value = response.json().await.unwrap();
-        assert!(problem["detail"].as_str().unwrap().contains(why), "{shown}: {problem:#}");
+        // Stock clients wait for ever at any other status: a task says why.
+        let refusal = refused(&service, &body).await;
+        assert!(refusal.contains(why), "{shown}: {refusal}");
+        // The native route tells by status, of which it looks at the kind of job before the rest.
+        if !body.starts_with('{') || why == "JSON" {
+            continue;
+        }
+        let native =
+            body.replacen('{', "{\"kind\":\"gesture\",", 1).replacen("\"model_code\"", "\"parent\"", 1);
+        let request = service.request("POST", "/v1/jobs").header("content-type", "application/json");
+        let answered = request.body(native).send().await.unwrap().status();
+        assert_eq!(answered.as_u16(), status, "{shown}");
     }
     for (change, status) in [
         (json!({"parent": "../base_v1"}), 422),
@@ -258,13 +277,15 @@ async fn models_belong_to_their_owner() {
     let files_before = count(service.dir.path());
     for (path, body) in [
         ("/v1/jobs".to_owned(), gesture("two", &model, &frames)),
-        ("/train".to_owned(), json!({ "model_code": model, "gesture": "two", "landmarks": frames })),
         (format!("/v1/gestures/{model}/rename"), json!({"gesture": "one", "to": "two"})),
         (format!("/v1/gestures/{model}/delete"), json!({"gesture": "one"})),
     ] {
         let (status, problem) = post(&service, &path, &body).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "{path}: {problem:#}");
     }
+    let body = json!({ "model_code": model, "gesture": "two", "landmarks": frames });
+    let refusal = refused(&service, &body.to_string()).await;
+    assert!(refusal.contains(&model) && refusal.contains("no model"), "{refusal}");
     for path in ["", "/files/model.gesture"] {
         assert_eq!(service.get(&format!("/v1/gestures/{model}{path}")).await.status(), StatusCode::NOT_FOUND);
     }

@@ -42,8 +42,11 @@ fn wire(service: &Service, head: &str, body: &str) -> (u16, Vec<u8>) {
 struct Client {
     train: &'static str,
     get: &'static str,
-    body: fn(&str, &str) -> String,
+    /// Of model code, gesture and landmarks.
+    body: fn(&str, &str, &str) -> String,
     every: Duration,
+    /// What it shows of a training under way: a stage, or words in the language that it asks for.
+    steps: &'static [&'static str],
 }
 
 /// The apps' requests by OkHttp with `org.json`, and by URLSession with `JSONEncoder`.
@@ -51,48 +54,70 @@ const CLIENTS: [Client; 2] = [
     Client {
         train: "POST /train HTTP/1.1\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {length}\r\nHost: {host}\r\nConnection: Keep-Alive\r\nAccept-Encoding: gzip\r\nUser-Agent: okhttp/4.12.0\r\n\r\n",
         get: "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Keep-Alive\r\nAccept-Encoding: gzip\r\nUser-Agent: okhttp/4.12.0\r\n\r\n",
-        body: |gesture, landmarks| {
-            format!("{{\"model_code\":\"base_v1\",\"gesture\":\"{gesture}\",\"landmarks\":{landmarks}}}")
+        body: |code, gesture, landmarks| {
+            format!("{{\"model_code\":\"{code}\",\"gesture\":\"{gesture}\",\"landmarks\":{landmarks}}}")
         },
         every: Duration::from_millis(500),
+        steps: &["start", "load", "compare", "train", "measure", "save"],
     },
     Client {
         train: "POST /train HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nConnection: keep-alive\r\nAccept: */*\r\nUser-Agent: Runner/1 CFNetwork/1498.700.2 Darwin/23.6.0\r\nAccept-Language: ko-KR,ko;q=0.9\r\nAccept-Encoding: gzip, deflate\r\nContent-Length: {length}\r\n\r\n",
         get: "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: keep-alive\r\nAccept: */*\r\nUser-Agent: Runner/1 CFNetwork/1498.700.2 Darwin/23.6.0\r\nAccept-Language: ko-KR,ko;q=0.9\r\nAccept-Encoding: gzip, deflate\r\n\r\n",
-        body: |gesture, landmarks| {
-            format!("{{\"landmarks\":{landmarks},\"gesture\":\"{gesture}\",\"model_code\":\"base_v1\"}}")
+        body: |code, gesture, landmarks| {
+            format!("{{\"landmarks\":{landmarks},\"gesture\":\"{gesture}\",\"model_code\":\"{code}\"}}")
         },
         every: Duration::from_millis(200),
+        steps: &[
+            "모델을 불러오는 중",
+            "기존 제스처와 비교하는 중",
+            "제스처를 학습하는 중",
+            "결과를 확인하는 중",
+            "모델을 저장하는 중",
+        ],
     },
 ];
 
-/// Records as a phone does, and gives the URL and the bytes of the model it ends up with.
-fn as_client(service: &Service, client: &Client, gesture: &str, frames: &[Vec<f32>]) -> (String, Vec<u8>) {
-    let landmarks = serde_json::to_string(frames).unwrap();
-    let body = (client.body)(gesture, &landmarks);
-    let begun = Instant::now();
+/// Sends a recording as a phone does, and gives the task.
+fn begun(service: &Service, client: &Client, code: &str, gesture: &str, landmarks: &str) -> String {
+    let body = (client.body)(code, gesture, landmarks);
     let (status, answer) = wire(service, &client.train.replace("{length}", &body.len().to_string()), &body);
     assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
     let answer: Value = serde_json::from_slice(&answer).unwrap();
     let task = answer["task_id"].as_str().unwrap();
     assert_eq!(answer, json!({ "task_id": task }));
+    task.to_owned()
+}
+
+/// Asks for a task once as a phone does.
+fn asked(service: &Service, client: &Client, task: &str) -> Value {
+    let (status, answer) = wire(service, &client.get.replace("{path}", &format!("/status/{task}")), "");
+    assert_eq!(status, 200);
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    let keys: Vec<&String> = answer.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["error_info", "progress", "result", "status", "task_id"]);
+    assert_eq!(answer["task_id"], task);
+    answer
+}
+
+/// Records as a phone does, and gives the URL and the bytes of the model it ends up with.
+fn as_client(service: &Service, client: &Client, gesture: &str, frames: &[Vec<f32>]) -> (String, Vec<u8>) {
+    let begun_at = Instant::now();
+    let task = begun(service, client, "base_v1", gesture, &serde_json::to_string(frames).unwrap());
     let result = loop {
-        let (status, answer) = wire(service, &client.get.replace("{path}", &format!("/status/{task}")), "");
-        assert_eq!(status, 200);
-        let answer: Value = serde_json::from_slice(&answer).unwrap();
-        let keys: Vec<&String> = answer.as_object().unwrap().keys().collect();
-        assert_eq!(keys, ["error_info", "progress", "result", "status", "task_id"]);
-        assert_eq!(answer["task_id"], task);
+        let answer = asked(service, client, &task);
         match answer["status"].as_str().unwrap() {
             "PENDING" => assert!(answer["progress"].is_null() && answer["result"].is_null()),
-            "PROGRESS" => assert!(answer["progress"]["current_step"].is_string(), "{answer}"),
+            "PROGRESS" => {
+                let step = answer["progress"]["current_step"].as_str().unwrap();
+                assert!(client.steps.contains(&step), "{answer}");
+            }
             "SUCCESS" => {
                 assert!(answer["error_info"].is_null());
                 break answer["result"].clone();
             }
             other => panic!("{other}: {answer:#}"),
         }
-        assert!(begun.elapsed() < PATIENCE);
+        assert!(begun_at.elapsed() < PATIENCE);
         std::thread::sleep(client.every);
     };
     let (url, code) = (result["tflite_url"].as_str().unwrap(), result["model_code"].as_str().unwrap());
@@ -103,7 +128,7 @@ fn as_client(service: &Service, client: &Client, gesture: &str, frames: &[Vec<f3
     let path = url.strip_prefix(&service.url).unwrap();
     let (status, model) = wire(service, &client.get.replace("{path}", path), "");
     assert_eq!(status, 200);
-    tell(&format!("POST to downloaded model, as a stock client: {:.2} s", begun.elapsed().as_secs_f64()));
+    tell(&format!("POST to downloaded model, as a stock client: {:.2} s", begun_at.elapsed().as_secs_f64()));
     (url.to_owned(), model)
 }
 
@@ -129,6 +154,48 @@ async fn stock_clients_work_unmodified() {
         // The secret opens this model and no other; the name alone opens none.
         let other = url.replace(&url[service.url.len() + 8..service.url.len() + 12], "0000");
         assert_eq!(service.client.get(other).send().await.unwrap().status(), StatusCode::NOT_FOUND);
+    }
+}
+
+/// Both apps log any status but 200 and show their progress for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_reaches_stock_clients_as_a_task_that_failed() {
+    let Some(frames) = one() else { return };
+    let mut service = start(&[]);
+    let (status, model) =
+        post(&service, "/v1/gestures/base_v1/rename", &json!({"gesture": "rock", "to": "stone"})).await;
+    assert_eq!(status, StatusCode::CREATED, "{model:#}");
+    let deleted = model["id"].as_str().unwrap().to_owned();
+    let gone = service.request("DELETE", &format!("/v1/gestures/{deleted}")).send().await.unwrap();
+    assert_eq!(gone.status(), StatusCode::NO_CONTENT);
+    let json_of = |frames: &[Vec<f32>]| serde_json::to_string(frames).unwrap();
+    let all = json_of(&frames);
+    let mut bad = frames.clone();
+    bad[17].pop();
+    let cases = [
+        ("base_v1", "one", json_of(&frames[..39]), ["39", "40"]),
+        ("base_v1", "paper", all.clone(), ["`paper`", "already"]),
+        ("a1b2c3d4", "one", all.clone(), ["`a1b2c3d4`", "base_v1"]),
+        (&deleted, "one", all.clone(), [&deleted, "base_v1"]),
+        ("base_v1", "one", json_of(&bad), ["frame 17", "63"]),
+        ("base_v1", "", all, ["name", "character"]),
+    ];
+    let mut tasks = Vec::new();
+    for client in &CLIENTS {
+        for (code, gesture, landmarks, whys) in &cases {
+            let task = begun(&service, client, code, gesture, landmarks);
+            let answer = asked(&service, client, &task);
+            assert_eq!(answer["status"], "FAILURE", "{answer}");
+            assert!(answer["progress"].is_null() && answer["result"].is_null(), "{answer}");
+            let info = answer["error_info"].as_str().unwrap().to_owned();
+            assert!(whys.iter().all(|why| info.contains(why)), "{info}");
+            tasks.push((task, info));
+        }
+    }
+    assert_eq!(service.json("/v1/jobs").await["jobs"], json!([]), "nothing of it is a job");
+    service.restart();
+    for (task, info) in tasks {
+        assert_eq!(asked(&service, &CLIENTS[0], &task)["error_info"], info.as_str(), "also after a restart");
     }
 }
 

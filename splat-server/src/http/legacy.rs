@@ -2,19 +2,19 @@
 
 use axum::Json;
 use axum::extract::{Extension, Path, Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::HOST;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use splat_gesture::{Layout, Recording};
 
 use super::auth::{Caller, legacy_owner};
-use super::gesture_jobs::{self, Order, model_code};
+use super::gesture_jobs::{self, Order};
 use super::gestures::sent;
 use super::problem::{Problem, Result};
-use super::{App, json};
-use crate::gesture::{self, GestureOptions};
+use super::{App, json, refusals};
+use crate::gesture::{self, GestureOptions, ModelCode};
 use crate::job::{Job, JobId, JobState};
 use crate::queue::{Admission, QueueError};
 
@@ -47,7 +47,7 @@ pub(super) struct StatusAnswer {
     /// `PENDING`, `PROGRESS`, `SUCCESS`, `DUPLICATE` or `FAILURE`.
     #[schema(value_type = String, example = "SUCCESS")]
     status: &'static str,
-    /// While `PROGRESS`: `{current_step}`.
+    /// While `PROGRESS`: `{current_step}`, a stage, or words for it in the language of `Accept-Language` (English, Korean).
     #[schema(value_type = Option<Object>)]
     progress: Option<Value>,
     /// After `SUCCESS`: `{tflite_url, model_code}`.
@@ -59,27 +59,36 @@ pub(super) struct StatusAnswer {
 
 /// Train a gesture, as Ghostouch clients ask for it
 ///
-/// With keys in use, open to clients without one only where the operator says so (`legacy_gestures`).
+/// What is refused is a task as well, whose status is `FAILURE` and says why: these clients wait for ever at any other answer
+/// than 200. `POST /v1/jobs` refuses with statuses of its own. With keys in use, open to clients without one only where the
+/// operator says so (`legacy_gestures`).
 #[utoipa::path(
     post, path = "/train", tag = "compatible", operation_id = "train_gesture", request_body = TrainRequest,
     responses(
-        (status = 200, description = "The training waits", body = TrainAnswer),
-        (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The model has a gesture of that name", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Landmarks, name or model that cannot be used", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many jobs or requests", body = Problem, content_type = "application/problem+json"),
-        (status = 507, description = "The disk is full", body = Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The training waits, or was refused; `/status` says which", body = TrainAnswer),
     )
 )]
 pub(super) async fn train(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     request: Request,
-) -> Result<Json<TrainAnswer>> {
+) -> Json<TrainAnswer> {
+    let task_id = match begin(&app, &caller, request).await {
+        Ok(job) => job.to_string(),
+        Err(problem) => {
+            let why = problem.in_words();
+            tracing::info!(why, "a gesture of a stock client was refused");
+            refusals::task_id(&why)
+        }
+    };
+    Json(TrainAnswer { task_id })
+}
+
+/// Makes a job of what a stock client sent.
+async fn begin(app: &App, caller: &Caller, request: Request) -> Result<JobId> {
     let request: TrainRequest = json::read(&json::body(request, gesture_jobs::MAX_BYTES).await?)?;
-    let parent = model_code(&request.model_code, "model_code")?;
+    let unknown = || begin_anew(&request.model_code);
+    let parent: ModelCode = request.model_code.parse().map_err(|_| unknown())?;
     let recording = Recording::new(&request.gesture, Layout::World, &request.landmarks)?;
     let order = Order { parent, recording, seed: 0, options: GestureOptions::default() };
     let mut admission = app.admission();
@@ -87,8 +96,21 @@ pub(super) async fn train(
         // Many people under one name: the length of the line is limit enough.
         admission = Admission { max_unfinished_per_owner: admission.max_waiting.max(1) * 2, ..admission };
     }
-    let submitted = gesture_jobs::submit(&app, &caller, order, admission, None).await?;
-    Ok(Json(TrainAnswer { task_id: submitted.job.id.to_string() }))
+    match gesture_jobs::submit(app, caller, order, admission, None).await {
+        Ok(submitted) => Ok(submitted.job.id),
+        // The model is the one thing that it looks for.
+        Err(problem) if problem.status() == StatusCode::NOT_FOUND => Err(unknown()),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// The refusal of a model that is not here: one of the server that this one replaced, or one that was deleted.
+fn begin_anew(code: &str) -> Problem {
+    let code: String = code.chars().filter(|c| !c.is_control()).take(40).collect();
+    Problem::invalid(format!(
+        "this server has no model `{code}`: it was deleted here, or made by the server that this one replaced"
+    ))
+    .hint("Begin anew with the basic gestures (reset the app's gestures, or send model_code `base_v1`) and record your own again")
 }
 
 /// How far a training is, in the words of Ghostouch clients
@@ -116,6 +138,15 @@ pub(super) async fn status(
     let job = match found {
         Ok(Some(job)) if job.kind == gesture::KIND => job,
         Ok(_) => {
+            if let Some(why) = refusals::why(&task_id) {
+                return Json(StatusAnswer {
+                    task_id,
+                    status: "FAILURE",
+                    progress: None,
+                    result: None,
+                    error_info: Some(why),
+                });
+            }
             let why = "there is no such task; its result was perhaps removed after some days. Send the gesture again";
             return answer("FAILURE", None, None, Some(why.to_owned()));
         }
@@ -138,6 +169,7 @@ pub(super) async fn status(
         JobState::Queued => answer("PENDING", None, None, None),
         JobState::Running => {
             let step = job.progress.stage.as_deref().unwrap_or("start");
+            let step = refusals::step(step, refusals::language(&headers));
             answer("PROGRESS", Some(json!({ "current_step": step })), None, None)
         }
         JobState::Succeeded => {

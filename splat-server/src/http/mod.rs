@@ -10,6 +10,7 @@
 //! | `gesture_jobs` | a gesture to be added to a model, for `POST /v1/jobs` and `/train` |
 //! | `gestures` | gesture models: list, look at, rename, delete |
 //! | `legacy` | `POST /train`, `GET /status/{task_id}`: gestures as Ghostouch clients ask for them |
+//! | `refusals` | what `/train` refuses, as tasks that have failed |
 //! | `compat` | `POST /process_images`: photos in, PLY out, in one request |
 //! | `info` | what the service is, health, metrics, OpenAPI |
 //! | `pages` | the web page |
@@ -35,6 +36,7 @@ mod legacy;
 mod linger;
 mod pages;
 mod problem;
+mod refusals;
 mod uploads;
 mod view;
 

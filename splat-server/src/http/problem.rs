@@ -114,6 +114,14 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 
+    /// What happened, why and what to try, for who reads no documents.
+    pub(super) fn in_words(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}. {hint}", self.detail),
+            None => self.detail.to_string(),
+        }
+    }
+
     /// The status of the answer.
     #[must_use]
     pub fn status(&self) -> StatusCode {
