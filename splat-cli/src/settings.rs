@@ -94,7 +94,7 @@ pub(crate) fn photos(
 }
 
 /// A posed dataset: nerfstudio's where there is a transforms.json, else COLMAP's.
-pub(crate) fn posed(path: &Path) -> Result<Box<dyn SceneSource>, Failure> {
+pub(crate) fn posed(path: &Path, folders: &args::PhotoFolders) -> Result<Box<dyn SceneSource>, Failure> {
     if !path.exists() {
         return Err(missing(
             path,
@@ -102,7 +102,16 @@ pub(crate) fn posed(path: &Path) -> Result<Box<dyn SceneSource>, Failure> {
         ));
     }
     if NerfstudioSource::matches(path) {
-        return Ok(Box::new(NerfstudioSource::new(path)));
+        let mut source = NerfstudioSource::new(path);
+        if let Some(images) = &folders.images {
+            require_folder(images)?;
+            source = source.with_images(images);
+        }
+        if let Some(masks) = &folders.masks {
+            require_folder(masks)?;
+            source = source.with_masks(masks);
+        }
+        return Ok(Box::new(source));
     }
     require_folder(path)?;
     // The folder of an earlier `splat run` holds its dataset one level down.
@@ -112,7 +121,16 @@ pub(crate) fn posed(path: &Path) -> Result<Box<dyn SceneSource>, Failure> {
     } else {
         path.to_path_buf()
     };
-    Ok(Box::new(DatasetSource::new(dataset)))
+    let mut source = DatasetSource::new(dataset);
+    if let Some(images) = &folders.images {
+        require_folder(images)?;
+        source = source.with_images(images);
+    }
+    if let Some(masks) = &folders.masks {
+        require_folder(masks)?;
+        source = source.with_masks(masks);
+    }
+    Ok(Box::new(source))
 }
 
 fn require_folder(path: &Path) -> Result<(), Failure> {

@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use splat_core::events::{EventSink, Stage};
+use splat_core::photo_names::{self, PhotoIndex, Resolved};
 use splat_core::{CancelToken, Event, Scene, SceneSource};
 
 use crate::error::{ColmapError, Result};
-use crate::read::{find_best_model, read_model};
+use crate::find::{self, Found};
+use crate::model::Reconstruction;
+use crate::read::read_points;
 
 /// How many missing photos a warning names.
 const NAMES_SHOWN: usize = 5;
@@ -16,11 +19,12 @@ const NAMES_SHOWN: usize = 5;
 ///
 /// | part | looked for in |
 /// | --- | --- |
-/// | model | `DIR/sparse/0`, `DIR/sparse/1` ..., `DIR/sparse`, `DIR`: the one with most images |
-/// | photos | `DIR/images`, else beside the model, else in `DIR` |
-/// | masks | `DIR/masks`, as `a.jpg`, `a.jpg.png` or `a.png` for photo `a.jpg`; white is used |
+/// | model | `DIR` and three levels below (`sparse/0`, `colmap/sparse/0`, `dense/0/sparse` ...): the undistorted one that has its photos, then the one with most |
+/// | photos | `images`, `input`, `images_2` and so on beside the model and above it, else anywhere in `DIR` |
+/// | masks | `masks` beside the photos or in `DIR`; white is used |
 ///
-/// `DIR` may also be the `sparse` folder, or a model inside it.
+/// Photos and masks are matched to names by [`splat_core::photo_names`]. `DIR` may also be the `sparse` folder, or a model
+/// inside it.
 #[derive(Clone, Debug)]
 pub struct DatasetSource {
     dir: PathBuf,
@@ -49,67 +53,90 @@ impl DatasetSource {
         self
     }
 
-    /// Reads the model and finds its photos; missing ones are warned about and left out.
+    /// Reads the model and finds its photos; missing ones are warned about and left out, as are second ones of a photo.
     ///
     /// # Errors
     /// [`ColmapError::NoModel`], [`ColmapError::Malformed`], [`ColmapError::NoImages`],
     /// [`ColmapError::EmptyModel`].
     pub fn load(&self, events: EventSink<'_>) -> Result<Scene> {
-        let choice = find_best_model(&self.dir)?;
-        if !choice.others.is_empty() {
-            let others: Vec<String> = choice.others.iter().map(u64::to_string).collect();
-            let message = format!(
-                "COLMAP made {} models that do not connect; `{}` with {} photos is used, the others have {}",
-                choice.others.len() + 1,
-                choice.dir.display(),
-                choice.registered,
-                others.join(", ")
-            );
-            events(Event::Warning { message });
+        let warn = |message: String| events(Event::Warning { message });
+        let Found { dir, mut model, images, photos, passed_over } =
+            find::model(&self.dir, self.images.as_deref())?;
+        passed_over.into_iter().for_each(warn);
+        if model.images.is_empty() {
+            return Err(ColmapError::EmptyModel { dir });
         }
-        let model = read_model(&choice.dir)?;
-        let Some(first) = model.images.values().next() else {
-            return Err(ColmapError::EmptyModel { dir: choice.dir });
-        };
-        let images = self.images_dir(&choice.dir, &first.name);
-        let masks =
-            self.masks.clone().or_else(|| Some(images.parent()?.join("masks"))).filter(|dir| dir.is_dir());
-        let (scene, missing) = model.to_scene(&images, masks.as_deref());
+        model.points = read_points(&dir)?;
+        let masks = self.masks(&images, &model, events);
+        let (mut scene, missing) = model.scene_of(&images, &photos, &masks);
         if scene.views.is_empty() {
+            let ambiguous = find::ambiguous(&model, &photos);
             let first = missing.into_iter().next().unwrap_or_default();
-            return Err(ColmapError::NoImages { dir: images, count: model.images.len(), first });
+            let count = model.images.len();
+            return Err(match ambiguous.into_iter().next() {
+                Some(what) => ColmapError::AmbiguousPhotos { dir: images, count, what },
+                None => ColmapError::NoImages { dir: images, count, first },
+            });
         }
+        if let Some(how) = photo_names::summary(&photos) {
+            let given = self.images.is_some() || images.ends_with("images");
+            let place = if given { String::new() } else { format!(" in `{}`", images.display()) };
+            warn(format!("photos{place} were matched to the model's names: {how}"));
+        } else if !images.ends_with("images") && self.images.is_none() {
+            warn(format!("photos are taken from `{}`", images.display()));
+        }
+        let ambiguous = find::ambiguous(&model, &photos);
+        if !ambiguous.is_empty() {
+            warn(format!("left out, since more than one photo is as likely: {}", shown(&ambiguous)));
+        }
+        let missing: Vec<String> = (model.images.values().zip(&photos))
+            .filter(|(_, photo)| matches!(photo, Resolved::Missing))
+            .map(|(image, _)| format!("`{}`", image.name))
+            .collect();
         if !missing.is_empty() {
-            let shown = missing
-                .iter()
-                .take(NAMES_SHOWN)
-                .map(|name| format!("`{name}`"))
-                .collect::<Vec<_>>()
-                .join(", ");
-            let more = if missing.len() > NAMES_SHOWN { ", ..." } else { "" };
-            let message = format!(
-                "{} of the {} photos of the model are not in `{}` and are left out: {shown}{more}",
+            warn(format!(
+                "{} of the {} photos of the model are not in `{}` and are left out: {}",
                 missing.len(),
                 model.images.len(),
-                images.display()
-            );
-            events(Event::Warning { message });
+                images.display(),
+                shown(&missing)
+            ));
+        }
+        if let Some(warning) = scene.drop_duplicates() {
+            warn(warning);
         }
         Ok(scene)
     }
 
-    /// The first place that has the model's first photo; `DIR/images` where none has.
-    fn images_dir(&self, model_dir: &Path, first: &str) -> PathBuf {
-        if let Some(images) = &self.images {
-            return images.clone();
+    /// The masks of the model's photos; what is odd about them is told.
+    fn masks(&self, images: &Path, model: &Reconstruction, events: EventSink<'_>) -> Vec<Resolved> {
+        let warn = |message: String| events(Event::Warning { message });
+        let beside = [images.parent(), Some(self.dir.as_path())].into_iter().flatten();
+        let beside = beside.flat_map(|dir| ["masks", "mask"].map(|name| dir.join(name)));
+        let Some(dir) = self.masks.clone().or_else(|| beside.into_iter().find(|dir| dir.is_dir())) else {
+            return Vec::new();
+        };
+        let index = PhotoIndex::of(&dir);
+        let found = index.resolve(&model.names());
+        let count = found.iter().filter(|mask| matches!(mask, Resolved::File(..))).count();
+        if count == 0 {
+            warn(format!(
+                "no masks are used: of the {} pictures in `{}` none is named like a photo; the mask of `a.jpg` is `a.jpg.png`, \
+                 `a.png` or `a.jpg`",
+                index.len(),
+                dir.display()
+            ));
+        } else if count < found.len() {
+            warn(format!("only {count} of the {} photos have a mask in `{}`", found.len(), dir.display()));
         }
-        let beside = model_dir.ancestors().take(3).map(|dir| dir.join("images"));
-        let candidates = std::iter::once(self.dir.join("images")).chain(beside).chain([self.dir.clone()]);
-        let has_photos = |dir: &PathBuf| dir.join(first).is_file();
-        let mut folders = candidates.filter(|dir| dir.is_dir());
-        let fallback = self.dir.join("images");
-        folders.find(has_photos).unwrap_or(fallback)
+        found
     }
+}
+
+/// The first few of a list, and that there are more.
+fn shown(names: &[String]) -> String {
+    let more = if names.len() > NAMES_SHOWN { ", ..." } else { "" };
+    format!("{}{more}", names.iter().take(NAMES_SHOWN).cloned().collect::<Vec<_>>().join(", "))
 }
 
 impl SceneSource for DatasetSource {

@@ -67,8 +67,8 @@ pub enum ColmapError {
     },
     /// No sparse model is where one was expected.
     #[error(
-        "no COLMAP model in `{}`: looked for cameras and images (.bin or .txt) there, in `sparse` and in \
-         `sparse/0`, `sparse/1` and so on; give the folder that holds `sparse` and `images`",
+        "no COLMAP model in `{}`: looked for cameras and images (.bin or .txt) there and in the folders below it, such as \
+         `sparse/0`; give the folder that holds `sparse` and `images`",
         dir.display()
     )]
     NoModel {
@@ -83,8 +83,8 @@ pub enum ColmapError {
     },
     /// The model names photos, and none of them is on disk.
     #[error(
-        "none of the {count} photos of the model is in `{}` (the first is `{first}`); \
-         put them there under the names that COLMAP saw",
+        "none of the {count} photos of the model is in `{}` (the first is `{first}`), under that or a similar name; \
+         put them there, or name their folder with `--images`",
         dir.display()
     )]
     NoImages {
@@ -94,6 +94,20 @@ pub enum ColmapError {
         count: usize,
         /// Name of the first.
         first: String,
+    },
+    /// The model names photos, and for none a single one on disk is meant.
+    #[error(
+        "none of the {count} photos of the model can be told in `{}`: {what}; keep the folders that COLMAP saw, or name the \
+         right folder with `--images`",
+        dir.display()
+    )]
+    AmbiguousPhotos {
+        /// The images folder.
+        dir: PathBuf,
+        /// Photos of the model.
+        count: usize,
+        /// The first name and what it may be.
+        what: String,
     },
     /// There is no program to run.
     #[error("cannot start COLMAP as `{}`; install it (on Debian `apt install colmap`), or name the program", binary.display())]

@@ -44,6 +44,7 @@
 mod dataset;
 mod driver;
 mod error;
+mod find;
 mod model;
 pub mod process_group;
 mod read;

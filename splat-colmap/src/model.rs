@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use splat_core::photo_names::{MatchedBy, PhotoIndex, Resolved};
 use splat_core::{Lens, Pose, Scene, SeedPoint, View};
 
 /// A COLMAP sparse model: cameras, registered images and triangulated points by COLMAP's numbers.
@@ -71,24 +72,51 @@ impl Reconstruction {
         (!errors.is_empty()).then(|| errors.iter().sum::<f64>() / errors.len() as f64)
     }
 
-    /// The scene of this model, with photos in `images` and masks, if any, in `masks`
-    /// (`a/b.jpg`'s is `a/b.jpg` or `a/b.jpg.png` or `a/b.png` there), and the names of photos that
-    /// are not on disk or that lead out of the folder: those are left out.
+    /// Names of the registered images, in the order of their numbers.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        self.images.values().map(|image| image.name.as_str()).collect()
+    }
+
+    /// The scene of this model, with photos in `images` and masks, if any, in `masks`, each found by
+    /// [`splat_core::photo_names`], and the names of photos that are not there: those are left out.
     #[must_use]
     pub fn to_scene(&self, images: &Path, masks: Option<&Path>) -> (Scene, Vec<String>) {
+        let photos = PhotoIndex::of(images).resolve(&self.names());
+        let masks = masks.map(|masks| PhotoIndex::of(masks).resolve(&self.names()));
+        self.scene_of(images, &photos, masks.as_deref().unwrap_or_default())
+    }
+
+    /// As [`Reconstruction::to_scene`], with what each name came to already known.
+    pub(crate) fn scene_of(
+        &self,
+        root: &Path,
+        photos: &[Resolved],
+        masks: &[Resolved],
+    ) -> (Scene, Vec<String>) {
         let mut scene = Scene::default();
         let mut missing = Vec::new();
-        for image in self.images.values() {
-            let image_path = images.join(&image.name);
+        let masks = masks.iter().map(Some).chain(std::iter::repeat(None));
+        for ((image, photo), mask) in self.images.values().zip(photos).zip(masks) {
             let lens = self.cameras.get(&image.camera_id);
-            let (Some(lens), true, true) = (lens, stays_inside(&image.name), image_path.is_file()) else {
+            let (Some(lens), Resolved::File(image_path, how)) = (lens, photo) else {
                 missing.push(image.name.clone());
                 continue;
             };
+            let mask_path = match mask {
+                Some(Resolved::File(path, _)) => Some(path.clone()),
+                _ => None,
+            };
+            let below = image_path.strip_prefix(root).ok().and_then(Path::to_str);
+            let name = match below {
+                // What the photo is called here, where the model calls it otherwise.
+                Some(below) if *how != MatchedBy::Path => below.replace('\\', "/"),
+                _ => image.name.replace('\\', "/"),
+            };
             scene.views.push(View {
-                name: image.name.clone(),
-                image_path,
-                mask_path: masks.and_then(|masks| find_mask(masks, &image.name)),
+                name,
+                image_path: image_path.clone(),
+                mask_path,
                 lens: lens.clone(),
                 cam_from_world: image.cam_from_world,
                 rolling_shutter: None,
@@ -102,18 +130,4 @@ impl Reconstruction {
             .collect();
         (scene, missing)
     }
-}
-
-/// A model is somebody's file: its names must not reach outside the images folder.
-fn stays_inside(name: &str) -> bool {
-    use std::path::Component;
-    let mut parts = Path::new(name).components().peekable();
-    parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
-}
-
-fn find_mask(masks: &Path, name: &str) -> Option<std::path::PathBuf> {
-    let same = masks.join(name);
-    let appended = masks.join(format!("{name}.png"));
-    let replaced = same.with_extension("png");
-    [same, appended, replaced].into_iter().find(|path| path.is_file())
 }

@@ -26,6 +26,17 @@ pub enum Error {
         /// The system's answer.
         source: std::io::Error,
     },
+    /// Another process works in an output folder.
+    #[error(
+        "`{}` is in use by {holder}; wait until that run ends, stop it, or choose another output folder",
+        path.display()
+    )]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+        /// Which process has it.
+        holder: String,
+    },
     /// A file is not what its format requires.
     #[error("`{}` is not a valid {format}: {what}", path.display())]
     Malformed {

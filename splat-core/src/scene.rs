@@ -45,6 +45,26 @@ pub struct Scene {
 }
 
 impl Scene {
+    /// Leaves out views whose photo another view before it has: such a photo would count twice, and could be trained on and
+    /// held out at once. Gives a warning, if there were any. Views with one photo and different poses are refused no less: one
+    /// of them is wrong, and the first is taken.
+    pub fn drop_duplicates(&mut self) -> Option<String> {
+        let mut seen = std::collections::BTreeSet::new();
+        let mut twice = Vec::new();
+        self.views.retain(|view| {
+            let first = seen.insert(view.image_path.clone());
+            if !first {
+                twice.push(view.name.clone());
+            }
+            first
+        });
+        let example = twice.first()?;
+        Some(format!(
+            "{} photos are listed more than once and used once, such as `{example}`; poses are taken from the first",
+            twice.len()
+        ))
+    }
+
     /// Checks what later stages rely on: at least one view, lenses with a size and usable parameters,
     /// finite poses with rotations of unit length.
     ///

@@ -80,6 +80,8 @@ pub(crate) struct EvalArgs {
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) folders: super::PhotoFolders,
+    #[command(flatten)]
     pub(crate) images: super::ImageOptions,
 }
 
@@ -93,6 +95,8 @@ pub(crate) struct InfoArgs {
     /// A PLY, a dataset folder, a transforms.json, or the folder of an earlier run
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) folders: super::PhotoFolders,
     #[command(flatten)]
     pub(crate) images: super::ImageOptions,
 }

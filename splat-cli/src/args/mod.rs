@@ -15,8 +15,8 @@ pub(crate) use gesture::{
 };
 pub(crate) use serve::{KeysArgs, KeysCommand, Role, ServeArgs, SettingsArgs, WorkerArgs};
 pub(crate) use training::{
-    ColmapArgs, ColmapOptions, DemoArgs, ImageOptions, Matcher, Quality, Renderer, RunArgs, Strategy,
-    TrainArgs, TrainOptions,
+    ColmapArgs, ColmapOptions, DemoArgs, ImageOptions, Matcher, PhotoFolders, Quality, Renderer, RunArgs,
+    Strategy, TrainArgs, TrainOptions,
 };
 
 /// Photos in, a 3-D Gaussian splatting scene out.

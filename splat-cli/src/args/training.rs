@@ -70,6 +70,8 @@ pub(crate) struct TrainArgs {
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::DirPath)]
     pub(crate) output: PathBuf,
     #[command(flatten)]
+    pub(crate) folders: PhotoFolders,
+    #[command(flatten)]
     pub(crate) train: TrainOptions,
 }
 
@@ -190,6 +192,18 @@ pub(crate) struct TrainOptions {
     pub(crate) resume: bool,
     #[command(flatten)]
     pub(crate) images: ImageOptions,
+}
+
+/// Where a dataset's photos and masks are.
+#[derive(Args, Debug, Clone, Default)]
+#[command(next_help_heading = "Photos")]
+pub(crate) struct PhotoFolders {
+    /// Take the dataset's photos from this folder [default: images/ and the like beside the model]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) images: Option<PathBuf>,
+    /// Take masks (white is used) from this folder [default: masks/ beside the photos]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) masks: Option<PathBuf>,
 }
 
 /// Which photos, and at what size.

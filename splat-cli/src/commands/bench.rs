@@ -63,7 +63,7 @@ pub(super) fn bench(args: &BenchArgs, context: &Context) -> Result<(), Failure> 
 fn steps(args: &BenchArgs, gpu: &splat_core::Gpu, context: &Context) -> Result<Steps, Failure> {
     let path = args.dataset.as_deref().unwrap_or_else(|| std::path::Path::new("."));
     let events = |event| context.reporter.event(event);
-    let scene = settings::posed(path)?.scene(&events, &context.cancel)?;
+    let scene = settings::posed(path, &Default::default())?.scene(&events, &context.cancel)?;
     let dataset = Arc::new(Dataset::new(scene, &DatasetOptions::default())?);
     let renderer = Some(args.renderer.into());
     let config = TrainConfig { full_size: true, renderer, ..TrainConfig::default() };

@@ -15,8 +15,8 @@ use crate::settings;
 pub(super) fn eval(args: &EvalArgs, context: &Context) -> Result<(), Failure> {
     let Opened { cloud, options, renderer } = open_scene(&args.scene, args.renderer, context)?;
     let events = |event| context.reporter.event(event);
-    let scene = settings::posed(&args.dataset)?.scene(&events, &context.cancel)?;
-    let dataset = Dataset::new(scene, &settings::dataset(&args.images, None))?;
+    let scene = settings::posed(&args.dataset, &args.folders)?.scene(&events, &context.cancel)?;
+    let dataset = Dataset::open(scene, &settings::dataset(&args.images, None), &events)?;
     if dataset.held_out.is_empty() {
         let what = "no photo is held out, so there is nothing to measure".to_owned();
         return Err(Failure::Usage {

@@ -129,12 +129,12 @@ struct MemoryRow {
 
 fn dataset(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
     let events = |event| context.reporter.event(event);
-    let scene = settings::posed(&args.path)?.scene(&events, &context.cancel)?;
+    let scene = settings::posed(&args.path, &args.folders)?.scene(&events, &context.cancel)?;
     let bounds = Bounds::of(scene.points.iter().map(|point| point.position));
     let cameras = cameras(&scene);
     let photos_on_disk = photos_on_disk(&scene);
     let points = scene.points.len();
-    let dataset = Dataset::new(scene, &settings::dataset(&args.images, None))?;
+    let dataset = Dataset::open(scene, &settings::dataset(&args.images, None), &events)?;
     let photos = dataset.scene.views.len();
     let workload = Workload::of(&dataset, SH_DEGREE, None)?;
     let gpu = Gpu::new(&context.gpu_options()).ok();

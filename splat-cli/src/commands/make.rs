@@ -25,7 +25,7 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Result<(), Failure> {
 
 /// `splat train`.
 pub(super) fn train(args: &TrainArgs, context: &Context) -> Result<(), Failure> {
-    let mut source = settings::posed(&args.dataset)?;
+    let mut source = settings::posed(&args.dataset, &args.folders)?;
     let gpu = context.gpu()?;
     let output = OutputFolder::create(&args.output)?;
     let outcome = make(source.as_mut(), settings::pipeline(&args.train), output, &gpu, context)?;

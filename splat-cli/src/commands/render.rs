@@ -138,7 +138,7 @@ fn training_cameras(args: &RenderArgs, context: &Context) -> Result<Vec<NamedCam
         return Ok(read_cameras(&path)?);
     }
     let events = |event| context.reporter.event(event);
-    let scene = settings::posed(&path)?.scene(&events, &context.cancel)?;
+    let scene = settings::posed(&path, &Default::default())?.scene(&events, &context.cancel)?;
     let named = scene.views.iter().map(|view| {
         // Flat, as it would be trained on; a lens that no flat picture can stand for as it is.
         let (intrinsics, lens) = match view.lens.undistorted_pinhole() {

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod basics;
+mod datasets;
 mod gestures;
 mod harness;
 mod pictures;

@@ -37,7 +37,7 @@ use job::Job;
 use state::State;
 
 /// Below the output folder: what a later run goes on from.
-const WORK: &str = "work";
+pub(crate) const WORK: &str = "work";
 /// In it: upright copies of the photos, and the record of finished stages.
 const PHOTOS: &str = "photos";
 const STATE: &str = "state.json";

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use splat_core::{Content, Lens, content};
 
 use crate::error::{ColmapError, Result, read_error};
-use crate::model::{PosedImage, Reconstruction};
+use crate::model::{Point3d, PosedImage, Reconstruction};
 
 const FORMAT: &str = "COLMAP model file";
 
@@ -43,32 +43,57 @@ impl ModelForm {
 
 /// Reads the sparse model in `dir`, in whichever form it is there.
 ///
-/// A missing `points3D` file leaves the points empty: poses alone are a usable model.
+/// Points may be in the other form or a `points3D.ply`. Without any the points are empty: poses alone are a usable model.
 ///
 /// # Errors
 /// [`ColmapError::NoModel`] without `cameras` and `images`; [`ColmapError::Malformed`] for broken
 /// content; [`ColmapError::Core`] where a file cannot be read.
 pub fn read_model(dir: &Path) -> Result<Reconstruction> {
+    let mut model = read_poses(dir)?;
+    model.points = read_points(dir)?;
+    Ok(model)
+}
+
+/// As [`read_model`], without the points.
+pub(crate) fn read_poses(dir: &Path) -> Result<Reconstruction> {
     let form = ModelForm::of(dir).ok_or_else(|| ColmapError::NoModel { dir: dir.to_owned() })?;
-    let [cameras, images, points] = ["cameras", "images", "points3D"].map(|stem| form.file(dir, stem));
-    let load = |path: &Path| load(path, form);
-    let points_bytes = if points.is_file() { Some(load(&points)?) } else { None };
-    let (cameras_bytes, images_bytes) = (load(&cameras)?, load(&images)?);
-    let (cameras, images, points) = match form {
-        ModelForm::Binary => (
-            binary::cameras(&cameras, &cameras_bytes)?,
-            binary::images(&images, &images_bytes)?,
-            points_bytes.map_or(Ok(BTreeMap::new()), |bytes| binary::points(&points, &bytes))?,
-        ),
+    let [cameras, images] = ["cameras", "images"].map(|stem| form.file(dir, stem));
+    let (cameras_bytes, images_bytes) = (load(&cameras, form)?, load(&images, form)?);
+    let (cameras, images) = match form {
+        ModelForm::Binary => {
+            (binary::cameras(&cameras, &cameras_bytes)?, binary::images(&images, &images_bytes)?)
+        }
         ModelForm::Text => (
             text::cameras(&cameras, &decode(&cameras, cameras_bytes)?)?,
             text::images(&images, &decode(&images, images_bytes)?)?,
-            points_bytes
-                .map_or(Ok(BTreeMap::new()), |bytes| text::points(&points, &decode(&points, bytes)?))?,
         ),
     };
     check_cameras(dir, form, &cameras, &images)?;
-    Ok(Reconstruction { cameras, images, points })
+    Ok(Reconstruction { cameras, images, points: BTreeMap::new() })
+}
+
+/// The points of a model in any form, that of the poses first: programs leave them as `points3D.ply`, too.
+pub(crate) fn read_points(dir: &Path) -> Result<BTreeMap<u64, Point3d>> {
+    let own = ModelForm::of(dir).unwrap_or(ModelForm::Binary);
+    let other = if own == ModelForm::Binary { ModelForm::Text } else { ModelForm::Binary };
+    for form in [own, other] {
+        let path = form.file(dir, "points3D");
+        if path.is_file() {
+            let bytes = load(&path, form)?;
+            return match form {
+                ModelForm::Binary => binary::points(&path, &bytes),
+                ModelForm::Text => text::points(&path, &decode(&path, bytes)?),
+            };
+        }
+    }
+    let ply =
+        ["points3D.ply", "points3d.ply"].map(|name| dir.join(name)).into_iter().find(|path| path.is_file());
+    let points = ply.map_or(Ok(Vec::new()), |path| splat_core::ply::read_points(&path))?;
+    let numbered = (1..).zip(points).map(|(id, point)| {
+        let position = point.position.map(f64::from);
+        (id, Point3d { position, rgb: point.rgb, error: -1.0, track: Vec::new() })
+    });
+    Ok(numbered.collect())
 }
 
 /// A file's bytes; what is no part of a model at all is named.
@@ -142,21 +167,37 @@ pub struct ModelChoice {
     pub others: Vec<u64>,
 }
 
-/// The model with most registered images among `dir/sparse/*`, `dir/sparse`, `dir/*` and `dir`; of
-/// equals, the first by name.
+/// Levels of folders below the one given in which models are looked for.
+const MAX_LEVELS: usize = 3;
+
+/// All folders with a model in `dir` and up to three levels below it: `sparse` before others, numbers in order, a folder's
+/// own model after those inside it.
+pub(crate) fn list_models(dir: &Path) -> Vec<PathBuf> {
+    fn walk(dir: &Path, levels: usize, found: &mut Vec<PathBuf>) {
+        if levels > 0 {
+            let (sparse, others): (Vec<_>, Vec<_>) =
+                subfolders(dir).into_iter().partition(|folder| folder.ends_with("sparse"));
+            for folder in sparse.iter().chain(&others) {
+                walk(folder, levels - 1, found);
+            }
+        }
+        if ModelForm::of(dir).is_some() {
+            found.push(dir.to_owned());
+        }
+    }
+    let mut found = Vec::new();
+    walk(dir, MAX_LEVELS, &mut found);
+    found
+}
+
+/// The model with most registered images in `dir` and up to three levels below it; of equals, the first by name.
 ///
 /// # Errors
 /// [`ColmapError::NoModel`]; what is wrong with the only ones there are.
 pub fn find_best_model(dir: &Path) -> Result<ModelChoice> {
-    let sparse = dir.join("sparse");
-    let mut candidates = subfolders(&sparse);
-    candidates.push(sparse);
-    // `dir` may be the `sparse` folder itself, or one model.
-    candidates.extend(subfolders(dir).into_iter().filter(|folder| *folder != dir.join("sparse")));
-    candidates.push(dir.to_owned());
     let mut best: Option<ModelChoice> = None;
     let mut first_error = None;
-    for candidate in candidates {
+    for candidate in list_models(dir) {
         let Some(form) = ModelForm::of(&candidate) else { continue };
         match (count_images(&candidate, form), &mut best) {
             (Ok(registered), Some(best)) if registered <= best.registered => best.others.push(registered),
@@ -180,7 +221,12 @@ pub fn find_best_model(dir: &Path) -> Result<ModelChoice> {
 /// Folders in `dir`, by number where their names are numbers, then by name; none if it cannot be read.
 fn subfolders(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    let hidden = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with('.');
+    let mut folders: Vec<PathBuf> = entries
+        .filter(|entry| !hidden(entry))
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir() && !path.is_symlink())
+        .collect();
     let number = |path: &Path| path.file_name()?.to_str()?.parse::<u64>().ok();
     folders.sort_by_key(|path| (number(path).unwrap_or(u64::MAX), path.clone()));
     folders

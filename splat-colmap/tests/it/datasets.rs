@@ -142,3 +142,94 @@ fn text_models_are_read_as_people_have_them() {
     let message = read_model(binary.path()).unwrap_err().to_string();
     assert!(message.contains("git lfs pull"), "{message}");
 }
+
+/// Places and names of photos as other programs and machines leave them: all are found, and said.
+#[test]
+fn datasets_of_other_programs_are_found() {
+    let names = ["cam/a.JPG", "cam/b.JPG"];
+    let cases: &[(&str, &[&str], &str, &str)] = &[
+        ("colmap_sparse/0", &["images/cam/a.JPG", "images/cam/b.JPG"], "images/cam/a.JPG", ""),
+        ("colmap/sparse/0", &["images_4/a.png", "images_4/b.png"], "images_4/a.png", "without extension"),
+        (
+            "dense/0/sparse",
+            &["dense/0/images/a.jpg", "dense/0/images/b.jpg"],
+            "dense/0/images/a.jpg",
+            "end of the path",
+        ),
+        ("distorted/sparse/0", &["input/cam/a.JPG", "input/cam/b.JPG"], "input/cam/a.JPG", "taken from"),
+        ("sparse/0", &["Scan 1/x/a.jpg", "Scan 1/x/b.jpg"], "Scan 1/x/a.jpg", "end of the path"),
+    ];
+    for (place, photos, first, said) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        write_model(&model(&names), &dir.path().join(place), ModelForm::Text).unwrap();
+        photos.iter().for_each(|photo| touch(&dir.path().join(photo)));
+        let events = Events::default();
+        let scene = DatasetSource::new(dir.path()).load(&|event| events.push(event)).unwrap();
+        assert_eq!(scene.views.len(), 2, "{place}");
+        assert_eq!(scene.views[0].image_path, dir.path().join(first));
+        assert!(events.warnings().contains(said), "{place}: {}", events.warnings());
+        assert_eq!(events.warnings().is_empty(), said.is_empty(), "{}", events.warnings());
+    }
+}
+
+#[test]
+fn the_undistorted_model_with_its_photos_comes_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = ["a.jpg", "b.jpg", "c.jpg"];
+    let mut bent = model(&names);
+    bent.cameras.values_mut().for_each(|lens| {
+        lens.model = splat_core::LensModel::SimpleRadial;
+        lens.params = vec![50.0, 32.0, 24.0, 0.1];
+    });
+    write_model(&bent, &dir.path().join("distorted/sparse/0"), ModelForm::Binary).unwrap();
+    write_model(&model(&names[..2]), &dir.path().join("sparse/0"), ModelForm::Binary).unwrap();
+    names.iter().for_each(|name| touch(&dir.path().join("input").join(name)));
+    names[..2].iter().for_each(|name| touch(&dir.path().join("images").join(name)));
+    let load = || {
+        let events = Events::default();
+        let scene = DatasetSource::new(dir.path()).load(&|event| events.push(event)).unwrap();
+        (scene.views.len(), scene.views[0].image_path.clone(), events.warnings())
+    };
+    let (count, photo, warnings) = load();
+    assert_eq!((count, photo), (2, dir.path().join("images/a.jpg")));
+    assert!(warnings.contains("passed over") && warnings.contains("distorted"), "{warnings}");
+    // Without its photos it is no use, and nor is a splinter of the whole.
+    fs::remove_file(dir.path().join("images/b.jpg")).unwrap();
+    fs::remove_dir_all(dir.path().join("images")).unwrap();
+    fs::remove_dir_all(dir.path().join("sparse")).unwrap();
+    let (count, photo, _) = load();
+    assert_eq!((count, photo), (3, dir.path().join("input/a.jpg")));
+}
+
+#[test]
+fn riddles_are_refused_by_name_and_duplicates_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    write_model(
+        &model(&["0/a.jpg", "1/a.jpg", "b.jpg", "b.jpg"]),
+        &dir.path().join("sparse/0"),
+        ModelForm::Text,
+    )
+    .unwrap();
+    touch(&dir.path().join("images/a.jpg"));
+    let error = DatasetSource::new(dir.path()).load(&|_| ()).unwrap_err().to_string();
+    assert!(error.contains("`0/a.jpg` (may be") && error.contains("--images"), "{error}");
+    touch(&dir.path().join("images/b.jpg"));
+    touch(&dir.path().join("masks/mask_b.png"));
+    let events = Events::default();
+    let scene = DatasetSource::new(dir.path()).load(&|event| events.push(event)).unwrap();
+    assert_eq!(scene.views.len(), 1);
+    let warnings = events.warnings();
+    for part in ["`1/a.jpg` (may be", "listed more than once", "no masks are used"] {
+        assert!(warnings.contains(part), "{warnings}");
+    }
+}
+
+#[test]
+fn points_may_lie_in_a_ply() {
+    let dir = tempfile::tempdir().unwrap();
+    write_model(&model(&["a.jpg"]), dir.path(), ModelForm::Binary).unwrap();
+    fs::remove_file(dir.path().join("points3D.bin")).unwrap();
+    let ply = "ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nproperty float y\nproperty float z\nend_header\n1 2 3\n";
+    fs::write(dir.path().join("points3D.ply"), ply).unwrap();
+    assert_eq!(read_model(dir.path()).unwrap().points[&1].position, [1.0, 2.0, 3.0]);
+}

@@ -17,12 +17,13 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::camera::{Camera, LensCamera, Pinhole};
-use crate::images::PackedImage;
+use crate::events::EventSink;
+use crate::images::{self, PackedImage};
 use crate::lens::Lens;
 use crate::render::RendererKind;
 use crate::scene::Scene;
 use crate::shutter::RollingShutter;
-use crate::{Error, Result};
+use crate::{CancelToken, Error, Event, Result};
 
 use geometry::Frame;
 use store::{Store, WORKERS};
@@ -105,6 +106,54 @@ impl Dataset {
         let (held_out, train) = (0..count).partition(|index| every.is_some_and(|every| index % every == 0));
         let store = Store::new(frames, options.image_memory_bytes);
         Ok(Self { scene, train, held_out, options: options.clone(), cameras, store })
+    }
+
+    /// As [`Dataset::new`], but reads every photo's file and leaves out those that are damaged, no pictures, or of another shape
+    /// than their camera, with a warning; photos of another size than their camera are told, too.
+    ///
+    /// Damage inside compressed data shows only in [`Dataset::without_damaged_photos`].
+    ///
+    /// # Errors
+    /// As [`Dataset::new`] where no photo can be used, or where it is not the photo's fault.
+    pub fn open(mut scene: Scene, options: &DatasetOptions, events: EventSink<'_>) -> Result<Self> {
+        let checked: Vec<Result<bool>> = (scene.views.par_iter())
+            .map(|view| {
+                images::probe(&view.image_path)?;
+                let frame = Frame::new(view, options)?;
+                Ok(frame.photo_size != (view.lens.width, view.lens.height))
+            })
+            .collect();
+        let scaled = checked.iter().filter(|checked| matches!(checked, Ok(true))).count();
+        leave_out(&mut scene, checked, events)?;
+        let dataset = Self::new(scene, options)?;
+        if scaled > 0 {
+            let message = format!(
+                "{scaled} of {} photos have another size than their cameras were posed at, in the same shape: they are taken for \
+                 scaled copies",
+                dataset.scene.views.len()
+            );
+            events(Event::Warning { message });
+        }
+        Ok(dataset)
+    }
+
+    /// The same without photos that cannot be decoded, with a warning. Decodes all; what the memory budget holds is kept for use.
+    ///
+    /// # Errors
+    /// What is wrong with the first where no photo can be used; [`Error::Cancelled`].
+    pub fn without_damaged_photos(self, events: EventSink<'_>, cancel: &CancelToken) -> Result<Self> {
+        let mut checked = Vec::with_capacity(self.scene.views.len());
+        for view in 0..self.scene.views.len() {
+            cancel.check()?;
+            (1..=WORKERS).for_each(|ahead| self.prefetch(view + ahead, 1));
+            checked.push(self.store.get((view, 1)).map(|_| false));
+        }
+        if checked.iter().all(Result::is_ok) {
+            return Ok(self);
+        }
+        let mut scene = self.scene.clone();
+        leave_out(&mut scene, checked, events)?;
+        Self::new(scene, &self.options)
     }
 
     /// The same views, undistorted.
@@ -247,6 +296,38 @@ impl Dataset {
 /// Bytes for each of its pixels while a photo is decoded: the decoder's picture (16-bit RGBA at worst) and
 /// its packed form.
 const DECODE_BYTES_PER_PIXEL: u64 = 12;
+
+/// Leaves out the views whose check failed for a reason that lies in their files, and tells which.
+fn leave_out(scene: &mut Scene, checked: Vec<Result<bool>>, events: EventSink<'_>) -> Result<()> {
+    /// How many a warning names.
+    const SHOWN: usize = 3;
+    let total = scene.views.len();
+    let mut bad = Vec::new();
+    let mut kept = Vec::new();
+    for (view, checked) in std::mem::take(&mut scene.views).into_iter().zip(checked) {
+        match checked {
+            Ok(_) => kept.push(view),
+            Err(error @ (Error::Read { .. } | Error::BadPhoto { .. } | Error::PhotoTooLarge { .. })) => {
+                bad.push(in_view(&view.name, error));
+            }
+            Err(error) => return Err(in_view(&view.name, error)),
+        }
+    }
+    scene.views = kept;
+    let count = bad.len();
+    let why = |error: &Error| std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    let reasons: Vec<String> = bad.iter().take(SHOWN).map(why).collect();
+    match bad.into_iter().next() {
+        Some(first) if scene.views.is_empty() => Err(first),
+        None => Ok(()),
+        Some(_) => {
+            let more = if count > SHOWN { "; ..." } else { "" };
+            let message = format!("{count} of {total} photos are left out: {}{more}", reasons.join("; "));
+            events(Event::Warning { message });
+            Ok(())
+        }
+    }
+}
 
 fn in_view(name: &str, error: Error) -> Error {
     Error::View { name: name.to_owned(), source: Box::new(error) }

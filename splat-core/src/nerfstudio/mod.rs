@@ -18,6 +18,7 @@ use glam::{DMat3, DQuat, DVec3};
 use crate::camera::Pose;
 use crate::events::{CancelToken, Event, EventSink};
 use crate::images::{self, PHOTO_EXTENSIONS};
+use crate::photo_names::{self, MatchedBy, PhotoIndex, Resolved};
 use crate::ply;
 use crate::scene::{Scene, SceneSource, View};
 use crate::shutter::{RollingShutter, ShutterDirection};
@@ -35,13 +36,29 @@ const DEFAULT_POINTS: &str = "sparse_pc.ply";
 #[derive(Clone, Debug)]
 pub struct NerfstudioSource {
     json: PathBuf,
+    images: Option<PathBuf>,
+    masks: Option<PathBuf>,
 }
 
 impl NerfstudioSource {
     /// Of a `transforms.json`, or of a folder with one (or with Blender's `transforms_train.json`).
     #[must_use]
     pub fn new(path: &Path) -> Self {
-        Self { json: find(path).unwrap_or_else(|| path.to_owned()) }
+        Self { json: find(path).unwrap_or_else(|| path.to_owned()), images: None, masks: None }
+    }
+
+    /// Takes photos from `images` instead.
+    #[must_use]
+    pub fn with_images(mut self, images: impl Into<PathBuf>) -> Self {
+        self.images = Some(images.into());
+        self
+    }
+
+    /// Takes masks from `masks` instead.
+    #[must_use]
+    pub fn with_masks(mut self, masks: impl Into<PathBuf>) -> Self {
+        self.masks = Some(masks.into());
+        self
     }
 
     /// Whether a path looks like such a dataset.
@@ -71,13 +88,36 @@ impl SceneSource for NerfstudioSource {
         let transforms: Transforms = text_file::read_json(&self.json, FORMAT)?;
         let folder = self.json.parent().unwrap_or(Path::new(""));
         let mut scene = Scene::default();
+        let warn = |message: String| events(Event::Warning { message });
+        let mut ambiguous = Vec::new();
         let mut missing = Vec::new();
-        for frame in &transforms.frames {
+        let photos = self.photos(folder, &transforms);
+        if let Some(how) = photo_names::summary(&photos) {
+            warn(format!("photos were matched to the names of `{}`: {how}", self.json.display()));
+        }
+        for (frame, photo) in transforms.frames.iter().zip(&photos) {
             cancel.check()?;
-            match photo_path(folder, &frame.file_path) {
-                Some(path) => scene.views.push(view(&self.json, folder, &transforms, frame, path)?),
-                None => missing.push(frame.file_path.as_str()),
+            match photo {
+                Resolved::File(path, how) => {
+                    let mut view = view(&self.json, folder, &transforms, frame, path.clone())?;
+                    // What the photo is called here, where the file calls it otherwise.
+                    if *how != MatchedBy::Path
+                        && let Some(below) = path.strip_prefix(folder).ok().and_then(Path::to_str)
+                    {
+                        view.name = slashed(below);
+                    }
+                    scene.views.push(view);
+                }
+                Resolved::Ambiguous(_) => ambiguous.push(format!("`{}`", frame.file_path)),
+                Resolved::Missing => missing.push(frame.file_path.as_str()),
             }
+        }
+        if !ambiguous.is_empty() {
+            warn(format!("left out, since more than one photo is as likely: {}", ambiguous.join(", ")));
+        }
+        self.masks(folder, &mut scene, events);
+        if let Some(warning) = scene.drop_duplicates() {
+            warn(warning);
         }
         scene.views.sort_by(|a, b| a.name.cmp(&b.name));
         let total = transforms.frames.len();
@@ -103,6 +143,74 @@ impl SceneSource for NerfstudioSource {
         };
         scene.validate()?;
         Ok(scene)
+    }
+}
+
+impl NerfstudioSource {
+    /// The photo of each frame: where the file says, relative to its folder or the one above; else the one in the usual
+    /// folders that the name can mean.
+    fn photos(&self, folder: &Path, transforms: &Transforms) -> Vec<Resolved> {
+        let names: Vec<&str> = transforms.frames.iter().map(|frame| frame.file_path.as_str()).collect();
+        let in_folders = |folders: &[PathBuf]| match photo_names::best_folder(folders, &names) {
+            Some((_, photos)) => photos,
+            None => vec![Resolved::Missing; names.len()],
+        };
+        if let Some(images) = &self.images {
+            return in_folders(std::slice::from_ref(images));
+        }
+        let above = folder.parent().unwrap_or(folder);
+        let written = |name: &str| photo_path(folder, name).or_else(|| photo_path(above, name));
+        let direct: Vec<Option<PathBuf>> = names.iter().map(|name| written(name)).collect();
+        if direct.iter().all(Option::is_some) {
+            return direct.into_iter().flatten().map(|path| Resolved::File(path, MatchedBy::Path)).collect();
+        }
+        let mut folders = photo_names::photo_folders(folder, false);
+        folders.push(folder.to_owned());
+        let taken: std::collections::BTreeSet<PathBuf> = direct.iter().flatten().cloned().collect();
+        let found = in_folders(&folders);
+        let both = direct.into_iter().zip(found);
+        both.map(|(direct, found)| match (direct, found) {
+            (Some(path), _) => Resolved::File(path, MatchedBy::Path),
+            // One file is one photo.
+            (None, Resolved::File(path, _)) if taken.contains(&path) => Resolved::Ambiguous(vec![path]),
+            (None, found) => found,
+        })
+        .collect()
+    }
+
+    /// Masks by the photos' names, where a folder of them is given, or is there and the file names none.
+    fn masks(&self, folder: &Path, scene: &mut Scene, events: EventSink<'_>) {
+        let named = scene.views.iter().any(|view| view.mask_path.is_some());
+        let usual = Some(folder.join("masks")).filter(|dir| !named && dir.is_dir());
+        if let Some(dir) = self.masks.clone().or(usual) {
+            let names: Vec<&str> = scene.views.iter().map(|view| view.name.as_str()).collect();
+            let found = PhotoIndex::of(&dir).resolve(&names);
+            let count = found.iter().filter(|mask| matches!(mask, Resolved::File(..))).count();
+            let message =
+                format!("masks for {count} of {} photos are taken from `{}`", names.len(), dir.display());
+            events(Event::Warning { message });
+            for (view, mask) in scene.views.iter_mut().zip(found) {
+                view.mask_path = match mask {
+                    Resolved::File(path, _) => Some(path),
+                    _ => None,
+                };
+            }
+            return;
+        }
+        let mut lost = Vec::new();
+        for view in &mut scene.views {
+            if let Some(path) = view.mask_path.take_if(|path| !path.is_file()) {
+                lost.push(path);
+            }
+        }
+        if let Some(first) = lost.first() {
+            let message = format!(
+                "{} masks are not there, such as `{}`: their photos are used whole",
+                lost.len(),
+                first.display()
+            );
+            events(Event::Warning { message });
+        }
     }
 }
 

@@ -181,3 +181,40 @@ fn truncation_at_every_byte_is_an_error() {
         let _ = load(folder.path());
     }
 }
+
+/// Frames as other machines and programs name them.
+#[test]
+fn photos_and_masks_are_found_under_similar_names() {
+    let frame = |name: &str| json!({"file_path": name, "transform_matrix": matrix()});
+    let mut transforms = json!({"fl_x": 40.0, "w": 40.0, "h": 30.0});
+    let frames = [
+        r"C:\Users\me\images\a.JPG",
+        "images/b.jpg",
+        "./images/b.jpg",
+        "images/gone.jpg",
+        "x/c.png",
+        "y/c.png",
+    ];
+    transforms["frames"] = frames.into_iter().map(frame).collect();
+    let folder =
+        dataset(&transforms, &["images_2/a.png", "images_2/b.png", "images_2/c.png", "masks/a.png.png"]);
+    let (scene, warnings) = load(folder.path()).unwrap();
+    let photos: Vec<_> =
+        scene.views.iter().map(|view| view.image_path.strip_prefix(folder.path()).unwrap()).collect();
+    assert_eq!(photos.len(), 2);
+    assert!(
+        photos.contains(&Path::new("images_2/a.png")) && photos.contains(&Path::new("images_2/b.png")),
+        "{photos:?}"
+    );
+    assert_eq!(scene.views.iter().filter(|view| view.mask_path.is_some()).count(), 1);
+    let warnings = warnings.join("\n");
+    for part in [
+        "without extension",
+        "more than one photo is as likely",
+        "listed more than once",
+        "masks for 1 of",
+        "`images/gone.jpg`",
+    ] {
+        assert!(warnings.contains(part), "no {part} in {warnings}");
+    }
+}

@@ -26,7 +26,7 @@ impl Pipeline<'_> {
         let (report, comparison) = if cancelled || trained.trainer.dataset().held_out.is_empty() {
             (None, None)
         } else {
-            self.stage(Stage::Evaluate, || self.compare(&mut trained))?
+            self.stage(Stage::Evaluate, || self.unless_a_photo_failed(self.compare(&mut trained)))?
         };
         // The last evaluation came after the checkpoint; a resumed run's history should hold it.
         write_progress(&self.output.checkpoint(steps_done), &trained.progress)?;

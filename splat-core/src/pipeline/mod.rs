@@ -16,6 +16,7 @@ mod evaluate;
 mod finish;
 mod log;
 pub mod memory;
+mod older;
 mod outcome;
 mod output;
 mod pictures;
@@ -36,6 +37,7 @@ pub use train::Trained;
 
 use crate::dataset::{Dataset, DatasetOptions};
 use crate::events::{EventSink, Stage};
+use crate::folder_lock::FolderLock;
 use crate::gpu::Gpu;
 use crate::train::TrainConfig;
 use crate::{CancelToken, Event, Result, SceneSource};
@@ -69,6 +71,8 @@ pub struct Pipeline<'a> {
     options: PipelineOptions,
     output: OutputFolder,
     log: RunLog,
+    /// Held as long as anything of this run may be written.
+    _lock: FolderLock,
     events: EventSink<'a>,
     cancel: &'a CancelToken,
 }
@@ -90,9 +94,10 @@ impl std::fmt::Debug for Pipeline<'_> {
 }
 
 impl<'a> Pipeline<'a> {
-    /// Makes the output folder and opens its log.
+    /// Takes the output folder for this process alone and opens its log.
     ///
     /// # Errors
+    /// [`crate::Error::Busy`] while another run writes there;
     /// [`crate::Error::Write`] when the folder cannot be made or written to.
     pub fn new(
         options: PipelineOptions,
@@ -100,9 +105,10 @@ impl<'a> Pipeline<'a> {
         events: EventSink<'a>,
         cancel: &'a CancelToken,
     ) -> Result<Self> {
+        let lock = FolderLock::take(output.root())?;
         let log = RunLog::open(&output.log())?;
         log.line(&format!("splat {}", env!("CARGO_PKG_VERSION")));
-        Ok(Self { options, output, log, events, cancel })
+        Ok(Self { options, output, log, _lock: lock, events, cancel })
     }
 
     /// Where this run's files go.
@@ -137,7 +143,8 @@ impl<'a> Pipeline<'a> {
     pub fn load(&self, source: &mut dyn SceneSource) -> Result<Loaded> {
         let emit = |event| self.emit(event);
         let scene = source.scene(&emit, self.cancel)?;
-        let dataset = Dataset::new(scene, &self.options.dataset)?;
+        let dataset = Dataset::open(scene, &self.options.dataset, &emit)?;
+        let dataset = dataset.without_damaged_photos(&emit, self.cancel)?;
         self.log.line(&format!(
             "{} photos to train on, {} held out, {} points",
             dataset.train.len(),

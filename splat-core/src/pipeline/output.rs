@@ -8,6 +8,8 @@
 //! | `preview.png` | a view of the scene while it trains, where asked for |
 //! | `metrics.json` | PSNR and SSIM, per view and over time; memory and time |
 //! | `cameras.json` | the training cameras |
+//! | `run.json` | which run began here last |
+//! | `older/<number>/` | what earlier runs left, since another began anew |
 //! | `log.txt` | what happened, line by line |
 //! | `colmap_data/` | the posed dataset, for runs that begin with photos |
 
@@ -140,17 +142,13 @@ impl OutputFolder {
         Ok(found.into_iter().map(|(_, path)| path).collect())
     }
 
-    /// Removes all but the newest checkpoints. One that cannot be removed is left.
-    ///
-    /// # Errors
-    /// [`Error::Read`] when the folder cannot be listed.
-    pub fn prune_checkpoints(&self) -> Result<()> {
-        for old in self.checkpoints()?.into_iter().skip(CHECKPOINTS_KEPT) {
+    /// Removes all but the newest of a run's checkpoints, which are given newest first. One that cannot be removed is left.
+    pub fn prune_checkpoints(&self, own: &[PathBuf]) {
+        for old in own.iter().skip(CHECKPOINTS_KEPT) {
             // Only disk space is at stake, and the next checkpoint tries again.
             let _ = fs::remove_file(old.with_extension("json"));
             let _ = fs::remove_file(old);
         }
-        Ok(())
     }
 }
 
@@ -186,7 +184,7 @@ mod tests {
             make_parent(&folder.checkpoint(step)).unwrap();
             fs::write(folder.checkpoint(step), "x").unwrap();
         }
-        folder.prune_checkpoints().unwrap();
+        folder.prune_checkpoints(&folder.checkpoints().unwrap());
         assert_eq!(
             folder.checkpoints().unwrap(),
             [folder.checkpoint(30_000_000), folder.checkpoint(1_000_000)]

@@ -34,6 +34,9 @@ pub struct Trained {
 /// What a checkpoint's neighbour file keeps for the figures of a resumed run.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Progress {
+    /// The run that wrote it, as [`super::OutputFolder::run_id`]; empty in files from before there were ids.
+    #[serde(default)]
+    pub(super) run: String,
     /// Seconds of training, without evaluation.
     pub(super) elapsed_s: f64,
     pub(super) history: Vec<EvalPoint>,
@@ -41,6 +44,7 @@ pub(super) struct Progress {
 
 /// The run while it trains.
 struct Training {
+    id: String,
     trainer: Trainer,
     clock: TrainClock,
     history: Vec<EvalPoint>,
@@ -67,6 +71,7 @@ impl Pipeline<'_> {
             memory::predict_run(trainer.peak_photo_bytes(), &trainer.workload()?, cap).total();
         let target = self.options.stop_at.map_or(config.steps, |stop| stop.min(config.steps));
         let mut run = Training {
+            id: progress.run,
             gaussians: trainer.gaussian_count(),
             last_checkpoint: (trainer.steps_done() > 0).then_some(trainer.steps_done()),
             trainer,
@@ -87,7 +92,7 @@ impl Pipeline<'_> {
             skipped: false,
         });
         Ok(Trained {
-            progress: Progress { elapsed_s: run.clock.elapsed_s(), history: run.history },
+            progress: Progress { run: run.id, elapsed_s: run.clock.elapsed_s(), history: run.history },
             trainer: run.trainer,
             adapter: gpu.report().name.clone(),
             stopped,
@@ -172,7 +177,7 @@ impl Pipeline<'_> {
 
     /// A new trainer, or one from the newest readable checkpoint.
     fn trainer(&self, gpu: &Gpu, dataset: &Arc<Dataset>) -> Result<(Trainer, Progress)> {
-        let checkpoints = if self.options.resume { self.output.checkpoints()? } else { Vec::new() };
+        let checkpoints = if self.options.resume { self.own_checkpoints()? } else { Vec::new() };
         for path in &checkpoints {
             match Trainer::resume(gpu, Arc::clone(dataset), path) {
                 Ok(trainer) => {
@@ -188,7 +193,8 @@ impl Pipeline<'_> {
                             trainer.config().seed
                         ));
                     }
-                    let progress = read_progress(&progress_path(path));
+                    let run = self.output.run_id();
+                    let progress = Progress { run, ..read_progress(&progress_path(path)) };
                     return Ok((trainer, progress));
                 }
                 // An older checkpoint may do where this one is damaged; it may not where the device is at fault.
@@ -201,7 +207,27 @@ impl Pipeline<'_> {
         if self.options.resume {
             self.warn("there is no checkpoint to go on from; training begins anew".into());
         }
-        Ok((Trainer::new(gpu, Arc::clone(dataset), self.options.train.clone())?, Progress::default()))
+        let trainer = Trainer::new(gpu, Arc::clone(dataset), self.options.train.clone())?;
+        // Only now: what cannot begin must not move anything.
+        let (older, run) = self.output.begin_run()?;
+        if let Some(older) = older {
+            self.warn(format!(
+                "what an earlier run left in `{}` is kept in `{}`; remove that when it is not needed",
+                self.output.root().display(),
+                older.display()
+            ));
+        }
+        Ok((trainer, Progress { run, ..Progress::default() }))
+    }
+
+    /// Checkpoints of the run that began in the folder last, newest first. Others may have been put there by hand.
+    fn own_checkpoints(&self) -> Result<Vec<std::path::PathBuf>> {
+        let own = self.output.run_id();
+        let is_own = |path: &std::path::PathBuf| {
+            let run = read_progress(&progress_path(path)).run;
+            run.is_empty() || run == own
+        };
+        Ok(self.output.checkpoints()?.into_iter().filter(is_own).collect())
     }
 
     /// Tells what the run will cost, from the steps timed so far.
@@ -257,7 +283,8 @@ impl Pipeline<'_> {
         run.trainer.flush()?;
         let elapsed_s = run.clock.elapsed_s();
         let trainer = &mut run.trainer;
-        let Some(report) = run.clock.paused(|| self.measure(trainer))? else { return Ok(None) };
+        let measured = run.clock.paused(|| self.measure(trainer));
+        let Some(report) = self.unless_a_photo_failed(measured)? else { return Ok(None) };
         let point = EvalPoint {
             step: run.trainer.steps_done(),
             psnr: report.psnr,
@@ -267,6 +294,18 @@ impl Pipeline<'_> {
         };
         self.note_eval(&mut run.history, point);
         Ok(Some(report))
+    }
+
+    /// Nothing, with a warning, where a photo can no longer be read: that must not cost a scene.
+    pub(super) fn unless_a_photo_failed<T: Default>(&self, measured: Result<T>) -> Result<T> {
+        match measured {
+            Err(error @ Error::View { .. }) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                self.warn(format!("the held-out photos are not measured: {error}: {cause}"));
+                Ok(T::default())
+            }
+            other => other,
+        }
     }
 
     /// Measures the held-out photos. `None` without any.
@@ -286,10 +325,11 @@ impl Pipeline<'_> {
         let path = self.output.checkpoint(step);
         crate::files::make_parent(&path)?;
         run.trainer.save_checkpoint(&path)?;
-        let progress = Progress { elapsed_s: run.clock.elapsed_s(), history: run.history.clone() };
+        let progress =
+            Progress { run: run.id.clone(), elapsed_s: run.clock.elapsed_s(), history: run.history.clone() };
         write_progress(&path, &progress)?;
         run.last_checkpoint = Some(step);
-        self.output.prune_checkpoints()?;
+        self.output.prune_checkpoints(&self.own_checkpoints()?);
         self.emit(Event::Saved { path, kind: "checkpoint".into() });
         Ok(())
     }

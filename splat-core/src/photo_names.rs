@@ -1,0 +1,388 @@
+//! Which file on disk a dataset's photo name means.
+//!
+//! Datasets move between machines and programs: letters change case, JPEGs become PNGs, folders are added, flattened or
+//! renamed, paths are absolute or have `\`. [`PhotoIndex::resolve`] takes all names of a dataset at once and gives each the
+//! one file that it can mean: exact, then by the longest trailing path, then the same without extensions, letters of any
+//! case. A name for which two files are as good, and a file that two names claim, are refused rather than guessed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::images::has_photo_extension;
+
+/// Folders below the one given that are looked into.
+const MAX_DEPTH: usize = 6;
+/// Files that are listed; more than any dataset has.
+const MAX_FILES: usize = 500_000;
+
+/// How names found their files, loosest last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MatchedBy {
+    /// The very path.
+    Path,
+    /// The path in letters of another case.
+    Case,
+    /// The end of the path: folders were added, left out or renamed.
+    TrailingPath,
+    /// The name without its extension, and as much of the path before it as agrees.
+    Stem,
+}
+
+impl MatchedBy {
+    /// As in "matched by ...".
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Path => "name",
+            Self::Case => "name in another case",
+            Self::TrailingPath => "the end of the path",
+            Self::Stem => "name without extension",
+        }
+    }
+}
+
+/// What a name came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resolved {
+    /// One file.
+    File(PathBuf, MatchedBy),
+    /// Several files are as good, or other names claim the same; these.
+    Ambiguous(Vec<PathBuf>),
+    /// No file.
+    Missing,
+}
+
+/// The photos in a folder and in those below it.
+#[derive(Clone, Debug, Default)]
+pub struct PhotoIndex {
+    root: PathBuf,
+    files: Vec<File>,
+    /// By lower-case file name, and by lower-case stem, into `files`.
+    by_name: BTreeMap<String, Vec<usize>>,
+    by_stem: BTreeMap<String, Vec<usize>>,
+}
+
+#[derive(Clone, Debug)]
+struct File {
+    /// Components below the root.
+    parts: Vec<String>,
+}
+
+impl PhotoIndex {
+    /// Lists a folder's files with a photo's extension, in a fixed order. A folder that cannot be read has none.
+    #[must_use]
+    pub fn of(root: &Path) -> Self {
+        let mut index = Self { root: root.to_owned(), ..Self::default() };
+        index.walk(root, &mut Vec::new());
+        for (at, file) in index.files.iter().enumerate() {
+            let name = file.parts.last().map(|name| name.to_lowercase()).unwrap_or_default();
+            index.by_stem.entry(stem(&name).to_owned()).or_default().push(at);
+            index.by_name.entry(name).or_default().push(at);
+        }
+        index
+    }
+
+    fn walk(&mut self, dir: &Path, parts: &mut Vec<String>) {
+        let mut entries: Vec<_> = fs::read_dir(dir).into_iter().flatten().flatten().collect();
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            // Names that are not UTF-8 cannot stand in a dataset's files.
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if name.starts_with('.') || self.files.len() >= MAX_FILES {
+                continue;
+            }
+            let path = entry.path();
+            if path.is_dir() {
+                if parts.len() < MAX_DEPTH {
+                    parts.push(name);
+                    self.walk(&path, parts);
+                    parts.pop();
+                }
+            } else if has_photo_extension(&path) {
+                self.files.push(File { parts: parts.iter().cloned().chain([name]).collect() });
+            }
+        }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Photos in it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Whether it has no photo.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// The file of each name, in the names' order.
+    #[must_use]
+    pub fn resolve(&self, names: &[&str]) -> Vec<Resolved> {
+        let mut found: Vec<Resolved> = names.iter().map(|name| self.resolve_one(name)).collect();
+        // One file is one photo: of several names that claim it only a single best match may have it.
+        let mut claims: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
+        for (at, resolved) in found.iter().enumerate() {
+            if let Resolved::File(path, _) = resolved {
+                claims.entry(path.clone()).or_default().push(at);
+            }
+        }
+        for (path, claimants) in claims {
+            // The same name twice is the dataset's affair.
+            let name = |at: usize| names.get(at).and_then(|name| parts_of(name));
+            let distinct: BTreeSet<_> = claimants.iter().map(|&at| name(at)).collect();
+            if distinct.len() < 2 {
+                continue;
+            }
+            let how = |at: &usize| match found.get(*at) {
+                Some(Resolved::File(_, how)) => *how,
+                _ => MatchedBy::Stem,
+            };
+            let best = claimants.iter().map(how).min();
+            let first: BTreeSet<_> =
+                claimants.iter().filter(|at| Some(how(at)) == best).map(|&at| name(at)).collect();
+            let losers: Vec<usize> =
+                claimants.iter().copied().filter(|at| first.len() > 1 || Some(how(at)) != best).collect();
+            for at in losers {
+                if let Some(slot) = found.get_mut(at) {
+                    *slot = Resolved::Ambiguous(vec![path.clone()]);
+                }
+            }
+        }
+        found
+    }
+
+    fn resolve_one(&self, name: &str) -> Resolved {
+        let Some(wanted) = parts_of(name) else { return Resolved::Missing };
+        let Some(last) = wanted.last() else { return Resolved::Missing };
+        let exact = self.root.join(wanted.iter().collect::<PathBuf>());
+        if exact.is_file() {
+            return Resolved::File(exact, MatchedBy::Path);
+        }
+        let lower = last.to_lowercase();
+        if let Some(candidates) = self.by_name.get(&lower) {
+            return self.closest(candidates, &wanted, false);
+        }
+        // `r_0` of Blender, then `a.jpg` as `a.png`; also `a.jpg` as `a.jpg.png`.
+        let stems = [lower.as_str(), stem(&lower)];
+        match stems.iter().find_map(|stem| self.by_stem.get(*stem)) {
+            Some(candidates) => self.closest(candidates, &wanted, true),
+            None => Resolved::Missing,
+        }
+    }
+
+    /// The candidate that shares the longest end of the path.
+    fn closest(&self, candidates: &[usize], wanted: &[String], by_stem: bool) -> Resolved {
+        // Shared components, those in the same case, and whether one path is wholly the end of the other.
+        let rank = |file: &File| {
+            let pairs = || file.parts.iter().rev().zip(wanted.iter().rev()).skip(usize::from(by_stem));
+            let shared = pairs().take_while(|(a, b)| a.to_lowercase() == b.to_lowercase()).count();
+            let same_case = pairs().take(shared).filter(|(a, b)| a == b).count();
+            (
+                shared,
+                file.parts.len() == wanted.len() && shared + usize::from(by_stem) == wanted.len(),
+                same_case,
+            )
+        };
+        let ranked = candidates.iter().filter_map(|&at| self.files.get(at)).map(|file| (rank(file), file));
+        let ranked: Vec<_> = ranked.collect();
+        let Some(best) = ranked.iter().map(|(rank, _)| *rank).max() else { return Resolved::Missing };
+        let path = |file: &File| self.root.join(file.parts.iter().collect::<PathBuf>());
+        let mut files = ranked.iter().filter(|(rank, _)| *rank == best).map(|(_, file)| path(file));
+        match (files.next(), files.next()) {
+            (Some(only), None) => {
+                let how = match best {
+                    _ if by_stem => MatchedBy::Stem,
+                    (_, true, _) => MatchedBy::Case,
+                    _ => MatchedBy::TrailingPath,
+                };
+                Resolved::File(only, how)
+            }
+            (first, second) => Resolved::Ambiguous(first.into_iter().chain(second).chain(files).collect()),
+        }
+    }
+}
+
+/// Folders that photos lie in, lower case, the likeliest first; after them come `images_2` and so on.
+const PHOTO_FOLDERS: [&str; 12] = [
+    "images", "image", "input", "photos", "imgs", "img", "frames", "rgb", "color", "images_2", "images_4",
+    "images_8",
+];
+
+/// The photo folders in `dir`, in any case, the likeliest first; with `input_first`, which holds photos before undistortion.
+#[must_use]
+pub fn photo_folders(dir: &Path, input_first: bool) -> Vec<PathBuf> {
+    let mut found: Vec<(usize, PathBuf)> = fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name().to_str()?.to_lowercase();
+            let known = PHOTO_FOLDERS.iter().position(|known| *known == name);
+            let rank = match known {
+                Some(2) if input_first => 0,
+                Some(rank) => rank + 1,
+                None if name.starts_with("images_") => PHOTO_FOLDERS.len() + 1,
+                None => return None,
+            };
+            Some((rank, entry.path())).filter(|(_, path)| path.is_dir())
+        })
+        .collect();
+    found.sort();
+    found.into_iter().map(|(_, path)| path).collect()
+}
+
+/// The folder that has most of the photos, with what each name came to there: of equals the one with most under their very
+/// names, then the first. `None` without folders.
+#[must_use]
+pub fn best_folder(folders: &[PathBuf], names: &[&str]) -> Option<(PhotoIndex, Vec<Resolved>)> {
+    let mut best: Option<((usize, usize), PhotoIndex, Vec<Resolved>)> = None;
+    for (at, folder) in folders.iter().enumerate() {
+        if folders[..at].contains(folder) || !folder.is_dir() {
+            continue;
+        }
+        let index = PhotoIndex::of(folder);
+        let resolved = index.resolve(names);
+        let count = |wanted: fn(&MatchedBy) -> bool| {
+            resolved.iter().filter(|one| matches!(one, Resolved::File(_, how) if wanted(how))).count()
+        };
+        let score = (count(|_| true), count(|how| *how == MatchedBy::Path));
+        if best.as_ref().is_none_or(|(known, ..)| score > *known) {
+            best = Some((score, index, resolved));
+        }
+        if score == (names.len(), names.len()) {
+            break;
+        }
+    }
+    best.map(|(_, index, resolved)| (index, resolved))
+}
+
+/// The components of a name as any system writes it; `None` without any. What lies before the last `..` is dropped: a
+/// dataset is somebody's file, and its names must not lead out of the folder.
+fn parts_of(name: &str) -> Option<Vec<String>> {
+    let slashed = name.trim().replace('\\', "/");
+    let mut parts = Vec::new();
+    for part in slashed.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => parts.clear(),
+            part => parts.push(part.to_owned()),
+        }
+    }
+    // A drive is no folder.
+    if parts.first().is_some_and(|first| first.len() == 2 && first.ends_with(':')) {
+        parts.remove(0);
+    }
+    (!parts.is_empty()).then_some(parts)
+}
+
+/// A file name without a photo's extension, a raw one's included: such names stand in datasets whose photos were developed.
+fn stem(name: &str) -> &str {
+    const OTHERS: [&str; 14] =
+        ["heic", "heif", "avif", "dng", "nef", "cr2", "cr3", "arw", "raf", "rw2", "orf", "exr", "hdr", "jxl"];
+    let Some((stem, extension)) = name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()) else {
+        return name;
+    };
+    let known =
+        has_photo_extension(Path::new(name)) || OTHERS.iter().any(|o| o.eq_ignore_ascii_case(extension));
+    if known { stem } else { name }
+}
+
+/// How many names were matched how, as one clause: "12 photos: 10 by name, 2 by the end of the path". `None` where all were
+/// found under the very path.
+#[must_use]
+pub fn summary(resolved: &[Resolved]) -> Option<String> {
+    let mut counts: BTreeMap<MatchedBy, usize> = BTreeMap::new();
+    for resolved in resolved {
+        if let Resolved::File(_, how) = resolved {
+            *counts.entry(*how).or_default() += 1;
+        }
+    }
+    if counts.keys().all(|how| *how == MatchedBy::Path) {
+        return None;
+    }
+    let parts: Vec<String> = counts.iter().map(|(how, count)| format!("{count} by {}", how.text())).collect();
+    Some(parts.join(", "))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn resolve(files: &[&str], names: &[&str]) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = dir.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+        let below = |path: &Path| path.strip_prefix(dir.path()).unwrap().to_str().unwrap().replace('\\', "/");
+        let found = PhotoIndex::of(dir.path()).resolve(names);
+        found
+            .iter()
+            .map(|resolved| match resolved {
+                Resolved::File(path, how) => format!("{} by {}", below(path), how.text()),
+                Resolved::Ambiguous(paths) => {
+                    format!("? {}", paths.iter().map(|path| below(path)).collect::<Vec<_>>().join(" "))
+                }
+                Resolved::Missing => "-".into(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn names_find_their_files() {
+        let cases: &[(&[&str], &str, &str)] = &[
+            (&["a.jpg"], "a.jpg", "a.jpg by name"),
+            (&["a.jpg"], "A.JPG", "a.jpg by name in another case"),
+            (&["a.png"], "a.JPG", "a.png by name without extension"),
+            (&["a.png"], "a", "a.png by name without extension"),
+            (&["a.jpg.png"], "a.jpg", "a.jpg.png by name without extension"),
+            (&["a.jpeg"], "cam0/A.HEIC", "a.jpeg by name without extension"),
+            (&["frame.0001.png"], "frame.0001", "frame.0001.png by name without extension"),
+            (&["a.jpg"], "cam0/a.jpg", "a.jpg by the end of the path"),
+            (&["cam0/a.jpg"], "a.jpg", "cam0/a.jpg by the end of the path"),
+            (&["cam0/a.jpg"], r"cam0\a.jpg", "cam0/a.jpg by name"),
+            (&["a.jpg"], r"C:\Users\me\scan\images\a.jpg", "a.jpg by the end of the path"),
+            (&["cam0/a.jpg", "cam1/a.jpg"], "/data/cam1/a.jpg", "cam1/a.jpg by the end of the path"),
+            (&["cam0/a.jpg", "cam1/a.jpg"], "CAM1/a.png", "cam1/a.jpg by name without extension"),
+            (&["cam0/a.jpg", "cam1/a.jpg"], "a.jpg", "? cam0/a.jpg cam1/a.jpg"),
+            (&["a.jpg", "a.png"], "a.webp", "? a.jpg a.png"),
+            (&["a.jpg", "a.png"], "a.png", "a.png by name"),
+            (&["사진 1.jpg"], "사진 1.JPG", "사진 1.jpg by name in another case"),
+            (&["b.jpg"], "a.jpg", "-"),
+            (&["b.jpg"], "", "-"),
+            (&["a.jpg"], "../../a.jpg", "a.jpg by name"),
+            (&[".hidden/a.jpg", "a.txt"], "a.jpg", "-"),
+        ];
+        for (files, name, expected) in cases {
+            assert_eq!(resolve(files, &[name]), [*expected], "{name} in {files:?}");
+        }
+    }
+
+    #[test]
+    fn one_file_is_one_photo() {
+        // Two cameras' photos were flattened into one folder and one set was lost: nobody knows which.
+        assert_eq!(resolve(&["1.jpg"], &["cam0/1.jpg", "cam1/1.jpg"]), ["? 1.jpg", "? 1.jpg"]);
+        // The better match keeps it.
+        assert_eq!(resolve(&["1.jpg"], &["1.jpg", "1.png"]), ["1.jpg by name", "? 1.jpg"]);
+        // The same name twice is no riddle.
+        assert_eq!(resolve(&["1.jpg"], &["x/1.jpg", "x/1.jpg"]), ["1.jpg by the end of the path"; 2]);
+    }
+
+    #[test]
+    fn what_was_matched_how_is_one_line() {
+        let file = |how| Resolved::File(PathBuf::new(), how);
+        assert_eq!(summary(&[file(MatchedBy::Path), Resolved::Missing]), None);
+        let mixed = [file(MatchedBy::Stem), file(MatchedBy::Path), file(MatchedBy::Stem)];
+        assert_eq!(summary(&mixed).unwrap(), "1 by name, 2 by name without extension");
+    }
+}

@@ -1,0 +1,146 @@
+//! What earlier runs left in an output folder, when another begins there anew.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::OutputFolder;
+use crate::files::{make_parent, write_atomically, write_error};
+use crate::{Error, Result};
+
+/// Where results of earlier runs go, a number each.
+const OLDER: &str = "older";
+
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+struct Run {
+    id: String,
+}
+
+impl OutputFolder {
+    /// The id of the run that began here last; empty where that is not known.
+    #[must_use]
+    pub fn run_id(&self) -> String {
+        let run = fs::read(self.run_file()).ok().and_then(|bytes| serde_json::from_slice::<Run>(&bytes).ok());
+        run.unwrap_or_default().id
+    }
+
+    /// Begins a run: moves what an earlier one left to `older/<number>`, and gives that folder (`None` where there was nothing)
+    /// and the new run's id. Of checkpoints the newest is kept. Files of other names stay where they are.
+    ///
+    /// # Errors
+    /// [`Error::Read`], [`Error::Write`].
+    pub fn begin_run(&self) -> Result<(Option<PathBuf>, String)> {
+        let older = self.retire()?;
+        let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let id = format!("{:x}-{:x}", nanos.unwrap_or_default().as_nanos(), std::process::id());
+        write_atomically(&self.run_file(), |out| {
+            serde_json::to_writer(out, &Run { id: id.clone() }).map_err(std::io::Error::from)
+        })?;
+        Ok((older, id))
+    }
+
+    fn run_file(&self) -> PathBuf {
+        self.root().join("run.json")
+    }
+
+    fn retire(&self) -> Result<Option<PathBuf>> {
+        let mut files: Vec<PathBuf> = [self.metrics(), self.cameras(), self.preview()]
+            .into_iter()
+            .filter(|path| path.is_file())
+            .collect();
+        files.extend(listed(&self.root().join("ply"), |name| name.starts_with("point_cloud_"))?);
+        files.extend(listed(&self.root().join("eval"), |name| name.ends_with(".png"))?);
+        let checkpoints = self.checkpoints()?;
+        let newest = checkpoints.first().and_then(|path| path.file_stem()?.to_str()).map(str::to_owned);
+        let parts = listed(&self.root().join("checkpoints"), |name| name.starts_with("step_"))?;
+        let (kept, dropped): (Vec<_>, Vec<_>) = parts
+            .into_iter()
+            .partition(|path| path.file_stem().and_then(|stem| stem.to_str()) == newest.as_deref());
+        files.extend(kept);
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let place = (1_u32..).map(|number| self.root().join(OLDER).join(number.to_string()));
+        let Some(place) = place.into_iter().find(|place| !place.exists()) else { return Ok(None) };
+        files.push(self.run_file());
+        for file in files.iter().filter(|file| file.is_file()) {
+            let Ok(below) = file.strip_prefix(self.root()) else { continue };
+            let to = place.join(below);
+            make_parent(&to)?;
+            fs::rename(file, &to).map_err(|source| write_error(&to, source))?;
+        }
+        for file in dropped {
+            // A checkpoint before the newest: only disk space is at stake.
+            let _ = fs::remove_file(file);
+        }
+        Ok(Some(place))
+    }
+}
+
+/// Files of a folder by name, sorted; none without the folder.
+fn listed(dir: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(Error::Read { path: dir.to_owned(), source }),
+    };
+    let mut files: Vec<PathBuf> = entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_str().is_some_and(&wanted))
+        .map(|entry| entry.path())
+        .filter(|path| path.is_file())
+        .collect();
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_run_moves_what_an_older_one_left_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = OutputFolder::create(dir.path()).unwrap();
+        let (older, first) = folder.begin_run().unwrap();
+        assert_eq!((older, folder.run_id()), (None, first.clone()));
+        let put = |path: PathBuf| {
+            make_parent(&path).unwrap();
+            fs::write(path, "x").unwrap();
+        };
+        for step in [20, 60] {
+            put(folder.checkpoint(step));
+            put(folder.checkpoint(step).with_extension("json"));
+        }
+        for name in [
+            "ply/point_cloud_59.ply",
+            "ply/mine.ply",
+            "eval/a.png",
+            "metrics.json",
+            "cameras.json",
+            "notes.txt",
+        ] {
+            put(dir.path().join(name));
+        }
+        let (older, second) = folder.begin_run().unwrap();
+        let older = older.unwrap();
+        assert_ne!(first, second);
+        assert_eq!(older, dir.path().join("older/1"));
+        for name in [
+            "ply/mine.ply",
+            "notes.txt",
+            "older/1/ply/point_cloud_59.ply",
+            "older/1/eval/a.png",
+            "older/1/run.json",
+        ] {
+            assert!(dir.path().join(name).is_file(), "{name}");
+        }
+        assert!(older.join("checkpoints/step_0000060.ckpt").is_file());
+        assert!(older.join("checkpoints/step_0000060.json").is_file());
+        assert!(!older.join("checkpoints/step_0000020.ckpt").exists());
+        assert!(folder.checkpoints().unwrap().is_empty() && folder.scenes().unwrap().is_empty());
+        assert_eq!(folder.begin_run().unwrap().0, None);
+        put(folder.ply(5));
+        assert_eq!(folder.begin_run().unwrap().0, Some(dir.path().join("older/2")));
+    }
+}
