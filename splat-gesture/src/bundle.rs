@@ -71,12 +71,13 @@ impl Bundle {
         &self.provenance
     }
 
-    /// Gives a gesture another name. Weights and positions stay.
+    /// Gives a gesture another name, without outer spaces. Weights and positions stay.
     ///
     /// # Errors
     /// [`GestureError::NoSuchGesture`], [`GestureError::NameTaken`], or what [`check_name`] says of the new name.
     pub fn rename(&self, name: &str, to: &str) -> Result<Self> {
         let at = self.position(name)?;
+        let to = to.trim();
         check_name(to)?;
         if name != to && self.dataset.gestures.iter().any(|gesture| gesture.name == to) {
             return Err(GestureError::NameTaken { name: to.to_owned() });

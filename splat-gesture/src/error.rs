@@ -122,6 +122,11 @@ pub enum GestureError {
     /// A name of white space only.
     #[error("the name is blank; give the gesture a name that can be read")]
     NameBlank,
+    /// A name that means no gesture.
+    #[error(
+        "a gesture cannot be called `none`, which is the answer for an unknown hand; choose another name"
+    )]
+    NameNone,
     /// The model has a gesture of that name.
     #[error(
         "the model already has a gesture named `{name}`; choose another name, or rename or delete that one first"

@@ -179,11 +179,23 @@ impl Frame {
     }
 }
 
+/// What clients and this program call an unknown hand.
+pub(crate) const NONE: &str = "none";
+
 /// Checks that clients, file systems and label files all take `name`.
 ///
 /// # Errors
-/// [`GestureError::NameLength`], [`GestureError::NameCharacter`] or [`GestureError::NameBlank`].
+/// [`GestureError::NameLength`], [`GestureError::NameCharacter`], [`GestureError::NameBlank`] or [`GestureError::NameNone`].
 pub fn check_name(name: &str) -> Result<()> {
+    check_stored_name(name)?;
+    if name.trim().eq_ignore_ascii_case(NONE) {
+        return Err(GestureError::NameNone);
+    }
+    Ok(())
+}
+
+/// The same for names in models, of which earlier versions made some with a gesture called [`NONE`].
+pub(crate) fn check_stored_name(name: &str) -> Result<()> {
     let found = name.chars().count();
     if found == 0 || found > limits::MAX_NAME_CHARS {
         return Err(GestureError::NameLength { found });
@@ -207,11 +219,12 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Checks a take: `frames` of 64 numbers each, see [`Frame::parse`], within [`crate::limits`].
+    /// Checks a take, whose name loses its outer spaces: `frames` of 64 numbers each, see [`Frame::parse`], within [`crate::limits`].
     ///
     /// # Errors
     /// What is wrong with the name, with the number of frames, or with the first frame that is wrong.
     pub fn new<F: AsRef<[f32]>>(name: &str, layout: Layout, frames: &[F]) -> Result<Self> {
+        let name = name.trim();
         check_name(name)?;
         // Counted before they are parsed, so that a flood costs nothing.
         check_count(frames.len())?;
@@ -228,6 +241,8 @@ impl Recording {
     /// # Errors
     /// What is wrong with the name or the number of frames; [`GestureError::Frozen`] when hardly any two differ.
     pub fn from_frames(name: &str, layout: Layout, frames: Vec<Frame>) -> Result<Self> {
+        // Two names that differ in such spaces only look the same in every list.
+        let name = name.trim();
         check_name(name)?;
         check_count(frames.len())?;
         let distinct = 1 + frames.windows(2).filter(|pair| pair[0] != pair[1]).count();

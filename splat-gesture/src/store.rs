@@ -15,7 +15,7 @@ use crate::bundle::{Bundle, Provenance};
 use crate::dataset::{Dataset, Gesture};
 use crate::error::{GestureError, Result};
 use crate::features::{FEATURES, SHAPE};
-use crate::frame::{Frame, Layout, check_name};
+use crate::frame::{Frame, Layout, check_stored_name};
 use crate::limits;
 use crate::model::Model;
 use crate::network::{Dense, EMBEDDING, HIDDEN, Network};
@@ -138,7 +138,7 @@ fn check_header(header: &Header, malformed: &dyn Fn(&'static str, usize) -> Gest
         return Err(malformed("it has an impossible number of gestures", PREFIX));
     }
     for (index, gesture) in header.gestures.iter().enumerate() {
-        check_name(&gesture.name)?;
+        check_stored_name(&gesture.name)?;
         if header.gestures.iter().take(index).any(|earlier| earlier.name == gesture.name) {
             return Err(GestureError::NameTaken { name: gesture.name.clone() });
         }

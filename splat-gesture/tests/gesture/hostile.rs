@@ -82,6 +82,16 @@ fn names_are_what_clients_take() {
     assert!(matches!(check_name(&"x".repeat(21)), Err(GestureError::NameLength { found: 21 })));
     assert!(matches!(check_name("a\nb"), Err(GestureError::NameCharacter { .. })));
     assert!(matches!(check_name("  "), Err(GestureError::NameBlank)));
+    for name in ["none", " None", "NONE\u{3000}"] {
+        assert!(matches!(check_name(name), Err(GestureError::NameNone)), "{name}");
+        assert!(
+            matches!(bundle().rename(&bundle().labels()[0], name), Err(GestureError::NameNone)),
+            "{name}"
+        );
+    }
+    let spaced = Recording::new("  thumbs up\u{3000}", Layout::World, &take(0.3, 100)).unwrap();
+    assert_eq!(spaced.name(), "thumbs up");
+    assert_eq!(bundle().rename(&bundle().labels()[0], " up ").unwrap().labels()[0], "up");
 }
 
 #[test]
