@@ -36,6 +36,7 @@ test('a recorded gesture becomes a model that knows it', async (t) => {
   await page.locator('.answer').getByText('up ·').waitFor(); // the double's model: the sum of y is above 0
   await sample(page).setInputFiles(recording('up', 'up'));
   await page.locator('.answer').getByText('아래로 ·').waitFor();
+  assert.equal(await page.getByLabel('Name of the gesture').inputValue(), 'up', 'the name is that of the frames');
   assert.deepEqual(await page.getByLabel('Add it to').locator('option').allInnerTexts(), ['Base model (paper, rock, scissors)', 'up, 아래로']);
 
   const saved = page.waitForEvent('download');

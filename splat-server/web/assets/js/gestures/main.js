@@ -111,9 +111,16 @@ function recordCard(parents, onJob) {
     fill(parent, h('option', { value: BASE }, tx('gesture.parent.base')), parents.map((job) => h('option', { value: codeOf(job) }, titleOfModel(job))));
     if (before) parent.value = before;
   };
+  let filledIn = null;
   const recorded = (frames, from) => {
     state.frames = frames;
-    if (from && !name.value && !nameFault(from)) name.value = from;
+    // A name belongs to its frames: another sample's would send one gesture under the name of another.
+    if (from !== undefined) {
+      filledIn = nameFault(from) ? '' : from;
+      name.value = filledIn;
+    } else if (name.value === filledIn) {
+      name.value = '';
+    }
     submit.disabled = false;
     save.hidden = false;
     fill(status, tx('gesture.record.done', { count: frames.length }));
