@@ -188,10 +188,17 @@ impl Config {
         Ok(())
     }
 
-    /// Whether only this machine can reach the service.
+    /// Whether only this machine is to reach the service. A public URL means a proxy in front, though it may be on this machine.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        self.bind.ip().is_loopback() && !self.ngrok
+        let public = self.public_url.as_deref().and_then(|url| url::Url::parse(url).ok());
+        let elsewhere = public.is_some_and(|url| match url.host() {
+            Some(url::Host::Domain(name)) => !name.eq_ignore_ascii_case("localhost"),
+            Some(url::Host::Ipv4(ip)) => !ip.is_loopback(),
+            Some(url::Host::Ipv6(ip)) => !ip.is_loopback(),
+            None => true,
+        });
+        self.bind.ip().is_loopback() && !self.ngrok && !elsewhere
     }
 }
 

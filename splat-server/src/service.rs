@@ -36,7 +36,7 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 pub enum ServiceError {
     /// Others could reach it, and it has no keys.
     #[error(
-        "{bind} can be reached by others (or would be, through ngrok), and there is no API key yet: everybody could use this service"
+        "{bind} can be reached by others (or would be, through ngrok or the proxy behind the public URL), and there is no API key yet: everybody could use this service"
     )]
     OpenToAll {
         /// Where it would listen.
@@ -146,7 +146,7 @@ impl Parts {
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServiceError> {
         let bind = self.config.bind;
-        if !self.config.is_local() && !self.config.allow_anonymous && !self.keys.any().await? {
+        if !self.config.is_local() && !self.config.allow_anonymous && !self.keys.ever().await? {
             return Err(ServiceError::OpenToAll { bind });
         }
         let listener = TcpListener::bind(bind).await.map_err(|source| ServiceError::Bind { bind, source })?;

@@ -70,7 +70,7 @@ pub(crate) struct KeysArgs {
 /// What to do with keys.
 #[derive(Subcommand, Debug)]
 pub(crate) enum KeysCommand {
-    /// Makes a key and shows it this once; from the first key on, every request needs one
+    /// Makes a key and shows it this once; from the first key on, every request needs one, for good
     Create {
         /// Who or what will use it
         name: String,

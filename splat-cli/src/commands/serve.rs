@@ -97,9 +97,13 @@ pub(super) fn keys(args: KeysArgs, context: &Context) -> Result<(), Failure> {
                     let what = format!("there is no key `{id}` in force");
                     return Err(Failure::Usage { what, hint: "`splat keys list` shows all of them" });
                 }
-                context
-                    .reporter
-                    .result(&serde_json::json!({ "revoked": id }), &format!("{id} opens nothing any more"));
+                let mut text = format!("{id} opens nothing any more");
+                if keys.list().await?.iter().all(|key| key.revoked_ms.is_some()) {
+                    text.push_str(
+                        "; it was the last, and the service stays closed until `splat keys create`",
+                    );
+                }
+                context.reporter.result(&serde_json::json!({ "revoked": id }), &text);
             }
         }
         Ok(())

@@ -55,6 +55,67 @@ async fn jobs_are_invisible_to_other_keys() {
     assert_eq!(service.get("/v1/jobs").await.status(), StatusCode::UNAUTHORIZED);
 }
 
+/// Who was shut out stays out: with the last key gone nobody has rights, neither at once nor after a restart.
+#[tokio::test]
+async fn a_service_without_its_last_key_stays_closed() {
+    let mut service = Service::start(&[]);
+    let secret = make_key(&service, "only one", "admin");
+    service.restart();
+    service.with_key(&secret);
+    assert_eq!(service.get("/v1/jobs").await.status(), StatusCode::OK);
+    let id = secret.split('_').nth(1).unwrap();
+    let mut revoke = splat();
+    revoke.args(["keys", "revoke", id, "--data-dir"]).arg(service.dir.path());
+    let said = revoke.output().unwrap();
+    assert!(said.status.success());
+    assert!(String::from_utf8_lossy(&said.stdout).contains("stays closed"), "{said:?}");
+    for restarted in [false, true] {
+        if restarted {
+            service.restart();
+        }
+        // Longer than an answer on keys is believed.
+        for _ in 0..12 {
+            for path in ["/v1/jobs", "/metrics"] {
+                let bare = service.client.get(format!("{}{path}", service.url)).send().await.unwrap();
+                assert_eq!(bare.status(), StatusCode::UNAUTHORIZED, "{path}, restarted: {restarted}");
+                assert_eq!(service.get(path).await.status(), StatusCode::UNAUTHORIZED, "the key was revoked");
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(250)).await;
+        }
+    }
+}
+
+/// Keys make the name that a client uses for the service the client's affair; without keys it must be ours.
+#[tokio::test]
+async fn a_proxy_in_front_may_keep_or_change_the_host() {
+    let mut service = Service::start(&[]);
+    let ask = async |service: &Service, headers: &[(&str, &str)]| {
+        let mut request = service.request("POST", "/process_images");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.multipart(form(1)).send().await.unwrap().status().as_u16()
+    };
+    let kept = [
+        ("host", "splat.example.com"),
+        ("x-forwarded-for", "9.9.9.9"),
+        ("origin", "https://splat.example.com"),
+    ];
+    let changed = [("host", "127.0.0.1:5000"), ("origin", "https://splat.example.com")];
+    assert_eq!(ask(&service, &kept).await, 421);
+    assert_eq!(ask(&service, &changed).await, 403);
+    // A proxy whose client is elsewhere does not lend it this machine's rights.
+    assert_eq!(ask(&service, &[("host", "localhost"), ("x-forwarded-for", "9.9.9.9")]).await, 401);
+    let secret = make_key(&service, "phone", "user");
+    service.set_options(&["--public-url", "https://splat.example.com"]);
+    service.restart();
+    assert_eq!(ask(&service, &changed).await, 401);
+    service.with_key(&secret);
+    // One photo is too few, which tells that these got through.
+    assert_eq!(ask(&service, &kept).await, 422);
+    assert_eq!(ask(&service, &changed).await, 422);
+}
+
 #[test]
 fn an_open_address_without_keys_is_refused() {
     let dir = tempfile::tempdir().unwrap();

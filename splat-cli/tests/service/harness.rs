@@ -47,6 +47,11 @@ impl Service {
         self.options = options.iter().map(|&option| option.to_owned()).collect();
     }
 
+    /// More of them, from the next start on.
+    pub(crate) fn add_options(&mut self, options: &[&str]) {
+        self.options.extend(options.iter().map(|&option| option.to_owned()));
+    }
+
     /// kill -9.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();

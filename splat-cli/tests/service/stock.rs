@@ -214,8 +214,9 @@ async fn a_task_that_is_not_known_has_failed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_can_open_the_old_routes_to_clients_without_keys() {
     let Some(frames) = one() else { return };
-    let mut service = start(&["--legacy-gestures", "--public-url", "https://gestures.example.com/"]);
+    let mut service = start(&["--legacy-gestures"]);
     let alice = make_key(&service, "alice", "user");
+    service.add_options(&["--public-url", "https://gestures.example.com/"]);
     service.restart();
     let body = json!({ "model_code": "base_v1", "gesture": "one", "landmarks": frames });
     let (status, task) = post(&service, "/train", &body).await;

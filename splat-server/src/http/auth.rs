@@ -1,21 +1,22 @@
-//! Who asks, how often, and from which web page.
+//! Who asks, and how often. From where is judged by [`Site`].
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tokio::sync::Mutex;
 
+use super::site::{self, Site};
 use super::{App, Problem};
 use crate::config::Config;
 use crate::job::Owner;
@@ -23,7 +24,7 @@ use crate::keys::{Keys, Role};
 
 /// How long the answer to "are there keys?" is believed.
 const KEYS_SEEN_FOR: Duration = Duration::from_secs(2);
-/// Requests a minute with keys in use, unless the operator says otherwise.
+/// Requests a minute of everybody but one person at their own machine, unless the operator says otherwise.
 const REQUESTS_PER_MINUTE: u32 = 1200;
 
 /// Who makes a request.
@@ -41,9 +42,10 @@ pub(crate) struct Gate {
     keys: Keys,
     in_use: Arc<AtomicBool>,
     looked: Arc<Mutex<Option<Instant>>>,
-    limiter: Option<Arc<DefaultKeyedRateLimiter<String>>>,
-    allowed_origins: Arc<[String]>,
-    local: bool,
+    limiter: Arc<DefaultKeyedRateLimiter<String>>,
+    /// Whether the limit is the operator's word: then it holds for this machine too.
+    limit_all: bool,
+    site: Site,
     legacy_gestures: bool,
 }
 
@@ -54,16 +56,15 @@ pub(super) fn legacy_owner() -> Owner {
 
 impl Gate {
     pub(super) fn new(config: &Config, keys: Keys) -> Self {
-        // One person at their own machine needs no limit; everybody else has one.
-        let per_minute = config.requests_per_minute.or((!config.is_local()).then_some(REQUESTS_PER_MINUTE));
-        let quota = per_minute.and_then(NonZeroU32::new).map(Quota::per_minute);
+        let per_minute = config.requests_per_minute.unwrap_or(REQUESTS_PER_MINUTE);
+        let quota = Quota::per_minute(NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN));
         Self {
             keys,
             in_use: Arc::default(),
             looked: Arc::default(),
-            limiter: quota.map(|quota| Arc::new(RateLimiter::keyed(quota))),
-            allowed_origins: config.cors_origins.clone().into(),
-            local: config.is_local(),
+            limiter: Arc::new(RateLimiter::keyed(quota)),
+            limit_all: config.requests_per_minute.is_some(),
+            site: Site::new(config),
             legacy_gestures: config.legacy_gestures,
         }
     }
@@ -73,22 +74,28 @@ impl Gate {
         self.in_use.load(Ordering::Relaxed)
     }
 
-    /// Whether keys are asked for. Once the first key is made, every request needs one.
+    /// Whether keys are asked for. From the first key that was ever made on, every request needs one, for good: a service does not
+    /// become everybody's because its last key was revoked, or because its keys cannot be found any more.
     pub(super) async fn requires_key(&self) -> Result<bool, Problem> {
+        if self.keys_in_use() {
+            return Ok(true);
+        }
         let mut looked = self.looked.lock().await;
         if looked.is_none_or(|at| at.elapsed() > KEYS_SEEN_FOR) {
-            let any = self.keys.any().await.map_err(unavailable)?;
-            self.in_use.store(any, Ordering::Relaxed);
+            if self.keys.ever().await.map_err(unavailable)? {
+                self.in_use.store(true, Ordering::Relaxed);
+            }
             *looked = Some(Instant::now());
         }
         Ok(self.keys_in_use())
     }
 
-    async fn caller(&self, path: &str, headers: &HeaderMap) -> Result<Caller, Problem> {
+    async fn caller(&self, request: &Parts) -> Result<Caller, Problem> {
         let required = self.requires_key().await?;
-        let presented = headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or(""));
+        let presented = request.headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or(""));
         let Some(presented) = presented else {
-            if required && self.legacy_gestures && is_legacy(path) {
+            if required && self.legacy_gestures && is_legacy(request.uri.path()) {
+                self.site.same_origin(request)?;
                 return Ok(Caller { owner: legacy_owner(), admin: false });
             }
             if required {
@@ -96,6 +103,7 @@ impl Gate {
                     "this service needs a key; send it as `Authorization: Bearer splat_...`",
                 ));
             }
+            self.site.admit_anonymous(request)?;
             return Ok(Caller { owner: Owner::local(), admin: true });
         };
         let (scheme, text) = presented.split_once(' ').unwrap_or((presented, ""));
@@ -110,8 +118,7 @@ impl Gate {
 
     /// One request of this key or address; an error when there were too many.
     fn count(&self, who: &str) -> Result<(), Problem> {
-        let Some(limiter) = &self.limiter else { return Ok(()) };
-        limiter.check_key(&who.to_owned()).map_err(|not_until| {
+        self.limiter.check_key(&who.to_owned()).map_err(|not_until| {
             let wait = not_until.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
             Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "too many requests in a minute")
                 .retry_after(wait)
@@ -120,30 +127,7 @@ impl Gate {
 
     /// Forgets addresses and keys that have been quiet.
     pub(crate) fn forget_quiet(&self) {
-        if let Some(limiter) = &self.limiter {
-            limiter.retain_recent();
-        }
-    }
-
-    /// Refuses what a foreign web page has a visitor's browser send: with keys absent, the browser's reach would be enough.
-    fn same_site(&self, request: &Parts) -> Result<(), Problem> {
-        let header =
-            |name| request.headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
-        let host = header(HOST).unwrap_or("");
-        if self.local && !is_local_name(host) {
-            let detail = "a service on this machine answers to `localhost` and to loopback addresses only";
-            return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "wrong_host", detail));
-        }
-        let changes = !matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS);
-        let Some(origin) = header(ORIGIN).filter(|_| changes) else { return Ok(()) };
-        let own =
-            origin.split_once("://").is_some_and(|(_, origin_host)| origin_host.eq_ignore_ascii_case(host));
-        let listed = self.allowed_origins.iter().any(|allowed| allowed == "*" || allowed == origin);
-        if own || listed {
-            return Ok(());
-        }
-        let detail = "web pages of other origins may not use this service; its operator can allow them with --cors-origins";
-        Err(Problem::new(StatusCode::FORBIDDEN, "foreign_origin", detail))
+        self.limiter.retain_recent();
     }
 }
 
@@ -160,22 +144,23 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
 }
 
 async fn admit(gate: &Gate, request: &Parts) -> Result<Caller, Problem> {
-    gate.same_site(request)?;
-    let address = request.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let address = address.map_or_else(|| "unknown".to_owned(), network);
+    let address = site::client(request).map_or_else(|| "unknown".to_owned(), network);
+    // One person at their own machine needs no limit; everybody else has one.
+    let unlimited = !gate.limit_all && !gate.requires_key().await? && site::is_here(request);
+    let count = |who: &str| if unlimited { Ok(()) } else { gate.count(who) };
     if is_open(request.uri.path()) {
-        gate.count(&address)?;
+        count(&address)?;
         return Ok(Caller { owner: Owner::local(), admin: false });
     }
-    match gate.caller(request.uri.path(), &request.headers).await {
+    match gate.caller(request).await {
         Ok(caller) => {
             let shared = caller.owner == Owner::local() || caller.owner == legacy_owner();
-            gate.count(if shared { &address } else { &caller.owner.0 })?;
+            count(if shared { &address } else { &caller.owner.0 })?;
             Ok(caller)
         }
         Err(problem) => {
             // Guessing keys is slowed down by address.
-            gate.count(&address)?;
+            count(&address)?;
             Err(problem)
         }
     }
@@ -202,15 +187,6 @@ fn network(address: IpAddr) -> String {
     }
 }
 
-/// `localhost`, `127.0.0.1:5000`, `[::1]:5000`.
-fn is_local_name(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split_once(']').map_or(rest, |(name, _)| name),
-        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
-    };
-    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
-}
-
 fn unauthorized(detail: &str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
 }
@@ -225,23 +201,6 @@ fn unavailable(error: crate::keys::KeyError) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_loopback_names_are_local() {
-        for host in ["localhost", "LOCALHOST:5000", "127.0.0.1:5000", "127.9.9.9", "[::1]:80", "[::1]"] {
-            assert!(is_local_name(host), "{host}");
-        }
-        for host in [
-            "",
-            "evil.example",
-            "localhost.evil.example",
-            "192.168.0.1:5000",
-            "[fe80::1]:80",
-            "127.0.0.1.nip.io",
-        ] {
-            assert!(!is_local_name(host), "{host}");
-        }
-    }
 
     #[test]
     fn one_ipv6_customer_is_one_network() {

@@ -2,8 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Extension, Path, Request, State};
-use axum::http::header::HOST;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -13,7 +12,7 @@ use super::auth::{Caller, legacy_owner};
 use super::gesture_jobs::{self, Order};
 use super::gestures::sent;
 use super::problem::{Problem, Result};
-use super::{App, json, refusals};
+use super::{App, json, refusals, site};
 use crate::gesture::{self, GestureOptions, ModelCode};
 use crate::job::{Job, JobId, JobState};
 use crate::queue::{Admission, QueueError};
@@ -126,6 +125,7 @@ pub(super) async fn status(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(task_id): Path<String>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Json<StatusAnswer> {
     let found = match task_id.parse::<JobId>() {
@@ -174,7 +174,7 @@ pub(super) async fn status(
         }
         JobState::Succeeded => {
             let download = job.result.as_ref().and_then(|result| result.get("download")?.as_str());
-            let url = format!("{}{}", base_url(&app, &headers), download.unwrap_or_default());
+            let url = format!("{}{}", base_url(&app, &uri, &headers), download.unwrap_or_default());
             answer("SUCCESS", None, Some(json!({ "tflite_url": url, "model_code": job.id })), None)
         }
         JobState::Failed if code(&job) == "duplicate" => answer("DUPLICATE", None, None, Some(why(&job))),
@@ -205,7 +205,7 @@ pub(super) async fn model(
 }
 
 /// Where the client reaches this service.
-fn base_url(app: &App, headers: &HeaderMap) -> String {
+fn base_url(app: &App, uri: &Uri, headers: &HeaderMap) -> String {
     if let Some(url) = &app.config.public_url {
         return url.clone();
     }
@@ -219,7 +219,8 @@ fn base_url(app: &App, headers: &HeaderMap) -> String {
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']'))
     };
-    let host = text(HOST.as_str()).filter(plain).map_or_else(|| app.config.bind.to_string(), str::to_owned);
+    let host =
+        site::host(uri, headers).filter(plain).map_or_else(|| app.config.bind.to_string(), str::to_owned);
     format!("{scheme}://{host}")
 }
 

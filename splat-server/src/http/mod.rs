@@ -14,7 +14,7 @@
 //! | `compat` | `POST /process_images`: photos in, PLY out, in one request |
 //! | `info` | what the service is, health, metrics, OpenAPI |
 //! | `pages` | the web page |
-//! | `auth` | who asks, how often, and from which web page |
+//! | `auth`, `site` | who asks and how often; from where, and from which web page |
 //! | `json`, `document` | JSON bodies in, the OpenAPI document out |
 //! | `problem`, `linger` | errors, RFC 9457; clients that still send get to hear them |
 //!
@@ -37,6 +37,7 @@ mod linger;
 mod pages;
 mod problem;
 mod refusals;
+mod site;
 mod uploads;
 mod view;
 

@@ -230,12 +230,12 @@ impl Keys {
         Ok(self.store.list().await?)
     }
 
-    /// Whether there is any key that opens the service.
+    /// Whether a key was ever made, revoked or not. From then on the service is closed to those without one.
     ///
     /// # Errors
     /// The store's.
-    pub async fn any(&self) -> Result<bool, KeyError> {
-        Ok(self.store.list().await?.iter().any(|key| key.revoked_ms.is_none()))
+    pub async fn ever(&self) -> Result<bool, KeyError> {
+        Ok(!self.store.list().await?.is_empty())
     }
 
     /// From now on the key opens nothing; its jobs stay. False when there is no such key in force.
