@@ -24,7 +24,8 @@ fn main() -> ExitCode {
     let Cli { command, global } = Cli::parse();
     let reporter = Reporter::new(&global);
     let cancel = interrupt::install(&reporter);
-    let context = Context { reporter: reporter.clone(), cancel, adapter: global.adapter };
+    let context =
+        Context { reporter: reporter.clone(), cancel, adapter: global.adapter, backend: global.backend };
     match commands::dispatch(command, &context) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

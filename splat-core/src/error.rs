@@ -89,7 +89,7 @@ pub enum Error {
     },
     /// The driver computes something wrongly.
     #[error(
-        "this GPU driver computes wrongly: {stage} fails its self-test ({how}); update the driver, or choose another adapter with SPLAT_ADAPTER"
+        "this GPU driver computes wrongly: {stage} fails its self-test ({how}); update the driver, or choose another adapter with SPLAT_ADAPTER or SPLAT_BACKEND"
     )]
     WrongResult {
         /// What was computed.

@@ -88,7 +88,7 @@ pub use dataset::{Dataset, DatasetOptions};
 pub use error::Error;
 pub use events::{CancelToken, Event};
 pub use gaussians::GaussianCloud;
-pub use gpu::{AdapterReport, Gpu, GpuOptions};
+pub use gpu::{AdapterReport, Backend, Gpu, GpuOptions};
 pub use lens::{Lens, LensModel};
 pub use nerfstudio::NerfstudioSource;
 pub use render::{

@@ -7,9 +7,9 @@
 use glam::DVec3;
 
 use crate::gaussians::GaussianCloud;
-use crate::gpu::Gpu;
 use crate::gpu::layout::Counters;
 use crate::gpu::profile::Pass;
+use crate::gpu::{Candidate, Gpu, GpuOptions};
 use crate::random::Random;
 use crate::reference;
 use crate::render::sort::{Over, Scan, Sort, SortBuffers, SortKernels, SortScratch};
@@ -33,6 +33,42 @@ const NUDGE: f64 = 1e-5;
 pub fn run(gpu: &Gpu) -> Result<()> {
     sort_and_scan(gpu)?;
     forward_and_backward(gpu)
+}
+
+/// Opens the best adapter that passes [`run`]; `warn` hears of each that was passed over, once another works.
+///
+/// # Errors
+/// [`Error::NoAdapter`] when none fits the options; when none works, what the best one failed by.
+pub fn open(options: &GpuOptions, warn: &mut dyn FnMut(String)) -> Result<Gpu> {
+    let candidates = pollster::block_on(Gpu::candidates(options))?;
+    let tested = |candidate: &Candidate| {
+        let gpu = pollster::block_on(candidate.open())?;
+        run(&gpu)?;
+        Ok(gpu)
+    };
+    first_that_works(&candidates, Candidate::name, tested, warn)
+}
+
+fn first_that_works<C, T>(
+    candidates: &[C],
+    name: impl Fn(&C) -> String,
+    mut open: impl FnMut(&C) -> Result<T>,
+    warn: &mut dyn FnMut(String),
+) -> Result<T> {
+    let mut failed: Vec<(String, Error)> = Vec::new();
+    for candidate in candidates {
+        match open(candidate) {
+            Ok(opened) => {
+                for (passed_over, why) in failed {
+                    warn(format!("`{passed_over}` is passed over for `{}`: {why}", name(candidate)));
+                }
+                return Ok(opened);
+            }
+            Err(error) => failed.push((name(candidate), error)),
+        }
+    }
+    let none = || Error::NoAdapter { why: "no adapter was found".into() };
+    Err(failed.into_iter().next().map_or_else(none, |(_, error)| error))
 }
 
 fn wrong(stage: &'static str, how: String) -> Error {
@@ -174,7 +210,6 @@ fn forward_and_backward(gpu: &Gpu) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::GpuOptions;
 
     #[test]
     #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
@@ -184,5 +219,33 @@ mod tests {
             run(&gpu)?;
         }
         Ok(())
+    }
+
+    fn choose(works: &[bool]) -> (Result<usize>, Vec<String>) {
+        let mut warnings = Vec::new();
+        let candidates: Vec<usize> = (0..works.len()).collect();
+        let open =
+            |&at: &usize| if works[at] { Ok(at) } else { Err(wrong("the radix sort", format!("card {at}"))) };
+        let chosen =
+            first_that_works(&candidates, |at| format!("card {at}"), open, &mut |text| warnings.push(text));
+        (chosen, warnings)
+    }
+
+    #[test]
+    fn an_adapter_that_computes_wrongly_gives_way_with_a_warning() {
+        let (chosen, warnings) = choose(&[false, false, true, true]);
+        assert!(matches!(chosen, Ok(2)), "{chosen:?}");
+        assert_eq!(warnings.len(), 2);
+        assert!(warnings[0].contains("`card 0`") && warnings[0].contains("`card 2`"), "{warnings:?}");
+        assert!(warnings[0].contains("the radix sort fails"), "{warnings:?}");
+        let (chosen, warnings) = choose(&[true, false]);
+        assert!(matches!(chosen, Ok(0)) && warnings.is_empty(), "{chosen:?} {warnings:?}");
+    }
+
+    #[test]
+    fn where_none_works_the_best_ones_failure_is_told() {
+        let (chosen, warnings) = choose(&[false, false]);
+        assert!(chosen.is_err_and(|e| e.to_string().contains("card 0")) && warnings.is_empty());
+        assert!(matches!(choose(&[]).0, Err(Error::NoAdapter { .. })));
     }
 }

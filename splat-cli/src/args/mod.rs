@@ -51,6 +51,9 @@ pub(crate) struct GlobalArgs {
     /// Use the GPU whose name contains this text (`splat doctor` lists them)
     #[arg(long, global = true, value_name = "NAME", env = "SPLAT_ADAPTER", help_heading = "Machine")]
     pub(crate) adapter: Option<String>,
+    /// Use the GPU by this interface alone: vulkan, metal or dx12 [default: for the same GPU, dx12 last]
+    #[arg(long, global = true, value_name = "NAME", env = "SPLAT_BACKEND", help_heading = "Machine")]
+    pub(crate) backend: Option<splat_core::Backend>,
 }
 
 #[derive(Subcommand, Debug)]

@@ -50,7 +50,14 @@ impl Check {
 
 pub(super) fn doctor(context: &Context) -> Result<(), Failure> {
     let mut checks = Vec::new();
-    match Gpu::new(&context.gpu_options()) {
+    let mut passed_over = Vec::new();
+    // Where none computes correctly the best one is shown all the same, with its failing self-test.
+    let gpu = self_test::open(&context.gpu_options(), &mut |text| passed_over.push(text))
+        .or_else(|_| Gpu::new(&context.gpu_options()));
+    checks.extend(passed_over.into_iter().map(|text| {
+        Check::lack("GPU", Verdict::Warn, text, "update its driver, or choose by `--adapter` and `--backend`")
+    }));
+    match gpu {
         Ok(gpu) => checks.extend(gpu_checks(&gpu)),
         Err(error) => checks.push(Check::lack(
             "GPU",
@@ -126,10 +133,14 @@ fn gpu_checks(gpu: &Gpu) -> Vec<Check> {
             "update the driver, or choose another adapter with `--adapter NAME`",
         ),
     });
-    let others: Vec<_> = Gpu::adapters().into_iter().filter(|(name, _)| *name != report.name).collect();
+    let this = |name: &str, backend: &str| name == report.name && backend == report.backend;
+    let others: Vec<_> = Gpu::adapters().into_iter().filter(|(name, backend)| !this(name, backend)).collect();
     if !others.is_empty() {
         let names: Vec<_> = others.iter().map(|(name, backend)| format!("{name} ({backend})")).collect();
-        checks.push(Check::ok("other GPUs", format!("{}; choose with `--adapter NAME`", names.join(", "))));
+        checks.push(Check::ok(
+            "other GPUs",
+            format!("{}; choose with `--adapter NAME` and `--backend NAME`", names.join(", ")),
+        ));
     }
     checks
 }

@@ -12,7 +12,7 @@ mod serve;
 
 use clap::CommandFactory;
 use splat_core::gpu::GpuOptions;
-use splat_core::{CancelToken, Gpu, self_test};
+use splat_core::{Backend, CancelToken, Gpu, self_test};
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
@@ -24,18 +24,18 @@ pub(crate) struct Context {
     pub(crate) cancel: CancelToken,
     /// `--adapter`.
     pub(crate) adapter: Option<String>,
+    /// `--backend`.
+    pub(crate) backend: Option<Backend>,
 }
 
 impl Context {
-    /// Opens the GPU and lets it prove that it computes correctly.
+    /// Opens the best GPU that proves to compute correctly.
     fn gpu(&self) -> Result<Gpu, Failure> {
-        let gpu = Gpu::new(&self.gpu_options())?;
-        self_test::run(&gpu)?;
-        Ok(gpu)
+        Ok(self_test::open(&self.gpu_options(), &mut |text| self.reporter.warn(&text))?)
     }
 
     fn gpu_options(&self) -> GpuOptions {
-        GpuOptions { adapter_name: self.adapter.clone(), ..GpuOptions::default() }
+        GpuOptions { adapter_name: self.adapter.clone(), backend: self.backend, ..GpuOptions::default() }
     }
 
     /// An error once Ctrl-C was pressed.

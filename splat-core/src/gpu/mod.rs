@@ -4,12 +4,15 @@
 //! and kernels share in [`layout`].
 
 pub mod buffers;
+mod choice;
 pub mod kernel;
 pub mod layout;
 pub(crate) mod profile;
 pub mod shaders;
 
 use std::sync::{Arc, Mutex, PoisonError};
+
+pub use choice::{Backend, Candidate};
 
 use crate::{Error, Result};
 
@@ -23,6 +26,8 @@ const MAX_LANES: u32 = 64;
 pub struct GpuOptions {
     /// Part of the adapter's name, any case; also `SPLAT_ADAPTER`. Default: the fastest kind found.
     pub adapter_name: Option<String>,
+    /// Only adapters by this interface; also `SPLAT_BACKEND`. Default: for the same card Vulkan or Metal before DX12.
+    pub backend: Option<Backend>,
     /// Bounds and loop checks inside the kernels (slow, for finding bugs); also `SPLAT_SHADER_CHECKS=1`.
     pub shader_checks: bool,
     /// Use the kernels for adapters without subgroups; also `SPLAT_NO_SUBGROUPS=1`.
@@ -88,7 +93,8 @@ fn instance() -> wgpu::Instance {
 }
 
 impl Gpu {
-    /// Opens the adapter that the options name, or the fastest kind there is.
+    /// Opens the adapter that the options name, or the fastest kind there is: the first of [`Gpu::candidates`].
+    /// [`crate::self_test::open`] also looks whether it computes correctly, and takes the next one if not.
     ///
     /// # Errors
     /// [`Error::NoAdapter`] when there is none, or none that fits.
@@ -101,28 +107,8 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::new`].
     pub async fn new_async(options: &GpuOptions) -> Result<Self> {
-        let mut adapters = instance().enumerate_adapters(wgpu::Backends::all()).await;
-        let found = adapters.iter().map(|a| a.get_info().name).collect::<Vec<_>>().join(", ");
-        let wanted = options.adapter_name.clone().or_else(|| std::env::var("SPLAT_ADAPTER").ok());
-        if let Some(wanted) = wanted.filter(|name| !name.is_empty()) {
-            adapters.retain(|a| a.get_info().name.to_lowercase().contains(&wanted.to_lowercase()));
-            if adapters.is_empty() {
-                return Err(Error::NoAdapter {
-                    why: format!("none of the adapters found ({found}) has `{wanted}` in its name"),
-                });
-            }
-        }
-        adapters.sort_by_key(|a| match a.get_info().device_type {
-            wgpu::DeviceType::DiscreteGpu => 0,
-            wgpu::DeviceType::IntegratedGpu => 1,
-            wgpu::DeviceType::VirtualGpu => 2,
-            wgpu::DeviceType::Other => 3,
-            wgpu::DeviceType::Cpu => 4,
-        });
-        let Some(adapter) = adapters.into_iter().next() else {
-            return Err(Error::NoAdapter { why: "no Vulkan, Metal or DX12 driver was found".into() });
-        };
-        Self::open(&adapter, options).await
+        let candidates = Self::candidates(options).await?;
+        candidates[0].open().await
     }
 
     /// Every adapter that [`Gpu::new`] could open, by name and backend.

@@ -10,7 +10,7 @@ use splat_core::files::write_error;
 use splat_core::gpu::GpuOptions;
 use splat_core::pipeline::{OutputFolder, Pipeline, PipelineOptions, StopReason};
 use splat_core::train::TrainConfig;
-use splat_core::{CancelToken, Event, Gpu, self_test};
+use splat_core::{CancelToken, Event, self_test};
 
 use super::{Ended, Failure, MachineOptions, Order};
 use crate::layout;
@@ -33,8 +33,9 @@ pub(super) fn run(
     }
     // COLMAP works for minutes; a machine without a GPU is better told before.
     let gpu_options = GpuOptions { adapter_name: order.machine.adapter.clone(), ..GpuOptions::default() };
-    let gpu = Gpu::new(&gpu_options)?;
-    self_test::run(&gpu)?;
+    let mut passed_over = Vec::new();
+    let gpu = self_test::open(&gpu_options, &mut |text| passed_over.push(text))?;
+    passed_over.into_iter().for_each(|text| events(Event::Warning { message: text }));
     let mut pipeline_options = pipeline_options(options, &order.machine);
     pipeline_options.resume = !output.checkpoints()?.is_empty();
     let pipeline = Pipeline::new(pipeline_options, output, &events, cancel)?;
