@@ -75,11 +75,12 @@ test-trusted:
 	cargo test --locked --workspace --lib -- gpu:: render:: self_test:: train::
 
 # Built as for the tests, which is done by then: another choice of packages would compile half of the tree again.
-# The whole path from photos to PLY, small: the same command as `make demo`.
+# The whole path from photos to PLY, small: the same command as `make demo`, then its photos through the service.
 test-demo:
 	rm -rf "$(TARGET_DIR)/test-demo"
 	cargo test --locked --workspace --no-run
 	$(TARGET_DIR)/debug/splat demo --small -o "$(TARGET_DIR)/test-demo"
+	SPLAT_BIN="$(TARGET_DIR)/debug/splat" "$(TOOLS)/python" tests/service/real.py "$(TARGET_DIR)/test-demo/photos"
 
 # The page's modules without a browser: texts, parsers, geometry.
 test-web:

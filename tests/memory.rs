@@ -1,7 +1,6 @@
 //! What training takes of the device's memory, against what is predicted.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use glam::DVec3;
 use splat_core::gpu::{Gpu, GpuOptions};
@@ -28,33 +27,22 @@ fn scene(dir: &std::path::Path, points: u32) -> Scene {
     scene
 }
 
-/// The most bytes of buffers that were alive at a time during a short run, watched from another thread.
-fn peak_bytes(gpu: &Gpu, dataset: &Arc<Dataset>, config: TrainConfig) -> u64 {
-    let device = gpu.device();
-    let allocated = || device.generate_allocator_report().expect("the backend reports").total_allocated_bytes;
-    let before = allocated();
-    let (done, peak) = (AtomicBool::new(false), AtomicU64::new(0));
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                peak.fetch_max(allocated(), Ordering::Relaxed);
-                std::thread::yield_now();
-            }
-        });
-        let mut trainer = Trainer::new(gpu, Arc::clone(dataset), config).expect("training starts");
-        while trainer.steps_done() < STEPS {
-            trainer.step().expect("a step");
-        }
-        trainer.evaluate().expect("the held-out view renders");
-        done.store(true, Ordering::Relaxed);
-    });
-    peak.into_inner() - before
+/// The most bytes that the device had allocated at a time during a short run, beyond what it had before.
+fn peak_bytes(dataset: &Arc<Dataset>, config: TrainConfig) -> u64 {
+    let gpu = Gpu::new(&GpuOptions::default()).expect("an adapter is there");
+    gpu.watch_memory();
+    let before = gpu.peak_bytes();
+    let mut trainer = Trainer::new(&gpu, Arc::clone(dataset), config).expect("training starts");
+    while trainer.steps_done() < STEPS {
+        trainer.step().expect("a step");
+    }
+    trainer.evaluate().expect("the held-out view renders");
+    gpu.peak_bytes() - before
 }
 
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn training_takes_what_is_predicted() {
-    let gpu = Gpu::new(&GpuOptions::default()).expect("an adapter is there");
     let mut found = Vec::new();
     for (gaussians, rolling) in [(2_000, false), (50_000, false), (20_000, true)] {
         let dir = tempfile::tempdir().expect("a temporary folder");
@@ -76,7 +64,7 @@ fn training_takes_what_is_predicted() {
             ..TrainConfig::default()
         };
         assert!(config.densifies_before(3) && config.densifies_before(6));
-        let actual = peak_bytes(&gpu, &dataset, config.clone());
+        let actual = peak_bytes(&dataset, config.clone());
         let workload =
             Workload::of(&dataset, config.sh_degree, config.renderer).expect("photos of this size");
         let predicted = workload.predict(gaussians).total_bytes;

@@ -8,7 +8,7 @@ import { resolve } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-import { photo } from './files.mjs';
+import { gestureFrames, photo } from './files.mjs';
 import { colours, distance } from './pixels.mjs';
 import { openBrowser, visit } from './visit.mjs';
 
@@ -138,10 +138,10 @@ test('on the real service: with keys, the page asks for one', async (t) => {
 });
 
 test('on the real service: a recorded gesture becomes a model that knows it, computed in the page', async (t) => {
-  const data = process.env.SPLAT_TEST_DATA ?? `${ROOT}../shared/data`;
   const server = await serve(t);
+  const recording = { kind: 'gesture', parent: 'base_v1', gesture: 'one', layout: 'world', landmarks: gestureFrames(100, [1]) };
   const { page, sound } = await visit(t, { server, address: '/gestures' });
-  await page.getByLabel('From a recorded file').setInputFiles(`${data}/gesture/ghostouch_incremental_one.csv`);
+  await page.getByLabel('From a recorded file').setInputFiles({ name: 'one.json', mimeType: 'application/json', buffer: Buffer.from(JSON.stringify(recording)) });
   await page.getByText('100 frames recorded').waitFor();
   // The first gesture waits for the base model, which is made once.
   await page.getByRole('button', { name: 'Add gesture' }).click();

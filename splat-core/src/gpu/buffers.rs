@@ -1,5 +1,7 @@
 //! Labelled buffers, and the way back to the host.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytemuck::Pod;
 
 use super::Gpu;
@@ -41,12 +43,34 @@ impl Gpu {
     }
 
     pub(crate) fn buffer(&self, label: &str, bytes: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
-        self.device().create_buffer(&wgpu::BufferDescriptor {
+        let buffer = self.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
             size: bytes.max(MIN_BUFFER_BYTES).next_multiple_of(4),
             usage,
             mapped_at_creation: false,
-        })
+        });
+        if let Some(peak) = self.peak_bytes.get() {
+            peak.fetch_max(self.allocated_bytes(), Ordering::Relaxed);
+        }
+        buffer
+    }
+
+    fn allocated_bytes(&self) -> u64 {
+        self.device().generate_allocator_report().map_or(0, |report| report.total_allocated_bytes)
+    }
+
+    /// From now on every new buffer looks at what the device has allocated. [`Gpu::peak_bytes`] tells the most;
+    /// memory only grows by new buffers, so no sampling thread can miss it.
+    #[doc(hidden)]
+    pub fn watch_memory(&self) {
+        let _ = self.peak_bytes.set(AtomicU64::new(self.allocated_bytes()));
+    }
+
+    /// The most bytes allocated at a time since [`Gpu::watch_memory`]; 0 without it, or where the backend does not report.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn peak_bytes(&self) -> u64 {
+        self.peak_bytes.get().map_or(0, |peak| peak.load(Ordering::Relaxed))
     }
 
     /// Copies the first `count` elements of a buffer to the host, after all work submitted so far.

@@ -10,7 +10,8 @@ pub mod layout;
 pub(crate) mod profile;
 pub mod shaders;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 pub use choice::{Backend, Candidate};
 
@@ -71,6 +72,8 @@ pub struct Gpu {
     report: AdapterReport,
     shader_checks: bool,
     fault: Arc<Mutex<Option<Fault>>>,
+    /// The most bytes allocated at a time since [`Gpu::watch_memory`], if that was called.
+    peak_bytes: Arc<OnceLock<AtomicU64>>,
 }
 
 #[derive(Clone, Debug)]
@@ -175,7 +178,7 @@ impl Gpu {
             });
         }));
         let shader_checks = options.shader_checks || env_flag("SPLAT_SHADER_CHECKS");
-        Ok(Self { device, queue, report, shader_checks, fault })
+        Ok(Self { device, queue, report, shader_checks, fault, peak_bytes: Arc::default() })
     }
 
     /// What the adapter is.

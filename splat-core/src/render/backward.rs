@@ -74,6 +74,11 @@ struct ViewBindings {
 }
 
 impl BackwardPass {
+    /// Frees the buffers that grow with the number of intersections, as [`ForwardPass::release`] does.
+    pub(crate) fn release(&self) {
+        self.slots.destroy();
+    }
+
     /// Bytes for a pass of that size.
     pub(crate) fn bytes(gaussians: u64, pixels: u64, isects: u64, switches: Switches) -> u64 {
         let pose = if switches.pose { GEOMETRY_BYTES } else { 0 };

@@ -138,6 +138,14 @@ struct ViewBindings {
 }
 
 impl ForwardPass {
+    /// Frees the buffers that grow with the number of intersections. The pass cannot be recorded afterwards; no work that
+    /// uses it may be in flight.
+    pub(crate) fn release(&self) {
+        self.isects.keys.iter().chain(&self.isects.values).for_each(wgpu::Buffer::destroy);
+        self.isect_gaussians.destroy();
+        self.splats.destroy();
+    }
+
     pub(crate) fn new(
         gpu: &Gpu,
         kernels: &ForwardKernels,

@@ -345,8 +345,12 @@ impl Trainer {
         self.rebuild(grown(report.isects_needed))
     }
 
-    /// New working buffers for the Gaussians there are now.
+    /// New working buffers for the Gaussians there are now. The large old ones are freed first: nothing in them is needed
+    /// again, and old and new together would take twice the memory.
     pub(super) fn rebuild(&mut self, isects: u32) -> Result<()> {
+        self.gpu.wait()?;
+        self.passes.forward.release();
+        self.passes.backward.release();
         self.passes =
             Passes::new(&self.gpu, &self.kernels, &self.gaussians, &self.moments, &self.dataset, isects)?;
         Ok(())

@@ -77,13 +77,11 @@ async fn readers_wait_for_no_writer_and_writers_take_turns() {
         let queue = queue.clone();
         tokio::spawn(async move { queue.submit(new_job(), PLENTY).await.unwrap() })
     };
-    let begin = std::time::Instant::now();
     for _ in 0..20 {
         assert_eq!(queue.get(&job.owner, &job.id).await.unwrap(), Some(job.clone()));
         assert_eq!(queue.events(&job.id, 0, 10).await.unwrap().len(), 1);
         assert_eq!(queue.depth().await.unwrap()[0].queued, 1);
     }
-    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
     assert!(!writing.is_finished());
     other.execute_batch("COMMIT").unwrap();
     assert!(writing.await.unwrap().created);

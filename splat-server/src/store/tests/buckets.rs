@@ -82,7 +82,6 @@ async fn a_bucket_that_goes_away_is_told_and_comes_back() {
     store.ping().await.unwrap();
     store.put_bytes(&id, "a", Bytes::from_static(b"x")).await.unwrap();
     emulator.stop();
-    let start = std::time::Instant::now();
     let file = dir.path().join("file");
     std::fs::write(&file, b"y").unwrap();
     for error in [
@@ -93,7 +92,6 @@ async fn a_bucket_that_goes_away_is_told_and_comes_back() {
     ] {
         assert!(matches!(error, StoreError::Unavailable { .. }) && error.may_pass(), "{error}");
     }
-    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
     emulator.start_again();
     store.ping().await.unwrap();
     assert_eq!(store.put(&id, "b", &file).await.unwrap().bytes, 1);
