@@ -46,7 +46,7 @@ fn scene(dir: &Path, lens: &Lens, rolling_shutter: Option<ShutterDirection>) -> 
     // The ground further out, and the sky.
     points.extend((0..300).map(|_| point(6.0, -0.05, 0.05)));
     points.extend((0..200).map(|_| point(9.0, 1.0, 9.0)));
-    Scene { views, points }
+    Scene { views, points, ..Scene::default() }
 }
 
 fn lens(model: LensModel, width: u32, height: u32, params: &[f64]) -> Lens {

@@ -47,6 +47,7 @@ pub(crate) fn pipeline(options: &args::TrainOptions) -> PipelineOptions {
 
 /// Which photos at what size; `max_image_size` is the preset's.
 pub(crate) fn dataset(options: &args::ImageOptions, max_image_size: Option<u32>) -> DatasetOptions {
+    let defaults = DatasetOptions::default();
     DatasetOptions {
         // A factor is exact; a largest side beside it would be a second, contrary wish.
         max_image_size: options.max_image_size.or(if options.downscale.is_some() {
@@ -56,8 +57,11 @@ pub(crate) fn dataset(options: &args::ImageOptions, max_image_size: Option<u32>)
         }),
         downscale: options.downscale,
         keep_distortion: options.keep_distortion,
-        holdout_every: (options.holdout_every > 0).then_some(options.holdout_every),
-        ..DatasetOptions::default()
+        holdout_every: options
+            .holdout_every
+            .map_or(defaults.holdout_every, |every| (every > 0).then_some(every)),
+        own_split: options.holdout_every.is_none(),
+        ..defaults
     }
 }
 

@@ -83,6 +83,45 @@ impl GaussianCloud {
         }
     }
 
+    /// Replaces infinite opacities and scales by the nearest values that still compute, and gives the number of Gaussians
+    /// changed. Editors write them for an opacity of exactly 0 or 1 (logit) and for a size of 0 (ln).
+    pub fn clamp_infinite(&mut self) -> usize {
+        /// sigmoid(16) is 1 - 1e-7: the last step before 1 in `f32`.
+        const LOGIT: f32 = 16.0;
+        /// e^20 is 5e8 and e^-20 is 2e-9 world units; what compressed PLYs can hold, too.
+        const LOG_SCALE: f32 = 20.0;
+        let mut changed = 0;
+        for (scales, opacity) in self.log_scales.iter_mut().zip(&mut self.opacity_logits) {
+            let infinite = opacity.is_infinite() || scales.iter().any(|scale| scale.is_infinite());
+            changed += usize::from(infinite);
+            if opacity.is_infinite() {
+                *opacity = LOGIT.copysign(*opacity);
+            }
+            for scale in scales.iter_mut().filter(|scale| scale.is_infinite()) {
+                *scale = LOG_SCALE.copysign(*scale);
+            }
+        }
+        changed
+    }
+
+    /// The box along the axes that a viewer can frame the scene by, as its lowest and highest corner: of the Gaussians that
+    /// can be seen, the middle 98 % along each axis. A few far floaters would make the whole box useless for that. `None`
+    /// without Gaussians.
+    #[must_use]
+    pub fn framing_bounds(&self) -> Option<[[f32; 3]; 2]> {
+        /// Below an opacity of 5 % a Gaussian is hardly seen.
+        const MIN_LOGIT: f32 = -2.944_439;
+        let seen = |wanted: bool| {
+            let both = self.means.iter().zip(&self.opacity_logits);
+            both.filter(move |(_, opacity)| !wanted || **opacity >= MIN_LOGIT).map(|(mean, _)| *mean)
+        };
+        let mut points: Vec<[f32; 3]> = seen(true).collect();
+        if points.is_empty() {
+            points = seen(false).collect();
+        }
+        central_box(&points)
+    }
+
     /// Drops every Gaussian with a value that is not finite and says how many that were. Order is kept.
     ///
     /// # Errors
@@ -133,6 +172,22 @@ impl GaussianCloud {
 }
 
 /// Keeps the elements of the rows marked, `per_row` elements a row.
+/// Of points the lowest and highest corner of the middle 98 % along each axis; all of fewer than 100.
+#[must_use]
+pub fn central_box(points: &[[f32; 3]]) -> Option<[[f32; 3]; 2]> {
+    if points.is_empty() {
+        return None;
+    }
+    let outside = points.len() / 100;
+    let axis = |axis: usize| {
+        let mut values: Vec<f32> = points.iter().map(|point| point[axis]).collect();
+        values.sort_unstable_by(f32::total_cmp);
+        [values[outside], values[values.len() - 1 - outside]]
+    };
+    let [x, y, z] = [axis(0), axis(1), axis(2)];
+    Some([[x[0], y[0], z[0]], [x[1], y[1], z[1]]])
+}
+
 fn retain<T>(values: &mut Vec<T>, keep: &[bool], per_row: usize) {
     let mut index = 0;
     values.retain(|_| {

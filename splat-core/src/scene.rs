@@ -1,5 +1,6 @@
 //! Posed photos and the points that structure-from-motion found: what training starts from.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::camera::Pose;
@@ -42,6 +43,8 @@ pub struct Scene {
     pub views: Vec<View>,
     /// Sparse points; may be empty.
     pub points: Vec<SeedPoint>,
+    /// Names of the views that the dataset itself keeps for evaluation; `None` where it has no split of its own.
+    pub test_views: Option<BTreeSet<String>>,
 }
 
 impl Scene {
@@ -49,7 +52,7 @@ impl Scene {
     /// held out at once. Gives a warning, if there were any. Views with one photo and different poses are refused no less: one
     /// of them is wrong, and the first is taken.
     pub fn drop_duplicates(&mut self) -> Option<String> {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         let mut twice = Vec::new();
         self.views.retain(|view| {
             let first = seen.insert(view.image_path.clone());

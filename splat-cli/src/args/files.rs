@@ -64,7 +64,7 @@ pub(crate) struct RenderArgs {
   splat eval out/ply/point_cloud_29999.ply dataset
   splat eval out/ply/point_cloud_29999.ply dataset --max-image-size 960 --json
 
-Held out is every 8th photo by name, as in `splat train`. PSNR and SSIM (11x11 window, sigma 1.5) are taken on the
+Held out is every 8th photo by name, or the dataset's own split, as in `splat train`. PSNR and SSIM (11x11 window, sigma 1.5) are taken on the
 image clamped to 0..1 at the photos' size; give the size options that the scene was trained with.")]
 pub(crate) struct EvalArgs {
     /// The scene

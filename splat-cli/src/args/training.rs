@@ -219,9 +219,9 @@ pub(crate) struct ImageOptions {
     /// Train on the photos as they were taken, through their own lenses, instead of undistorting them (needs 3dgut)
     #[arg(long)]
     pub(crate) keep_distortion: bool,
-    /// Hold out every n-th photo by name for PSNR and SSIM; 0 trains on all
-    #[arg(long, value_name = "N", default_value_t = 8)]
-    pub(crate) holdout_every: u32,
+    /// Hold out every n-th photo by name for PSNR and SSIM; 0 trains on all [default: the dataset's own split, else 8]
+    #[arg(long, value_name = "N")]
+    pub(crate) holdout_every: Option<u32>,
 }
 
 /// How Gaussians are drawn.

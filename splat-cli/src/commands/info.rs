@@ -4,11 +4,12 @@ use std::path::Path;
 
 use serde::Serialize;
 use splat_core::dataset::Dataset;
+use splat_core::gaussians::central_box;
 use splat_core::machine::available_memory;
 use splat_core::pipeline::text::{bytes, thousands};
-use splat_core::pipeline::{OutputFolder, memory};
+use splat_core::pipeline::{OutputFolder, Preset, memory};
 use splat_core::train::memory::Workload;
-use splat_core::{Gpu, NerfstudioSource, ply};
+use splat_core::{Gpu, NerfstudioSource, View, images, ply};
 
 use super::Context;
 use crate::args::InfoArgs;
@@ -44,6 +45,12 @@ struct Bounds {
     max: [f32; 3],
 }
 
+impl From<[[f32; 3]; 2]> for Bounds {
+    fn from([min, max]: [[f32; 3]; 2]) -> Self {
+        Self { min, max }
+    }
+}
+
 impl Bounds {
     fn of(points: impl Iterator<Item = [f32; 3]>) -> Option<Self> {
         points.fold(None, |bounds: Option<Self>, point| {
@@ -72,8 +79,13 @@ struct SceneInfo<'a> {
     gaussians: usize,
     sh_degree: u32,
     dropped_rows: u64,
+    /// Gaussians whose infinite opacity or scale was replaced by a finite one.
+    clamped_rows: u64,
     file_bytes: u64,
+    /// The middle 98 % of what can be seen: what a viewer can frame by.
     bounds: Option<Bounds>,
+    /// Of all Gaussians.
+    extent: Option<Bounds>,
     comments: &'a [String],
 }
 
@@ -84,18 +96,24 @@ fn scene(path: &Path, context: &Context) -> Result<(), Failure> {
         gaussians: scene.cloud.len(),
         sh_degree: scene.cloud.sh_degree,
         dropped_rows: scene.dropped_rows as u64,
+        clamped_rows: scene.clamped_rows as u64,
         file_bytes: path.metadata().map_or(0, |data| data.len()),
-        bounds: Bounds::of(scene.cloud.means.iter().copied()),
+        bounds: scene.cloud.framing_bounds().map(Bounds::from),
+        extent: Bounds::of(scene.cloud.means.iter().copied()),
         comments: &scene.comments,
     };
     let mut rows = vec![
         ("Gaussians", thousands(info.gaussians as u64)),
         ("SH degree", info.sh_degree.to_string()),
-        ("bounds", Bounds::text(info.bounds)),
+        ("bounds", format!("{} (98 % of what is seen)", Bounds::text(info.bounds))),
+        ("extent", Bounds::text(info.extent)),
         ("file", bytes(info.file_bytes)),
     ];
     if info.dropped_rows > 0 {
         rows.push(("left out", format!("{} with values that are not finite", thousands(info.dropped_rows))));
+    }
+    if info.clamped_rows > 0 {
+        rows.push(("clamped", format!("{} with infinite opacity or scale", thousands(info.clamped_rows))));
     }
     rows.extend(info.comments.iter().map(|comment| ("comment", comment.clone())));
     context.reporter.result(&info, &table(&rows));
@@ -110,8 +128,17 @@ struct DatasetInfo {
     photos_on_disk: Option<usize>,
     cameras: Vec<String>,
     points: usize,
+    /// The middle 98 % of the points along each axis.
     bounds: Option<Bounds>,
+    /// Of all points.
+    extent: Option<Bounds>,
     held_out: usize,
+    /// How photos are chosen for evaluation.
+    split: String,
+    /// Photos with a mask.
+    masks: usize,
+    /// Photos with an alpha channel.
+    alpha: usize,
     training_width: u32,
     training_height: u32,
     /// `None` without a GPU to ask.
@@ -130,11 +157,25 @@ struct MemoryRow {
 fn dataset(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
     let events = |event| context.reporter.event(event);
     let scene = settings::posed(&args.path, &args.folders)?.scene(&events, &context.cancel)?;
-    let bounds = Bounds::of(scene.points.iter().map(|point| point.position));
-    let cameras = cameras(&scene);
+    let positions: Vec<[f32; 3]> = scene.points.iter().map(|point| point.position).collect();
+    let bounds = central_box(&positions).map(Bounds::from);
+    let extent = Bounds::of(positions.iter().copied());
     let photos_on_disk = photos_on_disk(&scene);
     let points = scene.points.len();
-    let dataset = Dataset::open(scene, &settings::dataset(&args.images, None), &events)?;
+    // The size that `splat train` would take without options of its own.
+    let preset = Preset::default().max_image_size();
+    let dataset = Dataset::open(scene, &settings::dataset(&args.images, preset), &events)?;
+    let cameras = cameras(&dataset.scene);
+    let masks = dataset.scene.views.iter().filter(|view| view.mask_path.is_some()).count();
+    let has_alpha = |view: &View| images::probe(&view.image_path).is_ok_and(|photo| photo.has_alpha);
+    let alpha = dataset.scene.views.iter().filter(|view| has_alpha(view)).count();
+    let split = match (dataset.held_out.is_empty(), dataset.uses_own_split()) {
+        (true, _) => "no photo is held out".to_owned(),
+        (false, true) => format!("the dataset's own: {} to train on", dataset.train.len()),
+        (false, false) => {
+            format!("one in {} by name", settings::dataset(&args.images, preset).holdout_every.unwrap_or(0))
+        }
+    };
     let photos = dataset.scene.views.len();
     let workload = Workload::of(&dataset, SH_DEGREE, None)?;
     let gpu = Gpu::new(&context.gpu_options()).ok();
@@ -157,7 +198,11 @@ fn dataset(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
         cameras,
         points,
         bounds,
+        extent,
         held_out,
+        split,
+        masks,
+        alpha,
         training_width,
         training_height,
         gaussian_cap,
@@ -175,9 +220,13 @@ fn rows(info: &DatasetInfo) -> Vec<(&'static str, String)> {
     };
     let mut rows = vec![
         ("photos", format!("{placed}, {} held out", info.held_out)),
+        ("split", info.split.clone()),
+        ("masks", format!("{} of {}", info.masks, info.photos)),
+        ("alpha", format!("{} of {}", info.alpha, info.photos)),
         ("training size", format!("{}x{} at most", info.training_width, info.training_height)),
         ("points", thousands(info.points as u64)),
-        ("bounds", Bounds::text(info.bounds)),
+        ("bounds", format!("{} (98 % of the points)", Bounds::text(info.bounds))),
+        ("extent", Bounds::text(info.extent)),
     ];
     rows.extend(info.cameras.iter().map(|camera| ("camera", camera.clone())));
     for row in &info.memory {

@@ -32,6 +32,7 @@ fn photos_and_masks_may_lie_elsewhere() {
     says(&sandbox.fails(1, &["info", "dataset", "--images", "nowhere"]), &["`nowhere` does not exist"]);
     fs::create_dir(sandbox.path("none")).unwrap();
     let ran = sandbox.ok(&["info", "dataset", "--images", "elsewhere", "--masks", "none"]);
+    says(&ran.stdout, &["masks          0 of 12", "alpha          0 of 12", "one in 8 by name"]);
     says(&ran.stderr, &["no masks are used"]);
 }
 

@@ -12,6 +12,7 @@ mod geometry;
 mod load;
 mod store;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -44,6 +45,8 @@ pub struct DatasetOptions {
     /// Every how many-th view (sorted by name, the first included) is kept from training for
     /// evaluation; 8 is the field's custom. `None`, or a single view: none is.
     pub holdout_every: Option<u32>,
+    /// Where the dataset says which views are for evaluation, hold those out instead (with `holdout_every: None` none is).
+    pub own_split: bool,
     /// Leave photos of distorting lenses as they are instead of undistorting them, for [`crate::RendererKind::Gut`]: no
     /// field of view is lost, and lenses that no flat picture can stand for (beyond 170 degrees, panoramas) can be used.
     /// Pixels that no ray of the lens meets count as masked. The same goes for rolling shutters, which are else taken for
@@ -60,6 +63,7 @@ impl Default for DatasetOptions {
             max_image_size: None,
             downscale: None,
             holdout_every: Some(8),
+            own_split: true,
             keep_distortion: false,
             image_memory_bytes: DEFAULT_IMAGE_MEMORY_BYTES,
         }
@@ -103,7 +107,11 @@ impl Dataset {
         let cameras = frames.iter().map(|frame| frame.camera).collect();
         let count = scene.views.len();
         let every = options.holdout_every.filter(|&every| every > 1 && count > 1).map(|every| every as usize);
-        let (held_out, train) = (0..count).partition(|index| every.is_some_and(|every| index % every == 0));
+        let own = own_split(&scene, options);
+        let (held_out, train) = (0..count).partition(|&index| match &own {
+            Some(own) => own.contains(&index),
+            None => every.is_some_and(|every| index % every == 0),
+        });
         let store = Store::new(frames, options.image_memory_bytes);
         Ok(Self { scene, train, held_out, options: options.clone(), cameras, store })
     }
@@ -154,6 +162,12 @@ impl Dataset {
         let mut scene = self.scene.clone();
         leave_out(&mut scene, checked, events)?;
         Self::new(scene, &self.options)
+    }
+
+    /// Whether the views held out are those that the dataset itself keeps for evaluation.
+    #[must_use]
+    pub fn uses_own_split(&self) -> bool {
+        own_split(&self.scene, &self.options).is_some()
     }
 
     /// The same views, undistorted.
@@ -296,6 +310,14 @@ impl Dataset {
 /// Bytes for each of its pixels while a photo is decoded: the decoder's picture (16-bit RGBA at worst) and
 /// its packed form.
 const DECODE_BYTES_PER_PIXEL: u64 = 12;
+
+/// Indices of the views that the dataset itself keeps for evaluation, where that is asked for and leaves both kinds.
+fn own_split(scene: &Scene, options: &DatasetOptions) -> Option<BTreeSet<usize>> {
+    let names = scene.test_views.as_ref().filter(|_| options.own_split && options.holdout_every.is_some())?;
+    let held = |view: &crate::View| names.contains(&view.name);
+    let held: BTreeSet<usize> = (0..scene.views.len()).filter(|&at| held(&scene.views[at])).collect();
+    (!held.is_empty() && held.len() < scene.views.len()).then_some(held)
+}
 
 /// Leaves out the views whose check failed for a reason that lies in their files, and tells which.
 fn leave_out(scene: &mut Scene, checked: Vec<Result<bool>>, events: EventSink<'_>) -> Result<()> {

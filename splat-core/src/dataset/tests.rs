@@ -41,7 +41,7 @@ fn folder_of(count: u32, width: u32, height: u32) -> (tempfile::TempDir, Scene) 
         view(folder.path(), &name, Lens::pinhole(pinhole(width, height)))
     });
     let views = views.rev().collect();
-    (folder, Scene { views, points: Vec::new() })
+    (folder, Scene { views, ..Scene::default() })
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn orientation_follows_the_lens() {
         let name = format!("exif_{value}.jpg");
         for (size, expected) in [(stored, false), (upright, stored != upright)] {
             let lens = Lens::pinhole(pinhole(size.0, size.1));
-            let scene = Scene { views: vec![view(&folder, &name, lens)], points: Vec::new() };
+            let scene = Scene { views: vec![view(&folder, &name, lens)], ..Scene::default() };
             let image = Dataset::new(scene, &DatasetOptions::default()).unwrap().image(0, 1).unwrap();
             let path = folder.join(&name);
             let decoded = if expected {

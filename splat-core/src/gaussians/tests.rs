@@ -64,3 +64,41 @@ fn broken_rows_are_dropped_and_counted() {
     cloud.quats.pop();
     assert!(cloud.validate().unwrap_err().to_string().contains("quats"));
 }
+
+#[test]
+fn infinite_opacities_and_scales_are_clamped() {
+    let points: Vec<_> = (0..4).map(|i| point([i as f32, 0.0, 0.0])).collect();
+    let mut cloud = GaussianCloud::from_seed_points(&points, &SeedOptions::default());
+    let untouched = (cloud.log_scales[0], cloud.opacity_logits[0]);
+    cloud.opacity_logits[1] = f32::INFINITY;
+    cloud.log_scales[1][2] = f32::NEG_INFINITY;
+    cloud.opacity_logits[2] = f32::NEG_INFINITY;
+    cloud.opacity_logits[3] = f32::NAN;
+    assert_eq!(cloud.clamp_infinite(), 2);
+    assert_eq!((cloud.log_scales[0], cloud.opacity_logits[0]), untouched);
+    let alpha = |logit: f32| 1.0 / (1.0 + (-logit).exp());
+    assert!(alpha(cloud.opacity_logits[1]) > 0.999_999 && alpha(cloud.opacity_logits[2]) < 1e-6);
+    assert!(cloud.log_scales[1][2].exp() > 0.0 && cloud.log_scales[1][2].exp() < 1e-8);
+    assert_eq!(cloud.retain_finite().unwrap(), 1, "what is not a number stays refused");
+}
+
+#[test]
+fn floaters_do_not_widen_the_box_to_frame_by() {
+    let mut points: Vec<_> = (0..300).map(|i| point([i as f32 / 300.0, 1.0, -1.0])).collect();
+    points.push(point([1e6, -1e6, 1e6]));
+    let mut cloud = GaussianCloud::from_seed_points(&points, &SeedOptions::default());
+    // A crowd that nobody sees, elsewhere.
+    for _ in 0..100 {
+        cloud.means.push([50.0; 3]);
+        cloud.quats.push([1.0, 0.0, 0.0, 0.0]);
+        cloud.log_scales.push([0.0; 3]);
+        cloud.opacity_logits.push(-6.0);
+        cloud.sh_coeffs.extend(vec![[0.0; 3]; cloud.coeffs_per_gaussian()]);
+    }
+    let [min, max] = cloud.framing_bounds().unwrap();
+    assert!(min[0] < 0.05 && max[0] > 0.95 && max[0] <= 1.0, "{min:?} {max:?}");
+    assert_eq!((min[1], max[1], min[2], max[2]), (1.0, 1.0, -1.0, -1.0));
+    assert_eq!(GaussianCloud::default().framing_bounds(), None);
+    cloud.opacity_logits.fill(-9.0);
+    assert!(cloud.framing_bounds().is_some(), "an invisible scene has a place, too");
+}

@@ -12,6 +12,10 @@ pub(super) struct Transforms {
     /// `[0] + [1] u + [2] v`, 0 for the start; `[3]`, motion blur, must be 0.
     pub(super) rolling_shutter: Option<Vec<f64>>,
     pub(super) frames: Vec<Frame>,
+    /// nerfstudio's split, by `file_path`.
+    pub(super) train_filenames: Option<Vec<String>>,
+    pub(super) val_filenames: Option<Vec<String>>,
+    pub(super) test_filenames: Option<Vec<String>>,
 }
 
 /// One photo.

@@ -10,6 +10,7 @@
 
 mod intrinsics;
 mod json;
+mod split;
 
 use std::path::{Path, PathBuf};
 
@@ -89,28 +90,50 @@ impl SceneSource for NerfstudioSource {
         let folder = self.json.parent().unwrap_or(Path::new(""));
         let mut scene = Scene::default();
         let warn = |message: String| events(Event::Warning { message });
+        let tests = split::test_file(&self.json);
+        let test_transforms = match &tests {
+            Some(path) => Some(text_file::read_json::<Transforms>(path, FORMAT)?),
+            None => None,
+        };
+        let mut split = split::Split::of(&transforms);
         let mut ambiguous = Vec::new();
         let mut missing = Vec::new();
-        let photos = self.photos(folder, &transforms);
-        if let Some(how) = photo_names::summary(&photos) {
-            warn(format!("photos were matched to the names of `{}`: {how}", self.json.display()));
-        }
-        for (frame, photo) in transforms.frames.iter().zip(&photos) {
-            cancel.check()?;
-            match photo {
-                Resolved::File(path, how) => {
-                    let mut view = view(&self.json, folder, &transforms, frame, path.clone())?;
-                    // What the photo is called here, where the file calls it otherwise.
-                    if *how != MatchedBy::Path
-                        && let Some(below) = path.strip_prefix(folder).ok().and_then(Path::to_str)
-                    {
-                        view.name = slashed(below);
-                    }
-                    scene.views.push(view);
-                }
-                Resolved::Ambiguous(_) => ambiguous.push(format!("`{}`", frame.file_path)),
-                Resolved::Missing => missing.push(frame.file_path.as_str()),
+        let mut total = 0;
+        for (json, transforms) in [
+            (&self.json, Some(&transforms)),
+            (tests.as_ref().unwrap_or(&self.json), test_transforms.as_ref()),
+        ] {
+            let Some(transforms) = transforms else { continue };
+            let photos = self.photos(folder, transforms);
+            total += photos.len();
+            if let Some(how) = photo_names::summary(&photos) {
+                warn(format!("photos were matched to the names of `{}`: {how}", json.display()));
             }
+            for (frame, photo) in transforms.frames.iter().zip(&photos) {
+                cancel.check()?;
+                match photo {
+                    Resolved::File(path, how) => {
+                        let mut view = view(json, folder, transforms, frame, path.clone())?;
+                        // What the photo is called here, where the file calls it otherwise.
+                        if *how != MatchedBy::Path
+                            && let Some(below) = path.strip_prefix(folder).ok().and_then(Path::to_str)
+                        {
+                            view.name = slashed(below);
+                        }
+                        split.note(&view.name, &frame.file_path, tests.as_ref() == Some(json));
+                        scene.views.push(view);
+                    }
+                    Resolved::Ambiguous(_) => ambiguous.push(format!("`{}`", frame.file_path)),
+                    Resolved::Missing => missing.push(frame.file_path.as_str()),
+                }
+            }
+        }
+        let unused = split.apply(&mut scene);
+        if unused > 0 {
+            warn(format!(
+                "{unused} photos are in none of the lists of `{}` and are left out",
+                self.json.display()
+            ));
         }
         if !ambiguous.is_empty() {
             warn(format!("left out, since more than one photo is as likely: {}", ambiguous.join(", ")));
@@ -120,7 +143,6 @@ impl SceneSource for NerfstudioSource {
             warn(warning);
         }
         scene.views.sort_by(|a, b| a.name.cmp(&b.name));
-        let total = transforms.frames.len();
         if scene.views.is_empty() {
             let why = match missing.first() {
                 Some(first) => format!(

@@ -218,3 +218,40 @@ fn photos_and_masks_are_found_under_similar_names() {
         assert!(warnings.contains(part), "no {part} in {warnings}");
     }
 }
+
+#[test]
+fn a_split_of_its_own_is_kept() {
+    let frame = |name: String| json!({"file_path": name, "transform_matrix": matrix()});
+    let names: Vec<String> = (0..6).map(|at| format!("{at}.png")).collect();
+    let photos: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut transforms = json!({"fl_x": 40.0, "w": 40, "h": 30});
+    transforms["frames"] = names.iter().cloned().map(frame).collect();
+    transforms["train_filenames"] = json!(["./0.png", "1.png", "2.png"]);
+    transforms["test_filenames"] = json!(["4.png", "5.png"]);
+    let folder = dataset(&transforms, &photos);
+    let (scene, warnings) = load(folder.path()).unwrap();
+    assert!(warnings.join("").contains("1 photos are in none of the lists"), "{warnings:?}");
+    let options = crate::DatasetOptions::default();
+    let split = |scene: &Scene, options: &crate::DatasetOptions| {
+        let dataset = crate::Dataset::new(scene.clone(), options).unwrap();
+        (dataset.train.clone(), dataset.held_out.clone(), dataset.uses_own_split())
+    };
+    assert_eq!(split(&scene, &options), (vec![0, 1, 2], vec![3, 4], true));
+    let every = crate::DatasetOptions { own_split: false, holdout_every: Some(4), ..options.clone() };
+    assert_eq!(split(&scene, &every), (vec![1, 2, 3], vec![0, 4], false));
+    let none = crate::DatasetOptions { holdout_every: None, ..options.clone() };
+    assert_eq!(split(&scene, &none).1, [] as [usize; 0]);
+
+    // Blender's: a file for each.
+    let of = |names: &[&str]| {
+        let mut transforms = json!({"camera_angle_x": 0.8});
+        transforms["frames"] = names.iter().map(|name| frame((*name).to_owned())).collect();
+        transforms.to_string()
+    };
+    std::fs::remove_file(folder.path().join("transforms.json")).unwrap();
+    std::fs::write(folder.path().join("transforms_train.json"), of(&["0", "1", "2"])).unwrap();
+    std::fs::write(folder.path().join("transforms_test.json"), of(&["4", "5"])).unwrap();
+    let (scene, warnings) = load(folder.path()).unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    assert_eq!(split(&scene, &options), (vec![0, 1, 2], vec![3, 4], true));
+}

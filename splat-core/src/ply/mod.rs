@@ -51,6 +51,8 @@ pub struct PlyScene {
     pub comments: Vec<String>,
     /// From the comments `SplatRenderMode: ...` and `antialiased ...`; plain without either.
     pub render_mode: SplatRenderMode,
+    /// Rows in which an infinite opacity or scale was replaced by the nearest value that computes.
+    pub clamped_rows: usize,
     /// Rows left out because a value in them was not finite.
     pub dropped_rows: usize,
 }
@@ -85,6 +87,7 @@ pub fn read_from(reader: &mut impl BufRead, size_bytes: u64, path: &Path) -> Res
         ..PlyScene::default()
     };
     scene.cloud = rows::read_cloud(reader, &header, &layout, remaining, path)?;
+    scene.clamped_rows = scene.cloud.clamp_infinite();
     scene.dropped_rows = scene.cloud.retain_finite()?;
     Ok(scene)
 }

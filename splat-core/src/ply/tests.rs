@@ -130,7 +130,9 @@ fn rows_that_are_not_finite_are_dropped_and_counted() {
     let one = "1 2 3 1 0 0 0 0 0 0 0 0 0 0";
     let rows = [one, "nan 2 3 1 0 0 0 0 0 0 0 0 0 0", one, "1 2 3 1 0 0 0 0 0 0 -inf 0 0 0"];
     let scene = parse(&ascii(&CORE, &rows)).unwrap();
-    assert_eq!((scene.cloud.len(), scene.dropped_rows), (2, 2));
+    // Columns 7 to 9 are log-scales, column 10 is the opacity's logit: infinite ones have a finite meaning.
+    assert_eq!((scene.cloud.len(), scene.dropped_rows, scene.clamped_rows), (3, 1, 1));
+    assert!(scene.cloud.opacity_logits[2] < -10.0);
 
     let mut cloud = cloud(5, 1);
     cloud.sh_coeffs[7][2] = f32::NAN;

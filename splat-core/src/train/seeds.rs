@@ -267,7 +267,7 @@ mod tests {
                 rolling_shutter: None,
             }
         };
-        let scene = Scene { views: (0..6).map(view).collect(), points };
+        let scene = Scene { views: (0..6).map(view).collect(), points, ..Scene::default() };
         Dataset::new(scene, &DatasetOptions { holdout_every: None, ..DatasetOptions::default() }).unwrap()
     }
 

@@ -35,7 +35,7 @@ fn dataset(dir: &std::path::Path) -> Arc<Dataset> {
         position: [(i % 12 - 6) as f32 * 0.3, (i / 12 - 4) as f32 * 0.3, 3.0],
         rgb: [99; 3],
     };
-    let scene = Scene { views: views.collect(), points: (0..96).map(at).collect() };
+    let scene = Scene { views: views.collect(), points: (0..96).map(at).collect(), ..Scene::default() };
     Arc::new(Dataset::new(scene, &DatasetOptions::default()).unwrap())
 }
 
