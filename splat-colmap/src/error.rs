@@ -180,6 +180,24 @@ pub enum ColmapError {
         /// Its last lines.
         tail: String,
     },
+    /// A command of COLMAP said that it succeeded, and files of it are not there.
+    #[error(
+        "COLMAP's `{command}` left {missing} of {expected} files unwritten, such as `{first}`, without saying so (its log is \
+         `{}`); look whether the disk is full or the folder can be written to, and run again: finished stages are kept",
+        log.display()
+    )]
+    Incomplete {
+        /// The command.
+        command: &'static str,
+        /// Files that are not there or empty.
+        missing: usize,
+        /// Files that should be there.
+        expected: usize,
+        /// The first that is missing.
+        first: String,
+        /// The log.
+        log: PathBuf,
+    },
     /// A command of COLMAP took too long and was ended.
     #[error(
         "COLMAP's `{command}` was ended after {minutes:.1} minutes, the limit for a stage; finished stages are kept: \

@@ -50,6 +50,15 @@ pub fn write_atomically(
     })
 }
 
+/// Whether hardly anything more can be written where `path` is. `false` where the system does not tell.
+#[must_use]
+pub fn disk_is_full(path: &Path) -> bool {
+    /// Less than the smallest file that matters here needs.
+    const FULL_BYTES: u64 = 1 << 20;
+    let place = path.ancestors().find(|place| place.exists());
+    place.is_some_and(|place| fs4::available_space(place).is_ok_and(|free| free < FULL_BYTES))
+}
+
 /// [`Error::Write`] with the hint that fits the system's answer.
 #[must_use]
 pub fn write_error(path: &Path, source: io::Error) -> Error {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
+use splat_core::folder_lock::FolderLock;
 use splat_core::pipeline::text::{duration, thousands};
 use splat_core::pipeline::{Outcome, OutputFolder, Pipeline, PipelineOptions, StopReason};
 use splat_core::{Gpu, SceneSource};
@@ -35,6 +36,7 @@ pub(super) fn train(args: &TrainArgs, context: &Context) -> Result<(), Failure> 
 /// `splat colmap`.
 pub(super) fn colmap(args: &ColmapArgs, context: &Context) -> Result<(), Failure> {
     let mut source = settings::photos(&args.photos, args.output.clone(), &args.colmap, args.preset)?;
+    let _lock = FolderLock::take(&args.output)?;
     let events = |event| context.reporter.event(event);
     let scene = source.scene(&events, &context.cancel)?;
     #[derive(Serialize)]

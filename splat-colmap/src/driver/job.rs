@@ -12,6 +12,7 @@ use super::options::{ColmapOptions, ColmapQuality, Matcher};
 use super::prepare::{self, Photos};
 use super::stages;
 use super::state::{Raised, State, fingerprint, stage_name, stages_from};
+use super::verify;
 use super::{downscale, pairs};
 use crate::error::{ColmapError, Result, write_error};
 use crate::read::{ModelChoice, ModelForm, find_best_model, read_model};
@@ -283,6 +284,10 @@ impl<'a> Job<'a> {
             let command = job.with_paths(|colmap, _, paths| stages::undistortion(colmap, paths, model))?;
             job.colmap(Stage::Undistort, &command, 0, None)?;
             let posed = read_model(&find_best_model(&undistorted)?.dir)?;
+            let photos = job.photos_dir();
+            let names: Vec<&str> =
+                posed.names().into_iter().filter(|name| photos.join(name).is_file()).collect();
+            verify::pictures("image_undistorter", &undistorted.join("images"), &names, &job.log_path())?;
             job.state.own_output()?;
             let images = out.join("images");
             prepare::remove_dir(&images)?;

@@ -21,6 +21,7 @@ mod process;
 mod progress;
 mod stages;
 mod state;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
@@ -101,7 +102,9 @@ impl ColmapSource {
     pub fn run(&self, events: EventSink<'_>, cancel: &CancelToken) -> Result<()> {
         // Asked before anything else: without the program the photos need not be read.
         let colmap = Colmap::find(self.options.binary.as_deref())?;
-        Job::new(&self.photos, &self.out, &self.options, colmap, events, cancel)?.run()
+        let done =
+            Job::new(&self.photos, &self.out, &self.options, colmap, events, cancel).and_then(Job::run);
+        done.map_err(|error| verify::explained(error, &self.out))
     }
 }
 

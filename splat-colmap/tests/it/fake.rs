@@ -39,6 +39,7 @@ if [ "$command" = "$target" ]; then
     case $behaviour in
         fail) echo "something is wrong" >&2; exit 3 ;;
         crash) kill -SEGV $$ ;;
+        lose) lost=1 ;;
         hang) sleep 300 & echo $! > "$here/child"; wait ;;
         nothing)
             # The reason on stderr may be read before the last lines of stdout.
@@ -53,7 +54,8 @@ case $command in
     exhaustive_matcher) echo "Matching block [1/1, 1/1] in 0.1s" ;;
     mapper) mkdir -p "$out/0"; cp "$here/model/"* "$out/0"; echo "Registering image #1 (3)" ;;
     image_undistorter)
-        mkdir -p "$out/sparse" "$out/images"; cp "$here/model/"* "$out/sparse"; cp -r "$images/." "$out/images" ;;
+        mkdir -p "$out/sparse" "$out/images"; cp "$here/model/"* "$out/sparse"; cp -r "$images/." "$out/images"
+        if [ -n "$lost" ]; then rm "$out/images/p1.png"; : > "$out/images/p2.png"; fi ;;
 esac
 "#;
 
@@ -182,6 +184,22 @@ fn photos_become_a_dataset_and_a_second_run_does_nothing() {
     assert_eq!(as_taken.views.len(), 4);
     assert!(as_taken.views.iter().all(|view| view.image_path.starts_with(bench.work("photos"))));
     assert!(scene.views.iter().all(|view| view.image_path.starts_with(bench.path("out/images"))));
+}
+
+/// COLMAP ends well although its disk was full for a moment: the stage is not taken for done.
+#[test]
+fn files_that_a_stage_left_out_are_noticed() {
+    let bench = Bench::new(4, 4);
+    bench.mode("image_undistorter lose");
+    let error = bench.run().0.unwrap_err();
+    assert!(
+        matches!(&error, ColmapError::Incomplete { missing: 2, expected: 4, first, .. } if first == "p1.png"),
+        "{error}"
+    );
+    bench.mode("none none");
+    bench.calls();
+    bench.run().0.unwrap();
+    assert_eq!(bench.calls(), ["image_undistorter"]);
 }
 
 #[test]
