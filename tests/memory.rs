@@ -22,7 +22,7 @@ fn scene(dir: &std::path::Path, points: u32) -> Scene {
         tiny_scene::enlarge(view, dir, WIDTH, HEIGHT).expect("the photo is enlarged");
     }
     let mut rng = Rng(5);
-    let point = |_| SeedPoint { position: rng.vector(-1.5, 1.5), rgb: [128; 3] };
+    let point = |_| SeedPoint { position: rng.vector(-1.5, 1.5).map(f64::from), rgb: [128; 3] };
     scene.points = (0..points).map(point).collect();
     scene
 }
@@ -77,4 +77,21 @@ fn training_takes_what_is_predicted() {
         found.push((what, ratio));
     }
     assert!(found.iter().all(|(_, ratio)| (1.0..2.5).contains(ratio)), "{found:#?}");
+}
+
+/// Eight tiles each, as is guessed at first, would not fit a binding of 128 MiB; what they really touch does.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn many_points_do_not_end_a_run_by_a_guess() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let mut scene = tiny_scene::scene(dir.path(), 4).expect("a dataset");
+    let mut rng = Rng(6);
+    let point = |_| SeedPoint { position: rng.vector(-1.5, 1.5).map(f64::from), rgb: [128; 3] };
+    scene.points = (0..400_000).map(point).collect();
+    let dataset = Arc::new(Dataset::new(scene, &DatasetOptions::default()).expect("it is a dataset"));
+    let gpu = Gpu::new(&GpuOptions::default()).expect("an adapter is there");
+    let config = TrainConfig { steps: 2, full_size: true, sh_degree: 0, ..TrainConfig::default() };
+    let mut trainer = Trainer::new(&gpu, dataset, config).expect("training starts");
+    trainer.step().expect("a step");
+    trainer.flush().expect("it had room");
 }

@@ -191,8 +191,8 @@ fn host_structures_are_wgsls() {
         host_struct!(TrainUniform:
             rate_mean, rate_opacity, rate_quat, rate_scale, rate_sh_constant, rate_sh_rest, beta1, beta2, epsilon,
             correction1, correction2_sqrt, opacity_regularizer, scale_regularizer, noise_scale, step, seed,
-            image_pixels, ssim_weight, alpha_mode;
-            padding0 = padding + 0, padding1 = padding + 4, padding2 = padding + 8)
+            image_pixels, ssim_weight, alpha_mode, average_weight;
+            padding0 = padding + 0, padding1 = padding + 4)
     );
     assert_eq!(
         wgsl_struct(&total, "Counters"),

@@ -1,11 +1,13 @@
 //! Tests that span the crates, as one binary.
 
+mod average;
 mod checkpoints;
 mod demo;
 mod differences;
 mod examples;
 mod fixtures;
 mod floor;
+mod frame;
 mod garden;
 mod garden_data;
 mod gradients;

@@ -26,9 +26,10 @@ struct TrainUniform {
     ssim_weight: f32,
     // How the photo's alpha is read: 0 mask, 1 transparency over the background.
     alpha_mode: u32,
+    // One over how many states the mean of the last ones holds once this step's has joined; 0: it does not join.
+    average_weight: f32,
     padding0: u32,
     padding1: u32,
-    padding2: u32,
 }
 
 struct AdamResult {

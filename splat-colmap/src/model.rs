@@ -125,7 +125,7 @@ impl Reconstruction {
         scene.views.sort_by(|a, b| a.name.cmp(&b.name));
         missing.sort();
         scene.points = (self.points.values())
-            .map(|p| SeedPoint { position: p.position.map(|x| x as f32), rgb: p.rgb })
+            .map(|p| SeedPoint { position: p.position, rgb: p.rgb })
             .filter(|p| p.position.iter().all(|x| x.is_finite()))
             .collect();
         (scene, missing)

@@ -51,6 +51,13 @@ impl Pose {
         self.inverse().translation
     }
 
+    /// The same `cam_from_world` pose where the world's coordinates count from `origin` in steps of `unit`
+    /// (`world = origin + unit * new`): camera coordinates are divided by `unit` too.
+    #[must_use]
+    pub fn rebased(&self, origin: DVec3, unit: f64) -> Self {
+        Self { rotation: self.rotation, translation: self.transform_point(origin) / unit }
+    }
+
     /// As a 4x4 matrix (column-major, as `glam` keeps it).
     #[must_use]
     pub fn to_matrix(&self) -> DMat4 {
@@ -101,6 +108,18 @@ impl LensCamera {
     #[must_use]
     pub fn new(lens: Lens, cam_from_world: Pose) -> Self {
         Self { lens, cam_from_world, rolling_shutter: None }
+    }
+
+    /// [`Pose::rebased`] of every pose of it.
+    #[must_use]
+    pub fn rebased(&self, origin: DVec3, unit: f64) -> Self {
+        let rolling_shutter = self.rolling_shutter.map(|shutter| RollingShutter {
+            start: shutter.start.rebased(origin, unit),
+            end: shutter.end.rebased(origin, unit),
+            ..shutter
+        });
+        let cam_from_world = self.cam_from_world.rebased(origin, unit);
+        Self { lens: self.lens.clone(), cam_from_world, rolling_shutter }
     }
 
     /// The pose that the view is sorted and coloured from: in the middle of the exposure.

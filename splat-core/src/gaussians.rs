@@ -108,14 +108,15 @@ impl GaussianCloud {
     /// can be seen, the middle 98 % along each axis. A few far floaters would make the whole box useless for that. `None`
     /// without Gaussians.
     #[must_use]
-    pub fn framing_bounds(&self) -> Option<[[f32; 3]; 2]> {
+    pub fn framing_bounds(&self) -> Option<[[f64; 3]; 2]> {
         /// Below an opacity of 5 % a Gaussian is hardly seen.
         const MIN_LOGIT: f32 = -2.944_439;
         let seen = |wanted: bool| {
             let both = self.means.iter().zip(&self.opacity_logits);
-            both.filter(move |(_, opacity)| !wanted || **opacity >= MIN_LOGIT).map(|(mean, _)| *mean)
+            both.filter(move |(_, opacity)| !wanted || **opacity >= MIN_LOGIT)
+                .map(|(mean, _)| mean.map(f64::from))
         };
-        let mut points: Vec<[f32; 3]> = seen(true).collect();
+        let mut points: Vec<[f64; 3]> = seen(true).collect();
         if points.is_empty() {
             points = seen(false).collect();
         }
@@ -128,17 +129,22 @@ impl GaussianCloud {
     /// As [`GaussianCloud::validate`].
     pub fn retain_finite(&mut self) -> Result<usize> {
         self.validate()?;
-        let coeffs = self.coeffs_per_gaussian();
         let keep = self.finite_rows();
         let dropped = keep.iter().filter(|&&keep| !keep).count();
         if dropped > 0 {
-            retain(&mut self.means, &keep, 1);
-            retain(&mut self.quats, &keep, 1);
-            retain(&mut self.log_scales, &keep, 1);
-            retain(&mut self.opacity_logits, &keep, 1);
-            retain(&mut self.sh_coeffs, &keep, coeffs);
+            self.retain(&keep);
         }
         Ok(dropped)
+    }
+
+    /// Keeps the Gaussians marked, in order. The cloud must be valid and `keep` as long as it.
+    pub(crate) fn retain(&mut self, keep: &[bool]) {
+        let coeffs = self.coeffs_per_gaussian();
+        retain(&mut self.means, keep, 1);
+        retain(&mut self.quats, keep, 1);
+        retain(&mut self.log_scales, keep, 1);
+        retain(&mut self.opacity_logits, keep, 1);
+        retain(&mut self.sh_coeffs, keep, coeffs);
     }
 
     /// Which Gaussians have finite values only. The cloud must be valid.
@@ -171,23 +177,23 @@ impl GaussianCloud {
     }
 }
 
-/// Keeps the elements of the rows marked, `per_row` elements a row.
 /// Of points the lowest and highest corner of the middle 98 % along each axis; all of fewer than 100.
 #[must_use]
-pub fn central_box(points: &[[f32; 3]]) -> Option<[[f32; 3]; 2]> {
+pub fn central_box(points: &[[f64; 3]]) -> Option<[[f64; 3]; 2]> {
     if points.is_empty() {
         return None;
     }
     let outside = points.len() / 100;
     let axis = |axis: usize| {
-        let mut values: Vec<f32> = points.iter().map(|point| point[axis]).collect();
-        values.sort_unstable_by(f32::total_cmp);
+        let mut values: Vec<f64> = points.iter().map(|point| point[axis]).collect();
+        values.sort_unstable_by(f64::total_cmp);
         [values[outside], values[values.len() - 1 - outside]]
     };
     let [x, y, z] = [axis(0), axis(1), axis(2)];
     Some([[x[0], y[0], z[0]], [x[1], y[1], z[1]]])
 }
 
+/// Keeps the elements of the rows marked, `per_row` elements per row.
 fn retain<T>(values: &mut Vec<T>, keep: &[bool], per_row: usize) {
     let mut index = 0;
     values.retain(|_| {

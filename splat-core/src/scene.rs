@@ -30,8 +30,8 @@ pub struct View {
 /// A point of the sparse reconstruction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SeedPoint {
-    /// World position.
-    pub position: [f32; 3],
+    /// World position; in f64, which a survey's coordinates need.
+    pub position: [f64; 3],
     /// Colour, 0..=255.
     pub rgb: [u8; 3],
 }

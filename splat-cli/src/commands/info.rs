@@ -41,22 +41,29 @@ pub(super) fn info(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
 /// Smallest box around points, along the axes.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Bounds {
-    min: [f32; 3],
-    max: [f32; 3],
+    min: [f64; 3],
+    max: [f64; 3],
 }
 
-impl From<[[f32; 3]; 2]> for Bounds {
-    fn from([min, max]: [[f32; 3]; 2]) -> Self {
+impl From<[[f64; 3]; 2]> for Bounds {
+    fn from([min, max]: [[f64; 3]; 2]) -> Self {
         Self { min, max }
     }
 }
 
 impl Bounds {
-    fn of(points: impl Iterator<Item = [f32; 3]>) -> Option<Self> {
+    /// The same box in world coordinates, where a file counts from an origin of its own.
+    fn moved(self, origin: [f64; 3]) -> Self {
+        let Self { min, max } = self;
+        let moved = |corner: [f64; 3]| std::array::from_fn(|axis| corner[axis] + origin[axis]);
+        Self { min: moved(min), max: moved(max) }
+    }
+
+    fn of(points: impl Iterator<Item = [f64; 3]>) -> Option<Self> {
         points.fold(None, |bounds: Option<Self>, point| {
             let Self { min, max } = bounds.unwrap_or(Self { min: point, max: point });
-            let each = |f: fn(f32, f32) -> f32, a: [f32; 3]| std::array::from_fn(|i| f(a[i], point[i]));
-            Some(Self { min: each(f32::min, min), max: each(f32::max, max) })
+            let each = |f: fn(f64, f64) -> f64, a: [f64; 3]| std::array::from_fn(|i| f(a[i], point[i]));
+            Some(Self { min: each(f64::min, min), max: each(f64::max, max) })
         })
     }
 
@@ -98,8 +105,9 @@ fn scene(path: &Path, context: &Context) -> Result<(), Failure> {
         dropped_rows: scene.dropped_rows as u64,
         clamped_rows: scene.clamped_rows as u64,
         file_bytes: path.metadata().map_or(0, |data| data.len()),
-        bounds: scene.cloud.framing_bounds().map(Bounds::from),
-        extent: Bounds::of(scene.cloud.means.iter().copied()),
+        bounds: scene.cloud.framing_bounds().map(|bounds| Bounds::from(bounds).moved(scene.origin)),
+        extent: Bounds::of(scene.cloud.means.iter().map(|mean| mean.map(f64::from)))
+            .map(|extent| extent.moved(scene.origin)),
         comments: &scene.comments,
     };
     let mut rows = vec![
@@ -157,7 +165,7 @@ struct MemoryRow {
 fn dataset(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
     let events = |event| context.reporter.event(event);
     let scene = settings::posed(&args.path, &args.folders)?.scene(&events, &context.cancel)?;
-    let positions: Vec<[f32; 3]> = scene.points.iter().map(|point| point.position).collect();
+    let positions: Vec<[f64; 3]> = scene.points.iter().map(|point| point.position).collect();
     let bounds = central_box(&positions).map(Bounds::from);
     let extent = Bounds::of(positions.iter().copied());
     let photos_on_disk = photos_on_disk(&scene);

@@ -25,7 +25,7 @@ pub(super) fn render(args: &RenderArgs, context: &Context) -> Result<(), Failure
     // Reading the scene first: without it nothing else matters.
     let Opened { cloud, mut options, renderer } = open_scene(&args.scene, args.renderer, context)?;
     options.background = background(&args.background)?;
-    let (frames, fps) = frames(args, &cloud, renderer, context)?;
+    let (frames, fps) = frames(args, &cloud, options.origin, renderer, context)?;
     let frames: Vec<_> = frames.into_iter().map(|camera| resized(camera, args.width)).collect();
     let fps = args.fps.or(fps).unwrap_or(DEFAULT_FPS);
     let Some(output) = &args.output else {
@@ -83,7 +83,9 @@ pub(super) fn open_scene(
     }
     let renderer = renderer.map_or(scene.render_mode.renderer(), RendererKind::from);
     let antialiased = scene.render_mode == SplatRenderMode::Mip && renderer == RendererKind::Ewa;
-    let options = RenderOptions { antialiased, ..RenderOptions::default() };
+    let defaults = RenderOptions::default();
+    let near = scene.near.unwrap_or(defaults.near);
+    let options = RenderOptions { antialiased, near, origin: scene.origin, ..defaults };
     Ok(Opened { cloud: scene.cloud, options, renderer })
 }
 
@@ -91,6 +93,7 @@ pub(super) fn open_scene(
 fn frames(
     args: &RenderArgs,
     cloud: &GaussianCloud,
+    origin: [f64; 3],
     renderer: RendererKind,
     context: &Context,
 ) -> Result<(Vec<LensCamera>, Option<u32>), Failure> {
@@ -112,7 +115,7 @@ fn frames(
     let frames = match training_cameras(args, context) {
         Ok(cameras) => orbit(&cameras.iter().map(|named| named.camera).collect::<Vec<_>>(), count),
         // Without any the scene itself says where to stand; asked for by name, they must be there.
-        Err(_) if args.cameras.is_none() => orbit_of_cloud(cloud, count),
+        Err(_) if args.cameras.is_none() => orbit_of_cloud(cloud, origin, count),
         Err(failure) => return Err(failure),
     };
     if frames.is_empty() {

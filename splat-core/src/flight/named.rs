@@ -46,6 +46,9 @@ struct Entry {
     height: u32,
     #[serde(flatten)]
     place: Place,
+    /// Ours: world coordinates that positions count from, as those of the PLY beside the file do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    origin: Option<[f64; 3]>,
     fx: f64,
     fy: f64,
     /// Ours; where it is missing the principal point is the middle.
@@ -85,11 +88,11 @@ struct ShutterEntry {
     end: Place,
 }
 
-impl From<&Pose> for Place {
-    fn from(cam_from_world: &Pose) -> Self {
+impl Place {
+    fn new(cam_from_world: &Pose, origin: DVec3) -> Self {
         let world_from_cam = DMat3::from_quat(cam_from_world.inverse().rotation);
         Self {
-            position: cam_from_world.centre().to_array(),
+            position: cam_from_world.rebased(origin, 1.0).centre().to_array(),
             rotation: world_from_cam.transpose().to_cols_array_2d(),
         }
     }
@@ -97,21 +100,23 @@ impl From<&Pose> for Place {
 
 impl Place {
     /// World to camera; `None` where the numbers are no pose.
-    fn cam_from_world(&self) -> Option<Pose> {
+    fn cam_from_world(&self, origin: DVec3) -> Option<Pose> {
         let world_from_cam = DMat3::from_cols_array_2d(&self.rotation).transpose();
         let is_rotation = (world_from_cam * world_from_cam.transpose()).abs_diff_eq(DMat3::IDENTITY, 1e-3)
             && world_from_cam.determinant() > 0.0;
-        let translation = DVec3::from_array(self.position);
+        let translation = origin + DVec3::from_array(self.position);
         let rotation = DQuat::from_mat3(&world_from_cam).normalize();
         (is_rotation && translation.is_finite()).then(|| Pose { rotation, translation }.inverse())
     }
 }
 
-/// Writes the cameras.
+/// Writes the cameras, positions relative to `origin` as those of the PLY beside them are; [`read_cameras`] adds it back.
 ///
 /// # Errors
 /// [`Error::Write`].
-pub fn write_cameras(path: &Path, cameras: &[NamedCamera]) -> Result<()> {
+pub fn write_cameras(path: &Path, cameras: &[NamedCamera], origin: [f64; 3]) -> Result<()> {
+    let stated = (origin != [0.0; 3]).then_some(origin);
+    let origin = DVec3::from_array(origin);
     let entries: Vec<_> = cameras
         .iter()
         .enumerate()
@@ -122,7 +127,8 @@ pub fn write_cameras(path: &Path, cameras: &[NamedCamera]) -> Result<()> {
                 img_name: named.name.clone(),
                 width: intrinsics.width,
                 height: intrinsics.height,
-                place: Place::from(&cam_from_world),
+                place: Place::new(&cam_from_world, origin),
+                origin: stated,
                 fx: intrinsics.fx,
                 fy: intrinsics.fy,
                 cx: Some(intrinsics.cx),
@@ -132,8 +138,8 @@ pub fn write_cameras(path: &Path, cameras: &[NamedCamera]) -> Result<()> {
                 lens_params: named.lens.as_ref().map(|lens| lens.params.clone()).unwrap_or_default(),
                 rolling_shutter: named.rolling_shutter.map(|shutter| ShutterEntry {
                     direction: shutter.direction,
-                    start: Place::from(&shutter.start),
-                    end: Place::from(&shutter.end),
+                    start: Place::new(&shutter.start, origin),
+                    end: Place::new(&shutter.end, origin),
                 }),
             }
         })
@@ -141,7 +147,7 @@ pub fn write_cameras(path: &Path, cameras: &[NamedCamera]) -> Result<()> {
     write_atomically(path, |out| serde_json::to_writer(out, &entries).map_err(std::io::Error::from))
 }
 
-/// Reads the cameras, of this project or of the authors' code.
+/// Reads the cameras, in world coordinates, of this project or of the authors' code.
 ///
 /// # Errors
 /// [`Error::Read`], or [`Error::Malformed`] when it is another kind of file or holds numbers that no camera has.
@@ -158,7 +164,11 @@ fn named(entry: Entry) -> Result<NamedCamera, String> {
     if width == 0 || height == 0 || !(fx > 0.0 && fx.is_finite() && fy > 0.0 && fy.is_finite()) {
         return Err(bad("has no usable image size or focal length"));
     }
-    let Some(cam_from_world) = entry.place.cam_from_world() else {
+    let origin = DVec3::from_array(entry.origin.unwrap_or_default());
+    if !origin.is_finite() {
+        return Err(bad("has no usable origin"));
+    }
+    let Some(cam_from_world) = entry.place.cam_from_world(origin) else {
         return Err(bad("has no usable pose"));
     };
     let intrinsics = Pinhole {
@@ -180,7 +190,7 @@ fn named(entry: Entry) -> Result<NamedCamera, String> {
     };
     let rolling_shutter = match &entry.rolling_shutter {
         Some(ShutterEntry { direction, start, end }) => {
-            let (Some(start), Some(end)) = (start.cam_from_world(), end.cam_from_world()) else {
+            let (Some(start), Some(end)) = (start.cam_from_world(origin), end.cam_from_world(origin)) else {
                 return Err(bad("has no usable pose at an end of its exposure"));
             };
             Some(RollingShutter { direction: *direction, start, end })
@@ -214,7 +224,7 @@ mod tests {
             end: Pose::look_at(DVec3::new(1.1, -2.0, 3.0), DVec3::new(0.5, 0.2, 7.0), DVec3::Y),
         };
         let moved = NamedCamera { name: "d.jpg".into(), rolling_shutter: Some(rolling), ..plain.clone() };
-        write_cameras(&path, &[plain, bent, moved]).unwrap();
+        write_cameras(&path, &[plain.clone(), bent, moved], [0.0; 3]).unwrap();
         let back = read_cameras(&path).unwrap();
         let shutter = back[2].lens_camera().rolling_shutter.unwrap();
         assert_eq!(shutter.direction, rolling.direction);
@@ -236,6 +246,15 @@ mod tests {
         let expected = DVec3::new(-0.5, 2.0, 4.0).normalize();
         assert!((DVec3::new(forward[2], forward[1], forward[0]) - expected).length() < 1e-12);
         assert!((json[0]["position"][1].as_f64().unwrap() + 2.0).abs() < 1e-12);
+        // Far off, positions count from an origin, and reading gives the world's again.
+        let origin = DVec3::new(5e6, -4e5, 100.0);
+        let far = pose.rebased(-origin, 1.0);
+        let camera = Camera { intrinsics, cam_from_world: far };
+        write_cameras(&path, &[NamedCamera { camera, ..plain }], origin.to_array()).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        assert!((json[0]["position"][1].as_f64().unwrap() + 2.0).abs() < 1e-8);
+        let back = read_cameras(&path).unwrap()[0].camera.cam_from_world.centre();
+        assert!((back - far.centre()).length() < 1e-8, "{back}");
     }
 
     #[test]

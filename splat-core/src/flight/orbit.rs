@@ -54,9 +54,9 @@ pub fn orbit(cameras: &[Camera], frames: u32) -> Vec<Camera> {
 }
 
 /// `frames` cameras around a cloud of which no cameras are known: level in COLMAP's axes, far enough to see the densest
-/// four fifths of it.
+/// four fifths of it. `origin` is the world's place that the cloud's means count from; cameras are in the world.
 #[must_use]
-pub fn orbit_of_cloud(cloud: &GaussianCloud, frames: u32) -> Vec<Camera> {
+pub fn orbit_of_cloud(cloud: &GaussianCloud, origin: [f64; 3], frames: u32) -> Vec<Camera> {
     const SIZE: (u32, u32) = (960, 720);
     const FOCAL_PX: f64 = 800.0;
     const DISTANCE_PER_RADIUS: f64 = 2.0;
@@ -67,6 +67,7 @@ pub fn orbit_of_cloud(cloud: &GaussianCloud, frames: u32) -> Vec<Camera> {
     }
     let middle = |axis: usize| quantile(means.iter().map(|m| m[axis]), 0.5);
     let centre = DVec3::new(middle(0), middle(1), middle(2));
+    let origin = DVec3::from_array(origin);
     let radius = quantile(means.iter().map(|m| (*m - centre).length()), 0.8).max(1e-6) * DISTANCE_PER_RADIUS;
     let intrinsics = Pinhole {
         width: SIZE.0,
@@ -80,7 +81,8 @@ pub fn orbit_of_cloud(cloud: &GaussianCloud, frames: u32) -> Vec<Camera> {
         .map(|i| {
             let angle = TAU * f64::from(i) / f64::from(frames);
             let eye = centre + radius * DVec3::new(angle.sin(), -0.25, -angle.cos());
-            Camera { intrinsics, cam_from_world: Pose::look_at(eye, centre, DVec3::Y) }
+            let cam_from_world = Pose::look_at(eye, centre, DVec3::Y).rebased(-origin, 1.0);
+            Camera { intrinsics, cam_from_world }
         })
         .collect()
 }
@@ -213,9 +215,9 @@ mod tests {
             means: vec![[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, f32::NAN, 0.0], [0.0, 0.0, 2.0]],
             ..GaussianCloud::default()
         };
-        let frames = orbit_of_cloud(&cloud, 8);
+        let frames = orbit_of_cloud(&cloud, [0.0; 3], 8);
         assert_eq!(frames.len(), 8);
         assert!(frames.iter().all(|f| f.cam_from_world.centre().is_finite()));
-        assert!(orbit_of_cloud(&GaussianCloud::default(), 8).is_empty());
+        assert!(orbit_of_cloud(&GaussianCloud::default(), [0.0; 3], 8).is_empty());
     }
 }

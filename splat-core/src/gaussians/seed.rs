@@ -37,7 +37,7 @@ impl GaussianCloud {
     #[must_use]
     pub fn from_seed_points(points: &[SeedPoint], options: &SeedOptions) -> Self {
         let points: Vec<&SeedPoint> = points.iter().filter(|point| is_finite(point)).collect();
-        let means: Vec<[f32; 3]> = points.iter().map(|point| point.position).collect();
+        let means: Vec<[f32; 3]> = points.iter().map(|point| point.position.map(|x| x as f32)).collect();
         let distances = mean_distance_to_nearest::<3>(&means);
         let mut known: Vec<f64> = distances.iter().flatten().copied().filter(|&d| d > 0.0).collect();
         known.sort_by(f64::total_cmp);
@@ -75,7 +75,7 @@ pub(crate) fn thinned(points: Vec<SeedPoint>, most: usize, seed: u64) -> Vec<See
 }
 
 fn is_finite(point: &SeedPoint) -> bool {
-    point.position.iter().all(|v| v.is_finite())
+    point.position.iter().all(|&v| (v as f32).is_finite())
 }
 
 fn logit(opacity: f32) -> f32 {

@@ -4,7 +4,7 @@ use super::*;
 use crate::scene::SeedPoint;
 
 fn point(position: [f32; 3]) -> SeedPoint {
-    SeedPoint { position, rgb: [255, 128, 0] }
+    SeedPoint { position: position.map(f64::from), rgb: [255, 128, 0] }
 }
 
 #[test]

@@ -195,8 +195,10 @@ pub struct TrainUniform {
     pub ssim_weight: f32,
     /// 0: the photo's alpha is a mask; 1: transparency.
     pub alpha_mode: u32,
+    /// One over how many states the mean of the last ones holds with this step's; 0: it does not join.
+    pub average_weight: f32,
     /// Unused.
-    pub padding: [u32; 3],
+    pub padding: [u32; 2],
 }
 
 /// `Counters` of `lib/counters.wgsl`.

@@ -248,6 +248,7 @@ kernels! {
     ADAM_SH = "adam_sh" [Sh, Adam, Counters];
     ADAM_GEOMETRY = "adam_geometry" [Rotation, Adam, Counters];
     GATHER = "gather" [];
+    AVERAGE = "average" [Adam, Counters];
     PROJECT_POINTS = "project_points" [Cone, Lens, Camera];
 }
 

@@ -59,7 +59,11 @@ impl Pipeline<'_> {
 
     /// Writes the PLY and the cameras; gives the number of Gaussians.
     fn save_scene(&self, trained: &mut Trained, ply: &std::path::Path) -> Result<u32> {
-        let cloud = trained.trainer.cloud()?;
+        let mut cloud = trained.trainer.seen_cloud()?;
+        if cloud.is_empty() {
+            // A scene of nothing helps nobody find out why.
+            cloud = trained.trainer.cloud()?;
+        }
         let config = trained.trainer.config();
         let mode = match trained.trainer.renderer() {
             RendererKind::Gut => SplatRenderMode::Gut,
@@ -72,7 +76,13 @@ impl Pipeline<'_> {
             comments.push(format!("SplatScaleFloor: {} square pixels", config.scale_floor_px2()));
         }
         crate::files::make_parent(ply)?;
-        let options = PlyOptions { comments, render_mode: Some(mode), ..PlyOptions::default() };
+        let options = PlyOptions {
+            comments,
+            render_mode: Some(mode),
+            origin: trained.trainer.origin(),
+            near: Some(trained.trainer.near()),
+            ..PlyOptions::default()
+        };
         let left_out = crate::ply::write(ply, &cloud, &options)?;
         if left_out > 0 {
             self.warn(format!(
@@ -94,7 +104,7 @@ impl Pipeline<'_> {
                 rolling_shutter: dataset.kept_shutter(i),
             })
             .collect();
-        write_cameras(&self.output.cameras(), &cameras)?;
+        write_cameras(&self.output.cameras(), &cameras, trained.trainer.origin())?;
         Ok(u32::try_from(cloud.len() - left_out).unwrap_or(u32::MAX))
     }
 

@@ -49,6 +49,11 @@ pub struct PlyScene {
     pub cloud: GaussianCloud,
     /// The header's comments, without the word `comment`.
     pub comments: Vec<String>,
+    /// World coordinates that the means count from: the comment `SplatOrigin: x y z`, zero without. Scenes in a survey's
+    /// coordinates have one, since f32 cannot hold them.
+    pub origin: [f64; 3],
+    /// Gaussians nearer to a camera than this were not drawn in training, world units: the comment `SplatNear: ...`.
+    pub near: Option<f32>,
     /// From the comments `SplatRenderMode: ...` and `antialiased ...`; plain without either.
     pub render_mode: SplatRenderMode,
     /// Rows in which an infinite opacity or scale was replaced by the nearest value that computes.
@@ -83,6 +88,8 @@ pub fn read_from(reader: &mut impl BufRead, size_bytes: u64, path: &Path) -> Res
     let remaining = size_bytes.saturating_sub(header.byte_len);
     let mut scene = PlyScene {
         render_mode: render_mode(&header.ply.comments),
+        origin: header.ply.comments.iter().find_map(|comment| origin_of(comment)).unwrap_or_default(),
+        near: header.ply.comments.iter().find_map(|comment| near_of(comment)),
         comments: header.ply.comments.clone(),
         ..PlyScene::default()
     };
@@ -111,7 +118,7 @@ pub fn read_points(path: &Path) -> Result<Vec<SeedPoint>> {
         let [x, y, z, colour @ ..] = row else { return };
         let rgb = <[f32; 3]>::try_from(colour).map_or([128; 3], |rgb| rgb.map(to_byte));
         if x.is_finite() && y.is_finite() && z.is_finite() {
-            points.push(SeedPoint { position: [*x, *y, *z], rgb });
+            points.push(SeedPoint { position: [*x, *y, *z].map(f64::from), rgb });
         }
     })?;
     Ok(points)
@@ -145,6 +152,20 @@ fn mode_of(comment: &str) -> Option<SplatRenderMode> {
         "0" => Some(SplatRenderMode::Default),
         _ => None,
     }
+}
+
+const ORIGIN_COMMENT: &str = "SplatOrigin:";
+const NEAR_COMMENT: &str = "SplatNear:";
+
+fn origin_of(comment: &str) -> Option<[f64; 3]> {
+    let numbers = comment.trim().strip_prefix(ORIGIN_COMMENT)?.split_whitespace().map(|n| n.parse().ok());
+    let origin: [f64; 3] = numbers.collect::<Option<Vec<f64>>>()?.try_into().ok()?;
+    origin.iter().all(|x| x.is_finite()).then_some(origin)
+}
+
+fn near_of(comment: &str) -> Option<f32> {
+    let near: f32 = comment.trim().strip_prefix(NEAR_COMMENT)?.trim().parse().ok()?;
+    (near.is_finite() && near > 0.0).then_some(near)
 }
 
 fn render_mode(comments: &[String]) -> SplatRenderMode {

@@ -52,15 +52,29 @@ fn round_trip_is_exact() {
             for count in [0, 1, 2100] {
                 let cloud = cloud(count, sh_degree);
                 let comments = vec!["trained by a test".to_owned(), "zwei\nZeilen".into()];
-                let options = PlyOptions { comments, normals, render_mode: Some(SplatRenderMode::Mip) };
+                let options = PlyOptions {
+                    comments,
+                    normals,
+                    render_mode: Some(SplatRenderMode::Mip),
+                    origin: [5e6 + 0.25, -0.1, 3.0],
+                    near: Some(0.0123),
+                };
                 let bytes = written(&cloud, &options);
                 assert_eq!(bytes, written(&cloud, &options));
                 let scene = parse(&bytes).unwrap();
                 assert_eq!(scene.cloud, cloud);
-                assert_eq!(scene.comments, ["trained by a test", "zwei Zeilen", "SplatRenderMode: mip"]);
+                let placed = ["SplatOrigin: 5000000.25 -0.1 3", "SplatNear: 0.0123"];
+                let said = ["trained by a test", "zwei Zeilen", "SplatRenderMode: mip"];
+                assert_eq!(scene.comments, [said.as_slice(), &placed].concat());
                 assert_eq!((scene.render_mode, scene.dropped_rows), (SplatRenderMode::Mip, 0));
-                let again =
-                    PlyOptions { comments: scene.comments, normals, render_mode: Some(scene.render_mode) };
+                assert_eq!((scene.origin, scene.near), ([5e6 + 0.25, -0.1, 3.0], Some(0.0123)));
+                let again = PlyOptions {
+                    comments: scene.comments,
+                    normals,
+                    render_mode: Some(scene.render_mode),
+                    origin: scene.origin,
+                    near: scene.near,
+                };
                 assert_eq!(written(&cloud, &again), written(&scene.cloud, &again));
             }
         }

@@ -8,7 +8,7 @@ use ply_rs_bw::ply::{
 };
 use ply_rs_bw::writer::Writer;
 
-use super::{MODE_COMMENT, REST, SplatRenderMode, mode_of};
+use super::{MODE_COMMENT, NEAR_COMMENT, ORIGIN_COMMENT, REST, SplatRenderMode, mode_of, near_of, origin_of};
 use crate::Result;
 use crate::files;
 use crate::gaussians::GaussianCloud;
@@ -17,7 +17,7 @@ use crate::gaussians::GaussianCloud;
 const ROWS_AT_ONCE: usize = 1024;
 
 /// What is written besides the Gaussians.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PlyOptions {
     /// Header comments, one line each; line breaks become spaces.
     pub comments: Vec<String>,
@@ -26,11 +26,17 @@ pub struct PlyOptions {
     pub normals: bool,
     /// Written as the comment `SplatRenderMode: ...`; it replaces one among the comments.
     pub render_mode: Option<SplatRenderMode>,
+    /// World coordinates that the cloud's means count from. Not zero, it is written as the comment `SplatOrigin: x y z`; it
+    /// replaces one among the comments.
+    pub origin: [f64; 3],
+    /// Written as the comment `SplatNear: ...`: the near plane that the scene was trained with, world units. It replaces one
+    /// among the comments.
+    pub near: Option<f32>,
 }
 
 impl Default for PlyOptions {
     fn default() -> Self {
-        Self { comments: Vec::new(), normals: true, render_mode: None }
+        Self { comments: Vec::new(), normals: true, render_mode: None, origin: [0.0; 3], near: None }
     }
 }
 
@@ -85,8 +91,16 @@ fn header(count: usize, sh_degree: u32, options: &PlyOptions) -> Header {
         };
         format!("{MODE_COMMENT} {name}")
     });
-    let kept = options.comments.iter().filter(|comment| mode.is_none() || mode_of(comment).is_none());
-    let comments = kept.map(|comment| comment.replace(['\n', '\r'], " ")).chain(mode.clone()).collect();
+    let [x, y, z] = options.origin;
+    let origin = (options.origin != [0.0; 3]).then(|| format!("{ORIGIN_COMMENT} {x} {y} {z}"));
+    let near = options.near.map(|near| format!("{NEAR_COMMENT} {near}"));
+    let kept = options.comments.iter().filter(|comment| {
+        (mode.is_none() || mode_of(comment).is_none())
+            && (origin.is_none() || origin_of(comment).is_none())
+            && (near.is_none() || near_of(comment).is_none())
+    });
+    let kept = kept.map(|comment| comment.replace(['\n', '\r'], " "));
+    let comments = kept.chain(mode.clone()).chain(origin.clone()).chain(near.clone()).collect();
     Header {
         encoding: Encoding::BinaryLittleEndian,
         version: Version { major: 1, minor: 0 },

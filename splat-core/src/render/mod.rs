@@ -26,6 +26,8 @@ pub(crate) mod sort;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use glam::DVec3;
+
 pub use gaussian_buffers::GaussianBuffers;
 pub use kind::RendererKind;
 pub use points::project_points;
@@ -46,6 +48,8 @@ use rays::{RayTables, projector_of};
 
 /// Largest image side: coordinates stay exact to a hundredth of a pixel in f32.
 pub const MAX_IMAGE_SIDE: u32 = 16_384;
+/// [`RenderOptions::near`] unless told otherwise, world units.
+pub const DEFAULT_NEAR: f32 = 0.01;
 /// Intersections that a first frame has room for.
 const FIRST_ISECTS: u32 = 1 << 16;
 
@@ -59,11 +63,23 @@ pub struct RenderOptions {
     pub antialiased: bool,
     /// SH degree to use, if less than the stored one.
     pub sh_degree: Option<u32>,
+    /// Gaussians nearer to the camera than this are not drawn, world units. A scene in small units needs less than the
+    /// default, 0.01 (gsplat's); [`crate::ply::PlyScene::near`] says what a scene was trained with.
+    pub near: f32,
+    /// World coordinates that the Gaussians' count from: scenes in a survey's coordinates have an origin of their own, since
+    /// f32 cannot hold them; see [`crate::ply::PlyScene::origin`]. Cameras stay in the world.
+    pub origin: [f64; 3],
 }
 
 impl Default for RenderOptions {
     fn default() -> Self {
-        Self { background: [0.0; 3], antialiased: false, sh_degree: None }
+        Self {
+            background: [0.0; 3],
+            antialiased: false,
+            sh_degree: None,
+            near: DEFAULT_NEAR,
+            origin: [0.0; 3],
+        }
     }
 }
 
@@ -204,9 +220,11 @@ impl Renderer {
         camera: &LensCamera,
         options: &RenderOptions,
     ) -> Result<Frame> {
+        let camera = camera.rebased(DVec3::from_array(options.origin), 1.0);
         let seen =
-            Seen::new(&self.gpu, self.forward.switches.renderer, &self.rays, camera, options.background)?;
+            Seen::new(&self.gpu, self.forward.switches.renderer, &self.rays, &camera, options.background)?;
         let mut view = seen.view;
+        view.near_world = options.near;
         view.gaussian_count = gaussians.count;
         view.sh_stride = gaussians.sh_stride();
         view.sh_degree = options.sh_degree.unwrap_or(3).min(gaussians.sh_degree);

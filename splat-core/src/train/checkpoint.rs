@@ -1,7 +1,8 @@
 //! Checkpoints: everything a run needs to go on as if it had never stopped.
 //!
 //! Layout, little-endian: magic, u32 length of a JSON header, the header, then the arrays it counts:
-//! geometry, SH by channel, first moments (geometry, SH), second moments, densify statistics.
+//! geometry, SH by channel, first moments (geometry, SH), second moments, densify statistics and, in a run's last steps, the
+//! mean of its states (geometry, SH).
 
 use std::io::{Read as _, Write as _};
 use std::path::Path;
@@ -9,7 +10,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::average::buffers_like;
 use super::config::TrainConfig;
+use super::frame::SceneFrame;
 use super::optimizer::Moments;
 use super::photos::Photos;
 use super::trainer::Trainer;
@@ -33,6 +36,12 @@ struct Header {
     /// The cap in force: a resumed run keeps it, whatever memory is free then.
     cap: u32,
     sh_degree: u32,
+    /// The frame that the arrays are in; the world itself in files of before there was one.
+    #[serde(default = "world")]
+    frame: SceneFrame,
+    /// First step of the mean of the last states, if that has begun: its arrays are the last in the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    averaged_from: Option<u32>,
     /// Names of the training views: another dataset would train on, to nobody's use.
     train_views: Vec<String>,
     /// Of the training cameras: photos of another place are often named alike.
@@ -52,12 +61,14 @@ impl Trainer {
             gaussians: self.gaussians.count,
             cap: self.cap,
             sh_degree: self.gaussians.sh_degree,
+            frame: self.frame,
+            averaged_from: self.average.as_ref().map(|_| self.window.from),
             train_views: train_views(&self.photos.given),
             cameras: camera_fingerprint(&self.photos.given),
         };
         let json = serde_json::to_vec(&header).map_err(|e| malformed(path, e.to_string()))?;
         let mut arrays = Vec::new();
-        for (buffer, words) in buffers(&self.gaussians, &self.moments) {
+        for (buffer, words) in buffers(&self.gaussians, &self.moments, self.average.as_ref()) {
             arrays.push(self.gpu.read::<f32>(buffer, words)?);
         }
         files::write_atomically(path, |out| {
@@ -91,6 +102,9 @@ impl Trainer {
         file.read_exact(&mut json).map_err(cut)?;
         let header: Header = serde_json::from_slice(&json).map_err(|e| malformed(path, e.to_string()))?;
         header.config.validate()?;
+        if !header.frame.is_valid() {
+            return Err(malformed(path, "its frame is none".into()));
+        }
         let same_names = header.train_views == train_views(&dataset);
         if !same_names || header.cameras != camera_fingerprint(&dataset) {
             return Err(Error::Scene {
@@ -103,7 +117,8 @@ impl Trainer {
         }
         let n = u64::from(header.gaussians);
         let k = u64::from((header.sh_degree.min(3) + 1).pow(2));
-        let body = 4 * n * (3 * (GEOMETRY_FLOATS as u64 + 3 * k) + 2);
+        let clouds = if header.averaged_from.is_some() { 4 } else { 3 };
+        let body = 4 * n * (clouds * (GEOMETRY_FLOATS as u64 + 3 * k) + 2);
         if header.sh_degree > 3 || file_bytes != 12 + u64::from(length) + body {
             let what = format!(
                 "it has {file_bytes} bytes where {n} Gaussians need {}",
@@ -120,19 +135,37 @@ impl Trainer {
             sh: [sh()?, sh()?, sh()?],
         };
         let moments = Moments::new(gpu, header.gaussians, k as u32)?;
-        for (buffer, words) in buffers(&gaussians, &moments) {
+        let average = header.averaged_from.map(|_| buffers_like(gpu, &gaussians)).transpose()?;
+        for (buffer, words) in buffers(&gaussians, &moments, average.as_ref()) {
             let mut array = vec![0.0_f32; words];
             file.read_exact(bytemuck::cast_slice_mut(&mut array)).map_err(read_error)?;
             gpu.queue().write_buffer(buffer, 0, bytemuck::cast_slice(&array));
         }
         gpu.check()?;
         let photos = Photos::new(dataset, &header.config)?;
-        Self::assemble(gpu, photos, header.config, gaussians, moments, header.cap, header.steps_done)
+        let mut trainer = Self::assemble(
+            gpu,
+            photos,
+            header.config,
+            header.frame,
+            (gaussians, moments),
+            header.cap,
+            header.steps_done,
+        )?;
+        if let Some(from) = header.averaged_from {
+            trainer.window.from = from;
+            trainer.average = average;
+        }
+        Ok(trainer)
     }
 }
 
 /// Every array of a run, in file order, with its length in words.
-fn buffers<'a>(gaussians: &'a GaussianBuffers, moments: &'a Moments) -> Vec<(&'a wgpu::Buffer, usize)> {
+fn buffers<'a>(
+    gaussians: &'a GaussianBuffers,
+    moments: &'a Moments,
+    average: Option<&'a GaussianBuffers>,
+) -> Vec<(&'a wgpu::Buffer, usize)> {
     let n = gaussians.count as usize;
     let sh_words = n * gaussians.sh_stride() as usize;
     let mut list = vec![(&gaussians.geometry, n * GEOMETRY_FLOATS)];
@@ -142,7 +175,15 @@ fn buffers<'a>(gaussians: &'a GaussianBuffers, moments: &'a Moments) -> Vec<(&'a
         list.extend(sh.iter().map(|b| (b, sh_words)));
     }
     list.push((&moments.statistics, n * 2));
+    if let Some(average) = average {
+        list.push((&average.geometry, n * GEOMETRY_FLOATS));
+        list.extend(average.sh.iter().map(|b| (b, sh_words)));
+    }
     list
+}
+
+fn world() -> SceneFrame {
+    SceneFrame::WORLD
 }
 
 fn train_views(dataset: &Dataset) -> Vec<String> {

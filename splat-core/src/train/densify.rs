@@ -17,7 +17,7 @@ pub(crate) struct State<'a> {
     pub(crate) geometry: &'a [Record],
     /// Sum of the densify statistic and number of views, `[N]`.
     pub(crate) statistics: &'a [[f32; 2]],
-    /// Scene extent, world units.
+    /// Scene extent, units of the run's frame.
     pub(crate) extent: f32,
     /// Never more Gaussians than this.
     pub(crate) cap: usize,

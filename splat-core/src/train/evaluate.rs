@@ -7,7 +7,7 @@ use crate::gpu::layout::Counters;
 use crate::gpu::profile::Pass;
 use crate::images::{PackedImage, divided};
 use crate::metrics;
-use crate::render::{FrameImage, frame_image, grown};
+use crate::render::{FrameImage, frame_image};
 
 /// How one held-out view compares with its photo.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -92,6 +92,10 @@ impl Trainer {
 
     fn render_camera(&mut self, camera: &LensCamera) -> Result<FrameImage> {
         self.flush()?;
+        self.with_shown(|trainer| trainer.draw(camera))
+    }
+
+    fn draw(&mut self, camera: &LensCamera) -> Result<FrameImage> {
         let sh_degree = self.config.sh_degree_at(self.next_step.saturating_sub(1));
         loop {
             let seen = self.see(camera, self.config.background, sh_degree)?;
@@ -109,7 +113,7 @@ impl Trainer {
                 let frame: Vec<[f32; 4]> = self.gpu.read(&forward.frame, view.pixel_count() as usize)?;
                 return Ok(frame_image(&view, &frame, Vec::new()));
             }
-            self.rebuild(grown(counters.isects_needed))?;
+            self.rebuild(self.room_for(counters.isects_needed))?;
         }
     }
 }

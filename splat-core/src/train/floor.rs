@@ -4,21 +4,23 @@ use glam::DVec3;
 use rayon::prelude::*;
 
 use super::densify::Record;
+use super::frame::SceneFrame;
 use crate::Result;
 use crate::camera::Pose;
 use crate::dataset::Dataset;
+use crate::gaussians::GaussianCloud;
 use crate::lens::LensProjector;
 use crate::render::rays::projector_of;
 
 /// A photo counts a little beyond its edges, in shares of its size (Mip-Splatting's authors' code).
 const MARGIN: f64 = 0.15;
-/// Nearer Gaussians (world units along the axis, or away) say nothing of a sampling rate.
-const NEAR_WORLD: f64 = 0.01;
 
 /// The training cameras, as far as sampling rates go.
 #[derive(Debug)]
 pub(super) struct Sampling {
     views: Vec<Sampler>,
+    /// Nearer Gaussians are not drawn.
+    near: f64,
 }
 
 #[derive(Debug)]
@@ -31,19 +33,11 @@ struct Sampler {
 }
 
 impl Sampling {
-    /// Of a dataset's training views at full size.
-    pub(super) fn new(dataset: &Dataset) -> Result<Self> {
-        let sampler = |&view: &usize| {
-            let camera = dataset.full_lens_camera(view);
-            let k = dataset.camera(view).intrinsics;
-            Ok(Sampler {
-                cam_from_world: camera.middle(),
-                lens: projector_of(&camera.lens)?,
-                focal_px: k.fx.max(k.fy),
-                size: [f64::from(k.width), f64::from(k.height)],
-            })
-        };
-        Ok(Self { views: dataset.train.iter().map(sampler).collect::<Result<_>>()? })
+    /// Of a dataset's training views at full size, in a run's frame.
+    pub(super) fn new(dataset: &Dataset, frame: SceneFrame) -> Result<Self> {
+        let sampler = |&view: &usize| Sampler::new(dataset, frame, view);
+        let near = f64::from(frame.near());
+        Ok(Self { near, views: dataset.train.iter().map(sampler).collect::<Result<_>>()? })
     }
 
     /// Sets the floor of every Gaussian: `pixels` (a variance, square pixels) at the highest sampling rate that a training
@@ -54,7 +48,7 @@ impl Sampling {
     pub(super) fn set_floors(&self, geometry: &mut [Record], pixels: f32) {
         geometry.par_iter_mut().for_each(|record| {
             let mean = DVec3::new(record[0].into(), record[1].into(), record[2].into());
-            let rate = self.views.iter().filter_map(|view| view.rate(mean)).fold(0.0, f64::max);
+            let rate = self.views.iter().filter_map(|view| view.rate(mean, self.near)).fold(0.0, f64::max);
             if rate > 0.0 {
                 record[11] = (f64::from(pixels) / (rate * rate)) as f32;
             }
@@ -62,12 +56,68 @@ impl Sampling {
     }
 }
 
+/// A Gaussian is drawn out to so many standard deviations (opacity 1 at the least alpha that is drawn, 1/255).
+const REACH_SIGMAS: f64 = 3.33;
+/// The least alpha that the rasterizer draws.
+const MIN_ALPHA: f64 = 1.0 / 255.0;
+
+/// Which Gaussians of a cloud in a run's frame any of a dataset's views, held-out ones included, can show a pixel of. Those
+/// left out change no picture of these views: they are too faint to be drawn, before the near plane, or their splats miss
+/// every picture.
+pub(super) fn seen_by_any(dataset: &Dataset, frame: SceneFrame, cloud: &GaussianCloud) -> Result<Vec<bool>> {
+    let near = f64::from(frame.near());
+    let views = dataset.train.iter().chain(&dataset.held_out);
+    let views = views.map(|&view| Sampler::new(dataset, frame, view)).collect::<Result<Vec<_>>>()?;
+    let rows = (0..cloud.len()).into_par_iter();
+    Ok(rows
+        .map(|i| {
+            let opacity = 1.0 / (1.0 + (-f64::from(cloud.opacity_logits[i])).exp());
+            let largest = cloud.log_scales[i].iter().copied().fold(f32::MIN, f32::max);
+            let reach = REACH_SIGMAS * f64::from(largest).exp();
+            let mean = DVec3::from_array(cloud.means[i].map(f64::from));
+            opacity >= MIN_ALPHA && views.iter().any(|view| view.may_show(mean, reach, near))
+        })
+        .collect())
+}
+
 impl Sampler {
-    /// Pixels a world unit at a point; `None` where the photo does not show it.
-    fn rate(&self, mean: DVec3) -> Option<f64> {
+    fn new(dataset: &Dataset, frame: SceneFrame, view: usize) -> Result<Self> {
+        let camera = frame.camera(&dataset.full_lens_camera(view));
+        let k = dataset.camera(view).intrinsics;
+        Ok(Self {
+            cam_from_world: camera.middle(),
+            lens: projector_of(&camera.lens)?,
+            focal_px: k.fx.max(k.fy),
+            size: [f64::from(k.width), f64::from(k.height)],
+        })
+    }
+
+    /// Whether a splat around a point that reaches so far can touch the photo. Errs towards yes: a margin around the photo
+    /// stands for what lenses and the first-order projection stretch.
+    fn may_show(&self, mean: DVec3, reach: f64, near: f64) -> bool {
         let point = self.cam_from_world.transform_point(mean);
         let depth = self.lens.depth(point);
-        if !(depth > NEAR_WORLD) {
+        if depth.is_nan() || depth <= near {
+            return false;
+        }
+        if point.length() <= 2.0 * reach {
+            return true;
+        }
+        // Beyond what the lens maps, only a splat that reaches far in angle can touch the picture.
+        let Some(pixel) = self.lens.project(point) else { return reach > 0.1 * depth };
+        let beyond = 2.0 * self.focal_px * reach / depth;
+        let inside = |at: f64, size: f64| {
+            let margin = MARGIN * size + beyond;
+            at > -margin && at < size + margin
+        };
+        inside(pixel.x, self.size[0]) && inside(pixel.y, self.size[1])
+    }
+
+    /// Pixels a unit at a point; `None` where the photo does not show it.
+    fn rate(&self, mean: DVec3, near: f64) -> Option<f64> {
+        let point = self.cam_from_world.transform_point(mean);
+        let depth = self.lens.depth(point);
+        if !(depth > near) {
             return None;
         }
         let pixel = self.lens.project(point)?;

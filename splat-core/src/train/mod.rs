@@ -5,11 +5,13 @@
 //! `densify` adds, moves and removes Gaussians. Nothing in a step depends on timing or on the order in which
 //! threads finish, so the same seed gives the same bits.
 
+mod average;
 mod checkpoint;
 mod config;
 mod densify;
 mod evaluate;
 mod floor;
+mod frame;
 mod loss;
 pub mod memory;
 mod optimizer;

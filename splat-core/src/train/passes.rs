@@ -1,5 +1,6 @@
 //! What a training step runs: its kernels, and the buffers and bindings they work on.
 
+use super::average::AverageKernel;
 use super::loss::{Loss, LossKernels};
 use super::optimizer::{Moments, Optimizer, OptimizerKernels};
 use crate::Result;
@@ -19,6 +20,7 @@ pub(super) struct Kernels {
     pub(super) backward: BackwardKernels,
     pub(super) loss: LossKernels,
     pub(super) optimizer: OptimizerKernels,
+    pub(super) average: AverageKernel,
 }
 
 /// Everything sized by the number of Gaussians, pixels and intersections.
@@ -38,6 +40,7 @@ impl Kernels {
             backward: BackwardKernels::new(gpu, switches),
             loss: LossKernels::new(gpu),
             optimizer: OptimizerKernels::new(gpu),
+            average: AverageKernel::new(gpu),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What happens to Gaussians between steps, on the host.
 
 use super::densify::{self, Record, State};
+use super::frame::EXTENT;
 use super::optimizer;
 use super::trainer::Trainer;
 use crate::Result;
-use crate::dataset::Dataset;
 
 impl Trainer {
     /// Adds, moves and removes Gaussians, resets opacities and works scale floors out anew, whichever is due before a step.
@@ -14,6 +14,7 @@ impl Trainer {
         if self.config.resets_before(step) {
             densify::reset_opacities(&mut geometry, &self.config.densify);
             self.gpu.queue().write_buffer(&self.gaussians.geometry, 0, bytemuck::cast_slice(&geometry));
+            self.restart_average(step);
         }
         if !self.config.densifies_before(step) {
             if self.config.floors_before(step) {
@@ -26,7 +27,7 @@ impl Trainer {
         let state = State {
             geometry: &geometry,
             statistics: &statistics,
-            extent: self.extent,
+            extent: EXTENT,
             cap: self.cap as usize,
             step,
         };
@@ -38,18 +39,9 @@ impl Trainer {
         if self.config.floors_before(step) {
             self.sampling.set_floors(&mut plan.geometry, self.config.scale_floor_px2());
         }
+        self.restart_average(step);
         (self.gaussians, self.moments) =
             optimizer::apply(&self.gpu, &self.kernels.optimizer, &self.gaussians, &self.moments, &plan)?;
         self.rebuild(self.passes.forward.capacity.isects)
     }
-}
-
-/// 1.1 times the largest distance of a training camera from their mean position (Inria, gsplat).
-pub(super) fn scene_extent(dataset: &Dataset) -> f32 {
-    let centres: Vec<_> =
-        dataset.train.iter().map(|&view| dataset.camera(view).cam_from_world.centre()).collect();
-    let mean = centres.iter().sum::<glam::DVec3>() / centres.len().max(1) as f64;
-    let radius = centres.iter().map(|c| c.distance(mean)).fold(0.0, f64::max);
-    // A single camera has no extent; the unit length keeps the learning rates in range.
-    if radius > 1e-9 { (1.1 * radius) as f32 } else { 1.0 }
 }

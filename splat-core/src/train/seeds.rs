@@ -9,6 +9,7 @@ use std::sync::Arc;
 use glam::{DVec2, DVec3};
 use rayon::prelude::*;
 
+use super::frame::SceneFrame;
 use crate::camera::Pose;
 use crate::dataset::Dataset;
 use crate::images::PackedImage;
@@ -28,25 +29,31 @@ const LONGEST_SIDE: u32 = 128;
 const DEPTHS: [f64; 2] = [32.0, 512.0];
 /// Photos that a pixel is looked for in: the nearest to its own that are not too near.
 const NEIGHBOURS: usize = 4;
-/// Nearer to each other than this, times the radius of the cameras, photos say little about depth.
+/// Nearer to each other than this, in units of the run's frame, photos say little about depth.
 const TOO_NEAR: f64 = 0.2;
 /// Of them, this many have to agree: the others may not see the place.
 const AGREEING: usize = 2;
-/// Nearest and farthest depth tried, times the radius of the cameras.
+/// Nearest and farthest depth tried, in units of the frame.
 const SWEEP: [f64; 2] = [0.15, 30.0];
 /// The same of a random depth, where no two photos see a pixel's ray.
 const UNSEEN: [f64; 2] = [0.1, 3.0];
 /// Darker in a mask than this, a pixel is not trained on.
 const MIN_ALPHA: u8 = 128;
 
-/// The scene's points and, if they are fewer than `least`, so many that the training photos agree on. The same `seed` gives
-/// the same points.
+/// The scene's points in the run's frame and, if they are fewer than `least`, so many that the training photos agree on. The
+/// same `seed` gives the same points.
 ///
 /// # Errors
 /// [`Error::View`] for a photo that cannot be read.
-pub(super) fn seed_points(dataset: &Dataset, least: u32, seed: u64) -> Result<Vec<SeedPoint>> {
+pub(super) fn seed_points(
+    dataset: &Dataset,
+    frame: SceneFrame,
+    least: u32,
+    seed: u64,
+) -> Result<Vec<SeedPoint>> {
     let finite = |point: &SeedPoint| point.position.iter().all(|v| v.is_finite());
-    let mut points: Vec<SeedPoint> = dataset.scene.points.iter().copied().filter(finite).collect();
+    let mut points: Vec<SeedPoint> =
+        dataset.scene.points.iter().map(|point| frame.point(point)).filter(finite).collect();
     // Four bytes a pixel.
     let worthwhile = dataset.image_bytes() / 4 / PIXELS_A_POINT;
     let count = u64::from(least).min(worthwhile).max(FEWEST) as usize;
@@ -59,7 +66,7 @@ pub(super) fn seed_points(dataset: &Dataset, least: u32, seed: u64) -> Result<Ve
         for &next in dataset.train.iter().skip(index + 1).take(2) {
             dataset.prefetch(next, shrinking(dataset, next));
         }
-        eyes.push(Eye::new(dataset, view)?);
+        eyes.push(Eye::new(dataset, frame, view)?);
     }
     let sweep = Sweep::new(eyes);
     // Drawn one after the other, followed side by side: the same points on any number of threads.
@@ -84,10 +91,10 @@ struct Eye {
 }
 
 impl Eye {
-    fn new(dataset: &Dataset, view: usize) -> Result<Self> {
+    fn new(dataset: &Dataset, frame: SceneFrame, view: usize) -> Result<Self> {
         let photo = dataset.image(view, shrinking(dataset, view))?;
         let focal_px = dataset.camera(view).intrinsics.resized(photo.width, photo.height).fx;
-        let camera = dataset.lens_camera(view, photo.width, photo.height);
+        let camera = frame.camera(&dataset.lens_camera(view, photo.width, photo.height));
         let lens = projector_of(&camera.lens).map_err(|error| Error::View {
             name: dataset.scene.views[view].name.clone(),
             source: Box::new(error),
@@ -134,22 +141,16 @@ struct Sweep {
     eyes: Vec<Eye>,
     /// Of each eye, those that see what it sees from elsewhere, and how far away the farthest of them is.
     neighbours: Vec<(Vec<usize>, f64)>,
-    /// Largest distance of a camera from their mean.
-    radius: f64,
 }
 
 impl Sweep {
     fn new(eyes: Vec<Eye>) -> Self {
         let centres: Vec<DVec3> = eyes.iter().map(|eye| eye.cam_from_world.centre()).collect();
-        let mean = centres.iter().sum::<DVec3>() / centres.len().max(1) as f64;
-        let radius = centres.iter().map(|centre| centre.distance(mean)).fold(0.0, f64::max);
-        let radius = if radius > 1e-9 { radius } else { 1.0 };
         let nearest = |&from: &DVec3| {
             let distance = |to: usize| centres[to].distance(from);
             // From the same place every depth looks alike.
-            let mut others: Vec<usize> =
-                (0..centres.len()).filter(|&to| distance(to) > 1e-3 * radius).collect();
-            let rank = |to: usize| (distance(to) < TOO_NEAR * radius, distance(to));
+            let mut others: Vec<usize> = (0..centres.len()).filter(|&to| distance(to) > 1e-3).collect();
+            let rank = |to: usize| (distance(to) < TOO_NEAR, distance(to));
             others.sort_by(|&a, &b| {
                 let ((near_a, a), (near_b, b)) = (rank(a), rank(b));
                 near_a.cmp(&near_b).then(a.total_cmp(&b))
@@ -159,7 +160,7 @@ impl Sweep {
             (others, farthest)
         };
         let neighbours = centres.iter().map(nearest).collect();
-        Self { eyes, neighbours, radius }
+        Self { eyes, neighbours }
     }
 
     /// Rays of `count` random pixels that are trained on, from each eye in turn.
@@ -190,7 +191,7 @@ impl Sweep {
         let eye = &self.eyes[ray.eye];
         let world_from_cam = eye.cam_from_world.inverse();
         let patch = eye.patch(ray.pixel);
-        let [nearest, farthest] = SWEEP.map(|depth| 1.0 / (depth * self.radius));
+        let [nearest, farthest] = SWEEP.map(|depth| 1.0 / depth);
         let shift_px = eye.focal_px * self.neighbours[ray.eye].1 * (nearest - farthest);
         let depths = shift_px.ceil().clamp(DEPTHS[0], DEPTHS[1]);
         let mut best = (u32::MAX, None);
@@ -205,11 +206,11 @@ impl Sweep {
             }
         }
         let place = best.1.unwrap_or_else(|| {
-            let [near, far] = UNSEEN.map(|depth| depth * self.radius);
+            let [near, far] = UNSEEN;
             world_from_cam.transform_point(ray.direction * (near + ray.guess * (far - near)))
         });
         let [r, g, b, _] = eye.colour(ray.pixel);
-        SeedPoint { position: place.as_vec3().to_array(), rgb: [r, g, b] }
+        SeedPoint { position: place.to_array(), rgb: [r, g, b] }
     }
 
     /// How much a patch differs from what the neighbours that agree most show at a place; `None` where too few see it.
@@ -275,13 +276,17 @@ mod tests {
     fn points_lie_where_photos_agree() {
         let dir = tempfile::tempdir().unwrap();
         let few = SeedPoint { position: [0.1, 0.2, 0.3], rgb: [1, 2, 3] };
-        let unusable = SeedPoint { position: [f32::NAN; 3], rgb: [0; 3] };
+        let unusable = SeedPoint { position: [f64::NAN; 3], rgb: [0; 3] };
         let dataset = wall(dir.path(), vec![few, unusable]);
-        let points = seed_points(&dataset, 300, 7).unwrap();
+        let points = seed_points(&dataset, SceneFrame::WORLD, 300, 7).unwrap();
         assert_eq!((points.len(), points[0]), (300, few));
-        assert_eq!(seed_points(&dataset, 10_000, 7).unwrap().len(), 576, "one for 64 pixels");
-        assert_eq!(points, seed_points(&dataset, 300, 7).unwrap());
-        assert_ne!(points, seed_points(&dataset, 300, 8).unwrap());
+        assert_eq!(
+            seed_points(&dataset, SceneFrame::WORLD, 10_000, 7).unwrap().len(),
+            576,
+            "one for 64 pixels"
+        );
+        assert_eq!(points, seed_points(&dataset, SceneFrame::WORLD, 300, 7).unwrap());
+        assert_ne!(points, seed_points(&dataset, SceneFrame::WORLD, 300, 8).unwrap());
         let near = points.iter().filter(|point| (point.position[2] - 4.0).abs() < 0.25).count();
         assert!(near > 240, "{near} of 300 lie within 0.25 of the wall at 4");
     }
@@ -290,8 +295,8 @@ mod tests {
     fn enough_points_are_left_as_they_are() {
         let dir = tempfile::tempdir().unwrap();
         let points: Vec<_> =
-            (0..60_u8).map(|i| SeedPoint { position: [f32::from(i); 3], rgb: [i; 3] }).collect();
-        assert_eq!(seed_points(&wall(dir.path(), points.clone()), 60, 7).unwrap(), points);
+            (0..60_u8).map(|i| SeedPoint { position: [f64::from(i); 3], rgb: [i; 3] }).collect();
+        assert_eq!(seed_points(&wall(dir.path(), points.clone()), SceneFrame::WORLD, 60, 7).unwrap(), points);
     }
 
     /// One photo alone: points are before it.
@@ -301,10 +306,10 @@ mod tests {
         let mut scene = wall(dir.path(), Vec::new()).scene;
         scene.views.truncate(1);
         let dataset = Dataset::new(scene, &DatasetOptions::default()).unwrap();
-        let points = seed_points(&dataset, 90, 7).unwrap();
+        let points = seed_points(&dataset, SceneFrame::WORLD, 90, 7).unwrap();
         let view = &dataset.scene.views[0];
         let seen = |point: &&SeedPoint| {
-            let place = DVec3::from_array(point.position.map(f64::from));
+            let place = DVec3::from_array(point.position);
             view.lens.project(view.cam_from_world.transform_point(place)).is_some()
         };
         assert_eq!((points.len(), points.iter().filter(seen).count()), (90, 90));

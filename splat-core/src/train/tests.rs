@@ -32,7 +32,7 @@ fn dataset(dir: &std::path::Path) -> Arc<Dataset> {
         View { name, image_path, mask_path: None, lens, cam_from_world, rolling_shutter: None }
     });
     let at = |i: i32| SeedPoint {
-        position: [(i % 12 - 6) as f32 * 0.3, (i / 12 - 4) as f32 * 0.3, 3.0],
+        position: [f64::from(i % 12 - 6) * 0.3, f64::from(i / 12 - 4) * 0.3, 3.0],
         rgb: [99; 3],
     };
     let scene = Scene { views: views.collect(), points: (0..96).map(at).collect(), ..Scene::default() };

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
+use super::average::Window;
 use super::config::TrainConfig;
-use super::floor::Sampling;
+use super::floor::{Sampling, seen_by_any};
+use super::frame::SceneFrame;
 use super::optimizer::Moments;
 use super::passes::{Kernels, Passes};
 use super::photos::Photos;
-use super::refine::scene_extent;
 use super::seeds::seed_points;
 use crate::camera::LensCamera;
 use crate::dataset::Dataset;
@@ -52,11 +53,14 @@ pub struct Trainer {
     pub(super) kernels: Kernels,
     pub(super) gaussians: GaussianBuffers,
     pub(super) moments: Moments,
+    /// Mean of the last states, once it has begun.
+    pub(super) average: Option<GaussianBuffers>,
+    pub(super) window: Window,
     pub(super) passes: Passes,
     /// The next step, from 0.
     pub(super) next_step: u32,
-    /// Scene extent: 1.1 times the largest distance of a camera from their mean.
-    pub(super) extent: f32,
+    /// Where Gaussians, cameras and all lengths are while the run lasts.
+    pub(super) frame: SceneFrame,
     pub(super) cap: u32,
     /// The step before which Gaussians were last added and removed: a step that is run again after an overflow
     /// must not do so twice.
@@ -90,7 +94,8 @@ impl Trainer {
         let cap = config
             .max_gaussians
             .unwrap_or_else(|| workload.most_gaussians(gpu.report(), crate::machine::available_memory()));
-        let points = seed_points(&photos.given, config.seed_points.min(cap), config.seed)?;
+        let frame = SceneFrame::of(&photos.given);
+        let points = seed_points(&photos.given, frame, config.seed_points.min(cap), config.seed)?;
         let points = thinned(points, cap as usize, config.seed);
         let options = SeedOptions {
             sh_degree: config.sh_degree,
@@ -100,15 +105,15 @@ impl Trainer {
         let cloud = GaussianCloud::from_seed_points(&points, &options);
         let gaussians = GaussianBuffers::upload(gpu, &cloud)?;
         let moments = Moments::new(gpu, gaussians.count, gaussians.sh_stride())?;
-        Self::assemble(gpu, photos, config, gaussians, moments, cap, 0)
+        Self::assemble(gpu, photos, config, frame, (gaussians, moments), cap, 0)
     }
 
     pub(super) fn assemble(
         gpu: &Gpu,
         photos: Photos,
         config: TrainConfig,
-        gaussians: GaussianBuffers,
-        moments: Moments,
+        frame: SceneFrame,
+        (gaussians, moments): (GaussianBuffers, Moments),
         cap: u32,
         next_step: u32,
     ) -> Result<Self> {
@@ -121,10 +126,10 @@ impl Trainer {
         let switches = Switches { abs_gradient, renderer, ..Switches::default() };
         let dataset = Arc::clone(photos.seen_by(renderer));
         let kernels = Kernels::new(gpu, switches);
-        let isects = grown(gaussians.count.saturating_mul(FIRST_ISECTS_PER_GAUSSIAN));
+        let isects = room_for(gpu, &dataset, switches, gaussians.count, FIRST_ISECTS_PER_GAUSSIAN);
         let passes = Passes::new(gpu, &kernels, &gaussians, &moments, &dataset, isects)?;
-        let extent = scene_extent(&photos.given);
-        let sampling = Sampling::new(&photos.given)?;
+        let sampling = Sampling::new(&photos.given, frame)?;
+        let window = Window::last(config.averaged_steps(), config.steps);
         Ok(Self {
             gpu: gpu.clone(),
             photos,
@@ -133,9 +138,11 @@ impl Trainer {
             kernels,
             gaussians,
             moments,
+            average: None,
+            window,
             passes,
             next_step,
-            extent,
+            frame,
             cap,
             densified_before: None,
             in_flight: VecDeque::new(),
@@ -174,6 +181,7 @@ impl Trainer {
                 }
                 let switches = Switches { renderer: self.config.renderer_at(step), ..Switches::default() };
                 self.kernels = Kernels::new(&self.gpu, switches);
+                self.restart_average(step);
                 self.use_fitting_photos();
                 self.rebuild(self.passes.forward.capacity.isects)?;
             }
@@ -226,13 +234,40 @@ impl Trainer {
         }
     }
 
-    /// Copies the Gaussians to the host.
+    /// Copies the Gaussians to the host: world units, relative to [`Trainer::origin`]. In a run's last steps they are the
+    /// mean of its states so far; see [`TrainConfig::average_last`].
     ///
     /// # Errors
     /// As [`Trainer::step`].
     pub fn cloud(&mut self) -> Result<GaussianCloud> {
         self.flush()?;
-        self.gaussians.download(&self.gpu)
+        Ok(self.frame.to_world(self.shown().download(&self.gpu)?))
+    }
+
+    /// [`Trainer::cloud`] without the Gaussians that no view of the dataset shows a pixel of: what a file of the scene needs.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub fn seen_cloud(&mut self) -> Result<GaussianCloud> {
+        self.flush()?;
+        let mut cloud = self.shown().download(&self.gpu)?;
+        let seen = seen_by_any(&self.photos.given, self.frame, &cloud)?;
+        cloud.retain(&seen);
+        Ok(self.frame.to_world(cloud))
+    }
+
+    /// World coordinates that [`Trainer::cloud`] counts from: zero, unless the scene lies so far off (a survey's coordinates)
+    /// that f32 cannot hold where its Gaussians are.
+    #[must_use]
+    pub fn origin(&self) -> [f64; 3] {
+        self.frame.file_origin()
+    }
+
+    /// Gaussians nearer to a camera than this, in world units, are not drawn in this run; whoever draws its scene should use
+    /// the same, see [`crate::RenderOptions::near`].
+    #[must_use]
+    pub fn near(&self) -> f32 {
+        self.frame.near_world()
     }
 
     /// Loss of the latest step that the host has heard of; after [`Trainer::flush`], of the last one.
@@ -282,6 +317,7 @@ impl Trainer {
         let camera = self.dataset.lens_camera(index, photo.width, photo.height);
         let seen = self.see(&camera, self.background(step), self.config.sh_degree_at(step))?;
         let view = seen.view;
+        self.prepare_average(step)?;
         let train = self.train_uniform(step, &view);
         let Passes { forward, backward, loss, optimizer, .. } = &self.passes;
         let queue = self.gpu.queue();
@@ -289,21 +325,23 @@ impl Trainer {
         queue.write_buffer(&self.passes.train, 0, bytemuck::bytes_of(&train));
         queue.write_buffer(&loss.photo, 0, bytemuck::cast_slice(&photo.pixels));
 
-        let mut timer = self.timer.as_mut();
+        let mut timer = self.timer.take();
         let descriptor = wgpu::CommandEncoderDescriptor { label: Some("splat.train_step") };
         let mut encoder = self.gpu.device().create_command_encoder(&descriptor);
         forward.record_clear(&mut encoder);
         forward.record_rays(&mut encoder, seen.table.as_deref());
         {
-            let mut pass = Pass::begin(&mut encoder, timer.as_deref_mut());
+            let mut pass = Pass::begin(&mut encoder, timer.as_mut());
             forward.record(&self.kernels.forward, &mut pass, &view, seen.optics);
             loss.record(&self.kernels.loss, &mut pass, &view);
             backward.record(&self.kernels.backward, &mut pass, forward, &view, seen.optics);
             optimizer.record(&self.kernels.optimizer, &mut pass);
+            self.record_average(step, &mut pass);
         }
-        if let Some(timer) = timer {
+        if let Some(timer) = &mut timer {
             timer.resolve(&mut encoder);
         }
+        self.timer = timer;
         let bytes = size_of::<GpuReport>() as u64;
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let staging = self.gpu.buffer("splat.step_report.staging", bytes, usage);
@@ -342,7 +380,12 @@ impl Trainer {
         self.gpu.wait()?;
         self.in_flight.clear();
         self.next_step = oldest.step;
-        self.rebuild(grown(report.isects_needed))
+        self.rebuild(self.room_for(report.isects_needed))
+    }
+
+    /// Room for so many intersections and, as far as the GPU can bind it, for more.
+    pub(super) fn room_for(&self, isects: u32) -> u32 {
+        room_for(&self.gpu, &self.dataset, self.kernels.forward.switches, isects, 1).max(isects)
     }
 
     /// New working buffers for the Gaussians there are now. The large old ones are freed first: nothing in them is needed
@@ -370,8 +413,10 @@ impl Trainer {
 
     /// A camera as the kernels of this run see it now.
     pub(super) fn see(&self, camera: &LensCamera, background: [f32; 3], sh_degree: u32) -> Result<Seen> {
-        let mut seen = Seen::new(&self.gpu, self.renderer(), &self.rays, camera, background)?;
+        let camera = self.frame.camera(camera);
+        let mut seen = Seen::new(&self.gpu, self.renderer(), &self.rays, &camera, background)?;
         let view = &mut seen.view;
+        view.near_world = self.frame.near();
         view.gaussian_count = self.gaussians.count;
         view.sh_stride = self.gaussians.sh_stride();
         view.sh_degree = sh_degree.min(self.gaussians.sh_degree);
@@ -379,4 +424,13 @@ impl Trainer {
         view.isect_capacity = self.passes.forward.capacity.isects;
         Ok(seen)
     }
+}
+
+/// Room to begin with for `count` times `each` intersections: a guess that is too small costs a step run again, one that is too
+/// large for a binding would end a run that fits.
+fn room_for(gpu: &Gpu, dataset: &Dataset, switches: Switches, count: u32, each: u32) -> u32 {
+    let rolling = switches.renderer == RendererKind::Gut && dataset.keeps_rolling_shutter();
+    let slot_bytes = 4 * Switches { rolling, ..switches }.slot_floats();
+    let most = gpu.report().max_binding_bytes.min(gpu.report().max_buffer_bytes) / slot_bytes;
+    grown(count.saturating_mul(each)).min(u32::try_from(most).unwrap_or(u32::MAX))
 }

@@ -1,6 +1,7 @@
 //! The numbers that a step's kernels are told.
 
 use super::config::{AlphaMode, Strategy};
+use super::frame::EXTENT;
 use super::trainer::Trainer;
 use crate::gpu::layout::{TrainUniform, ViewUniform};
 use crate::random::Random;
@@ -25,12 +26,14 @@ impl Trainer {
         let config = &self.config;
         let t = f64::from(step) + 1.0;
         let boost = config.rate_boost();
-        let rate_mean = config.rate_mean_at(step) * self.extent;
+        let rate_mean = config.rate_mean_at(step) * EXTENT;
+        let faded = config.fade_at(step);
+        let boost = boost * faded;
         let mcmc = config.strategy == Strategy::Mcmc;
         let per_gaussian = if mcmc { 1.0 / self.gaussians.count.max(1) as f32 } else { 0.0 };
         TrainUniform {
             rate_mean,
-            rate_opacity: config.rate_opacity,
+            rate_opacity: config.rate_opacity * faded,
             rate_quat: config.rate_quat * boost,
             rate_scale: config.rate_scale * boost,
             rate_sh_constant: config.rate_sh * boost,
@@ -48,7 +51,8 @@ impl Trainer {
             image_pixels: view.pixel_count(),
             ssim_weight: config.ssim_weight,
             alpha_mode: u32::from(config.alpha_mode == AlphaMode::Transparent),
-            padding: [0; 3],
+            average_weight: self.window.weight(step),
+            padding: [0; 2],
         }
     }
 }
