@@ -56,9 +56,6 @@ fn lens(model: LensModel, width: u32, height: u32, params: &[f64]) -> Lens {
 fn config(renderer: Option<RendererKind>) -> TrainConfig {
     TrainConfig {
         steps: STEPS,
-        // So few steps end before fading rates have met the photos as closely as the comparison of shutters needs.
-        rate_final: 1.0,
-        average_last: 0.0,
         strategy: Strategy::Mcmc,
         renderer,
         sh_degree: 0,
