@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::Serialize;
+use splat_core::Backend;
 
 use crate::settings::{Settings, SettingsError};
 
@@ -49,6 +50,12 @@ pub struct Config {
     pub preview_s: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub colmap: Option<PathBuf>,
+    /// Part of the name of the GPU that jobs run on; `None` takes the best. The command line sets it (`--adapter`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
+    /// The interface by which jobs use it; `None` takes the best. The command line sets it (`--backend`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend: Option<Backend>,
     pub test_mode: bool,
     pub max_photos: u32,
     pub max_file_mib: u64,
@@ -100,6 +107,8 @@ impl Settings {
             checkpoint_s: self.checkpoint_s.unwrap_or(60),
             preview_s: self.preview_s.unwrap_or(4),
             colmap: self.colmap,
+            adapter: None,
+            backend: None,
             test_mode: self.test_mode.unwrap_or(false),
             max_photos: self.max_photos.unwrap_or(50),
             max_file_mib: self.max_file_mib.unwrap_or(64),

@@ -54,6 +54,8 @@ pub struct Metrics {
     pub jobs: Family<LaneLabels, Gauge>,
     /// Bytes free on the data folder's disk, as of the last look.
     pub disk_free: Gauge,
+    /// Folders of jobs that the queue does not know, as of the last sweep; none of them is deleted.
+    pub unknown_folders: Gauge,
     /// Webhooks that were given up.
     pub webhooks_lost: Counter,
 }
@@ -72,6 +74,7 @@ impl Metrics {
             endings: Family::default(),
             jobs: Family::default(),
             disk_free: Gauge::default(),
+            unknown_folders: Gauge::default(),
             webhooks_lost: Counter::default(),
             registry: Registry::default(),
         };
@@ -82,6 +85,11 @@ impl Metrics {
         registry.register("job_endings", "Attempts ended by this process", metrics.endings.clone());
         registry.register("jobs", "Jobs by lane and state", metrics.jobs.clone());
         registry.register("disk_free_bytes", "Bytes free where job files lie", metrics.disk_free.clone());
+        registry.register(
+            "unknown_job_folders",
+            "Folders of jobs that the queue does not know; none of them is deleted",
+            metrics.unknown_folders.clone(),
+        );
         registry.register(
             "webhooks_lost",
             "Webhooks given up after all attempts",

@@ -18,13 +18,15 @@ use crate::job::JobId;
 use crate::keys::{KeyError, Keys};
 use crate::listen;
 use crate::metrics::Metrics;
-use crate::queue::{Queue, QueueError, RedisQueue, SqliteQueue};
+use crate::queue::{self, BackupError, Copied, Queue, QueueError, RedisQueue, SqliteQueue};
 use crate::runner::MachineOptions;
 use crate::store::{JobStore, StoreConfig, StoreError};
-use crate::sweep;
+use crate::sweep::Sweeper;
 use crate::webhook::Notifier;
 use crate::worker::{WorkerOptions, Workers};
 
+/// The queue, below the data folder.
+const QUEUE_FILE: &str = "queue.db";
 /// How long a process of a job may take to stop in order, its checkpoint included.
 const STOP_GRACE: Duration = Duration::from_secs(15);
 /// Longest silence of a job's process. COLMAP's stages have limits of their own.
@@ -70,6 +72,9 @@ pub enum ServiceError {
     /// The key store's own words.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// A copy of the queue cannot be made or used.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The public URL cannot be opened.
     #[error("ngrok cannot open a public URL: {why}")]
     Tunnel {
@@ -94,6 +99,7 @@ impl ServiceError {
                 Some("set NGROK_AUTHTOKEN to your account's token; a domain must be one of the account's")
             }
             Self::DataDir { .. } => Some("choose another folder with --data-dir"),
+            Self::Backup(error) => error.hint(),
             _ => None,
         }
     }
@@ -161,13 +167,8 @@ impl Parts {
             Some(program) => Some(tokio::spawn(self.workers(program)?.run(shutdown.clone()))),
             None => None,
         };
-        let sweeper = tokio::spawn(sweep::run(
-            self.queue.clone(),
-            self.store.clone(),
-            self.intake.clone(),
-            Duration::from_millis(self.config.retention_ms()),
-            shutdown.clone(),
-        ));
+        let retention = Duration::from_millis(self.config.retention_ms());
+        let sweeper = tokio::spawn(self.sweeper().run(self.intake.clone(), retention, shutdown.clone()));
         let app =
             App::new(self.config, self.queue, self.keys, self.store, self.models, self.intake, self.metrics);
         tokio::spawn(app.clone().housekeeping());
@@ -201,11 +202,15 @@ impl Parts {
             let _ = sender.send(true);
         });
         let workers = self.workers(program)?;
-        let sweeper = tokio::spawn(sweep::run_copies(self.queue, self.store, shutdown.clone()));
+        let sweeper = tokio::spawn(self.sweeper().run_copies(shutdown.clone()));
         workers.run(shutdown).await;
         // A task that panicked has been logged by the runtime.
         let _ = sweeper.await;
         Ok(())
+    }
+
+    fn sweeper(&self) -> Sweeper {
+        Sweeper::new(Arc::clone(&self.queue), self.store.clone(), Arc::clone(&self.metrics))
     }
 
     fn workers(&self, program: Vec<OsString>) -> Result<Workers, ServiceError> {
@@ -224,7 +229,8 @@ impl Parts {
             program,
             machine: MachineOptions {
                 colmap: config.colmap.as_deref().map(program_path),
-                adapter: None,
+                adapter: config.adapter.clone(),
+                backend: config.backend,
                 colmap_stage_timeout_s: 60 * config.colmap_timeout_min,
                 checkpoint_s: config.checkpoint_s,
                 preview_s: config.preview_s,
@@ -242,13 +248,35 @@ impl Parts {
     }
 }
 
+/// Copies the queue, with its API keys, to a file. The service may be running.
+///
+/// # Errors
+/// [`ServiceError::Backup`].
+pub fn backup(config: &Config, file: &Path) -> Result<Copied, ServiceError> {
+    Ok(queue::backup(&queue_file(config)?, file)?)
+}
+
+/// Puts a copy in place of the queue. Gives what it holds, and where the queue that was there is kept.
+///
+/// # Errors
+/// [`ServiceError::Backup`].
+pub fn restore(config: &Config, file: &Path) -> Result<(Copied, Option<PathBuf>), ServiceError> {
+    let to_error = |source| ServiceError::DataDir { path: config.data_dir.clone(), source };
+    std::fs::create_dir_all(&config.data_dir).map_err(to_error)?;
+    Ok(queue::restore(file, &queue_file(config)?)?)
+}
+
+fn queue_file(config: &Config) -> Result<PathBuf, BackupError> {
+    if config.redis_url.is_some() { Err(BackupError::InRedis) } else { Ok(config.data_dir.join(QUEUE_FILE)) }
+}
+
 async fn open_queue(config: &Config, store: &JobStore) -> Result<(Arc<dyn Queue>, Keys), ServiceError> {
     if let Some(url) = &config.redis_url {
         let queue = RedisQueue::connect(url).await?;
         let keys = Keys::in_redis(&queue);
         return Ok((Arc::new(queue), keys));
     }
-    let queue = SqliteQueue::open(&store.data_dir().join("queue.db"))?;
+    let queue = SqliteQueue::open(&store.data_dir().join(QUEUE_FILE))?;
     let keys = Keys::in_sqlite(&queue);
     Ok((Arc::new(queue), keys))
 }

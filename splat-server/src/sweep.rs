@@ -1,5 +1,9 @@
 //! What is looked after once a minute: ends of jobs that were not told, jobs past their retention, uploads that no job uses, files
 //! without a job.
+//!
+//! Files are deleted only where this queue had the last word on them: it deleted their job, or took them in for a job that was never
+//! submitted. Whatever else it does not know is another queue's, or that of one that was lost or replaced by an older copy; it is
+//! kept and reported. Every deletion is logged.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +11,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::intake::Intake;
-use crate::job::{JobId, JobState, Owner, UnixMs};
-use crate::queue::{Queue, now_ms};
-use crate::store::JobStore;
+use crate::job::{JobId, UnixMs};
+use crate::metrics::Metrics;
+use crate::queue::{Fate, Queue, QueueError, now_ms};
+use crate::store::{Found, JobStore};
 use crate::webhook;
 
 /// How often.
@@ -21,154 +26,326 @@ const CLOCKS_APART_MS: UnixMs = 5 * 60_000;
 /// Files younger than this may belong to a job that is being submitted.
 const ORPHAN_AGE: Duration = Duration::from_secs(3600);
 
-/// Sweeps until `shutdown` turns true.
-pub(crate) async fn run(
-    queue: Arc<dyn Queue>,
-    store: JobStore,
-    intake: Intake,
-    retention: Duration,
-    mut shutdown: watch::Receiver<bool>,
-) {
-    // Everything at first: it may have been down for long.
-    let mut told_until = 0;
-    loop {
-        let begun = now_ms();
-        match webhook::catch_up(&*queue, told_until..UnixMs::MAX).await {
-            Ok(()) => told_until = begun.saturating_sub(CLOCKS_APART_MS),
-            Err(error) => tracing::warn!(%error, "webhooks that were not queued are looked for later"),
-        }
-        once(&*queue, &store, &intake, retention).await;
-        copies(&*queue, &store, ORPHAN_AGE).await;
-        tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
-            _ = shutdown.wait_for(|stop| *stop) => return,
-        }
-    }
+/// What a sweep looks after.
+#[derive(Debug)]
+pub(crate) struct Sweeper {
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) store: JobStore,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Folders that were kept since the queue does not know their jobs, when last reported.
+    reported: Option<usize>,
 }
 
-/// Sweeps working copies until `shutdown` turns true: what a worker on a machine of its own leaves.
-pub(crate) async fn run_copies(queue: Arc<dyn Queue>, store: JobStore, mut shutdown: watch::Receiver<bool>) {
-    loop {
-        copies(&*queue, &store, ORPHAN_AGE).await;
-        tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
-            _ = shutdown.wait_for(|stop| *stop) => return,
-        }
+impl Sweeper {
+    pub(crate) fn new(queue: Arc<dyn Queue>, store: JobStore, metrics: Arc<Metrics>) -> Self {
+        Self { queue, store, metrics, reported: None }
     }
-}
 
-async fn copies(queue: &dyn Queue, store: &JobStore, age: Duration) {
-    let needed = async |id: JobId| {
-        let events = queue.events(&id, 0, u32::MAX).await.ok()?;
-        let last = events.iter().rev().find(|event| event.kind == "state");
-        let state = last.and_then(|event| JobState::of_name(event.data.get("state")?.as_str()?));
-        Some(state.is_some_and(|state| !state.is_final()))
-    };
-    if let Err(error) = store.sweep_copies(age, needed).await {
-        tracing::warn!(%error, "working copies of jobs are swept later");
-    }
-}
-
-async fn once(queue: &dyn Queue, store: &JobStore, intake: &Intake, retention: Duration) {
-    let before = now_ms().saturating_sub(u64::try_from(retention.as_millis()).unwrap_or(u64::MAX));
-    loop {
-        let expired = match queue.ended(0..before).await {
-            Ok(expired) if expired.is_empty() => break,
-            Ok(expired) => expired,
-            Err(error) => {
-                tracing::warn!(%error, "expired jobs are swept later");
-                break;
+    /// Sweeps until `shutdown` turns true.
+    pub(crate) async fn run(
+        mut self,
+        intake: Intake,
+        retention: Duration,
+        mut shutdown: watch::Receiver<bool>,
+    ) {
+        // Everything at first: it may have been down for long.
+        let mut told_until = 0;
+        loop {
+            let begun = now_ms();
+            match webhook::catch_up(&*self.queue, told_until..UnixMs::MAX).await {
+                Ok(()) => told_until = begun.saturating_sub(CLOCKS_APART_MS),
+                Err(error) => tracing::warn!(%error, "webhooks that were not queued are looked for later"),
             }
+            self.expired(retention).await;
+            if let Err(error) = intake.sweep_uploads().await {
+                tracing::warn!(%error, "unused uploads are swept later");
+            }
+            self.orphans(ORPHAN_AGE).await;
+            self.copies(ORPHAN_AGE).await;
+            tokio::select! {
+                () = tokio::time::sleep(EVERY) => {}
+                _ = shutdown.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+
+    /// Sweeps working copies until `shutdown` turns true: what a worker on a machine of its own leaves.
+    pub(crate) async fn run_copies(self, mut shutdown: watch::Receiver<bool>) {
+        loop {
+            self.copies(ORPHAN_AGE).await;
+            tokio::select! {
+                () = tokio::time::sleep(EVERY) => {}
+                _ = shutdown.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+
+    /// Jobs that ended longer ago than `retention`. The record goes first: what of the files cannot be deleted now stops nothing else,
+    /// and is found with the orphans.
+    async fn expired(&self, retention: Duration) {
+        let before = now_ms().saturating_sub(u64::try_from(retention.as_millis()).unwrap_or(u64::MAX));
+        loop {
+            let expired = match self.queue.ended(0..before).await {
+                Ok(expired) if expired.is_empty() => return,
+                Ok(expired) => expired,
+                Err(error) => return tracing::warn!(%error, "expired jobs are swept later"),
+            };
+            for (owner, id) in expired {
+                match self.queue.delete(&owner, &id).await {
+                    Ok(Some(_)) => self.delete(&id, "its job had expired").await,
+                    // Deleted or begun anew meanwhile.
+                    Ok(None) | Err(QueueError::WrongState { .. }) => {}
+                    Err(error) => return tracing::warn!(job = %id, %error, "expired jobs are swept later"),
+                }
+            }
+        }
+    }
+
+    /// Files in the store that belong to no job.
+    async fn orphans(&mut self, age: Duration) {
+        let look = async || {
+            let queue = self.queue.identity().await.map_err(|error| error.to_string())?;
+            let found = self.store.older_than(age).await.map_err(|error| error.to_string())?;
+            Ok::<_, String>((queue, found))
         };
-        for (owner, id) in expired {
-            if let Err(why) = remove(queue, store, &owner, &id).await {
-                tracing::warn!(job = %id, why, "an expired job is swept later");
-                return;
+        let (queue, found) = match look().await {
+            Ok(looked) => looked,
+            Err(why) => return tracing::warn!(why, "files without a job are swept later"),
+        };
+        let mut kept = Vec::new();
+        for folder in found {
+            match self.queue.fate(&folder.id).await {
+                Ok(Fate::Here(_)) => self.complete(&folder).await,
+                Ok(Fate::Deleted) => self.delete(&folder.id, "its job was deleted").await,
+                Ok(Fate::Unknown) if !folder.submitted && folder.taken_by.as_ref() == Some(&queue) => {
+                    self.delete(&folder.id, "no job was ever made of it").await;
+                }
+                Ok(Fate::Unknown) => kept.push(folder.id),
+                Err(error) => return tracing::warn!(%error, "files without a job are swept later"),
             }
-            tracing::info!(job = %id, "an expired job was removed");
+        }
+        self.report(&kept);
+    }
+
+    /// A folder whose mark was not written: by an older version, or since the service died just then.
+    async fn complete(&self, folder: &Found) {
+        if !folder.submitted
+            && let Err(error) = self.store.mark_submitted(&folder.id).await
+        {
+            tracing::warn!(job = %folder.id, %error, "the mark of a job is written later");
         }
     }
-    if let Err(error) = intake.sweep_uploads().await {
-        tracing::warn!(%error, "unused uploads are swept later");
-    }
-    // Every job has told of its submission at least.
-    let known = async |id: JobId| queue.events(&id, 0, 1).await.ok().map(|events| !events.is_empty());
-    if let Err(error) = store.sweep(ORPHAN_AGE, known).await {
-        tracing::warn!(%error, "files without a job are swept later");
-    }
-}
 
-async fn remove(queue: &dyn Queue, store: &JobStore, owner: &Owner, id: &JobId) -> Result<(), String> {
-    store.delete_job(id).await.map_err(|error| error.to_string())?;
-    queue.delete(owner, id).await.map_err(|error| error.to_string())?;
-    Ok(())
+    fn report(&mut self, kept: &[JobId]) {
+        self.metrics.unknown_folders.set(i64::try_from(kept.len()).unwrap_or(i64::MAX));
+        if self.reported.replace(kept.len()) == Some(kept.len()) {
+            return;
+        }
+        if let Some(first) = kept.first() {
+            tracing::warn!(
+                folders = kept.len(), %first,
+                "the queue does not know the jobs of some folders, and nothing of them is deleted: another service uses this \
+                 store, or the queue was lost or replaced by another one or an older copy; `splat restore` brings a copy back, and what \
+                 nobody wants can be deleted by hand"
+            );
+        }
+    }
+
+    /// Working copies on this machine: what a worker that was killed left, where another one went on.
+    async fn copies(&self, age: Duration) {
+        let found = match self.store.copies_older_than(age).await {
+            Ok(found) => found,
+            Err(error) => return tracing::warn!(%error, "working copies of jobs are swept later"),
+        };
+        for id in found {
+            match self.queue.fate(&id).await {
+                Ok(Fate::Here(state)) if !state.is_final() => {}
+                Ok(Fate::Here(_) | Fate::Deleted) => match self.store.delete_copy(&id).await {
+                    Ok(()) => tracing::info!(job = %id, "the working copy of a job that ended was deleted"),
+                    Err(error) => tracing::warn!(job = %id, %error, "a working copy is swept later"),
+                },
+                Ok(Fate::Unknown) => {
+                    tracing::debug!(job = %id, "a working copy is kept: the queue does not know its job");
+                }
+                Err(error) => return tracing::warn!(%error, "working copies of jobs are swept later"),
+            }
+        }
+    }
+
+    async fn delete(&self, id: &JobId, why: &str) {
+        match self.store.delete_job(id).await {
+            Ok(()) => tracing::info!(job = %id, why, "the files of a job were deleted"),
+            Err(error) => tracing::warn!(job = %id, %error, "files of a job are swept later"),
+        }
+    }
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use std::path::Path;
+
     use serde_json::json;
 
     use super::*;
-    use crate::intake::Limits;
-    use crate::job::{JobProblem, Lane, NewJob};
+    use crate::job::{JobProblem, Lane, NewJob, Owner};
     use crate::queue::contract::{PLENTY, new_job};
     use crate::queue::{Ending, SqliteQueue};
+    use crate::store::StoreConfig;
+
+    /// A queue of its own on the store in `data`.
+    fn sweeper(data: &Path, queue: &str) -> Sweeper {
+        let queue = SqliteQueue::open(&data.join(queue)).unwrap();
+        let store = JobStore::open(&StoreConfig::local(data)).unwrap();
+        Sweeper::new(Arc::new(queue), store, Arc::default())
+    }
+
+    /// Takes in a photo, as the service does before it submits a job.
+    async fn take_in(site: &Sweeper) -> JobId {
+        let id = JobId::random();
+        site.store.mark_taken(&id, &site.queue.identity().await.unwrap()).await.unwrap();
+        site.store.put_bytes(&id, "images/0001.jpg", vec![1].into()).await.unwrap();
+        id
+    }
+
+    async fn submit(site: &Sweeper) -> JobId {
+        let id = take_in(site).await;
+        let job = NewJob { id: id.clone(), owner: Owner::local(), ..new_job("a") };
+        site.queue.submit(job, PLENTY).await.unwrap();
+        site.store.mark_submitted(&id).await.unwrap();
+        id
+    }
+
+    fn there(site: &Sweeper, id: &JobId) -> bool {
+        site.store.local_dir(id).unwrap().join("images/0001.jpg").exists()
+    }
+
+    async fn later() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 
     /// A job of each kind of end, and one that waits, all with files.
     #[tokio::test]
     async fn what_expired_goes_with_its_files_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
-        let queue = SqliteQueue::open(&dir.path().join("queue.db")).unwrap();
-        let store = JobStore::open(&crate::store::StoreConfig::local(dir.path())).unwrap();
-        let intake = Intake::open(dir.path(), Limits::default()).unwrap();
+        let site = sweeper(dir.path(), "queue.db");
         let problem = JobProblem { code: "x".into(), message: "x".into(), hint: None };
-        let endings = [Ending::Succeeded { result: json!(null) }, Ending::Failed(problem), Ending::Cancelled];
         let mut ended = Vec::new();
-        for ending in endings.into_iter().map(Some).chain([None]) {
-            let id = JobId::random();
-            let job = NewJob { id: id.clone(), owner: Owner::local(), ..new_job("a") };
-            queue.submit(job, PLENTY).await.unwrap();
-            store.put_bytes(&id, "images/0001.jpg", vec![1].into()).await.unwrap();
-            if let Some(ending) = ending {
-                let claim = queue.claim("w", &[Lane::Scene], Duration::from_secs(9)).await.unwrap().unwrap();
-                queue.finish(&claim.ticket, ending).await.unwrap();
-            }
-            ended.push(id);
+        for ending in [Ending::Succeeded { result: json!(null) }, Ending::Failed(problem), Ending::Cancelled]
+        {
+            ended.push(submit(&site).await);
+            let claim = site.queue.claim("w", &[Lane::Scene], Duration::from_secs(9)).await.unwrap().unwrap();
+            site.queue.finish(&claim.ticket, ending).await.unwrap();
         }
-        let waiting = ended.pop().unwrap();
-        once(&queue, &store, &intake, Duration::from_secs(3600)).await;
-        assert!(store.local_dir(&ended[0]).unwrap().exists(), "removed before its time");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        once(&queue, &store, &intake, Duration::ZERO).await;
+        let waiting = submit(&site).await;
+        site.expired(Duration::from_secs(3600)).await;
+        assert!(there(&site, &ended[0]), "removed before its time");
+        // One that cannot be removed keeps none of the others.
+        let stuck = site.store.local_dir(&ended[0]).unwrap();
+        std::fs::remove_dir_all(&stuck).unwrap();
+        std::fs::write(&stuck, "a file in place of the folder").unwrap();
+        later().await;
+        site.expired(Duration::ZERO).await;
         for id in &ended {
-            assert!(queue.get(&Owner::local(), id).await.unwrap().is_none());
-            assert!(!store.local_dir(id).unwrap().exists(), "files of an expired job stay");
+            assert!(site.queue.get(&Owner::local(), id).await.unwrap().is_none());
+            assert!(!there(&site, id), "files of an expired job stay");
         }
-        assert!(queue.get(&Owner::local(), &waiting).await.unwrap().is_some());
-        assert!(store.local_dir(&waiting).unwrap().join("images/0001.jpg").exists());
+        assert!(site.queue.get(&Owner::local(), &waiting).await.unwrap().is_some());
+        assert!(there(&site, &waiting));
+    }
+
+    #[tokio::test]
+    async fn what_no_job_was_made_of_and_what_was_deleted_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut site = sweeper(dir.path(), "queue.db");
+        let (abandoned, kept, deleted) = (take_in(&site).await, submit(&site).await, submit(&site).await);
+        site.queue.cancel(&Owner::local(), &deleted).await.unwrap().unwrap();
+        // The service died before it came to the files.
+        site.queue.delete(&Owner::local(), &deleted).await.unwrap().unwrap();
+        site.orphans(Duration::from_secs(60)).await;
+        assert!(there(&site, &abandoned), "removed before its time");
+        later().await;
+        site.orphans(Duration::ZERO).await;
+        assert_eq!([&abandoned, &kept, &deleted].map(|id| there(&site, id)), [false, true, false]);
+        assert_eq!(site.metrics.unknown_folders.get(), 0);
+    }
+
+    /// `REDIS_URL` added to a data folder, a second server on the same store, a queue that was lost.
+    #[tokio::test]
+    async fn another_queue_deletes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = sweeper(dir.path(), "queue.db");
+        let mut ids = vec![take_in(&own).await];
+        for _ in 0..3 {
+            ids.push(submit(&own).await);
+        }
+        // As before there were marks.
+        let old = JobId::random();
+        own.store.put_bytes(&old, "images/0001.jpg", vec![1].into()).await.unwrap();
+        ids.push(old);
+        later().await;
+        let mut other = sweeper(dir.path(), "other.db");
+        let copy = dir.path().join("work").join(ids[1].as_str());
+        std::fs::create_dir_all(&copy).unwrap();
+        later().await;
+        other.expired(Duration::ZERO).await;
+        other.orphans(Duration::ZERO).await;
+        other.copies(Duration::ZERO).await;
+        assert!(ids.iter().all(|id| there(&own, id)), "files of another queue were deleted");
+        assert!(copy.exists());
+        assert_eq!(other.metrics.unknown_folders.get(), 5);
+    }
+
+    /// It has the right id, and lacks the jobs since.
+    #[tokio::test]
+    async fn an_older_copy_of_the_queue_deletes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let own = sweeper(dir.path(), "queue.db");
+        let (before, copy) = (submit(&own).await, dir.path().join("copy.db"));
+        crate::queue::backup(&dir.path().join("queue.db"), &copy).unwrap();
+        let since = submit(&own).await;
+        let mut restored = sweeper(dir.path(), "copy.db");
+        assert_eq!(restored.queue.identity().await.unwrap(), own.queue.identity().await.unwrap());
+        later().await;
+        restored.orphans(Duration::ZERO).await;
+        assert_eq!([&before, &since].map(|id| there(&own, id)), [true, true]);
+        assert_eq!(restored.metrics.unknown_folders.get(), 1);
+    }
+
+    /// Folders of older versions have no marks; from the first sweep on they are as safe as new ones.
+    #[tokio::test]
+    async fn marks_that_lack_are_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut site = sweeper(dir.path(), "queue.db");
+        let job = NewJob { owner: Owner::local(), ..new_job("a") };
+        site.store.put_bytes(&job.id, "images/0001.jpg", vec![1].into()).await.unwrap();
+        let id = site.queue.submit(job, PLENTY).await.unwrap().job.id;
+        later().await;
+        site.orphans(Duration::ZERO).await;
+        assert!(site.store.older_than(Duration::ZERO).await.unwrap()[0].submitted);
+        assert!(there(&site, &id));
     }
 
     /// What a killed worker left of a bucket's job goes once the job has ended, and stays while a worker may go on with it.
     #[tokio::test]
     async fn copies_of_jobs_that_ended_go() {
         let dir = tempfile::tempdir().unwrap();
-        let queue = SqliteQueue::open(&dir.path().join("queue.db")).unwrap();
-        let store = JobStore::open(&crate::store::StoreConfig::local(dir.path())).unwrap();
-        let [ended, waiting, unknown] = std::array::from_fn(|_| JobId::random());
-        for id in [&ended, &waiting] {
-            let job = NewJob { id: id.clone(), owner: Owner::local(), ..new_job("a") };
-            queue.submit(job, PLENTY).await.unwrap();
+        let site = sweeper(dir.path(), "queue.db");
+        let (ended, deleted, waiting) = (submit(&site).await, submit(&site).await, submit(&site).await);
+        let unknown = JobId::random();
+        for id in [&ended, &deleted] {
+            site.queue.cancel(&Owner::local(), id).await.unwrap().unwrap();
         }
-        queue.cancel(&Owner::local(), &ended).await.unwrap().unwrap();
+        site.queue.delete(&Owner::local(), &deleted).await.unwrap().unwrap();
         let copy = |id: &JobId| dir.path().join("work").join(id.as_str());
-        for id in [&ended, &waiting, &unknown] {
+        let all = [&ended, &deleted, &waiting, &unknown];
+        for id in all {
             std::fs::create_dir_all(copy(id)).unwrap();
         }
-        copies(&queue, &store, Duration::from_secs(60)).await;
+        site.copies(Duration::from_secs(60)).await;
         assert!(copy(&ended).exists(), "removed before its time");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        copies(&queue, &store, Duration::ZERO).await;
-        assert_eq!([&ended, &waiting, &unknown].map(|id| copy(id).exists()), [false, true, false]);
+        later().await;
+        site.copies(Duration::ZERO).await;
+        assert_eq!(all.map(|id| copy(id).exists()), [false, false, true, true]);
     }
 }

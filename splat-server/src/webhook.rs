@@ -260,7 +260,7 @@ mod tests {
     #[tokio::test]
     async fn ends_that_nobody_told_of_are_caught_up_with() {
         let dir = tempfile::tempdir().unwrap();
-        let queue = SqliteQueue::open(&dir.path().join("queue.db")).unwrap();
+        let queue = SqliteQueue::open(&dir.path().join("queue.db")).unwrap().with_grace(Duration::ZERO);
         let owner = Owner::local();
         let scene = |webhook: bool| NewJob {
             owner: owner.clone(),

@@ -13,7 +13,7 @@ pub(crate) use files::{EvalArgs, InfoArgs, RenderArgs};
 pub(crate) use gesture::{
     GestureArgs, GestureCommand, GestureEvalArgs, GestureExportArgs, GesturePredictArgs, GestureTrainArgs,
 };
-pub(crate) use serve::{KeysArgs, KeysCommand, Role, ServeArgs, SettingsArgs, WorkerArgs};
+pub(crate) use serve::{BackupArgs, KeysArgs, KeysCommand, Role, ServeArgs, SettingsArgs, WorkerArgs};
 pub(crate) use training::{
     ColmapArgs, ColmapOptions, DemoArgs, ImageOptions, Matcher, PhotoFolders, Quality, Renderer, RunArgs,
     Strategy, TrainArgs, TrainOptions,
@@ -84,6 +84,10 @@ pub(crate) enum Command {
     Worker(Box<WorkerArgs>),
     /// API keys of the service
     Keys(KeysArgs),
+    /// Copies the service's queue and keys to a file, while it runs
+    Backup(BackupArgs),
+    /// Puts such a copy in place of the service's queue
+    Restore(BackupArgs),
     /// One attempt at one job, for the service's own use
     #[command(hide = true)]
     Job,

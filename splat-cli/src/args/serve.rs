@@ -67,6 +67,26 @@ pub(crate) struct KeysArgs {
     pub(crate) redis_url: Option<String>,
 }
 
+/// `splat backup` and `splat restore`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  splat backup queue-backup.db && rsync -a splat-data/jobs splat-data/gestures backup/
+  splat restore queue-backup.db                 with the service stopped")]
+pub(crate) struct BackupArgs {
+    /// The copy
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Settings of the service, in TOML
+    #[arg(long, value_name = "FILE", env = "SPLAT_CONFIG", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+    /// The service's data folder [default: splat-data]
+    #[arg(long, value_name = "DIR", env = "SPLAT_DATA_DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The service's Redis, where it has one: Redis keeps its own copies
+    #[arg(long, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
+    pub(crate) redis_url: Option<String>,
+}
+
 /// What to do with keys.
 #[derive(Subcommand, Debug)]
 pub(crate) enum KeysCommand {

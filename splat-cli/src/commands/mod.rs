@@ -60,6 +60,8 @@ pub(crate) fn dispatch(command: Command, context: &Context) -> Result<(), Failur
         Command::Serve(args) => serve::serve(*args, context),
         Command::Worker(args) => serve::worker(*args, context),
         Command::Keys(args) => serve::keys(args, context),
+        Command::Backup(args) => serve::backup(args, context),
+        Command::Restore(args) => serve::restore(args, context),
         Command::Job => serve::job(&context.cancel),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "splat", &mut std::io::stdout());

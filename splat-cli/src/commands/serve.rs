@@ -1,6 +1,7 @@
-//! The commands around the HTTP service: `serve`, `worker`, `keys`, and the hidden `job`.
+//! The commands around the HTTP service: `serve`, `worker`, `keys`, `backup`, `restore`, and the hidden `job`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,12 +9,12 @@ use splat_core::CancelToken;
 use splat_server::config::Config;
 use splat_server::keys::{ApiKey, Role};
 use splat_server::runner;
-use splat_server::service::Parts;
+use splat_server::service::{self, Parts};
 use splat_server::settings::Settings;
 use tracing_subscriber::EnvFilter;
 
 use super::Context;
-use crate::args::{self, KeysArgs, KeysCommand, ServeArgs, SettingsArgs, WorkerArgs};
+use crate::args::{self, BackupArgs, KeysArgs, KeysCommand, ServeArgs, SettingsArgs, WorkerArgs};
 use crate::failure::Failure;
 
 /// How often Ctrl-C is looked for.
@@ -21,7 +22,7 @@ const STOP_POLL: Duration = Duration::from_millis(100);
 
 /// `splat serve`.
 pub(super) fn serve(args: ServeArgs, context: &Context) -> Result<(), Failure> {
-    let config = config(args.settings)?;
+    let config = on_this_gpu(config(args.settings)?, context);
     if args.print_config {
         let text = toml::to_string(&config).unwrap_or_default();
         context.reporter.result(&config, text.trim_end());
@@ -50,7 +51,7 @@ pub(super) fn serve(args: ServeArgs, context: &Context) -> Result<(), Failure> {
 
 /// `splat worker`.
 pub(super) fn worker(args: WorkerArgs, context: &Context) -> Result<(), Failure> {
-    let config = config(args.settings)?;
+    let config = on_this_gpu(config(args.settings)?, context);
     log(context);
     let program = program()?;
     let stop = stopped(context.cancel.clone());
@@ -110,6 +111,35 @@ pub(super) fn keys(args: KeysArgs, context: &Context) -> Result<(), Failure> {
     })
 }
 
+/// `splat backup`.
+pub(super) fn backup(args: BackupArgs, context: &Context) -> Result<(), Failure> {
+    let (config, file) = of_backup(args)?;
+    let copied = service::backup(&config, &file)?;
+    let text = format!("{} jobs and {} keys copied to {}", copied.jobs, copied.keys, file.display());
+    context.reporter.result(&copied, &text);
+    Ok(())
+}
+
+/// `splat restore`.
+pub(super) fn restore(args: BackupArgs, context: &Context) -> Result<(), Failure> {
+    let (config, file) = of_backup(args)?;
+    let (copied, before) = service::restore(&config, &file)?;
+    let kept = before.map(|path| format!("; what was there is kept as {}", path.display()));
+    let text = format!(
+        "{} jobs and {} keys are in force again{}",
+        copied.jobs,
+        copied.keys,
+        kept.unwrap_or_default()
+    );
+    context.reporter.result(&copied, &text);
+    Ok(())
+}
+
+fn of_backup(args: BackupArgs) -> Result<(Config, PathBuf), Failure> {
+    let settings = Settings { data_dir: args.data_dir, redis_url: args.redis_url, ..Settings::default() };
+    Ok((config(SettingsArgs { config: args.config, settings })?, args.file))
+}
+
 /// `splat job`: one attempt at one job, for the worker that started this process.
 pub(super) fn job(cancel: &CancelToken) -> Result<(), Failure> {
     runner::run_from_stdin(cancel).map_err(|source| Failure::Usage {
@@ -121,6 +151,11 @@ pub(super) fn job(cancel: &CancelToken) -> Result<(), Failure> {
 fn config(args: SettingsArgs) -> Result<Config, Failure> {
     let file = args.config.as_deref().map(Settings::from_file).transpose()?.unwrap_or_default();
     Ok(args.settings.or(file).resolve()?)
+}
+
+/// The settings with `--adapter` and `--backend`, which all commands have.
+fn on_this_gpu(config: Config, context: &Context) -> Config {
+    Config { adapter: context.adapter.clone(), backend: context.backend, ..config }
 }
 
 /// How jobs are run: by this program.

@@ -144,6 +144,16 @@ fn print_config_shows_what_holds_and_no_secrets() {
     assert!(!text.contains("hunter2"), "{text}");
 }
 
+#[test]
+fn the_gpu_of_jobs_can_be_chosen() {
+    let output = splat()
+        .args(["serve", "--print-config", "--adapter", "llvmpipe", "--backend", "vulkan"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("adapter = \"llvmpipe\"") && text.contains("backend = \"vulkan\""), "{text}");
+}
+
 #[tokio::test]
 async fn foreign_pages_and_names_are_refused() {
     let service = Service::start(&["--cors-origins", "https://app.example.com"]);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::{Service, form, id, stages_of, state};
+use crate::harness::{Service, form, id, splat, stages_of, state};
 
 #[tokio::test]
 async fn a_job_whose_process_dies_is_tried_again_and_goes_on() {
@@ -47,6 +47,37 @@ async fn shutting_down_gives_the_job_back_without_counting() {
     service.restart();
     let job = service.ended(&job).await;
     assert_eq!((state(&job), job["attempts"].as_u64()), ("succeeded", Some(1)), "{job:#}");
+}
+
+/// The queue is lost, and comes back from a copy: nothing of what it knew is gone, and a copy without tables is refused.
+#[tokio::test]
+async fn a_lost_queue_comes_back_from_its_copy() {
+    let mut service = Service::start(&[]);
+    let job = id(&service.submit(3, stages_of(0)).await);
+    service.ended(&job).await;
+    let (data, copy) = (service.dir.path().to_owned(), service.dir.path().join("copy.db"));
+    let splat_with = |command: &str| {
+        let output = splat().arg(command).arg(&copy).arg("--data-dir").arg(&data).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(splat_with("backup").0, Some(0), "while the service runs");
+    service.kill();
+    for name in ["queue.db", "queue.db-wal", "queue.db-shm"] {
+        // The log may be gone already.
+        let _ = std::fs::remove_file(data.join(name));
+    }
+    service.restart();
+    assert_eq!(service.get(&format!("/v1/jobs/{job}")).await.status(), 404);
+    service.kill();
+    assert_eq!(splat_with("restore").0, Some(0));
+    service.restart();
+    let scene = service.get(&format!("/v1/jobs/{job}/artifacts/scene.ply")).await;
+    assert!(scene.status().is_success(), "{}", scene.status());
+    std::fs::write(&copy, []).unwrap();
+    let (code, said) = splat_with("restore");
+    assert!(code == Some(2) && said.contains("no tables"), "{code:?}: {said}");
+    let output = splat().args(["backup", "x.db", "--redis-url", "redis://127.0.0.1:1"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
 }
 
 /// Sized down for every run; `SPLAT_KILLS=100` gives the whole of it.

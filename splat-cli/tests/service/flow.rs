@@ -271,6 +271,34 @@ async fn a_deleted_job_is_gone_with_its_files() {
     assert!(!service.dir.path().join("jobs").join(&running).exists());
 }
 
+/// Whichever comes first, the other finds a job with all its files or none at all.
+#[tokio::test]
+async fn deleting_beside_a_retry_leaves_no_job_without_photos() {
+    let service = Service::start(&[]);
+    for _ in 0..12 {
+        let job = id(&service.submit(3, stages_of(0)).await);
+        service.ended(&job).await;
+        let (deleted, retried) = tokio::join!(
+            service.request("DELETE", &format!("/v1/jobs/{job}")).send(),
+            service.request("POST", &format!("/v1/jobs/{job}/retry")).send(),
+        );
+        let (deleted, retried) = (deleted.unwrap().status(), retried.unwrap().status());
+        let photos = service.dir.path().join("jobs").join(&job).join("images/0003.png");
+        match (deleted, retried) {
+            (StatusCode::NO_CONTENT, StatusCode::NOT_FOUND) => {
+                assert_eq!(service.get(&format!("/v1/jobs/{job}")).await.status(), StatusCode::NOT_FOUND);
+            }
+            (StatusCode::CONFLICT, StatusCode::ACCEPTED) => {
+                assert!(photos.is_file(), "the job goes on without its photos");
+                assert_eq!(state(&service.ended(&job).await), "succeeded");
+            }
+            // The job ended once more before the other request was looked at.
+            (StatusCode::NO_CONTENT, StatusCode::ACCEPTED) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn zips_are_taken_and_their_names_are_not() {
     let service = Service::start(&[]);

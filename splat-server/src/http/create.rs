@@ -182,7 +182,7 @@ pub(super) async fn submit(
         }
         Idempotency { key, fingerprint: hex::encode(hash.finalize()) }
     });
-    let id = JobId::random();
+    let id = app.begin_job().await?;
     let spec = SceneSpec { photos: photos.entries().cloned().collect(), options, redo_from: None };
     // Files first: a job that is in the queue has its photos. Files without a job are swept.
     photos.commit(&app.store, &id).await?;

@@ -122,7 +122,7 @@ pub(super) async fn submit(
         secret: JobId::random(),
         options,
     };
-    let id = JobId::random();
+    let id = app.begin_job().await?;
     let job = NewJob {
         id: id.clone(),
         owner: caller.owner.clone(),

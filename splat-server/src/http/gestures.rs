@@ -209,9 +209,11 @@ pub(super) async fn delete(
     // makes is not kept.
     if let Some(job) = app.queue.cancel(&caller.owner, &id).await? {
         app.hub.changed(&id);
-        app.store.delete_job(&id).await?;
         if job.state.is_final() {
-            app.queue.delete(&caller.owner, &id).await?;
+            app.delete_job(&caller.owner, &id).await?;
+        } else {
+            // What the job is made from goes at once; its record follows when it has ended.
+            app.store.delete_job(&id).await?;
         }
     }
     app.models.delete(&caller.owner, &id).await?;

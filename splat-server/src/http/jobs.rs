@@ -210,16 +210,9 @@ pub(super) async fn delete(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
-    let job = owned(&app, &caller, &id).await?;
-    if !job.state.is_final() {
-        return Err(Problem::conflict(
-            "wrong_state",
-            format!("the job is {}; cancel it first", job.state.name()),
-        ));
+    if app.delete_job(&caller.owner, &job_id(&id)?).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::not_found("job"))
     }
-    // The record goes last: should the service die in between, the sweep or another request finishes it.
-    app.store.delete_job(&job.id).await?;
-    app.queue.delete(&caller.owner, &job.id).await?;
-    app.hub.changed(&job.id);
-    Ok(StatusCode::NO_CONTENT)
 }

@@ -62,10 +62,10 @@ pub use problem::Problem;
 use crate::config::Config;
 use crate::gesture::models::Models;
 use crate::intake::{Intake, IntakeError};
-use crate::job::NewJob;
+use crate::job::{JobId, NewJob, Owner};
 use crate::keys::Keys;
 use crate::metrics::{Metrics, RequestLabels};
-use crate::queue::{Admission, Queue, Submitted};
+use crate::queue::{Admission, Queue, QueueError, Submitted};
 use crate::store::JobStore;
 use hub::Hub;
 
@@ -139,15 +139,47 @@ impl App {
         Ok(())
     }
 
-    /// Queues a job whose files lie in the store; they go again where it is not made, or was made before.
+    /// A new id, under which files can be stored for a job of this queue.
+    async fn begin_job(&self) -> problem::Result<JobId> {
+        let id = JobId::random();
+        self.store.mark_taken(&id, &self.queue.identity().await?).await?;
+        Ok(id)
+    }
+
+    /// Queues a job whose files lie in the store under an id of [`Self::begin_job`]; they go again where it is not made, or was made
+    /// before.
     async fn enqueue(&self, job: NewJob, admission: Admission) -> problem::Result<Submitted> {
         let id = job.id.clone();
         let submitted = self.queue.submit(job, admission).await;
-        let kept = submitted.as_ref().is_ok_and(|submitted| submitted.created);
-        if !kept && let Err(error) = self.store.delete_job(&id).await {
-            tracing::warn!(%error, job = %id, "files of a job that was not made are left to the sweep");
+        match &submitted {
+            Ok(Submitted { created: true, .. }) => {
+                if let Err(error) = self.store.mark_submitted(&id).await {
+                    tracing::warn!(%error, job = %id, "the mark of a job that was submitted is left to the sweep");
+                }
+            }
+            // It may have been made all the same; the sweep sees whether.
+            Err(QueueError::Unavailable { .. } | QueueError::Malformed { .. }) => {}
+            _ => {
+                if let Err(error) = self.store.delete_job(&id).await {
+                    tracing::warn!(%error, job = %id, "files of a job that was not made are left to the sweep");
+                }
+            }
         }
         Ok(submitted?)
+    }
+
+    /// Deletes a job that has ended. The record goes first, in one step that a retry beside it either follows or forbids; the queue
+    /// remembers it, so that files that stay behind are swept. `false` where the owner has no such job.
+    async fn delete_job(&self, owner: &Owner, id: &JobId) -> problem::Result<bool> {
+        if self.queue.delete(owner, id).await?.is_none() {
+            return Ok(false);
+        }
+        self.hub.changed(id);
+        match self.store.delete_job(id).await {
+            Ok(()) => tracing::info!(job = %id, "a job and its files were deleted, as its owner asked"),
+            Err(error) => tracing::warn!(%error, job = %id, "files of a deleted job are left to the sweep"),
+        }
+        Ok(true)
     }
 
     /// Limits that hold when a job is submitted.

@@ -50,15 +50,16 @@ pub(crate) fn now_ms() -> UnixMs {
     SystemTime::now().duration_since(UNIX_EPOCH).map(whole_ms).unwrap_or(0)
 }
 
-/// Why a job is dead whose workers were lost again and again.
+/// Why a job is dead whose workers were lost again and again. The queue sees only that they fell silent.
 pub(super) fn attempts_exhausted(attempts: u32) -> JobProblem {
     JobProblem {
         code: "attempts_exhausted".into(),
         message: format!(
-            "The job was begun {attempts} times, and each time its worker was lost before the end."
+            "The job was begun {attempts} times without getting further, and each time its worker fell silent for longer than its \
+             lease: it was ended, for want of memory perhaps, or its machine slept, stopped or lost its connection."
         ),
         hint: Some(
-            "Often the machine ran out of memory: try fewer or smaller photos, then retry the job.".into(),
+            "Retrying goes on from the last checkpoint. Should memory be short, send fewer or smaller photos.".into(),
         ),
     }
 }

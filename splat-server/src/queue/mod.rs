@@ -4,7 +4,9 @@
 //!
 //! 1. A [`Claim`] carries a fencing token; every renewal, report and finish must bring it, and a worker whose claim was
 //!    lost is refused ([`QueueError::ClaimLost`]).
-//! 2. A lease is renewed while work goes on. One that ran out counts as an attempt; after `max_attempts` the job is dead.
+//! 2. A lease is renewed while work goes on. One that ran out may still be renewed until another process has brought the job back,
+//!    which waits for [`RECLAIM_GRACE`] first: a machine that slept finds its job. A lost lease counts as an attempt, one that got
+//!    [`FURTHER`] as the first; after `max_attempts` the job is dead.
 //! 3. A queued job is cancelled at once; of a running one the worker hears with its next renewal or report.
 //! 4. Idempotency keys are unique per owner. Claims go by priority, then to the owner with the fewest jobs running, then to the
 //!    one served longest ago, then first in, first out. A failure that may pass waits longer each time, with jitter.
@@ -33,8 +35,16 @@ pub use redis::RedisQueue;
 #[cfg(all(test, unix))]
 pub(crate) use redis::server::Server as RedisServer;
 pub(crate) use redis::{Store as RedisStore, pairs, texts};
-pub use sqlite::SqliteQueue;
+pub use sqlite::{BackupError, Copied, SqliteQueue, backup, restore};
 pub(crate) use sqlite::{Database, signed, unavailable, unknown, unsigned};
+
+/// How long a lease that ran out is only noticed before its job is brought back. When a machine wakes up, its worker renews within a
+/// second, and whoever else wakes up with it must not be faster.
+pub(crate) const RECLAIM_GRACE: Duration = Duration::from_secs(3);
+/// Percent of progress since the last loss of a lease with which attempts are counted anew: what gets on is not what kills its worker.
+pub(crate) const FURTHER: f64 = 5.0;
+/// How long a queue remembers which jobs it deleted, for the sweep of files that were left.
+pub(crate) const DELETED_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Why the queue did not do something.
 #[derive(Debug, thiserror::Error)]
@@ -180,6 +190,17 @@ pub struct Submitted {
     pub created: bool,
 }
 
+/// What a queue knows of an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It has this job.
+    Here(JobState),
+    /// It had the job and deleted it, within the last 30 days.
+    Deleted,
+    /// It never had such a job, has forgotten it, or has been replaced by another queue or an older copy.
+    Unknown,
+}
+
 /// Jobs by lane and state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Depth {
@@ -227,7 +248,7 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// Events after a sequence number, oldest first, at most `limit`. Of a job with very many only the latest 10,000 are kept.
     /// The caller has checked whose the job is.
     async fn events(&self, id: &JobId, after: u64, limit: u32) -> Result<Vec<JobEvent>>;
-    /// Forgets a job that has ended, with its events. `None` when the owner has no such job.
+    /// Forgets a job that has ended, with its events, and remembers that it was deleted ([`Queue::fate`]). `None` when the owner has no such job.
     async fn delete(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>>;
     /// Brings back jobs whose lease ran out, then gives jobs of all owners that ended at these times, those that ended first
     /// first and at most 100.
@@ -236,6 +257,11 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     async fn depth(&self) -> Result<Vec<Depth>>;
     /// How many jobs of the lane are ahead of this queued one, roughly in the order of claims.
     async fn ahead_of(&self, id: &JobId) -> Result<u64>;
+    /// The id of this queue, the same for all who use it; another one after it was replaced or emptied. A copy has the id of the
+    /// original.
+    async fn identity(&self) -> Result<String>;
+    /// What the queue knows of an id.
+    async fn fate(&self, id: &JobId) -> Result<Fate>;
     /// Whether the store answers.
     async fn ping(&self) -> Result<()>;
 }

@@ -19,7 +19,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use splat_core::{CancelToken, Event};
+use splat_core::{Backend, CancelToken, Event};
 
 pub use problem::Failure;
 
@@ -44,6 +44,9 @@ pub struct MachineOptions {
     pub colmap: Option<PathBuf>,
     /// Part of the GPU's name; `None` takes the best.
     pub adapter: Option<String>,
+    /// The interface by which the GPU is used; `None` takes the best.
+    #[serde(default)]
+    pub backend: Option<Backend>,
     /// Seconds that one COLMAP stage may take.
     pub colmap_stage_timeout_s: u64,
     /// Seconds of training between checkpoints.

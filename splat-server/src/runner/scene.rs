@@ -32,7 +32,11 @@ pub(super) fn run(
         forget(from, &source, &output)?;
     }
     // COLMAP works for minutes; a machine without a GPU is better told before.
-    let gpu_options = GpuOptions { adapter_name: order.machine.adapter.clone(), ..GpuOptions::default() };
+    let gpu_options = GpuOptions {
+        adapter_name: order.machine.adapter.clone(),
+        backend: order.machine.backend,
+        ..GpuOptions::default()
+    };
     let mut passed_over = Vec::new();
     let gpu = self_test::open(&gpu_options, &mut |text| passed_over.push(text))?;
     passed_over.into_iter().for_each(|text| events(Event::Warning { message: text }));

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::error::{Result, StoreError};
+use super::sweep::Found;
 use super::{FileHead, path};
 use crate::job::JobId;
 
@@ -162,8 +163,16 @@ impl Local {
     }
 
     /// Jobs that have a folder in which nothing was made or removed since `before`.
-    pub(super) fn jobs_older_than(&self, before: SystemTime) -> Result<Vec<JobId>> {
-        ids_in(&self.root.join(self.folder), before)
+    pub(super) fn older_than(&self, before: SystemTime) -> Result<Vec<Found>> {
+        let ids = ids_in(&self.root.join(self.folder), before)?;
+        let found = ids.into_iter().map(|id| {
+            let mut found = Found::new(id);
+            for entry in fs::read_dir(self.job_dir(&found.id)).into_iter().flatten().flatten() {
+                found.note(&entry.file_name().to_string_lossy());
+            }
+            found
+        });
+        Ok(found.collect())
     }
 
     /// Whether the folder can be written and read.

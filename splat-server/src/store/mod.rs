@@ -36,6 +36,7 @@ pub use file::{Contents, FileHead};
 use local::Local;
 pub(crate) use local::{ids_in, remove_tree};
 use remote::Remote;
+pub use sweep::Found;
 pub use sync::{Synced, Workspace};
 use url::Target;
 
@@ -253,18 +254,20 @@ impl JobStore {
         }
     }
 
-    /// All files of a job in order of their paths; none where the job has no folder.
+    /// All files of a job in order of their paths, without the marks that a sweep goes by; none where the job has no folder.
     ///
     /// # Errors
     /// Those of the backend.
     pub async fn list(&self, id: &JobId) -> Result<Vec<FileHead>> {
-        match &self.backend {
+        let mut files = match &self.backend {
             Backend::Local(local) => {
                 let (local, id) = (local.clone(), id.clone());
-                blocking(move || local.list(&id)).await
+                blocking(move || local.list(&id)).await?
             }
-            Backend::Remote(remote) => remote.list(id).await,
-        }
+            Backend::Remote(remote) => remote.list(id).await?,
+        };
+        files.retain(|file| !sweep::is_mark(&file.path));
+        Ok(files)
     }
 
     /// Removes one file; nothing there is fine.
@@ -292,8 +295,7 @@ impl JobStore {
                 blocking(move || local.delete(&id)).await
             }
             Backend::Remote(remote) => {
-                let here = self.work_dir(id);
-                blocking(move || remove_tree(&here)).await?;
+                self.delete_copy(id).await?;
                 remote.delete_job(id).await
             }
         }
@@ -303,14 +305,14 @@ impl JobStore {
     ///
     /// # Errors
     /// Those of the backend.
-    pub async fn jobs_older_than(&self, age: Duration) -> Result<Vec<JobId>> {
+    pub async fn older_than(&self, age: Duration) -> Result<Vec<Found>> {
         let before = before(age);
         match &self.backend {
             Backend::Local(local) => {
                 let local = local.clone();
-                blocking(move || local.jobs_older_than(before)).await
+                blocking(move || local.older_than(before)).await
             }
-            Backend::Remote(remote) => remote.jobs_older_than(before).await,
+            Backend::Remote(remote) => remote.older_than(before).await,
         }
     }
 

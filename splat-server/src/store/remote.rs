@@ -21,6 +21,7 @@ use tokio::io::AsyncReadExt;
 
 use super::error::{Result, StoreError};
 use super::local::JOBS;
+use super::sweep::Found;
 use super::{Contents, FileHead, StoreConfig, path, within};
 use crate::job::JobId;
 
@@ -210,21 +211,21 @@ impl Remote {
         Ok(())
     }
 
-    pub(super) async fn jobs_older_than(&self, before: SystemTime) -> Result<Vec<JobId>> {
+    pub(super) async fn older_than(&self, before: SystemTime) -> Result<Vec<Found>> {
         let prefix = parse_key(&self.jobs_prefix())?;
-        let mut newest: BTreeMap<JobId, SystemTime> = BTreeMap::new();
+        let mut newest: BTreeMap<JobId, (SystemTime, Found)> = BTreeMap::new();
         let mut listing = self.store.list(Some(&prefix));
         while let Some(meta) = listing.try_next().await.map_err(unavailable)? {
             let rest = meta.location.as_ref().strip_prefix(prefix.as_ref()).unwrap_or_default();
-            let id =
-                rest.trim_start_matches('/').split('/').next().and_then(|name| name.parse::<JobId>().ok());
-            if let Some(id) = id {
+            let (id, file) = rest.trim_start_matches('/').split_once('/').unwrap_or_default();
+            if let Ok(id) = id.parse::<JobId>() {
                 let modified = SystemTime::from(meta.last_modified);
-                let known = newest.entry(id).or_insert(modified);
+                let (known, found) = newest.entry(id.clone()).or_insert_with(|| (modified, Found::new(id)));
                 *known = modified.max(*known);
+                found.note(file);
             }
         }
-        Ok(newest.into_iter().filter(|&(_, modified)| modified < before).map(|(id, _)| id).collect())
+        Ok(newest.into_values().filter(|&(modified, _)| modified < before).map(|(_, found)| found).collect())
     }
 
     pub(super) async fn ping(&self) -> Result<()> {

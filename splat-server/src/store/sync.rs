@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 
 use super::error::{Result, StoreError};
-use super::{FileHead, JobStore, blocking, local, path, remove_tree};
+use super::{FileHead, JobStore, blocking, local, path};
 use crate::job::JobId;
 
 /// Beside the working folder, so that it is never taken for a file of the job.
@@ -198,13 +198,7 @@ impl Workspace {
         if self.same.is_none() {
             return Ok(());
         }
-        blocking(move || {
-            remove_tree(&self.dir)?;
-            // Absent when nothing was copied.
-            let _ = std::fs::remove_file(manifest(&self.dir));
-            Ok(())
-        })
-        .await
+        self.store.delete_copy(&self.id).await
     }
 
     async fn note(&mut self, head: &FileHead, place: &Path) {
@@ -227,7 +221,7 @@ impl Workspace {
     }
 }
 
-fn manifest(dir: &Path) -> PathBuf {
+pub(super) fn manifest(dir: &Path) -> PathBuf {
     let mut name = dir.as_os_str().to_owned();
     name.push(MANIFEST_SUFFIX);
     PathBuf::from(name)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::queue::Report;
+use crate::queue::{Fate, Report};
 
 pub(crate) async fn a_stale_worker_is_refused(site: &dyn Site) {
     let queue = site.open().await;
@@ -27,13 +27,96 @@ pub(crate) async fn a_stale_worker_is_refused(site: &dyn Site) {
     assert_eq!(get(&*queue, &job).await, done);
 }
 
-pub(crate) async fn a_lease_that_ran_out_is_lost_even_before_anyone_noticed(site: &dyn Site) {
+/// A machine that slept: nobody else took the job, so its worker goes on, and what it did counts.
+pub(crate) async fn a_lease_that_ran_out_holds_until_the_job_was_brought_back(site: &dyn Site) {
     let queue = site.open().await;
     submit(&*queue, new_job("a")).await;
-    let claim = queue.claim("slow", SCENE, SHORT).await.unwrap().unwrap();
+    let claim = queue.claim("asleep", SCENE, SHORT).await.unwrap().unwrap();
     tokio::time::sleep(SHORT * 2).await;
+    queue.report(&claim.ticket, Report::default()).await.unwrap();
+    queue.renew(&claim.ticket, SHORT).await.unwrap();
+    tokio::time::sleep(SHORT * 2).await;
+    let done = succeed(&*queue, &claim).await;
+    assert_eq!((done.state, done.attempts), (JobState::Succeeded, 1));
+    // Brought back and waiting for another worker, it is lost.
+    submit(&*queue, new_job("a")).await;
+    let claim = queue.claim("asleep", SCENE, SHORT).await.unwrap().unwrap();
+    tokio::time::sleep(SHORT * 2).await;
+    queue.ended(0..0).await.unwrap();
     assert_lost(queue.renew(&claim.ticket, LONG).await);
+    assert_lost(queue.report(&claim.ticket, Report::default()).await);
     assert_lost(queue.finish(&claim.ticket, Ending::Succeeded { result: json!(1) }).await);
+}
+
+/// For queues with a grace: who wakes up with a worker must not be faster than its renewal.
+pub(crate) async fn a_lease_that_ran_out_is_noticed_a_while_before_its_job_comes_back(
+    queue: &dyn Queue,
+    grace: Duration,
+) {
+    let job = submit(queue, new_job("a")).await;
+    let claim = queue.claim("asleep", SCENE, SHORT).await.unwrap().unwrap();
+    for _ in 0..2 {
+        tokio::time::sleep(SHORT * 2).await;
+        // Notices it, for the first time since the last renewal.
+        assert!(queue.claim("other", SCENE, LONG).await.unwrap().is_none());
+        assert_eq!(get(queue, &job).await.state, JobState::Running);
+        queue.renew(&claim.ticket, SHORT).await.unwrap();
+    }
+    tokio::time::sleep(SHORT * 2).await;
+    queue.ended(0..0).await.unwrap();
+    tokio::time::sleep(grace + SHORT).await;
+    queue.ended(0..0).await.unwrap();
+    assert_eq!(get(queue, &job).await.state, JobState::Queued);
+    assert_lost(queue.renew(&claim.ticket, LONG).await);
+}
+
+pub(crate) async fn attempts_are_counted_anew_after_progress(site: &dyn Site) {
+    let queue = site.open().await;
+    let job = submit(&*queue, NewJob { max_attempts: 2, ..new_job("a") }).await;
+    // The percentage at which each worker is lost, the attempts that count then, and whether the job is dead.
+    for (percent, attempts, state) in [
+        (0.0, 1, JobState::Queued),
+        (30.0, 1, JobState::Queued),
+        (60.0, 1, JobState::Queued),
+        (61.0, 2, JobState::Dead),
+    ] {
+        let claim = take_soon(&*queue, SHORT).await;
+        let progress = crate::job::Progress { percent, ..Default::default() };
+        let report = Report { progress: Some(progress), ..Default::default() };
+        queue.report(&claim.ticket, report).await.unwrap();
+        tokio::time::sleep(SHORT * 2).await;
+        queue.ended(0..0).await.unwrap();
+        let now = get(&*queue, &job).await;
+        assert_eq!((now.state, now.attempts), (state, attempts), "lost at {percent} %");
+    }
+    let reason = get(&*queue, &job).await.problem.unwrap().message;
+    assert!(reason.contains("begun 2 times") && reason.contains("slept"), "{reason}");
+    // A retry that its owner asks for begins at nought again.
+    queue.retry(&job.owner, &job.id, json!({})).await.unwrap().unwrap();
+    for attempts in [1, 1] {
+        let claim = take_soon(&*queue, SHORT).await;
+        let progress =
+            crate::job::Progress { percent: 10.0 * claim.job.attempts as f64, ..Default::default() };
+        let report = Report { progress: Some(progress), ..Default::default() };
+        queue.report(&claim.ticket, report).await.unwrap();
+        tokio::time::sleep(SHORT * 2).await;
+        queue.ended(0..0).await.unwrap();
+        assert_eq!(get(&*queue, &job).await.attempts, attempts);
+    }
+}
+
+pub(crate) async fn a_queue_knows_itself_and_what_it_deleted(site: &dyn Site) {
+    let queue = site.open().await;
+    let identity = queue.identity().await.unwrap();
+    assert!(identity.parse::<JobId>().is_ok(), "{identity}");
+    assert_eq!(site.open().await.identity().await.unwrap(), identity);
+    let job = submit(&*queue, new_job("a")).await;
+    assert_eq!(queue.fate(&job.id).await.unwrap(), Fate::Here(JobState::Queued));
+    queue.cancel(&job.owner, &job.id).await.unwrap().unwrap();
+    assert_eq!(queue.fate(&job.id).await.unwrap(), Fate::Here(JobState::Cancelled));
+    queue.delete(&job.owner, &job.id).await.unwrap().unwrap();
+    assert_eq!(queue.fate(&job.id).await.unwrap(), Fate::Deleted);
+    assert_eq!(queue.fate(&JobId::random()).await.unwrap(), Fate::Unknown);
 }
 
 pub(crate) async fn a_renewed_lease_holds(site: &dyn Site) {

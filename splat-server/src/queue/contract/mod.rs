@@ -29,7 +29,7 @@ use crate::job::{Job, JobId, JobProblem, JobState, Lane, NewJob, Owner};
 /// A store that queues can be opened on.
 #[async_trait]
 pub(crate) trait Site: Send + Sync {
-    /// A queue with [`BACKOFF`], with connections of its own.
+    /// A queue with [`BACKOFF`] that brings jobs back as soon as their lease ran out, with connections of its own.
     async fn open(&self) -> Arc<dyn Queue>;
 }
 
@@ -56,7 +56,9 @@ macro_rules! contract {
     ($site:expr) => {
         $crate::queue::contract::contract!($site;
             a_stale_worker_is_refused,
-            a_lease_that_ran_out_is_lost_even_before_anyone_noticed,
+            a_lease_that_ran_out_holds_until_the_job_was_brought_back,
+            attempts_are_counted_anew_after_progress,
+            a_queue_knows_itself_and_what_it_deleted,
             a_renewed_lease_holds,
             a_lost_lease_counts_as_an_attempt_and_too_many_are_death,
             a_failure_that_may_pass_waits_and_at_last_is_death,

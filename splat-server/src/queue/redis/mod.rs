@@ -34,10 +34,10 @@ pub(crate) use connection::Store;
 pub(crate) use reply::{pairs, texts};
 
 use super::backoff::{attempts_exhausted, whole_ms};
-use super::sqlite::to_json;
+use super::sqlite::{to_json, unknown};
 use super::{
-    Admission, Backoff, Claim, Depth, Ending, Held, ListQuery, Queue, QueueError, Report, Result, Submitted,
-    Ticket, within_100,
+    Admission, Backoff, Claim, DELETED_KEPT, Depth, Ending, FURTHER, Fate, Held, ListQuery, Queue,
+    QueueError, RECLAIM_GRACE, Report, Result, Submitted, Ticket, within_100,
 };
 use crate::job::{Job, JobEvent, JobId, JobState, Lane, NewEvent, NewJob, Owner, Progress, UnixMs};
 use connection::Call;
@@ -48,6 +48,7 @@ use reply::{Answer, malformed};
 pub struct RedisQueue {
     store: Store,
     backoff: Backoff,
+    grace: Duration,
 }
 
 impl RedisQueue {
@@ -56,7 +57,7 @@ impl RedisQueue {
     /// # Errors
     /// [`QueueError::Unavailable`] when the address is wrong or nobody answers there.
     pub async fn connect(url: &str) -> Result<Self> {
-        let queue = Self { store: Store::open(url)?, backoff: Backoff::default() };
+        let queue = Self { store: Store::open(url)?, backoff: Backoff::default(), grace: RECLAIM_GRACE };
         queue.ping().await?;
         Ok(queue)
     }
@@ -65,6 +66,13 @@ impl RedisQueue {
     #[must_use]
     pub fn with_backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
+        self
+    }
+
+    /// The same queue with another time between noticing that a lease ran out and bringing its job back.
+    #[cfg(test)]
+    pub(crate) fn with_grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
         self
     }
 
@@ -79,6 +87,11 @@ impl RedisQueue {
             .arg(whole_ms(self.backoff.longest))
             // Half the range: Lua's generator is seeded with a signed number.
             .arg(getrandom::u32().unwrap_or(0) / 2)
+    }
+
+    /// The arguments of scripts that bring jobs back, from `backoff_first` to `further`.
+    fn terms_of(&self, call: Call) -> Result<Call> {
+        Ok(self.backoff_of(call).arg(Self::exhausted()?).arg(whole_ms(self.grace)).arg(to_json(&FURTHER)?))
     }
 
     /// The argument `exhausted` of scripts.
@@ -123,7 +136,7 @@ impl Queue for RedisQueue {
 
     async fn claim(&self, worker: &str, lanes: &[Lane], lease: Duration) -> Result<Option<Claim>> {
         let call = self.store.call(&self.store.scripts().claim).arg(worker).arg(whole_ms(lease));
-        let mut call = self.backoff_of(call).arg(Self::exhausted()?);
+        let mut call = self.terms_of(call)?;
         for lane in lanes {
             call = call.arg(lane.name());
         }
@@ -222,13 +235,18 @@ impl Queue for RedisQueue {
     }
 
     async fn delete(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>> {
-        let call = self.store.call(&self.store.scripts().delete).arg(id.as_str()).arg(&owner.0);
+        let call = self
+            .store
+            .call(&self.store.scripts().delete)
+            .arg(id.as_str())
+            .arg(&owner.0)
+            .arg(whole_ms(DELETED_KEPT));
         Answer::of(call.run().await?)?.job_of_owner()
     }
 
     async fn ended(&self, when: Range<UnixMs>) -> Result<Vec<(Owner, JobId)>> {
         let call = self.store.call(&self.store.scripts().ended).arg(when.start).arg(when.end);
-        let mut call = self.backoff_of(call).arg(Self::exhausted()?);
+        let mut call = self.terms_of(call)?;
         for lane in Lane::ALL {
             call = call.arg(lane.name());
         }
@@ -255,6 +273,29 @@ impl Queue for RedisQueue {
         match self.store.call(&self.store.scripts().ahead).arg(id.as_str()).run().await? {
             Value::Int(ahead) => Ok(u64::try_from(ahead).unwrap_or(0)),
             other => Err(malformed(format!("{other:?} is no number"))),
+        }
+    }
+
+    async fn identity(&self) -> Result<String> {
+        let key = self.store.key("identity");
+        let mut pipeline = pipe();
+        pipeline.cmd("SET").arg(&key).arg(JobId::random().as_str()).arg("NX").ignore();
+        pipeline.cmd("GET").arg(&key);
+        let (identity,): (String,) = self.store.run_all(&pipeline).await?;
+        Ok(identity)
+    }
+
+    async fn fate(&self, id: &JobId) -> Result<Fate> {
+        let mut pipeline = pipe();
+        pipeline.cmd("HGET").arg(self.store.key(&format!("job:{id}"))).arg("state");
+        pipeline.cmd("ZSCORE").arg(self.store.key("deleted")).arg(id.as_str());
+        let (state, deleted): (Option<String>, Option<f64>) = self.store.run_all(&pipeline).await?;
+        match (state, deleted) {
+            (Some(state), _) => {
+                JobState::of_name(&state).map(Fate::Here).ok_or_else(|| unknown("state", &state))
+            }
+            (None, Some(_)) => Ok(Fate::Deleted),
+            (None, None) => Ok(Fate::Unknown),
         }
     }
 

@@ -13,11 +13,19 @@ use crate::queue::contract::{self, Site};
 #[async_trait]
 impl Site for Server {
     async fn open(&self) -> Arc<dyn Queue> {
-        Arc::new(self.connect().await.with_backoff(contract::BACKOFF))
+        Arc::new(self.connect().await.with_backoff(contract::BACKOFF).with_grace(Duration::ZERO))
     }
 }
 
 contract::contract!(Server::start());
+
+#[tokio::test]
+async fn a_lease_that_ran_out_is_noticed_a_while_before_its_job_comes_back() {
+    let server = Server::start().await;
+    let grace = Duration::from_millis(300);
+    let queue = server.connect().await.with_grace(grace);
+    contract::a_lease_that_ran_out_is_noticed_a_while_before_its_job_comes_back(&queue, grace).await;
+}
 
 const LEASE: Duration = Duration::from_secs(60);
 const PLENTY: Admission = Admission { max_waiting: 1000, max_unfinished_per_owner: 1000 };
@@ -110,7 +118,7 @@ async fn scripts_and_tickets_that_were_lost_are_made_again() {
 async fn there_are_as_many_tickets_as_jobs_in_line_and_nothing_is_left_behind() {
     let server = Server::start().await;
     let backoff = Backoff { first: Duration::from_millis(40), longest: Duration::from_millis(40) };
-    let queue = server.connect().await.with_backoff(backoff);
+    let queue = server.connect().await.with_backoff(backoff).with_grace(Duration::ZERO);
     let mut redis = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
     let mut tickets = || -> usize { redis.xlen("{splat}:tickets:scene").unwrap() };
     let mut jobs = Vec::new();
@@ -146,8 +154,8 @@ async fn there_are_as_many_tickets_as_jobs_in_line_and_nothing_is_left_behind() 
     }
     let mut left: Vec<String> = redis.keys("*").unwrap();
     left.sort_unstable();
-    // Counters, and a stream without tickets.
-    assert_eq!(left, ["{splat}:count", "{splat}:served", "{splat}:tickets:scene"]);
+    // Counters, what was deleted, and a stream without tickets.
+    assert_eq!(left, ["{splat}:count", "{splat}:deleted", "{splat}:served", "{splat}:tickets:scene"]);
 }
 
 #[tokio::test]

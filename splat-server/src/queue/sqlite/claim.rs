@@ -8,7 +8,14 @@ use super::unavailable;
 use super::write::{end, next, record_state, requeue};
 use crate::job::{JobState, Lane, UnixMs};
 use crate::queue::backoff::attempts_exhausted;
-use crate::queue::{Backoff, Claim, Result, Ticket};
+use crate::queue::{Backoff, Claim, FURTHER, Result, Ticket};
+
+/// On what terms jobs come back whose lease ran out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub(super) backoff: Backoff,
+    pub(super) grace_ms: u64,
+}
 
 /// Lost jobs brought back in one transaction; the next call goes on.
 const RECLAIMED_AT_ONCE: u32 = 100;
@@ -16,12 +23,12 @@ const RECLAIMED_AT_ONCE: u32 = 100;
 pub(super) fn claim(
     connection: &Connection,
     now: UnixMs,
-    backoff: Backoff,
+    terms: Terms,
     worker: &str,
     lanes: &[Lane],
     lease_ms: u64,
 ) -> Result<Option<Claim>> {
-    reclaim(connection, now, backoff)?;
+    reclaim(connection, now, terms)?;
     let mut best: Option<Candidate> = None;
     for lane in lanes {
         let found = best_of_lane(connection, now, *lane)?;
@@ -93,15 +100,32 @@ fn best_of_lane(connection: &Connection, now: UnixMs, lane: Lane) -> Result<Opti
         .map_err(unavailable)
 }
 
-/// Brings back jobs whose lease ran out.
-pub(super) fn reclaim(connection: &Connection, now: UnixMs, backoff: Backoff) -> Result<()> {
-    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE state = 'running' AND lease_until_ms < ?1 LIMIT ?2");
+/// Brings back jobs whose lease ran out and was seen to have run out for a while. A renewal puts the end of the lease behind
+/// the time noted, which undoes the note.
+pub(super) fn reclaim(connection: &Connection, now: UnixMs, terms: Terms) -> Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE jobs SET noticed_ms = ?1 WHERE state = 'running' AND lease_until_ms < ?1
+             AND (noticed_ms IS NULL OR noticed_ms < lease_until_ms)",
+        )
+        .and_then(|mut statement| statement.execute([signed(now)]))
+        .map_err(unavailable)?;
+    let sql = format!(
+        "SELECT {COLUMNS} FROM jobs WHERE state = 'running' AND lease_until_ms < ?1
+         AND noticed_ms >= lease_until_ms AND noticed_ms <= ?2 LIMIT ?3"
+    );
     let lost = {
         let mut statement = connection.prepare_cached(&sql).map_err(unavailable)?;
-        let rows = statement.query((signed(now), RECLAIMED_AT_ONCE)).map_err(unavailable)?;
+        let rows = statement
+            .query((signed(now), signed(now.saturating_sub(terms.grace_ms)), RECLAIMED_AT_ONCE))
+            .map_err(unavailable)?;
         collect(rows, stored)?
     };
     for mut stored in lost {
+        if stored.job.progress.percent >= stored.reached + FURTHER {
+            stored.reached = stored.job.progress.percent;
+            stored.job.attempts = 1;
+        }
         tracing::warn!(job = %stored.job.id, attempts = stored.job.attempts, "a job's lease ran out");
         let dead = attempts_exhausted(stored.job.attempts);
         if stored.job.cancel_requested {
@@ -110,7 +134,7 @@ pub(super) fn reclaim(connection: &Connection, now: UnixMs, backoff: Backoff) ->
             stored.job.problem = Some(dead);
             end(&mut stored, now, JobState::Dead);
         } else {
-            let wait_ms = backoff.wait_ms(stored.job.attempts);
+            let wait_ms = terms.backoff.wait_ms(stored.job.attempts);
             requeue(&mut stored, now.saturating_add(wait_ms));
         }
         record_state(connection, &mut stored, now, "Its worker was lost.")?;

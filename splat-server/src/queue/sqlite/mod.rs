@@ -5,9 +5,11 @@
 //! | [`database`] | the file: a thread that writes, connections that read |
 //! | [`schema`] | tables and migrations |
 //! | [`row`] | jobs and events between rows and Rust |
+//! | [`backup`] | copies, and back |
 //! | [`write`], [`claim`] | what changes jobs |
 //! | [`read`] | what only asks |
 
+mod backup;
 mod claim;
 mod database;
 #[cfg(test)]
@@ -28,10 +30,12 @@ use async_trait::async_trait;
 
 use super::backoff::{now_ms, whole_ms};
 use super::{
-    Admission, Backoff, Claim, Depth, Ending, Held, ListQuery, Queue, Report, Result, Submitted, Ticket,
+    Admission, Backoff, Claim, Depth, Ending, Fate, Held, ListQuery, Queue, RECLAIM_GRACE, Report, Result,
+    Submitted, Ticket,
 };
 use crate::job::{Job, JobEvent, JobId, Lane, NewJob, Owner, UnixMs};
 
+pub use backup::{BackupError, Copied, backup, restore};
 pub(crate) use database::{Database, unavailable};
 pub(crate) use row::{of_json, signed, to_json, unknown, unsigned};
 
@@ -40,6 +44,7 @@ pub(crate) use row::{of_json, signed, to_json, unknown, unsigned};
 pub struct SqliteQueue {
     database: Arc<Database>,
     backoff: Backoff,
+    grace: Duration,
 }
 
 impl SqliteQueue {
@@ -50,7 +55,11 @@ impl SqliteQueue {
     /// [`QueueError::Unavailable`](super::QueueError::Unavailable) when the file cannot be opened or written,
     /// [`QueueError::Malformed`](super::QueueError::Malformed) when it is not ours or a newer program wrote it.
     pub fn open(path: &Path) -> Result<Self> {
-        Ok(Self { database: Arc::new(Database::open(path)?), backoff: Backoff::default() })
+        Ok(Self {
+            database: Arc::new(Database::open(path)?),
+            backoff: Backoff::default(),
+            grace: RECLAIM_GRACE,
+        })
     }
 
     /// The same queue with other waits between attempts.
@@ -58,6 +67,17 @@ impl SqliteQueue {
     pub fn with_backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
+    }
+
+    /// The same queue with another time between noticing that a lease ran out and bringing its job back.
+    #[cfg(test)]
+    pub(crate) fn with_grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    fn terms(&self) -> claim::Terms {
+        claim::Terms { backoff: self.backoff, grace_ms: whole_ms(self.grace) }
     }
 
     /// The open file, for the API keys that lie in it too.
@@ -73,10 +93,10 @@ impl Queue for SqliteQueue {
     }
 
     async fn claim(&self, worker: &str, lanes: &[Lane], lease: Duration) -> Result<Option<Claim>> {
-        let (worker, lanes, backoff) = (worker.to_owned(), lanes.to_vec(), self.backoff);
+        let (worker, lanes, terms) = (worker.to_owned(), lanes.to_vec(), self.terms());
         self.database
             .write(move |connection| {
-                claim::claim(connection, now_ms(), backoff, &worker, &lanes, whole_ms(lease))
+                claim::claim(connection, now_ms(), terms, &worker, &lanes, whole_ms(lease))
             })
             .await
     }
@@ -127,12 +147,12 @@ impl Queue for SqliteQueue {
 
     async fn delete(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>> {
         let (owner, id) = (owner.clone(), id.clone());
-        self.database.write(move |connection| write::delete(connection, &owner, &id)).await
+        self.database.write(move |connection| write::delete(connection, now_ms(), &owner, &id)).await
     }
 
     async fn ended(&self, when: Range<UnixMs>) -> Result<Vec<(Owner, JobId)>> {
-        let backoff = self.backoff;
-        self.database.write(move |connection| claim::reclaim(connection, now_ms(), backoff)).await?;
+        let terms = self.terms();
+        self.database.write(move |connection| claim::reclaim(connection, now_ms(), terms)).await?;
         self.database.read(move |connection| read::ended(connection, when)).await
     }
 
@@ -143,6 +163,15 @@ impl Queue for SqliteQueue {
     async fn ahead_of(&self, id: &JobId) -> Result<u64> {
         let id = id.clone();
         self.database.read(move |connection| read::ahead_of(connection, &id)).await
+    }
+
+    async fn identity(&self) -> Result<String> {
+        self.database.read(read::identity).await
+    }
+
+    async fn fate(&self, id: &JobId) -> Result<Fate> {
+        let id = id.clone();
+        self.database.read(move |connection| read::fate(connection, &id)).await
     }
 
     async fn ping(&self) -> Result<()> {

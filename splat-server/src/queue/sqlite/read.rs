@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Rows, ToSql, named_params};
 use super::row::{COLUMNS, event, find, find_owned, signed, stored};
 use super::unavailable;
 use crate::job::{Job, JobEvent, JobId, JobState, Lane, Owner, UnixMs};
-use crate::queue::{Depth, ListQuery, Result};
+use crate::queue::{Depth, Fate, ListQuery, Result};
 
 /// Jobs that one call of [`ended`] gives at most.
 const ENDED_AT_ONCE: u32 = 100;
@@ -45,6 +45,28 @@ pub(super) fn events(connection: &Connection, id: &JobId, after: u64, limit: u32
         .map_err(unavailable)?;
     let rows = statement.query((id.as_str(), signed(after), limit)).map_err(unavailable)?;
     collect(rows, event)
+}
+
+pub(super) fn fate(connection: &Connection, id: &JobId) -> Result<Fate> {
+    let one = |sql: &str| -> Result<Option<String>> {
+        connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_row([id.as_str()], |row| row.get(0)).optional())
+            .map_err(unavailable)
+    };
+    if let Some(state) = one("SELECT state FROM jobs WHERE id = ?1")? {
+        let known = JobState::of_name(&state).ok_or_else(|| super::row::unknown("state", &state))?;
+        return Ok(Fate::Here(known));
+    }
+    let deleted = one("SELECT id FROM deleted WHERE id = ?1")?.is_some();
+    Ok(if deleted { Fate::Deleted } else { Fate::Unknown })
+}
+
+pub(super) fn identity(connection: &Connection) -> Result<String> {
+    connection
+        .prepare_cached("SELECT id FROM identity")
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+        .map_err(unavailable)
 }
 
 pub(super) fn ended(connection: &Connection, when: Range<UnixMs>) -> Result<Vec<(Owner, JobId)>> {

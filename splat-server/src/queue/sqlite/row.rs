@@ -11,7 +11,7 @@ use crate::queue::{EVENTS_KEPT, QueueError, Result, within_100};
 /// The columns that [`stored`] reads, in its order.
 pub(super) const COLUMNS: &str = "number, id, owner, kind, lane, priority, state, attempts, max_attempts, \
      cancel_requested, created_ms, updated_ms, started_ms, finished_ms, run_after_ms, spec, progress, result, \
-     artifacts, problem, token, lease_until_ms, last_event";
+     artifacts, problem, token, lease_until_ms, last_event, reached";
 
 /// A job and what only the queue knows of it.
 pub(super) struct Stored {
@@ -25,6 +25,8 @@ pub(super) struct Stored {
     pub(super) worker: Option<String>,
     /// Greatest sequence number given.
     pub(super) last_event: u64,
+    /// Percent done when a lease was last lost.
+    pub(super) reached: f64,
     /// What everybody may see.
     pub(super) job: Job,
 }
@@ -71,6 +73,7 @@ pub(super) fn stored(row: &Row<'_>) -> Result<Stored> {
         lease_until_ms: maybe_time(21)?,
         worker: None,
         last_event: time(22)?,
+        reached: get(row, 23)?,
         job: Job {
             id: id.parse().map_err(|_| unknown("job id", &id))?,
             owner: Owner(text(2)?),
@@ -119,7 +122,7 @@ pub(super) fn save(connection: &Connection, stored: &Stored) -> Result<()> {
              updated_ms = :updated_ms, started_ms = :started_ms, finished_ms = :finished_ms,
              run_after_ms = :run_after_ms, progress = :progress, result = :result, artifacts = :artifacts,
              problem = :problem, token = :token, worker = :worker, lease_until_ms = :lease_until_ms,
-             last_event = :last_event WHERE number = :number",
+             last_event = :last_event, reached = :reached WHERE number = :number",
         )
         .and_then(|mut statement| {
             statement.execute(named_params! {
@@ -138,6 +141,7 @@ pub(super) fn save(connection: &Connection, stored: &Stored) -> Result<()> {
                 ":worker": stored.worker,
                 ":lease_until_ms": stored.lease_until_ms.map(signed),
                 ":last_event": signed(stored.last_event),
+                ":reached": stored.reached,
                 ":number": stored.number,
             })
         })

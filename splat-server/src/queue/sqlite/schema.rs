@@ -6,7 +6,8 @@ use super::unavailable;
 use crate::queue::{QueueError, Result};
 
 /// One step a version; `user_version` counts those done. Steps are only ever appended.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE jobs (
         number           INTEGER PRIMARY KEY AUTOINCREMENT, -- order of submission
         id               TEXT NOT NULL UNIQUE,
@@ -80,6 +81,19 @@ const MIGRATIONS: [&str; 1] = ["
         last_used_ms INTEGER,
         revoked_ms   INTEGER
     ) STRICT, WITHOUT ROWID;
+",
+    "
+    ALTER TABLE jobs ADD COLUMN noticed_ms INTEGER;             -- when the lease was first seen to have run out; counts if later than its end
+    ALTER TABLE jobs ADD COLUMN reached REAL NOT NULL DEFAULT 0; -- percent at the last loss of a lease
+
+    CREATE TABLE identity (id TEXT NOT NULL) STRICT;            -- one row: which queue this is
+    INSERT INTO identity (id) VALUES (lower(hex(randomblob(13))));
+
+    CREATE TABLE deleted (
+        id    TEXT PRIMARY KEY,                                 -- of a job whose files may still be there
+        at_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX deleted_at ON deleted (at_ms);
 "];
 
 /// Brings the file to the newest version, in one transaction: another process that opens it meanwhile waits and finds it done.
@@ -109,6 +123,11 @@ fn steps(connection: &Connection) -> Result<()> {
         connection.execute_batch(step).map_err(unavailable)?;
     }
     connection.pragma_update(None, "user_version", i64::try_from(newest).unwrap_or(0)).map_err(unavailable)
+}
+
+/// The version of the schema that this program writes.
+pub(super) fn newest() -> usize {
+    MIGRATIONS.len()
 }
 
 fn version(connection: &Connection) -> Result<usize> {

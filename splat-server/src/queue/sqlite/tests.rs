@@ -12,7 +12,10 @@ struct File(TempDir);
 impl Site for File {
     async fn open(&self) -> Arc<dyn Queue> {
         Arc::new(
-            SqliteQueue::open(&self.0.path().join("jobs.sqlite")).unwrap().with_backoff(contract::BACKOFF),
+            SqliteQueue::open(&self.0.path().join("jobs.sqlite"))
+                .unwrap()
+                .with_backoff(contract::BACKOFF)
+                .with_grace(Duration::ZERO),
         )
     }
 }
@@ -22,6 +25,14 @@ async fn file() -> File {
 }
 
 contract::contract!(file());
+
+#[tokio::test]
+async fn a_lease_that_ran_out_is_noticed_a_while_before_its_job_comes_back() {
+    let folder = TempDir::new().unwrap();
+    let grace = Duration::from_millis(300);
+    let queue = SqliteQueue::open(&folder.path().join("jobs.sqlite")).unwrap().with_grace(grace);
+    contract::a_lease_that_ran_out_is_noticed_a_while_before_its_job_comes_back(&queue, grace).await;
+}
 
 #[test]
 fn a_file_of_a_newer_program_is_refused() {

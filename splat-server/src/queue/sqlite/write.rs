@@ -6,8 +6,9 @@ use serde_json::json;
 use super::row::{Stored, add_event, find, find_owned, save, signed, to_json};
 use super::unavailable;
 use crate::job::{Job, JobId, JobState, NewEvent, NewJob, Owner, Progress, UnixMs};
+use crate::queue::backoff::whole_ms;
 use crate::queue::{
-    Admission, Backoff, Ending, Held, QueueError, Report, Result, Submitted, Ticket, within_100,
+    Admission, Backoff, DELETED_KEPT, Ending, Held, QueueError, Report, Result, Submitted, Ticket, within_100,
 };
 
 pub(super) fn submit(
@@ -99,7 +100,7 @@ fn earlier(connection: &Connection, new: &NewJob) -> Result<Option<Job>> {
 }
 
 pub(super) fn renew(connection: &Connection, now: UnixMs, ticket: &Ticket, lease_ms: u64) -> Result<Held> {
-    let stored = held(connection, now, ticket)?;
+    let stored = held(connection, ticket)?;
     connection
         .prepare_cached("UPDATE jobs SET lease_until_ms = ?1 WHERE number = ?2")
         .and_then(|mut statement| statement.execute((signed(now.saturating_add(lease_ms)), stored.number)))
@@ -108,7 +109,7 @@ pub(super) fn renew(connection: &Connection, now: UnixMs, ticket: &Ticket, lease
 }
 
 pub(super) fn report(connection: &Connection, now: UnixMs, ticket: &Ticket, report: Report) -> Result<Held> {
-    let mut stored = held(connection, now, ticket)?;
+    let mut stored = held(connection, ticket)?;
     if let Some(progress) = report.progress {
         stored.job.progress = Progress { percent: within_100(progress.percent), ..progress };
     }
@@ -133,7 +134,7 @@ pub(super) fn finish(
     ticket: &Ticket,
     ending: Ending,
 ) -> Result<Job> {
-    let mut stored = held(connection, now, ticket)?;
+    let mut stored = held(connection, ticket)?;
     let stop = stored.job.cancel_requested;
     match ending {
         Ending::Succeeded { result } => {
@@ -221,6 +222,7 @@ pub(super) fn retry(
     job.result = None;
     job.problem = None;
     job.artifacts.clear();
+    stored.reached = 0.0;
     requeue(&mut stored, now);
     record_state(connection, &mut stored, now, "")?;
     save(connection, &stored)?;
@@ -232,7 +234,7 @@ pub(super) fn retry(
     Ok(Some(stored.job))
 }
 
-pub(super) fn delete(connection: &Connection, owner: &Owner, id: &JobId) -> Result<Option<Job>> {
+pub(super) fn delete(connection: &Connection, now: UnixMs, owner: &Owner, id: &JobId) -> Result<Option<Job>> {
     let Some(stored) = find_owned(connection, owner, id)? else { return Ok(None) };
     if !stored.job.state.is_final() {
         return Err(QueueError::WrongState { state: stored.job.state });
@@ -242,16 +244,22 @@ pub(super) fn delete(connection: &Connection, owner: &Owner, id: &JobId) -> Resu
         .prepare_cached("DELETE FROM jobs WHERE number = ?1")
         .and_then(|mut statement| statement.execute([stored.number]))
         .map_err(unavailable)?;
+    connection
+        .prepare_cached("DELETE FROM deleted WHERE at_ms < ?1")
+        .and_then(|mut statement| {
+            statement.execute([signed(now.saturating_sub(whole_ms(DELETED_KEPT)))])?;
+            connection.prepare_cached("INSERT OR REPLACE INTO deleted (id, at_ms) VALUES (?1, ?2)")
+        })
+        .and_then(|mut statement| statement.execute((id.as_str(), signed(now))))
+        .map_err(unavailable)?;
     Ok(Some(stored.job))
 }
 
-/// The job of a ticket that still holds.
-fn held(connection: &Connection, now: UnixMs, ticket: &Ticket) -> Result<Stored> {
+/// The job of a ticket that still holds: until the job was brought back, also after the end of its lease.
+fn held(connection: &Connection, ticket: &Ticket) -> Result<Stored> {
     find(connection, &ticket.id)?
         .filter(|stored| {
-            stored.job.state == JobState::Running
-                && u64::try_from(stored.token) == Ok(ticket.token)
-                && stored.lease_until_ms.is_some_and(|until| now <= until)
+            stored.job.state == JobState::Running && u64::try_from(stored.token) == Ok(ticket.token)
         })
         .ok_or_else(|| QueueError::ClaimLost { id: ticket.id.clone() })
 }

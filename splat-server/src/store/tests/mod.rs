@@ -75,8 +75,23 @@ async fn keeps_the_contract(store: &JobStore) {
 
     let mut known = vec![id.clone(), other.clone()];
     known.sort();
-    assert_eq!(store.jobs_older_than(Duration::ZERO).await.unwrap(), known);
-    assert!(store.jobs_older_than(Duration::from_secs(3600)).await.unwrap().is_empty());
+    let ids = |found: Vec<Found>| found.into_iter().map(|found| found.id).collect::<Vec<_>>();
+    assert_eq!(ids(store.older_than(Duration::ZERO).await.unwrap()), known);
+    assert!(store.older_than(Duration::from_secs(3600)).await.unwrap().is_empty());
+
+    store.mark_taken(&id, "0queue").await.unwrap();
+    store.mark_submitted(&other).await.unwrap();
+    let marks: Vec<_> = store.older_than(Duration::ZERO).await.unwrap();
+    let mut expected = vec![
+        Found { id: id.clone(), taken_by: Some("0queue".into()), submitted: false },
+        Found { id: other.clone(), taken_by: None, submitted: true },
+    ];
+    expected.sort_by(|a, b| a.id.cmp(&b.id));
+    assert_eq!(marks, expected);
+    assert_eq!(store.list(&other).await.unwrap().len(), 1, "marks are no files of a job");
+    let copy = store.download_job(&id, |_| true).await.unwrap();
+    assert_eq!(copy.dir().join(".taken.0queue").exists(), store.local_dir(&id).is_some());
+    copy.remove().await.unwrap();
 
     assert!(!store.put_new(&id, "output/log.txt", Bytes::from_static(b"other")).await.unwrap());
     assert_eq!(read(store.get(&id, "output/log.txt", None).await.unwrap()).await, b"line\n");
@@ -159,7 +174,7 @@ async fn links_lead_nowhere() {
     symlink(&secret, store.local_dir(&linked).unwrap()).unwrap();
     assert!(matches!(store.get(&linked, "key", None).await, Err(StoreError::Link { .. })));
     assert!(matches!(store.list(&linked).await, Err(StoreError::Link { .. })));
-    assert!(!store.jobs_older_than(Duration::ZERO).await.unwrap().contains(&linked));
+    assert!(store.older_than(Duration::ZERO).await.unwrap().iter().all(|found| found.id != linked));
     store.delete_job(&linked).await.unwrap();
     assert_eq!(std::fs::read(secret.join("key")).unwrap(), b"secret");
 }
@@ -187,21 +202,6 @@ async fn a_store_that_goes_away_is_told_and_comes_back() {
     std::fs::rename(&away, &jobs).unwrap();
     store.ping().await.unwrap();
     assert_eq!(store.head(&id, "a").await.unwrap().bytes, 1);
-}
-
-#[tokio::test]
-async fn files_of_unknown_jobs_are_swept_and_others_stay() {
-    let (_dir, store) = local();
-    let [known, unknown, unclear] = std::array::from_fn(|_| JobId::random());
-    for id in [&known, &unknown, &unclear] {
-        store.put_bytes(id, "images/0001.jpg", Bytes::from_static(b"x")).await.unwrap();
-    }
-    let ask = async |id: JobId| if id == unclear { None } else { Some(id == known) };
-    assert_eq!(store.sweep(Duration::from_secs(60), &ask).await.unwrap(), 0, "what is new stays");
-    assert_eq!(store.sweep(Duration::ZERO, &ask).await.unwrap(), 1);
-    assert_eq!(store.list(&known).await.unwrap().len(), 1);
-    assert_eq!(store.list(&unclear).await.unwrap().len(), 1);
-    assert!(!store.local_dir(&unknown).unwrap().exists());
 }
 
 #[test]

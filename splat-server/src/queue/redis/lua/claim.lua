@@ -1,6 +1,6 @@
--- worker lease backoff_first backoff_longest random exhausted lane...
+-- worker lease backoff_first backoff_longest random exhausted grace further lane...
 local worker, lease = ARGV[3], tonumber(ARGV[4])
-local backoff = {first = tonumber(ARGV[5]), longest = tonumber(ARGV[6])}
+local terms = {first = tonumber(ARGV[5]), longest = tonumber(ARGV[6]), exhausted = ARGV[8], grace = tonumber(ARGV[9]), further = tonumber(ARGV[10])}
 math.randomseed(tonumber(ARGV[7]))
 
 -- Is `a` before `b`? Lists of numbers, compared as words are.
@@ -12,9 +12,9 @@ local function before(a, b)
 end
 
 local best
-for i = 9, #ARGV do
+for i = 11, #ARGV do
     local lane = ARGV[i]
-    tend(lane, backoff, ARGV[8])
+    tend(lane, terms)
     local priority = redis.call('ZREVRANGE', P .. 'ready:' .. lane, 0, 0)[1]
     if priority then
         local of_priority = P .. 'ready:' .. lane .. ':' .. priority

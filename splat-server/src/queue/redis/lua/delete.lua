@@ -1,4 +1,4 @@
--- id owner
+-- id owner remembered_for
 local id, owner = ARGV[3], ARGV[4]
 if field(id, 'owner') ~= owner then return {'none'} end
 local state = field(id, 'state')
@@ -9,4 +9,6 @@ if key then redis.call('HDEL', P .. 'idempotency:' .. owner, key) end
 redis.call('ZREM', P .. 'finished', id)
 redis.call('ZREM', P .. 'jobs_of:' .. owner, id)
 redis.call('DEL', key_of(id), P .. 'events:' .. id)
+redis.call('ZREMRANGEBYSCORE', P .. 'deleted', '-inf', NOW - tonumber(ARGV[5]))
+redis.call('ZADD', P .. 'deleted', NOW, id)
 return {'job', job}

@@ -1,9 +1,9 @@
--- finished_from finished_before backoff_first backoff_longest random exhausted lane...
-local backoff = {first = tonumber(ARGV[5]), longest = tonumber(ARGV[6])}
+-- finished_from finished_before backoff_first backoff_longest random exhausted grace further lane...
+local terms = {first = tonumber(ARGV[5]), longest = tonumber(ARGV[6]), exhausted = ARGV[8], grace = tonumber(ARGV[9]), further = tonumber(ARGV[10])}
 math.randomseed(tonumber(ARGV[7]))
-for i = 9, #ARGV do
+for i = 11, #ARGV do
     local stream = P .. 'tickets:' .. ARGV[i]
-    tend(ARGV[i], backoff, ARGV[8])
+    tend(ARGV[i], terms)
     -- Workers that have not been seen for a day and hold nothing.
     if redis.call('EXISTS', stream) == 1 then
         for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', stream, GROUP)) do

@@ -15,6 +15,8 @@
 --   P idempotency:<owner>               hash    key -> job id (26 characters) and fingerprint
 --   P jobs_of:<owner>                   zset    jobs, in order of submission
 --   P finished                          zset    jobs that ended, by when
+--   P deleted                         zset    jobs that were deleted, by when; of the last 30 days
+--   P identity                        string  which queue this is
 --   P count                             hash    counters: number, place, served
 --
 -- A ticket that is taken is pending in the group. Its idle time is set so that it reaches IDLE_AT_END when the lease runs
@@ -107,7 +109,7 @@ local function let_go(id)
     tear_up(job[1], job[3])
     count('running', job[1], -1)
     count('running_of', job[2], -1)
-    redis.call('HDEL', key_of(id), 'ticket', 'worker', 'lease_until_ms')
+    redis.call('HDEL', key_of(id), 'ticket', 'worker', 'lease_until_ms', 'noticed_ms')
 end
 
 -- Queues a job that waits until `run_after`.
@@ -134,10 +136,10 @@ local function wait_ms(backoff, attempts)
     return math.floor(wait - math.random() * wait / 2)
 end
 
--- Whether the ticket still holds; then the job is running.
+-- Whether the ticket still holds: until the job was brought back, also after the end of its lease.
 local function held(id, token)
-    local job = redis.call('HMGET', key_of(id), 'state', 'token', 'lease_until_ms')
-    return job[1] == 'running' and job[2] == token and NOW <= tonumber(job[3])
+    local job = redis.call('HMGET', key_of(id), 'state', 'token')
+    return job[1] == 'running' and job[2] == token
 end
 
 -- Holds a pending ticket for `lease` milliseconds from now.
@@ -146,27 +148,40 @@ local function hold(id, lane, ticket, worker, lease)
     set(id, 'lease_until_ms', int(NOW + lease))
 end
 
--- A job whose lease ran out.
-local function bring_back(lane, ticket, backoff, exhausted)
+-- A job whose lease ran out: at first that is only noted, and the ticket comes up again after `grace`. A renewal puts the end
+-- of the lease behind the time noted, which undoes the note.
+local function bring_back(lane, ticket, terms)
     local id = redis.call('HGET', P .. 'bound:' .. lane, ticket)
     if not id then return tear_up(lane, ticket) end
-    local job = redis.call('HMGET', key_of(id), 'attempts', 'max_attempts', 'cancel_requested')
+    local job = redis.call('HMGET', key_of(id), 'attempts', 'max_attempts', 'cancel_requested', 'percent', 'reached',
+        'lease_until_ms', 'noticed_ms')
+    local ends = tonumber(job[6] or '0')
+    if terms.grace > 0 and not (job[7] and tonumber(job[7]) >= ends) then
+        set(id, 'noticed_ms', int(math.max(NOW, ends)))
+        redis.call('XCLAIM', P .. 'tickets:' .. lane, GROUP, 'reclaimed', 0, ticket, 'IDLE', int(IDLE_AT_END - terms.grace), 'JUSTID')
+        return
+    end
     local attempts = tonumber(job[1])
+    if tonumber(job[4]) >= tonumber(job[5] or '0') + terms.further then
+        attempts = 1
+        set(id, 'attempts', '1', 'reached', job[4])
+    end
     let_go(id)
     if job[3] == '1' then
         finish(id, 'cancelled')
     elseif attempts >= tonumber(job[2]) then
-        set(id, 'problem', (string.gsub(exhausted, 'ATTEMPTS', int(attempts))))
+        set(id, 'problem', (string.gsub(terms.exhausted, 'ATTEMPTS', int(attempts))))
         finish(id, 'dead')
     else
-        queue(id, NOW + wait_ms(backoff, attempts))
+        queue(id, NOW + wait_ms(terms, attempts))
     end
     state_event(id, field(id, 'state'), 'Its worker was lost.')
 end
 
 -- Jobs whose time has come get into the line, and jobs whose lease ran out come back.
--- `exhausted` is a problem in JSON, with ATTEMPTS where their number is to stand.
-local function tend(lane, backoff, exhausted)
+-- `terms`: the backoff (`first`, `longest`), `grace` in milliseconds, `further` in percent, and `exhausted`, a problem in JSON with
+-- ATTEMPTS where their number is to stand.
+local function tend(lane, terms)
     local delayed = P .. 'delayed:' .. lane
     for _, id in ipairs(redis.call('ZRANGEBYSCORE', delayed, '-inf', NOW, 'LIMIT', 0, 100)) do
         redis.call('ZREM', delayed, id)
@@ -179,6 +194,6 @@ local function tend(lane, backoff, exhausted)
     repeat
         local lost = redis.call('XAUTOCLAIM', stream, GROUP, 'reclaimed', int(IDLE_AT_END + 1), cursor, 'COUNT', 100, 'JUSTID')
         cursor = lost[1]
-        for _, ticket in ipairs(lost[2]) do bring_back(lane, ticket, backoff, exhausted) end
+        for _, ticket in ipairs(lost[2]) do bring_back(lane, ticket, terms) end
     until cursor == '0-0'
 end

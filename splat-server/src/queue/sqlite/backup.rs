@@ -1,0 +1,224 @@
+//! Copies of the queue's file while it is in use, and back. Copying the file itself gives one without tables: what was written
+//! lately lies in the log beside it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::backup::Backup;
+use rusqlite::{Connection, OpenFlags};
+
+use super::schema;
+
+/// Pages copied at once on the way back; the whole file, so that nobody sees a part of it.
+const ALL_PAGES: i32 = i32::MAX;
+/// How long another process's write is waited for.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Why a copy cannot be made or used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// There is no queue to be copied.
+    #[error("there is no queue at `{}`", path.display())]
+    NoQueue {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The file holds no queue, or one of a newer program.
+    #[error("`{}` is no backup of a queue: {why}", path.display())]
+    NoBackup {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The queue lies in Redis.
+    #[error("the queue lies in Redis, which keeps its own copies")]
+    InRedis,
+    /// A file cannot be read or written.
+    #[error("cannot use `{}`: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// SQLite's own words.
+    #[error("the queue at `{}` cannot be copied: {source}", path.display())]
+    Sqlite {
+        /// Which queue.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+}
+
+impl BackupError {
+    /// What to try.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoQueue { .. } => Some("name the service's folder with --data-dir"),
+            Self::NoBackup { .. } => {
+                Some("`splat backup` makes one; a `cp` of a running service's queue.db lacks its newest part")
+            }
+            Self::InRedis => Some("copy Redis' append-only file, or use its BGSAVE"),
+            Self::Io { .. } | Self::Sqlite { .. } => None,
+        }
+    }
+}
+
+/// What a copy holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Copied {
+    /// Jobs.
+    pub jobs: u64,
+    /// API keys.
+    pub keys: u64,
+}
+
+/// Copies the queue at `queue` to `file`, in place of what was there, as of one moment; the service may be running. Blocks.
+///
+/// # Errors
+/// [`BackupError`], but neither `NoBackup` nor `InRedis`.
+pub fn backup(queue: &Path, file: &Path) -> Result<Copied, BackupError> {
+    let connection = open(queue)?;
+    copy(&connection, queue, file)?;
+    counted(&connection).map_err(|source| BackupError::Sqlite { path: queue.to_path_buf(), source })
+}
+
+/// Puts the copy in `file` in place of the queue at `queue`, of which a copy stays beside it under the name given. Stop the service
+/// first: jobs in work would be lost to their workers. Blocks.
+///
+/// # Errors
+/// [`BackupError::NoBackup`] where the file is no queue or damaged; then nothing is changed.
+pub fn restore(file: &Path, queue: &Path) -> Result<(Copied, Option<PathBuf>), BackupError> {
+    let no_backup = |why: String| BackupError::NoBackup { path: file.to_path_buf(), why };
+    if !file.is_file() {
+        return Err(no_backup("there is no such file".into()));
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let from = Connection::open_with_flags(file, flags).map_err(|error| no_backup(error.to_string()))?;
+    let copied = checked(&from).map_err(no_backup)?;
+    let sqlite = |source| BackupError::Sqlite { path: queue.to_path_buf(), source };
+    let before = match open(queue) {
+        Ok(old) => {
+            let mut name = queue.as_os_str().to_owned();
+            name.push(".before-restore");
+            copy(&old, queue, Path::new(&name))?;
+            Some(PathBuf::from(name))
+        }
+        Err(BackupError::NoQueue { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let mut into = Connection::open(queue).map_err(sqlite)?;
+    into.busy_timeout(BUSY).map_err(sqlite)?;
+    let backup = Backup::new(&from, &mut into).map_err(sqlite)?;
+    backup.run_to_completion(ALL_PAGES, Duration::from_millis(100), None).map_err(sqlite)?;
+    Ok((copied, before))
+}
+
+fn open(queue: &Path) -> Result<Connection, BackupError> {
+    if !queue.is_file() {
+        return Err(BackupError::NoQueue { path: queue.to_path_buf() });
+    }
+    let opened =
+        Connection::open_with_flags(queue, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|connection| {
+            connection.busy_timeout(BUSY)?;
+            Ok(connection)
+        });
+    opened.map_err(|source| BackupError::Sqlite { path: queue.to_path_buf(), source })
+}
+
+/// The database as of now, in a file that appears whole or not at all.
+fn copy(connection: &Connection, queue: &Path, file: &Path) -> Result<(), BackupError> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".part");
+    let unfinished = PathBuf::from(name);
+    // Of a run that was cut off. SQLite writes into no file that holds something.
+    let _ = fs::remove_file(&unfinished);
+    let io = |source| BackupError::Io { path: file.to_path_buf(), source };
+    connection
+        .execute("VACUUM INTO ?1", [unfinished.to_string_lossy()])
+        .map_err(|source| BackupError::Sqlite { path: queue.to_path_buf(), source })?;
+    fs::File::open(&unfinished).and_then(|written| written.sync_all()).map_err(io)?;
+    fs::rename(&unfinished, file).map_err(io)
+}
+
+/// What a copy holds, or what is wrong with it.
+fn checked(connection: &Connection) -> Result<Copied, String> {
+    let text = |error: rusqlite::Error| error.to_string();
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(text)?;
+    if version == 0 {
+        return Err("it has no tables".into());
+    }
+    if usize::try_from(version).is_ok_and(|version| version > schema::newest()) {
+        return Err(format!("a newer version of this program wrote it (its schema has version {version})"));
+    }
+    let sound: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(text)?;
+    if sound != "ok" {
+        return Err(format!("it is damaged: {sound}"));
+    }
+    counted(connection).map_err(text)
+}
+
+fn counted(connection: &Connection) -> rusqlite::Result<Copied> {
+    connection.query_row("SELECT (SELECT count(*) FROM jobs), (SELECT count(*) FROM api_keys)", [], |row| {
+        let count = |index| row.get::<_, i64>(index).map(|count| u64::try_from(count).unwrap_or(0));
+        Ok(Copied { jobs: count(0)?, keys: count(1)? })
+    })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::super::tests::{PLENTY, new_job};
+    use super::*;
+    use crate::job::Owner;
+    use crate::queue::{Queue, SqliteQueue};
+
+    #[tokio::test]
+    async fn a_copy_of_a_queue_in_use_brings_it_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, file) = (folder.path().join("queue.db"), folder.path().join("backup.db"));
+        let queue = SqliteQueue::open(&path).unwrap();
+        let job = queue.submit(new_job(), PLENTY).await.unwrap().job;
+        let identity = queue.identity().await.unwrap();
+        assert_eq!(backup(&path, &file).unwrap(), Copied { jobs: 1, keys: 0 });
+        let since = queue.submit(new_job(), PLENTY).await.unwrap().job;
+        // Also while it is open.
+        let (copied, before) = restore(&file, &path).unwrap();
+        assert_eq!(copied, Copied { jobs: 1, keys: 0 });
+        assert_eq!(queue.get(&Owner::local(), &job.id).await.unwrap(), Some(job.clone()));
+        assert_eq!(queue.get(&Owner::local(), &since.id).await.unwrap(), None);
+        assert_eq!(queue.identity().await.unwrap(), identity);
+        queue.submit(new_job(), PLENTY).await.unwrap();
+        drop(queue);
+        // And what was there before can be had again, also where the queue is gone.
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(restore(&before.unwrap(), &path).unwrap(), (Copied { jobs: 2, keys: 0 }, None));
+        let queue = SqliteQueue::open(&path).unwrap();
+        assert_eq!(queue.get(&Owner::local(), &since.id).await.unwrap(), Some(since));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_backup_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let queue = SqliteQueue::open(&at("queue.db")).unwrap();
+        queue.submit(new_job(), PLENTY).await.unwrap();
+        // Without the log beside it, as `cp` gives it.
+        std::fs::copy(at("queue.db"), at("copied.db")).unwrap();
+        std::fs::write(at("empty.db"), []).unwrap();
+        std::fs::write(at("text.db"), "this is a text, and long enough to be no header ".repeat(50)).unwrap();
+        backup(&at("queue.db"), &at("newer.db")).unwrap();
+        Connection::open(at("newer.db")).unwrap().pragma_update(None, "user_version", 99).unwrap();
+        for name in ["copied.db", "empty.db", "text.db", "newer.db", "missing.db"] {
+            let refused = restore(&at(name), &at("queue.db"));
+            assert!(matches!(refused, Err(BackupError::NoBackup { .. })), "{name}: {refused:?}");
+        }
+        assert!(matches!(backup(&at("missing.db"), &at("x.db")), Err(BackupError::NoQueue { .. })));
+        assert_eq!(backup(&at("queue.db"), &at("x.db")).unwrap().jobs, 1);
+    }
+}
