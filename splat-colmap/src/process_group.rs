@@ -8,7 +8,8 @@ mod system {
     use std::os::unix::process::CommandExt;
     use std::process::Command;
 
-    use rustix::process::{Pid, Signal, kill_process_group};
+    use rustix::io::Errno;
+    use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
     pub(super) fn separate(command: &mut Command) {
         command.process_group(0);
@@ -20,6 +21,12 @@ mod system {
 
     pub(super) fn kill(id: u32) {
         signal(id, Signal::KILL);
+    }
+
+    pub(super) fn await_end(id: u32) {
+        let Some(process) = i32::try_from(id).ok().and_then(Pid::from_raw) else { return };
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while matches!(waitid(WaitId::Pid(process), options), Err(Errno::INTR)) {}
     }
 
     fn signal(id: u32, signal: Signal) {
@@ -45,6 +52,9 @@ mod system {
     /// There is no such signal; the end of its input is what stops a program in order.
     pub(super) fn terminate(_id: u32) {}
 
+    /// A process is known by its handle there, not by its number.
+    pub(super) fn await_end(_id: u32) {}
+
     /// Windows' own tool ends a process with all that descends from it.
     pub(super) fn kill(id: u32) {
         let mut taskkill = Command::new("taskkill");
@@ -64,7 +74,33 @@ pub fn terminate(id: u32) {
     system::terminate(id);
 }
 
+/// Waits until the child process `id` has ended, and leaves it to be reaped: until then its number, which is that of its group, is not
+/// given to another. Returns at once where that cannot be done. Blocks.
+pub fn await_end(id: u32) {
+    system::await_end(id);
+}
+
 /// Ends the group of the process `id` at once.
 pub fn kill(id: u32) {
     system::kill(id);
+}
+
+#[cfg(all(test, unix))]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_ended_is_left_to_be_reaped() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "exit 7"]);
+        separate(&mut command);
+        let mut child = command.spawn().unwrap();
+        await_end(child.id());
+        // Its number is its own still.
+        kill(child.id());
+        assert_eq!(child.wait().unwrap().code(), Some(7));
+        // Nothing to wait for.
+        await_end(child.id());
+    }
 }

@@ -108,10 +108,11 @@ impl Workspace {
                 continue;
             }
             self.fetch(&head, &place).await?;
+            // At once: who goes on after a stop half-way need not begin anew.
+            self.remember().await?;
             synced.files += 1;
             synced.bytes += head.bytes;
         }
-        self.remember().await?;
         Ok(synced)
     }
 

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use splat_colmap::ColmapSource;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -10,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::Workers;
 use super::artifacts;
 use super::child::Runner;
-use super::hold::{Hold, Stopping, shut_down, ticking};
+use super::hold::{Hold, Stopping, ticking};
 use super::teller::Teller;
 use crate::job::{Job, JobProblem};
 use crate::layout;
@@ -20,7 +22,7 @@ use crate::scene::SceneSpec;
 use crate::store::Workspace;
 use crate::webhook;
 
-/// How often news go to the queue, and how soon a request to cancel is seen.
+/// How often news go to the queue.
 const TICK: Duration = Duration::from_millis(500);
 /// How long the queue is tried for the last word on a job.
 const LAST_WORD_EVERY: Duration = Duration::from_secs(2);
@@ -29,10 +31,18 @@ const LAST_WORD_EVERY: Duration = Duration::from_secs(2);
 pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiver<bool>) {
     let id = claim.job.id.clone();
     tracing::info!(job = %id, attempt = claim.job.attempts, "job begins");
-    let mut attempt = Attempt { workers, hold: Hold::new(workers, &claim.ticket), kept: false };
-    let ending = match attempt.prepare(&claim).await {
+    let mut attempt = Attempt { workers, hold: Hold::new(workers, &claim.ticket, shutdown), kept: false };
+    let prepared = tokio::select! {
+        prepared = attempt.prepare(&claim) => prepared.map_err(|problem| Some(Ending::Retry(problem))),
+        () = attempt.hold.other_than(None) => Err(match attempt.hold.stopping() {
+            Some(Stopping::Lost) => None,
+            Some(Stopping::Cancel) => Some(Ending::Cancelled),
+            _ => Some(Ending::Released),
+        }),
+    };
+    let ending = match prepared {
         Ok((mut workspace, spec)) => {
-            let ending = attempt.work(&claim, &mut workspace, spec, shutdown).await;
+            let ending = attempt.work(&claim, &mut workspace, spec).await;
             // What is in the store need not fill this machine's disk as well.
             if attempt.kept
                 && let Err(error) = workspace.remove().await
@@ -41,17 +51,17 @@ pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiv
             }
             ending
         }
-        Err(problem) => Some(Ending::Retry(problem)),
+        Err(ending) => ending,
     };
     let Some(ending) = ending else {
         tracing::warn!(job = %id, "the claim was lost; another worker goes on");
         return;
     };
-    conclude(workers, &claim, ending).await;
+    conclude(workers, &claim, &attempt.hold, ending).await;
 }
 
 /// Tells queue, log, figures and webhook how a claim ended.
-pub(super) async fn conclude(workers: &Workers, claim: &Claim, ending: Ending) {
+pub(super) async fn conclude(workers: &Workers, claim: &Claim, hold: &Hold, ending: Ending) {
     let word = match &ending {
         Ending::Succeeded { .. } => "succeeded",
         Ending::Failed(_) => "failed",
@@ -62,7 +72,14 @@ pub(super) async fn conclude(workers: &Workers, claim: &Claim, ending: Ending) {
     tracing::info!(job = %claim.job.id, "job {word}");
     workers.metrics.ended(&ending);
     // Should this process die in between, the sweep tells of it.
-    if let Some(job) = last_word(&*workers.queue, &claim.ticket, ending).await
+    let told = tokio::select! {
+        told = last_word(&*workers.queue, &claim.ticket, ending) => told,
+        _ = hold.given_up(false) => {
+            tracing::warn!(job = %claim.job.id, "the queue cannot be told how a job ended; it will be done again");
+            None
+        }
+    };
+    if let Some(job) = told
         && job.state.is_final()
     {
         webhook::enqueue(&*workers.queue, &job).await;
@@ -88,7 +105,7 @@ async fn last_word(queue: &dyn Queue, ticket: &Ticket, ending: Ending) -> Option
 
 struct Attempt<'a> {
     workers: &'a Workers,
-    hold: Hold<'a>,
+    hold: Hold,
     /// Whether the store has all that the process made.
     kept: bool,
 }
@@ -110,13 +127,7 @@ impl Attempt<'_> {
     }
 
     /// Has the process do it; `None` when the claim was lost.
-    async fn work(
-        &mut self,
-        claim: &Claim,
-        workspace: &mut Workspace,
-        spec: SceneSpec,
-        shutdown: watch::Receiver<bool>,
-    ) -> Option<Ending> {
+    async fn work(&mut self, claim: &Claim, workspace: &mut Workspace, spec: SceneSpec) -> Option<Ending> {
         let options = &self.workers.options;
         let order = Order { spec, first_attempt: claim.job.attempts <= 1, machine: options.machine.clone() };
         let mut runner = match Runner::start(&options.program, workspace.dir(), &order).await {
@@ -130,7 +141,7 @@ impl Attempt<'_> {
             }
         };
         let mut teller = Teller::new(claim.job.id.clone(), workspace.dir());
-        let ended = self.follow(&mut runner, &mut teller, workspace, shutdown).await;
+        let ended = self.follow(&mut runner, &mut teller, workspace).await;
         let (status, words) = runner.wait().await;
         let stopping = self.hold.stopping();
         if stopping == Some(Stopping::Lost) {
@@ -140,9 +151,18 @@ impl Attempt<'_> {
             (Some(Ended::Succeeded { outcome }), _) => {
                 let steps = outcome.get("steps_done").and_then(serde_json::Value::as_u64);
                 let steps = steps.and_then(|steps| u32::try_from(steps).ok());
-                match self.keep(workspace, &mut teller, steps).await {
-                    Ok(()) => Ending::Succeeded { result: result(&outcome) },
-                    Err(problem) => Ending::Retry(problem),
+                let given_up = self.hold.given_up(true);
+                tokio::select! {
+                    kept = self.keep(workspace, &mut teller, steps) => match kept {
+                        Ok(()) => Ending::Succeeded { result: result(&outcome) },
+                        Err(problem) => Ending::Retry(problem),
+                    },
+                    why = given_up => match why {
+                        Stopping::Lost => return None,
+                        Stopping::Cancel => Ending::Cancelled,
+                        // What is stored already need not be stored again.
+                        _ => return Some(Ending::Released),
+                    },
                 }
             }
             (_, Some(Stopping::Cancel)) => Ending::Cancelled,
@@ -177,10 +197,17 @@ impl Attempt<'_> {
         };
         // Log and checkpoints of a job that did not succeed are worth keeping as well.
         if !matches!(ending, Ending::Succeeded { .. }) {
-            let kept = self.keep(workspace, &mut teller, None).await;
+            let given_up = self.hold.given_up(true);
+            let kept = tokio::select! {
+                kept = self.keep(workspace, &mut teller, None) => kept,
+                _ = given_up => Err(problem("store_unavailable", "storing them took too long".into(), None)),
+            };
             kept.err().into_iter().for_each(|why| tracing::warn!(job = %claim.job.id, why = why.message, "files of an unfinished job were not kept"));
         }
-        self.last_news(&claim.ticket, &mut teller).await.then_some(ending)
+        tokio::select! {
+            held = self.last_news(&claim.ticket, &mut teller) => held.then_some(ending),
+            why = self.hold.given_up(false) => (why != Stopping::Lost).then_some(Ending::Released),
+        }
     }
 
     /// Brings what is left to tell to the queue, for as long as it takes: a job that succeeded must not lack its scene. False
@@ -200,12 +227,11 @@ impl Attempt<'_> {
     }
 
     /// Listens to the process until it closes its output.
-    async fn follow(
-        &mut self,
+    async fn follow<'w>(
+        &self,
         runner: &mut Runner,
         teller: &mut Teller,
-        workspace: &mut Workspace,
-        mut shutdown: watch::Receiver<bool>,
+        workspace: &'w mut Workspace,
     ) -> Option<Ended> {
         let options = &self.workers.options;
         let mut tick = ticking(TICK);
@@ -213,6 +239,8 @@ impl Attempt<'_> {
         let mut heard = Instant::now();
         let mut kill_at: Option<Instant> = None;
         let mut ended = None;
+        // A slow bucket must hold up neither news nor requests to stop.
+        let (mut idle, mut pushing) = (Some(workspace), None::<BoxFuture<'w, &'w mut Workspace>>);
         loop {
             let before = self.hold.stopping();
             let far = Instant::now() + Duration::from_secs(3600);
@@ -227,12 +255,18 @@ impl Attempt<'_> {
                 },
                 _ = tick.tick() => {
                     self.tell(teller).await;
-                    push(workspace, teller).await;
+                    if let Some(workspace) = idle.take() {
+                        pushing = Some(push(workspace, teller.take_dirty()).boxed());
+                    }
                     if Instant::now() > deadline || heard.elapsed() > options.silence_timeout {
                         self.hold.stop(Stopping::TooLong);
                     }
                 }
-                () = shut_down(&mut shutdown), if before.is_none() => self.hold.stop(Stopping::Shutdown),
+                workspace = pushed(&mut pushing) => {
+                    pushing = None;
+                    idle = Some(workspace);
+                }
+                () = self.hold.other_than(before) => {}
                 () = sleep_until(kill_at.unwrap_or(far)), if kill_at.is_some() => {
                     runner.kill();
                     kill_at = None;
@@ -250,13 +284,9 @@ impl Attempt<'_> {
         }
     }
 
-    /// Brings news to the queue, holds the lease, and hears whether to stop.
-    async fn tell(&mut self, teller: &mut Teller) {
-        let news = teller.take();
-        if news.is_none() || self.hold.is_due() {
-            self.hold.renew().await;
-        }
-        if let Some(report) = news
+    /// Brings news to the queue, and hears whether to stop.
+    async fn tell(&self, teller: &mut Teller) {
+        if let Some(report) = teller.take()
             && let Err(report) = self.hold.report(report).await
         {
             teller.put_back(report);
@@ -291,11 +321,20 @@ fn worth_keeping(path: &str) -> bool {
 }
 
 /// Copies new files to a remote store. What fails now is copied at the end.
-async fn push(workspace: &mut Workspace, teller: &mut Teller) {
-    for path in teller.take_dirty() {
+async fn push(workspace: &mut Workspace, paths: Vec<String>) -> &mut Workspace {
+    for path in paths {
         if let Err(error) = workspace.upload(&path).await {
             tracing::warn!(%error, path, "a file of a job was not stored yet");
         }
+    }
+    workspace
+}
+
+/// Until what is being copied is copied; for ever where nothing is.
+async fn pushed<'w>(pushing: &mut Option<BoxFuture<'w, &'w mut Workspace>>) -> &'w mut Workspace {
+    match pushing {
+        Some(pushing) => pushing.await,
+        None => std::future::pending().await,
     }
 }
 

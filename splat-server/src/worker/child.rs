@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use splat_colmap::process_group;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
@@ -14,6 +15,8 @@ use crate::runner::{Line, Order};
 
 /// Of what the process says on standard error, the last so many bytes are kept.
 const STDERR_TAIL_BYTES: usize = 4 << 10;
+/// How long a process may take to end once it has closed its output.
+const EXIT_WITHIN: Duration = Duration::from_secs(15);
 /// The memory of a line; events are a few hundred bytes.
 const MAX_LINE_BYTES: usize = 4 << 20;
 
@@ -91,10 +94,14 @@ impl Runner {
     /// Waits for its end; what is left of the group ends with it. Gives the last words it wrote on standard error.
     pub(super) async fn wait(mut self) -> (io::Result<ExitStatus>, String) {
         self.stdin = None;
-        let status = self.child.wait().await;
         if let Some(group) = self.group {
+            // The rest of the group is ended before its first process is reaped: from then on the number may be another's.
+            let ended = tokio::task::spawn_blocking(move || process_group::await_end(group));
+            // What closed its output and stays all the same is ended too.
+            let _ = tokio::time::timeout(EXIT_WITHIN, ended).await;
             process_group::kill(group);
         }
+        let status = self.child.wait().await;
         let words = match self.stderr.take() {
             Some(task) => task.await.unwrap_or_default(),
             None => String::new(),

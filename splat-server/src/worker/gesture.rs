@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::Workers;
 use super::attempt::{conclude, problem};
-use super::hold::{Hold, Stopping, shut_down, ticking};
+use super::hold::{Hold, Stopping, ticking};
 use crate::gesture::models::{ModelError, NewModel};
 use crate::gesture::{self, Figures, GestureSpec, MODEL_FILE, ModelRecord, OUTPUT, RECORDING};
 use crate::job::{Artifact, JobProblem, NewEvent, Progress};
@@ -32,13 +32,13 @@ const REPORT: &str = "report.json";
 /// Does the job and tells the queue how it ended. A claim that is lost ends without a word: the job is another worker's.
 pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiver<bool>) {
     tracing::info!(job = %claim.job.id, attempt = claim.job.attempts, "gesture begins");
-    let mut attempt = Attempt { workers, claim: &claim, hold: Hold::new(workers, &claim.ticket) };
-    let ending = match attempt.work(shutdown).await {
+    let mut attempt = Attempt { workers, claim: &claim, hold: Hold::new(workers, &claim.ticket, shutdown) };
+    let ending = match attempt.work().await {
         Ok(ending) => ending,
         Err(problem) => Some(problem),
     };
     match ending {
-        Some(ending) => conclude(workers, &claim, ending).await,
+        Some(ending) => conclude(workers, &claim, &attempt.hold, ending).await,
         None => tracing::warn!(job = %claim.job.id, "the claim was lost; another worker goes on"),
     }
 }
@@ -46,12 +46,12 @@ pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiv
 struct Attempt<'a> {
     workers: &'a Workers,
     claim: &'a Claim,
-    hold: Hold<'a>,
+    hold: Hold,
 }
 
 impl Attempt<'_> {
     /// The whole job; `None` when the claim was lost. An error is an ending too.
-    async fn work(&mut self, shutdown: watch::Receiver<bool>) -> Result<Option<Ending>, Ending> {
+    async fn work(&mut self) -> Result<Option<Ending>, Ending> {
         let job = &self.claim.job;
         let spec: GestureSpec = serde_json::from_value(job.spec.clone()).map_err(|error| {
             Ending::Failed(problem(
@@ -68,8 +68,8 @@ impl Attempt<'_> {
         let recording = gesture::from_bytes(&spec.gesture, spec.layout, &bytes)
             .map_err(|error| Ending::Failed(problem("invalid", error.to_string(), None)))?;
         let parent = self.workers.models.bundle(&job.owner, &spec.parent);
-        let parent = self.while_holding(parent, shutdown.clone()).await?.map_err(unusable)?;
-        let outcome = match self.train(&spec, parent, recording, shutdown).await? {
+        let parent = self.unless_stopped(parent).await?.map_err(unusable)?;
+        let outcome = match self.train(&spec, parent, recording).await? {
             Some(outcome) => outcome,
             None => return Ok(None),
         };
@@ -84,26 +84,15 @@ impl Attempt<'_> {
         }
     }
 
-    /// Waits for something slow, such as the base model being made the first time, without losing the claim.
-    async fn while_holding<T>(
-        &mut self,
-        slow: impl Future<Output = T>,
-        mut shutdown: watch::Receiver<bool>,
-    ) -> Result<T, Ending> {
-        let mut slow = std::pin::pin!(slow);
-        let mut tick = ticking(TICK);
-        loop {
-            tokio::select! {
-                done = &mut slow => return Ok(done),
-                _ = tick.tick() => self.hold.renew().await,
-                () = shut_down(&mut shutdown) => return Err(Ending::Released),
-            }
-            match self.hold.stopping() {
-                Some(Stopping::Cancel) => return Err(Ending::Cancelled),
-                // The queue refuses it, which is told in the log.
-                Some(_) => return Err(Ending::Released),
-                None => {}
-            }
+    /// Waits for something slow, such as the base model being made the first time.
+    async fn unless_stopped<T>(&self, slow: impl Future<Output = T>) -> Result<T, Ending> {
+        tokio::select! {
+            done = slow => Ok(done),
+            () = self.hold.other_than(None) => Err(match self.hold.stopping() {
+                Some(Stopping::Cancel) => Ending::Cancelled,
+                // Of a claim that was lost the queue refuses it, which is told in the log.
+                _ => Ending::Released,
+            }),
         }
     }
 
@@ -112,7 +101,6 @@ impl Attempt<'_> {
         spec: &GestureSpec,
         parent: Arc<Bundle>,
         recording: Recording,
-        mut shutdown: watch::Receiver<bool>,
     ) -> Result<Option<Outcome>, Ending> {
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, trained) = watch::channel(Trained { stage: Stage::Comparing, done: 0.0 });
@@ -139,16 +127,11 @@ impl Attempt<'_> {
                     let Trained { stage, done } = trained.borrow().to_owned();
                     let percent = 5.0 + 85.0 * f64::from(done);
                     self.tell(news(name(stage), percent, stage.description())).await;
-                    if self.hold.is_due() {
-                        self.hold.renew().await;
-                    }
                     if begun.elapsed() > LONGEST {
                         self.hold.stop(Stopping::TooLong);
                     }
                 }
-                () = shut_down(&mut shutdown), if self.hold.stopping().is_none() => {
-                    self.hold.stop(Stopping::Shutdown);
-                }
+                () = self.hold.other_than(self.hold.stopping()) => {}
             }
             if self.hold.stopping().is_some() {
                 stop.store(true, Ordering::Relaxed);

@@ -1,12 +1,20 @@
-//! A worker's hold on a job: the lease, and whether the work is to stop.
+//! A worker's hold on a job: the lease, renewed by a task of its own for as long as the attempt takes, and whether the work is to
+//! stop.
 
+use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use tokio::task::JoinHandle;
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::Workers;
 use crate::queue::{Held, Queue, QueueError, Report, Ticket};
+
+/// How often the lease is renewed: also how soon a request to cancel is seen, and how soon the hold of a machine that slept is
+/// renewed, which must come before [`crate::queue::RECLAIM_GRACE`] is over.
+const RENEW_EVERY: Duration = Duration::from_millis(500);
 
 /// Why work is being stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,63 +29,112 @@ pub(super) enum Stopping {
     Lost,
 }
 
-/// The hold of one attempt.
-pub(super) struct Hold<'a> {
-    queue: &'a dyn Queue,
+/// The hold of one attempt; let go of with the value.
+pub(super) struct Hold {
+    queue: Arc<dyn Queue>,
     ticket: Ticket,
-    lease: Duration,
-    renewed: Instant,
-    stopping: Option<Stopping>,
+    stopping: watch::Sender<Option<Stopping>>,
+    /// How long what is under way may go on after the service was told to stop.
+    patience: Duration,
+    renewing: JoinHandle<()>,
 }
 
-impl<'a> Hold<'a> {
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.renewing.abort();
+    }
+}
+
+impl Hold {
     /// The hold that a claim of just now gives.
-    pub(super) fn new(workers: &'a Workers, ticket: &Ticket) -> Self {
-        let (queue, lease) = (&*workers.queue, workers.options.lease);
-        Self { queue, ticket: ticket.clone(), lease, renewed: Instant::now(), stopping: None }
+    pub(super) fn new(workers: &Workers, ticket: &Ticket, mut shutdown: watch::Receiver<bool>) -> Self {
+        let (queue, lease) = (Arc::clone(&workers.queue), workers.options.lease);
+        let stopping = watch::Sender::new(None);
+        let (of_task, told, ticket_of_task) = (Arc::clone(&queue), stopping.clone(), ticket.clone());
+        let renewing = tokio::spawn(async move {
+            let mut tick = ticking(RENEW_EVERY);
+            let mut stopped = false;
+            loop {
+                tokio::select! {
+                    _ = tick.tick() => {
+                        heard(&told, &ticket_of_task, of_task.renew(&ticket_of_task, lease).await);
+                    }
+                    () = shut_down(&mut shutdown), if !stopped => {
+                        stopped = true;
+                        stop(&told, Stopping::Shutdown);
+                    }
+                }
+                if *told.borrow() == Some(Stopping::Lost) {
+                    return;
+                }
+            }
+        });
+        Self { queue, ticket: ticket.clone(), stopping, patience: workers.options.stop_grace, renewing }
     }
 
     /// Why the work is to stop, if it is.
     pub(super) fn stopping(&self) -> Option<Stopping> {
-        self.stopping
+        *self.stopping.borrow()
     }
 
     /// Has the work stop, unless it is being stopped already.
-    pub(super) fn stop(&mut self, why: Stopping) {
-        self.stopping.get_or_insert(why);
+    pub(super) fn stop(&self, why: Stopping) {
+        stop(&self.stopping, why);
     }
 
-    /// Whether the lease wants to be renewed.
-    pub(super) fn is_due(&self) -> bool {
-        self.renewed.elapsed() >= self.lease / 4
-    }
-
-    /// Holds the job for another lease, and hears whether to stop.
-    pub(super) async fn renew(&mut self) {
-        let held = self.queue.renew(&self.ticket, self.lease).await;
-        if held.is_ok() {
-            self.renewed = Instant::now();
+    /// Until there is another reason to stop than `before`.
+    pub(super) fn other_than(&self, before: Option<Stopping>) -> impl Future<Output = ()> + use<> {
+        let mut stopping = self.stopping.subscribe();
+        async move {
+            // The sender lives as long as the hold, which lives as long as the work.
+            let _ = stopping.wait_for(|now| *now != before).await.map(drop);
         }
-        self.heard(held);
+    }
+
+    /// Until what is under way, such as storing results, is to be given up: at once when the claim is lost, after a while when the
+    /// service shuts down or, where `cancels`, when its owner has cancelled the job.
+    pub(super) fn given_up(&self, cancels: bool) -> impl Future<Output = Stopping> + use<> {
+        let (mut stopping, patience) = (self.stopping.subscribe(), self.patience);
+        let ends = move |why: &Option<Stopping>| {
+            matches!(why, Some(Stopping::Lost | Stopping::Shutdown))
+                || cancels && *why == Some(Stopping::Cancel)
+        };
+        async move {
+            let why = stopping.wait_for(ends).await.ok().and_then(|why| *why).unwrap_or(Stopping::Shutdown);
+            if why != Stopping::Lost {
+                sleep(patience).await;
+            }
+            why
+        }
     }
 
     /// Brings news, and hears whether to stop. News that the queue could not take now come back.
-    pub(super) async fn report(&mut self, report: Report) -> Result<(), Report> {
+    pub(super) async fn report(&self, report: Report) -> Result<(), Report> {
         let told = self.queue.report(&self.ticket, report.clone()).await;
         let back = matches!(told, Err(QueueError::Unavailable { .. }));
-        self.heard(told);
+        heard(&self.stopping, &self.ticket, told);
         if back { Err(report) } else { Ok(()) }
     }
+}
 
-    fn heard(&mut self, held: Result<Held, QueueError>) {
-        match held {
-            Ok(Held { cancel_requested: true }) => self.stop(Stopping::Cancel),
-            Ok(_) => {}
-            Err(QueueError::ClaimLost { .. }) => self.stopping = Some(Stopping::Lost),
-            // The work goes on: when the queue answers again, it says whose the job is.
-            Err(error) => {
-                tracing::warn!(job = %self.ticket.id, %error, "the queue did not take news of a job; trying again");
-            }
+fn stop(stopping: &watch::Sender<Option<Stopping>>, why: Stopping) {
+    stopping.send_if_modified(|now| {
+        let changes = now.is_none() || why == Stopping::Lost && *now != Some(why);
+        if changes {
+            *now = Some(why);
+        }
+        changes
+    });
+}
+
+fn heard(stopping: &watch::Sender<Option<Stopping>>, ticket: &Ticket, held: Result<Held, QueueError>) {
+    match held {
+        Ok(Held { cancel_requested: true }) => stop(stopping, Stopping::Cancel),
+        Ok(_) => {}
+        Err(QueueError::ClaimLost { .. }) => stop(stopping, Stopping::Lost),
+        // The work goes on: when the queue answers again, it says whose the job is.
+        Err(error) => {
+            tracing::warn!(job = %ticket.id, %error, "the queue did not take news of a job; trying again");
         }
     }
 }

@@ -15,6 +15,8 @@ mod child;
 mod gesture;
 mod hold;
 mod teller;
+#[cfg(all(test, unix))]
+mod tests;
 
 use std::ffi::OsString;
 use std::sync::Arc;

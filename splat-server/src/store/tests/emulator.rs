@@ -1,7 +1,7 @@
 //! Real servers on this machine's loopback: moto's S3 and a Google Cloud Storage emulator.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -116,9 +116,47 @@ impl Emulator {
         }
     }
 
+    /// The same store behind a line of so many bytes a second, both ways and for all connections each.
+    pub(crate) fn slow_store(&self, data_dir: &Path, bytes_per_s: u64) -> JobStore {
+        let slow = format!("http://127.0.0.1:{}", throttled(self.port, bytes_per_s));
+        let mut config = self.config(data_dir);
+        config.options.retain(|(key, _)| key != "aws_endpoint");
+        config.options.push(("aws_endpoint".to_owned(), slow));
+        JobStore::open(&config).unwrap()
+    }
+
     pub(crate) fn store(&self, data_dir: &Path) -> JobStore {
         JobStore::open(&self.config(data_dir)).unwrap()
     }
+}
+
+/// A port that leads to `port` at that rate, as long as the test runs.
+fn throttled(port: u16, bytes_per_s: u64) -> u16 {
+    /// Pieces a second.
+    const PIECES: u64 = 10;
+    fn copy(mut from: TcpStream, mut to: TcpStream, piece: usize) {
+        let mut buffer = vec![0; piece.max(1)];
+        while let Ok(read @ 1..) = from.read(&mut buffer) {
+            if to.write_all(&buffer[..read]).is_err() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1000 / PIECES));
+        }
+        // They fail when the other side has gone, which is what is wanted.
+        let _ = (to.shutdown(Shutdown::Both), from.shutdown(Shutdown::Both));
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let slow = listener.local_addr().unwrap().port();
+    let piece = usize::try_from(bytes_per_s / PIECES).unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { return };
+            let (from_client, from_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || copy(from_client, server, piece));
+            std::thread::spawn(move || copy(from_server, client, piece));
+        }
+    });
+    slow
 }
 
 impl Drop for Emulator {
