@@ -1,75 +1,405 @@
-//! Connections: accepted up to a limit, timed, and ended in order.
+//! Connections: accepted as far as handles reach, timed, and ended in order.
+//!
+//! HTTP/1.1 alone: a proxy in front speaks HTTP/2 to its clients, and without one nothing here gains by it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{ConnectInfo, Request};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use futures_util::{StreamExt, stream};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
-use tower_http::timeout::RequestBodyTimeoutLayer;
 
-/// Connections at once; more wait in the system's line.
-const MAX_CONNECTIONS: usize = 8192;
-/// A client that takes longer to send its headers is holding the connection, not using it.
-const HEADERS_WITHIN: Duration = Duration::from_secs(20);
-/// Longest pause within a body.
-const BODY_PAUSE: Duration = Duration::from_secs(60);
 /// How long answers under way may take once the service is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
 /// Rest after the system refuses a connection, for want of file handles for instance.
 const REFUSED_REST: Duration = Duration::from_millis(100);
+/// A client that has said nothing for so long is asked whether it is still there: long requests are quiet, and routers between forget
+/// quiet connections.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// Handles for the queue, the files of jobs, and what workers start.
+const RESERVED_HANDLES: u64 = 256;
+/// Handles of one connection: its own, and a file that it sends or stores.
+const HANDLES_OF_CONNECTION: u64 = 2;
+
+/// What a connection may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// Connections at once. When there are as many, the longest open one that asks for nothing makes room for a new one.
+    connections: usize,
+    /// For the first byte of a request to the last of its headers: a client that takes longer holds the connection and does not use it.
+    headers_within: Duration,
+    /// A body that brings fewer than `least_bytes` in so much waiting for it is given up. So is an answer of which the client takes
+    /// nothing for so long.
+    body_window: Duration,
+    /// See `body_window`.
+    least_bytes: usize,
+}
+
+impl Terms {
+    /// What `handles` allow, of which the process has as many.
+    fn of(handles: u64) -> Self {
+        let connections = handles.saturating_sub(RESERVED_HANDLES) / HANDLES_OF_CONNECTION;
+        Self {
+            connections: usize::try_from(connections.clamp(16, 8192)).unwrap_or(16),
+            headers_within: Duration::from_secs(20),
+            body_window: Duration::from_secs(60),
+            least_bytes: 4 << 10,
+        }
+    }
+}
+
+/// Raises this process's limit on open files as far as the system lets it, and tells what connections may take then.
+pub(crate) fn terms() -> Terms {
+    Terms::of(handles())
+}
+
+#[cfg(unix)]
+fn handles() -> u64 {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
+    // Refused where the system's own limit is below the process's: then the old one holds.
+    let raised = setrlimit(Resource::Nofile, raised).is_ok();
+    // `None`: as many as there is memory for.
+    if raised { limit.maximum } else { limit.current }.unwrap_or(u64::MAX)
+}
+
+#[cfg(not(unix))]
+fn handles() -> u64 {
+    // Sockets and files do not share a limit there.
+    u64::MAX
+}
+
+/// An open connection.
+#[derive(Debug, Default)]
+struct Connection {
+    /// Requests under way: one at most, but its answer may outlive the call.
+    busy: AtomicUsize,
+    /// Told to make room.
+    evicted: Notify,
+}
+
+/// A request under way, until its answer is sent or given up.
+struct Busy(Arc<Connection>);
+
+impl Busy {
+    fn new(connection: &Arc<Connection>) -> Self {
+        connection.busy.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(connection))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// All open connections, in the order in which they were opened.
+#[derive(Debug, Default)]
+struct Connections {
+    open: Mutex<BTreeMap<u64, Arc<Connection>>>,
+    left: Notify,
+}
+
+impl Connections {
+    /// Has the longest open connection that asks for nothing end where there are `most`, and waits until there are fewer.
+    async fn make_room(&self, most: usize) {
+        loop {
+            let left = self.left.notified();
+            {
+                let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+                if open.len() < most {
+                    return;
+                }
+                let quiet = open.values().find(|connection| connection.busy.load(Ordering::Relaxed) == 0);
+                if let Some(quiet) = quiet {
+                    quiet.evicted.notify_one();
+                }
+            }
+            // One that ended between the look and here is seen at the next.
+            let _ = timeout(REFUSED_REST, left).await;
+        }
+    }
+
+    fn add(&self, number: u64) -> Arc<Connection> {
+        let connection = Arc::new(Connection::default());
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::clone(&connection));
+        connection
+    }
+
+    fn remove(&self, number: u64) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+        self.left.notify_one();
+    }
+}
 
 /// Answers requests until `shutdown` turns true.
-pub(crate) async fn run(listener: TcpListener, router: Router, mut shutdown: watch::Receiver<bool>) {
-    let router = router.layer(RequestBodyTimeoutLayer::new(BODY_PAUSE));
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN);
-    let builder = Arc::new(builder);
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+pub(crate) async fn run(
+    listener: TcpListener,
+    router: Router,
+    terms: Terms,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(terms.headers_within);
+    let connections = Arc::new(Connections::default());
     let graceful = GracefulShutdown::new();
+    let mut number = 0;
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &places) => accepted,
+            accepted = async {
+                connections.make_room(terms.connections).await;
+                listener.accept().await
+            } => accepted,
             _ = shutdown.wait_for(|stop| *stop) => break,
         };
-        let (stream, address, place) = match accepted {
+        let (stream, address) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(REFUSED_REST).await;
+                sleep(REFUSED_REST).await;
                 continue;
             }
         };
-        // Small answers should not wait for more.
-        let _ = stream.set_nodelay(true);
-        let service = router.clone();
-        let service = hyper::service::service_fn(move |mut request: Request<hyper::body::Incoming>| {
-            request.extensions_mut().insert(ConnectInfo::<SocketAddr>(address));
-            service.clone().oneshot(request.map(axum::body::Body::new))
-        });
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-        let watched = graceful.watch(connection);
+        number += 1;
+        let connection = connections.add(number);
+        let service = {
+            let (router, connection) = (router.clone(), Arc::clone(&connection));
+            hyper::service::service_fn(move |mut request: Request<hyper::body::Incoming>| {
+                request.extensions_mut().insert(ConnectInfo::<SocketAddr>(address));
+                let request = request.map(|body| at_a_pace(Body::new(body), terms));
+                let (router, busy) = (router.clone(), Busy::new(&connection));
+                async move {
+                    router.oneshot(request).await.map(|answer| answer.map(|body| until_sent(body, busy)))
+                }
+            })
+        };
+        let served = builder.serve_connection(TokioIo::new(Box::pin(prepared(stream, terms))), service);
+        let watched = graceful.watch(served);
+        let connections = Arc::clone(&connections);
         tokio::spawn(async move {
-            // Clients leave in many ways; none of them is our failure.
-            let _ = watched.await;
-            drop(place);
+            tokio::select! {
+                // Clients leave in many ways; none of them is our failure.
+                _ = watched => {}
+                () = connection.evicted.notified() => {}
+            }
+            connections.remove(number);
         });
     }
     // Event streams do not end by themselves.
-    let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
+    let _ = timeout(GRACE, graceful.shutdown()).await;
 }
 
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> std::io::Result<(tokio::net::TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
-    let (stream, address) = listener.accept().await?;
-    Ok((stream, address, place))
+fn prepared(stream: TcpStream, terms: Terms) -> TimeoutStream<TcpStream> {
+    // Small answers should not wait for more. A connection that is gone already fails at its first use.
+    let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(&stream)
+        .set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE));
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(terms.body_window));
+    stream
+}
+
+/// The body, which ends with an error when the client sends it too slowly. Only waiting for the client counts: a full disk is not
+/// its fault.
+fn at_a_pace(body: Body, terms: Terms) -> Body {
+    if body.is_end_stream() {
+        return body;
+    }
+    let begun = (Some(body.into_data_stream()), terms.body_window, 0);
+    Body::from_stream(stream::unfold(begun, move |(body, mut left, mut got)| async move {
+        let mut body = body?;
+        loop {
+            let asked = Instant::now();
+            match timeout(left, body.next()).await {
+                Ok(None) => return None,
+                Ok(Some(Err(error))) => return Some((Err(error), (None, left, got))),
+                Ok(Some(Ok(piece))) => {
+                    let piece: Bytes = piece;
+                    got += piece.len();
+                    left = left.saturating_sub(asked.elapsed());
+                    return Some((Ok(piece), (Some(body), left, got)));
+                }
+                Err(_) if got >= terms.least_bytes => (left, got) = (terms.body_window, 0),
+                Err(_) => {
+                    let window = terms.body_window.as_secs_f32();
+                    let why = format!("fewer than {} bytes came within {window} s", terms.least_bytes);
+                    let error = std::io::Error::new(std::io::ErrorKind::TimedOut, why);
+                    return Some((Err(axum::Error::new(error)), (None, left, got)));
+                }
+            }
+        }
+    }))
+}
+
+/// The body, which keeps the connection busy until it is sent. One whose length is known stays as it is otherwise.
+fn until_sent(body: Body, busy: Busy) -> Body {
+    struct Sent {
+        body: Body,
+        _busy: Busy,
+    }
+    impl HttpBody for Sent {
+        type Data = Bytes;
+        type Error = axum::Error;
+
+        fn poll_frame(
+            mut self: std::pin::Pin<&mut Self>,
+            context: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, axum::Error>>> {
+            std::pin::Pin::new(&mut self.body).poll_frame(context)
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.body.is_end_stream()
+        }
+
+        fn size_hint(&self) -> hyper::body::SizeHint {
+            self.body.size_hint()
+        }
+    }
+    Body::new(Sent { body, _busy: busy })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use axum::routing::{get, post};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// Longer than any test waits for what it tests.
+    const LONG: Duration = Duration::from_secs(600);
+    const SHORT: Duration = Duration::from_millis(200);
+    const PATIENCE: Duration = Duration::from_secs(60);
+    const TERMS: Terms =
+        Terms { connections: 64, headers_within: LONG, body_window: LONG, least_bytes: 1000 };
+
+    async fn serve(terms: Terms) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new()
+            .route("/", get(async || "here"))
+            .route("/wait", get(async || std::future::pending::<&str>().await))
+            .route("/take", post(async |body: Bytes| body.len().to_string()));
+        let (sender, shutdown) = watch::channel(false);
+        tokio::spawn(async move {
+            run(listener, router, terms, shutdown).await;
+            drop(sender);
+        });
+        address
+    }
+
+    async fn say(address: SocketAddr, text: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(text.as_bytes()).await.unwrap();
+        stream
+    }
+
+    /// What comes until the server closes the connection.
+    async fn heard(mut stream: TcpStream) -> String {
+        let mut bytes = Vec::new();
+        // A connection that is reset is closed too.
+        let _ = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the connection stays open");
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_nothing_is_not_kept() {
+        let address = serve(Terms { headers_within: SHORT, ..TERMS }).await;
+        for begun in ["", "G", "GET / HTTP/1.1\r\nHost: x\r\nX-Long:", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+            let heard = heard(say(address, begun).await).await;
+            assert!(!heard.contains("here"), "{begun:?}: {heard}");
+        }
+        let between = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        assert!(heard(say(address, between).await).await.contains("here"), "closed in between requests");
+    }
+
+    #[tokio::test]
+    async fn silent_connections_make_room_and_busy_ones_stay() {
+        let address = serve(Terms { connections: 8, ..TERMS }).await;
+        let mut busy = say(address, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let mut silent = Vec::new();
+        for _ in 0..40 {
+            silent.push(say(address, "G").await);
+        }
+        let asks = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        assert!(heard(say(address, asks).await).await.contains("here"));
+        assert!(timeout(SHORT, busy.read_u8()).await.is_err(), "a request under way was cut off");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_drips_is_given_up_and_a_slow_one_is_not() {
+        let address = serve(Terms { body_window: SHORT, ..TERMS }).await;
+        let head = "POST /take HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4000\r\n\r\n";
+        assert!(!heard(say(address, head).await).await.contains("200 OK"));
+        let mut dripping = say(address, head).await;
+        for _ in 0..3 {
+            // It fails once the server has closed the connection.
+            let _ = dripping.write_all(b"x").await;
+            sleep(SHORT).await;
+        }
+        assert!(!heard(dripping).await.contains("200 OK"));
+        let mut slow = say(address, head).await;
+        for _ in 0..4 {
+            slow.write_all(&[b'x'; 1000]).await.unwrap();
+        }
+        assert!(heard(slow).await.contains("200 OK"));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_takes_is_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let held = Arc::new(());
+        let of_answer = Arc::clone(&held);
+        // More than the system holds for a connection.
+        let endless = move || {
+            let held = Arc::clone(&of_answer);
+            async move {
+                let pieces = stream::repeat_with(move || {
+                    let _held = &held;
+                    Ok::<_, std::io::Error>(Bytes::from_static(&[7; 65536]))
+                });
+                Body::from_stream(pieces)
+            }
+        };
+        let router = Router::new().route("/", get(endless));
+        let (_sender, shutdown) = watch::channel(false);
+        tokio::spawn(run(listener, router, Terms { body_window: SHORT, ..TERMS }, shutdown));
+        let _stream = say(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let given_up = async {
+            // The route holds one, and the test; a body under way one more.
+            let mut begun = false;
+            loop {
+                begun |= Arc::strong_count(&held) > 2;
+                if begun && Arc::strong_count(&held) == 2 {
+                    return;
+                }
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, given_up).await.expect("the answer is held for a client that takes nothing");
+    }
+
+    #[test]
+    fn connections_leave_handles_for_the_rest() {
+        assert_eq!(Terms::of(1024).connections, 384);
+        assert_eq!(Terms::of(64).connections, 16);
+        assert_eq!(Terms::of(u64::MAX).connections, 8192);
+    }
 }

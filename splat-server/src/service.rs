@@ -155,6 +155,8 @@ impl Parts {
         if !self.config.is_local() && !self.config.allow_anonymous && !self.keys.ever().await? {
             return Err(ServiceError::OpenToAll { bind });
         }
+        // Before anything takes handles.
+        let terms = listen::terms();
         let listener = TcpListener::bind(bind).await.map_err(|source| ServiceError::Bind { bind, source })?;
         let address = listener.local_addr().map_err(|source| ServiceError::Bind { bind, source })?;
         let (sender, shutdown) = watch::channel(false);
@@ -178,7 +180,7 @@ impl Parts {
             false => None,
         };
         listening(address);
-        listen::run(listener, http::router(app), shutdown).await;
+        listen::run(listener, http::router(app), terms, shutdown).await;
         for task in workers.into_iter().chain([sweeper]) {
             // A task that panicked has been logged by the runtime.
             let _ = task.await;

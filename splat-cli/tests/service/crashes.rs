@@ -49,6 +49,23 @@ async fn shutting_down_gives_the_job_back_without_counting() {
     assert_eq!((state(&job), job["attempts"].as_u64()), ("succeeded", Some(1)), "{job:#}");
 }
 
+/// A laptop that sleeps for three leases, three times: more often than a job may be begun.
+#[tokio::test]
+async fn a_service_that_slept_goes_on_with_its_job() {
+    let service = Service::start(&["--lease-s", "2", "--max-attempts", "2"]);
+    let job = id(&service.submit(3, stages_of(1500)).await);
+    service.job_when(&job, |job| job["progress"]["stage"] == "features").await;
+    for _ in 0..3 {
+        service.signal(rustix::process::Signal::STOP);
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        service.signal(rustix::process::Signal::CONT);
+        // Awake for a while.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let job = service.ended(&job).await;
+    assert_eq!((state(&job), job["attempts"].as_u64()), ("succeeded", Some(1)), "{job:#}");
+}
+
 /// The queue is lost, and comes back from a copy: nothing of what it knew is gone, and a copy without tables is refused.
 #[tokio::test]
 async fn a_lost_queue_comes_back_from_its_copy() {

@@ -58,6 +58,43 @@ async fn leaving_early_cancels() {
     assert_eq!(state(&job), "cancelled");
 }
 
+/// The same request under the same key waits on, whoever left before or waits beside.
+#[tokio::test]
+async fn leaving_with_a_key_cancels_nothing() {
+    let service = Service::start(&[]);
+    let send = || {
+        let form = form(3).text("test", json!({"stage_ms": 300}).to_string());
+        service.request("POST", "/process_images").header("idempotency-key", "one").multipart(form).send()
+    };
+    let leaving = tokio::spawn(send());
+    let beside = tokio::spawn(send());
+    let job = loop {
+        let jobs = service.json("/v1/jobs").await;
+        if let Some(job) = jobs["jobs"].get(0).filter(|job| state(job) == "running") {
+            break id(job);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    leaving.abort();
+    for response in [beside.await.unwrap().unwrap(), send().await.unwrap()] {
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["x-job-id"].to_str().unwrap(), job);
+    }
+}
+
+#[tokio::test]
+async fn a_form_of_long_part_headers_is_refused() {
+    let service = Service::start(&[]);
+    let head = "--x\r\nContent-Disposition: form-data; name=\"images\"; filename=\"";
+    let body = [head.as_bytes(), &vec![b'n'; 8 << 20]].concat();
+    let request =
+        service.request("POST", "/v1/jobs").header("content-type", "multipart/form-data; boundary=x");
+    let response = request.body(body).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    let problem: Value = response.json().await.unwrap();
+    assert!(problem["detail"].as_str().unwrap().contains("more than 16384 bytes"), "{problem:#}");
+}
+
 #[tokio::test]
 async fn a_job_is_followed_from_submission_to_its_files() {
     let service = Service::start(&[]);

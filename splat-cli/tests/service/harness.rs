@@ -69,6 +69,12 @@ impl Service {
         }
     }
 
+    /// `STOP` or `CONT`, for the service alone and not for its jobs.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_raw(self.child.id() as i32).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
     /// Uses this key from now on.
     pub(crate) fn with_key(&mut self, key: &str) {
         self.key = Some(key.to_owned());

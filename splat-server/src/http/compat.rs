@@ -23,11 +23,13 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Photos in, PLY out
 ///
-/// The answer comes when the scene is done: minutes to hours. Leaving early cancels the job. With `Prefer: respond-async` the job
-/// is answered at once, to be followed at `/v1/jobs`. Options may stand in the form or in the query.
+/// The answer comes when the scene is done, minutes to hours without a byte, which proxies on the way must allow. Leaving early cancels
+/// the job, unless it was sent with an `Idempotency-Key`: then the same request waits on. With `Prefer: respond-async` the job is
+/// answered at once, to be followed at `/v1/jobs`. Options may stand in the form or in the query.
 #[utoipa::path(
     post, path = "/process_images", tag = "compatible",
     params(
+        ("Idempotency-Key" = Option<String>, Header, description = "Any text of the client's; one job a key"),
         ("Prefer" = Option<String>, Header, description = "`respond-async` answers at once"),
         ("iterations" = Option<u32>, Query, description = "Training steps; 30,000 unless told otherwise", minimum = 1, maximum = 200_000),
         ("quality" = Option<String>, Query, description = "COLMAP's effort: `low`, `medium`, `high` or `extreme`"),
@@ -59,7 +61,7 @@ pub(super) async fn process_images(
 ) -> Result<Response> {
     let Query(query) = query.map_err(|error| Problem::malformed(error.body_text()))?;
     let key = idempotency_key(request.headers())?;
-    let later = responds_later(request.headers());
+    let (later, keyed) = (responds_later(request.headers()), key.is_some());
     let mut form = Form::read(&app, &caller, request).await?;
     for (name, value) in query {
         form.options.add(name, value)?;
@@ -71,8 +73,9 @@ pub(super) async fn process_images(
         let headers = [(LOCATION, format!("/v1/jobs/{id}")), (JOB_ID, id.to_string())];
         return Ok((StatusCode::ACCEPTED, headers, Json(job)).into_response());
     }
-    // Should the client leave, this future is dropped, and the guard with it.
-    let mut guard = CancelOnDrop { app: app.clone(), owner: caller.owner.clone(), id: Some(id.clone()) };
+    // Should the client leave, this future is dropped, and the guard with it. Who gave a key can come again, or waits twice.
+    let leaving = (!keyed).then(|| id.clone());
+    let mut guard = CancelOnDrop { app: app.clone(), owner: caller.owner.clone(), id: leaving };
     let job = ended(&app, &caller.owner, &id).await?;
     guard.id = None;
     match job.state {

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::auth::Caller;
 use super::gesture_jobs::{self, NewGesture};
 use super::jobs::{job_id, view};
+use super::parts::{HeaderTooLong, Watch};
 use super::problem::{Problem, Result};
 use super::view::JobView;
 use super::{App, MAX_JSON_BYTES, json};
@@ -236,7 +237,10 @@ impl Form {
     pub(super) async fn read(app: &App, caller: &Caller, mut request: Request) -> Result<Self> {
         // Files have limits of their own, which hold while they stream.
         DefaultBodyLimit::disable().apply(&mut request);
-        let request = request.map(in_small_pieces);
+        let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        // What has no boundary is refused next.
+        let boundary = content_type.and_then(|text| multer::parse_boundary(text).ok()).unwrap_or_default();
+        let request = request.map(|body| in_small_pieces(body, &boundary));
         let mut parts = Multipart::from_request(request, app).await.map_err(not_multipart)?;
         let mut draft = app.intake.begin(&caller.owner).await?;
         let mut options = TextOptions::default();
@@ -260,20 +264,24 @@ impl Form {
 /// The body in small pieces, with nothing ready for a moment after each. The parser takes in all that is ready whenever it is
 /// asked for anything, and a client that is faster than the disk has its whole upload ready. The parser also takes a body
 /// for broken whose beginning and end become ready between two of its looks, which cannot happen so.
-fn in_small_pieces(body: Body) -> Body {
-    let start = (body.into_data_stream(), Bytes::new(), false);
-    Body::from_stream(stream::unfold(start, async |(mut body, mut rest, begun)| {
+fn in_small_pieces(body: Body, boundary: &str) -> Body {
+    let start = (Some(body.into_data_stream()), Bytes::new(), false, Watch::new(boundary));
+    Body::from_stream(stream::unfold(start, async |(body, mut rest, begun, mut watch)| {
+        let mut body = body?;
         if begun {
             tokio::task::yield_now().await;
         }
         while rest.is_empty() {
             match body.next().await? {
                 Ok(piece) => rest = piece,
-                Err(error) => return Some((Err(error), (body, rest, true))),
+                Err(error) => return Some((Err(error), (None, rest, true, watch))),
             }
         }
         let piece = rest.split_to(rest.len().min(PIECE_BYTES));
-        Some((Ok(piece), (body, rest, true)))
+        if let Err(error) = watch.pass(&piece) {
+            return Some((Err(axum::Error::new(error)), (None, rest, true, watch)));
+        }
+        Some((Ok(piece), (Some(body), rest, true, watch)))
     }))
 }
 
@@ -330,5 +338,13 @@ fn not_multipart(error: MultipartRejection) -> Problem {
 }
 
 fn broken(error: axum::extract::multipart::MultipartError) -> Problem {
+    // The parser wraps what the body says.
+    let mut cause: Option<&dyn std::error::Error> = Some(&error);
+    while let Some(inner) = cause {
+        if let Some(too_long) = inner.downcast_ref::<HeaderTooLong>() {
+            return Problem::malformed(format!("the form cannot be read on: {too_long}"));
+        }
+        cause = inner.source();
+    }
     Problem::malformed(format!("the form cannot be read on: {}", error.body_text()))
 }

@@ -12,6 +12,7 @@
 //! | `legacy` | `POST /train`, `GET /status/{task_id}`: gestures as Ghostouch clients ask for them |
 //! | `refusals` | what `/train` refuses, as tasks that have failed |
 //! | `compat` | `POST /process_images`: photos in, PLY out, in one request |
+//! | `parts` | part headers of forms, within a limit |
 //! | `info` | what the service is, health, metrics, OpenAPI |
 //! | `pages` | the web page |
 //! | `auth`, `site` | who asks and how often; from where, and from which web page |
@@ -35,6 +36,7 @@ mod json;
 mod legacy;
 mod linger;
 mod pages;
+mod parts;
 mod problem;
 mod refusals;
 mod site;

@@ -90,7 +90,7 @@ impl Site {
     }
 }
 
-/// The name that the client asked for: HTTP/2 has it in the address, HTTP/1 in a header.
+/// The name that the client asked for: in the address where that is absolute, else in a header.
 pub(super) fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     let authority = uri.authority().map(axum::http::uri::Authority::as_str);
     authority.or_else(|| headers.get(HOST).and_then(|value| value.to_str().ok()))
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn http_2_names_the_host_in_its_address() {
+    fn an_absolute_address_names_the_host() {
         let uri: Uri = "http://localhost:5000/v1/jobs".parse().unwrap();
         assert_eq!(host(&uri, &HeaderMap::new()), Some("localhost:5000"));
     }

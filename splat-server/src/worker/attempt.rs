@@ -19,11 +19,13 @@ use crate::layout;
 use crate::queue::{Claim, Ending, Queue, QueueError, Ticket};
 use crate::runner::{Ended, Line, Order};
 use crate::scene::SceneSpec;
-use crate::store::Workspace;
+use crate::store::{StoreError, Workspace};
 use crate::webhook;
 
 /// How often news go to the queue.
 const TICK: Duration = Duration::from_millis(500);
+/// Rest after this machine could not start a process for want of handles, threads or memory.
+const LACK_REST: Duration = Duration::from_secs(5);
 /// How long the queue is tried for the last word on a job.
 const LAST_WORD_EVERY: Duration = Duration::from_secs(2);
 
@@ -121,9 +123,16 @@ impl Attempt<'_> {
             )
         })?;
         // Where the store is a folder, nothing is copied.
-        let workspace = self.workers.store.download_job(&claim.job.id, |_| true).await;
-        let workspace = workspace.map_err(|error| problem("store_unavailable", error.to_string(), None))?;
-        Ok((workspace, spec))
+        loop {
+            match self.workers.store.download_job(&claim.job.id, |_| true).await {
+                Ok(workspace) => return Ok((workspace, spec)),
+                Err(StoreError::Io { source, .. }) if lacks_resources(&source) => {
+                    tracing::warn!(job = %claim.job.id, error = %source, "a job's files cannot be opened now; it waits");
+                    sleep(LACK_REST).await;
+                }
+                Err(error) => return Err(problem("store_unavailable", error.to_string(), None)),
+            }
+        }
     }
 
     /// Has the process do it; `None` when the claim was lost.
@@ -132,6 +141,15 @@ impl Attempt<'_> {
         let order = Order { spec, first_attempt: claim.job.attempts <= 1, machine: options.machine.clone() };
         let mut runner = match Runner::start(&options.program, workspace.dir(), &order).await {
             Ok(runner) => runner,
+            // No fault of the job, and another moment or machine may have what it takes.
+            Err(error) if lacks_resources(&error) => {
+                tracing::warn!(job = %claim.job.id, %error, "this machine cannot start a job's process now; the job waits");
+                tokio::select! {
+                    () = sleep(LACK_REST) => {}
+                    () = self.hold.other_than(None) => {}
+                }
+                return Some(Ending::Released);
+            }
             Err(error) => {
                 return Some(Ending::Retry(problem(
                     "cannot_start",
@@ -338,6 +356,20 @@ async fn pushed<'w>(pushing: &mut Option<BoxFuture<'w, &'w mut Workspace>>) -> &
     }
 }
 
+/// Whether the machine, and not the job, is why something failed: it lacks handles, threads or memory.
+fn lacks_resources(error: &std::io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::io::Errno;
+        let lacks = [Errno::MFILE, Errno::NFILE, Errno::AGAIN, Errno::NOMEM];
+        Errno::from_io_error(error).is_some_and(|error| lacks.contains(&error))
+    }
+    #[cfg(not(unix))]
+    {
+        error.kind() == std::io::ErrorKind::OutOfMemory
+    }
+}
+
 pub(super) fn problem(code: &str, message: String, hint: Option<&str>) -> JobProblem {
     JobProblem { code: code.to_owned(), message, hint: hint.map(str::to_owned) }
 }
@@ -357,4 +389,18 @@ fn result(outcome: &serde_json::Value) -> serde_json::Value {
     ];
     let figures = names.iter().filter_map(|name| Some(((*name).to_owned(), outcome.get(name)?.clone())));
     figures.collect::<serde_json::Map<_, _>>().into()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use rustix::io::Errno;
+
+    #[test]
+    fn what_the_machine_lacks_is_no_fault_of_the_job() {
+        for (error, lacks) in
+            [(Errno::MFILE, true), (Errno::NFILE, true), (Errno::AGAIN, true), (Errno::NOENT, false)]
+        {
+            assert_eq!(super::lacks_resources(&error.into()), lacks, "{error}");
+        }
+    }
 }
