@@ -2,7 +2,7 @@
 # Installs what `make demo` and `make test` need and this machine lacks, on Debian and Ubuntu.
 #
 #   scripts/setup.sh          COLMAP, a Vulkan loader, and Mesa's software Vulkan where no driver is found
-#   scripts/setup.sh --test   the same, and what only the tests use: ffmpeg, Redis, Chromium with a Korean font, cargo-deny,
+#   scripts/setup.sh --test   the same, and what only the tests use: ffmpeg, Redis, nginx, Chromium with a Korean font, cargo-deny,
 #                             servers of S3 and Google Cloud Storage, an API fuzzer and a client of resumable uploads
 #
 # Touches the network only when something is missing. Says what it installs and why.
@@ -48,6 +48,7 @@ vulkan_driver_found || packages+=(mesa-vulkan-drivers)
 if $want_test; then
     have ffmpeg || packages+=(ffmpeg)
     have redis-server || packages+=(redis-server)
+    have nginx || packages+=(nginx-light)
     have curl || packages+=(curl)
     [ -n "${SPLAT_CHROMIUM:-}" ] || have chromium || have google-chrome || packages+=(chromium fonts-noto-cjk)
     have python3 && python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3 python3-venv)

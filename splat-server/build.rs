@@ -55,8 +55,7 @@ fn main() -> io::Result<()> {
     let version = version.hex();
     for (path, file) in [("/", "index.html"), ("/gestures", "gestures.html"), ("/viewer/", "viewer.html")] {
         if web.join(file).is_file() {
-            let html =
-                fs::read_to_string(web.join(file))?.replace("\"/assets/", &format!("\"/assets/{version}/"));
+            let html = fs::read_to_string(web.join(file))?.replace("assets/", &format!("assets/{version}/"));
             files.insert(path.to_owned(), html.into_bytes());
         }
     }

@@ -197,6 +197,13 @@ impl Config {
         Ok(())
     }
 
+    /// What the public URL puts before the paths of the service, such as `/splat`; empty where that is nothing.
+    #[must_use]
+    pub fn public_path(&self) -> String {
+        let public = self.public_url.as_deref().and_then(|url| url::Url::parse(url).ok());
+        public.map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default()
+    }
+
     /// Whether only this machine is to reach the service. A public URL means a proxy in front, though it may be on this machine.
     #[must_use]
     pub fn is_local(&self) -> bool {

@@ -1,7 +1,8 @@
 //! The page that people see: files embedded at build time, and the headers they go out with.
 //!
 //! Plain data, no HTTP types: [`find`] takes the path of a request and gives a [`PageFile`]; [`PageFile::reply`] takes two
-//! request headers and gives status, headers and body. Serve `/`, `/gestures`, `/viewer`, `/viewer/` and `/assets/*`.
+//! request headers and gives status, headers and body. Serve `/`, `/gestures`, `/viewer/` and `/assets/*`. All
+//! addresses in them are relative: a proxy may put a path before them.
 
 include!(concat!(env!("OUT_DIR"), "/page_files.rs"));
 
@@ -81,7 +82,6 @@ pub fn has_viewer() -> bool {
 /// touches a file system.
 #[must_use]
 pub fn find(path: &str) -> Option<PageFile> {
-    let path = if path == "/viewer" { "/viewer/" } else { path };
     let (path, versioned) = match split_version(path) {
         Some((version, rest)) => (format!("/assets/{rest}"), version == VERSION),
         None => (path.to_owned(), false),

@@ -126,8 +126,7 @@ impl Parts {
     /// What cannot be opened.
     pub async fn open(config: Config) -> Result<Self, ServiceError> {
         let data_dir = &config.data_dir;
-        std::fs::create_dir_all(data_dir)
-            .map_err(|source| ServiceError::DataDir { path: data_dir.clone(), source })?;
+        make_private(data_dir).map_err(|source| ServiceError::DataDir { path: data_dir.clone(), source })?;
         let store = JobStore::open(&StoreConfig {
             url: config.store_url.clone(),
             firebase_credentials: config.firebase_credentials.clone(),
@@ -272,9 +271,22 @@ fn queue_file(config: &Config) -> Result<PathBuf, BackupError> {
     if config.redis_url.is_some() { Err(BackupError::InRedis) } else { Ok(config.data_dir.join(QUEUE_FILE)) }
 }
 
+/// Makes the data folder for the service's user alone: photos, hashes of keys and scenes lie there. One that is there already is left
+/// as it is.
+fn make_private(dir: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
+}
+
 async fn open_queue(config: &Config, store: &JobStore) -> Result<(Arc<dyn Queue>, Keys), ServiceError> {
     if let Some(url) = &config.redis_url {
         let queue = RedisQueue::connect(url).await?;
+        for risk in queue.risks().await {
+            tracing::warn!("{risk}");
+        }
         let keys = Keys::in_redis(&queue);
         return Ok((Arc::new(queue), keys));
     }

@@ -73,7 +73,7 @@ settings! {
     /// The domain for it, one of your ngrok account's [default: one that ngrok chooses]
     #[arg(value_name = "DOMAIN", help_heading = "Network")]
     ngrok_domain: String, "NGROK_DOMAIN";
-    /// Where clients reach this service through a proxy, such as `https://splat.example.com`: its host and origin are accepted [default: the request's `Host`]
+    /// Where clients reach this service through a proxy, such as `https://splat.example.com`: its host and origin are accepted, and a path is put before all addresses [default: the request's `Host`]
     #[arg(value_name = "URL", help_heading = "Network")]
     public_url: String, "SPLAT_PUBLIC_URL";
     /// With keys in use, let Ghostouch clients, which have none, train gestures all the same: POST /train is open to everybody

@@ -52,6 +52,8 @@ impl Notifier {
         crate::tls::install_provider();
         let client = Client::builder()
             .dns_resolver(Arc::new(PublicOnly { allow_private }))
+            // A proxy of the environment would resolve names itself, past the check of addresses.
+            .no_proxy()
             .redirect(redirect::Policy::none())
             .timeout(ANSWER_WITHIN)
             .user_agent(concat!("splat/", env!("CARGO_PKG_VERSION")))

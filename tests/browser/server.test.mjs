@@ -1,8 +1,9 @@
 // The page on the real service in test mode, where jobs are acted out: what the double stands for must be true.
 
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -24,8 +25,8 @@ before(async () => {
 after(() => openBrowser.close());
 
 /** Starts the service on a free port with a folder of its own. */
-async function serve(t, data = mkdtempSync(`${tmpdir()}/splat-page-`)) {
-  const child = spawn(SPLAT, ['serve', '--test-mode', '--bind', '127.0.0.1:0', '--data-dir', data], { stdio: ['ignore', 'pipe', 'pipe'] });
+async function serve(t, data = mkdtempSync(`${tmpdir()}/splat-page-`), options = []) {
+  const child = spawn(SPLAT, ['serve', '--test-mode', '--bind', '127.0.0.1:0', '--data-dir', data, ...options], { stdio: ['ignore', 'pipe', 'pipe'] });
   t.after(async () => {
     child.kill('SIGTERM');
     await new Promise((resolve) => child.once('exit', resolve));
@@ -43,6 +44,37 @@ async function serve(t, data = mkdtempSync(`${tmpdir()}/splat-page-`)) {
     child.once('exit', (code) => reject(new Error(`splat serve ended with ${code}: ${said}`)));
   });
   return { url, data };
+}
+
+/** A port that is free now. */
+const freePort = () => new Promise((resolve) => {
+  const probe = createServer().listen(0, '127.0.0.1', () => {
+    const { port } = probe.address();
+    probe.close(() => resolve(port));
+  });
+});
+
+/** nginx as most people write it, in front of `upstream`, which lies at `path` then. */
+async function nginx(t, port, path, upstream) {
+  const folder = mkdtempSync(`${tmpdir()}/splat-nginx-`);
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/${name};`).join(' ');
+  // Its workers would else be another user's, which cannot write to the folder.
+  const user = process.getuid() === 0 ? 'user root;' : '';
+  writeFileSync(`${folder}/nginx.conf`, `${user} pid ${folder}/pid; error_log stderr; events {} http { access_log off; ${temporary}
+    server { listen 127.0.0.1:${port}; client_max_body_size 0;
+      location ${path}/ { proxy_pass ${upstream}/; proxy_buffering off; proxy_read_timeout 1h; } } }`);
+  const child = spawn('nginx', ['-c', `${folder}/nginx.conf`, '-g', 'daemon off;'], { stdio: ['ignore', 'inherit', 'inherit'] });
+  t.after(async () => {
+    child.kill('SIGTERM');
+    await new Promise((resolve) => child.once('exit', resolve));
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const url = `http://127.0.0.1:${port}${path}`;
+  for (;;) {
+    assert.equal(child.exitCode, null, 'nginx does not start');
+    if (await fetch(`${url}/healthz`).then((response) => response.ok, () => false)) return url;
+    await new Promise((resolve) => { setTimeout(resolve, 50); });
+  }
 }
 
 /** Has the service take its time over each stage. */
@@ -147,5 +179,39 @@ test('on the real service: a recorded gesture becomes a model that knows it, com
   await page.getByRole('button', { name: 'Add gesture' }).click();
   await page.locator('.answer').getByText('one ·').waitFor({ timeout: 120_000 });
   assert.equal(await page.getByRole('alert').count(), 0);
+  sound();
+});
+
+const hasNginx = spawnSync('nginx', ['-v']).error === undefined;
+assert.ok(hasNginx || !process.env.CI, 'nginx is missing: run scripts/setup.sh --test');
+
+test('behind nginx, at a path of its own: page, upload, events, viewer, files', { skip: !hasNginx && 'nginx is missing' }, async (t) => {
+  const [port, path] = [await freePort(), '/3d/scenes'];
+  const { url: upstream } = await serve(t, undefined, ['--public-url', `http://127.0.0.1:${port}${path}`]);
+  const url = await nginx(t, port, path, upstream);
+  const { page, sound } = await visit(t, { server: { url } });
+  await slowDown(page, 1500);
+  await page.locator('input[type=file]').setInputFiles(photos(4));
+  await page.getByText('4 files uploaded').first().waitFor();
+  await page.getByRole('button', { name: 'Create scene' }).click();
+  await page.locator('.step.now').filter({ hasText: 'Training' }).waitFor();
+  await page.locator('img.preview:not([hidden])').waitFor();
+  await stateOf(page).filter({ hasText: 'Ready' }).waitFor();
+  await page.frameLocator('iframe.viewer').locator('html[data-state=ready]').waitFor({ state: 'attached' });
+  const scene = await page.locator('a.download').filter({ hasText: 'PLY' }).first().getAttribute('href');
+  assert.ok(scene.startsWith(`${path}/v1/jobs/`), scene);
+  assert.ok((await fetch(new URL(scene, url))).ok);
+  await page.getByRole('link', { name: 'Gestures' }).click();
+  await page.waitForURL(`${url}/gestures`);
+  await page.getByRole('link', { name: 'Scenes' }).click();
+  await page.waitForURL((address) => address.pathname === `${path}/`);
+  // What a client follows by itself.
+  const begun = await fetch(`${url}/v1/uploads`, { method: 'POST', headers: { 'Tus-Resumable': '1.0.0', 'Upload-Length': '10', 'Upload-Metadata': `filename ${btoa('a.png')}` } });
+  assert.ok(begun.headers.get('location').startsWith(`${path}/v1/uploads/`), begun.headers.get('location'));
+  assert.ok((await fetch(new URL(begun.headers.get('location'), url), { method: 'HEAD', headers: { 'Tus-Resumable': '1.0.0' } })).ok);
+  assert.equal((await (await fetch(`${url}/openapi.json`)).json()).servers[0].url, path);
+  // A proxy that keeps the path, and clients on the machine itself.
+  assert.ok((await fetch(`${upstream}${path}/v1/info`)).ok);
+  assert.ok((await fetch(`${upstream}/v1/info`)).ok);
   sound();
 });

@@ -1,6 +1,7 @@
 //! The commands around the HTTP service: `serve`, `worker`, `keys`, `backup`, `restore`, and the hidden `job`.
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -183,8 +184,9 @@ async fn stopped(cancel: CancelToken) {
 /// The service's log goes to standard error: lines for people, or JSON with `--json`. `SPLAT_LOG` chooses how much.
 fn log(context: &Context) {
     let filter = EnvFilter::try_from_env("SPLAT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Files and journals would keep the colours as characters.
+    let lines = lines.with_ansi(std::io::stderr().is_terminal()).with_target(false);
     if context.reporter.is_json() { lines.json().init() } else { lines.init() }
 }
 

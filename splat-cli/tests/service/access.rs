@@ -154,6 +154,69 @@ fn the_gpu_of_jobs_can_be_chosen() {
     assert!(text.contains("adapter = \"llvmpipe\"") && text.contains("backend = \"vulkan\""), "{text}");
 }
 
+/// What was begun and left lies there for a day, and counts.
+#[tokio::test]
+async fn uploads_that_no_job_uses_are_listed() {
+    let service = Service::start(&[]);
+    for name in ["YQ==", "Yg=="] {
+        let begin = service.request("POST", "/v1/uploads").header("tus-resumable", "1.0.0");
+        let begin = begin.header("upload-length", "10").header("upload-metadata", format!("filename {name}"));
+        assert_eq!(begin.send().await.unwrap().status(), StatusCode::CREATED);
+    }
+    let uploads = service.json("/v1/uploads").await["uploads"].clone();
+    let mut names: Vec<_> =
+        uploads.as_array().unwrap().iter().map(|upload| upload["name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(
+        (names, uploads[0]["bytes"].as_u64(), uploads[0]["offset"].as_u64()),
+        (vec!["a", "b"], Some(10), Some(0))
+    );
+    let gone = format!("/v1/uploads/{}", uploads[0]["id"].as_str().unwrap());
+    let gone = service.request("DELETE", &gone).header("tus-resumable", "1.0.0").send().await.unwrap();
+    assert_eq!(gone.status(), StatusCode::NO_CONTENT);
+    assert_eq!(service.json("/v1/uploads").await["uploads"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn answers_are_for_their_own_origin_and_keys_pass_cors() {
+    let service = Service::start(&["--cors-origins", "https://app.example.com"]);
+    let info = service.get("/v1/info").await;
+    assert_eq!(info.headers()["cross-origin-resource-policy"], "same-origin");
+    let asks = service.request("OPTIONS", "/v1/jobs").header("origin", "https://app.example.com");
+    let asks = asks.header("access-control-request-method", "POST");
+    let answer = asks.header("access-control-request-headers", "authorization").send().await.unwrap();
+    assert_eq!(answer.headers()["access-control-allow-headers"], "authorization");
+}
+
+/// `SPLAT_LOG=access=debug` gives a line a request, without colours where nobody sees them, and without secrets.
+#[cfg(unix)]
+#[tokio::test]
+async fn requests_are_logged_on_wish_and_the_data_folder_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let log = dir.path().join("log");
+    let mut command = splat();
+    command.args(["serve", "--test-mode", "--bind", "127.0.0.1:0", "--data-dir"]).arg(&data);
+    command.env("SPLAT_LOG", "info,access=debug").stderr(std::fs::File::create(&log).unwrap());
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line)
+        .unwrap();
+    let url = line.split_whitespace().find(|word| word.starts_with("http")).unwrap().trim_end_matches(';');
+    let answer = reqwest::get(format!("{url}/v1/jobs?limit=3")).await.unwrap();
+    assert!(answer.status().is_success());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let text = std::fs::read_to_string(&log).unwrap();
+    let line = text.lines().find(|line| line.contains("/v1/jobs")).unwrap_or_else(|| panic!("{text}"));
+    for part in ["method=GET", "status=200", "bytes=", "address=127.0.0.1", "key=\"local\"", "request="] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(!text.contains('\u{1b}') && !text.contains("limit=3"), "{text}");
+    assert_eq!(std::fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
 #[tokio::test]
 async fn foreign_pages_and_names_are_refused() {
     let service = Service::start(&["--cors-origins", "https://app.example.com"]);

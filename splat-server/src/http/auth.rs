@@ -36,6 +36,10 @@ pub(crate) struct Caller {
     pub(crate) admin: bool,
 }
 
+/// Who asked, for the log: the id of a key, never the key.
+#[derive(Clone, Debug)]
+pub(super) struct Asked(pub(super) Owner);
+
 /// Lets requests through, or not.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
@@ -136,8 +140,11 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
     let (mut parts, body) = request.into_parts();
     match admit(&app.gate, &parts).await {
         Ok(caller) => {
+            let asked = Asked(caller.owner.clone());
             parts.extensions.insert(caller);
-            next.run(Request::from_parts(parts, body)).await
+            let mut response = next.run(Request::from_parts(parts, body)).await;
+            response.extensions_mut().insert(asked);
+            response
         }
         Err(problem) => problem.into_response(),
     }

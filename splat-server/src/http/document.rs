@@ -2,7 +2,7 @@
 
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder, Server};
 use utoipa::{Modify, OpenApi};
 
 use super::auth;
@@ -31,7 +31,11 @@ impl Modify for Bearer {
 }
 
 /// Adds to every route what [`auth::guard`] may answer in its place, and the stores behind it. What a route says itself stays.
-pub(super) fn with_guard(mut document: Document) -> Document {
+/// The service lies at `path` (empty: at the root of its host).
+pub(super) fn with_guard(mut document: Document, path: &str) -> Document {
+    if !path.is_empty() {
+        document.servers = Some(vec![Server::new(path)]);
+    }
     for (path, item) in &mut document.paths.paths {
         let keyed = !auth::is_open(path);
         let operations = [

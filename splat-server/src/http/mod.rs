@@ -43,17 +43,20 @@ mod site;
 mod uploads;
 mod view;
 
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::header::{HeaderName, HeaderValue};
-use axum::http::{Method, StatusCode};
+use axum::body::HttpBody as _;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::header::{HeaderName, HeaderValue, LOCATION};
+use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
+use tower::ServiceExt as _;
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer, ExposeHeaders};
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -208,7 +211,7 @@ fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(events::events))
         .routes(routes!(artifacts::log))
         .routes(routes!(artifacts::get, artifacts::head))
-        .routes(routes!(uploads::create, uploads::options))
+        .routes(routes!(uploads::create, uploads::list, uploads::options))
         .routes(routes!(uploads::head, uploads::append, uploads::terminate))
         .routes(routes!(gestures::list))
         .routes(routes!(gestures::get, gestures::delete))
@@ -229,7 +232,7 @@ fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
 /// The whole service.
 pub fn router(app: App) -> Router {
     let (routes, document) = described();
-    let document = info::Served::new(&document::with_guard(document));
+    let document = info::Served::new(&document::with_guard(document, &app.config.public_path()));
     let guarded = routes
         .route_layer(middleware::from_fn_with_state(app.clone(), auth::guard))
         .route("/openapi.json", axum::routing::get(move || async move { document.clone() }))
@@ -244,7 +247,41 @@ pub fn router(app: App) -> Router {
         Some(layer) => guarded.layer(layer),
         None => guarded,
     };
-    with_cors.with_state(app)
+    let path = app.config.public_path();
+    let router = with_cors.with_state(app);
+    if path.is_empty() { router } else { below(path, router) }
+}
+
+/// The service below a path that a proxy in front puts before its own. Proxies keep that path or leave it out; addresses in answers
+/// have it, and requests may.
+fn below(path: String, router: Router) -> Router {
+    let before = path.clone();
+    let without = move |mut request: Request| {
+        let uri = request.uri();
+        let rest = uri.path_and_query().and_then(|all| all.as_str().strip_prefix(before.as_str()));
+        let rest = match rest {
+            Some("") => Some("/".to_owned()),
+            Some(rest) if rest.starts_with(['/', '?']) => Some(rest.to_owned()),
+            _ => None,
+        };
+        if let Some(rest) = rest.and_then(|rest| rest.parse().ok()) {
+            let mut parts = uri.clone().into_parts();
+            parts.path_and_query = Some(rest);
+            if let Ok(uri) = Uri::from_parts(parts) {
+                *request.uri_mut() = uri;
+            }
+        }
+        request
+    };
+    let with = move |mut response: Response| {
+        let place = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+        let place = place.filter(|place| place.starts_with('/')).map(|place| format!("{path}{place}"));
+        if let Some(place) = place.and_then(|place| HeaderValue::from_str(&place).ok()) {
+            response.headers_mut().insert(LOCATION, place);
+        }
+        response
+    };
+    Router::new().fallback_service(router.map_request(without).map_response(with))
 }
 
 async fn not_found() -> Problem {
@@ -274,21 +311,30 @@ async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Re
     if id.len() > 64 {
         request.headers_mut().remove(REQUEST_ID);
     }
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let forwarded = site::client_of(address, request.headers());
     let bodiless = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
     let request = if bodiless { request } else { request.map(linger::lingering) };
     let mut response = next.run(request).await;
     let (status, took) = (response.status(), started.elapsed());
     let headers = response.headers_mut();
     headers.entry("x-content-type-options").or_insert(HeaderValue::from_static("nosniff"));
+    // Other origins read by CORS where they may at all, and never as a picture or a script of theirs.
+    headers.entry("cross-origin-resource-policy").or_insert(HeaderValue::from_static("same-origin"));
     headers.entry("cache-control").or_insert(HeaderValue::from_static("no-store"));
     app.metrics.latency.observe(took.as_secs_f64());
     let labels = RequestLabels { method: known(&method), route: route.clone(), status: status.as_u16() };
     app.metrics.requests.get_or_create(&labels).inc();
     let ms = took.as_millis() as u64;
-    if took > Duration::from_secs(1) || status.is_server_error() {
-        tracing::warn!(%method, route, status = status.as_u16(), ms, request = id, "request");
+    // Unknown of an answer that is made while it is sent.
+    let bytes = response.body().size_hint().exact();
+    let key = response.extensions().get::<auth::Asked>().map_or("", |asked| asked.0.0.as_str());
+    let address = forwarded.map(tracing::field::display);
+    // A slow answer is that of a request which waits for a job, or a fault.
+    if status.is_server_error() {
+        tracing::warn!(target: "access", %method, route, status = status.as_u16(), ms, bytes, address, key, request = id, "request");
     } else {
-        tracing::debug!(%method, route, status = status.as_u16(), ms, request = id, "request");
+        tracing::debug!(target: "access", %method, route, status = status.as_u16(), ms, bytes, address, key, request = id, "request");
     }
     response
 }
@@ -338,7 +384,8 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         CorsLayer::new()
             .allow_origin(allowed)
             .allow_methods(methods)
-            .allow_headers(tower_http::cors::Any)
+            // `*` would not cover `Authorization`.
+            .allow_headers(AllowHeaders::mirror_request())
             .expose_headers(ExposeHeaders::list(EXPOSED.map(HeaderName::from_static)))
             .max_age(Duration::from_secs(3600)),
     )

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{ACCEPT_ENCODING, IF_NONE_MATCH};
+use axum::http::header::{ACCEPT_ENCODING, IF_NONE_MATCH, LOCATION};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -13,9 +13,16 @@ use crate::page;
 
 /// The routes of everything that is embedded.
 pub(super) fn router() -> Router<App> {
-    ["/", "/gestures", "/viewer", "/viewer/", "/viewer/{*rest}", "/assets/{*rest}"]
+    ["/", "/gestures", "/viewer/", "/viewer/{*rest}", "/assets/{*rest}"]
         .into_iter()
         .fold(Router::new(), |router, route| router.route(route, get(serve)))
+        .route("/viewer", get(viewer))
+}
+
+/// Its addresses are relative to the folder.
+async fn viewer(request: Request) -> Response {
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    (StatusCode::PERMANENT_REDIRECT, [(LOCATION, format!("viewer/{query}"))]).into_response()
 }
 
 async fn serve(method: Method, headers: HeaderMap, request: Request) -> Response {

@@ -105,12 +105,17 @@ pub(super) fn is_here(request: &Parts) -> bool {
 
 /// Whose request it is: the connection's other end, or, where that is a proxy on this machine, the address that the proxy names.
 pub(super) fn client(request: &Parts) -> Option<IpAddr> {
-    let peer = peer(request)?;
+    client_of(peer(request), &request.headers)
+}
+
+/// As [`client`], of a connection's other end and the headers that came from there.
+pub(super) fn client_of(peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
+    let peer = peer?;
     if !peer.to_canonical().is_loopback() {
         return Some(peer);
     }
     // A proxy adds the address that it sees to what the client sent before it.
-    let last = request.headers.get_all("x-forwarded-for").iter().next_back();
+    let last = headers.get_all("x-forwarded-for").iter().next_back();
     let named = last.and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
     Some(named.unwrap_or(peer))
 }

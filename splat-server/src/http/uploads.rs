@@ -2,15 +2,18 @@
 
 use std::time::SystemTime;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, Path, State};
 use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 
 use super::App;
 use super::auth::Caller;
 use super::problem::{Problem, Result};
+use super::view::rfc3339;
 use crate::intake::Upload;
 use crate::job::JobId;
 
@@ -99,6 +102,60 @@ pub(super) async fn create(
     };
     let location = [(LOCATION, format!("/v1/uploads/{}", upload.id))];
     Ok((StatusCode::CREATED, location, state(&upload)).into_response())
+}
+
+/// An upload that no job uses yet.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct UploadView {
+    /// For `uploads` of a new job.
+    id: String,
+    /// The client's name of the file.
+    name: String,
+    /// Bytes of the file.
+    bytes: u64,
+    /// Bytes that are there.
+    offset: u64,
+    /// When it is removed if nothing more happens.
+    expires_at: String,
+}
+
+/// All of them.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Uploads {
+    /// In the order of their ids.
+    uploads: Vec<UploadView>,
+}
+
+/// List uploads
+///
+/// The caller's uploads that no job uses yet. Each counts against the limit until it is used, removed, or expires.
+#[utoipa::path(
+    get, path = "/v1/uploads", tag = "uploads", operation_id = "list_uploads",
+    responses((status = 200, description = "The uploads", body = Uploads)),
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<Uploads>> {
+    let expires = |at: SystemTime| {
+        let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        rfc3339(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    };
+    let mut uploads: Vec<_> = app
+        .intake
+        .uploads(&caller.owner)
+        .await?
+        .into_iter()
+        .map(|upload| UploadView {
+            id: upload.id.to_string(),
+            name: upload.name,
+            bytes: upload.length,
+            offset: upload.offset,
+            expires_at: expires(upload.expires),
+        })
+        .collect();
+    uploads.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(Json(Uploads { uploads }))
 }
 
 /// How far an upload is

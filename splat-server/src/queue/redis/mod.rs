@@ -62,6 +62,23 @@ impl RedisQueue {
         Ok(queue)
     }
 
+    /// What of Redis' settings may lose jobs that were acknowledged, in sentences. A service that hides its settings has none.
+    pub(crate) async fn risks(&self) -> Vec<String> {
+        let mut risks = Vec::new();
+        let settings = [
+            ("appendonly", "yes", "jobs since its last snapshot are lost when it stops"),
+            ("maxmemory-policy", "noeviction", "it throws jobs away when its memory is full"),
+        ];
+        for (name, safe, consequence) in settings {
+            let answer = self.store.run(cmd("CONFIG").arg("GET").arg(name)).await;
+            let found = answer.and_then(pairs).unwrap_or_default();
+            if let Some((_, value)) = found.into_iter().find(|(_, value)| value != safe) {
+                risks.push(format!("Redis has `{name} {value}`: {consequence}; set `{name} {safe}`"));
+            }
+        }
+        risks
+    }
+
     /// The same queue with other waits between attempts.
     #[must_use]
     pub fn with_backoff(mut self, backoff: Backoff) -> Self {

@@ -159,6 +159,19 @@ async fn there_are_as_many_tickets_as_jobs_in_line_and_nothing_is_left_behind() 
 }
 
 #[tokio::test]
+async fn settings_that_lose_jobs_are_named() {
+    let server = Server::start().await;
+    let queue = server.connect().await;
+    assert_eq!(queue.risks().await, [""; 0]);
+    let mut redis = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+    for (name, value) in [("appendonly", "no"), ("maxmemory-policy", "allkeys-lru")] {
+        redis::cmd("CONFIG").arg("SET").arg(name).arg(value).exec(&mut redis).unwrap();
+    }
+    let risks = queue.risks().await.join("\n");
+    assert!(risks.contains("`appendonly no`") && risks.contains("`maxmemory-policy allkeys-lru`"), "{risks}");
+}
+
+#[tokio::test]
 async fn an_address_with_a_password_is_not_shown() {
     let refused = RedisQueue::connect("redis://user:hunter2@127.0.0.1:1").await.unwrap_err();
     assert!(!format!("{refused:?} {refused}").contains("hunter2"));

@@ -36,13 +36,22 @@ export async function refusal(response) {
   return new Refused(response.status, problem, retryAfter);
 }
 
+/** Where the service lies on its host: `/`, or what a proxy in front puts before it. */
+const root = () => (globalThis.document ? new URL(document.documentElement.dataset.root ?? './', document.baseURI).pathname : '/');
+
+/** The address of a path of the service, which may or may not know what stands before it. */
+export function at(path) {
+  const before = root();
+  return before !== '/' && path.startsWith(before) ? path : before + path.replace(/^\//, '');
+}
+
 /** One request with the key; asks for the key when it is missing or wrong. Resolves to a successful response. */
 export async function send(path, { method = 'GET', headers = {}, body, signal, cache } = {}) {
   for (;;) {
     const keyThen = apiKey();
     let response;
     try {
-      response = await fetch(path, { method, headers: { ...authorization(), ...headers }, body, signal, cache, credentials: 'omit' });
+      response = await fetch(at(path), { method, headers: { ...authorization(), ...headers }, body, signal, cache, credentials: 'omit' });
     } catch (cause) {
       if (signal?.aborted) throw cause;
       unanswered();

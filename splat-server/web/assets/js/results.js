@@ -1,6 +1,6 @@
 // What a finished scene offers: the 3-D viewer, downloads, and the comparison of photos with renders.
 
-import { objectUrl, sendPatiently } from './api.js';
+import { at, objectUrl, sendPatiently } from './api.js';
 import { h, icon } from './dom.js';
 import { bytes } from './format.js';
 import { has, L, language, live, t, tx } from './i18n.js';
@@ -13,7 +13,7 @@ export function viewerFrame(job, info) {
   }
   const query = new URLSearchParams({ job: job.id, lang: language() });
   if (new URLSearchParams(location.search).has('webgl')) query.set('webgl', '');
-  return h('iframe', { src: `/viewer/?${query}`, title: L('viewer.title'), allow: 'fullscreen; xr-spatial-tracking', class: 'viewer' });
+  return h('iframe', { src: at(`/viewer/?${query}`), title: L('viewer.title'), allow: 'fullscreen; xr-spatial-tracking', class: 'viewer' });
 }
 
 /** What people come for first stands first. */
@@ -32,7 +32,7 @@ function downloadControl(job, artifact) {
   const label = [icon('download'),
     h('span', { class: 'download-name' }, live(() => (has(`artifact.${artifact.name}`) ? t(`artifact.${artifact.name}`) : artifact.name)),
       h('span', { class: 'muted small' }, live(() => ` ${artifact.name} · ${bytes(artifact.bytes)}`)))];
-  if (!apiKey()) return h('a', { class: 'download', href: artifact.url, download: name }, label);
+  if (!apiKey()) return h('a', { class: 'download', href: at(artifact.url), download: name }, label);
   // A link cannot carry the key: the file is fetched, then saved.
   const button = h('button', { type: 'button', class: 'download', onclick: () => fetchAndSave(button, artifact, name) }, label);
   return button;

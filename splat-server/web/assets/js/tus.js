@@ -3,7 +3,7 @@
 // A dropped connection costs the bytes on their way, nothing more: the server is asked how much it has, and the rest is
 // sent. Tries without end while the browser is open, at growing intervals; only the server's refusal ends an upload.
 
-import { Refused, refusal, send, NoAnswer } from './api.js';
+import { at, Refused, refusal, send, NoAnswer } from './api.js';
 import { answered, backoff, pause, unanswered } from './connection.js';
 import { authorization } from './key.js';
 
@@ -135,7 +135,7 @@ function sendPart(url, file, offset, onProgress, signal) {
       signal?.removeEventListener('abort', stop);
       settle(value);
     };
-    request.open('PATCH', url);
+    request.open('PATCH', at(url));
     const headers = { ...authorization(), ...VERSION, 'Upload-Offset': String(offset), 'Content-Type': 'application/offset+octet-stream' };
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => onProgress(offset + event.loaded);

@@ -2,7 +2,7 @@
 // address, never an address; the key travels in a header as everywhere else.
 
 import { createViewer } from '../viewer/index.js';
-import { getJson, send } from './api.js';
+import { at, getJson, send } from './api.js';
 import { LANGUAGES, t } from './i18n.js';
 import { startFrom } from './pose.js';
 
@@ -72,7 +72,7 @@ async function start() {
   const viewer = await createViewer({
     container: document.getElementById('viewer'),
     settings: settings(initial),
-    contentUrl: scene,
+    contentUrl: at(scene),
     contentFilename: 'scene.ply',
     contents,
     renderer: query.has('webgl') || !navigator.gpu ? 'webgl' : 'webgpu',

@@ -1,7 +1,7 @@
 // The page of gestures: see a hand, record 100 frames of it under a name, have the service add it to a model, try the
 // model live. Works without a camera from a recorded file.
 
-import { getJson, postJson, randomKey, Refused } from '../api.js';
+import { at, getJson, postJson, randomKey, Refused } from '../api.js';
 import { onConnection } from '../connection.js';
 import { announce, fill, h, icon } from '../dom.js';
 import { follow } from '../events.js';
@@ -205,7 +205,7 @@ function progressCard(onReady) {
     if (isOver(job)) {
       announce(t(`state.${job.state}`));
       const models = apiKey() ? [] : (job.artifacts ?? []).filter(({ name }) => /\.(tflite|onnx)$|^manifest\.json$/.test(name));
-      fill(downloads, models.map(({ name, url }) => h('a', { href: url, download: name }, name)));
+      fill(downloads, models.map(({ name, url }) => h('a', { href: at(url), download: name }, name)));
     }
   };
   const watch = async (job) => {
