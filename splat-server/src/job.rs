@@ -111,11 +111,13 @@ pub enum Lane {
     Scene,
     /// Short work on the processor: gestures.
     Cpu,
+    /// Messages to receivers, which may be slow or gone.
+    Webhook,
 }
 
 impl Lane {
     /// All lanes.
-    pub const ALL: [Self; 2] = [Self::Scene, Self::Cpu];
+    pub const ALL: [Self; 3] = [Self::Scene, Self::Cpu, Self::Webhook];
 
     /// The lane of that name.
     #[must_use]
@@ -129,6 +131,7 @@ impl Lane {
         match self {
             Self::Scene => "scene",
             Self::Cpu => "cpu",
+            Self::Webhook => "webhook",
         }
     }
 }

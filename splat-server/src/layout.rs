@@ -12,6 +12,8 @@ pub const IMAGES: &str = "images";
 pub const COLMAP_DATA: &str = "output/colmap_data";
 /// What training makes, as [`splat_core::pipeline::OutputFolder`] lays it out.
 pub const MODEL: &str = "output/final_trained_model";
+/// Where an unfinished training goes on from.
+pub const CHECKPOINTS: &str = "output/final_trained_model/checkpoints";
 /// The log of the run.
 pub const LOG: &str = "output/final_trained_model/log.txt";
 

@@ -30,7 +30,7 @@ pub struct EndingLabels {
 /// Where jobs stand.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct LaneLabels {
-    /// `scene` or `cpu`.
+    /// `scene`, `cpu` or `webhook`.
     pub lane: &'static str,
     /// `queued` or `running`.
     pub state: &'static str,

@@ -168,6 +168,14 @@ impl SceneOptions {
             })
     }
 
+    /// Whether camera poses made with `other` serve: presets differ in COLMAP's effort too, but only what is asked for by name counts.
+    #[must_use]
+    pub fn same_poses(&self, other: &Self) -> bool {
+        self.keep_distortion() == other.keep_distortion()
+            && self.quality.is_none_or(|quality| Some(quality) == other.quality)
+            && self.matcher.is_none_or(|matcher| Some(matcher) == other.matcher)
+    }
+
     /// The preset, or the default one.
     #[must_use]
     pub fn preset(&self) -> Preset {

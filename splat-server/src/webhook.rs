@@ -137,7 +137,7 @@ pub(crate) async fn enqueue(queue: &dyn Queue, job: &Job) {
         id: JobId::random(),
         owner: Owner("webhooks".into()),
         kind: KIND.into(),
-        lane: Lane::Cpu,
+        lane: Lane::Webhook,
         priority: 0,
         max_attempts: ATTEMPTS,
         spec: json!(delivery),
@@ -283,6 +283,8 @@ mod tests {
         tokio::time::sleep(2 * lease).await;
         catch_up(&queue, 0..UnixMs::MAX).await.unwrap();
         assert_eq!(deliveries().await, 1);
+        // Receivers that are gone hold up nothing but messages.
+        assert!(queue.claim("gestures", &[Lane::Cpu], lease).await.unwrap().is_none());
 
         catch_up(&queue, 0..UnixMs::MAX).await.unwrap();
         enqueue(&queue, &queue.get(&owner, &job.id).await.unwrap().unwrap()).await;

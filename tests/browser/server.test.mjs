@@ -201,6 +201,11 @@ test('behind nginx, at a path of its own: page, upload, events, viewer, files', 
   const scene = await page.locator('a.download').filter({ hasText: 'PLY' }).first().getAttribute('href');
   assert.ok(scene.startsWith(`${path}/v1/jobs/`), scene);
   assert.ok((await fetch(new URL(scene, url))).ok);
+  const first = page.url();
+  await page.getByLabel('Quality', { exact: true }).last().selectOption('preview');
+  await page.getByRole('button', { name: 'Train again' }).click();
+  await page.waitForURL((address) => address.href !== first && address.hash.startsWith('#/jobs/'));
+  await stateOf(page).filter({ hasText: 'Ready' }).waitFor();
   await page.getByRole('link', { name: 'Gestures' }).click();
   await page.waitForURL(`${url}/gestures`);
   await page.getByRole('link', { name: 'Scenes' }).click();

@@ -113,6 +113,8 @@ class XmlHandler(RequestHandler):
             uploads[query["uploadId"]][int(query["partNumber"])] = content
             return self.answer(200, headers=[("ETag", '"' + hashlib.md5(content).hexdigest() + '"')])
         try:
+            if source := self.headers.get("x-goog-copy-source"):
+                content = self.storage.get_file(*unquote(source).lstrip("/").split("/", 1))
             with putting:
                 # Generation 0: only where there is nothing yet.
                 if self.headers.get("x-goog-if-generation-match") == "0" and self.has(bucket, key):
@@ -120,6 +122,8 @@ class XmlHandler(RequestHandler):
                 etag = self.store(bucket, key, content)
         except NotFound:
             return self.answer(404, b"<Error><Code>NoSuchBucket</Code></Error>")
+        if source:
+            return self.xml(f"<CopyObjectResult><ETag>{escape(etag)}</ETag></CopyObjectResult>")
         return self.answer(200, headers=[("ETag", etag), ("x-goog-generation", "1")])
 
     def do_POST(self):

@@ -294,6 +294,48 @@ async fn failed_jobs_say_why_and_are_done_again_from_a_stage() {
     assert_eq!(skipped, 2, "prepare and features are kept, matching is done again");
 }
 
+/// First small, then in full, of the same photos and poses.
+#[tokio::test]
+async fn a_scene_is_made_again_with_other_settings() {
+    let service = Service::start(&[]);
+    let first = id(&service.submit(3, stages_of(0)).await);
+    service.ended(&first).await;
+    let folder = |job: &str| service.dir.path().join("jobs").join(job);
+    let poses = "output/colmap_data/sparse/0/cameras.bin";
+    std::fs::create_dir_all(folder(&first).join(poses).parent().unwrap()).unwrap();
+    std::fs::write(folder(&first).join(poses), b"poses").unwrap();
+    let again = |body: Value| service.request("POST", "/v1/jobs").json(&body).send();
+    let test = json!({"stage_ms": 0});
+    for (options, has_poses) in [
+        (json!({"preset": "high", "test": test}), true),
+        (json!({"preset": "preview", "quality": "extreme", "test": test}), false),
+        (json!({"preset": "preview", "keep_distortion": true, "test": test}), false),
+    ] {
+        let response = again(json!({"from": first, "options": options})).await.unwrap();
+        assert_eq!(response.status(), StatusCode::ACCEPTED, "{}", response.text().await.unwrap());
+        let made = id(&response.json().await.unwrap());
+        assert_ne!(made, first);
+        let job = service.ended(&made).await;
+        assert_eq!(state(&job), "succeeded", "{job:#}");
+        assert_eq!(job["options"]["preset"], options["preset"]);
+        assert_eq!(job["photos"].as_array().unwrap().len(), 3);
+        assert!(folder(&made).join("images/0003.png").is_file());
+        assert_eq!(folder(&made).join(poses).exists(), has_poses, "{options}");
+    }
+    // The first one needs no other, and none needs the first.
+    service.request("DELETE", &format!("/v1/jobs/{first}")).send().await.unwrap();
+    let gone = again(json!({"from": first})).await.unwrap();
+    assert_eq!(gone.status(), StatusCode::NOT_FOUND);
+    let both = again(json!({"from": first, "uploads": [first]})).await.unwrap();
+    assert_eq!(both.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let busy = id(&service.submit(3, stages_of(5000)).await);
+    let refused = again(json!({"from": busy})).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::CONFLICT);
+    let words = again(json!({"uploads": [], "options": {"iterations": "many"}})).await.unwrap();
+    let problem: Value = words.json().await.unwrap();
+    assert!(problem["detail"].as_str().unwrap().contains("must be a whole number"), "{problem:#}");
+}
+
 #[tokio::test]
 async fn a_deleted_job_is_gone_with_its_files() {
     let service = Service::start(&[]);

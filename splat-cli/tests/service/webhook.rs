@@ -151,5 +151,5 @@ async fn a_webhook_left_over_when_they_are_turned_off_waits_quietly() {
     let metrics = service.get("/metrics").await.text().await.unwrap();
     let attempts = metrics.lines().find_map(|line| line.strip_prefix("splat_job_attempts_total ")).unwrap();
     assert!(attempts.parse::<u32>().unwrap() < 5, "claimed and given back without end: {attempts} times");
-    assert!(metrics.contains("splat_jobs{lane=\"cpu\",state=\"queued\"} 1"), "{metrics}");
+    assert!(metrics.contains("splat_jobs{lane=\"webhook\",state=\"queued\"} 1"), "{metrics}");
 }

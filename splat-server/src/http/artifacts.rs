@@ -16,6 +16,7 @@ use serde::Deserialize;
 use super::App;
 use super::auth::Caller;
 use super::jobs::owned;
+use super::plain::plain;
 use super::problem::{Problem, Result};
 use crate::layout;
 use crate::store::StoreError;
@@ -168,7 +169,7 @@ pub(super) async fn log(
     Path(id): Path<String>,
     query: std::result::Result<Query<From>, QueryRejection>,
 ) -> Result<Response> {
-    let Query(query) = query.map_err(|error| Problem::malformed(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::malformed(plain(&error.body_text())))?;
     let job = owned(&app, &caller, &id).await?;
     let from = query.from.unwrap_or(0);
     let length = match app.store.head(&job.id, layout::LOG).await {

@@ -13,6 +13,7 @@ use super::App;
 use super::auth::Caller;
 use super::create::{Form, SceneForm, idempotency_key, submit};
 use super::jobs::view;
+use super::plain::plain;
 use super::problem::{Problem, Result};
 use super::view::JobView;
 use crate::job::{Job, JobId, JobState, Owner};
@@ -59,7 +60,7 @@ pub(super) async fn process_images(
     query: std::result::Result<Query<Vec<(String, String)>>, axum::extract::rejection::QueryRejection>,
     request: Request,
 ) -> Result<Response> {
-    let Query(query) = query.map_err(|error| Problem::malformed(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::malformed(plain(&error.body_text())))?;
     let key = idempotency_key(request.headers())?;
     let (later, keyed) = (responds_later(request.headers()), key.is_some());
     let mut form = Form::read(&app, &caller, request).await?;

@@ -13,13 +13,15 @@ use sha2::{Digest, Sha256};
 
 use super::auth::Caller;
 use super::gesture_jobs::{self, NewGesture};
-use super::jobs::{job_id, view};
+use super::jobs::{job_id, owned, view};
 use super::parts::{HeaderTooLong, Watch};
+use super::plain::plain;
 use super::problem::{Problem, Result};
 use super::view::JobView;
 use super::{App, MAX_JSON_BYTES, json};
 use crate::intake::{Draft, Rejected};
 use crate::job::{Idempotency, JobId, Lane, NewJob};
+use crate::layout;
 use crate::queue::Submitted;
 use crate::scene::{SceneOptions, SceneSpec};
 use crate::webhook;
@@ -42,8 +44,12 @@ pub(super) struct NewScene {
     #[schema(example = "scene")]
     kind: Option<String>,
     /// Finished uploads: photos, zips of photos or videos.
+    #[serde(default)]
     #[schema(max_items = 2000)]
     uploads: Vec<String>,
+    /// In place of uploads: a scene of one's own that has ended, of whose photos and camera poses another one is made.
+    #[serde(default)]
+    from: Option<String>,
     /// What is to be done.
     #[serde(default)]
     options: SceneOptions,
@@ -141,7 +147,17 @@ pub(super) async fn create(
                 let submitted = gesture_jobs::submit(&app, &caller, order, app.admission(), key).await?;
                 return accepted(&app, submitted, Vec::new()).await;
             }
-            from_uploads(&app, &caller, &body).await?
+            let scene = scene(&app, &body)?;
+            if let Some(from) = scene.from {
+                if !scene.uploads.is_empty() {
+                    return Err(Problem::invalid("give `uploads` or `from`, not both"));
+                }
+                let submitted = again(&app, &caller, &from, scene.options, key).await?;
+                return accepted(&app, submitted, Vec::new()).await;
+            }
+            let ids = scene.uploads.iter().map(|id| job_id(id).map_err(|_| Problem::not_found("upload")));
+            let ids: Vec<JobId> = ids.collect::<Result<_>>()?;
+            (app.intake.take(&caller.owner, &ids).await?, scene.options)
         }
         _ => {
             let detail = "send photos as `multipart/form-data`, or a list of uploads as `application/json`";
@@ -209,22 +225,66 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
     key.map(|key| Some(key.to_owned())).ok_or_else(fault)
 }
 
-async fn from_uploads(app: &App, caller: &Caller, body: &[u8]) -> Result<(Draft, SceneOptions)> {
+/// What a body in JSON asks for.
+fn scene(app: &App, body: &[u8]) -> Result<NewScene> {
     if body.len() > MAX_JSON_BYTES {
         let detail = format!("a list of uploads has at most {MAX_JSON_BYTES} bytes");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail));
     }
     let scene: NewScene = json::read(body)?;
-    if let Some(kind) = scene.kind.filter(|kind| kind != "scene") {
+    if let Some(kind) = scene.kind.as_ref().filter(|kind| *kind != "scene") {
         return Err(Problem::invalid(format!("`{kind}` is no kind of job here; `scene` and `gesture` are")));
     }
     if let Some(fault) = scene.options.fault(app.config.test_mode) {
         return Err(Problem::invalid(fault));
     }
-    let ids = scene.uploads.iter().map(|id| job_id(id).map_err(|_| Problem::not_found("upload")));
-    let ids: Vec<JobId> = ids.collect::<Result<_>>()?;
-    let draft = app.intake.take(&caller.owner, &ids).await?;
-    Ok((draft, scene.options))
+    Ok(scene)
+}
+
+/// Makes a scene of the photos of another one, and of its camera poses where the options ask for none that differ.
+async fn again(
+    app: &App,
+    caller: &Caller,
+    from: &str,
+    options: SceneOptions,
+    key: Option<String>,
+) -> Result<Submitted> {
+    if let Some(url) = &options.webhook {
+        webhook::check(&app.config, url).map_err(Problem::invalid)?;
+    }
+    let source = owned(app, caller, from).await?;
+    let Some(spec) = serde_json::from_value::<SceneSpec>(source.spec).ok().filter(|_| source.kind == "scene")
+    else {
+        return Err(Problem::invalid("only scenes have photos of which another one can be made"));
+    };
+    if !source.state.is_final() {
+        let detail = format!("the job is {}; wait for its end, or cancel it first", source.state.name());
+        return Err(Problem::conflict("wrong_state", detail));
+    }
+    app.check_room()?;
+    let idempotency = key.map(|key| {
+        let mut hash = Sha256::new();
+        hash.update(source.id.as_str());
+        hash.update(serde_json::to_vec(&options).unwrap_or_default());
+        Idempotency { key, fingerprint: hex::encode(hash.finalize()) }
+    });
+    let poses = options.same_poses(&spec.options);
+    let options = SceneOptions { name: options.name.or(spec.options.name), ..options };
+    let spec = SceneSpec { photos: spec.photos, options, redo_from: None };
+    let id = app.begin_job().await?;
+    let wanted = |path: &str| path.starts_with("images/") || poses && path.starts_with(layout::COLMAP_DATA);
+    app.store.copy_files(&source.id, &id, wanted).await?;
+    let job = NewJob {
+        id,
+        owner: caller.owner.clone(),
+        kind: "scene".into(),
+        lane: Lane::Scene,
+        priority: 0,
+        max_attempts: app.config.max_attempts,
+        spec: serde_json::to_value(&spec).map_err(|error| Problem::internal(&error))?,
+        idempotency,
+    };
+    app.enqueue(job, app.admission()).await
 }
 
 /// A multipart request, read part by part: files go to disk as they arrive.
@@ -312,7 +372,11 @@ impl TextOptions {
     /// The options that these texts mean.
     pub(super) fn parse(self) -> Result<SceneOptions> {
         serde_path_to_error::deserialize(serde_json::Value::Object(self.0)).map_err(|error| {
-            Problem::invalid(format!("the option `{}` cannot be used: {}", error.path(), error.inner()))
+            Problem::invalid(format!(
+                "the option `{}` cannot be used: {}",
+                error.path(),
+                plain(&error.inner().to_string())
+            ))
         })
     }
 }

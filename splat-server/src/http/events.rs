@@ -17,6 +17,7 @@ use super::App;
 use super::auth::Caller;
 use super::hub::{Feed, Seen};
 use super::jobs::owned;
+use super::plain::plain;
 use super::problem::{Problem, Result};
 use crate::metrics::Metrics;
 
@@ -63,7 +64,7 @@ pub(super) async fn events(
     query: std::result::Result<Query<After>, axum::extract::rejection::QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let Query(query) = query.map_err(|error| Problem::malformed(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::malformed(plain(&error.body_text())))?;
     let job = owned(&app, &caller, &id).await?;
     let resumed = headers.get("last-event-id").map(|value| {
         let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use splat_gesture::{Bundle, GestureError, Layout};
 
 use super::auth::Caller;
+use super::plain::plain;
 use super::problem::{Problem, Result};
 use super::view::rfc3339;
 use super::{App, json};
@@ -118,7 +119,7 @@ pub(super) async fn list(
     Extension(caller): Extension<Caller>,
     query: std::result::Result<Query<WhichModels>, QueryRejection>,
 ) -> Result<Json<ModelPage>> {
-    let Query(which) = query.map_err(|error| Problem::malformed(error.body_text()))?;
+    let Query(which) = query.map_err(|error| Problem::malformed(plain(&error.body_text())))?;
     let limit = which.limit.unwrap_or(PAGE);
     if !(1..=200).contains(&limit) {
         return Err(Problem::malformed(format!("`limit` is {limit}, and must be 1 to 200")));

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::auth::Caller;
+use super::plain::plain;
 use super::problem::{Problem, Result};
 use super::view::JobView;
 use super::{App, json};
@@ -87,7 +88,7 @@ pub(super) async fn list(
     Extension(caller): Extension<Caller>,
     query: std::result::Result<Query<Which>, QueryRejection>,
 ) -> Result<Json<Page>> {
-    let Query(which) = query.map_err(|error| Problem::malformed(error.body_text()))?;
+    let Query(which) = query.map_err(|error| Problem::malformed(plain(&error.body_text())))?;
     let limit = which.limit.unwrap_or(PAGE);
     if !(1..=200).contains(&limit) {
         return Err(Problem::malformed(format!("`limit` is {limit}, and must be 1 to 200")));
@@ -171,8 +172,9 @@ pub(super) async fn retry(
     let retry: Option<Retry> = if body.is_empty() {
         None
     } else {
-        serde_json::from_slice(&body)
-            .map_err(|error| Problem::malformed(format!("the body cannot be read: {error}")))?
+        serde_json::from_slice(&body).map_err(|error| {
+            Problem::malformed(format!("the body cannot be read: {}", plain(&error.to_string())))
+        })?
     };
     let job = owned(&app, &caller, &id).await?;
     if !job.state.is_final() {

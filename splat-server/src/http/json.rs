@@ -6,6 +6,7 @@ use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 
+use super::plain::plain;
 use super::problem::{Problem, Result};
 
 /// The body of a request, of at most so many bytes.
@@ -20,7 +21,7 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let (path, cause) = (error.path().to_string(), error.into_inner());
         if cause.is_data() {
-            Problem::invalid(format!("`{path}` cannot be used: {cause}"))
+            Problem::invalid(format!("`{path}` cannot be used: {}", plain(&cause.to_string())))
         } else {
             Problem::malformed(format!("the body is no JSON: {cause}"))
         }

@@ -17,7 +17,7 @@
 //! | `pages` | the web page |
 //! | `auth`, `site` | who asks and how often; from where, and from which web page |
 //! | `json`, `document` | JSON bodies in, the OpenAPI document out |
-//! | `problem`, `linger` | errors, RFC 9457; clients that still send get to hear them |
+//! | `problem`, `plain`, `linger` | errors, RFC 9457, in plain words; clients that still send get to hear them |
 //!
 //! Start at [`router`].
 
@@ -37,6 +37,7 @@ mod legacy;
 mod linger;
 mod pages;
 mod parts;
+mod plain;
 mod problem;
 mod refusals;
 mod site;

@@ -270,6 +270,32 @@ impl JobStore {
         Ok(files)
     }
 
+    /// Copies the files of a job whose paths pass `wanted` to another one, without the marks that a sweep goes by.
+    ///
+    /// # Errors
+    /// Those of the backend.
+    pub(crate) async fn copy_files(
+        &self,
+        from: &JobId,
+        to: &JobId,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<()> {
+        for file in self.list(from).await?.into_iter().filter(|file| wanted(&file.path)) {
+            match &self.backend {
+                Backend::Local(local) => {
+                    let (local, from, to) = (local.clone(), from.clone(), to.clone());
+                    blocking(move || {
+                        let (_, place) = local.head(&from, &file.path)?;
+                        local.copy_in(&to, &file.path, &place)
+                    })
+                    .await?;
+                }
+                Backend::Remote(remote) => remote.copy(from, to, &file.path).await?,
+            }
+        }
+        Ok(())
+    }
+
     /// Removes one file; nothing there is fine.
     ///
     /// # Errors

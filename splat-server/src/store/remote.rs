@@ -192,6 +192,11 @@ impl Remote {
         Ok(found)
     }
 
+    pub(super) async fn copy(&self, from: &JobId, to: &JobId, relative: &str) -> Result<()> {
+        let copied = self.store.copy(&self.key(from, relative)?, &self.key(to, relative)?).await;
+        copied.map_err(|error| from_store(error, from, relative))
+    }
+
     pub(super) async fn delete_file(&self, id: &JobId, relative: &str) -> Result<()> {
         match self.store.delete(&self.key(id, relative)?).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),

@@ -14,7 +14,7 @@ use super::artifacts;
 use super::child::Runner;
 use super::hold::{Hold, Stopping, ticking};
 use super::teller::Teller;
-use crate::job::{Job, JobProblem};
+use crate::job::{Job, JobId, JobProblem};
 use crate::layout;
 use crate::queue::{Claim, Ending, Queue, QueueError, Ticket};
 use crate::runner::{Ended, Line, Order};
@@ -59,11 +59,31 @@ pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiv
         tracing::warn!(job = %id, "the claim was lost; another worker goes on");
         return;
     };
-    conclude(workers, &claim, &attempt.hold, ending).await;
+    let succeeded = matches!(ending, Ending::Succeeded { .. });
+    if conclude(workers, &claim, &attempt.hold, ending).await.is_some() && succeeded {
+        prune(workers, &id).await;
+    }
+}
+
+/// Removes what only an unfinished training needs: checkpoints are several times as large as the scene. Not before the queue knows
+/// that the job is done, since another attempt would go on from there.
+async fn prune(workers: &Workers, id: &JobId) {
+    let pruned = async {
+        for file in workers.store.list(id).await? {
+            if Path::new(&file.path).starts_with(layout::CHECKPOINTS) {
+                workers.store.delete_file(id, &file.path).await?;
+            }
+        }
+        Ok::<_, StoreError>(())
+    };
+    if let Err(error) = pruned.await {
+        tracing::warn!(job = %id, %error, "checkpoints of a finished job stay");
+    }
 }
 
 /// Tells queue, log, figures and webhook how a claim ended.
-pub(super) async fn conclude(workers: &Workers, claim: &Claim, hold: &Hold, ending: Ending) {
+/// Gives the job, if the queue heard of it.
+pub(super) async fn conclude(workers: &Workers, claim: &Claim, hold: &Hold, ending: Ending) -> Option<Job> {
     let word = match &ending {
         Ending::Succeeded { .. } => "succeeded",
         Ending::Failed(_) => "failed",
@@ -81,11 +101,10 @@ pub(super) async fn conclude(workers: &Workers, claim: &Claim, hold: &Hold, endi
             None
         }
     };
-    if let Some(job) = told
-        && job.state.is_final()
-    {
-        webhook::enqueue(&*workers.queue, &job).await;
+    if let Some(job) = told.as_ref().filter(|job| job.state.is_final()) {
+        webhook::enqueue(&*workers.queue, job).await;
     }
+    told
 }
 
 /// Tells how it ended, for as long as it takes the queue to answer.

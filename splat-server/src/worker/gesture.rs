@@ -38,7 +38,7 @@ pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiv
         Err(problem) => Some(problem),
     };
     match ending {
-        Some(ending) => conclude(workers, &claim, &attempt.hold, ending).await,
+        Some(ending) => drop(conclude(workers, &claim, &attempt.hold, ending).await),
         None => tracing::warn!(job = %claim.job.id, "the claim was lost; another worker goes on"),
     }
 }

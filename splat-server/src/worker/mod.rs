@@ -99,6 +99,8 @@ impl Workers {
         for slot in 0..self.options.cpu_slots {
             slots.spawn(self.clone().slot(Lane::Cpu, slot, shutdown.clone()));
         }
+        // It claims only; deliveries go on beside each other.
+        slots.spawn(self.clone().slot(Lane::Webhook, 0, shutdown.clone()));
         // Made ahead of the first gesture, which would wait for it.
         if !self.options.machine.test_mode {
             let (models, mut stop) = (self.models.clone(), shutdown.clone());
@@ -122,7 +124,7 @@ impl Workers {
     async fn one(&self, claim: Claim, shutdown: watch::Receiver<bool>) {
         match claim.job.kind.as_str() {
             webhook::KIND => match Arc::clone(&self.deliveries).try_acquire_owned() {
-                // A receiver that is slow to answer must not hold up gestures, which wait in the same line.
+                // A receiver that is slow to answer must not hold up the others.
                 Ok(permit) => {
                     let workers = self.clone();
                     tokio::spawn(async move {

@@ -64,7 +64,8 @@ async fn a_slow_bucket_costs_no_job_its_lease() {
     emulator.store(dir.path()).put_bytes(&job.id, "images/0001.jpg", photo.into()).await.unwrap();
     queue.submit(job.clone(), PLENTY).await.unwrap();
     let script = format!(
-        "read order; mkdir -p output; head -c {BYTES} images/0001.jpg > output/result; \
+        "read order; mkdir -p output/final_trained_model/checkpoints; \
+         echo x > output/final_trained_model/checkpoints/one; head -c {BYTES} images/0001.jpg > output/result; \
          echo '{{\"line\":\"ended\",\"value\":{{\"how\":\"succeeded\",\"outcome\":{{}}}}}}'"
     );
     let (stop, shutdown) = watch::channel(false);
@@ -78,6 +79,10 @@ async fn a_slow_bucket_costs_no_job_its_lease() {
     let done = queue.get(&job.owner, &job.id).await.unwrap().unwrap();
     assert_eq!((done.state, done.attempts, &done.problem), (JobState::Succeeded, 1, &None));
     assert_eq!(emulator.store(dir.path()).head(&job.id, "output/result").await.unwrap().bytes, BYTES);
+    // What only an unfinished training needs goes when the queue knows of the end.
+    let kept = emulator.store(dir.path());
+    until(async || kept.list(&job.id).await.unwrap().iter().all(|file| !file.path.contains("checkpoints")))
+        .await;
     stop.send(true).unwrap();
     running.await.unwrap();
 }

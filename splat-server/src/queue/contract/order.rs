@@ -106,16 +106,25 @@ pub(crate) async fn depth_counts_lanes_and_states(site: &dyn Site) {
     let depths = |depth: Vec<crate::queue::Depth>| -> Vec<(Lane, u64, u64)> {
         depth.into_iter().map(|depth| (depth.lane, depth.queued, depth.running)).collect()
     };
-    assert_eq!(depths(queue.depth().await.unwrap()), [(Lane::Scene, 0, 0), (Lane::Cpu, 0, 0)]);
+    assert_eq!(
+        depths(queue.depth().await.unwrap()),
+        [(Lane::Scene, 0, 0), (Lane::Cpu, 0, 0), (Lane::Webhook, 0, 0)]
+    );
     for _ in 0..3 {
         submit(&*queue, new_job("a")).await;
     }
     submit(&*queue, NewJob { lane: Lane::Cpu, ..new_job("b") }).await;
     let claim = take(&*queue).await;
-    assert_eq!(depths(queue.depth().await.unwrap()), [(Lane::Scene, 2, 1), (Lane::Cpu, 1, 0)]);
+    assert_eq!(
+        depths(queue.depth().await.unwrap()),
+        [(Lane::Scene, 2, 1), (Lane::Cpu, 1, 0), (Lane::Webhook, 0, 0)]
+    );
     succeed(&*queue, &claim).await;
     let claim = take(&*queue).await;
     queue.finish(&claim.ticket, Ending::Retry(problem("passing"))).await.unwrap();
-    assert_eq!(depths(queue.depth().await.unwrap()), [(Lane::Scene, 2, 0), (Lane::Cpu, 1, 0)]);
+    assert_eq!(
+        depths(queue.depth().await.unwrap()),
+        [(Lane::Scene, 2, 0), (Lane::Cpu, 1, 0), (Lane::Webhook, 0, 0)]
+    );
     queue.ping().await.unwrap();
 }

@@ -103,6 +103,13 @@ async fn keeps_the_contract(store: &JobStore) {
     assert_eq!(store.list(&id).await.unwrap().len(), 4, "only whole files are there");
     store.delete_file(&id, "output/once").await.unwrap();
 
+    let copied = JobId::random();
+    store.copy_files(&id, &copied, |path| path.starts_with("images/")).await.unwrap();
+    let files = store.list(&copied).await.unwrap();
+    assert_eq!(files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["images/0001.jpg"]);
+    assert_eq!(read(store.get(&copied, "images/0001.jpg", None).await.unwrap()).await, b"abcdefghij");
+    store.delete_job(&copied).await.unwrap();
+
     store.delete_file(&id, "output/empty").await.unwrap();
     store.delete_file(&id, "output/empty").await.unwrap();
     assert_eq!(store.list(&id).await.unwrap().len(), 2);

@@ -3,7 +3,7 @@
 // The state shown is always the server's: events move the figures between two looks at the job itself, and a lost
 // connection changes nothing but the banner.
 
-import { getJson, postJson, Refused, send } from './api.js';
+import { getJson, postJson, randomKey, Refused, send } from './api.js';
 import { Chart } from './chart.js';
 import { announce, ask, fill, h, icon } from './dom.js';
 import { follow } from './events.js';
@@ -247,6 +247,7 @@ class JobPage {
     const buttons = [];
     if (!isOver(this.#job)) buttons.push(this.#button('action.cancel', () => this.#cancel(), 'quiet', cancelling));
     if (isOver(this.#job) && state !== 'succeeded' && kind !== 'gesture') buttons.push(retryControl((from) => this.#retry(from)));
+    if (isOver(this.#job) && kind === 'scene') buttons.push(againControl(this.#info?.presets ?? [], this.#job, (preset) => this.#again(preset)));
     if (isOver(this.#job)) buttons.push(this.#button('action.delete', () => this.#delete(), 'quiet'));
     fill(this.#actions, buttons);
     if (had) (this.#actions.querySelector('button:not(:disabled)') ?? this.#title).focus();
@@ -277,6 +278,15 @@ class JobPage {
     });
   }
 
+  /** Another scene of the same photos and camera poses; what was chosen besides the preset stays. */
+  #again(preset) {
+    return this.#act(async () => {
+      const { iterations, max_image_size: size, quality, test, ...options } = this.#job.options ?? {};
+      const made = await postJson('/v1/jobs', { from: this.#job.id, options: { ...options, preset } }, { headers: { 'Idempotency-Key': randomKey() } });
+      location.hash = `#/jobs/${made.id}`;
+    });
+  }
+
   async #delete() {
     const yes = await ask({ title: t('delete.title'), text: t('delete.text'), yes: t('delete.yes'), no: t('delete.no'), danger: true });
     if (!yes) return;
@@ -291,6 +301,12 @@ function retryControl(retry) {
   const select = h('select', { 'aria-label': L('retry.from') }, h('option', { value: '' }, tx('retry.auto')),
     RETRY_FROM.map((stage) => h('option', { value: stage }, tx('retry.stage', { stage: () => stageText(stage) }))));
   return h('span', { class: 'row' }, select, h('button', { type: 'button', class: 'primary', onclick: () => retry(select.value) }, tx('action.retry')));
+}
+
+function againControl(presets, job, again) {
+  const next = (job.options?.preset ?? 'standard') === 'standard' ? 'high' : 'standard';
+  const select = h('select', { 'aria-label': L('create.preset') }, presets.map(({ name }) => h('option', { value: name, selected: name === next }, tx(`preset.${name}`))));
+  return h('span', { class: 'row' }, select, h('button', { type: 'button', class: 'quiet', onclick: () => again(select.value) }, tx('action.again')));
 }
 
 function photosFold(job) {

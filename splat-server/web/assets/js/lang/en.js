@@ -188,6 +188,7 @@ export default {
 
   'action.cancel': 'Cancel',
   'action.retry': 'Try again',
+  'action.again': 'Train again',
   'action.delete': 'Delete',
   'retry.from': 'Begin at',
   'retry.auto': 'Where it stopped',

@@ -188,6 +188,7 @@ export default {
 
   'action.cancel': '취소',
   'action.retry': '다시 시도',
+  'action.again': '다시 학습',
   'action.delete': '삭제',
   'retry.from': '시작 지점',
   'retry.auto': '멈춘 곳부터',
