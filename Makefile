@@ -67,12 +67,13 @@ test-checked:
 	SPLAT_SHADER_CHECKS=1 cargo test --locked --workspace
 
 # ... and what compares pictures, gradients and trained bits once more as users run it, without them. Modules are chosen by name:
-# choosing packages instead would compile half of the tree again.
+# choosing packages instead would compile half of the tree again. Last, the kernels for GPUs whose subgroups vary in size.
 test-trusted: export SPLAT_SHADER_CHECKS := 0
 test-trusted:
 	cargo test --locked --workspace --test tests -- differences:: garden:: gradients:: gut:: parity:: reference:: trainer:: floor:: checkpoints:: \
 		lenses::distorted_and_rolling_runs_repeat_to_the_bit
 	cargo test --locked --workspace --lib -- gpu:: render:: self_test:: train::
+	SPLAT_VARYING_SUBGROUPS=1 cargo test --locked --workspace --test tests -- gradients:: gut:: parity:: trainer::a_seed
 
 # Built as for the tests, which is done by then: another choice of packages would compile half of the tree again.
 # The whole path from photos to PLY, small: the same command as `make demo`, then its photos through the service.

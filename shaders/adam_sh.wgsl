@@ -1,6 +1,7 @@
 // adam_sh: the spherical harmonics of one colour channel one step on.
 //
-// Threads   one a Gaussian; dispatched once a channel (CHANNEL)
+// Threads   one per Gaussian; dispatched once per channel (CHANNEL)
+// Note      For drivers whose lanes are few; adam_sh_lines is the form for GPUs, where reading memory in whole lines counts
 // Reads     geometry [N,3 vec4f], v_colors [N vec4f], counters
 // Writes    sh, moment1, moment2 [N,K]
 // Equation  dL/dcoefficient_k = basis_k(direction) v_color: the gradient itself is never stored. The
@@ -29,13 +30,6 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     let used = (view.sh_degree + 1u) * (view.sh_degree + 1u);
     let base = gid * view.sh_stride;
     for (var k = 0u; k < used; k += 1u) {
-        let i = base + k;
-        let gradient = v_color * basis[k];
-        let m = train.beta1 * moment1[i] + (1.0 - train.beta1) * gradient;
-        let v = train.beta2 * moment2[i] + (1.0 - train.beta2) * gradient * gradient;
-        let rate = select(train.rate_sh_rest, train.rate_sh_constant, k == 0u);
-        moment1[i] = m;
-        moment2[i] = v;
-        sh[i] -= rate * (m / train.correction1) / (sqrt(v) / train.correction2_sqrt + train.epsilon);
+        step_coefficient(base + k, k, v_color * basis[k]);
     }
 }

@@ -52,8 +52,17 @@ fn main(
     }
 
     let corner = vec2f(origin) + lane_offset(lane);
+    // A splat is loaded while the one before it is blended, and its id looked up one earlier still: nothing waits for memory.
+    var ahead: Footprint;
+    var ahead_gid = 0u;
+    if (range.x < range.y) {
+        ahead = footprint(isect_gaussians[isect_ids[range.x]], corner);
+        ahead_gid = isect_gaussians[isect_ids[min(range.x + 1u, range.y - 1u)]];
+    }
     for (var i = range.x; i < range.y; i += 1u) {
-        let f = footprint(isect_gaussians[isect_ids[i]], corner);
+        let f = ahead;
+        ahead = footprint(ahead_gid, corner);
+        ahead_gid = isect_gaussians[isect_ids[min(i + 2u, range.y - 1u)]];
         var open = -1.0;
         for (var k = 0u; k < PIXELS_PER_LANE; k += 1u) {
             let log2_alpha = min(log2_response(f, k), LOG2_ALPHA_CAP);

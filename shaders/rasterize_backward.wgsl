@@ -76,9 +76,19 @@ fn main(
     }
 
     let corner = vec2f(origin) + lane_offset(lane);
+    // The next ids are looked up while this one is worked on, as in rasterize.
+    var next_isect = 0u;
+    var next_gid = 0u;
+    if (tile_last > range.x) {
+        next_isect = isect_ids[tile_last - 1u];
+        next_gid = isect_gaussians[next_isect];
+    }
     for (var i = tile_last; i > range.x; i -= 1u) {
-        let isect = isect_ids[i - 1u];
-        let f = footprint(isect_gaussians[isect], corner);
+        let isect = next_isect;
+        let gid = next_gid;
+        next_isect = isect_ids[max(i, range.x + 2u) - 2u];
+        next_gid = isect_gaussians[next_isect];
+        let f = footprint(gid, corner);
         var sums: Sums;
         var sum_rgb = vec3f(0.0);
         var sum_depth = 0.0;
@@ -101,7 +111,7 @@ fn main(
             let s = select(0.0, alpha * v_alpha, free_log2_alpha <= LOG2_ALPHA_CAP);
             sums = add_pixel(sums, f, k, s);
         }
-        write_slot(isect * SLOT_FLOATS, lane, slot_of(sums, sum_rgb, sum_depth));
+        write_slot(isect * SLOT_FLOATS, lane, slot_of(sums, f, sum_rgb, sum_depth));
     }
 
     for (var k = 0u; k < PIXELS_PER_LANE; k += 1u) {

@@ -44,6 +44,13 @@ fn kernels_without_subgroups_match() {
     check(Mode::Sh, &Device::open(&GpuOptions { no_subgroups: true, ..GpuOptions::default() }));
 }
 
+/// Nor do those for adapters whose subgroups vary in size.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn kernels_for_varying_subgroups_match() {
+    check(Mode::Sh, &Device::open(&GpuOptions { varying_subgroups: true, ..GpuOptions::default() }));
+}
+
 fn check_mode(mode: Mode) {
     check(mode, Device::shared());
 }

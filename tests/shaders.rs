@@ -10,7 +10,7 @@ use std::path::Path;
 
 use splat_core::RendererKind;
 use splat_core::gpu::layout::{self, Counters, StepReport, TrainUniform, ViewUniform};
-use splat_core::gpu::shaders::{self, CameraModule, Source, Switches};
+use splat_core::gpu::shaders::{self, CameraModule, LaneSums, Source, Switches};
 use wgpu::naga;
 use wgpu::naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 
@@ -38,44 +38,59 @@ fn all_switches() -> impl Iterator<Item = Switches> {
     ewa.chain(gut)
 }
 
-const VARIANTS: usize = 8 + 4 * CameraModule::ALL.len();
+fn parse(source: &Source, lanes: u32, sums: LaneSums, switches: Switches) -> naga::Module {
+    parse_text(source, &source.text(lanes, sums, switches))
+}
 
-fn parse(source: &Source, lanes: u32, subgroups: bool, switches: Switches) -> naga::Module {
-    let text = source.text(lanes, subgroups, switches);
-    naga::front::wgsl::parse_str(&text)
-        .unwrap_or_else(|error| panic!("{}.wgsl: {}", source.name, error.emit_to_string(&text)))
+fn parse_text(source: &Source, text: &str) -> naga::Module {
+    naga::front::wgsl::parse_str(text)
+        .unwrap_or_else(|error| panic!("{}.wgsl: {}", source.name, error.emit_to_string(text)))
 }
 
 /// Validates with what the device was opened with: nothing beyond core WebGPU but, if used, subgroups.
-fn validate(source: &Source, module: &naga::Module, subgroups: bool) -> ModuleInfo {
-    let asked_for = if subgroups { Capabilities::SUBGROUP } else { Capabilities::empty() };
+fn validate(source: &Source, module: &naga::Module, sums: LaneSums) -> ModuleInfo {
+    let asked_for = if sums.uses_subgroups() { Capabilities::SUBGROUP } else { Capabilities::empty() };
     let mut validator = Validator::new(ValidationFlags::all(), asked_for);
     validator.validate(module).unwrap_or_else(|error| panic!("{}.wgsl: {error:?}", source.name))
 }
 
-fn for_each_variant(mut check: impl FnMut(&Source, u32, bool, Switches)) {
-    let mut checked = 0;
+/// Calls `check` with every text that a kernel can have: constants that it does not use change nothing about it.
+fn for_each_variant(mut check: impl FnMut(&Source, u32, LaneSums, &naga::Module)) {
+    let (mut texts, mut checked) = (0, BTreeSet::new());
     for source in shaders::ALL {
         for lanes in LANES {
-            for subgroups in [false, true] {
+            for sums in LaneSums::ALL {
                 for switches in all_switches() {
-                    check(source, lanes, subgroups, switches);
-                    checked += 1;
+                    texts += 1;
+                    let text = source.text(lanes, sums, switches);
+                    // What is compiled: the text without the constants in front of it that it never names.
+                    let (constants, body) =
+                        text.split_at(text.find("// types:").expect("types.wgsl is part of it"));
+                    let used: Vec<&str> = constants
+                        .lines()
+                        .filter(|line| {
+                            let name = line.split([' ', ':']).nth(1).expect("a constant has a name");
+                            body.contains(name)
+                        })
+                        .collect();
+                    if checked.insert((source.name, used.join("\n"), body.to_owned())) {
+                        check(source, lanes, sums, &parse_text(source, &text));
+                    }
                 }
             }
         }
     }
-    assert_eq!(checked, shaders::ALL.len() * LANES.len() * 2 * VARIANTS, "variants were left out");
+    assert_eq!(texts, shaders::ALL.len() * LANES.len() * LaneSums::ALL.len() * all_switches().count());
+    assert!(checked.len() > shaders::ALL.len() * LANES.len(), "variants were left out");
 }
 
 #[test]
 fn every_kernel_validates_with_what_the_device_is_asked_for() {
     let mut with_subgroups = 0;
-    for_each_variant(|source, lanes, subgroups, switches| {
-        let module = parse(source, lanes, subgroups, switches);
-        validate(source, &module, subgroups);
+    for_each_variant(|source, _, sums, module| {
+        validate(source, module, sums);
         // That the capability is checked at all shows where it is needed.
-        let plain = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module);
+        let plain = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(module);
         with_subgroups += u32::from(plain.is_err());
     });
     assert!(with_subgroups > 0, "no kernel uses subgroups: the check tests nothing");
@@ -89,10 +104,9 @@ fn every_kernel_keeps_to_webgpus_default_limits() {
         (8, 16384)
     );
     let mut with_memory = 0;
-    for_each_variant(|source, lanes, subgroups, switches| {
-        let module = parse(source, lanes, subgroups, switches);
-        let info = validate(source, &module, subgroups);
-        let what = || format!("{}.wgsl, {lanes} lanes, subgroups {subgroups}", source.name);
+    for_each_variant(|source, lanes, sums, module| {
+        let info = validate(source, module, sums);
+        let what = || format!("{}.wgsl, {lanes} lanes, {sums:?}", source.name);
         let [entry] = module.entry_points.as_slice() else { panic!("{}: not one entry point", what()) };
         assert_eq!(entry.name, "main", "{}", what());
         let mut layouter = naga::proc::Layouter::default();
@@ -133,7 +147,7 @@ fn every_kernel_keeps_to_webgpus_default_limits() {
 }
 
 fn module_of(source: &Source) -> naga::Module {
-    parse(source, 32, true, Switches::default())
+    parse(source, 32, LaneSums::Subgroup, Switches::default())
 }
 
 /// Name and offset of each member of a WGSL structure, and its size in bytes.
@@ -235,7 +249,7 @@ fn sizes_that_follow_from_the_renderer_are_the_layouts() {
         (RendererKind::Gut, true, layout::SPLAT_BYTES_GUT, layout::SLOT_FLOATS_ROLLING),
     ] {
         let switches = Switches { renderer, rolling, ..Switches::default() };
-        let kernel = parse(&shaders::RASTERIZE_BACKWARD, 32, true, switches);
+        let kernel = parse(&shaders::RASTERIZE_BACKWARD, 32, LaneSums::Subgroup, switches);
         assert_eq!(wgsl_const(&kernel, "SPLAT_VECS"), bytes as f64 / 16.0, "{renderer}");
         assert_eq!(wgsl_const(&kernel, "SLOT_FLOATS"), floats as f64, "{renderer}");
     }
@@ -258,7 +272,7 @@ fn reference_constants_are_wgsls() {
     close("BLUR_PX2", reference::EPS2D_PX2);
     close("COMPENSATION_FLOOR", reference::COMPENSATION_MIN);
     let switches = Switches { renderer: RendererKind::Gut, ..Switches::default() };
-    let gut = parse(&shaders::PROJECT_GUT, 32, true, switches);
+    let gut = parse(&shaders::PROJECT_GUT, 32, LaneSums::Subgroup, switches);
     assert!((wgsl_const(&gut, "SPREAD_SQUARED") - reference::SPREAD_SQUARED).abs() < 1e-9);
     let camera = splat_core::Camera {
         intrinsics: splat_core::Pinhole { width: 64, height: 48, fx: 60.0, fy: 60.0, cx: 32.0, cy: 24.0 },
@@ -300,18 +314,19 @@ fn every_file_is_listed_used_and_says_what_it_is() {
             assert!(text.contains(word), "{name}.wgsl has no `{word}` in its header");
         }
     }
-    let joined: String = [false, true]
-        .iter()
-        .flat_map(|subgroups| {
-            all_switches()
-                .flat_map(move |switches| shaders::ALL.iter().map(move |s| s.text(32, *subgroups, switches)))
-        })
-        .collect();
+    let mut joined = String::new();
+    for lanes in [8, 32] {
+        for sums in LaneSums::ALL {
+            for switches in all_switches() {
+                joined.extend(shaders::ALL.iter().map(|source| source.text(lanes, sums, switches)));
+            }
+        }
+    }
     let libraries = wgsl_names(&folder.join("lib"));
     assert!(libraries.len() > 5, "{libraries:?}");
     for name in &libraries {
         let path = folder.join("lib").join(format!("{name}.wgsl"));
-        // Two files are two forms of one: lanes_shared and lanes_subgroup.
+        // Several files are forms of one, such as lanes_shared and lanes_subgroup.
         let text = begins_well(&path, name.split('_').next().unwrap_or(name));
         assert!(joined.contains(&text), "{name}.wgsl is part of no kernel");
     }

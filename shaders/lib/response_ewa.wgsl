@@ -35,11 +35,15 @@ fn footprint(gid: u32, corner: vec2f) -> Footprint {
 // log2 of the alpha, before its cap, at pixel k of the lane.
 fn log2_response(f: Footprint, k: u32) -> f32 {
     let d = f.from_mean + chunk_offset(k);
-    return f.form.w + d.x * (f.form.x * d.x + f.form.y * d.y) + f.form.z * d.y * d.y;
+    // What depends on x alone is the same for all of a lane's pixels in a column, and is worked out once.
+    return (f.form.w + f.form.x * d.x * d.x) + d.y * (f.form.y * d.x + f.form.z * d.y);
 }
 
 // With s = alpha dL/dalpha and d = pixel - mean2d: sum s, s d, s (dx^2, dx dy, dy^2) and |v_mean2d|, the densify
 // statistic of AbsGS. Everything about mean2d and conic is linear in these moments.
+//
+// Where a lane's pixels are one column, dx is the same for all of them. Then s, s o and s o^2 are summed, with o the constant
+// offset of a pixel from the lane's first one, and slot_of makes the moments of them: half the work per pixel.
 struct Sums {
     s: f32,
     d: vec2f,
@@ -47,13 +51,21 @@ struct Sums {
     abs: f32,
 }
 
+const ONE_COLUMN: bool = CHUNKS_PER_ROW == 1u;
+
 fn add_pixel(before: Sums, f: Footprint, k: u32, s: f32) -> Sums {
-    let d = f.from_mean + chunk_offset(k);
+    let offset = chunk_offset(k);
+    let d = f.from_mean + offset;
     let sd = s * d;
     var sums = before;
     sums.s += s;
-    sums.d += sd;
-    sums.dd += vec3f(sd.x * d.x, sd.x * d.y, sd.y * d.y);
+    if (ONE_COLUMN) {
+        sums.d.y += s * offset.y;
+        sums.dd.z += s * (offset.y * offset.y);
+    } else {
+        sums.d += sd;
+        sums.dd += vec3f(sd.x * d.x, sd.x * d.y, sd.y * d.y);
+    }
     if (WITH_ABS) {
         let v_mean = vec2f(f.conic.x * sd.x + f.conic.y * sd.y, f.conic.y * sd.x + f.conic.z * sd.y);
         sums.abs += length(v_mean);
@@ -61,9 +73,16 @@ fn add_pixel(before: Sums, f: Footprint, k: u32, s: f32) -> Sums {
     return sums;
 }
 
-fn slot_of(sums: Sums, rgb: vec3f, depth: f32) -> array<f32, SLOT_FLOATS> {
+fn slot_of(sums: Sums, f: Footprint, rgb: vec3f, depth: f32) -> array<f32, SLOT_FLOATS> {
+    var d = sums.d;
+    var dd = sums.dd;
+    if (ONE_COLUMN) {
+        let first = f.from_mean;
+        d = first * sums.s + sums.d;
+        dd = vec3f(first.x * d.x, first.x * d.y, first.y * (d.y + sums.d.y) + sums.dd.z);
+    }
     return array<f32, SLOT_FLOATS>(
-        sums.s, sums.d.x, sums.d.y, sums.dd.x, sums.dd.y, sums.dd.z,
+        sums.s, d.x, d.y, dd.x, dd.y, dd.z,
         rgb.x, rgb.y, rgb.z, sums.abs, depth,
     );
 }

@@ -76,7 +76,7 @@ fn add_pixel(before: Sums, f: Footprint, k: u32, s: f32) -> Sums {
     return sums;
 }
 
-fn slot_of(sums: Sums, rgb: vec3f, depth: f32) -> array<f32, SLOT_FLOATS> {
+fn slot_of(sums: Sums, f: Footprint, rgb: vec3f, depth: f32) -> array<f32, SLOT_FLOATS> {
     return array<f32, SLOT_FLOATS>(
         sums.s, sums.a.x, sums.a.y, sums.a.z, sums.a_z.x, sums.a_z.y,
         sums.b.x, sums.b.y, sums.b.z, sums.b_z.x, sums.b_z.y, sums.b_z.z,

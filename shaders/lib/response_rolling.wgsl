@@ -149,7 +149,7 @@ fn add_pixel(before: Sums, f: Footprint, k: u32, s: f32) -> Sums {
     return sums;
 }
 
-fn slot_of(sums: Sums, rgb: vec3f, depth: f32) -> array<f32, SLOT_FLOATS> {
+fn slot_of(sums: Sums, f: Footprint, rgb: vec3f, depth: f32) -> array<f32, SLOT_FLOATS> {
     return array<f32, SLOT_FLOATS>(
         sums.s, sums.lever.x, sums.lever.y, sums.lever.z, sums.lever_z.x, sums.lever_z.y, sums.lever_z.z,
         sums.turn_x.x, sums.turn_x.y, sums.turn_x.z, sums.turn_y.x, sums.turn_y.y, sums.turn_y.z,

@@ -1,16 +1,26 @@
-//! How fast this machine blends, against the same loop in plain Rust.
+//! How fast this machine blends, against the same loop in plain Rust and against the device's own rates.
 //!
 //! The figure is Gaussian-pixel evaluations per second: one Gaussian blended over one pixel. The plain loop,
 //! vectorised by the compiler and run on every core, is what the machine's processor can do; on software Vulkan
-//! the ratio says what the kernels lose, and it holds when other programs slow both.
+//! the ratio says what the kernels lose, and it holds when other programs slow both. On a GPU the kernels' own times, by
+//! timestamps, are compared with [`DeviceRates`].
 
+mod device;
+mod made_up;
+
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use glam::DVec3;
 use rayon::prelude::*;
 
+pub use device::{DeviceRates, device_rates};
+pub use made_up::made_up_scene;
+
+use crate::camera::LensCamera;
 use crate::gaussians::{GaussianCloud, SH_C0};
 use crate::gpu::Gpu;
+use crate::gpu::profile::Timer;
 use crate::render::{FrameGradient, GaussianBuffers, RenderOptions, Renderer};
 use crate::{Camera, Pinhole, Pose, Result};
 
@@ -18,23 +28,48 @@ use crate::{Camera, Pinhole, Pose, Result};
 const WIDTH: u32 = 480;
 const HEIGHT: u32 = 272;
 const GAUSSIANS: usize = 512;
+/// The picture is this much larger each way on a GPU, which the small one would not fill.
+const GPU_FACTOR: u32 = 4;
 /// Rounds; the fastest counts, since other programs only ever slow one down.
 const ROUNDS: usize = 5;
 /// Pixels that the plain loop works on at once.
 const BLOCK: usize = 32;
+/// Arithmetic operations per evaluation in `rasterize.wgsl` with `lib/response_ewa.wgsl`, a multiply-add counted once and
+/// comparisons and selections not at all: offset 2, exponent 5, its cap 1, exp2 1, transmittance 2, weight 1, colour 3,
+/// depth 1.
+const FORWARD_OPERATIONS: f64 = 16.0;
+/// The same in `rasterize_backward.wgsl`: offset 2, exponent 5, cap 1, exp2 1, 1 - alpha 1, its inverse 1, transmittance 1,
+/// weight 1, colour sums 3, depth sum 1, product with the gradient 4, its part of alpha 2, light behind 1, s 1, its moments 8.
+const BACKWARD_OPERATIONS: f64 = 33.0;
 
 /// Rates in Gaussian-pixel evaluations per second.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct BlendRates {
-    /// The whole forward pass.
+    /// The whole forward pass, its launch and read-back included.
     pub forward: f64,
-    /// The whole backward pass.
+    /// The whole backward pass, likewise.
     pub backward: f64,
     /// The forward loop in plain Rust, all cores.
     pub plain_rust: f64,
+    /// `rasterize` alone; `None` where the device has no timestamps.
+    pub rasterize: Option<f64>,
+    /// `rasterize_backward` alone.
+    pub rasterize_backward: Option<f64>,
 }
 
-/// Measures both, alternately.
+impl BlendRates {
+    /// Shares of the device's multiply-add rate that `rasterize` and `rasterize_backward` reach, by the arithmetic that an
+    /// evaluation takes.
+    #[must_use]
+    pub fn shares(&self, device: &DeviceRates) -> Option<[f64; 2]> {
+        Some([
+            self.rasterize? * FORWARD_OPERATIONS / device.multiply_adds,
+            self.rasterize_backward? * BACKWARD_OPERATIONS / device.multiply_adds,
+        ])
+    }
+}
+
+/// Measures all of them, alternately.
 ///
 /// # Errors
 /// What the device reports.
@@ -42,23 +77,52 @@ pub fn blend_rates(gpu: &Gpu) -> Result<BlendRates> {
     let renderer = Renderer::new(gpu)?;
     let cloud = faint_cover();
     let gaussians = GaussianBuffers::upload(gpu, &cloud)?;
-    let intrinsics = Pinhole { width: WIDTH, height: HEIGHT, fx: 300.0, fy: 300.0, cx: 240.0, cy: 136.0 };
+    let factor = if gpu.report().is_software() { 1 } else { GPU_FACTOR };
+    let (width, height, scale) = (WIDTH * factor, HEIGHT * factor, f64::from(factor));
+    let intrinsics =
+        Pinhole { width, height, fx: 300.0 * scale, fy: 300.0 * scale, cx: 240.0 * scale, cy: 136.0 * scale };
     let camera = Camera { intrinsics, cam_from_world: Pose::look_at(-DVec3::Z, DVec3::ZERO, DVec3::Y) };
-    let pixels = (WIDTH * HEIGHT) as usize;
+    let camera = LensCamera::from(camera);
+    let pixels = (width * height) as usize;
     let weights = vec![1.0; pixels * 3];
     let gradient = FrameGradient { v_rgb: &weights, ..FrameGradient::default() };
     let evaluations = (pixels * GAUSSIANS) as f64;
-    let mut best = BlendRates { forward: 0.0, backward: 0.0, plain_rust: 0.0 };
+    let plain_evaluations = f64::from(WIDTH * HEIGHT) * GAUSSIANS as f64;
+    let mut best = BlendRates {
+        forward: 0.0,
+        backward: 0.0,
+        plain_rust: 0.0,
+        rasterize: None,
+        rasterize_backward: None,
+    };
+    let rate = |name: &str, totals: &BTreeMap<&str, f64>, best: &mut Option<f64>| {
+        if let Some(ms) = totals.get(name).filter(|ms| **ms > 0.0) {
+            *best = Some(best.unwrap_or(0.0).max(evaluations * 1e3 / ms));
+        }
+    };
     for _ in 0..ROUNDS {
         let start = Instant::now();
-        let frame = renderer.render(&gaussians, &camera, &RenderOptions::default())?;
+        let frame = renderer.render_lens(&gaussians, &camera, &RenderOptions::default())?;
         best.forward = best.forward.max(evaluations / start.elapsed().as_secs_f64());
         let start = Instant::now();
         renderer.backward(&gaussians, &frame, &gradient)?;
         best.backward = best.backward.max(evaluations / start.elapsed().as_secs_f64());
         let start = Instant::now();
         std::hint::black_box(plain_blend(&splats()));
-        best.plain_rust = best.plain_rust.max(evaluations / start.elapsed().as_secs_f64());
+        best.plain_rust = best.plain_rust.max(plain_evaluations / start.elapsed().as_secs_f64());
+
+        let mut totals = BTreeMap::new();
+        let mut timer = Timer::new(gpu);
+        let frame = renderer.render_timed(&gaussians, &camera, &RenderOptions::default(), &mut timer)?;
+        if let Some(timer) = &mut timer {
+            timer.collect(gpu, &mut totals)?;
+        }
+        renderer.backward_timed(&gaussians, &frame, &gradient, &mut timer)?;
+        if let Some(timer) = &mut timer {
+            timer.collect(gpu, &mut totals)?;
+        }
+        rate("rasterize", &totals, &mut best.rasterize);
+        rate("rasterize_backward", &totals, &mut best.rasterize_backward);
     }
     Ok(best)
 }

@@ -214,8 +214,8 @@ mod tests {
     #[test]
     #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
     fn this_machine_passes_with_and_without_subgroups() -> Result<()> {
-        for no_subgroups in [false, true] {
-            let gpu = Gpu::new(&GpuOptions { no_subgroups, ..GpuOptions::default() })?;
+        for [no_subgroups, varying_subgroups] in [[false, false], [true, false], [false, true]] {
+            let gpu = Gpu::new(&GpuOptions { no_subgroups, varying_subgroups, ..GpuOptions::default() })?;
             run(&gpu)?;
         }
         Ok(())

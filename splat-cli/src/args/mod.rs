@@ -105,18 +105,44 @@ pub(crate) enum Command {
 /// `splat bench`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  splat bench             blend rates
-  splat bench dataset     also whole steps at full size and GPU time by kernel")]
+  splat bench                                     blend rates, and what the device itself can do
+  splat bench dataset                             also whole steps at full size and GPU time by kernel
+  splat bench --gaussians 100000,1000000 --size 1632x1224
+                                                  the same on a made-up scene of each number and size")]
 pub(crate) struct BenchArgs {
     /// Posed dataset to take steps on
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) dataset: Option<std::path::PathBuf>,
+    /// Take steps on a made-up scene of so many Gaussians; several: 10000,100000
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    pub(crate) gaussians: Vec<u32>,
+    /// Size of its pictures, pixels; several: 480x360,1632x1224
+    #[arg(long, value_name = "WxH", value_delimiter = ',', default_value = "480x360", requires = "gaussians", value_parser = image_size)]
+    pub(crate) size: Vec<(u32, u32)>,
     /// Steps to time
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) steps: u32,
+    /// Time no further steps of a scene after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = positive_seconds)]
+    pub(crate) seconds: f64,
     /// How Gaussians are drawn in these steps
     #[arg(long, value_enum, default_value_t = training::Renderer::Ewa)]
     pub(crate) renderer: training::Renderer,
+}
+
+fn image_size(text: &str) -> Result<(u32, u32), String> {
+    let side = |text: &str| {
+        text.parse::<u32>().ok().filter(|side| (1..=splat_core::render::MAX_IMAGE_SIDE).contains(side))
+    };
+    text.split_once(['x', 'X']).and_then(|(width, height)| Some((side(width)?, side(height)?))).ok_or_else(
+        || format!("a size is WIDTHxHEIGHT in pixels, each 1 to {}", splat_core::render::MAX_IMAGE_SIDE),
+    )
+}
+
+fn positive_seconds(text: &str) -> Result<f64, String> {
+    (text.parse().ok())
+        .filter(|seconds: &f64| seconds.is_finite() && *seconds > 0.0)
+        .ok_or_else(|| "a number of seconds above 0 is needed".into())
 }
 
 #[cfg(test)]

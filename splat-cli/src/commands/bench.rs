@@ -5,27 +5,44 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
-use splat_core::bench::{BlendRates, blend_rates};
+use splat_core::Gpu;
+use splat_core::bench::{BlendRates, DeviceRates, blend_rates, device_rates, made_up_scene};
 use splat_core::dataset::{Dataset, DatasetOptions};
-use splat_core::train::{TrainConfig, Trainer};
+use splat_core::scene::Scene;
+use splat_core::train::{DensifyConfig, TrainConfig, Trainer};
 
 use super::Context;
 use crate::args::BenchArgs;
 use crate::failure::Failure;
 use crate::settings;
 
-/// Steps before the first timed one: kernels are compiled and photos decoded there.
-const WARM_UP: u32 = 5;
+/// Steps before the first timed one: kernels are compiled, photos decoded and buffers grown there.
+const WARM_UP: u32 = 12;
 
 /// Everything measured.
 #[derive(Serialize)]
 struct Report<'a> {
     adapter: &'a str,
+    driver: String,
+    device: DeviceRates,
     blend: BlendRates,
     /// Kernels against the plain loop, in the same run.
     forward_to_plain: f64,
     backward_to_plain: f64,
+    /// `rasterize` and `rasterize_backward` against the device's multiply-add rate; none without timestamps.
+    share_of_multiply_adds: Option<[f64; 2]>,
     training: Option<Steps>,
+    made_up: Vec<MadeUp>,
+}
+
+/// A made-up scene and its steps, or why there are none.
+#[derive(Serialize)]
+struct MadeUp {
+    gaussians: u32,
+    width: u32,
+    height: u32,
+    steps: Option<Steps>,
+    failed: Option<String>,
 }
 
 /// Whole steps at full size.
@@ -34,7 +51,17 @@ struct Steps {
     width: u32,
     height: u32,
     gaussians: u32,
+    /// Seconds until the first step was done: seeds, buffers, kernels.
+    start_s: f64,
+    timed: u32,
     step_ms: f64,
+    /// One densification, on the host and the device; none for a dataset.
+    densify_ms: Option<f64>,
+    /// Device memory over the number of Gaussians; 0 where the driver does not report it.
+    bytes_per_gaussian: f64,
+    /// Times per step that the host waits for the device, and buffers that it creates.
+    host_waits: f64,
+    allocations: f64,
     /// GPU time a step, by kernel; empty where the device has no timestamps.
     kernels_ms: BTreeMap<&'static str, f64>,
 }
@@ -46,50 +73,139 @@ pub(super) fn bench(args: &BenchArgs, context: &Context) -> Result<(), Failure> 
             .reporter
             .warn("this is a debug build: the plain loop is not vectorised, so the ratios mean nothing");
     }
+    context.reporter.note("measuring the device's own rates ...");
+    let device = device_rates(&gpu)?;
     context.reporter.note("measuring blend rates ...");
     let blend = blend_rates(&gpu)?;
-    let training = args.dataset.is_some().then(|| steps(args, &gpu, context)).transpose()?;
+    let training = args.dataset.as_deref().map(|path| {
+        let events = |event| context.reporter.event(event);
+        let scene = settings::posed(path, &Default::default())?.scene(&events, &context.cancel)?;
+        steps(args, &gpu, context, scene, TrainConfig::default())
+    });
+    let training = training.transpose()?;
+    let mut made_up = Vec::new();
+    for &(width, height) in &args.size {
+        for &gaussians in &args.gaussians {
+            context.check()?;
+            context.reporter.note(&format!("timing {gaussians} Gaussians at {width}x{height} ..."));
+            // The largest may not fit; what was measured of the others is worth having.
+            let (steps, failed) = match made_up_steps(args, &gpu, context, gaussians, (width, height)) {
+                Ok(steps) => (Some(steps), None),
+                Err(failure) => (None, Some(failure.to_string())),
+            };
+            made_up.push(MadeUp { gaussians, width, height, steps, failed });
+        }
+    }
+    let adapter = gpu.report();
     let report = Report {
-        adapter: &gpu.report().name,
+        adapter: &adapter.name,
+        driver: format!("{} {}", adapter.driver, adapter.driver_info),
+        device,
         blend,
         forward_to_plain: blend.forward / blend.plain_rust,
         backward_to_plain: blend.backward / blend.plain_rust,
+        share_of_multiply_adds: blend.shares(&device),
         training,
+        made_up,
     };
     context.reporter.result(&report, &text(&report));
     Ok(())
 }
 
-fn steps(args: &BenchArgs, gpu: &splat_core::Gpu, context: &Context) -> Result<Steps, Failure> {
-    let path = args.dataset.as_deref().unwrap_or_else(|| std::path::Path::new("."));
-    let events = |event| context.reporter.event(event);
-    let scene = settings::posed(path, &Default::default())?.scene(&events, &context.cancel)?;
-    let dataset = Arc::new(Dataset::new(scene, &DatasetOptions::default())?);
+fn made_up_steps(
+    args: &BenchArgs,
+    gpu: &Gpu,
+    context: &Context,
+    gaussians: u32,
+    (width, height): (u32, u32),
+) -> Result<Steps, Failure> {
+    let folder = tempfile::tempdir().map_err(|error| Failure::Input {
+        path: std::env::temp_dir(),
+        what: format!("takes no temporary folder: {error}"),
+        hint: "set TMPDIR to a folder with room",
+    })?;
+    let scene = made_up_scene(folder.path(), gaussians, width, height)?;
+    // One densification, right after the steps that are timed.
+    let last = WARM_UP + 2 * args.steps;
+    let densify = DensifyConfig { from: last, every: last, at_least_every: 1, ..DensifyConfig::default() };
+    let config = TrainConfig {
+        steps: splat_core::train::REFERENCE_STEPS,
+        max_gaussians: Some(gaussians.saturating_add(gaussians / 20)),
+        seed_points: gaussians,
+        // All coefficients from the fourth step on.
+        sh_degree_every: 1,
+        densify,
+        ..TrainConfig::default()
+    };
+    steps(args, gpu, context, scene, config)
+}
+
+fn steps(
+    args: &BenchArgs,
+    gpu: &Gpu,
+    context: &Context,
+    scene: Scene,
+    config: TrainConfig,
+) -> Result<Steps, Failure> {
+    let made_up = config.sh_degree_every == 1;
+    let dataset =
+        Arc::new(Dataset::new(scene, &DatasetOptions { holdout_every: None, ..DatasetOptions::default() })?);
     let renderer = Some(args.renderer.into());
-    let config = TrainConfig { full_size: true, renderer, ..TrainConfig::default() };
-    let mut trainer = Trainer::new(gpu, dataset, config)?;
-    context.reporter.note("timing steps ...");
-    let mut size = (0, 0);
-    for _ in 0..WARM_UP {
+    let before = gpu.allocated_bytes();
+    let started = Instant::now();
+    let mut trainer = Trainer::new(gpu, dataset, TrainConfig { full_size: true, renderer, ..config })?;
+    let mut size = trainer.step()?.image_size;
+    trainer.flush()?;
+    let start_s = started.elapsed().as_secs_f64();
+    for _ in 1..WARM_UP {
         size = trainer.step()?.image_size;
     }
     trainer.flush()?;
+    let allocated = gpu.allocated_bytes().saturating_sub(before);
+    let (buffers, waits) = gpu.usage();
     let started = Instant::now();
-    for _ in 0..args.steps {
+    let mut timed = 0;
+    while timed < args.steps && (timed == 0 || started.elapsed().as_secs_f64() < args.seconds) {
         context.check()?;
         trainer.step()?;
+        timed += 1;
     }
     trainer.flush()?;
-    let step_ms = started.elapsed().as_secs_f64() * 1e3 / f64::from(args.steps);
+    let per_step = |total: f64| total / f64::from(timed);
+    let step_ms = per_step(started.elapsed().as_secs_f64() * 1e3);
+    let (buffers_after, waits_after) = gpu.usage();
     let mut kernels_ms = BTreeMap::new();
-    for _ in 0..args.steps {
+    let (mut profiled, started) = (0, Instant::now());
+    while profiled < args.steps && (profiled == 0 || started.elapsed().as_secs_f64() < args.seconds) {
         context.check()?;
         if !trainer.profile_step(&mut kernels_ms)? {
             break;
         }
+        profiled += 1;
     }
-    kernels_ms.values_mut().for_each(|ms| *ms /= f64::from(args.steps));
-    Ok(Steps { width: size.0, height: size.1, gaussians: trainer.gaussian_count(), step_ms, kernels_ms })
+    kernels_ms.values_mut().for_each(|ms| *ms /= f64::from(profiled.max(1)));
+    let gaussians = trainer.gaussian_count();
+    let mut densify_ms = None;
+    // Only where the time allowed all the steps that lie before it.
+    if made_up && trainer.config().densifies_before(trainer.steps_done()) {
+        let started = Instant::now();
+        trainer.step()?;
+        trainer.flush()?;
+        densify_ms = Some(started.elapsed().as_secs_f64() * 1e3 - step_ms);
+    }
+    Ok(Steps {
+        width: size.0,
+        height: size.1,
+        gaussians,
+        start_s,
+        timed,
+        step_ms,
+        densify_ms,
+        bytes_per_gaussian: allocated as f64 / f64::from(gaussians.max(1)),
+        host_waits: per_step((waits_after - waits) as f64),
+        allocations: per_step((buffers_after - buffers) as f64),
+        kernels_ms,
+    })
 }
 
 fn text(report: &Report<'_>) -> String {
@@ -97,19 +213,44 @@ fn text(report: &Report<'_>) -> String {
         format!("{name:10}  {:6.3} G Gaussian-pixels/s  {ratio:5.2} of plain Rust", rate / 1e9)
     };
     let mut lines = vec![
-        format!("adapter     {}", report.adapter),
+        format!("adapter     {} ({})", report.adapter, report.driver),
+        format!(
+            "device      {:.0} G multiply-adds/s, copies {:.0} GB/s",
+            report.device.multiply_adds / 1e9,
+            report.device.copy_bytes / 1e9
+        ),
         row("forward", report.blend.forward, report.forward_to_plain),
         row("backward", report.blend.backward, report.backward_to_plain),
         row("plain Rust", report.blend.plain_rust, 1.0),
     ];
-    if let Some(steps) = &report.training {
+    if let Some([forward, backward]) = report.share_of_multiply_adds {
+        let (forward, backward) = (100.0 * forward, 100.0 * backward);
         lines.push(format!(
-            "step        {:.1} ms at {}x{} with {} Gaussians",
-            steps.step_ms, steps.width, steps.height, steps.gaussians
+            "kernels     rasterize {forward:.1} %, rasterize_backward {backward:.1} % of the device's multiply-adds"
+        ));
+    }
+    for steps in report.training.iter().chain(report.made_up.iter().filter_map(|scene| scene.steps.as_ref()))
+    {
+        lines.push(format!(
+            "step        {:.2} ms at {}x{} with {} Gaussians; start {:.1} s, {:.0} bytes per Gaussian, {:.1} waits and {:.1} \
+             buffers per step{}",
+            steps.step_ms,
+            steps.width,
+            steps.height,
+            steps.gaussians,
+            steps.start_s,
+            steps.bytes_per_gaussian,
+            steps.host_waits,
+            steps.allocations,
+            steps.densify_ms.map_or(String::new(), |ms| format!(", densification {ms:.0} ms"))
         ));
         let mut kernels: Vec<_> = steps.kernels_ms.iter().collect();
         kernels.sort_by(|a, b| b.1.total_cmp(a.1));
         lines.extend(kernels.iter().map(|(name, ms)| format!("  {name:24}  {ms:8.3} ms")));
     }
+    lines.extend(report.made_up.iter().filter_map(|scene| {
+        let why = scene.failed.as_ref()?;
+        Some(format!("no step of {} Gaussians at {}x{}: {why}", scene.gaussians, scene.width, scene.height))
+    }));
     lines.join("\n")
 }

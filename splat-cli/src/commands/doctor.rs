@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 use splat_colmap::Colmap;
+use splat_core::gpu::LaneSums;
 use splat_core::machine::available_memory;
 use splat_core::pipeline::text::{bytes, duration, thousands};
 use splat_core::train::memory::Workload;
@@ -88,7 +89,7 @@ pub(super) fn doctor(context: &Context) -> Result<(), Failure> {
 
 fn gpu_checks(gpu: &Gpu) -> Vec<Check> {
     let report = gpu.report();
-    let software = report.device_type == "Cpu";
+    let software = report.is_software();
     let finding = format!("{} · {} · {} {}", report.name, report.backend, report.driver, report.driver_info);
     let mut checks = vec![if software {
         Check::lack(
@@ -100,10 +101,10 @@ fn gpu_checks(gpu: &Gpu) -> Vec<Check> {
     } else {
         Check::ok("GPU", finding)
     }];
-    let subgroups = if report.subgroups_used {
-        format!("subgroups of {}", report.subgroup_max)
-    } else {
-        "no subgroups of one fixed size (slower kernels are used)".to_owned()
+    let subgroups = match report.lane_sums {
+        LaneSums::Subgroup => format!("subgroups of {}", report.subgroup_max),
+        LaneSums::Varying => format!("subgroups of {} to {}", report.subgroup_min, report.subgroup_max),
+        LaneSums::Shared => "no subgroups (slower kernels are used)".to_owned(),
     };
     let caps: Vec<_> = TYPICAL_SIZES
         .iter()
@@ -147,7 +148,14 @@ fn gpu_checks(gpu: &Gpu) -> Vec<Check> {
 
 /// Training as it is by default, on photos of that size.
 fn workload(width: u32, height: u32) -> Workload {
-    Workload { width, height, sh_degree: SH_DEGREE, renderer: RendererKind::Ewa, rolling_shutter: false }
+    Workload {
+        width,
+        height,
+        sh_degree: SH_DEGREE,
+        renderer: RendererKind::Ewa,
+        rolling_shutter: false,
+        useful_gaussians: u32::MAX,
+    }
 }
 
 fn memory_check() -> Check {

@@ -187,7 +187,7 @@ fn dataset(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
     let photos = dataset.scene.views.len();
     let workload = Workload::of(&dataset, SH_DEGREE, None)?;
     let gpu = Gpu::new(&context.gpu_options()).ok();
-    let gaussian_cap = gpu.map(|gpu| workload.most_gaussians(gpu.report(), available_memory()));
+    let gaussian_cap = gpu.map(|gpu| workload.default_gaussians(gpu.report(), available_memory()));
     let counts = [100_000, 1_000_000].into_iter().filter(|count| gaussian_cap.is_none_or(|cap| *count < cap));
     let memory = counts
         .chain(gaussian_cap)

@@ -54,6 +54,7 @@ fn wrong_usage_is_2() {
             "cannot be used with",
         ),
         (&["render", "x.ply", "-o", "y.png"], "--view"),
+        (&["bench", "--gaussians", "500", "--size", "64"], "WIDTHxHEIGHT"),
         (&["trian"], "train"),
     ] {
         says(&sandbox.fails(2, args), &[what]);
@@ -91,4 +92,23 @@ fn no_gpu_of_that_name_is_2() {
     says(&message, &["Voodoo2", "hint: `splat doctor`"]);
     let message = sandbox.fails(2, &["train", "dataset", "-o", "out", "--backend", "glide"]);
     says(&message, &["glide", "vulkan, metal and dx12"]);
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn bench_times_steps_of_made_up_scenes() {
+    let sandbox = Sandbox::new();
+    let args = ["bench", "--gaussians", "300,700", "--size", "64x48,48x32", "--steps", "2", "--json"];
+    // A debug build warns first that its ratios mean nothing.
+    let stdout = sandbox.ok(&args).stdout;
+    let report: serde_json::Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+    assert!(report["device"]["multiply_adds"].as_f64().unwrap() > 0.0, "{report}");
+    let scenes = report["made_up"].as_array().unwrap();
+    assert_eq!(scenes.len(), 4, "{report}");
+    for scene in scenes {
+        let steps = &scene["steps"];
+        assert_eq!((&steps["gaussians"], &steps["width"]), (&scene["gaussians"], &scene["width"]), "{scene}");
+        assert!(steps["step_ms"].as_f64().unwrap() > 0.0, "{scene}");
+        assert_eq!(steps["host_waits"], 1.0, "a step waits for one report: {scene}");
+    }
 }

@@ -49,13 +49,17 @@ impl Gpu {
             usage,
             mapped_at_creation: false,
         });
+        self.usage.buffers.fetch_add(1, Ordering::Relaxed);
         if let Some(peak) = self.peak_bytes.get() {
             peak.fetch_max(self.allocated_bytes(), Ordering::Relaxed);
         }
         buffer
     }
 
-    fn allocated_bytes(&self) -> u64 {
+    /// Bytes that the device has allocated now; 0 where the backend does not report it.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn allocated_bytes(&self) -> u64 {
         self.device().generate_allocator_report().map_or(0, |report| report.total_allocated_bytes)
     }
 

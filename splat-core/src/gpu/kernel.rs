@@ -19,7 +19,7 @@ impl Kernel {
     /// Compiles a kernel; `constants` set its `override`s.
     #[must_use]
     pub fn new(gpu: &Gpu, source: Source, switches: Switches, constants: &[(&str, f64)]) -> Self {
-        let text = source.text(gpu.lanes(), gpu.has_subgroups(), switches);
+        let text = source.text(gpu.lanes(), gpu.lane_sums(), switches);
         let module = gpu.shader_module(source.name, &text);
         let pipeline = gpu.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(source.name),

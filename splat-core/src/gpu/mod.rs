@@ -10,14 +10,15 @@ pub mod layout;
 pub(crate) mod profile;
 pub mod shaders;
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 pub use choice::{Backend, Candidate};
+pub use shaders::LaneSums;
 
 use crate::{Error, Result};
 
-/// Invocations a workgroup where subgroups are missing or vary in size.
+/// Invocations per workgroup where subgroups are missing or vary in size: the size that AMD and Intel prefer for a group of 32.
 const FALLBACK_LANES: u32 = 32;
 /// The largest subgroup that the tile kernels are laid out for.
 const MAX_LANES: u32 = 64;
@@ -33,6 +34,9 @@ pub struct GpuOptions {
     pub shader_checks: bool,
     /// Use the kernels for adapters without subgroups; also `SPLAT_NO_SUBGROUPS=1`.
     pub no_subgroups: bool,
+    /// Use the kernels for adapters whose subgroups vary in size (AMD, Intel); also `SPLAT_VARYING_SUBGROUPS=1`. For tests:
+    /// such adapters get them anyway.
+    pub varying_subgroups: bool,
 }
 
 /// What an adapter is and what it allows.
@@ -52,8 +56,8 @@ pub struct AdapterReport {
     pub subgroup_min: u32,
     /// Largest subgroup.
     pub subgroup_max: u32,
-    /// Whether the tile kernels use subgroup operations.
-    pub subgroups_used: bool,
+    /// How the tile kernels add up over the invocations of a tile.
+    pub lane_sums: LaneSums,
     /// Invocations that share a tile.
     pub lanes: u32,
     /// Largest storage binding.
@@ -62,6 +66,14 @@ pub struct AdapterReport {
     pub max_buffer_bytes: u64,
     /// Whether kernels can be timed.
     pub timestamps: bool,
+}
+
+impl AdapterReport {
+    /// Whether the processor plays the GPU.
+    #[must_use]
+    pub fn is_software(&self) -> bool {
+        self.device_type == "Cpu"
+    }
 }
 
 /// An open device. Clones share it.
@@ -74,6 +86,14 @@ pub struct Gpu {
     fault: Arc<Mutex<Option<Fault>>>,
     /// The most bytes allocated at a time since [`Gpu::watch_memory`], if that was called.
     peak_bytes: Arc<OnceLock<AtomicU64>>,
+    usage: Arc<Usage>,
+}
+
+/// How often the host asked for memory or waited, since the device was opened; see [`Gpu::usage`].
+#[derive(Debug, Default)]
+struct Usage {
+    buffers: AtomicU64,
+    waits: AtomicU64,
 }
 
 #[derive(Clone, Debug)]
@@ -129,9 +149,14 @@ impl Gpu {
                 | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES);
         let (min, max) = (info.subgroup_min_size, info.subgroup_max_size);
         let fixed_size = min == max && max.is_power_of_two() && (4..=MAX_LANES).contains(&max);
-        let wanted = !options.no_subgroups && !env_flag("SPLAT_NO_SUBGROUPS");
-        let subgroups_used = wanted && fixed_size && features.contains(wgpu::Features::SUBGROUP);
-        if !subgroups_used {
+        let unwanted = options.no_subgroups || env_flag("SPLAT_NO_SUBGROUPS");
+        let varying = !fixed_size || options.varying_subgroups || env_flag("SPLAT_VARYING_SUBGROUPS");
+        let lane_sums = match (features.contains(wgpu::Features::SUBGROUP) && !unwanted, varying) {
+            (false, _) => LaneSums::Shared,
+            (true, true) => LaneSums::Varying,
+            (true, false) => LaneSums::Subgroup,
+        };
+        if !lane_sums.uses_subgroups() {
             features.remove(wgpu::Features::SUBGROUP);
         }
         let available = adapter.limits();
@@ -157,8 +182,8 @@ impl Gpu {
             device_type: format!("{:?}", info.device_type),
             subgroup_min: min,
             subgroup_max: max,
-            subgroups_used,
-            lanes: if subgroups_used { max } else { FALLBACK_LANES },
+            lane_sums,
+            lanes: if lane_sums == LaneSums::Subgroup { max } else { FALLBACK_LANES },
             max_binding_bytes: available.max_storage_buffer_binding_size,
             max_buffer_bytes: available.max_buffer_size,
             timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
@@ -178,7 +203,15 @@ impl Gpu {
             });
         }));
         let shader_checks = options.shader_checks || env_flag("SPLAT_SHADER_CHECKS");
-        Ok(Self { device, queue, report, shader_checks, fault, peak_bytes: Arc::default() })
+        Ok(Self {
+            device,
+            queue,
+            report,
+            shader_checks,
+            fault,
+            peak_bytes: Arc::default(),
+            usage: Arc::default(),
+        })
     }
 
     /// What the adapter is.
@@ -205,10 +238,10 @@ impl Gpu {
         self.report.lanes
     }
 
-    /// Whether those invocations are one subgroup.
+    /// How those invocations add up.
     #[must_use]
-    pub fn has_subgroups(&self) -> bool {
-        self.report.subgroups_used
+    pub fn lane_sums(&self) -> LaneSums {
+        self.report.lane_sums
     }
 
     /// Whether kernels check their indices.
@@ -248,9 +281,26 @@ impl Gpu {
     /// What the device reported since the last call, as [`Error::DeviceLost`], [`Error::OutOfGpuMemory`]
     /// or [`Error::Gpu`].
     pub fn wait(&self) -> Result<()> {
-        let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
+        self.poll(wgpu::PollType::wait_indefinitely())
+    }
+
+    /// As [`Gpu::wait`], but until one submission has run.
+    pub(crate) fn wait_for(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
+        self.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None })
+    }
+
+    fn poll(&self, until: wgpu::PollType) -> Result<()> {
+        self.usage.waits.fetch_add(1, Ordering::Relaxed);
+        let polled = self.device.poll(until);
         self.check()?;
         polled.map(|_| ()).map_err(|e| Error::DeviceLost { why: e.to_string() })
+    }
+
+    /// Buffers created and waits for the device since it was opened: what costs a step time on the host.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn usage(&self) -> (u64, u64) {
+        (self.usage.buffers.load(Ordering::Relaxed), self.usage.waits.load(Ordering::Relaxed))
     }
 
     /// The first thing that went wrong on the device, if anything did.

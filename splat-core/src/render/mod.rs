@@ -37,7 +37,7 @@ use crate::camera::{Camera, LensCamera};
 use crate::gpu::Gpu;
 use crate::gpu::kernel::Kernel;
 use crate::gpu::layout::{Counters, GEOMETRY_FLOATS, RAY_GRADIENT_FLOATS, SLOT_FLOATS_ROLLING, ViewUniform};
-use crate::gpu::profile::Pass;
+use crate::gpu::profile::{Pass, Timer};
 use crate::gpu::shaders::{self, Optics, Switches};
 use crate::lens::Lens;
 use crate::shutter::RollingShutter;
@@ -220,6 +220,17 @@ impl Renderer {
         camera: &LensCamera,
         options: &RenderOptions,
     ) -> Result<Frame> {
+        self.render_timed(gaussians, camera, options, &mut None)
+    }
+
+    /// As [`Renderer::render_lens`], with timestamps around each kernel.
+    pub(crate) fn render_timed(
+        &self,
+        gaussians: &GaussianBuffers,
+        camera: &LensCamera,
+        options: &RenderOptions,
+        timer: &mut Option<Timer>,
+    ) -> Result<Frame> {
         let camera = camera.rebased(DVec3::from_array(options.origin), 1.0);
         let seen =
             Seen::new(&self.gpu, self.forward.switches.renderer, &self.rays, &camera, options.background)?;
@@ -242,8 +253,13 @@ impl Renderer {
             self.gpu.submit("splat.render", |encoder| {
                 pass.record_clear(encoder);
                 pass.record_rays(encoder, seen.table.as_deref());
-                let mut compute = Pass::begin(encoder, None);
-                pass.record(&self.forward, &mut compute, &view, seen.optics);
+                {
+                    let mut compute = Pass::begin(encoder, timer.as_mut());
+                    pass.record(&self.forward, &mut compute, &view, seen.optics);
+                }
+                if let Some(timer) = timer {
+                    timer.resolve(encoder);
+                }
             });
             let counters: Vec<Counters> = self.gpu.read(&pass.counters, 1)?;
             let needed = counters.first().map_or(0, |c| c.isects_needed);
@@ -271,6 +287,17 @@ impl Renderer {
         gaussians: &GaussianBuffers,
         frame: &Frame,
         gradient: &FrameGradient<'_>,
+    ) -> Result<GaussianGradients> {
+        self.backward_timed(gaussians, frame, gradient, &mut None)
+    }
+
+    /// As [`Renderer::backward`], with timestamps around each kernel up to the geometry's gradient.
+    pub(crate) fn backward_timed(
+        &self,
+        gaussians: &GaussianBuffers,
+        frame: &Frame,
+        gradient: &FrameGradient<'_>,
+        timer: &mut Option<Timer>,
     ) -> Result<GaussianGradients> {
         let pixels = frame.view.pixel_count() as usize;
         let lengths = [
@@ -304,8 +331,13 @@ impl Renderer {
             .each_ref()
             .map(|kernel| kernel.bind(gpu, &[view, &gaussians.geometry, &pass.v_colors, &v_sh]));
         gpu.submit("splat.backward", |encoder| {
-            let mut compute = Pass::begin(encoder, None);
-            pass.record(&self.backward, &mut compute, &frame.pass, &frame.view, frame.optics);
+            {
+                let mut compute = Pass::begin(encoder, timer.as_mut());
+                pass.record(&self.backward, &mut compute, &frame.pass, &frame.view, frame.optics);
+            }
+            if let Some(timer) = timer {
+                timer.resolve(encoder);
+            }
         });
         let geometry: Vec<f32> = gpu.read(&pass.v_geometry, n * GEOMETRY_FLOATS)?;
         let like = gaussian_buffers::cloud_of(&geometry, gaussians.sh_degree);

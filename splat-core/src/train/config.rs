@@ -50,7 +50,8 @@ pub struct TrainConfig {
     pub finish_ewa_steps: u32,
     /// How Gaussians are added and removed.
     pub strategy: Strategy,
-    /// Never more Gaussians than this; default: what memory holds.
+    /// Never more Gaussians than this. Default: as many as the photos can tell apart and memory holds, see
+    /// [`super::memory::Workload::default_gaussians`].
     pub max_gaussians: Option<u32>,
     /// Highest SH degree, 0 to 3.
     pub sh_degree: u32,

@@ -3,6 +3,10 @@
 //! Both strategies answer with a [`Plan`]: the new geometry, and where each new Gaussian's colours and
 //! optimizer moments come from.
 
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
 use super::config::{DensifyConfig, Strategy, TrainConfig};
 use crate::gpu::layout::GEOMETRY_FLOATS;
 use crate::random::Random;
@@ -144,59 +148,68 @@ fn mcmc(settings: &DensifyConfig, state: &State<'_>, random: &mut Random) -> Pla
     let n = state.geometry.len();
     let mut plan =
         Plan { geometry: state.geometry.to_vec(), sources: (0..n as u32).map(|id| [id, 1]).collect() };
-    let dead: Vec<usize> =
-        (0..n).filter(|&i| opacity(&state.geometry[i]) <= settings.prune_opacity).collect();
-    let alive: Vec<usize> =
-        (0..n).filter(|&i| opacity(&state.geometry[i]) > settings.prune_opacity).collect();
-    if alive.is_empty() {
+    let mut opacities: Vec<f32> = plan.geometry.par_iter().map(opacity).collect();
+    let is_dead = |opacity: f32| opacity <= settings.prune_opacity;
+    let dead: Vec<usize> = (0..n).filter(|&id| is_dead(opacities[id])).collect();
+    // Neither dead nor NaN, which is never more than anything.
+    let is_alive = |opacity: f32| opacity > settings.prune_opacity;
+    if !opacities.iter().any(|&opacity| is_alive(opacity)) {
         return plan;
     }
-    let chosen = sample_by_opacity(&plan.geometry, &alive, dead.len(), random);
-    place_copies(&mut plan, &chosen, &dead);
+    let chosen = sample_by_opacity(&opacities, is_alive, dead.len(), random);
+    place_copies(&mut plan, &mut opacities, &chosen, &dead);
 
     let wanted = (n as f64 * (1.0 + f64::from(settings.growth))) as usize;
     let grown = wanted.min(state.cap).saturating_sub(n);
-    let everyone: Vec<usize> = (0..n).collect();
-    let chosen = sample_by_opacity(&plan.geometry, &everyone, grown, random);
+    let chosen = sample_by_opacity(&opacities, |_| true, grown, random);
     let places: Vec<usize> = (n..n + grown).collect();
-    place_copies(&mut plan, &chosen, &places);
+    place_copies(&mut plan, &mut opacities, &chosen, &places);
     plan
 }
 
-/// Draws ids among `from`, each as likely as it is opaque, with replacement.
-fn sample_by_opacity(geometry: &[Record], from: &[usize], count: usize, random: &mut Random) -> Vec<usize> {
+/// Draws `count` ids among those whose opacity is wanted, each as likely as it is opaque, with replacement.
+fn sample_by_opacity(
+    opacities: &[f32],
+    wanted: impl Fn(f32) -> bool,
+    count: usize,
+    random: &mut Random,
+) -> Vec<usize> {
+    if count == 0 {
+        return Vec::new();
+    }
     let mut total = 0.0_f64;
-    let sums: Vec<f64> = from
-        .iter()
-        .map(|&id| {
-            let weight = f64::from(opacity(&geometry[id]));
-            total += if weight.is_finite() { weight } else { 0.0 };
-            total
+    let (ids, sums): (Vec<u32>, Vec<f64>) = (0_u32..)
+        .zip(opacities)
+        .filter(|(_, opacity)| wanted(**opacity))
+        .map(|(id, opacity)| {
+            total += if opacity.is_finite() { f64::from(*opacity) } else { 0.0 };
+            (id, total)
         })
-        .collect();
+        .unzip();
     (0..count)
         .map(|_| {
             let at = random.uniform() * total;
-            let place = sums.partition_point(|&sum| sum <= at).min(from.len() - 1);
-            from[place]
+            let place = sums.partition_point(|&sum| sum <= at).min(ids.len() - 1);
+            ids[place] as usize
         })
         .collect()
 }
 
 /// Copies `chosen[i]` to place `places[i]`, and shares opacity and size among a Gaussian and its copies so
 /// that the render stays the same (3DGS-MCMC, eq. 9).
-fn place_copies(plan: &mut Plan, chosen: &[usize], places: &[usize]) {
-    let mut copies = vec![0_usize; plan.geometry.len()];
+fn place_copies(plan: &mut Plan, opacities: &mut Vec<f32>, chosen: &[usize], places: &[usize]) {
+    let mut copies = BTreeMap::<usize, usize>::new();
     for &id in chosen {
-        copies[id] += 1;
+        *copies.entry(id).or_default() += 1;
     }
-    for (id, &count) in copies.iter().enumerate().filter(|(_, count)| **count > 0) {
+    for (id, count) in copies {
         let record = &mut plan.geometry[id];
         let (shared, shrink) = share(f64::from(opacity(record)), (count + 1).min(MAX_COPIES));
         record[3] = logit(shared);
         for log_scale in &mut record[8..11] {
             *log_scale += shrink.ln() as f32;
         }
+        opacities[id] = opacity(record);
         plan.sources[id][1] = 0;
     }
     for (&id, &place) in chosen.iter().zip(places) {
@@ -205,9 +218,11 @@ fn place_copies(plan: &mut Plan, chosen: &[usize], places: &[usize]) {
         if place < plan.geometry.len() {
             plan.geometry[place] = record;
             plan.sources[place] = source;
+            opacities[place] = opacities[id];
         } else {
             plan.geometry.push(record);
             plan.sources.push(source);
+            opacities.push(opacities[id]);
         }
     }
 }

@@ -26,11 +26,19 @@ pub(crate) struct OptimizerKernels {
 }
 
 impl OptimizerKernels {
-    pub(crate) fn new(gpu: &Gpu) -> Self {
+    /// For Gaussians that store `sh_stride` coefficients per channel.
+    pub(crate) fn new(gpu: &Gpu, sh_stride: u32) -> Self {
         let off = Switches::default();
+        let sh = |channel: f64| {
+            let channel = ("CHANNEL", channel);
+            if gpu.lanes() < shaders::GPU_LANES {
+                return Kernel::new(gpu, shaders::ADAM_SH, off, &[channel]);
+            }
+            Kernel::new(gpu, shaders::ADAM_SH_LINES, off, &[channel, ("STRIDE", f64::from(sh_stride))])
+        };
         Self {
             geometry: Kernel::new(gpu, shaders::ADAM_GEOMETRY, off, &[]),
-            sh: [0.0, 1.0, 2.0].map(|c| Kernel::new(gpu, shaders::ADAM_SH, off, &[("CHANNEL", c)])),
+            sh: [0.0, 1.0, 2.0].map(sh),
             gather: Kernel::new(gpu, shaders::GATHER, off, &[]),
         }
     }

@@ -34,12 +34,12 @@ pub(super) struct Passes {
 }
 
 impl Kernels {
-    pub(super) fn new(gpu: &Gpu, switches: Switches) -> Self {
+    pub(super) fn new(gpu: &Gpu, switches: Switches, sh_stride: u32) -> Self {
         Self {
             forward: ForwardKernels::new(gpu, switches),
             backward: BackwardKernels::new(gpu, switches),
             loss: LossKernels::new(gpu),
-            optimizer: OptimizerKernels::new(gpu),
+            optimizer: OptimizerKernels::new(gpu, sh_stride),
             average: AverageKernel::new(gpu),
         }
     }

@@ -10,6 +10,7 @@ use glam::{DVec2, DVec3};
 use rayon::prelude::*;
 
 use super::frame::SceneFrame;
+use super::memory::PIXELS_PER_GAUSSIAN;
 use crate::camera::Pose;
 use crate::dataset::Dataset;
 use crate::images::PackedImage;
@@ -21,8 +22,6 @@ use crate::{Error, Result};
 
 /// No scene begins with fewer.
 const FEWEST: u64 = 50;
-/// Points are not added beyond one for so many pixels of the photos: there would be nothing to tell them apart by.
-const PIXELS_A_POINT: u64 = 64;
 /// Photos are compared at about this size, pixels on their longest side: finer ones would need as many more depths.
 const LONGEST_SIDE: u32 = 128;
 /// Fewest and most depths tried on a ray, evenly apart in 1 / depth: as many as move a pixel by one in the next photo.
@@ -54,8 +53,8 @@ pub(super) fn seed_points(
     let finite = |point: &SeedPoint| point.position.iter().all(|v| v.is_finite());
     let mut points: Vec<SeedPoint> =
         dataset.scene.points.iter().map(|point| frame.point(point)).filter(finite).collect();
-    // Four bytes a pixel.
-    let worthwhile = dataset.image_bytes() / 4 / PIXELS_A_POINT;
+    // Four bytes per pixel. There would be nothing to tell more points apart by.
+    let worthwhile = dataset.image_bytes() / 4 / PIXELS_PER_GAUSSIAN;
     let count = u64::from(least).min(worthwhile).max(FEWEST) as usize;
     if points.len() >= count {
         return Ok(points);

@@ -93,7 +93,7 @@ impl Trainer {
         let workload = photos.workload(&config)?;
         let cap = config
             .max_gaussians
-            .unwrap_or_else(|| workload.most_gaussians(gpu.report(), crate::machine::available_memory()));
+            .unwrap_or_else(|| workload.default_gaussians(gpu.report(), crate::machine::available_memory()));
         let frame = SceneFrame::of(&photos.given);
         let points = seed_points(&photos.given, frame, config.seed_points.min(cap), config.seed)?;
         let points = thinned(points, cap as usize, config.seed);
@@ -125,7 +125,7 @@ impl Trainer {
         let abs_gradient = config.uses_abs_gradient();
         let switches = Switches { abs_gradient, renderer, ..Switches::default() };
         let dataset = Arc::clone(photos.seen_by(renderer));
-        let kernels = Kernels::new(gpu, switches);
+        let kernels = Kernels::new(gpu, switches, gaussians.sh_stride());
         let isects = room_for(gpu, &dataset, switches, gaussians.count, FIRST_ISECTS_PER_GAUSSIAN);
         let passes = Passes::new(gpu, &kernels, &gaussians, &moments, &dataset, isects)?;
         let sampling = Sampling::new(&photos.given, frame)?;
@@ -180,7 +180,7 @@ impl Trainer {
                     continue;
                 }
                 let switches = Switches { renderer: self.config.renderer_at(step), ..Switches::default() };
-                self.kernels = Kernels::new(&self.gpu, switches);
+                self.kernels = Kernels::new(&self.gpu, switches, self.gaussians.sh_stride());
                 self.restart_average(step);
                 self.use_fitting_photos();
                 self.rebuild(self.passes.forward.capacity.isects)?;
@@ -362,12 +362,7 @@ impl Trainer {
     fn collect_oldest(&mut self) -> Result<()> {
         let Some(oldest) = self.in_flight.pop_front() else { return Ok(()) };
         let lost = |why: String| Error::DeviceLost { why };
-        let polled = self
-            .gpu
-            .device()
-            .poll(wgpu::PollType::Wait { submission_index: Some(oldest.submission), timeout: None });
-        self.gpu.check()?;
-        polled.map_err(|e| lost(e.to_string()))?;
+        self.gpu.wait_for(oldest.submission)?;
         oldest.mapped.recv().map_err(|e| lost(e.to_string()))?.map_err(|e| lost(e.to_string()))?;
         let report: GpuReport = {
             let view = oldest.staging.get_mapped_range(..).map_err(|e| lost(e.to_string()))?;

@@ -137,11 +137,12 @@ fn passed_on(name: &Path) -> bool {
         "APPDATA",
         "LOCALAPPDATA",
     ];
-    const PREFIXES: [&str; 12] = [
+    const PREFIXES: [&str; 13] = [
         "SPLAT_ADAPTER",
         "SPLAT_COLMAP",
         "SPLAT_SHADER_CHECKS",
         "SPLAT_NO_SUBGROUPS",
+        "SPLAT_VARYING_SUBGROUPS",
         "VK_",
         "MESA_",
         "LP_",

@@ -1,0 +1,107 @@
+//! What the device itself can do: two plain kernels to compare the rasterizer's with.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::Result;
+use crate::gpu::Gpu;
+use crate::gpu::kernel::Kernel;
+use crate::gpu::profile::{Pass, Timer};
+use crate::gpu::shaders::{self, Switches};
+
+/// Invocations of the multiply-add kernel: fills the largest GPUs several times over.
+const INVOCATIONS: u32 = 1 << 20;
+/// Multiply-adds per invocation and round: 4 of each of 8 chains of `vec4f`.
+const PER_ROUND: f64 = 128.0;
+/// The number of rounds doubles until one dispatch takes this long.
+const LONG_ENOUGH_S: f64 = 0.02;
+const MAX_ROUNDS: u32 = 1 << 16;
+/// Bytes that are copied: beyond every cache of a GPU; less where a binding or a software driver's memory is small.
+const COPY_BYTES: u64 = 512 << 20;
+const COPY_BYTES_SOFTWARE: u64 = 64 << 20;
+/// Repetitions; the fastest counts.
+const REPEATS: u32 = 5;
+
+/// Rates of the device itself.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct DeviceRates {
+    /// 32-bit multiply-adds per second.
+    pub multiply_adds: f64,
+    /// Bytes per second of a copy, those read and those written counted.
+    pub copy_bytes: f64,
+}
+
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct RateSettings {
+    rounds: u32,
+    factor: f32,
+    term: f32,
+    padding: u32,
+}
+
+/// Measures the device's multiply-add and copy rates, by GPU timestamps where there are any.
+///
+/// # Errors
+/// What the device reports.
+pub fn device_rates(gpu: &Gpu) -> Result<DeviceRates> {
+    Ok(DeviceRates { multiply_adds: multiply_adds(gpu)?, copy_bytes: copy_bytes(gpu)? })
+}
+
+fn multiply_adds(gpu: &Gpu) -> Result<f64> {
+    let kernel = Kernel::new(gpu, shaders::MULTIPLY_ADD, Switches::default(), &[]);
+    let settings = gpu.uniform::<RateSettings>("splat.bench.rate");
+    let sink = gpu.storage("splat.bench.sink", u64::from(INVOCATIONS) * 16)?;
+    let bindings = kernel.bind(gpu, &[&settings, &sink]);
+    let mut rounds = 8;
+    loop {
+        let values = RateSettings { rounds, factor: 1.0, term: 0.0, padding: 0 };
+        gpu.queue().write_buffer(&settings, 0, bytemuck::bytes_of(&values));
+        let seconds = fastest(gpu, |pass| kernel.dispatch_items(pass, &bindings, INVOCATIONS))?;
+        if seconds >= LONG_ENOUGH_S || rounds >= MAX_ROUNDS {
+            return Ok(f64::from(INVOCATIONS) * f64::from(rounds) * PER_ROUND / seconds);
+        }
+        rounds *= 2;
+    }
+}
+
+fn copy_bytes(gpu: &Gpu) -> Result<f64> {
+    let kernel = Kernel::new(gpu, shaders::COPY, Switches::default(), &[]);
+    let report = gpu.report();
+    let wanted = if report.is_software() { COPY_BYTES_SOFTWARE } else { COPY_BYTES };
+    let bytes = wanted.min(report.max_binding_bytes).min(report.max_buffer_bytes) / 16 * 16;
+    let from = gpu.storage("splat.bench.from", bytes)?;
+    let to = gpu.storage("splat.bench.to", bytes)?;
+    let bindings = kernel.bind(gpu, &[&from, &to]);
+    let seconds = fastest(gpu, |pass| kernel.dispatch_items(pass, &bindings, (bytes / 16) as u32))?;
+    Ok(2.0 * bytes as f64 / seconds)
+}
+
+/// Seconds of the fastest of some repetitions.
+fn fastest(gpu: &Gpu, mut record: impl FnMut(&mut Pass<'_>)) -> Result<f64> {
+    let mut best = f64::INFINITY;
+    for _ in 0..REPEATS {
+        let mut timer = Timer::new(gpu);
+        let started = Instant::now();
+        gpu.submit("splat.bench", |encoder| {
+            {
+                let mut pass = Pass::begin(encoder, timer.as_mut());
+                record(&mut pass);
+            }
+            if let Some(timer) = &timer {
+                timer.resolve(encoder);
+            }
+        });
+        gpu.wait()?;
+        let mut seconds = started.elapsed().as_secs_f64();
+        if let Some(timer) = &mut timer {
+            let mut totals = BTreeMap::new();
+            timer.collect(gpu, &mut totals)?;
+            seconds = totals.values().sum::<f64>() * 1e-3;
+        }
+        best = best.min(seconds.max(1e-9));
+    }
+    Ok(best)
+}
