@@ -52,6 +52,7 @@ pub(crate) struct SettingsArgs {
   splat keys create phone
   splat keys create grafana --role admin
   splat keys list
+  splat keys rotate 3vm0f6qk8e2c
   splat keys revoke 3vm0f6qk8e2c")]
 pub(crate) struct KeysArgs {
     #[command(subcommand)]
@@ -100,6 +101,11 @@ pub(crate) enum KeysCommand {
     },
     /// Lists keys, without their secrets
     List,
+    /// Gives a key another secret; the old one opens nothing any more, and its jobs and models stay its own
+    Rotate {
+        /// The key's id, from the list
+        id: String,
+    },
     /// Ends a key; its jobs stay
     Revoke {
         /// The key's id, from the list

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use splat_core::CancelToken;
 use splat_server::config::Config;
-use splat_server::keys::{ApiKey, Role};
+use splat_server::keys::{ApiKey, Role, Secret};
 use splat_server::runner;
 use splat_server::service::{self, Parts};
 use splat_server::settings::Settings;
@@ -82,11 +82,8 @@ pub(super) fn keys(args: KeysArgs, context: &Context) -> Result<(), Failure> {
                     key: &'a ApiKey,
                     secret: &'a str,
                 }
-                let text = format!(
-                    "{}\n\nThis is the only time it is shown. Send it as `Authorization: Bearer KEY`.",
-                    secret.expose()
-                );
-                context.reporter.result(&Created { key: &key, secret: secret.expose() }, &text);
+                let created = Created { key: &key, secret: secret.expose() };
+                context.reporter.result(&created, &shown_once(&secret));
             }
             KeysCommand::List => {
                 let all = keys.list().await?;
@@ -94,10 +91,14 @@ pub(super) fn keys(args: KeysArgs, context: &Context) -> Result<(), Failure> {
                 let text = if lines.is_empty() { "no keys".to_owned() } else { lines.join("\n") };
                 context.reporter.result(&all, &text);
             }
+            KeysCommand::Rotate { id } => {
+                let Some(secret) = keys.rotate(&id).await? else { return Err(no_such_key(&id)) };
+                let shown = serde_json::json!({ "id": id, "secret": secret.expose() });
+                context.reporter.result(&shown, &shown_once(&secret));
+            }
             KeysCommand::Revoke { id } => {
                 if !keys.revoke(&id).await? {
-                    let what = format!("there is no key `{id}` in force");
-                    return Err(Failure::Usage { what, hint: "`splat keys list` shows all of them" });
+                    return Err(no_such_key(&id));
                 }
                 let mut text = format!("{id} opens nothing any more");
                 if keys.list().await?.iter().all(|key| key.revoked_ms.is_some()) {
@@ -188,6 +189,16 @@ fn log(context: &Context) {
     // Files and journals would keep the colours as characters.
     let lines = lines.with_ansi(std::io::stderr().is_terminal()).with_target(false);
     if context.reporter.is_json() { lines.json().init() } else { lines.init() }
+}
+
+fn shown_once(secret: &Secret) -> String {
+    let secret = secret.expose();
+    format!("{secret}\n\nThis is the only time it is shown. Send it as `Authorization: Bearer KEY`.")
+}
+
+fn no_such_key(id: &str) -> Failure {
+    let what = format!("there is no key `{id}` in force");
+    Failure::Usage { what, hint: "`splat keys list` shows all of them" }
 }
 
 fn line(key: &ApiKey) -> String {

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use super::App;
 use super::auth::Caller;
 use super::create::{Form, SceneForm, idempotency_key, submit};
+use super::document::FileContent;
 use super::jobs::view;
 use super::plain::plain;
 use super::problem::{Problem, Result};
@@ -41,7 +42,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
     ),
     request_body(content = SceneForm, content_type = "multipart/form-data"),
     responses(
-        (status = 200, description = "The scene as PLY", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 200, description = "The scene as PLY", content_type = "application/octet-stream", body = FileContent),
         (status = 202, description = "The job, to be followed", body = JobView),
         (status = 400, description = "The request cannot be read", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "The job was deleted meanwhile", body = Problem, content_type = "application/problem+json"),

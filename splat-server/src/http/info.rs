@@ -66,6 +66,9 @@ pub(super) struct LimitsView {
     retention_hours: u64,
 }
 
+/// Strategies, by name.
+pub(super) const STRATEGIES: [&str; 2] = ["mcmc", "adc"];
+
 /// A preset.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct PresetView {
@@ -105,7 +108,7 @@ pub(super) async fn info(State(app): State<App>) -> Result<Json<Info>> {
         },
         presets: presets.into(),
         renderers: RendererKind::ALL.map(RendererKind::name).into(),
-        strategies: vec!["mcmc", "adc"],
+        strategies: STRATEGIES.into(),
         qualities: ColmapQuality::ALL.map(ColmapQuality::name).into(),
         viewer: page::has_viewer(),
         gestures: true,

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use splat_gesture::{Layout, Recording};
 
 use super::auth::{Caller, legacy_owner};
+use super::document::FileContent;
 use super::gesture_jobs::{self, Order};
 use super::gestures::sent;
 use super::problem::{Problem, Result};
@@ -191,7 +192,7 @@ pub(super) async fn status(
     get, path = "/models/{secret}/{file}", tag = "compatible", operation_id = "get_model",
     params(("secret" = String, Path, description = "Cannot be guessed"), ("file" = String, Path, description = "`<model>.tflite`")),
     responses(
-        (status = 200, description = "The quantised model", content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 200, description = "The quantised model", content_type = "application/octet-stream", body = FileContent),
         (status = 404, description = "No such model", body = Problem, content_type = "application/problem+json"),
     )
 )]

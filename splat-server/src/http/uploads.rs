@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::App;
 use super::auth::Caller;
+use super::document::FileContent;
 use super::problem::{Problem, Result};
 use super::view::rfc3339;
 use crate::intake::Upload;
@@ -116,6 +117,7 @@ pub(super) struct UploadView {
     /// Bytes that are there.
     offset: u64,
     /// When it is removed if nothing more happens.
+    #[schema(format = DateTime)]
     expires_at: String,
 }
 
@@ -199,7 +201,7 @@ pub(super) async fn head(
         ("Upload-Offset" = u64, Header, description = "Where the piece begins"),
         ("Upload-Checksum" = Option<String>, Header, description = "`sha1` and the value in base64"),
     ),
-    request_body(content = Vec<u8>, content_type = "application/offset+octet-stream"),
+    request_body(content = FileContent, content_type = "application/offset+octet-stream"),
     responses(
         (status = 204, description = "It is there", headers(("Upload-Offset" = u64, description = "Bytes that are there"))),
         (status = 400, description = "A header is missing or wrong, or the body broke off", body = Problem, content_type = "application/problem+json"),

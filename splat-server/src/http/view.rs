@@ -29,15 +29,19 @@ pub(super) struct JobView {
     /// Whether its owner has asked it to stop.
     pub cancel_requested: bool,
     /// When it was submitted, RFC 3339.
+    #[schema(format = DateTime)]
     pub created_at: String,
     /// When a worker first took it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub started_at: Option<String>,
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub finished_at: Option<String>,
     /// When it and its files are removed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub expires_at: Option<String>,
     /// How far it is.
     pub progress: Progress,

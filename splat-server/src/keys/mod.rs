@@ -167,6 +167,8 @@ pub trait KeyStore: Send + Sync + fmt::Debug {
     async fn find(&self, id: &str) -> Result<Option<(ApiKey, SecretHash)>, QueueError>;
     /// All keys, oldest first.
     async fn list(&self) -> Result<Vec<ApiKey>, QueueError>;
+    /// Puts another secret in place of a key's; false when there is none of that id in force.
+    async fn replace(&self, id: &str, hash: SecretHash) -> Result<bool, QueueError>;
     /// Marks a key as revoked; false when there is none of that id or it was revoked before.
     async fn revoke(&self, id: &str, now: UnixMs) -> Result<bool, QueueError>;
     /// Notes when a key was used.
@@ -236,6 +238,17 @@ impl Keys {
     /// The store's.
     pub async fn ever(&self) -> Result<bool, KeyError> {
         Ok(!self.store.list().await?.is_empty())
+    }
+
+    /// Gives the key another secret: the old one opens nothing any more, and what came by the key stays its own. `None` when there is no such
+    /// key in force.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn rotate(&self, id: &str) -> Result<Option<Secret>, KeyError> {
+        let secret = random_text(SECRET_LENGTH);
+        let replaced = self.store.replace(id, SecretHash::of(&secret)).await?;
+        Ok(replaced.then(|| Secret(format!("{PREFIX}{id}_{secret}"))))
     }
 
     /// From now on the key opens nothing; its jobs stay. False when there is no such key in force.

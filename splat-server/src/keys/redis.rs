@@ -73,6 +73,14 @@ impl KeyStore for RedisKeys {
         Ok(keys)
     }
 
+    async fn replace(&self, id: &str, hash: SecretHash) -> Result<bool, QueueError> {
+        // A revocation in between stands: it is another field.
+        if self.find(id).await?.is_none_or(|(key, _)| key.revoked_ms.is_some()) {
+            return Ok(false);
+        }
+        self.store.run(cmd("HSET").arg(self.key(id)).arg("secret_hash").arg(hash.hex())).await.map(|_| true)
+    }
+
     async fn revoke(&self, id: &str, now: UnixMs) -> Result<bool, QueueError> {
         if self.find(id).await?.is_none() {
             return Ok(false);

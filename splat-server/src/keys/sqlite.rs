@@ -84,6 +84,21 @@ impl KeyStore for SqliteKeys {
             .await
     }
 
+    async fn replace(&self, id: &str, hash: SecretHash) -> Result<bool, QueueError> {
+        let id = id.to_owned();
+        self.database
+            .write(move |connection| {
+                let changed = connection
+                    .prepare_cached(
+                        "UPDATE api_keys SET secret_hash = ?1 WHERE id = ?2 AND revoked_ms IS NULL",
+                    )
+                    .and_then(|mut statement| statement.execute((hash.0, id)))
+                    .map_err(unavailable)?;
+                Ok(changed > 0)
+            })
+            .await
+    }
+
     async fn revoke(&self, id: &str, now: UnixMs) -> Result<bool, QueueError> {
         let id = id.to_owned();
         self.database

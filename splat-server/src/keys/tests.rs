@@ -50,7 +50,15 @@ async fn keys_are_made_verified_and_revoked(keys: &Keys) {
         assert_eq!(keys.verify(&wrong).await.unwrap(), None, "{wrong:?}");
     }
 
+    let rotated = keys.rotate(&key.id).await.unwrap().unwrap();
+    assert_eq!(keys.verify(text.expose()).await.unwrap(), None, "the old secret opens still");
+    let verified = keys.verify(rotated.expose()).await.unwrap().unwrap();
+    assert_eq!((&verified.id, &verified.name), (&key.id, &key.name));
+    assert_eq!(keys.rotate("nobody").await.unwrap(), None);
+    let text = rotated;
+
     assert!(keys.revoke(&key.id).await.unwrap());
+    assert_eq!(keys.rotate(&key.id).await.unwrap(), None);
     assert!(!keys.revoke(&key.id).await.unwrap(), "it was before");
     assert!(!keys.revoke("nobody").await.unwrap());
     assert_eq!(keys.verify(text.expose()).await.unwrap(), None);
