@@ -1,5 +1,7 @@
 //! Figures for operators, in the Prometheus text format.
 
+use std::sync::atomic::AtomicU64;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -36,6 +38,32 @@ pub struct LaneLabels {
     pub state: &'static str,
 }
 
+/// A line of jobs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LineLabels {
+    /// `scene`, `cpu` or `webhook`.
+    pub lane: &'static str,
+}
+
+/// A stage of a scene.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StageLabels {
+    /// `features`, `train` ...
+    pub stage: &'static str,
+}
+
+/// A key. There are as many as the operator made.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct KeyLabels {
+    /// Its id; `local` without keys.
+    pub key: String,
+}
+
+/// 0.1 s to two days.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.1, 3.0, 14))
+}
+
 /// All figures of this process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -56,6 +84,14 @@ pub struct Metrics {
     pub disk_free: Gauge,
     /// Folders of jobs that the queue does not know, as of the last sweep; none of them is deleted.
     pub unknown_folders: Gauge,
+    /// Seconds that jobs waited for a worker, from when they might have begun.
+    pub waits: Family<LineLabels, Histogram, fn() -> Histogram>,
+    /// Seconds that attempts took.
+    pub durations: Family<LineLabels, Histogram, fn() -> Histogram>,
+    /// Seconds that stages of scenes took.
+    pub stages: Family<StageLabels, Histogram, fn() -> Histogram>,
+    /// Seconds of attempts by key.
+    pub use_by_key: Family<KeyLabels, Counter<f64, AtomicU64>>,
     /// Webhooks that were given up.
     pub webhooks_lost: Counter,
 }
@@ -75,6 +111,10 @@ impl Metrics {
             jobs: Family::default(),
             disk_free: Gauge::default(),
             unknown_folders: Gauge::default(),
+            waits: Family::new_with_constructor(seconds),
+            durations: Family::new_with_constructor(seconds),
+            stages: Family::new_with_constructor(seconds),
+            use_by_key: Family::default(),
             webhooks_lost: Counter::default(),
             registry: Registry::default(),
         };
@@ -90,6 +130,12 @@ impl Metrics {
             "Folders of jobs that the queue does not know; none of them is deleted",
             metrics.unknown_folders.clone(),
         );
+        let waits = "Seconds that jobs waited for a worker of this process";
+        registry.register("job_wait_seconds", waits, metrics.waits.clone());
+        registry.register("job_seconds", "Seconds that attempts took", metrics.durations.clone());
+        registry.register("stage_seconds", "Seconds that stages of scenes took", metrics.stages.clone());
+        let by_key = "Seconds of attempts by the id of a key";
+        registry.register("key_job_seconds", by_key, metrics.use_by_key.clone());
         registry.register(
             "webhooks_lost",
             "Webhooks given up after all attempts",

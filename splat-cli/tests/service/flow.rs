@@ -337,6 +337,29 @@ async fn a_scene_is_made_again_with_other_settings() {
 }
 
 #[tokio::test]
+async fn waits_durations_stages_and_use_are_measured() {
+    let service = Service::start(&[]);
+    let job = id(&service.submit(3, stages_of(0)).await);
+    service.ended(&job).await;
+    let begun = std::time::Instant::now();
+    loop {
+        let metrics = service.get("/metrics").await.text().await.unwrap();
+        let all = [
+            "splat_job_wait_seconds_count{lane=\"scene\"} 1",
+            "splat_job_seconds_count{lane=\"scene\"} 1",
+            "splat_stage_seconds_count{stage=\"train\"} 1",
+            "splat_key_job_seconds_total{key=\"local\"} ",
+        ];
+        // The last figures follow the end of the job.
+        if all.iter().all(|figure| metrics.contains(figure)) {
+            return;
+        }
+        assert!(begun.elapsed() < crate::harness::PATIENCE, "{metrics}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_deleted_job_is_gone_with_its_files() {
     let service = Service::start(&[]);
     let running = id(&service.submit(3, stages_of(60_000)).await);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use splat_colmap::ColmapSource;
+use splat_core::Event;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -13,9 +14,10 @@ use super::Workers;
 use super::artifacts;
 use super::child::Runner;
 use super::hold::{Hold, Stopping, ticking};
-use super::teller::Teller;
+use super::teller::{self, Teller};
 use crate::job::{Job, JobId, JobProblem};
 use crate::layout;
+use crate::metrics::StageLabels;
 use crate::queue::{Claim, Ending, Queue, QueueError, Ticket};
 use crate::runner::{Ended, Line, Order};
 use crate::scene::SceneSpec;
@@ -285,6 +287,10 @@ impl Attempt<'_> {
                 line = runner.next_line() => match line {
                     Some(Line::Event(event)) => {
                         heard = Instant::now();
+                        if let Event::StageFinished { stage, elapsed_s, skipped: false } = &event {
+                            let stage = StageLabels { stage: teller::name(*stage) };
+                            self.workers.metrics.stages.get_or_create(&stage).observe(*elapsed_s);
+                        }
                         teller.event(&event);
                     }
                     Some(Line::Ended(how)) => ended = Some(how),

@@ -20,15 +20,15 @@ mod tests;
 
 use std::ffi::OsString;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::gesture::models::Models;
 use crate::job::{JobProblem, Lane};
-use crate::metrics::Metrics;
-use crate::queue::{Claim, Ending, Queue};
+use crate::metrics::{KeyLabels, LineLabels, Metrics};
+use crate::queue::{Claim, Ending, Queue, now_ms};
 use crate::runner::MachineOptions;
 use crate::store::JobStore;
 use crate::webhook::{self, Notifier};
@@ -162,7 +162,17 @@ impl Workers {
             let wait = match self.queue.claim(&name, &[lane], self.options.lease).await {
                 Ok(Some(claim)) => {
                     self.metrics.attempts.inc();
+                    let line = LineLabels { lane: lane.name() };
+                    let waited = now_ms().saturating_sub(claim.job.run_after_ms);
+                    self.metrics.waits.get_or_create(&line).observe(waited as f64 / 1000.0);
+                    let (owner, begun) = (claim.job.owner.clone(), Instant::now());
                     self.one(claim, shutdown.clone()).await;
+                    // Deliveries go on by themselves.
+                    if lane != Lane::Webhook {
+                        let took = begun.elapsed().as_secs_f64();
+                        self.metrics.durations.get_or_create(&line).observe(took);
+                        self.metrics.use_by_key.get_or_create(&KeyLabels { key: owner.0 }).inc_by(took);
+                    }
                     continue;
                 }
                 Ok(None) => IDLE_POLL,

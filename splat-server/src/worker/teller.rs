@@ -185,7 +185,8 @@ const SHARES: [(Stage, &str, f64); 9] = [
     (Stage::Evaluate, "evaluate", 4.0),
 ];
 
-fn name(stage: Stage) -> &'static str {
+/// The stage's name in progress and figures.
+pub(super) fn name(stage: Stage) -> &'static str {
     SHARES.iter().find(|(other, ..)| *other == stage).map_or("other", |(_, name, _)| name)
 }
 

@@ -191,9 +191,14 @@ async fn pieces_must_fit() {
     let error =
         append(&place, &id, 0, &[bytes.as_slice(), b"more than announced"].concat()).await.unwrap_err();
     assert!(matches!(error, IntakeError::BeyondLength { .. }), "{error}");
-    let have = place.intake.upload(&Owner::local(), &id).await.unwrap().offset;
-    assert!(have <= bytes.len() as u64);
-    append(&place, &id, have, &bytes[have as usize..]).await.unwrap();
+    let half = bytes.len() / 2;
+    let have = async || place.intake.upload(&Owner::local(), &id).await.unwrap().offset;
+    assert_eq!(have().await, 0, "what was refused stays");
+    append(&place, &id, 0, &bytes[..half]).await.unwrap();
+    let error = append(&place, &id, half as u64, &bytes).await.unwrap_err();
+    assert!(matches!(error, IntakeError::BeyondLength { .. }), "{error}");
+    assert_eq!(have().await, half as u64);
+    append(&place, &id, half as u64, &bytes[half..]).await.unwrap();
     let error =
         place.intake.take(&Owner::local(), &[create(&place, "b.jpg", 10).await.id]).await.unwrap_err();
     assert!(matches!(error, IntakeError::Incomplete { have: 0, length: 10, .. }), "{error}");

@@ -173,6 +173,7 @@ impl Intake {
             let dir = dir.clone();
             blocking(move || record::mark_unverified(&dir, have)).await?;
         }
+        let before = have;
         let piece = Piece { slot: &slot, record: &record, have, hash: checksum.is_some().then(Sha1::new) };
         let hold = Arc::new(hold);
         let (written, digest) = piece.receive(shared, &dir, stream, hold.clone()).await;
@@ -189,6 +190,16 @@ impl Intake {
             Ok(have) => have,
             Err(IntakeError::Refused(rejected)) => {
                 return Err(shared.refuse(id, record, rejected, &hold).await);
+            }
+            Err(error @ IntakeError::BeyondLength { .. }) => {
+                // Nothing of it stays: the client took another file for this one.
+                let data = record::data(&dir);
+                blocking(move || {
+                    let file = std::fs::OpenOptions::new().write(true).open(&data);
+                    file.and_then(|file| file.set_len(before)).map_err(at(&data))
+                })
+                .await?;
+                return Err(error);
             }
             Err(error) => return Err(error),
         };

@@ -130,6 +130,10 @@ pub(super) fn newest() -> usize {
     MIGRATIONS.len()
 }
 
+/// The schema of the first version, as an old file has it.
+#[cfg(test)]
+pub(super) const FIRST: &str = MIGRATIONS[0];
+
 fn version(connection: &Connection) -> Result<usize> {
     let version: i64 =
         connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(unavailable)?;

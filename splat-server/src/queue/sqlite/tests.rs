@@ -34,6 +34,31 @@ async fn a_lease_that_ran_out_is_noticed_a_while_before_its_job_comes_back() {
     contract::a_lease_that_ran_out_is_noticed_a_while_before_its_job_comes_back(&queue, grace).await;
 }
 
+#[tokio::test]
+async fn a_file_of_the_first_version_comes_up_to_date() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("jobs.sqlite");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(super::schema::FIRST).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    let id = JobId::random();
+    old.execute(
+        "INSERT INTO jobs (id, owner, kind, lane, priority, place, state, max_attempts, created_ms, updated_ms, run_after_ms, spec,
+                           progress, artifacts)
+         VALUES (?1, 'local', 'scene', 'scene', 0, 1, 'queued', 3, 1, 1, 1, '{}', '{\"percent\": 0.0}', '[]')",
+        [id.as_str()],
+    )
+    .unwrap();
+    drop(old);
+    let queue = SqliteQueue::open(&path).unwrap();
+    let identity = queue.identity().await.unwrap();
+    let claim = queue.claim("worker", &[Lane::Scene], Duration::from_secs(9)).await.unwrap().unwrap();
+    assert_eq!(claim.job.id, id);
+    queue.renew(&claim.ticket, Duration::from_secs(9)).await.unwrap();
+    drop(queue);
+    assert_eq!(SqliteQueue::open(&path).unwrap().identity().await.unwrap(), identity);
+}
+
 #[test]
 fn a_file_of_a_newer_program_is_refused() {
     let folder = TempDir::new().unwrap();
