@@ -50,6 +50,7 @@ class Mock {
 
   constructor(options) {
     this.options = options;
+    this.gestures = [];
   }
 
   async handle(request, response) {
@@ -61,6 +62,7 @@ class Mock {
     if (path === '/v1/info') return json(response, 200, this.info());
     if (this.options.key && request.headers.authorization !== `Bearer ${this.options.key}`) return problem(response, 401, 'unauthorized', 'The key is missing or not known.');
     if (path === '/v1/uploads' || path.startsWith('/v1/uploads/')) return this.upload(request, response, path.split('/')[3]);
+    if (path === '/v1/gestures' || path.startsWith('/v1/gestures/')) return this.models(response, path);
     if (path === '/v1/jobs') return request.method === 'POST' ? this.submit(request, response) : this.list(response, url);
     const [, , , id, part, name] = path.split('/');
     const job = this.jobs.get(id);
@@ -139,6 +141,16 @@ class Mock {
     response.end();
   }
 
+  /** Models outlive their jobs. */
+  models(response, path) {
+    const view = ({ id, labels }) => ({ id, labels, layout: 'world', parent: 'base_v1', step: 'added', metrics: {}, files: [] });
+    const [, , , id, part, name] = path.split('/');
+    if (!id) return json(response, 200, { gestures: this.gestures.map(view) });
+    const model = this.gestures.find((one) => one.id === id);
+    if (!model) return problem(response, 404, 'not_found', 'There is no such model.');
+    return part === 'files' ? this.artifact(response, model, name) : json(response, 200, view(model));
+  }
+
   async submit(request, response) {
     const parts = [];
     for await (const part of request) parts.push(part);
@@ -184,7 +196,7 @@ class Mock {
     Object.assign(job, { state: 'queued', attempts: 1, progress: { percent: 0 }, artifacts: {}, problem: undefined, result: undefined, cancel_requested: false, finished_at: undefined });
     job.events ??= [];
     job.log ??= '';
-    job.script = job.kind === 'gesture' ? gestureScript(job) : script(job, this.options);
+    job.script = job.kind === 'gesture' ? gestureScript(job, this.gestures) : script(job, this.options);
     job.timer = setInterval(() => this.tick(job), this.options.stepMs);
     return this.view(job);
   }
@@ -286,7 +298,7 @@ function* script(job, options) {
 }
 
 /** What happens to a gesture. */
-function* gestureScript(job) {
+function* gestureScript(job, models) {
   for (const percent of [10, 50, 90]) yield { kind: 'stage', stage: 'train', percent };
   const labels = ['up', job.body.gesture];
   job.result = { model_code: job.id, labels, metrics: { old_accuracy: 0.998, new_recall: 0.96, unknown_accepted: 0.02 } };
@@ -295,6 +307,7 @@ function* gestureScript(job) {
     'labels.json': { body: Buffer.from(JSON.stringify(labels)), type: 'application/json' },
     'manifest.json': { body: Buffer.from('{}'), type: 'application/json' },
   };
+  models.unshift({ id: job.id, labels, artifacts: job.artifacts });
 }
 
 function json(response, status, value) {

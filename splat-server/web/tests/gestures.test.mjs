@@ -66,6 +66,11 @@ test('recordings are read from this page\'s JSON and from CSV', () => {
   const heading = ['label', ...Array(64).keys()].join();
   const csv = [heading, ['paper', ...frame(0)].join(), ['rock', ...frame(1)].join(), ['paper', ...frame(2)].join(), ''].join('\r\n');
   assert.deepEqual(readRecording(csv, 'x.csv'), new Map([['paper', [frame(0), frame(2)]], ['rock', [frame(1)]]]));
+  // What the command reads: a column that counts the frames, and 63 numbers of either hand.
+  const counted = ['label,frame', ...Array(63).keys()].join();
+  const short = (i) => frame(i).slice(0, 63);
+  assert.deepEqual(readRecording([counted, ['A', 0, ...short(4)].join(), ['"A"', 1, ...short(5)].join()].join('\n'), 'x.csv'), new Map([['A', [[...short(4), -1], [...short(5), -1]]]]));
+  assert.deepEqual(readRecording(['\ufeffLabel', ...Array(63).keys()].join() + '\n' + ['A', ...short(6)].join(), 'x.csv'), new Map([['A', [[...short(6), -1]]]]));
   assert.deepEqual(readRecording(frame(3).join(), 'bare.csv'), new Map([['bare', [frame(3)]]]));
 });
 

@@ -9,7 +9,7 @@ import { fixed } from '../format.js';
 import { setUpFrame } from '../frame.js';
 import { has, L, live, t, tx } from '../i18n.js';
 import { apiKey, askForKey } from '../key.js';
-import { chip, isOver, problemNodes, titleOf } from '../states.js';
+import { chip, isOver, problemNodes } from '../states.js';
 import { nameFault, readRecording, requestBody } from './recording.js';
 import { recorder } from './recorder.js';
 import { drawHand } from './skeleton.js';
@@ -17,6 +17,8 @@ import { cameraSource, playedSource, trackerAvailable } from './sources.js';
 import { trialPanel } from './trial.js';
 
 const BASE = 'base_v1';
+/** Where MediaPipe's makers publish the detector's weights, which this page does not carry. */
+const HAND_MODEL = 'https://storage.googleapis.com/mediapipe-models/hand_landmarker/hand_landmarker/float16/latest/hand_landmarker.task';
 const main = document.getElementById('main');
 
 const state = { source: null, frames: null, job: null };
@@ -94,12 +96,19 @@ function handCard(tracker, form) {
       h('span', { class: 'muted small' }, tx('gesture.sample.hint'))),
     h('div', { class: 'field camera-field', role: 'group', 'aria-labelledby': 'camera-title' }, h('h3', { id: 'camera-title' }, tx('gesture.camera.title')),
       h('p', { class: 'muted small' }, tx(tracker ? 'gesture.camera.privacy' : 'gesture.camera.missing')),
-      tracker ? [h('label', { for: 'hand-model' }, tx('gesture.camera.model')), model, camera] : null));
+      tracker ? [h('label', { for: 'hand-model' }, tx('gesture.camera.model')), model,
+        h('a', { class: 'small', href: HAND_MODEL, rel: 'noreferrer', download: true }, tx('gesture.camera.get_model')), camera] : null));
 }
 
 /** The card that names, records and sends. */
 function recordCard(parents, onJob) {
-  const name = h('input', { type: 'text', id: 'gesture-name', required: true, maxlength: 20, autocomplete: 'off', 'aria-describedby': 'gesture-name-hint' });
+  const name = h('input', { type: 'text', id: 'gesture-name', required: true, maxlength: 20, autocomplete: 'off', 'aria-describedby': 'gesture-name-hint gesture-name-fault' });
+  const nameProblem = h('span', { class: 'problem small', id: 'gesture-name-fault', role: 'alert' });
+  const nameIs = (fault) => {
+    name.setAttribute('aria-invalid', String(Boolean(fault)));
+    fill(nameProblem, fault ? tx(fault) : null);
+  };
+  name.addEventListener('input', () => nameIs(null));
   const parent = h('select', { id: 'gesture-parent' });
   const record = h('button', { type: 'button', class: 'primary', disabled: true }, tx('gesture.record.start'));
   const status = h('p', { class: 'muted small', role: 'status' });
@@ -108,8 +117,9 @@ function recordCard(parents, onJob) {
 
   const showParents = () => {
     const before = parent.value;
-    fill(parent, h('option', { value: BASE }, tx('gesture.parent.base')), parents.map((job) => h('option', { value: codeOf(job) }, titleOfModel(job))));
-    if (before) parent.value = before;
+    fill(parent, h('option', { value: BASE }, tx('gesture.parent.base')), parents.map(({ id, labels }) => h('option', { value: id }, labels.join(', '))));
+    // What was chosen stays; else what was made last is what the next gesture is added to.
+    parent.value = before || (parents[0]?.id ?? BASE);
   };
   let filledIn = null;
   const recorded = (frames, from) => {
@@ -143,8 +153,8 @@ function recordCard(parents, onJob) {
     onsubmit: async (event) => {
       event.preventDefault();
       const fault = nameFault(name.value.trim());
+      nameIs(fault);
       if (fault) {
-        complain(tx(fault));
         name.focus();
         return;
       }
@@ -160,7 +170,7 @@ function recordCard(parents, onJob) {
     },
   },
   h('h2', { id: 'record-title' }, tx('gesture.record.title')),
-  h('div', { class: 'field' }, h('label', { for: 'gesture-name' }, tx('gesture.name')), name, h('span', { class: 'muted small', id: 'gesture-name-hint' }, tx('gesture.name.hint'))),
+  h('div', { class: 'field' }, h('label', { for: 'gesture-name' }, tx('gesture.name')), name, h('span', { class: 'muted small', id: 'gesture-name-hint' }, tx('gesture.name.hint')), nameProblem),
   h('div', { class: 'field' }, h('label', { for: 'gesture-parent' }, tx('gesture.parent')), parent),
   take.element, status,
   h('div', { class: 'row' }, record, save), h('div', { class: 'row submit' }, submit));
@@ -169,20 +179,12 @@ function recordCard(parents, onJob) {
     element: form,
     recorded,
     cameraReady: () => { record.disabled = false; },
-    addParent: (job) => {
-      parents.unshift(job);
+    addParent: (model) => {
+      parents.unshift(model);
       showParents();
-      parent.value = codeOf(job);
+      parent.value = model.id;
     },
   };
-}
-
-function codeOf(job) {
-  return job.result?.model_code ?? job.id;
-}
-
-function titleOfModel(job) {
-  return job.name ?? job.result?.labels?.join(', ') ?? titleOf(job);
 }
 
 /** The card that follows the training and tells how good the model is. */
@@ -226,7 +228,7 @@ function progressCard(onReady) {
       },
     });
     await reload();
-    if (latest.state === 'succeeded') onReady(latest);
+    if (latest.state === 'succeeded') await onReady(latest);
   };
   return { element, watch };
 }
@@ -246,22 +248,25 @@ async function start() {
     return;
   }
   if (info.auth_required && !apiKey()) await askForKey();
-  const [{ jobs }, tracker] = await Promise.all([getJson('/v1/jobs?kind=gesture&state=succeeded&limit=50'), trackerAvailable()]);
+  // Models, not jobs: a job is removed after some days and its model is not. The page records world landmarks, which no other model takes.
+  const [{ gestures }, tracker] = await Promise.all([getJson('/v1/gestures?limit=200'), trackerAvailable()]);
+  const models = gestures.filter(({ layout }) => layout === 'world');
 
-  const tryModel = async (job) => {
+  const tryModel = async (model) => {
     try {
-      await trial.load(job);
+      await trial.load(model);
       complain(null);
     } catch (error) {
       complain(error instanceof Refused ? document.createTextNode(error.message) : h('span', {}, tx('gesture.try.failed'), ` (${error.message})`));
     }
   };
-  const progress = progressCard((job) => {
-    form.addParent(job);
-    tryModel(job);
+  const progress = progressCard(async (job) => {
+    const model = await getJson(`/v1/gestures/${job.result.model_code}`);
+    form.addParent(model);
+    await tryModel(model);
   });
-  const form = recordCard([...jobs], (job) => progress.watch(job).catch((error) => complain(document.createTextNode(error.message))));
-  if (jobs[0]) tryModel(jobs[0]);
+  const form = recordCard(models, (job) => progress.watch(job).catch((error) => complain(document.createTextNode(error.message))));
+  if (models[0]) tryModel(models[0]);
   fill(main,
     h('header', { class: 'hero' }, h('h1', { tabindex: -1 }, tx('gesture.title')), h('p', { class: 'lead' }, tx('gesture.lead'))),
     complaint,

@@ -27,13 +27,16 @@ export function frameOf(result) {
 
 /**
  * Gestures in a file: a Map of name to frames. JSON is a request body as this page saves it (`{ gesture, landmarks }`),
- * or a list of frames; CSV has a frame a line, with or without a name in front and a heading.
+ * or a list of frames; CSV has a frame a line, with or without a name in front and a heading. A second column of the
+ * heading's name `frame` is left out, and 63 numbers are landmarks of either hand, as the command reads them.
  */
 export function readRecording(text, fileName) {
   const gestures = new Map();
   const put = (name, frame) => {
-    if (!Array.isArray(frame) || frame.length !== FRAME_VALUES || !frame.every(Number.isFinite)) throw new Error('gesture.sample.bad');
-    gestures.set(name, [...(gestures.get(name) ?? []), frame]);
+    if (!Array.isArray(frame)) throw new Error('gesture.sample.bad');
+    const whole = frame.length === FRAME_VALUES - 1 ? [...frame, -1] : frame;
+    if (whole.length !== FRAME_VALUES || !whole.every(Number.isFinite)) throw new Error('gesture.sample.bad');
+    gestures.set(name, [...(gestures.get(name) ?? []), whole]);
   };
   const fallback = fileName.replace(/\.\w+$/, '').slice(0, 20);
   if (/^\s*[[{]/.test(text)) {
@@ -48,16 +51,26 @@ export function readRecording(text, fileName) {
     for (const frame of frames) put(typeof value.gesture === 'string' ? value.gesture : fallback, frame);
   } else {
     const lines = text.split(/\r?\n/).filter((line) => line.trim());
+    const titles = (lines[0] ?? '').split(',').map(bare);
+    const titled = titles[0].toLowerCase() === 'label';
+    const counted = titled && titles[1]?.toLowerCase() === 'frame';
     lines.forEach((line, index) => {
-      const cells = line.split(',');
-      const named = cells.length === FRAME_VALUES + 1;
-      const frame = (named ? cells.slice(1) : cells).map((cell) => (cell.trim() === '' ? NaN : Number(cell)));
-      const heading = index === 0 && (!named || cells[0] === 'label') && (cells[0] === 'label' || !frame.every(Number.isFinite) || frame.every((value, i) => value === i));
+      const cells = line.split(',').map(bare);
+      if (counted) cells.splice(1, 1);
+      // Without a heading, 64 values are a frame and not a name and a frame without handedness, unless the first is no number.
+      const named = titled || cells.length === FRAME_VALUES + 1 || (cells.length === FRAME_VALUES && Number.isNaN(Number(cells[0])));
+      const frame = (named ? cells.slice(1) : cells).map((cell) => (cell === '' ? NaN : Number(cell)));
+      const heading = index === 0 && (titled || !named) && (titled || !frame.every(Number.isFinite) || frame.every((value, i) => value === i));
       if (!heading) put(named ? cells[0] : fallback, frame);
     });
   }
   if (gestures.size === 0) throw new Error('gesture.sample.bad');
   return gestures;
+}
+
+/** A cell without spaces, a spreadsheet's mark and quotes around it. */
+function bare(cell) {
+  return cell.replace(/^\ufeff/, '').trim().replace(/^"|"$/g, '');
 }
 
 /** The body of the request that adds a gesture. */

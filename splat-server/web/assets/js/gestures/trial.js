@@ -12,7 +12,7 @@ const LEAST_SCORE = 0.5;
 /** Frames over which scores are averaged, so that the answer does not flicker. */
 const SMOOTH = 6;
 
-/** The panel; `load(job)` takes the model of a finished job, `offer(frame)` shows it a frame. */
+/** The panel; `load(model)` takes a model of the service's list, `offer(frame)` shows it a frame. */
 export function trialPanel() {
   const answer = h('p', { class: 'answer', 'aria-live': 'off' });
   const list = h('ul', { class: 'scores' });
@@ -24,11 +24,10 @@ export function trialPanel() {
   let said = '';
   fill(answer, tx('gesture.try.none_loaded'));
 
-  const load = async (job) => {
-    const artifact = (name) => job.artifacts.find((file) => file.name === name)?.url ?? `/v1/jobs/${job.id}/artifacts/${name}`;
-    const [onnx, names] = await Promise.all([send(artifact('model.onnx')), send(artifact('labels.json'))]);
+  const load = async ({ id, labels: names }) => {
+    const onnx = await send(`/v1/gestures/${id}/files/model.onnx`);
     const loaded = new OnnxModel(new Uint8Array(await onnx.arrayBuffer()));
-    labels = await names.json();
+    labels = names;
     bars = labels.map((name) => h('meter', { min: 0, max: 1, value: 0, 'aria-label': L('gesture.try.score', { name }) }));
     fill(list, labels.map((name, i) => h('li', {}, h('span', {}, name), bars[i])));
     fill(answer, tx('gesture.try.show'));

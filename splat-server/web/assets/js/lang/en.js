@@ -225,6 +225,7 @@ export default {
   'gesture.camera.privacy': 'Pictures stay in this browser; only the positions of 21 points of the hand are sent.',
   'gesture.camera.missing': 'Hand tracking was not built into this server (make web). Recorded files work all the same.',
   'gesture.camera.model': 'Hand model (hand_landmarker.task)',
+  'gesture.camera.get_model': 'Download hand_landmarker.task (MediaPipe, 8 MB)',
   'gesture.camera.start': 'Start the camera',
   'gesture.camera.need_model': 'Choose the hand model first: hand_landmarker.task of MediaPipe.',
   'gesture.camera.denied': 'The browser does not let this page use the camera. Allow it in the address bar.',

@@ -225,6 +225,7 @@ export default {
   'gesture.camera.privacy': '영상은 이 브라우저를 떠나지 않습니다. 손의 21개 점 위치만 보냅니다.',
   'gesture.camera.missing': '이 서버에는 손 추적이 들어 있지 않습니다(make web). 녹화 파일은 쓸 수 있습니다.',
   'gesture.camera.model': '손 모델 (hand_landmarker.task)',
+  'gesture.camera.get_model': 'hand_landmarker.task 내려받기 (MediaPipe, 8 MB)',
   'gesture.camera.start': '카메라 시작',
   'gesture.camera.need_model': '먼저 손 모델을 고르세요: MediaPipe의 hand_landmarker.task.',
   'gesture.camera.denied': '브라우저가 카메라 사용을 막고 있습니다. 주소창에서 허용하세요.',
