@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use glam::DVec3;
 use splat_core::flight::{NamedCamera, read_cameras, write_cameras};
-use splat_core::pipeline::evaluate_cloud;
+use splat_core::pipeline::{EvaluateOptions, evaluate_cloud};
 use splat_core::ply::{self, PlyOptions};
 use splat_core::train::{Strategy, TrainConfig, Trainer};
 use splat_core::{CancelToken, Dataset, RenderOptions, Renderer, RendererKind, Scene};
@@ -65,14 +65,15 @@ fn a_scene_trains_as_well_in_any_unit_and_place() {
             ply::write(&path, &run.seen_cloud().expect("a cloud"), &options).expect("it is written");
             let file = ply::read(&path).expect("it is read");
             assert_eq!((file.origin, file.near), (origin, near), "{what}");
-            let options = RenderOptions {
+            let render = RenderOptions {
                 near: file.near.expect("it has a near plane"),
                 origin: file.origin,
                 ..RenderOptions::default()
             };
+            let options = EvaluateOptions { render, ..EvaluateOptions::default() };
             let drawn = Renderer::of_kind(&device.gpu, renderer).expect("a renderer");
             let (events, cancel) = (|_| {}, CancelToken::default());
-            let report = evaluate_cloud(&drawn, &file.cloud, &dataset, &options, None, &events, &cancel);
+            let report = evaluate_cloud(&drawn, &file.cloud, &dataset, &options, &events, &cancel);
             let again = report.expect("it is measured").psnr;
             assert!((again - psnr).abs() < 0.02, "{what}: {again:.3} dB from the file, {psnr:.3} in the run");
 

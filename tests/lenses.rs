@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use splat_core::demo::{DemoOptions, photograph};
-use splat_core::train::{EvalReport, Strategy, TrainConfig, Trainer, ViewMetrics};
+use splat_core::train::{AlphaMode, EvalReport, Strategy, TrainConfig, Trainer, ViewMetrics};
 use splat_core::{
     CancelToken, Dataset, DatasetOptions, Error, GaussianBuffers, GaussianCloud, Lens, LensCamera, LensModel,
     RenderOptions, RendererKind, Scene, SeedPoint, ShutterDirection, View,
@@ -131,8 +131,8 @@ fn fit_with_and_without_shutter(trainer: &mut Trainer) -> [f64; 2] {
             camera.rolling_shutter = camera.rolling_shutter.filter(|_| rolls);
             let frame = device.gut().render_lens(&buffers, &camera, &RenderOptions::default());
             let picture = frame.expect("it renders").read().expect("a picture");
-            ViewMetrics::measure("", &picture, &dataset.image(view, 1).expect("a photo"))
-                .expect("of one size")
+            let photo = dataset.image(view, 1).expect("a photo");
+            ViewMetrics::measure("", &picture, &photo, AlphaMode::Mask, [0.0; 3]).expect("of one size")
         };
         EvalReport::of(dataset.train.iter().map(measure).collect()).psnr
     })

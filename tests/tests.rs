@@ -5,6 +5,7 @@ mod checkpoints;
 mod demo;
 mod differences;
 mod examples;
+mod extend;
 mod fixtures;
 mod floor;
 mod frame;

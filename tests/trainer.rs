@@ -223,9 +223,16 @@ fn cut_out(scene: &mut Scene, dir: &Path) {
 fn transparent_photos_make_transparent_scenes() {
     let (dir, mut scene) = tiny_scene(VIEWS);
     cut_out(&mut scene, dir.path());
+    // Nothing is asked for: a mask, unless the dataset says otherwise of photos that have alpha.
+    assert_eq!(dataset_of(scene.clone()).fitting_alpha(), AlphaMode::Mask);
+    let renders = |scene: Scene| dataset_of(Scene { alpha: AlphaMode::Transparent, ..scene });
+    let blender = trainer(&renders(scene.clone()), config(Strategy::Mcmc));
+    assert_eq!(blender.config().alpha(), AlphaMode::Transparent);
+    let (_opaque_dir, opaque) = tiny_scene(VIEWS);
+    assert_eq!(renders(opaque).fitting_alpha(), AlphaMode::Mask);
     let dataset = dataset_of(scene);
     let train = |alpha_mode| {
-        let config = TrainConfig { alpha_mode, full_size: true, ..config(Strategy::Mcmc) };
+        let config = TrainConfig { alpha_mode: Some(alpha_mode), full_size: true, ..config(Strategy::Mcmc) };
         let mut trainer = trainer(&dataset, config);
         let first = loss_after(&mut trainer, 1);
         let last = loss_after(&mut trainer, STEPS);

@@ -33,6 +33,7 @@ pub(crate) fn pipeline(options: &args::TrainOptions) -> PipelineOptions {
             max_gaussians: options.max_gaussians,
             sh_degree: options.sh_degree.unwrap_or(defaults.sh_degree),
             full_size: options.full_size,
+            alpha_mode: options.images.alpha.mode(),
             ..defaults
         },
         stop_at: options.stop_at,
@@ -41,6 +42,8 @@ pub(crate) fn pipeline(options: &args::TrainOptions) -> PipelineOptions {
         eval_every: options.eval_every,
         checkpoint_every: options.checkpoint_every,
         resume: options.resume,
+        extend_to: options.steps,
+        init: options.init.clone(),
         ..PipelineOptions::default()
     }
 }

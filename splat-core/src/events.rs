@@ -100,6 +100,9 @@ pub enum Event {
         step: u32,
         /// Mean PSNR in dB over the held-out views, at full size.
         psnr: f64,
+        /// The same after the affine colour map that brings each render nearest to its photo.
+        #[serde(default)]
+        cc_psnr: Option<f64>,
         /// Mean SSIM.
         ssim: f64,
         /// Seconds of training so far, without evaluation.

@@ -147,6 +147,39 @@ impl GaussianCloud {
         retain(&mut self.sh_coeffs, keep, coeffs);
     }
 
+    /// The cloud with harmonics of another degree: higher terms are dropped, or zero. The cloud must be valid.
+    pub(crate) fn with_sh_degree(mut self, degree: u32) -> Self {
+        let (old, new) = (self.coeffs_per_gaussian(), (degree as usize + 1).pow(2));
+        if old != new {
+            let rows = self.sh_coeffs.chunks_exact(old);
+            let filled = |row: &[[f32; 3]]| {
+                (0..new).map(|k| row.get(k).copied().unwrap_or_default()).collect::<Vec<_>>()
+            };
+            self.sh_coeffs = rows.flat_map(filled).collect();
+            self.sh_degree = degree;
+        }
+        self
+    }
+
+    /// Keeps at most `count` Gaussians, in order: those with the largest opacity times the area of their largest cross-section. The
+    /// cloud must be valid.
+    pub(crate) fn keep_most_visible(&mut self, count: usize) {
+        if self.len() <= count {
+            return;
+        }
+        let weight = |i: usize| {
+            let [x, y, z] = self.log_scales[i];
+            let log_area = x + y + z - x.min(y).min(z);
+            // ln(sigmoid(logit)), without overflow for very faint ones.
+            log_area - (-self.opacity_logits[i]).max(0.0) - (-self.opacity_logits[i].abs()).exp().ln_1p()
+        };
+        let mut order: Vec<(f32, usize)> = (0..self.len()).map(|i| (weight(i), i)).collect();
+        order.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let mut keep = vec![false; self.len()];
+        order.iter().take(count).for_each(|&(_, i)| keep[i] = true);
+        self.retain(&keep);
+    }
+
     /// Which Gaussians have finite values only. The cloud must be valid.
     pub(crate) fn finite_rows(&self) -> Vec<bool> {
         let coeffs = self.coeffs_per_gaussian();

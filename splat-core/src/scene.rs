@@ -7,6 +7,7 @@ use crate::camera::Pose;
 use crate::events::{CancelToken, EventSink};
 use crate::lens::Lens;
 use crate::shutter::RollingShutter;
+use crate::train::AlphaMode;
 use crate::{Error, Result};
 
 /// One posed photo.
@@ -45,6 +46,8 @@ pub struct Scene {
     pub points: Vec<SeedPoint>,
     /// Names of the views that the dataset itself keeps for evaluation; `None` where it has no split of its own.
     pub test_views: Option<BTreeSet<String>>,
+    /// What alpha channels of the photos mean, as far as the dataset tells: [`AlphaMode::Transparent`] for Blender's renders.
+    pub alpha: AlphaMode,
 }
 
 impl Scene {

@@ -65,7 +65,8 @@ pub(crate) struct RenderArgs {
   splat eval out/ply/point_cloud_29999.ply dataset --max-image-size 960 --json
 
 Held out is every 8th photo by name, or the dataset's own split, as in `splat train`. PSNR and SSIM (11x11 window, sigma 1.5) are taken on the
-image clamped to 0..1 at the photos' size; give the size options that the scene was trained with.")]
+image clamped to 0..1 at the photos' size; give the size options that the scene was trained with. Corrected is PSNR after the affine
+colour map that brings each render nearest to its photo: without what brightness and white balance of single photos decide.")]
 pub(crate) struct EvalArgs {
     /// The scene
     #[arg(value_name = "SPLATS.ply", value_hint = ValueHint::FilePath)]

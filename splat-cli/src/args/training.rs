@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum, ValueHint};
 use splat_core::pipeline::Preset;
-use splat_core::train::TrainConfig;
+use splat_core::train::{AlphaMode, TrainConfig};
 
 /// `splat run`.
 #[derive(Args, Debug)]
@@ -187,9 +187,12 @@ pub(crate) struct TrainOptions {
     /// Write a checkpoint every so many steps
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Training")]
     pub(crate) checkpoint_every: Option<u32>,
-    /// Go on from the newest checkpoint in OUT
+    /// Go on from the newest checkpoint in OUT; with more --steps than its run had, train on to those
     #[arg(long, help_heading = "Training")]
     pub(crate) resume: bool,
+    /// Start with the Gaussians of this scene, in the dataset's coordinates, instead of the dataset's points
+    #[arg(long, value_name = "SPLATS.ply", value_hint = ValueHint::FilePath, help_heading = "Training")]
+    pub(crate) init: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) images: ImageOptions,
 }
@@ -219,9 +222,34 @@ pub(crate) struct ImageOptions {
     /// Train on the photos as they were taken, through their own lenses, instead of undistorting them (needs 3dgut)
     #[arg(long)]
     pub(crate) keep_distortion: bool,
+    /// What alpha channels mean: pixels to leave out of training, or transparency that the scene learns
+    #[arg(long, value_name = "ALPHA", value_enum, default_value = "auto")]
+    pub(crate) alpha: Alpha,
     /// Hold out every n-th photo by name for PSNR and SSIM; 0 trains on all [default: the dataset's own split, else 8]
     #[arg(long, value_name = "N")]
     pub(crate) holdout_every: Option<u32>,
+}
+
+/// What alpha channels mean.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alpha {
+    /// Transparent in Blender's renders (transforms.json with an angle of view alone), else mask
+    Auto,
+    /// Pixels with alpha below one half are not compared
+    Mask,
+    /// What is transparent in the photos is to be empty in the scene: for photos with the background cut out
+    Transparent,
+}
+
+impl Alpha {
+    /// `None`: what the dataset tells.
+    pub(crate) fn mode(self) -> Option<AlphaMode> {
+        match self {
+            Self::Auto => None,
+            Self::Mask => Some(AlphaMode::Mask),
+            Self::Transparent => Some(AlphaMode::Transparent),
+        }
+    }
 }
 
 /// How Gaussians are drawn.

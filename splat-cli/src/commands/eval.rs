@@ -3,7 +3,7 @@
 use serde::Serialize;
 use splat_core::Renderer;
 use splat_core::dataset::Dataset;
-use splat_core::pipeline::evaluate_cloud;
+use splat_core::pipeline::{EvaluateOptions, evaluate_cloud};
 use splat_core::train::EvalReport;
 
 use super::Context;
@@ -25,9 +25,12 @@ pub(super) fn eval(args: &EvalArgs, context: &Context) -> Result<(), Failure> {
         });
     }
     let renderer = Renderer::of_kind(&context.gpu()?, renderer)?;
-    let comparisons = args.output.as_deref();
-    let report =
-        evaluate_cloud(&renderer, &cloud, &dataset, &options, comparisons, &events, &context.cancel)?;
+    let options = EvaluateOptions {
+        render: options,
+        alpha: args.images.alpha.mode().unwrap_or(dataset.fitting_alpha()),
+        comparisons: args.output.as_deref(),
+    };
+    let report = evaluate_cloud(&renderer, &cloud, &dataset, &options, &events, &context.cancel)?;
     #[derive(Serialize)]
     struct Done<'a> {
         event: &'a str,
@@ -41,9 +44,11 @@ pub(super) fn eval(args: &EvalArgs, context: &Context) -> Result<(), Failure> {
 fn table(report: &EvalReport) -> String {
     let width =
         report.views.iter().map(|view| view.name.chars().count()).max().unwrap_or(0).max("mean".len());
-    let row = |name: &str, psnr: f64, ssim: f64| format!("{name:width$}  {psnr:7.3}  {ssim:.4}");
-    let mut lines = vec![format!("{:width$}  PSNR dB  SSIM", "photo")];
-    lines.extend(report.views.iter().map(|view| row(&view.name, view.psnr, view.ssim)));
-    lines.push(row("mean", report.psnr, report.ssim));
+    let row = |name: &str, psnr: f64, cc_psnr: Option<f64>, ssim: f64| {
+        format!("{name:width$}  {psnr:7.3}  {:12.3}  {ssim:.4}", cc_psnr.unwrap_or(f64::NAN))
+    };
+    let mut lines = vec![format!("{:width$}  PSNR dB  corrected dB  SSIM", "photo")];
+    lines.extend(report.views.iter().map(|view| row(&view.name, view.psnr, view.cc_psnr, view.ssim)));
+    lines.push(row("mean", report.psnr, report.cc_psnr, report.ssim));
     lines.join("\n")
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use splat_core::folder_lock::FolderLock;
-use splat_core::pipeline::text::{duration, thousands};
+use splat_core::pipeline::text::{corrected, duration, thousands};
 use splat_core::pipeline::{Outcome, OutputFolder, Pipeline, PipelineOptions, StopReason};
 use splat_core::{Gpu, SceneSource};
 
@@ -107,7 +107,8 @@ fn summary(outcome: &Outcome) -> String {
     }
     if let (Some(psnr), Some(ssim)) = (outcome.psnr, outcome.ssim) {
         lines.push(format!(
-            "PSNR        {psnr:.2} dB, SSIM {ssim:.4} (mean of {} held-out photos)",
+            "PSNR        {psnr:.2} dB{}, SSIM {ssim:.4} (mean of {} held-out photos)",
+            corrected(outcome.cc_psnr),
             outcome.views.len()
         ));
     }

@@ -16,6 +16,8 @@ use crate::{Error, Result};
 pub(super) struct Frame {
     pub(super) image_path: PathBuf,
     pub(super) mask_path: Option<PathBuf>,
+    /// Whether the photo's file has an alpha channel or transparent colour.
+    pub(super) has_alpha: bool,
     /// Whether EXIF orientation is applied.
     pub(super) upright: bool,
     /// Size of the photo as it is used, in pixels.
@@ -66,8 +68,17 @@ impl Frame {
         };
         let camera = Camera { intrinsics, cam_from_world: view.cam_from_world };
         let kept_shutter = view.rolling_shutter.filter(|_| options.keep_distortion);
-        let (image_path, mask_path) = (view.image_path.clone(), view.mask_path.clone());
-        Ok(Self { image_path, mask_path, upright, photo_size, undistort, kept_lens, kept_shutter, camera })
+        Ok(Self {
+            image_path: view.image_path.clone(),
+            mask_path: view.mask_path.clone(),
+            has_alpha: info.has_alpha,
+            upright,
+            photo_size,
+            undistort,
+            kept_lens,
+            kept_shutter,
+            camera,
+        })
     }
 }
 

@@ -24,6 +24,7 @@ use crate::lens::Lens;
 use crate::render::RendererKind;
 use crate::scene::Scene;
 use crate::shutter::RollingShutter;
+use crate::train::AlphaMode;
 use crate::{CancelToken, Error, Event, Result};
 
 use geometry::Frame;
@@ -217,6 +218,15 @@ impl Dataset {
     #[must_use]
     pub fn fitting_renderer(&self) -> RendererKind {
         if self.keeps_distortion() { RendererKind::Gut } else { RendererKind::Ewa }
+    }
+
+    /// What alpha means where nothing is asked for: transparency where the dataset says so ([`Scene::alpha`]), photos have
+    /// alpha channels, and there are no masks, which alpha is multiplied by; else a mask.
+    #[must_use]
+    pub fn fitting_alpha(&self) -> AlphaMode {
+        let frames = self.store.frames();
+        let clear = frames.iter().any(|f| f.has_alpha) && frames.iter().all(|f| f.mask_path.is_none());
+        if clear { self.scene.alpha } else { AlphaMode::Mask }
     }
 
     /// How the camera moved while it took a view, where photos are used as they were taken.

@@ -102,3 +102,28 @@ fn floaters_do_not_widen_the_box_to_frame_by() {
     cloud.opacity_logits.fill(-9.0);
     assert!(cloud.framing_bounds().is_some(), "an invisible scene has a place, too");
 }
+
+#[test]
+fn the_most_visible_are_kept_in_order_and_degrees_change() {
+    let cloud = GaussianCloud {
+        means: (0..4).map(|i| [i as f32; 3]).collect(),
+        quats: vec![[1.0, 0.0, 0.0, 0.0]; 4],
+        // A thin one shows its broad side; a faint one is hardly there, however large.
+        log_scales: vec![[0.0; 3], [1.0, 1.0, -9.0], [0.5; 3], [3.0; 3]],
+        opacity_logits: vec![2.0, 2.0, 2.0, -200.0],
+        sh_coeffs: (0..16).map(|i| [i as f32; 3]).collect(),
+        sh_degree: 1,
+    };
+    let mut two = cloud.clone();
+    two.keep_most_visible(2);
+    assert_eq!(two.means, [[1.0; 3], [2.0; 3]]);
+    let mut all = cloud.clone();
+    all.keep_most_visible(4);
+    assert_eq!(all, cloud);
+    let flat = cloud.clone().with_sh_degree(0);
+    assert_eq!((flat.sh_degree, flat.sh_coeffs), (0, vec![[0.0; 3], [4.0; 3], [8.0; 3], [12.0; 3]]));
+    let full = cloud.clone().with_sh_degree(3);
+    full.validate().unwrap();
+    assert_eq!((full.sh_coeffs[19], full.sh_coeffs[20]), ([7.0; 3], [0.0; 3]));
+    assert_eq!(full.with_sh_degree(1), cloud);
+}

@@ -4,7 +4,8 @@ use image::RgbaImage;
 
 /// An RGBA8 picture, one little-endian u32 a pixel with red in the low byte: the layout kernels read.
 ///
-/// Alpha is straight and says how far a pixel counts: 255 where the photo is used, 0 where it is masked.
+/// Alpha is straight: as a mask it says how far a pixel counts (255 where the photo is used, 0 where it is masked), as
+/// transparency how much of what is behind the pixel is covered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackedImage {
     /// Width in pixels.
@@ -41,6 +42,18 @@ impl PackedImage {
         channels.flat_map(|[r, g, b, _]| [r, g, b].map(|byte| f32::from(byte) / 255.0)).collect()
     }
 
+    /// Colours in 0..=1 of the picture laid over a background, `[H*W*3]`.
+    #[must_use]
+    pub fn over(&self, background: [f32; 3]) -> Vec<f32> {
+        let pixels = self.pixels.iter().map(|pixel| pixel.to_le_bytes().map(|byte| f32::from(byte) / 255.0));
+        let over = |own: f32, behind: f32, alpha: f32| own * alpha + behind * (1.0 - alpha);
+        pixels
+            .flat_map(|[r, g, b, alpha]| {
+                [over(r, background[0], alpha), over(g, background[1], alpha), over(b, background[2], alpha)]
+            })
+            .collect()
+    }
+
     /// Alpha in 0..=1, `[H*W]`: how far each pixel counts.
     #[must_use]
     pub fn alpha_f32(&self) -> Vec<f32> {
@@ -65,5 +78,20 @@ impl From<&RgbaImage> for PackedImage {
         let (quads, _) = image.as_raw().as_chunks::<4>();
         let pixels = quads.iter().map(|&quad| u32::from_le_bytes(quad)).collect();
         Self { width: image.width(), height: image.height(), pixels }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_background_shows_where_alpha_lets_it() {
+        let image = PackedImage::from_rgba(3, 1, &[255, 0, 51, 255, 255, 0, 51, 0, 255, 0, 51, 51]).unwrap();
+        let expected = [1.0, 0.0, 0.2, 0.5, 0.25, 0.0, 0.6, 0.2, 0.04];
+        for (got, want) in image.over([0.5, 0.25, 0.0]).iter().zip(expected) {
+            assert!((got - want).abs() < 1e-6, "{got} {want}");
+        }
     }
 }

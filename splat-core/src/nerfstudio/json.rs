@@ -18,6 +18,14 @@ pub(super) struct Transforms {
     pub(super) test_filenames: Option<Vec<String>>,
 }
 
+impl Transforms {
+    /// Whether it is in the form of Blender's renders (the synthetic scenes of Mildenhall et al. 2020): an angle of view and no
+    /// other intrinsics. Programs that pose photos write focal lengths.
+    pub(super) fn is_blender(&self) -> bool {
+        self.lens.camera_angle_x.is_some() && self.lens.fl_x.is_none()
+    }
+}
+
 /// One photo.
 #[derive(Debug, Deserialize)]
 pub(super) struct Frame {

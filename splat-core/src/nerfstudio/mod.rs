@@ -5,7 +5,7 @@
 //! points of `ply_file_path` are in the frame of the camera poses already: where `applied_transform`
 //! is given, nerfstudio has applied it to both.
 //!
-//! Alpha channels are kept, as in Blender's renders. Rolling shutters are instant-ngp's: `rolling_shutter` of the file with
+//! Alpha channels are kept; those of Blender's renders are transparency ([`Scene::alpha`]). Rolling shutters are instant-ngp's: `rolling_shutter` of the file with
 //! `transform_matrix_start` and `transform_matrix_end` of each frame; `transform_matrix` is the pose in the middle.
 
 mod intrinsics;
@@ -23,6 +23,7 @@ use crate::photo_names::{self, MatchedBy, PhotoIndex, Resolved};
 use crate::ply;
 use crate::scene::{Scene, SceneSource, View};
 use crate::shutter::{RollingShutter, ShutterDirection};
+use crate::train::AlphaMode;
 use crate::{Error, Result, text_file};
 
 use json::{Frame, Transforms};
@@ -95,6 +96,9 @@ impl SceneSource for NerfstudioSource {
             Some(path) => Some(text_file::read_json::<Transforms>(path, FORMAT)?),
             None => None,
         };
+        if transforms.is_blender() {
+            scene.alpha = AlphaMode::Transparent;
+        }
         let mut split = split::Split::of(&transforms);
         let mut ambiguous = Vec::new();
         let mut missing = Vec::new();

@@ -7,12 +7,22 @@ use super::pictures::{photo_rgb8, save_png, side_by_side};
 use crate::dataset::Dataset;
 use crate::events::{EventSink, Stage};
 use crate::render::{GaussianBuffers, RenderOptions, Renderer};
-use crate::train::{EvalReport, ViewMetrics};
+use crate::train::{AlphaMode, EvalReport, ViewMetrics};
 use crate::{CancelToken, Event, GaussianCloud, Result};
 
-/// Renders every held-out view of `dataset` by `renderer` at full size and measures it against its photo.
-///
-/// Where `comparisons` names a folder, photo and render of each go there side by side.
+/// How a scene is drawn and compared.
+#[derive(Clone, Debug, Default)]
+pub struct EvaluateOptions<'a> {
+    /// How it is drawn; photos whose alpha is transparency are laid over the background named here.
+    pub render: RenderOptions,
+    /// What the photos' alpha means.
+    pub alpha: AlphaMode,
+    /// A folder for photo and render of each view, side by side.
+    pub comparisons: Option<&'a Path>,
+}
+
+/// Renders every held-out view of `dataset` by `renderer` at full size and measures it against its photo, as
+/// `options` say.
 ///
 /// # Errors
 /// A photo that cannot be read, a picture that cannot be written, what the GPU says, or [`crate::Error::Cancelled`].
@@ -20,8 +30,7 @@ pub fn evaluate_cloud(
     renderer: &Renderer,
     cloud: &GaussianCloud,
     dataset: &Dataset,
-    options: &RenderOptions,
-    comparisons: Option<&Path>,
+    options: &EvaluateOptions<'_>,
     events: EventSink<'_>,
     cancel: &CancelToken,
 ) -> Result<EvalReport> {
@@ -30,11 +39,12 @@ pub fn evaluate_cloud(
     let total = dataset.held_out.len() as u64;
     for (done, &view) in (1..).zip(&dataset.held_out) {
         cancel.check()?;
-        let render = renderer.render_lens(&buffers, &dataset.full_lens_camera(view), options)?.read()?;
+        let render =
+            renderer.render_lens(&buffers, &dataset.full_lens_camera(view), &options.render)?.read()?;
         let photo = dataset.image(view, 1)?;
         let name = &dataset.scene.views[view].name;
-        views.push(ViewMetrics::measure(name, &render, &photo)?);
-        if let Some(folder) = comparisons {
+        views.push(ViewMetrics::measure(name, &render, &photo, options.alpha, options.render.background)?);
+        if let Some(folder) = options.comparisons {
             let (width, both) = side_by_side(&photo_rgb8(&photo), &render.to_rgb8(), render.width);
             save_png(&folder.join(OutputFolder::picture_name(name)), width, render.height, &both)?;
         }

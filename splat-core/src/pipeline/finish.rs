@@ -39,6 +39,7 @@ impl Pipeline<'_> {
             steps: trained.trainer.config().steps,
             stopped: trained.stopped,
             psnr: report.as_ref().map(|report| report.psnr),
+            cc_psnr: report.as_ref().and_then(|report| report.cc_psnr),
             ssim: report.as_ref().map(|report| report.ssim),
             views: report.map(|report| report.views).unwrap_or_default(),
             comparison,
@@ -140,6 +141,7 @@ impl Pipeline<'_> {
         let point = EvalPoint {
             step: trained.trainer.steps_done(),
             psnr: report.psnr,
+            cc_psnr: report.cc_psnr,
             ssim: report.ssim,
             elapsed_s: trained.progress.elapsed_s,
             gaussians: trained.trainer.gaussian_count(),

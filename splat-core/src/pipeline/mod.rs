@@ -25,10 +25,11 @@ mod preview;
 pub mod text;
 mod train;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use evaluate::evaluate_cloud;
+pub use evaluate::{EvaluateOptions, evaluate_cloud};
 pub use outcome::{EvalPoint, Outcome, StopReason};
 pub use output::{OutputFolder, checkpoint_step};
 pub use pictures::save_png;
@@ -64,6 +65,11 @@ pub struct PipelineOptions {
     pub preview_interval: Option<Duration>,
     /// Go on from the newest readable checkpoint in the output folder, if there is one.
     pub resume: bool,
+    /// On resuming, train on to so many steps where the checkpoint's run had fewer: what was asked for on purpose, not a
+    /// preset's number.
+    pub extend_to: Option<u32>,
+    /// A scene file whose Gaussians a new run starts with instead of the dataset's points; in the dataset's world coordinates.
+    pub init: Option<PathBuf>,
 }
 
 /// One run: options, an output folder, and where its events go.

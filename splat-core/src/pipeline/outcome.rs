@@ -11,6 +11,9 @@ pub struct EvalPoint {
     pub step: u32,
     /// Mean PSNR in dB, at full size.
     pub psnr: f64,
+    /// Mean colour-corrected PSNR in dB; see [`crate::metrics::color_corrected`].
+    #[serde(default)]
+    pub cc_psnr: Option<f64>,
     /// Mean SSIM.
     pub ssim: f64,
     /// Seconds of training, without evaluation.
@@ -44,6 +47,10 @@ pub struct Outcome {
     pub stopped: Option<StopReason>,
     /// Mean PSNR in dB over the held-out photos; `None` without any, and after cancelling.
     pub psnr: Option<f64>,
+    /// The same after the affine colour map that brings each render nearest to its photo
+    /// ([`crate::metrics::color_corrected`]): without what brightness and white balance of single photos decide.
+    #[serde(default)]
+    pub cc_psnr: Option<f64>,
     /// Mean SSIM.
     pub ssim: Option<f64>,
     /// Each held-out photo, by name.

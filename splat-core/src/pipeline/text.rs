@@ -106,16 +106,23 @@ impl fmt::Display for Event {
                 thousands(u64::from(*gaussians)),
                 duration(*eta_s)
             ),
-            Self::Eval { step, psnr, ssim, elapsed_s, gaussians } => write!(
+            Self::Eval { step, psnr, cc_psnr, ssim, elapsed_s, gaussians } => write!(
                 f,
-                "held-out photos at step {}: PSNR {psnr:.2} dB, SSIM {ssim:.4} ({} of training, {} Gaussians)",
+                "held-out photos at step {}: PSNR {psnr:.2} dB{}, SSIM {ssim:.4} ({} of training, {} Gaussians)",
                 thousands(u64::from(*step)),
+                corrected(*cc_psnr),
                 duration(*elapsed_s),
                 thousands(u64::from(*gaussians))
             ),
             Self::Saved { path, kind } => write!(f, "wrote {kind} {}", path.display()),
         }
     }
+}
+
+/// How colour-corrected PSNR stands behind the plain one.
+#[must_use]
+pub fn corrected(cc_psnr: Option<f64>) -> String {
+    cc_psnr.map(|psnr| format!(" ({psnr:.2} colour-corrected)")).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -137,17 +144,25 @@ mod tests {
 
     #[test]
     fn events_are_one_line_of_json_and_one_of_text() {
-        let event = Event::Eval { step: 500, psnr: 22.5, ssim: 0.8, elapsed_s: 41.0, gaussians: 9_000 };
+        let event = Event::Eval {
+            step: 500,
+            psnr: 22.5,
+            cc_psnr: Some(23.25),
+            ssim: 0.8,
+            elapsed_s: 41.0,
+            gaussians: 9_000,
+        };
         let json = serde_json::to_string(&event).unwrap_or_default();
         assert!(
             json.starts_with(
-                r#"{"event":"eval","step":500,"psnr":22.5,"ssim":0.8,"elapsed_s":41.0,"gaussians":9000"#
+                r#"{"event":"eval","step":500,"psnr":22.5,"cc_psnr":23.25,"ssim":0.8,"elapsed_s":41.0,"gaussians":9000"#
             ),
             "{json}"
         );
         assert_eq!(
             event.to_string(),
-            "held-out photos at step 500: PSNR 22.50 dB, SSIM 0.8000 (41 s of training, 9,000 Gaussians)"
+            "held-out photos at step 500: PSNR 22.50 dB (23.25 colour-corrected), SSIM 0.8000 (41 s of training, 9,000 \
+             Gaussians)"
         );
     }
 }

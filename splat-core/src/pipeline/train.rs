@@ -180,12 +180,25 @@ impl Pipeline<'_> {
         let checkpoints = if self.options.resume { self.own_checkpoints()? } else { Vec::new() };
         for path in &checkpoints {
             match Trainer::resume(gpu, Arc::clone(dataset), path) {
-                Ok(trainer) => {
+                Ok(mut trainer) => {
                     self.log.line(&format!("resumed from {}", path.display()));
-                    // Left open, the renderer follows from the dataset, which is the same.
-                    let renderer = self.options.train.renderer.or(trainer.config().renderer);
-                    let wanted = TrainConfig { renderer, ..self.options.train.clone() };
-                    if trainer.config() != &wanted {
+                    let own = trainer.config();
+                    // Left open, renderer and alpha follow from the dataset, which is the same; an extended run has schedules of
+                    // its own.
+                    let wanted = TrainConfig {
+                        steps: own.steps,
+                        renderer: self.options.train.renderer.or(own.renderer),
+                        alpha_mode: self.options.train.alpha_mode.or(own.alpha_mode),
+                        coarse_until: own.coarse_until.clone(),
+                        sh_degree_every: own.sh_degree_every,
+                        ..self.options.train.clone()
+                    };
+                    let longer = self.options.extend_to.filter(|steps| *steps > own.steps);
+                    let ignored = own != &wanted || self.options.train.steps != own.steps && longer.is_none();
+                    if let Some(steps) = longer {
+                        trainer.extend_to(steps)?;
+                    }
+                    if ignored {
                         self.warn(format!(
                             "going on with the settings of `{}`: {} steps, seed {}; other settings given now are not used",
                             path.display(),
@@ -207,7 +220,10 @@ impl Pipeline<'_> {
         if self.options.resume {
             self.warn("there is no checkpoint to go on from; training begins anew".into());
         }
-        let trainer = Trainer::new(gpu, Arc::clone(dataset), self.options.train.clone())?;
+        let trainer = match &self.options.init {
+            None => Trainer::new(gpu, Arc::clone(dataset), self.options.train.clone())?,
+            Some(path) => self.trainer_from_scene(gpu, dataset, path)?,
+        };
         // Only now: what cannot begin must not move anything.
         let (older, run) = self.output.begin_run()?;
         if let Some(older) = older {
@@ -218,6 +234,28 @@ impl Pipeline<'_> {
             ));
         }
         Ok((trainer, Progress { run, ..Progress::default() }))
+    }
+
+    /// A new trainer that starts with the Gaussians of a scene file.
+    fn trainer_from_scene(&self, gpu: &Gpu, dataset: &Arc<Dataset>, path: &Path) -> Result<Trainer> {
+        let scene = crate::ply::read(path)?;
+        if scene.cloud.is_empty() {
+            let what = "it holds no Gaussian to start with".to_owned();
+            return Err(Error::Malformed { path: path.to_owned(), format: "3DGS PLY", what });
+        }
+        let count = scene.cloud.len();
+        self.log.line(&format!("starts with the {count} Gaussians of {}", path.display()));
+        let config = self.options.train.clone();
+        let trainer = Trainer::from_scene(gpu, Arc::clone(dataset), config, scene.cloud, scene.origin)?;
+        let kept = trainer.gaussian_count();
+        if (kept as usize) < count {
+            self.warn(format!(
+                "of the {count} Gaussians of `{}` the {kept} most visible are taken: more do not fit; raise --max-gaussians if it \
+                 is what limits them",
+                path.display()
+            ));
+        }
+        Ok(trainer)
     }
 
     /// Checkpoints of the run that began in the folder last, newest first. Others may have been put there by hand.
@@ -288,6 +326,7 @@ impl Pipeline<'_> {
         let point = EvalPoint {
             step: run.trainer.steps_done(),
             psnr: report.psnr,
+            cc_psnr: report.cc_psnr,
             ssim: report.ssim,
             elapsed_s,
             gaussians: run.gaussians,
@@ -315,8 +354,8 @@ impl Pipeline<'_> {
 
     pub(super) fn note_eval(&self, history: &mut Vec<EvalPoint>, point: EvalPoint) {
         history.push(point);
-        let EvalPoint { step, psnr, ssim, elapsed_s, gaussians } = point;
-        self.emit(Event::Eval { step, psnr, ssim, elapsed_s, gaussians });
+        let EvalPoint { step, psnr, cc_psnr, ssim, elapsed_s, gaussians } = point;
+        self.emit(Event::Eval { step, psnr, cc_psnr, ssim, elapsed_s, gaussians });
     }
 
     fn checkpoint(&self, run: &mut Training) -> Result<()> {

@@ -55,7 +55,7 @@ pub struct TrainConfig {
     pub max_gaussians: Option<u32>,
     /// Highest SH degree, 0 to 3.
     pub sh_degree: u32,
-    /// Steps (of 30,000) between rises of the SH degree.
+    /// Steps (of 30,000) between rises of the SH degree; 0: the highest from the first step on.
     pub sh_degree_every: u32,
     /// Train every step at full size; else small images first.
     pub full_size: bool,
@@ -90,8 +90,8 @@ pub struct TrainConfig {
     pub ssim_weight: f32,
     /// Colour behind everything.
     pub background: [f32; 3],
-    /// What photos' alpha means.
-    pub alpha_mode: AlphaMode,
+    /// What photos' alpha means. `None`: what the dataset tells, see [`crate::Dataset::fitting_alpha`].
+    pub alpha_mode: Option<AlphaMode>,
     /// Train for the anti-aliased (Mip-Splatting 2-D filter) mode.
     pub antialiased: bool,
     /// No Gaussian is drawn smaller than this variance, in square pixels of the training photo that sees it from nearest: the
@@ -175,7 +175,7 @@ impl Default for TrainConfig {
             beta2: 0.999,
             ssim_weight: 0.2,
             background: [0.0; 3],
-            alpha_mode: AlphaMode::default(),
+            alpha_mode: None,
             antialiased: false,
             scale_floor: None,
             seed_points: 10_000,
@@ -231,6 +231,9 @@ impl TrainConfig {
     /// SH degree in use at a step (from 0).
     #[must_use]
     pub fn sh_degree_at(&self, step: u32) -> u32 {
+        if self.sh_degree_every == 0 {
+            return self.sh_degree;
+        }
         let every = self.scaled(self.sh_degree_every).max(1);
         (step / every).min(self.sh_degree)
     }
@@ -303,6 +306,27 @@ impl TrainConfig {
     #[must_use]
     pub fn floors_before(&self, step: u32) -> bool {
         self.scale_floor_px2() > 0.0 && step.is_multiple_of(self.densify_interval())
+    }
+
+    /// What photos' alpha means; a [`super::Trainer`]'s configuration always names it.
+    #[must_use]
+    pub fn alpha(&self) -> AlphaMode {
+        self.alpha_mode.unwrap_or_default()
+    }
+
+    /// The settings of a run of these settings that goes on to `steps` steps after `done` of them. Image sizes and SH degrees that it
+    /// has reached are kept: the schedules of a longer run would go back to smaller ones.
+    #[must_use]
+    pub fn extended(&self, done: u32, steps: u32) -> Self {
+        let mut longer = Self { steps, ..self.clone() };
+        let last = done.saturating_sub(1);
+        if self.downscale_at(last) == 1 {
+            longer.coarse_until.clear();
+        }
+        if self.sh_degree_at(last) >= self.sh_degree {
+            longer.sh_degree_every = 0;
+        }
+        longer
     }
 
     /// The renderer; a [`super::Trainer`]'s configuration always names it.

@@ -1,5 +1,6 @@
 //! Held-out views: rendered at full size and compared with their photos.
 
+use super::config::AlphaMode;
 use super::trainer::Trainer;
 use crate::Result;
 use crate::camera::LensCamera;
@@ -16,6 +17,9 @@ pub struct ViewMetrics {
     pub name: String,
     /// Peak signal-to-noise ratio in dB, on the image clamped to 0..1.
     pub psnr: f64,
+    /// The same after [`metrics::color_corrected`]; `None` in reports from before it was measured.
+    #[serde(default)]
+    pub cc_psnr: Option<f64>,
     /// Structural similarity, 11x11 Gaussian window of sigma 1.5.
     pub ssim: f64,
 }
@@ -27,22 +31,36 @@ pub struct EvalReport {
     pub views: Vec<ViewMetrics>,
     /// Mean PSNR over the views; NaN without any.
     pub psnr: f64,
+    /// Mean colour-corrected PSNR; `None` where a view has none.
+    #[serde(default)]
+    pub cc_psnr: Option<f64>,
     /// Mean SSIM.
     pub ssim: f64,
 }
 
 impl ViewMetrics {
-    /// Compares a render with its photo; pixels count by the photo's alpha.
+    /// Compares a render with its photo. Where alpha is a mask, pixels count by it; where it is transparency, the photo is laid over
+    /// `background`, that of the render, and all pixels count.
     ///
     /// # Errors
     /// [`crate::Error::ImageSize`] for a photo of another size, or one that is masked all over.
-    pub fn measure(name: &str, render: &FrameImage, photo: &PackedImage) -> Result<Self> {
-        let truth = photo.to_rgb_f32();
-        let weights = photo.has_alpha().then(|| photo.alpha_f32());
+    pub fn measure(
+        name: &str,
+        render: &FrameImage,
+        photo: &PackedImage,
+        alpha: AlphaMode,
+        background: [f32; 3],
+    ) -> Result<Self> {
+        let (truth, weights) = match alpha {
+            AlphaMode::Mask => (photo.to_rgb_f32(), photo.has_alpha().then(|| photo.alpha_f32())),
+            AlphaMode::Transparent => (photo.over(background), None),
+        };
         let weights = weights.as_deref();
         let psnr = metrics::psnr(&render.rgb, &truth, weights)?;
         let ssim = metrics::ssim(&render.rgb, &truth, render.width, render.height, weights)?;
-        Ok(Self { name: name.to_owned(), psnr, ssim })
+        let corrected = metrics::color_corrected(&render.rgb, &truth, weights)?;
+        let cc_psnr = Some(metrics::psnr(&corrected, &truth, weights)?);
+        Ok(Self { name: name.to_owned(), psnr, cc_psnr, ssim })
     }
 }
 
@@ -52,7 +70,9 @@ impl EvalReport {
     pub fn of(views: Vec<ViewMetrics>) -> Self {
         let mean = |of: fn(&ViewMetrics) -> f64| views.iter().map(of).sum::<f64>() / views.len() as f64;
         let (psnr, ssim) = (mean(|view| view.psnr), mean(|view| view.ssim));
-        Self { views, psnr, ssim }
+        let corrected: Option<f64> = views.iter().map(|view| view.cc_psnr).sum();
+        let cc_psnr = corrected.filter(|_| !views.is_empty()).map(|sum| sum / views.len() as f64);
+        Self { views, psnr, cc_psnr, ssim }
     }
 }
 
@@ -66,7 +86,9 @@ impl Trainer {
         for index in self.dataset.held_out.clone() {
             let image = self.render_view(index)?;
             let photo = self.dataset.image(index, 1)?;
-            views.push(ViewMetrics::measure(&self.dataset.scene.views[index].name, &image, &photo)?);
+            let name = &self.dataset.scene.views[index].name;
+            let (alpha, background) = (self.config.alpha(), self.config.background);
+            views.push(ViewMetrics::measure(name, &image, &photo, alpha, background)?);
         }
         Ok(EvalReport::of(views))
     }

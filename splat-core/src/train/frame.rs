@@ -120,6 +120,19 @@ impl SceneFrame {
         cloud
     }
 
+    /// A cloud in world units relative to `origin` in this frame.
+    pub(crate) fn to_frame(self, mut cloud: GaussianCloud, origin: [f64; 3]) -> GaussianCloud {
+        let shift = DVec3::from_array(origin) - DVec3::from_array(self.origin);
+        for mean in &mut cloud.means {
+            *mean = ((DVec3::from_array(mean.map(f64::from)) + shift) / self.unit).as_vec3().to_array();
+        }
+        let ln_unit = self.unit.ln();
+        for scale in cloud.log_scales.as_flattened_mut() {
+            *scale = (f64::from(*scale) - ln_unit) as f32;
+        }
+        cloud
+    }
+
     /// The near plane in units of the frame.
     pub(crate) fn near(self) -> f32 {
         // What runs began with that know no frame.

@@ -80,21 +80,37 @@ struct InFlight {
     mapped: Receiver<Result<(), wgpu::BufferAsyncError>>,
 }
 
-impl Trainer {
-    /// Starts from the dataset's seed points.
-    ///
-    /// # Errors
-    /// [`Error::Config`] for settings that cannot work, [`Error::Scene`] for a dataset without training
-    /// views, and whatever the device reports.
-    pub fn new(gpu: &Gpu, dataset: Arc<Dataset>, mut config: TrainConfig) -> Result<Self> {
+/// What every new run settles first.
+struct Start {
+    photos: Photos,
+    config: TrainConfig,
+    cap: u32,
+    frame: SceneFrame,
+}
+
+impl Start {
+    fn of(gpu: &Gpu, dataset: Arc<Dataset>, mut config: TrainConfig) -> Result<Self> {
         config.validate()?;
         config.renderer.get_or_insert(dataset.fitting_renderer());
+        config.alpha_mode.get_or_insert(dataset.fitting_alpha());
         let photos = Photos::new(dataset, &config)?;
         let workload = photos.workload(&config)?;
         let cap = config
             .max_gaussians
             .unwrap_or_else(|| workload.default_gaussians(gpu.report(), crate::machine::available_memory()));
         let frame = SceneFrame::of(&photos.given);
+        Ok(Self { photos, config, cap, frame })
+    }
+}
+
+impl Trainer {
+    /// Starts from the dataset's seed points.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for settings that cannot work, [`Error::Scene`] for a dataset without training
+    /// views, and whatever the device reports.
+    pub fn new(gpu: &Gpu, dataset: Arc<Dataset>, config: TrainConfig) -> Result<Self> {
+        let Start { photos, config, cap, frame } = Start::of(gpu, dataset, config)?;
         let points = seed_points(&photos.given, frame, config.seed_points.min(cap), config.seed)?;
         let points = thinned(points, cap as usize, config.seed);
         let options = SeedOptions {
@@ -106,6 +122,52 @@ impl Trainer {
         let gaussians = GaussianBuffers::upload(gpu, &cloud)?;
         let moments = Moments::new(gpu, gaussians.count, gaussians.sh_stride())?;
         Self::assemble(gpu, photos, config, frame, (gaussians, moments), cap, 0)
+    }
+
+    /// Starts from the Gaussians of a scene in the dataset's world coordinates, counted from `origin`. They are trained at full image
+    /// size and, where they have view-dependent colours, with all of them from the first step on. Of more Gaussians than the cap
+    /// allows the most visible (opacity times cross-section) are taken.
+    ///
+    /// # Errors
+    /// [`Error::Cloud`] for one whose parts do not fit together or that is empty, and as [`Trainer::new`].
+    pub fn from_scene(
+        gpu: &Gpu,
+        dataset: Arc<Dataset>,
+        config: TrainConfig,
+        mut cloud: GaussianCloud,
+        origin: [f64; 3],
+    ) -> Result<Self> {
+        let Start { photos, mut config, cap, frame } = Start::of(gpu, dataset, config)?;
+        cloud.retain_finite()?;
+        if cloud.is_empty() {
+            return Err(Error::Cloud { why: "it is empty; start with a scene that holds Gaussians".into() });
+        }
+        cloud.keep_most_visible(cap as usize);
+        config.coarse_until.clear();
+        if cloud.sh_degree > 0 {
+            config.sh_degree_every = 0;
+        }
+        let cloud = frame.to_frame(cloud.with_sh_degree(config.sh_degree), origin);
+        let gaussians = GaussianBuffers::upload(gpu, &cloud)?;
+        let moments = Moments::new(gpu, gaussians.count, gaussians.sh_stride())?;
+        Self::assemble(gpu, photos, config, frame, (gaussians, moments), cap, 0)
+    }
+
+    /// Goes on beyond the end of the run: to `steps` steps, with the schedules of a run of so many; see
+    /// [`TrainConfig::extended`].
+    ///
+    /// # Errors
+    /// [`Error::Config`] where it would be no more than the run has, and as [`Trainer::step`].
+    pub fn extend_to(&mut self, steps: u32) -> Result<()> {
+        self.flush()?;
+        if steps <= self.config.steps {
+            let why = format!("a run of {} steps cannot be extended to {steps}", self.config.steps);
+            return Err(Error::Config { why });
+        }
+        self.config = self.config.extended(self.next_step, steps);
+        self.window = Window::last(self.config.averaged_steps(), steps);
+        self.restart_average(self.next_step);
+        Ok(())
     }
 
     pub(super) fn assemble(

@@ -14,7 +14,7 @@ const SH_REST_SHARE: f32 = 1.0 / 20.0;
 impl Trainer {
     /// The colour behind everything in a step.
     pub(super) fn background(&self, step: u32) -> [f32; 3] {
-        if self.config.alpha_mode == AlphaMode::Mask {
+        if self.config.alpha() == AlphaMode::Mask {
             return self.config.background;
         }
         let mut random = Random::new(self.config.seed, 0x6261_636b, step);
@@ -50,7 +50,7 @@ impl Trainer {
             seed: (config.seed ^ (config.seed >> 32)) as u32,
             image_pixels: view.pixel_count(),
             ssim_weight: config.ssim_weight,
-            alpha_mode: u32::from(config.alpha_mode == AlphaMode::Transparent),
+            alpha_mode: u32::from(config.alpha() == AlphaMode::Transparent),
             average_weight: self.window.weight(step),
             padding: [0; 2],
         }

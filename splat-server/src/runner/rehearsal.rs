@@ -134,7 +134,8 @@ impl Play<'_> {
             eta_s: pause.as_secs_f64() * f64::from(PARTS - part),
         });
         let psnr = 18.0 + f64::from(part);
-        (self.events)(Event::Eval { step, psnr, ssim: 0.5 + 0.08 * f64::from(part), elapsed_s, gaussians });
+        let (cc_psnr, ssim) = (Some(psnr + 0.5), 0.5 + 0.08 * f64::from(part));
+        (self.events)(Event::Eval { step, psnr, cc_psnr, ssim, elapsed_s, gaussians });
         let path = self.output.preview();
         let (width, height) = (96_u32, 64_u32);
         let shade =

@@ -406,6 +406,7 @@ fn result(outcome: &serde_json::Value) -> serde_json::Value {
         "steps_done",
         "steps",
         "psnr",
+        "cc_psnr",
         "ssim",
         "elapsed_s",
         "peak_memory_bytes",

@@ -115,9 +115,9 @@ impl Teller {
                     self.push("progress", String::new(), data);
                 }
             }
-            Event::Eval { step, psnr, ssim, gaussians, .. } => {
+            Event::Eval { step, psnr, cc_psnr, ssim, gaussians, .. } => {
                 self.progress.psnr = Some(*psnr);
-                let data = json!({ "step": step, "psnr": psnr, "ssim": ssim, "gaussians": gaussians });
+                let data = json!({ "step": step, "psnr": psnr, "cc_psnr": cc_psnr, "ssim": ssim, "gaussians": gaussians });
                 self.push("eval", format!("{psnr:.2} dB on held-out photos after {step} steps"), data);
             }
             Event::Saved { path, kind } => self.saved(path, kind),

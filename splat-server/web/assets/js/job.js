@@ -199,6 +199,7 @@ class JobPage {
     const { progress = {}, result = {}, photos, started_at: started, finished_at: finished } = this.#job;
     const rows = [
       ['figure.psnr', result?.psnr ?? progress.psnr, decibel],
+      ['figure.cc_psnr', result?.cc_psnr, decibel],
       ['figure.ssim', result?.ssim, (value) => fixed(value, 3)],
       ['figure.gaussians', result?.gaussians ?? progress.gaussians, whole],
       ['figure.loss', result?.loss ?? progress.loss, (value) => fixed(value, 4)],

@@ -145,6 +145,7 @@ export default {
   'job.unreadable': 'The scene cannot be shown',
 
   'figure.psnr': 'PSNR',
+  'figure.cc_psnr': 'PSNR, colour-corrected',
   'figure.ssim': 'SSIM',
   'figure.gaussians': 'Gaussians',
   'figure.loss': 'Loss',

@@ -145,6 +145,7 @@ export default {
   'job.unreadable': '장면을 보여 줄 수 없습니다',
 
   'figure.psnr': 'PSNR',
+  'figure.cc_psnr': 'PSNR(색 보정)',
   'figure.ssim': 'SSIM',
   'figure.gaussians': '가우시안',
   'figure.loss': '손실',
