@@ -8,8 +8,7 @@ use std::thread::JoinHandle;
 use crate::failure::Failure;
 
 const PROGRAM: &str = "ffmpeg";
-const NOT_THERE: &str =
-    "install ffmpeg (Debian, Ubuntu: `apt install ffmpeg`), or name a folder to get PNG frames";
+const NOT_THERE: &str = "install ffmpeg (`splat doctor` says how), or name a folder to get PNG frames";
 const REFUSED: &str = "name a folder to get PNG frames instead";
 
 /// The first line that ffmpeg says about itself; `None` where it is not installed.

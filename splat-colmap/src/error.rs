@@ -110,7 +110,11 @@ pub enum ColmapError {
         what: String,
     },
     /// There is no program to run.
-    #[error("cannot start COLMAP as `{}`; install it (on Debian `apt install colmap`), or name the program", binary.display())]
+    #[error(
+        "cannot start COLMAP as `{}`; install it ({}), or name the program",
+        binary.display(),
+        splat_core::machine::INSTALL_COLMAP
+    )]
     CannotStart {
         /// The program's path or name.
         binary: PathBuf,

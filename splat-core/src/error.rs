@@ -48,9 +48,7 @@ pub enum Error {
         what: String,
     },
     /// No usable GPU driver, software or hardware.
-    #[error(
-        "no GPU to compute on: {why}; install a Vulkan driver (on Debian `mesa-vulkan-drivers` computes on the CPU)"
-    )]
+    #[error("no GPU to compute on: {why}; {}", crate::machine::INSTALL_GPU_DRIVER)]
     NoAdapter {
         /// What was looked for and found.
         why: String,

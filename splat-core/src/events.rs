@@ -91,8 +91,8 @@ pub enum Event {
         steps_per_s: f64,
         /// Seconds of training so far, without evaluation.
         elapsed_s: f64,
-        /// Seconds left at the recent speed.
-        eta_s: f64,
+        /// Seconds left at the recent speed; `None` until enough steps were timed to know.
+        eta_s: Option<f64>,
     },
     /// Held-out views were measured.
     Eval {

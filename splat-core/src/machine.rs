@@ -1,18 +1,48 @@
-//! What the machine tells about its memory.
+//! What the machine tells about its memory, and how programs are installed on its system.
 
-/// Memory that programs may still take, in bytes, where the system tells.
+/// How COLMAP is installed on this system.
+pub const INSTALL_COLMAP: &str = if cfg!(windows) {
+    "download it from COLMAP's releases on GitHub, unpack it and add its folder to PATH"
+} else if cfg!(target_os = "macos") {
+    "`brew install colmap`"
+} else {
+    "Debian, Ubuntu: `apt install colmap`"
+};
+
+/// How ffmpeg is installed on this system.
+pub const INSTALL_FFMPEG: &str = if cfg!(windows) {
+    "`winget install ffmpeg`"
+} else if cfg!(target_os = "macos") {
+    "`brew install ffmpeg`"
+} else {
+    "Debian, Ubuntu: `apt install ffmpeg`"
+};
+
+/// How a machine gets something to compute on where no adapter was found.
+pub const INSTALL_GPU_DRIVER: &str = if cfg!(windows) {
+    "install the driver of your GPU's maker; it brings Vulkan and DirectX 12"
+} else if cfg!(target_os = "macos") {
+    "macOS brings Metal: this Mac's GPU may be hidden from a virtual machine"
+} else {
+    "install your GPU's Vulkan driver; without a GPU, Mesa's software Vulkan computes on the CPU (Debian, Ubuntu: `apt install mesa-vulkan-drivers`)"
+};
+
+/// Memory that programs may still take, in bytes; `None` where the system does not tell, and callers assume a small machine.
 ///
-/// Linux keeps it in `/proc/meminfo` as `MemAvailable` (KiB). Elsewhere the answer needs `unsafe` calls, which
-/// this project keeps out; there it is `None` and callers assume a small machine.
+/// Linux keeps it in `/proc/meminfo` as `MemAvailable` (KiB); other systems are asked through the crate `sysinfo`.
 #[must_use]
 pub fn available_memory() -> Option<u64> {
-    if cfg!(target_os = "linux") {
-        parse_available(&std::fs::read_to_string("/proc/meminfo").ok()?)
-    } else {
-        None
+    #[cfg(target_os = "linux")]
+    return parse_available(&std::fs::read_to_string("/proc/meminfo").ok()?);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let mut system = sysinfo::System::new();
+        system.refresh_memory();
+        Some(system.available_memory()).filter(|&bytes| bytes > 0)
     }
 }
 
+#[cfg(any(target_os = "linux", test))]
 fn parse_available(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

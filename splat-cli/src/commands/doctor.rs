@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde::Serialize;
 use splat_colmap::Colmap;
 use splat_core::gpu::LaneSums;
-use splat_core::machine::available_memory;
+use splat_core::machine::{self, available_memory};
 use splat_core::pipeline::text::{bytes, duration, thousands};
 use splat_core::train::memory::Workload;
 use splat_core::{Gpu, RendererKind, self_test};
@@ -60,12 +60,9 @@ pub(super) fn doctor(context: &Context) -> Result<(), Failure> {
     }));
     match gpu {
         Ok(gpu) => checks.extend(gpu_checks(&gpu)),
-        Err(error) => checks.push(Check::lack(
-            "GPU",
-            Verdict::Fail,
-            error.to_string(),
-            "install your GPU's Vulkan driver; without a GPU, Mesa's software Vulkan computes on the CPU (Debian, Ubuntu: `apt install mesa-vulkan-drivers`)",
-        )),
+        Err(error) => {
+            checks.push(Check::lack("GPU", Verdict::Fail, error.to_string(), machine::INSTALL_GPU_DRIVER))
+        }
     }
     checks.push(memory_check());
     checks.push(colmap_check());
@@ -75,7 +72,7 @@ pub(super) fn doctor(context: &Context) -> Result<(), Failure> {
             "ffmpeg",
             Verdict::Warn,
             "not installed; `splat render` writes PNG frames, no mp4".into(),
-            "Debian, Ubuntu: `apt install ffmpeg`",
+            machine::INSTALL_FFMPEG,
         ),
     });
     context.reporter.result(&checks, &table(&checks));
@@ -184,7 +181,10 @@ fn colmap_check() -> Check {
             "COLMAP",
             Verdict::Fail,
             error.to_string(),
-            "Debian, Ubuntu: `apt install colmap`; or name the program in SPLAT_COLMAP. `splat train` on posed datasets works without",
+            &format!(
+                "{}; or name the program in SPLAT_COLMAP. `splat train` on posed datasets works without",
+                machine::INSTALL_COLMAP
+            ),
         ),
     }
 }

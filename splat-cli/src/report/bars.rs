@@ -36,11 +36,11 @@ impl Bars {
                 self.begin(Stage::Train, Some(u64::from(*steps)));
                 self.bar.set_position(u64::from(*step));
                 self.bar.set_message(format!(
-                    "{}/{} · loss {loss:.4} · {} Gaussians · {steps_per_s:.1} step/s · {} left",
+                    "{}/{} · loss {loss:.4} · {} Gaussians · {steps_per_s:.1} step/s{}",
                     thousands(u64::from(*step)),
                     thousands(u64::from(*steps)),
                     thousands(u64::from(*gaussians)),
-                    duration(*eta_s),
+                    eta_s.map_or(String::new(), |eta_s| format!(" · {} left", duration(eta_s))),
                 ));
             }
             Event::StageFinished { stage, .. } => {

@@ -7,8 +7,11 @@ use super::clock::Speed;
 use super::text::{duration, thousands};
 use crate::train::TrainConfig;
 
-/// Share of a full-size step that does not shrink with the image (sorting, per-Gaussian kernels, dispatches).
+/// Share of a full-size step that does not shrink with the image (sorting, per-Gaussian kernels, dispatches), until steps of two
+/// sizes were timed: between 0.1 for large photos and 0.8 for small ones on a busy processor.
 const FIXED_WORK: f64 = 0.15;
+/// Steps of the smallest images say little of full-size ones, so they give no estimate where larger ones come within this time.
+const SOON_S: f64 = 60.0;
 /// From here on a run is worth a warning.
 const LONG_S: f64 = 3600.0;
 
@@ -31,6 +34,10 @@ pub(super) struct Timing {
     timed: u32,
     fastest: Option<Speed>,
     told: bool,
+    /// Down-scaling and seconds per step of each size that was timed.
+    timed_sizes: Vec<(u32, f64)>,
+    /// Whether an estimate was given: before, no time left is known either.
+    pub(super) estimated: bool,
     /// Whether a warning came with an estimate.
     pub(super) warned: bool,
 }
@@ -53,7 +60,8 @@ impl Timing {
             return Due::Nothing;
         }
         if self.current.is_none_or(|(timed_size, _)| timed_size != size) {
-            *self = Self { current: Some((size, Instant::now())), warned: self.warned, ..Self::default() };
+            self.current = Some((size, Instant::now()));
+            (self.timed, self.fastest, self.told) = (0, None, false);
             return Due::Begin;
         }
         self.timed += 1;
@@ -71,17 +79,65 @@ impl Timing {
         self.told = self.timed >= ROUNDS * ROUND_STEPS || long;
         self.fastest.filter(|_| self.told)
     }
+
+    /// Notes the speed of the size in hand, and gives what is known of the work of steps since then.
+    pub(super) fn size_timed(&mut self, speed: Speed) -> Work {
+        if let Some((size, _)) = self.current
+            && speed.steps_per_s > 0.0
+        {
+            self.timed_sizes.retain(|(timed, _)| *timed != size);
+            self.timed_sizes.push((size, 1.0 / speed.steps_per_s));
+        }
+        Work::fitted(&self.timed_sizes).unwrap_or_default()
+    }
+
+    /// Whether an estimate would be a guess that larger images replace soon: after `done` steps, the first of a size.
+    pub(super) fn is_too_early(&self, config: &TrainConfig, done: u32, target: u32, speed: Speed) -> bool {
+        let size = config.downscale_at(done);
+        let left = (done..target).take_while(|step| config.downscale_at(*step) == size).count();
+        let ends_at_this_size = done as usize + left >= target as usize;
+        size > 1
+            && self.timed_sizes.len() < 2
+            && !ends_at_this_size
+            && left as f64 / speed.steps_per_s < SOON_S
+    }
 }
 
-/// Work of a step (from 0) in units of a full-size one.
-pub(super) fn step_work(config: &TrainConfig, step: u32) -> f64 {
-    let shrink = f64::from(config.downscale_at(step).max(1));
-    FIXED_WORK + (1.0 - FIXED_WORK) / (shrink * shrink)
+/// How the time of a step depends on the size of its image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Work {
+    /// Share of a full-size step that does not shrink with the image.
+    fixed: f64,
 }
 
-/// Work of the steps `from..to`.
-pub(super) fn work_between(config: &TrainConfig, from: u32, to: u32) -> f64 {
-    (from..to).map(|step| step_work(config, step)).sum()
+impl Default for Work {
+    fn default() -> Self {
+        Self { fixed: FIXED_WORK }
+    }
+}
+
+impl Work {
+    /// That fits the two latest of the timed sizes (down-scaling, seconds per step); `None` for fewer.
+    fn fitted(timed: &[(u32, f64)]) -> Option<Self> {
+        let [.., (coarse, coarse_s), (fine, fine_s)] = *timed else { return None };
+        let pixels = |shrink: u32| 1.0 / f64::from(shrink.max(1)).powi(2);
+        // seconds = fixed + per_full * pixels
+        let per_full = (fine_s - coarse_s) / (pixels(fine) - pixels(coarse));
+        let fixed = coarse_s - per_full * pixels(coarse);
+        let share = fixed / (fixed + per_full);
+        share.is_finite().then(|| Self { fixed: share.clamp(0.0, 1.0) })
+    }
+
+    /// Of a step (from 0), in units of a full-size one.
+    pub(super) fn of_step(self, config: &TrainConfig, step: u32) -> f64 {
+        let shrink = f64::from(config.downscale_at(step).max(1));
+        self.fixed + (1.0 - self.fixed) / (shrink * shrink)
+    }
+
+    /// Of the steps `from..to`.
+    pub(super) fn between(self, config: &TrainConfig, from: u32, to: u32) -> f64 {
+        (from..to).map(|step| self.of_step(config, step)).sum()
+    }
 }
 
 /// The warning for a run of `total_s` seconds, naming the preset that is done sooner.
@@ -110,9 +166,36 @@ mod tests {
     fn coarse_steps_are_less_work() {
         let config = TrainConfig { steps: 100, ..TrainConfig::default() };
         let full = TrainConfig { full_size: true, ..config.clone() };
-        assert!((work_between(&full, 0, 100) - 100.0).abs() < 1e-9);
-        assert!(step_work(&config, 0) < 0.5 * step_work(&config, 99));
-        assert!((step_work(&config, 99) - 1.0).abs() < 1e-9);
+        let work = Work::default();
+        assert!((work.between(&full, 0, 100) - 100.0).abs() < 1e-9);
+        assert!(work.of_step(&config, 0) < 0.5 * work.of_step(&config, 99));
+        assert!((work.of_step(&config, 99) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn two_sizes_tell_what_a_full_step_takes() {
+        // A step takes 0.3 s and 0.1 s more at full size: small images are hardly faster.
+        let at = |shrink: u32| Speed {
+            steps_per_s: 1.0 / (0.3 + 0.1 / f64::from(shrink * shrink)),
+            work_per_s: 1.0,
+        };
+        let config = TrainConfig { steps: 500, ..TrainConfig::default() };
+        let mut timing = Timing::default();
+        timing.step(WARM_UP_STEPS, 4);
+        assert_eq!(timing.size_timed(at(4)), Work::default(), "one size tells nothing");
+        assert!(timing.is_too_early(&config, 18, 500, at(4)), "larger images come within a minute");
+        let long = TrainConfig { steps: 30_000, ..TrainConfig::default() };
+        assert!(!timing.is_too_early(&long, 18, 30_000, at(4)), "an hour without any figure");
+        timing.step(51, 2);
+        let work = timing.size_timed(at(2));
+        assert!(!timing.is_too_early(&config, 67, 500, at(2)));
+        for (step, seconds) in [(0, 0.3 + 0.1 / 16.0), (60, 0.325), (499, 0.4)] {
+            assert!((work.of_step(&config, step) * 0.4 - seconds).abs() < 1e-9, "{step}: {work:?}");
+        }
+        // Noise may have it that smaller images take longer.
+        timing.step(130, 1);
+        let slower = Speed { steps_per_s: 100.0, work_per_s: 1.0 };
+        assert!((0.0..=1.0).contains(&timing.size_timed(slower).fixed));
     }
 
     #[test]

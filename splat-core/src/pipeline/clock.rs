@@ -21,7 +21,7 @@ pub(super) struct TrainClock {
 struct Mark {
     at: Duration,
     steps: f64,
-    /// In units that take the same time early and late; see [`super::advice::step_work`].
+    /// In units that take the same time early and late; see [`super::advice::Work`].
     work: f64,
 }
 

@@ -98,14 +98,16 @@ impl fmt::Display for Event {
                 duration(*total_s),
                 bytes(*predicted_bytes)
             ),
-            Self::Step { step, steps, loss, gaussians, steps_per_s, eta_s, .. } => write!(
-                f,
-                "step {} of {}: loss {loss:.4}, {} Gaussians, {steps_per_s:.1} step/s, {} left",
-                thousands(u64::from(*step)),
-                thousands(u64::from(*steps)),
-                thousands(u64::from(*gaussians)),
-                duration(*eta_s)
-            ),
+            Self::Step { step, steps, loss, gaussians, steps_per_s, eta_s, .. } => {
+                write!(
+                    f,
+                    "step {} of {}: loss {loss:.4}, {} Gaussians, {steps_per_s:.1} step/s",
+                    thousands(u64::from(*step)),
+                    thousands(u64::from(*steps)),
+                    thousands(u64::from(*gaussians))
+                )?;
+                eta_s.map_or(Ok(()), |eta_s| write!(f, ", {} left", duration(eta_s)))
+            }
             Self::Eval { step, psnr, cc_psnr, ssim, elapsed_s, gaussians } => write!(
                 f,
                 "held-out photos at step {}: PSNR {psnr:.2} dB{}, SSIM {ssim:.4} ({} of training, {} Gaussians)",

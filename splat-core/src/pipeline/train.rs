@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::advice::{Due, Timing, long_run, step_work, work_between};
+use super::advice::{Due, Timing, Work, long_run};
 use super::clock::{Speed, TrainClock};
 use super::preview::PreviewClock;
 use super::{EvalPoint, Loaded, Pipeline, StopReason, checkpoint_step, memory};
@@ -52,6 +52,8 @@ struct Training {
     work: f64,
     gaussians: u32,
     last_checkpoint: Option<u32>,
+    /// What is known of the work of steps of different sizes.
+    unit: Work,
 }
 
 impl Pipeline<'_> {
@@ -78,6 +80,7 @@ impl Pipeline<'_> {
             clock: TrainClock::start(progress.elapsed_s),
             history: progress.history,
             work: 0.0,
+            unit: Work::default(),
         };
         let trained = self.steps(&mut run, target, predicted_bytes, &gpu.report().name);
         let last_eval = trained.inspect_err(|error| self.after_failure(error, run.last_checkpoint))?;
@@ -118,7 +121,7 @@ impl Pipeline<'_> {
         let mut last_eval = None;
         while run.trainer.steps_done() < target && !self.cancel.is_cancelled() {
             let report = run.trainer.step()?;
-            run.work += step_work(&config, report.step - 1);
+            run.work += run.unit.of_step(&config, report.step - 1);
             run.gaussians = report.gaussians;
             let size = config.downscale_at(report.step - 1);
             let due = timing.step(report.step - first, size);
@@ -130,7 +133,10 @@ impl Pipeline<'_> {
             if due == Due::Round
                 && let Some(speed) = timing.round(run.clock.speed())
             {
-                self.estimate(run, &mut timing, speed, target, predicted, adapter);
+                run.unit = timing.size_timed(speed);
+                if !timing.is_too_early(&config, report.step, target, speed) {
+                    self.estimate(run, &mut timing, speed, target, predicted, adapter);
+                }
             }
             if due != Due::Nothing {
                 run.clock.forget();
@@ -143,7 +149,7 @@ impl Pipeline<'_> {
             let due = told.is_none_or(|at| at.elapsed() >= STEP_EVENT_EVERY) || report.step == target;
             if due && run.trainer.latest_loss().is_finite() {
                 told = Some(Instant::now());
-                self.tell_step(run, report.step, target);
+                self.tell_step(run, &timing, report.step, target);
             }
             last_eval = None;
             if self.options.eval_every.is_some_and(|every| report.step.is_multiple_of(every)) {
@@ -279,8 +285,12 @@ impl Pipeline<'_> {
         adapter: &str,
     ) {
         let config = run.trainer.config();
-        let left = work_between(config, run.trainer.steps_done(), target);
-        let total_s = run.clock.elapsed_s() + left / speed.work_per_s;
+        timing.estimated = true;
+        let done = run.trainer.steps_done();
+        let steps_per_s = speed.steps_per_s;
+        let work_per_s = steps_per_s * run.unit.of_step(config, done.saturating_sub(1));
+        let left = run.unit.between(config, done, target);
+        let total_s = run.clock.elapsed_s() + left / work_per_s;
         let steps_per_s = f64::from(target) / total_s;
         self.emit(Event::Estimate { steps_per_s, total_s, predicted_bytes });
         if let Some(message) = long_run(total_s, target, self.options.preset, adapter)
@@ -291,20 +301,14 @@ impl Pipeline<'_> {
         }
     }
 
-    fn tell_step(&self, run: &Training, step: u32, target: u32) {
+    fn tell_step(&self, run: &Training, timing: &Timing, step: u32, target: u32) {
         let loss = run.trainer.latest_loss();
         let elapsed_s = run.clock.elapsed_s();
         let Speed { steps_per_s, work_per_s } =
             run.clock.speed().unwrap_or(Speed { steps_per_s: 0.0, work_per_s: 0.0 });
-        let left = work_between(run.trainer.config(), step, target);
-        // JSON has no infinity: before any speed is known, the time left is said to be that so far.
-        let eta_s = if left == 0.0 {
-            0.0
-        } else if work_per_s > 0.0 {
-            left / work_per_s
-        } else {
-            elapsed_s
-        };
+        let left = run.unit.between(run.trainer.config(), step, target);
+        let known = timing.estimated && work_per_s > 0.0;
+        let eta_s = if left == 0.0 { Some(0.0) } else { known.then(|| left / work_per_s) };
         self.emit(Event::Step {
             step,
             steps: target,

@@ -131,7 +131,7 @@ impl Play<'_> {
             gaussians,
             steps_per_s: f64::from(step) / elapsed_s.max(1e-3),
             elapsed_s,
-            eta_s: pause.as_secs_f64() * f64::from(PARTS - part),
+            eta_s: Some(pause.as_secs_f64() * f64::from(PARTS - part)),
         });
         let psnr = 18.0 + f64::from(part);
         let (cc_psnr, ssim) = (Some(psnr + 0.5), 0.5 + 0.08 * f64::from(part));

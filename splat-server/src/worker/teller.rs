@@ -106,7 +106,7 @@ impl Teller {
             Event::Step { step, steps, loss, gaussians, steps_per_s, eta_s, .. } => {
                 self.at(Stage::Train, f64::from(*step) / f64::from((*steps).max(1)));
                 let progress = &mut self.progress;
-                (progress.step, progress.steps, progress.eta_s) = (Some(*step), Some(*steps), Some(*eta_s));
+                (progress.step, progress.steps, progress.eta_s) = (Some(*step), Some(*steps), *eta_s);
                 (progress.loss, progress.gaussians) = (Some(*loss), Some(*gaussians));
                 let far = step.saturating_sub(self.told_step) >= steps.div_ceil(LOSS_POINTS) || step == steps;
                 if far && self.is_time() {
@@ -242,7 +242,7 @@ mod tests {
                 gaussians: 5,
                 steps_per_s: 1.0,
                 elapsed_s: 1.0,
-                eta_s: 1.0,
+                eta_s: Some(1.0),
             };
             teller.told = None;
             teller.event(&event);
