@@ -1,5 +1,6 @@
 //! The scene's parameters on the host: a cloud of 3-D Gaussians before activation.
 
+mod edit;
 mod nearest;
 mod seed;
 

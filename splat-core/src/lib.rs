@@ -63,6 +63,7 @@ pub mod events;
 pub mod files;
 pub mod flight;
 pub mod folder_lock;
+pub mod formats;
 pub mod gaussians;
 pub mod gpu;
 pub mod images;

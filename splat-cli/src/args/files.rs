@@ -24,7 +24,7 @@ camera x right, y down, z forward."
 )]
 pub(crate) struct RenderArgs {
     /// The scene
-    #[arg(value_name = "SPLATS.ply", value_hint = ValueHint::FilePath)]
+    #[arg(value_name = "SCENE", value_hint = ValueHint::FilePath)]
     pub(crate) scene: PathBuf,
     /// Draw from a training camera, by its photo's name
     #[arg(long, value_name = "NAME")]
@@ -47,7 +47,7 @@ pub(crate) struct RenderArgs {
     /// Width in pixels; height follows the camera [default: the camera's own]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=16_384))]
     pub(crate) width: Option<u32>,
-    /// How Gaussians are drawn [default: as the PLY says it was trained]
+    /// How Gaussians are drawn [default: as the scene says it was trained]
     #[arg(long, value_name = "RENDERER", value_enum)]
     pub(crate) renderer: Option<super::Renderer>,
     /// Background colour as three numbers from 0 to 1
@@ -69,12 +69,12 @@ image clamped to 0..1 at the photos' size; give the size options that the scene 
 colour map that brings each render nearest to its photo: without what brightness and white balance of single photos decide.")]
 pub(crate) struct EvalArgs {
     /// The scene
-    #[arg(value_name = "SPLATS.ply", value_hint = ValueHint::FilePath)]
+    #[arg(value_name = "SCENE", value_hint = ValueHint::FilePath)]
     pub(crate) scene: PathBuf,
     /// The dataset whose held-out photos it is compared with
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) dataset: PathBuf,
-    /// How Gaussians are drawn [default: as the PLY says it was trained]
+    /// How Gaussians are drawn [default: as the scene says it was trained]
     #[arg(long, value_name = "RENDERER", value_enum)]
     pub(crate) renderer: Option<super::Renderer>,
     /// Also write photo | render of each held-out view here
@@ -93,7 +93,7 @@ pub(crate) struct EvalArgs {
   splat info dataset
   splat info dataset --json")]
 pub(crate) struct InfoArgs {
-    /// A PLY, a dataset folder, a transforms.json, or the folder of an earlier run
+    /// A scene, a dataset folder, a transforms.json, or the folder of an earlier run
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) path: PathBuf,
     #[command(flatten)]

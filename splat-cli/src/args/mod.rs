@@ -2,6 +2,7 @@
 //!
 //! Start at [`Cli`]. What the options mean to the library is decided in [`crate::settings`].
 
+mod convert;
 mod files;
 mod gesture;
 mod serve;
@@ -9,6 +10,7 @@ mod training;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
+pub(crate) use convert::{ConvertArgs, SpzVersion};
 pub(crate) use files::{EvalArgs, InfoArgs, RenderArgs};
 pub(crate) use gesture::{
     GestureArgs, GestureCommand, GestureEvalArgs, GestureExportArgs, GesturePredictArgs, GestureTrainArgs,
@@ -68,8 +70,10 @@ pub(crate) enum Command {
     Render(RenderArgs),
     /// PSNR and SSIM of a scene on a dataset's held-out photos
     Eval(EvalArgs),
-    /// What a PLY or a dataset holds
+    /// What a scene or a dataset holds
     Info(InfoArgs),
+    /// A scene in another form: PLY, compressed PLY, SPZ, SOG, .splat, GLB; cut, thinned, turned
+    Convert(ConvertArgs),
     /// Checks GPU, kernels, COLMAP and ffmpeg, and says what to do about each lack
     Doctor,
     /// Hand-gesture models: grow one by a gesture, measure, export, try

@@ -1,4 +1,4 @@
-//! `splat info`: what a PLY or a dataset holds.
+//! `splat info`: what a scene or a dataset holds.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use splat_core::machine::available_memory;
 use splat_core::pipeline::text::{bytes, thousands};
 use splat_core::pipeline::{OutputFolder, Preset, memory};
 use splat_core::train::memory::Workload;
-use splat_core::{Gpu, NerfstudioSource, View, images, ply};
+use splat_core::{Gpu, NerfstudioSource, View, formats, images};
 
 use super::Context;
 use crate::args::InfoArgs;
@@ -21,12 +21,9 @@ const SH_DEGREE: u32 = 3;
 pub(super) fn info(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
     let path = &args.path;
     if !path.exists() {
-        return Err(settings::missing(path, "give a PLY, a dataset folder or the folder of a run"));
+        return Err(settings::missing(path, "give a scene, a dataset folder or the folder of a run"));
     }
-    let is_ply = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("ply"));
-    if path.is_file() && !path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
-        || is_ply
-    {
+    if formats::is_scene(path) {
         return scene(path, context);
     }
     // A run on a dataset that lies elsewhere left scenes only.
@@ -94,10 +91,12 @@ struct SceneInfo<'a> {
     /// Of all Gaussians.
     extent: Option<Bounds>,
     comments: &'a [String],
+    /// What of the file was not taken as it is.
+    notes: &'a [String],
 }
 
 fn scene(path: &Path, context: &Context) -> Result<(), Failure> {
-    let scene = ply::read(path)?;
+    let scene = formats::read(path)?;
     let info = SceneInfo {
         kind: "scene",
         gaussians: scene.cloud.len(),
@@ -109,6 +108,7 @@ fn scene(path: &Path, context: &Context) -> Result<(), Failure> {
         extent: Bounds::of(scene.cloud.means.iter().map(|mean| mean.map(f64::from)))
             .map(|extent| extent.moved(scene.origin)),
         comments: &scene.comments,
+        notes: &scene.notes,
     };
     let mut rows = vec![
         ("Gaussians", thousands(info.gaussians as u64)),
@@ -123,6 +123,7 @@ fn scene(path: &Path, context: &Context) -> Result<(), Failure> {
     if info.clamped_rows > 0 {
         rows.push(("clamped", format!("{} with infinite opacity or scale", thousands(info.clamped_rows))));
     }
+    rows.extend(info.notes.iter().map(|note| ("note", note.clone())));
     rows.extend(info.comments.iter().map(|comment| ("comment", comment.clone())));
     context.reporter.result(&info, &table(&rows));
     Ok(())

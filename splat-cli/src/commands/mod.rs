@@ -1,6 +1,7 @@
 //! The commands, one a file.
 
 mod bench;
+mod convert;
 mod demo;
 mod doctor;
 mod eval;
@@ -53,6 +54,7 @@ pub(crate) fn dispatch(command: Command, context: &Context) -> Result<(), Failur
         Command::Render(args) => render::render(&args, context),
         Command::Eval(args) => eval::eval(&args, context),
         Command::Info(args) => info::info(&args, context),
+        Command::Convert(args) => convert::convert(&args, context),
         Command::Doctor => doctor::doctor(context),
         Command::Gesture(args) => gesture::gesture(&args, context),
         Command::Demo(args) => demo::demo(&args, context),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use splat_core::events::Stage;
 use splat_core::flight::{CameraPath, NamedCamera, orbit, orbit_of_cloud, read_cameras};
-use splat_core::ply::{self, SplatRenderMode};
+use splat_core::formats::{self, SplatRenderMode, SplatScene};
 use splat_core::{
     Camera, Event, GaussianBuffers, GaussianCloud, LensCamera, RenderOptions, Renderer, RendererKind,
 };
@@ -70,9 +70,20 @@ pub(super) fn open_scene(
     context: &Context,
 ) -> Result<Opened, Failure> {
     if !path.exists() {
-        return Err(settings::missing(path, "give a PLY that `splat train` or another 3DGS trainer wrote"));
+        return Err(settings::missing(path, "give a scene that `splat train` or another 3DGS trainer wrote"));
     }
-    let scene = ply::read(path)?;
+    let scene = read_scene(path, context)?;
+    let renderer = renderer.map_or(scene.render_mode.into(), RendererKind::from);
+    let antialiased = scene.render_mode == SplatRenderMode::Mip && renderer == RendererKind::Ewa;
+    let defaults = RenderOptions::default();
+    let near = scene.near.unwrap_or(defaults.near);
+    let options = RenderOptions { antialiased, near, origin: scene.origin, ..defaults };
+    Ok(Opened { cloud: scene.cloud, options, renderer })
+}
+
+/// Reads a scene of any form, and warns of what was not taken as it is.
+pub(super) fn read_scene(path: &Path, context: &Context) -> Result<SplatScene, Failure> {
+    let scene = formats::read(path)?;
     if scene.dropped_rows > 0 {
         let message = format!(
             "`{}`: {} Gaussians with values that are not finite are left out",
@@ -81,12 +92,10 @@ pub(super) fn open_scene(
         );
         context.reporter.warn(&message);
     }
-    let renderer = renderer.map_or(scene.render_mode.renderer(), RendererKind::from);
-    let antialiased = scene.render_mode == SplatRenderMode::Mip && renderer == RendererKind::Ewa;
-    let defaults = RenderOptions::default();
-    let near = scene.near.unwrap_or(defaults.near);
-    let options = RenderOptions { antialiased, near, origin: scene.origin, ..defaults };
-    Ok(Opened { cloud: scene.cloud, options, renderer })
+    for note in &scene.notes {
+        context.reporter.warn(&format!("`{}`: {note}", path.display()));
+    }
+    Ok(scene)
 }
 
 /// The cameras to draw from, and the frame rate that their file asks for.

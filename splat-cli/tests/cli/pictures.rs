@@ -124,3 +124,34 @@ fn info_tells_what_is_there() {
     assert_eq!(listed.lines().count(), 12);
     says(&listed, &["view_08.png  64x48  held out"]);
 }
+
+#[test]
+fn scenes_are_converted_cut_and_told_of_in_every_form() {
+    let sandbox = Sandbox::new();
+    let names =
+        ["x", "y", "z", "rot_0", "rot_1", "rot_2", "rot_3", "scale_0", "scale_1", "scale_2", "opacity"];
+    let mut text = "ply\nformat ascii 1.0\nelement vertex 3\n".to_owned();
+    names
+        .iter()
+        .chain(&["f_dc_0", "f_dc_1", "f_dc_2"])
+        .for_each(|name| text += &format!("property float {name}\n"));
+    text += "end_header\n";
+    ["0 0 0", "1 1 1", "9 9 9"].iter().for_each(|at| text += &format!("{at} 1 0 0 0 -3 -3 -3 2 0 0 0\n"));
+    sandbox.write("in.ply", text);
+    for name in ["a.compressed.ply", "b.spz", "c.sog", "d.splat", "e.glb", "f.ply"] {
+        sandbox.ok(&["convert", "in.ply", name, "--crop", "box:-1,-1,-1,2,2,2"]);
+        let told = sandbox.ok(&["info", name, "--json"]).stdout;
+        assert!(told.contains("\"gaussians\":2"), "{name}: {told}");
+    }
+    assert!(sandbox.fails(2, &["convert", "in.ply", "out.obj"]).contains(".compressed.ply"));
+    assert!(
+        sandbox
+            .fails(2, &["convert", "in.ply", "out.spz", "--crop", "cube:1"])
+            .contains("sphere:X,Y,Z,RADIUS")
+    );
+    assert!(
+        sandbox
+            .fails(1, &["convert", "in.ply", "out.spz", "--crop", "sphere:50,0,0,1"])
+            .contains("no Gaussians left")
+    );
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 use ply_rs_bw::parser::{Parser, Reader};
 use ply_rs_bw::ply::{DefaultElement, ElementDef, Header as PlyHeader, PropertyType, ScalarType};
 
-use super::{CORE, REST, malformed};
+use super::{CORE, REST, REST_OF_DEGREE_4, malformed};
 use crate::{Error, Result};
 
 /// No header of a splat file is near this long; a file without `end_header` must not fill the memory.
@@ -75,6 +75,8 @@ pub(super) struct Layout {
     /// Columns of [`CORE`], then `f_rest_0` and so on.
     pub(super) columns: Vec<Column>,
     pub(super) sh_degree: u32,
+    /// Whether the file has coefficients of degree 4, which are not read.
+    pub(super) dropped_harmonics: bool,
     pub(super) rows: usize,
     /// Bytes of a binary row.
     pub(super) row_bytes: usize,
@@ -86,13 +88,6 @@ impl Layout {
     pub(super) fn new(header: &Header, path: &Path) -> Result<Self> {
         let elements = &header.ply.elements;
         let refuse = |what: String| Err(malformed(path, what));
-        if elements.contains_key("chunk") && elements.contains_key("vertex") {
-            return refuse(
-                "it is a compressed PLY (as PlayCanvas writes them), which is not read; \
-                 convert it with `splat-transform FILE.compressed.ply FILE.ply`"
-                    .into(),
-            );
-        }
         let Some(vertex) = elements.get("vertex") else {
             return refuse("it has no element `vertex`".into());
         };
@@ -106,15 +101,20 @@ impl Layout {
             columns.push(column(vertex, name, path)?);
         }
         let rest = vertex.properties.iter().filter(|(name, _)| name.starts_with("f_rest_")).count();
-        let Some(sh_degree) = REST.iter().position(|&count| count == rest) else {
+        let dropped_harmonics = rest == REST_OF_DEGREE_4;
+        let degree = if dropped_harmonics { Some(3) } else { REST.iter().position(|&count| count == rest) };
+        let Some(sh_degree) = degree else {
             return refuse(format!(
-                "it has {rest} properties `f_rest_*`; degrees 0 to 3 of the harmonics have 0, 9, 24 or 45"
+                "it has {rest} properties `f_rest_*`; degrees 0 to 4 of the harmonics have 0, 9, 24, 45 or 72"
             ));
         };
-        for index in 0..rest {
-            columns.push(column(vertex, &format!("f_rest_{index}"), path)?);
+        for channel in 0..3 {
+            for coefficient in 0..REST[sh_degree] / 3 {
+                let index = channel * (rest / 3) + coefficient;
+                columns.push(column(vertex, &format!("f_rest_{index}"), path)?);
+            }
         }
-        Self::of_columns(vertex, columns, sh_degree as u32, path)
+        Ok(Self { dropped_harmonics, ..Self::of_columns(vertex, columns, sh_degree as u32, path)? })
     }
 
     /// Of a point cloud: `x`, `y`, `z`, and three colours if it has them. The flag says that colours
@@ -150,7 +150,7 @@ impl Layout {
             };
         }
         let row_len = vertex.properties.len();
-        Ok(Self { columns, sh_degree, rows: vertex.count, row_bytes, row_len })
+        Ok(Self { columns, sh_degree, dropped_harmonics: false, rows: vertex.count, row_bytes, row_len })
     }
 }
 

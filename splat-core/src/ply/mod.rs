@@ -3,73 +3,40 @@
 //! One element `vertex` with a property for each stored number: `x y z`, optionally `nx ny nz`,
 //! `f_dc_0..2`, `f_rest_*` (9, 24 or 45 for degree 1, 2 or 3, all of red, then green, then blue),
 //! `opacity` (logit), `scale_0..2` (ln), `rot_0..3` (w,x,y,z). World axes are COLMAP's.
-//! Properties are found by name, whatever their order and type.
+//! Properties are found by name, whatever their order and type. PlayCanvas' compressed PLY is read and written too.
 //!
 //! The header goes through `ply-rs-bw`. The rows do not: its reader and writer look every value up by
 //! name through a trait (a million splats of degree 3 are 62 million look-ups; measured: 7 times the time to
 //! read and 4 times the time to write), and its ASCII grammar has no `nan`, rows of which are to be
 //! dropped and counted.
 
+mod compressed;
 mod header;
 mod rows;
 mod write;
+mod write_compressed;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use crate::gaussians::GaussianCloud;
-use crate::render::RendererKind;
+use crate::formats::HARMONICS_DROPPED;
+use crate::formats::{SplatRenderMode, SplatScene};
 use crate::scene::SeedPoint;
 use crate::{Error, Result};
 
 pub use write::{PlyOptions, write};
+pub(crate) use write_compressed::write_compressed;
 
-/// How a scene was trained to be drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SplatRenderMode {
-    /// Plain 3DGS: a fixed low-pass of 0.3 square pixels.
-    #[default]
-    Default,
-    /// With the low-pass compensated in the opacity (Mip-Splatting, `antialiased`).
-    Mip,
-    /// Evaluated along rays, without a low-pass (3DGUT).
-    #[serde(rename = "3dgut")]
-    Gut,
-    /// Flat splats (2DGS).
-    #[serde(rename = "2dgs")]
-    TwoD,
-}
-
-/// What a PLY file held.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct PlyScene {
-    /// The Gaussians, in the file's order.
-    pub cloud: GaussianCloud,
-    /// The header's comments, without the word `comment`.
-    pub comments: Vec<String>,
-    /// World coordinates that the means count from: the comment `SplatOrigin: x y z`, zero without. Scenes in a survey's
-    /// coordinates have one, since f32 cannot hold them.
-    pub origin: [f64; 3],
-    /// Gaussians nearer to a camera than this were not drawn in training, world units: the comment `SplatNear: ...`.
-    pub near: Option<f32>,
-    /// From the comments `SplatRenderMode: ...` and `antialiased ...`; plain without either.
-    pub render_mode: SplatRenderMode,
-    /// Rows in which an infinite opacity or scale was replaced by the nearest value that computes.
-    pub clamped_rows: usize,
-    /// Rows left out because a value in them was not finite.
-    pub dropped_rows: usize,
-}
-
-/// Reads a 3DGS PLY: ASCII or binary of either byte order, degree 0 to 3.
+/// Reads a 3DGS PLY: ASCII or binary of either byte order, degree 0 to 3 (of degree 4 the first three), or PlayCanvas'
+/// compressed one.
 ///
 /// Bytes after the last row are ignored.
 ///
 /// # Errors
 /// [`Error::Read`] if the file cannot be read; [`Error::Malformed`] if it is no PLY, a PLY of
-/// another kind (mesh, point cloud, compressed), breaks off, or contradicts its header.
-pub fn read(path: &Path) -> Result<PlyScene> {
+/// another kind (mesh, point cloud), breaks off, or contradicts its header.
+pub fn read(path: &Path) -> Result<SplatScene> {
     let read_error = |source| Error::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(read_error)?;
     let bytes = file.metadata().map_err(read_error)?.len();
@@ -82,20 +49,24 @@ pub fn read(path: &Path) -> Result<PlyScene> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_from(reader: &mut impl BufRead, size_bytes: u64, path: &Path) -> Result<PlyScene> {
+pub fn read_from(reader: &mut impl BufRead, size_bytes: u64, path: &Path) -> Result<SplatScene> {
     let header = header::read(reader, path)?;
-    let layout = header::Layout::new(&header, path)?;
     let remaining = size_bytes.saturating_sub(header.byte_len);
-    let mut scene = PlyScene {
+    let mut scene = SplatScene {
         render_mode: render_mode(&header.ply.comments),
         origin: header.ply.comments.iter().find_map(|comment| origin_of(comment)).unwrap_or_default(),
         near: header.ply.comments.iter().find_map(|comment| near_of(comment)),
         comments: header.ply.comments.clone(),
-        ..PlyScene::default()
+        ..SplatScene::default()
     };
-    scene.cloud = rows::read_cloud(reader, &header, &layout, remaining, path)?;
-    scene.clamped_rows = scene.cloud.clamp_infinite();
-    scene.dropped_rows = scene.cloud.retain_finite()?;
+    if compressed::matches(&header) {
+        scene.cloud = compressed::read_cloud(reader, &header, remaining, path)?;
+    } else {
+        let layout = header::Layout::new(&header, path)?;
+        scene.notes.extend(layout.dropped_harmonics.then(|| HARMONICS_DROPPED.to_owned()));
+        scene.cloud = rows::read_cloud(reader, &header, &layout, remaining, path)?;
+    }
+    scene.settle()?;
     Ok(scene)
 }
 
@@ -124,28 +95,11 @@ pub fn read_points(path: &Path) -> Result<Vec<SeedPoint>> {
     Ok(points)
 }
 
-impl SplatRenderMode {
-    /// The renderer that draws it as it was trained.
-    #[must_use]
-    pub const fn renderer(self) -> RendererKind {
-        match self {
-            Self::Gut => RendererKind::Gut,
-            Self::Default | Self::Mip | Self::TwoD => RendererKind::Ewa,
-        }
-    }
-}
-
 const MODE_COMMENT: &str = "SplatRenderMode:";
 
 fn mode_of(comment: &str) -> Option<SplatRenderMode> {
     if let Some(mode) = comment.trim().strip_prefix(MODE_COMMENT) {
-        return match mode.trim() {
-            "default" => Some(SplatRenderMode::Default),
-            "mip" => Some(SplatRenderMode::Mip),
-            "3dgut" => Some(SplatRenderMode::Gut),
-            "2dgs" => Some(SplatRenderMode::TwoD),
-            _ => None,
-        };
+        return SplatRenderMode::from_name(mode.trim());
     }
     match comment.trim().strip_prefix("antialiased")?.trim() {
         "1" => Some(SplatRenderMode::Mip),
@@ -185,6 +139,8 @@ const CORE: [&str; 14] = [
 
 /// Number of `f_rest_*` for each degree.
 const REST: [usize; 4] = [0, 9, 24, 45];
+/// Number of `f_rest_*` of degree 4, whose last nine coefficients a channel are dropped.
+const REST_OF_DEGREE_4: usize = 72;
 
 #[cfg(test)]
 mod tests;

@@ -109,7 +109,7 @@ fn push(cloud: &mut GaussianCloud, row: &[f32]) {
 }
 
 /// The number that `bytes` begin with; there are at least its size.
-fn number(bytes: &[u8], scalar: &ScalarType, big_endian: bool) -> f32 {
+pub(super) fn number(bytes: &[u8], scalar: &ScalarType, big_endian: bool) -> f32 {
     macro_rules! decode {
         ($kind:ty) => {
             bytes.first_chunk().map_or(<$kind>::default(), |bytes| {

@@ -8,9 +8,10 @@ use ply_rs_bw::ply::{
 };
 use ply_rs_bw::writer::Writer;
 
-use super::{MODE_COMMENT, NEAR_COMMENT, ORIGIN_COMMENT, REST, SplatRenderMode, mode_of, near_of, origin_of};
+use super::{MODE_COMMENT, NEAR_COMMENT, ORIGIN_COMMENT, REST, mode_of, near_of, origin_of};
 use crate::Result;
 use crate::files;
+use crate::formats::SplatRenderMode;
 use crate::gaussians::GaussianCloud;
 
 /// Gaussians gathered before they are handed to the file.
@@ -82,15 +83,18 @@ fn header(count: usize, sh_degree: u32, options: &PlyOptions) -> Header {
     }
     let mut elements = KeyMap::new();
     elements.insert("vertex".into(), vertex);
-    let mode = options.render_mode.map(|mode| {
-        let name = match mode {
-            SplatRenderMode::Default => "default",
-            SplatRenderMode::Mip => "mip",
-            SplatRenderMode::Gut => "3dgut",
-            SplatRenderMode::TwoD => "2dgs",
-        };
-        format!("{MODE_COMMENT} {name}")
-    });
+    Header {
+        encoding: Encoding::BinaryLittleEndian,
+        version: Version { major: 1, minor: 0 },
+        obj_infos: Vec::new(),
+        elements,
+        comments: comments(options),
+    }
+}
+
+/// The comments given, and those that the other options make.
+pub(super) fn comments(options: &PlyOptions) -> Vec<String> {
+    let mode = options.render_mode.map(|mode| format!("{MODE_COMMENT} {}", mode.name()));
     let [x, y, z] = options.origin;
     let origin = (options.origin != [0.0; 3]).then(|| format!("{ORIGIN_COMMENT} {x} {y} {z}"));
     let near = options.near.map(|near| format!("{NEAR_COMMENT} {near}"));
@@ -100,14 +104,7 @@ fn header(count: usize, sh_degree: u32, options: &PlyOptions) -> Header {
             && (near.is_none() || near_of(comment).is_none())
     });
     let kept = kept.map(|comment| comment.replace(['\n', '\r'], " "));
-    let comments = kept.chain(mode.clone()).chain(origin.clone()).chain(near.clone()).collect();
-    Header {
-        encoding: Encoding::BinaryLittleEndian,
-        version: Version { major: 1, minor: 0 },
-        obj_infos: Vec::new(),
-        elements,
-        comments,
-    }
+    kept.chain(mode.clone()).chain(origin.clone()).chain(near.clone()).collect()
 }
 
 fn write_rows(out: &mut impl Write, cloud: &GaussianCloud, finite: &[bool], normals: bool) -> io::Result<()> {

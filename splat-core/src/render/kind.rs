@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::formats::SplatRenderMode;
 use crate::gpu::layout::{SLOT_FLOATS_EWA, SLOT_FLOATS_GUT, SPLAT_BYTES_EWA, SPLAT_BYTES_GUT};
 
 /// How Gaussians are projected and evaluated. Sorting, tile lists, blending, loss and optimizer are the same for both.
@@ -52,6 +53,28 @@ impl RendererKind {
         match self {
             Self::Ewa => SLOT_FLOATS_EWA,
             Self::Gut => SLOT_FLOATS_GUT,
+        }
+    }
+}
+
+/// The one that draws a scene as it was trained.
+impl From<SplatRenderMode> for RendererKind {
+    fn from(mode: SplatRenderMode) -> Self {
+        match mode {
+            SplatRenderMode::Gut => Self::Gut,
+            SplatRenderMode::Default | SplatRenderMode::Mip | SplatRenderMode::TwoD => Self::Ewa,
+        }
+    }
+}
+
+impl SplatRenderMode {
+    /// Of scenes trained with `renderer`; `antialiased` is EWA's.
+    #[must_use]
+    pub const fn of(renderer: RendererKind, antialiased: bool) -> Self {
+        match renderer {
+            RendererKind::Gut => Self::Gut,
+            RendererKind::Ewa if antialiased => Self::Mip,
+            RendererKind::Ewa => Self::Default,
         }
     }
 }

@@ -64,10 +64,10 @@ pub struct RenderOptions {
     /// SH degree to use, if less than the stored one.
     pub sh_degree: Option<u32>,
     /// Gaussians nearer to the camera than this are not drawn, world units. A scene in small units needs less than the
-    /// default, 0.01 (gsplat's); [`crate::ply::PlyScene::near`] says what a scene was trained with.
+    /// default, 0.01 (gsplat's); [`crate::formats::SplatScene::near`] says what a scene was trained with.
     pub near: f32,
     /// World coordinates that the Gaussians' count from: scenes in a survey's coordinates have an origin of their own, since
-    /// f32 cannot hold them; see [`crate::ply::PlyScene::origin`]. Cameras stay in the world.
+    /// f32 cannot hold them; see [`crate::formats::SplatScene::origin`]. Cameras stay in the world.
     pub origin: [f64; 3],
 }
 

@@ -1,0 +1,150 @@
+//! `splat convert`: a scene in another form.
+
+use std::path::Path;
+
+use serde::Serialize;
+use splat_core::formats::{self, Format, SplatScene, SpzVersion};
+use splat_core::pipeline::text::{bytes, thousands};
+
+use super::Context;
+use super::render::read_scene;
+use crate::args::{self, ConvertArgs};
+use crate::failure::Failure;
+use crate::settings;
+
+pub(super) fn convert(args: &ConvertArgs, context: &Context) -> Result<(), Failure> {
+    let format = format(args)?;
+    let crop = args.crop.as_deref().map(Crop::parse).transpose()?;
+    if let Some(scale) = args.scale.filter(|scale| !(*scale > 0.0 && scale.is_finite())) {
+        return Err(Failure::Usage {
+            what: format!("`--scale {scale}` is no factor to scale by"),
+            hint: "give a number above 0",
+        });
+    }
+    if !args.input.exists() {
+        return Err(settings::missing(&args.input, "give a scene: PLY, SPZ, SOG, .splat, .ksplat or glTF"));
+    }
+    let mut scene = read_scene(&args.input, context)?;
+    let read = scene.cloud.len();
+    edit(&mut scene, args, crop.as_ref());
+    if scene.cloud.is_empty() {
+        let what = "has no Gaussians left to write".to_owned();
+        return Err(Failure::Input { path: args.input.clone(), what, hint: "crop less" });
+    }
+    context.check()?;
+    let written = formats::write(&args.output, format, &scene)?;
+    for note in &written.notes {
+        context.reporter.warn(note);
+    }
+    #[derive(Serialize)]
+    struct Done<'a> {
+        event: &'a str,
+        path: &'a Path,
+        gaussians: usize,
+        left_out: usize,
+        sh_degree: u32,
+        bytes: u64,
+        notes: &'a [String],
+    }
+    let gaussians = scene.cloud.len() - written.left_out;
+    let done = Done {
+        event: "done",
+        path: &args.output,
+        gaussians,
+        left_out: read - gaussians,
+        sh_degree: scene.cloud.sh_degree,
+        bytes: args.output.metadata().map_or(0, |data| data.len()),
+        notes: &written.notes,
+    };
+    let count = |count: usize| thousands(count as u64);
+    let of = if read == gaussians { String::new() } else { format!(" of {}", count(read)) };
+    let text = format!(
+        "{}  {}{of} Gaussians, SH degree {}, {}",
+        args.output.display(),
+        count(gaussians),
+        done.sh_degree,
+        bytes(done.bytes)
+    );
+    context.reporter.result(&done, &text);
+    Ok(())
+}
+
+fn format(args: &ConvertArgs) -> Result<Format, Failure> {
+    match Format::of_name(&args.output) {
+        Some(Format::Spz(_)) => Ok(Format::Spz(match args.spz_version {
+            args::SpzVersion::V2 => SpzVersion::V2,
+            args::SpzVersion::V3 => SpzVersion::V3,
+            args::SpzVersion::V4 => SpzVersion::V4,
+        })),
+        Some(format) => Ok(format),
+        None => Err(Failure::Usage {
+            what: format!("`{}` has no extension of a form that is written", args.output.display()),
+            hint: "name it .ply, .compressed.ply, .spz, .sog, .splat or .glb",
+        }),
+    }
+}
+
+/// Does the steps asked for. Coordinates given are world coordinates; the cloud's count from the scene's origin.
+fn edit(scene: &mut SplatScene, args: &ConvertArgs, crop: Option<&Crop>) {
+    let origin = scene.origin;
+    let cloud = &mut scene.cloud;
+    if let Some(crop) = crop {
+        cloud
+            .keep_inside(|mean| crop.holds(std::array::from_fn(|axis| f64::from(mean[axis]) + origin[axis])));
+    }
+    if args.drop_floaters {
+        cloud.drop_floaters();
+    }
+    if let Some(degree) = args.max_sh.filter(|degree| *degree < cloud.sh_degree) {
+        cloud.set_sh_degree(degree);
+    }
+    if let Some(count) = args.keep {
+        cloud.keep_most_seen(count as usize);
+    }
+    if let Some(up) = args.up {
+        scene.turn_up(up.direction());
+    }
+    if let Some(scale) = args.scale {
+        scene.rescale(scale);
+    }
+    if args.recentre {
+        scene.recentre();
+    }
+}
+
+/// `--crop`.
+enum Crop {
+    Box([f64; 3], [f64; 3]),
+    Sphere([f64; 3], f64),
+}
+
+impl Crop {
+    fn parse(text: &str) -> Result<Self, Failure> {
+        let refuse = || Failure::Usage {
+            what: format!("`--crop {text}` is no shape"),
+            hint: "give box:X0,Y0,Z0,X1,Y1,Z1 or sphere:X,Y,Z,RADIUS",
+        };
+        let (shape, numbers) = text.split_once(':').ok_or_else(refuse)?;
+        let numbers: Option<Vec<f64>> = numbers
+            .split(',')
+            .map(|number| number.trim().parse().ok().filter(|number: &f64| number.is_finite()))
+            .collect();
+        match (shape, numbers.ok_or_else(refuse)?[..].as_ref()) {
+            ("box", &[x0, y0, z0, x1, y1, z1]) => {
+                Ok(Self::Box([x0.min(x1), y0.min(y1), z0.min(z1)], [x0.max(x1), y0.max(y1), z0.max(z1)]))
+            }
+            ("sphere", &[x, y, z, radius]) if radius > 0.0 => Ok(Self::Sphere([x, y, z], radius)),
+            _ => Err(refuse()),
+        }
+    }
+
+    fn holds(&self, point: [f64; 3]) -> bool {
+        match self {
+            Self::Box(low, high) => (0..3).all(|axis| (low[axis]..=high[axis]).contains(&point[axis])),
+            Self::Sphere(centre, radius) => {
+                let squared: f64 = point.iter().zip(centre).map(|(a, b)| (a - b) * (a - b)).sum();
+                squared <= radius * radius
+            }
+        }
+    }
+}

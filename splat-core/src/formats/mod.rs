@@ -1,0 +1,278 @@
+//! Scenes as files of any program: PLY, compressed PLY, SPZ, SOG, `.splat` and glTF in and out, `.ksplat` in.
+//!
+//! Start at [`read`] and [`write`]. Files are told apart by their first bytes, and by name where they have no signature.
+//! Whatever a file's axes are, those of a [`SplatScene`] are COLMAP's (x right, y down, z forward).
+
+mod axes;
+mod gltf;
+mod ksplat;
+mod mode;
+pub(crate) mod morton;
+pub(crate) mod quantize;
+mod rotation;
+mod sog;
+mod splat;
+mod spz;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use glam::{DMat3, DQuat, DVec3};
+
+use crate::content::Content;
+use crate::gaussians::GaussianCloud;
+use crate::ply::{self, PlyOptions};
+use crate::{Error, Result};
+
+pub use mode::SplatRenderMode;
+pub use rotation::ShRotation;
+
+/// What is said of files with harmonics above the third degree.
+pub(crate) const HARMONICS_DROPPED: &str =
+    "its harmonics of degree 4 are left out: 3 is the most that is drawn";
+
+/// What a file of splats held.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SplatScene {
+    /// The Gaussians, in the file's order.
+    pub cloud: GaussianCloud,
+    /// A PLY header's comments, without the word `comment`.
+    pub comments: Vec<String>,
+    /// World coordinates that the means count from: the comment `SplatOrigin: x y z`, zero without. Scenes in a survey's
+    /// coordinates have one, since f32 cannot hold them.
+    pub origin: [f64; 3],
+    /// Gaussians nearer to a camera than this were not drawn in training, world units: the comment `SplatNear: ...`.
+    pub near: Option<f32>,
+    /// From the comments `SplatRenderMode: ...` and `antialiased ...` or SPZ's flag; plain without either.
+    pub render_mode: SplatRenderMode,
+    /// Gaussians in which an infinite opacity or scale was replaced by the nearest value that computes.
+    pub clamped_rows: usize,
+    /// Gaussians left out because a value in them was not finite.
+    pub dropped_rows: usize,
+    /// What of the file was not taken as it is, in sentences.
+    pub notes: Vec<String>,
+}
+
+impl SplatScene {
+    /// Clamps what is infinite, drops what is not finite, and counts both.
+    pub(crate) fn settle(&mut self) -> Result<()> {
+        self.clamped_rows = self.cloud.clamp_infinite();
+        self.dropped_rows = self.cloud.retain_finite()?;
+        Ok(())
+    }
+
+    /// Turns the scene about the world's origin, by the shortest way, so that the direction `up` (of any length) becomes -y.
+    pub fn turn_up(&mut self, up: [f64; 3]) {
+        let rotation =
+            DQuat::from_rotation_arc(DVec3::from_array(up).normalize_or(DVec3::NEG_Y), DVec3::NEG_Y);
+        self.cloud.transform(DMat3::from_quat(rotation), 1.0, DVec3::ZERO);
+        self.origin = (rotation * DVec3::from_array(self.origin)).to_array();
+    }
+
+    /// Multiplies all lengths by a factor above 0.
+    pub fn rescale(&mut self, factor: f64) {
+        self.cloud.transform(DMat3::IDENTITY, factor, DVec3::ZERO);
+        self.origin = self.origin.map(|value| value * factor);
+        self.near = self.near.map(|near| near * factor as f32);
+    }
+
+    /// Moves the middle of [`GaussianCloud::framing_bounds`] to the world's origin.
+    pub fn recentre(&mut self) {
+        let Some([low, high]) = self.cloud.framing_bounds() else { return };
+        let middle = DVec3::from_array(low).midpoint(DVec3::from_array(high));
+        self.cloud.transform(DMat3::IDENTITY, 1.0, -middle);
+        self.origin = [0.0; 3];
+    }
+}
+
+/// A form in which scenes are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// The PLY of the 3DGS authors: exact.
+    Ply,
+    /// PlayCanvas' compressed PLY.
+    CompressedPly,
+    /// Niantic's SPZ.
+    Spz(SpzVersion),
+    /// PlayCanvas' SOG, version 2, as one zip.
+    Sog,
+    /// antimatter15's `.splat`, without view-dependent colour.
+    Splat,
+    /// Binary glTF with `KHR_gaussian_splatting`.
+    Glb,
+}
+
+/// Versions of SPZ that are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SpzVersion {
+    /// gzip, quaternions of three bytes.
+    V2,
+    /// gzip, quaternions of four bytes: what most readers know.
+    #[default]
+    V3,
+    /// Streams in Zstandard.
+    V4,
+}
+
+impl Format {
+    /// Extensions of what is written, with the format each stands for. Longer ones first.
+    pub const EXTENSIONS: [(&'static str, Self); 6] = [
+        ("compressed.ply", Self::CompressedPly),
+        ("ply", Self::Ply),
+        ("spz", Self::Spz(SpzVersion::V3)),
+        ("sog", Self::Sog),
+        ("splat", Self::Splat),
+        ("glb", Self::Glb),
+    ];
+
+    /// By a file's name, whatever the case.
+    #[must_use]
+    pub fn of_name(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_string_lossy().to_lowercase();
+        let ends = |extension: &str| name.strip_suffix(extension).is_some_and(|stem| stem.ends_with('.'));
+        Self::EXTENSIONS.into_iter().find(|(extension, _)| ends(extension)).map(|(_, format)| format)
+    }
+
+    /// By the name of one of [`Format::EXTENSIONS`].
+    #[must_use]
+    pub fn from_extension(name: &str) -> Option<Self> {
+        Self::EXTENSIONS.into_iter().find(|(extension, _)| *extension == name).map(|(_, format)| format)
+    }
+
+    /// The file extension, without the leading dot.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        let alike =
+            |(_, format): &(&str, Self)| std::mem::discriminant(format) == std::mem::discriminant(&self);
+        Self::EXTENSIONS.iter().find(|entry| alike(entry)).map_or("ply", |(extension, _)| extension)
+    }
+}
+
+/// Whether this could be a scene rather than a dataset: a file that is no JSON text, or an unpacked SOG.
+#[must_use]
+pub fn is_scene(path: &Path) -> bool {
+    if path.is_dir() {
+        return sog::is_folder(path);
+    }
+    let text = matches!(Content::of_file(path), Ok(Some(Content::Json | Content::Text)));
+    let gltf = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gltf"));
+    path.is_file() && (!text || gltf || is_meta(path))
+}
+
+/// Whether this is the `meta.json` of an unpacked SOG.
+fn is_meta(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "meta.json") && path.parent().is_some_and(sog::is_folder)
+}
+
+/// Reads a scene in any form.
+///
+/// # Errors
+/// [`Error::Read`] if the file cannot be read; [`Error::Malformed`] if it is of no form that is read, breaks off, or
+/// contradicts itself.
+pub fn read(path: &Path) -> Result<SplatScene> {
+    let read_error = |source| Error::Read { path: path.to_owned(), source };
+    if path.is_dir() {
+        return sog::read_folder(path);
+    }
+    if is_meta(path) {
+        return sog::read_folder(path.parent().unwrap_or(path));
+    }
+    let named = |extension: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension));
+    let mut scene = match Content::of_file(path).map_err(read_error)? {
+        Some(Content::Ply | Content::CompressedPly) => return ply::read(path),
+        Some(Content::Spz) => spz::read(&bytes(path)?, path)?,
+        Some(Content::Sog) => sog::read(path)?,
+        Some(Content::Zip) if named("sog") => sog::read(path)?,
+        Some(Content::Glb) => gltf::read(&bytes(path)?, path)?,
+        Some(Content::Json) if named("gltf") => gltf::read(&bytes(path)?, path)?,
+        Some(Content::Ksplat) => ksplat::read(&bytes(path)?, path)?,
+        // The positions of a .splat may be text or zeros by chance, as the header of a .ksplat.
+        Some(Content::Text | Content::Zeros | Content::Utf16) | None if named("splat") => {
+            splat::read(&bytes(path)?, path)?
+        }
+        Some(Content::Splat) => splat::read(&bytes(path)?, path)?,
+        Some(other) => return Err(malformed(path, "scene", other.sentence())),
+        None => {
+            let what =
+                "its first bytes are those of no form that is read: PLY, SPZ, SOG, glTF, .splat and .ksplat";
+            return Err(malformed(path, "scene", what));
+        }
+    };
+    scene.settle()?;
+    Ok(scene)
+}
+
+/// What writing a scene left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Gaussians with a value that is not finite.
+    pub left_out: usize,
+    /// What the format cannot hold, in sentences.
+    pub notes: Vec<String>,
+}
+
+/// Writes a scene. The file appears whole or not at all; the same scene gives the same bytes.
+///
+/// # Errors
+/// [`Error::Cloud`] when the cloud's parts do not fit together or the format cannot hold it; [`Error::Write`].
+pub fn write(path: &Path, format: Format, scene: &SplatScene) -> Result<Written> {
+    let mut cloud = scene.cloud.clone();
+    cloud.clamp_infinite();
+    let left_out = cloud.retain_finite()?;
+    let options = PlyOptions {
+        comments: scene.comments.clone(),
+        render_mode: (scene.render_mode != SplatRenderMode::Default).then_some(scene.render_mode),
+        origin: scene.origin,
+        near: scene.near,
+        ..PlyOptions::default()
+    };
+    let mut notes = Vec::new();
+    if !matches!(format, Format::Ply | Format::CompressedPly) {
+        if scene.origin != [0.0; 3] {
+            let [x, y, z] = scene.origin;
+            notes.push(format!(
+                "positions count from the world's point {x} {y} {z}, which this format cannot say"
+            ));
+        }
+        let antialiased = scene.render_mode == SplatRenderMode::Mip && matches!(format, Format::Spz(_));
+        if scene.render_mode != SplatRenderMode::Default && !antialiased {
+            let mode = scene.render_mode.name();
+            notes.push(format!("it was trained to be drawn as `{mode}`, which this format cannot say"));
+        }
+    }
+    match format {
+        Format::Ply => ply::write(path, &cloud, &options).map(drop)?,
+        Format::CompressedPly => ply::write_compressed(path, cloud, &options)?,
+        Format::Spz(version) => spz::write(path, &cloud, version, scene.render_mode == SplatRenderMode::Mip)?,
+        Format::Sog => sog::write(path, cloud)?,
+        Format::Splat => {
+            if cloud.sh_degree > 0 {
+                notes.push("colours that depend on the direction are left out: .splat has none".into());
+            }
+            splat::write(path, &cloud)?
+        }
+        Format::Glb => gltf::write(path, cloud)?,
+    }
+    Ok(Written { left_out, notes })
+}
+
+/// The whole file: every format but PLY is smaller than the scene that it makes.
+fn bytes(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })
+}
+
+fn open(path: &Path) -> Result<File> {
+    File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })
+}
+
+fn malformed(path: &Path, format: &'static str, what: impl Into<String>) -> Error {
+    Error::Malformed { path: PathBuf::from(path), format, what: what.into() }
+}
+
+/// The `N` bytes at an offset; `None` past the end.
+fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..)?.first_chunk().copied()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! The vectors that stand for the harmonics of all Gaussians.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// A palette `[count, width]` by rows, and each vector's entry.
+pub(super) struct Palette {
+    pub(super) entries: Vec<f32>,
+    pub(super) labels: Vec<u16>,
+}
+
+/// Steps of the power method for a cell's principal axis.
+const POWER_STEPS: usize = 3;
+
+impl Palette {
+    /// At most `most` (65,536) entries for vectors of `width` numbers each.
+    ///
+    /// The cell of the largest squared error is halved at its mean across its principal axis, again and again
+    /// (principal-direction divisive partitioning, Boley 1998): work grows with the logarithm of the number of entries,
+    /// where Lloyd's algorithm from random entries grows with the number itself.
+    pub(super) fn fit(vectors: &[f32], width: usize, most: usize) -> Self {
+        let count = vectors.len() / width.max(1);
+        let mut indices: Vec<u32> = (0..count as u32).collect();
+        let mut cells = vec![Cell::of(vectors, width, &indices, 0)];
+        let mut worst = BinaryHeap::from([cells[0].rank(0)]);
+        while cells.len() < most.clamp(1, 1 << 16) {
+            let Some((_, Reverse(at))) = worst.pop() else { break };
+            let members = &mut indices[cells[at].start..][..cells[at].len];
+            // Rounding leaves a little error in cells of equal vectors.
+            if members.len() < 2 || cells[at].error <= 1e-9 * members.len() as f64 {
+                continue;
+            }
+            let middle = halve(vectors, width, members, &cells[at].mean);
+            let start = cells[at].start;
+            let (left, right) = members.split_at(middle);
+            let (left, right) =
+                (Cell::of(vectors, width, left, start), Cell::of(vectors, width, right, start + middle));
+            worst.extend([left.rank(at), right.rank(cells.len())]);
+            cells[at] = left;
+            cells.push(right);
+        }
+        let mut palette = Self { entries: Vec::with_capacity(cells.len() * width), labels: vec![0; count] };
+        for (label, cell) in cells.into_iter().enumerate() {
+            palette.entries.extend(cell.mean);
+            let members = &indices[cell.start..][..cell.len];
+            members.iter().for_each(|index| palette.labels[*index as usize] = label as u16);
+        }
+        palette
+    }
+}
+
+/// Some vectors, neighbours in the list of indices, with their mean and summed squared error.
+struct Cell {
+    start: usize,
+    len: usize,
+    mean: Vec<f32>,
+    error: f64,
+}
+
+impl Cell {
+    fn of(vectors: &[f32], width: usize, indices: &[u32], start: usize) -> Self {
+        let (mut sum, mut squares) = (vec![0.0_f64; width], 0.0);
+        for vector in rows(vectors, width, indices) {
+            for (sum, &value) in sum.iter_mut().zip(vector) {
+                *sum += f64::from(value);
+                squares += f64::from(value) * f64::from(value);
+            }
+        }
+        let count = indices.len().max(1) as f64;
+        let error = squares - sum.iter().map(|sum| sum * sum / count).sum::<f64>();
+        let mean = sum.into_iter().map(|sum| (sum / count) as f32).collect();
+        Self { start, len: indices.len(), mean, error: error.max(0.0) }
+    }
+
+    /// For the queue: the largest error first, and of equal ones the cell that came first. The bits of floats that are not
+    /// negative are in the order of the floats.
+    fn rank(&self, at: usize) -> (u64, Reverse<usize>) {
+        (self.error.to_bits(), Reverse(at))
+    }
+}
+
+fn rows<'a>(vectors: &'a [f32], width: usize, indices: &'a [u32]) -> impl Iterator<Item = &'a [f32]> {
+    indices.iter().map(move |&index| &vectors[index as usize * width..][..width])
+}
+
+/// Reorders the members of a cell so that those on one side of its mean come first; gives how many these are, neither none
+/// nor all.
+fn halve(vectors: &[f32], width: usize, members: &mut [u32], mean: &[f32]) -> usize {
+    let axis = principal_axis(vectors, width, members, mean);
+    let mut middle = 0;
+    for at in 0..members.len() {
+        let vector = &vectors[members[at] as usize * width..][..width];
+        let side: f32 = vector.iter().zip(mean).zip(&axis).map(|((v, m), axis)| (v - m) * axis).sum();
+        if side < 0.0 {
+            members.swap(at, middle);
+            middle += 1;
+        }
+    }
+    if middle == 0 || middle == members.len() { members.len() / 2 } else { middle }
+}
+
+/// The direction in which the vectors spread most, by the power method on their covariance.
+fn principal_axis(vectors: &[f32], width: usize, indices: &[u32], mean: &[f32]) -> Vec<f32> {
+    // A sample tells the direction of a large cell as well.
+    let step = indices.len().div_ceil(1024).max(1);
+    // Begins with the vector farthest from the mean, which cannot be across the whole spread.
+    let distance = |vector: &[f32]| vector.iter().zip(mean).map(|(v, m)| (v - m) * (v - m)).sum::<f32>();
+    let sample: Vec<u32> = indices.iter().copied().step_by(step).collect();
+    let farthest = rows(vectors, width, &sample).max_by(|a, b| distance(a).total_cmp(&distance(b)));
+    let mut axis: Vec<f32> =
+        farthest.map_or_else(|| vec![1.0; width], |far| far.iter().zip(mean).map(|(v, m)| v - m).collect());
+    for _ in 0..POWER_STEPS {
+        let mut next = vec![0.0; width];
+        for vector in rows(vectors, width, &sample) {
+            let along: f32 = vector.iter().zip(mean).zip(&axis).map(|((v, m), a)| (v - m) * a).sum();
+            for ((next, value), mean) in next.iter_mut().zip(vector).zip(mean) {
+                *next += along * (value - mean);
+            }
+        }
+        let length = next.iter().map(|value| value * value).sum::<f32>().sqrt();
+        if !(length > 0.0 && length.is_finite()) {
+            break;
+        }
+        axis = next.into_iter().map(|value| value / length).collect();
+    }
+    axis
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clusters_are_found_and_every_vector_has_its_entry() {
+        let width = 9;
+        let centre = |cluster: usize, axis: usize| ((cluster * 31 + axis * 7) % 17) as f32;
+        let noise = |i: usize, axis: usize| ((i * 13 + axis) as f32).sin() * 0.01;
+        let vectors: Vec<f32> = (0..5000)
+            .flat_map(|i| (0..width).map(move |axis| centre(i % 12, axis) + noise(i, axis)))
+            .collect();
+        let palette = Palette::fit(&vectors, width, 64);
+        assert!(palette.entries.len() <= 64 * width);
+        for (i, &label) in palette.labels.iter().enumerate() {
+            for axis in 0..width {
+                let got = palette.entries[usize::from(label) * width + axis];
+                assert!((got - vectors[i * width + axis]).abs() < 0.05, "{i} {axis}");
+            }
+        }
+        // As many entries as vectors: each is its own.
+        let palette = Palette::fit(&vectors[..40 * width], width, 40);
+        assert_eq!(palette.entries.len(), 40 * width);
+    }
+}

@@ -1,0 +1,168 @@
+//! A cloud to a SOG.
+
+use std::io::{self, Cursor, Write as _};
+use std::path::Path;
+
+use image::codecs::webp::WebPEncoder;
+use image::{ExtendedColorType, ImageEncoder as _};
+use rayon::prelude::*;
+use zip::write::SimpleFileOptions;
+
+use super::codebook::Codebook;
+use super::palette::Palette;
+use super::{Asset, Coded, FIRST_LARGEST, Files, Harmonics, Means, Meta, PALETTE_COLUMNS};
+use crate::formats::morton;
+use crate::formats::quantize::{byte, fraction_of_component, sigmoid, smallest_three, unit};
+use crate::gaussians::GaussianCloud;
+use crate::{Error, Result, files};
+
+/// The largest side of a WebP picture in pixels.
+const MAX_SIDE: usize = 16_383;
+
+/// Writes a finite cloud, in Morton order.
+pub(crate) fn write(path: &Path, cloud: GaussianCloud) -> Result<()> {
+    let count = cloud.len();
+    // Rows of a multiple of four pixels, about as many rows as columns.
+    let width = (count as f64).sqrt().div_euclid(4.0) as usize * 4 + 4;
+    if width > MAX_SIDE {
+        let why = format!("{count} Gaussians are more than SOG's pictures hold");
+        return Err(Error::Cloud { why });
+    }
+    let order: Vec<usize> = morton::order(&cloud).into_iter().map(|index| index as usize).collect();
+    let coeffs = cloud.coeffs_per_gaussian();
+    let picture = |pixel: &(dyn Fn(usize) -> [u8; 4] + Sync)| -> Vec<[u8; 4]> {
+        order.par_iter().map(|&index| pixel(index)).collect()
+    };
+
+    let log = |value: f32| value.abs().ln_1p().copysign(value);
+    let (low, high) = cloud.bounds().unwrap_or_default();
+    let (mins, maxs) = (low.map(log), high.map(log));
+    let steps = |index: usize| -> [[u8; 2]; 3] {
+        std::array::from_fn(|axis| {
+            let extent = maxs[axis] - mins[axis];
+            let fraction =
+                if extent > 0.0 { (log(cloud.means[index][axis]) - mins[axis]) / extent } else { 0.0 };
+            ((fraction * 65_535.0 + 0.5) as u16).to_le_bytes()
+        })
+    };
+    let means = |part: usize| {
+        picture(&|index| {
+            let [x, y, z] = steps(index).map(|bytes| bytes[part]);
+            [x, y, z, 255]
+        })
+    };
+    let quats = picture(&|index| {
+        let (largest, three) = smallest_three(unit(cloud.quats[index]));
+        let [a, b, c] = three.map(|component| byte(fraction_of_component(component)));
+        [a, b, c, FIRST_LARGEST + largest as u8]
+    });
+    let scale_codes = Codebook::fit(cloud.log_scales.as_flattened().to_vec());
+    let scales = picture(&|index| {
+        let [x, y, z] = cloud.log_scales[index].map(|scale| scale_codes.index(scale));
+        [x, y, z, 255]
+    });
+    let colour_codes = Codebook::fit(cloud.sh_coeffs.iter().step_by(coeffs).flatten().copied().collect());
+    let sh0 = picture(&|index| {
+        let [red, green, blue] = cloud.sh_coeffs[index * coeffs].map(|value| colour_codes.index(value));
+        [red, green, blue, byte(sigmoid(cloud.opacity_logits[index]))]
+    });
+    let mut pictures = vec![
+        ("means_l.webp", width, means(0)),
+        ("means_u.webp", width, means(1)),
+        ("quats.webp", width, quats),
+        ("scales.webp", width, scales),
+        ("sh0.webp", width, sh0),
+    ];
+    let mut harmonics = None;
+    if coeffs > 1 && count > 0 {
+        let (codebook, entries, centroids, labels) = harmonics_of(&cloud, &order);
+        harmonics = Some(Harmonics {
+            count: entries,
+            bands: cloud.sh_degree,
+            codebook: codebook.0,
+            files: names(&["shN_centroids.webp", "shN_labels.webp"]),
+        });
+        pictures.push(("shN_centroids.webp", PALETTE_COLUMNS * (coeffs - 1), centroids));
+        pictures.push(("shN_labels.webp", width, labels));
+    }
+    drop(cloud);
+    let meta = Meta {
+        version: 2,
+        asset: Some(Asset { generator: format!("splat {}", env!("CARGO_PKG_VERSION")) }),
+        count,
+        means: Means { mins, maxs, files: names(&["means_l.webp", "means_u.webp"]) },
+        scales: Coded { codebook: scale_codes.0, files: names(&["scales.webp"]) },
+        quats: Files { files: names(&["quats.webp"]) },
+        sh0: Coded { codebook: colour_codes.0, files: names(&["sh0.webp"]) },
+        sh_n: harmonics,
+    };
+    let encoded: Vec<(&str, Vec<u8>)> = pictures
+        .into_par_iter()
+        .map(|(name, width, pixels)| Ok((name, webp(width, pixels)?)))
+        .collect::<io::Result<_>>()
+        .map_err(|source| files::write_error(path, source))?;
+    files::write_atomically(path, |out| {
+        let mut zip = zip::ZipWriter::new_stream(out);
+        // Pictures are compressed already. No date: the same scene gives the same bytes.
+        let stored = SimpleFileOptions::default()
+            .compression_method(zip::CompressionMethod::Stored)
+            .last_modified_time(zip::DateTime::default());
+        zip.start_file("meta.json", stored)?;
+        serde_json::to_writer(&mut zip, &meta)?;
+        for (name, content) in encoded {
+            zip.start_file(name, stored)?;
+            zip.write_all(&content)?;
+        }
+        zip.finish()?;
+        Ok(())
+    })
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
+}
+
+type Pixels = Vec<[u8; 4]>;
+
+/// Codebook, number of palette entries, and the pictures of palette and labels.
+fn harmonics_of(cloud: &GaussianCloud, order: &[usize]) -> (Codebook, usize, Pixels, Pixels) {
+    let rest = cloud.coeffs_per_gaussian() - 1;
+    let width = rest * 3;
+    let own = |index: usize| cloud.sh_coeffs[index * (rest + 1) + 1..][..rest].as_flattened();
+    let vectors: Vec<f32> = order.iter().flat_map(|&index| own(index)).copied().collect();
+    let palette = Palette::fit(&vectors, width, entries(order.len()));
+    drop(vectors);
+    let codebook = Codebook::fit(palette.entries.clone());
+    let coefficients = palette.entries.as_chunks::<3>().0.iter();
+    let mut centroids: Pixels = coefficients
+        .map(|rgb| {
+            let [red, green, blue] = rgb.map(|value| codebook.index(value));
+            [red, green, blue, 255]
+        })
+        .collect();
+    // Whole rows.
+    let row = PALETTE_COLUMNS * rest;
+    centroids.resize(centroids.len().div_ceil(row) * row, [0, 0, 0, 255]);
+    let labels = palette.labels.iter().map(|label| {
+        let [low, high] = label.to_le_bytes();
+        [low, high, 0, 255]
+    });
+    (codebook, palette.entries.len() / width, centroids, labels.collect())
+}
+
+/// Palette entries for so many Gaussians: what PlayCanvas' own writer takes, a power of two of 1,024 and at most 65,536.
+fn entries(count: usize) -> usize {
+    let groups = (count / 1024).max(1);
+    (1 << groups.ilog2().min(6)) * 1024
+}
+
+/// A lossless WebP of so many columns; what the last row lacks is transparent.
+fn webp(width: usize, mut pixels: Pixels) -> io::Result<Vec<u8>> {
+    let height = pixels.len().div_ceil(width).max(1);
+    pixels.resize(width * height, [0; 4]);
+    let mut file = Cursor::new(Vec::new());
+    WebPEncoder::new_lossless(&mut file)
+        .write_image(pixels.as_flattened(), width as u32, height as u32, ExtendedColorType::Rgba8)
+        .map_err(io::Error::other)?;
+    Ok(file.into_inner())
+}

@@ -1,0 +1,403 @@
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::random::Random;
+use crate::test_data;
+
+const ALL: [Format; 8] = [
+    Format::Ply,
+    Format::CompressedPly,
+    Format::Spz(SpzVersion::V2),
+    Format::Spz(SpzVersion::V3),
+    Format::Spz(SpzVersion::V4),
+    Format::Sog,
+    Format::Splat,
+    Format::Glb,
+];
+
+/// A cloud as training makes them: a few units wide, small splats, harmonics well below 1.
+fn cloud(count: usize, sh_degree: u32) -> GaussianCloud {
+    let mut random = Random::new(7, u64::from(sh_degree), count as u32);
+    let mut within = |most: f64| ((random.uniform() * 2.0 - 1.0) * most) as f32;
+    let mut cloud = GaussianCloud { sh_degree, ..Default::default() };
+    for _ in 0..count {
+        cloud.means.push([within(3.0), within(3.0), within(3.0)]);
+        cloud.quats.push([within(1.0), within(1.0), within(1.0), within(1.0)]);
+        cloud.log_scales.push([within(1.0) - 4.0, within(1.0) - 4.0, within(1.0) - 4.0]);
+        cloud.opacity_logits.push(within(4.0));
+        cloud.sh_coeffs.push([within(1.5), within(1.5), within(1.5)]);
+        for _ in 1..cloud.coeffs_per_gaussian() {
+            cloud.sh_coeffs.push([within(0.3), within(0.3), within(0.3)]);
+        }
+    }
+    cloud
+}
+
+fn write_file(folder: &Path, format: Format, cloud: &GaussianCloud) -> PathBuf {
+    let path = folder.join(format!("scene.{}", format.extension()));
+    let scene = SplatScene { cloud: cloud.clone(), ..SplatScene::default() };
+    write(&path, format, &scene).unwrap();
+    path
+}
+
+/// The largest differences of positions, log-scales, opacities, constant harmonics, others, and rotations (1 - |cos| of half the angle).
+/// Formats that order the Gaussians anew give each the one, of those within `allowed` of its place, that is likest.
+fn differences(a: &GaussianCloud, b: &GaussianCloud, format: Format, allowed: [f32; 6]) -> [f32; 6] {
+    assert_eq!(a.len(), b.len());
+    let (many, few) = (a.coeffs_per_gaussian(), b.coeffs_per_gaussian());
+    let compared = many.min(few);
+    let distance = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
+    let rest = |cloud: &GaussianCloud, index: usize, coeffs: usize| {
+        cloud.sh_coeffs[index * coeffs + 1..index * coeffs + compared].as_flattened().to_vec()
+    };
+    let between = |i: usize, j: usize| {
+        let (own, other) = (quantize::unit(a.quats[i]), quantize::unit(b.quats[j]));
+        // The rotation from one to the other; a half turn about one of its own axes leaves a Gaussian as it is.
+        let [[w, x, y, z], [p, q, r, s]] = [own, other];
+        let between = [
+            w * p + x * q + y * r + z * s,
+            w * q - x * p - y * s + z * r,
+            w * r + x * s - y * p - z * q,
+            w * s - x * r + y * q - z * p,
+        ];
+        let alike = between.into_iter().fold(0.0, |most: f32, part| most.max(part.abs()));
+        [
+            distance(&a.means[i], &b.means[j]),
+            distance(&a.log_scales[i], &b.log_scales[j]),
+            (quantize::sigmoid(a.opacity_logits[i]) - quantize::sigmoid(b.opacity_logits[j])).abs(),
+            distance(&a.sh_coeffs[i * many], &b.sh_coeffs[j * few]),
+            distance(&rest(a, i, many), &rest(b, j, few)),
+            1.0 - alike,
+        ]
+    };
+    let reordered = matches!(format, Format::CompressedPly | Format::Sog | Format::Splat);
+    let worst = |worst: [f32; 6], found: [f32; 6]| std::array::from_fn(|k| worst[k].max(found[k]));
+    (0..a.len()).fold([0.0; 6], |so_far, i| {
+        if !reordered {
+            return worst(so_far, between(i, i));
+        }
+        let near = (0..b.len()).filter(|&j| distance(&a.means[i], &b.means[j]) <= allowed[0]);
+        let score =
+            |found: &[f32; 6]| -> f32 { found.iter().zip(allowed).map(|(d, most)| d / most.max(1e-9)).sum() };
+        let likest = near.map(|j| between(i, j)).min_by(|x, y| score(x).total_cmp(&score(y)));
+        worst(so_far, likest.unwrap_or([f32::INFINITY; 6]))
+    })
+}
+
+/// The steps that each format has: positions, log-scales, opacities, constant harmonics, other harmonics, rotations.
+fn tolerance(format: Format) -> [f32; 6] {
+    const BYTE: f32 = 0.5 / 255.0 + 1e-5;
+    match format {
+        Format::Ply => [0.0, 0.0, 0.0, 0.0, 0.0, 1e-6],
+        Format::Glb => [0.0, 2e-6, 1e-6, 0.0, 0.0, 1e-6],
+        // A chunk's range in 10 bits at least; harmonics of -4 to 4 in a byte.
+        Format::CompressedPly => {
+            [6.0 / 1023.0 / 2.0, 2.0 / 1023.0, BYTE, 3.0 / 255.0 / 2.0 * 1.1, 0.5 / 32.0 + 1e-4, 1e-5]
+        }
+        // Rotations of three bytes lose precision where w is small.
+        Format::Spz(SpzVersion::V2) => {
+            [0.5 / 4096.0 + 1e-6, 0.5 / 16.0 + 1e-5, BYTE, 0.5 / 255.0 / 0.15 + 1e-4, 8.5 / 128.0, 6e-3]
+        }
+        Format::Spz(_) => {
+            [0.5 / 4096.0 + 1e-6, 0.5 / 16.0 + 1e-5, BYTE, 0.5 / 255.0 / 0.15 + 1e-4, 8.5 / 128.0, 1e-5]
+        }
+        // As many palette entries as Gaussians here, so that the codebook's steps remain.
+        Format::Sog => [2e-4, 0.02, BYTE, 0.03, 0.01, 1e-4],
+        Format::Splat => [0.0, 2e-6, BYTE, 0.5 / 255.0 / 0.28 + 1e-4, 1.0, 2e-4],
+    }
+}
+
+#[test]
+fn every_format_gives_back_what_was_written_within_its_steps() {
+    for sh_degree in [0, 1, 2, 3] {
+        let original = cloud(700, sh_degree);
+        for format in ALL {
+            let folder = tempfile::tempdir().unwrap();
+            let path = write_file(folder.path(), format, &original);
+            let bytes = fs::read(&path).unwrap();
+            let scene = read(&path).unwrap();
+            let degree = if format == Format::Splat { 0 } else { sh_degree };
+            assert_eq!(scene.cloud.sh_degree, degree, "{format:?}");
+            let allowed = tolerance(format);
+            let found = differences(&original, &scene.cloud, format, allowed);
+            assert!(
+                found.iter().zip(allowed).all(|(found, most)| *found <= most),
+                "{format:?}: {found:?} of {allowed:?}"
+            );
+            write_file(folder.path(), format, &original);
+            assert_eq!(bytes, fs::read(&path).unwrap(), "{format:?} is not reproducible");
+        }
+    }
+}
+
+/// Eight files of one scene by an independent program decode to the same values.
+#[test]
+fn the_same_scene_in_eight_files_is_the_same() {
+    let Some(folder) = test_data("splats/cross_format_playbot4") else { return };
+    let original = read(&folder.join("playbot4.ply")).unwrap().cloud;
+    for (name, format, degree) in [
+        ("playbot4.sh0.ply", Format::Ply, 0),
+        ("playbot4.sh1.ply", Format::Ply, 1),
+        ("playbot4.compressed.ply", Format::CompressedPly, 2),
+        ("playbot4.v3.spz", Format::Spz(SpzVersion::V3), 2),
+        ("playbot4.v4.spz", Format::Spz(SpzVersion::V4), 2),
+        ("playbot4.sog", Format::Sog, 2),
+        ("playbot4.glb", Format::Glb, 2),
+    ] {
+        let scene = read(&folder.join(name)).unwrap();
+        assert_eq!((scene.cloud.len(), scene.cloud.sh_degree), (8406, degree), "{name}");
+        let mut allowed = tolerance(format);
+        // Wider ranges than in the cloud of the test above: colours of this scene go beyond what can be shown, codebooks
+        // and palettes are coarser than its 8,406 Gaussians.
+        if format == Format::Sog {
+            // A whole step of opacity and rotation, since that writer rounds down.
+            allowed = [1e-4, 0.03, 1.0 / 255.0 + 1e-5, 0.04, 0.35, 3e-4];
+        }
+        if format == Format::CompressedPly {
+            allowed[1] = 0.02;
+            allowed[3] = 0.05;
+        }
+        let mut expected = original.clone();
+        if matches!(format, Format::Spz(_)) {
+            // -10 is the least log-scale; harmonics go from -1 to 1, and colours as far as their byte.
+            expected.log_scales.iter_mut().for_each(|scale| *scale = scale.map(|value| value.max(-10.0)));
+            let coeffs = expected.coeffs_per_gaussian();
+            for (index, rgb) in expected.sh_coeffs.iter_mut().enumerate() {
+                let most = if index % coeffs == 0 { 0.5 / 0.15 } else { 1.0 };
+                *rgb = rgb.map(|value| value.clamp(-most, most));
+            }
+        }
+        let found = differences(&expected, &scene.cloud, format, allowed);
+        assert!(
+            found.iter().zip(allowed).all(|(found, most)| *found <= most),
+            "{name}: {found:?} of {allowed:?}"
+        );
+    }
+}
+
+/// A number of the CSVs.
+fn stored(cloud: &GaussianCloud, row: usize, name: &str) -> Option<f32> {
+    let coeffs = cloud.coeffs_per_gaussian();
+    if let Some(index) = name.strip_prefix("f_rest_") {
+        let index: usize = index.parse().ok()?;
+        let (channel, coefficient) = (index / (coeffs - 1), index % (coeffs - 1) + 1);
+        return Some(cloud.sh_coeffs[row * coeffs + coefficient][channel]);
+    }
+    let at = || name.rsplit('_').next()?.parse::<usize>().ok();
+    Some(match name {
+        "x" => cloud.means[row][0],
+        "y" => cloud.means[row][1],
+        "z" => cloud.means[row][2],
+        "opacity" => cloud.opacity_logits[row],
+        _ if name.starts_with("rot_") => quantize::unit(cloud.quats[row])[at()?],
+        _ if name.starts_with("scale_") => cloud.log_scales[row][at()?],
+        _ if name.starts_with("f_dc_") => cloud.sh_coeffs[row * coeffs][at()?],
+        _ => return None,
+    })
+}
+
+#[test]
+fn values_are_those_of_an_independent_program() {
+    let Some(folder) = test_data("splats") else { return };
+    for (file, csv) in [
+        ("splat_transform_minimal/minimal-v2.spz", "minimal-v2.spz.csv"),
+        ("splat_transform_minimal/minimal-v3.spz", "minimal-v3.spz.csv"),
+        ("splat_transform_minimal/minimal-v4.spz", "minimal-v4.spz.csv"),
+        ("gsplat_rs_minimal/minimal_v4_degree0.spz", "minimal_v4_degree0.spz.csv"),
+        ("metalsplatter/test-splat.3-points-from-train.spz", "test-splat.3-points-from-train.spz.csv"),
+        ("metalsplatter/test-splat.3-points-from-train.splat", "test-splat.3-points-from-train.splat.csv"),
+        ("splat_transform_minimal/minimal.splat", "minimal.splat.csv"),
+        ("splat_transform_minimal/minimal.ksplat", "minimal.ksplat.csv"),
+    ] {
+        let cloud = read(&folder.join(file)).unwrap().cloud;
+        let expected = fs::read_to_string(folder.join("expected_csv").join(csv)).unwrap();
+        let mut lines = expected.lines();
+        let names: Vec<&str> = lines.next().unwrap().split(',').collect();
+        let mut rows = 0;
+        for (row, line) in lines.enumerate() {
+            let values: Vec<f32> = line.split(',').map(|value| value.parse().unwrap()).collect();
+            let component =
+                |index: usize| names.iter().position(|name| *name == format!("rot_{index}")).unwrap();
+            let dot: f32 =
+                (0..4).map(|index| values[component(index)] * quantize::unit(cloud.quats[row])[index]).sum();
+            for (name, value) in names.iter().zip(&values) {
+                let mut got = stored(&cloud, row, name).unwrap();
+                if name.starts_with("rot_") {
+                    got *= dot.signum();
+                }
+                // Some take 127.5 for the middle of a quaternion's bytes and some 128.
+                let most = if name.starts_with("rot_") { 0.006 } else { 2e-5 * value.abs().max(1.0) };
+                assert!((got - value).abs() <= most, "{file} row {row} {name}: {got} {value}");
+            }
+            rows += 1;
+        }
+        assert_eq!(rows, cloud.len(), "{file}");
+    }
+}
+
+#[test]
+fn what_is_not_to_the_specification_is_refused_by_name() {
+    let Some(folder) = test_data("splats") else { return };
+    let refused = |name: &str| read(&folder.join(name)).unwrap_err().to_string();
+    let raw = refused("splat_transform_minimal/minimal-raw.spz");
+    assert!(raw.contains("in the clear") && raw.contains("version 2"), "{raw}");
+    let kernel = refused("khr_gltf/khr_gaussian_splatting/khr_extensible_fallback.gltf");
+    assert!(kernel.contains("`customShape`"), "{kernel}");
+    for name in ["khr_conformance_matrix.glb", "khr_conformance_matrix.gltf"] {
+        let scene = read(&folder.join("khr_gltf/khr_gaussian_splatting").join(name)).unwrap();
+        assert_eq!((scene.cloud.sh_degree, scene.cloud.len() > 14), (3, true), "{name}");
+        assert!(scene.notes.iter().any(|note| note.contains("lin_rec709_display")), "{:?}", scene.notes);
+    }
+}
+
+#[test]
+fn a_sog_is_read_from_its_folder_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write_file(folder.path(), Format::Sog, &cloud(300, 1));
+    let mut archive = zip::ZipArchive::new(File::open(&path).unwrap()).unwrap();
+    let unpacked = folder.path().join("unpacked");
+    archive.extract(&unpacked).unwrap();
+    let expected = read(&path).unwrap();
+    assert!(is_scene(&unpacked) && !is_scene(folder.path()));
+    assert_eq!(read(&unpacked).unwrap(), expected);
+    assert_eq!(read(&unpacked.join("meta.json")).unwrap(), expected);
+}
+
+#[test]
+fn harmonics_of_degree_4_are_dropped_and_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("four.ply");
+    let names =
+        ["x", "y", "z", "rot_0", "rot_1", "rot_2", "rot_3", "scale_0", "scale_1", "scale_2", "opacity"];
+    let mut text = "ply\nformat ascii 1.0\nelement vertex 1\n".to_owned();
+    let rest: Vec<String> = (0..72).map(|index| format!("f_rest_{index}")).collect();
+    let all: Vec<String> = names
+        .iter()
+        .map(|name| (*name).to_owned())
+        .chain((0..3).map(|i| format!("f_dc_{i}")))
+        .chain(rest)
+        .collect();
+    all.iter().for_each(|name| text += &format!("property float {name}\n"));
+    text += "end_header\n";
+    (0..all.len()).for_each(|value| text += &format!("{value} "));
+    fs::write(&path, text).unwrap();
+    let scene = read(&path).unwrap();
+    assert_eq!((scene.cloud.sh_degree, scene.notes.len()), (3, 1));
+    // Red, green and blue of the first and of the fifteenth coefficient above the constant: 24 a channel, of which 15 stay.
+    assert_eq!(
+        (scene.cloud.sh_coeffs[1], scene.cloud.sh_coeffs[15]),
+        ([14.0, 38.0, 62.0], [28.0, 52.0, 76.0])
+    );
+}
+
+#[test]
+fn scenes_are_turned_scaled_and_moved() {
+    let mut scene =
+        SplatScene { cloud: cloud(400, 3), origin: [10.0, 0.0, 0.0], near: Some(0.2), ..Default::default() };
+    scene.cloud.means[0] = [0.0, 0.0, 1.0];
+    scene.turn_up([0.0, 0.0, 1.0]);
+    assert!((scene.cloud.means[0][1] + 1.0).abs() < 1e-6, "{:?}", scene.cloud.means[0]);
+    assert!((scene.origin[0] - 10.0).abs() < 1e-9);
+    let before = scene.cloud.log_scales[3][1];
+    scene.rescale(2.0);
+    assert!((scene.cloud.log_scales[3][1] - before - 2.0_f32.ln()).abs() < 1e-6);
+    assert_eq!(scene.near, Some(0.4));
+    scene.recentre();
+    let [low, high] = scene.cloud.framing_bounds().unwrap();
+    assert!((0..3).all(|axis| (low[axis] + high[axis]).abs() < 1e-5) && scene.origin == [0.0; 3]);
+}
+
+#[test]
+fn floaters_go_and_the_rest_stays() {
+    let mut cloud = cloud(2000, 0);
+    cloud.opacity_logits.fill(1.0);
+    cloud.means[5] = [90.0, 0.0, 0.0];
+    cloud.opacity_logits[6] = -8.0;
+    cloud.log_scales[7] = [5.0; 3];
+    assert_eq!((cloud.drop_floaters(), cloud.len()), (3, 1997));
+    let mut thinned = cloud.clone();
+    assert_eq!((thinned.keep_most_seen(100), thinned.len()), (1897, 100));
+    let sums = |cloud: &GaussianCloud| {
+        cloud.log_scales.iter().map(|s| s.iter().sum::<f32>()).sum::<f32>() / cloud.len() as f32
+    };
+    assert!(sums(&thinned) > sums(&cloud));
+    assert!(cloud.keep_inside(|[x, ..]| x > 0.0) > 0 && cloud.means.iter().all(|mean| mean[0] > 0.0));
+}
+
+#[test]
+fn headers_that_promise_more_than_the_file_holds_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for format in [Format::Spz(SpzVersion::V4), Format::CompressedPly, Format::Glb] {
+        let path = write_file(folder.path(), format, &cloud(20, 1));
+        let mut bytes = fs::read(&path).unwrap();
+        let (from, to): (&[u8], &[u8]) = match format {
+            Format::CompressedPly => (b"vertex 20", b"vertex 99"),
+            Format::Glb => (b"\"count\":20", b"\"count\":99"),
+            _ => (b"\x14\0\0\0\x01", b"\xff\xff\xff\x7f\x01"),
+        };
+        let at = bytes.windows(from.len()).position(|window| window == from).unwrap();
+        bytes[at..at + to.len()].copy_from_slice(to);
+        fs::write(&path, bytes).unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains(&path.display().to_string()), "{error}");
+    }
+}
+
+fn damaged(format: Format, damage: impl FnOnce(&mut Vec<u8>)) -> (PathBuf, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write_file(folder.path(), format, &cloud(40, 1));
+    let mut bytes = fs::read(&path).unwrap();
+    damage(&mut bytes);
+    fs::write(&path, bytes).unwrap();
+    (path, folder)
+}
+
+#[test]
+fn files_cut_off_anywhere_are_refused() {
+    for format in ALL {
+        let (path, _folder) = damaged(format, |_| {});
+        let whole = fs::read(&path).unwrap();
+        // A .splat cut between two splats is a whole one.
+        for cut in (0..whole.len()).step_by(37).filter(|cut| format != Format::Splat || cut % 32 != 0) {
+            fs::write(&path, &whole[..cut]).unwrap();
+            let result = read(&path);
+            // gzip's checksum and a zip's last record hold no splats.
+            assert!(result.is_err() || cut + 64 > whole.len(), "{format:?} cut at {cut} of {}", whole.len());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+    /// Damaged files are read or refused; nothing panics, hangs or fills the memory.
+    #[test]
+    fn damage_never_panics(which in 0..ALL.len(), changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+        let (path, _folder) = damaged(ALL[which], |bytes| {
+            for (at, value) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+        });
+        if let Ok(scene) = read(&path) {
+            prop_assert!(scene.cloud.validate().is_ok());
+            prop_assert!(scene.cloud.means.as_flattened().iter().all(|v| v.is_finite()));
+        }
+    }
+
+    /// Of `.ksplat`, which is not written here, with the header of a real file.
+    #[test]
+    fn damaged_ksplats_never_panic(
+        header in prop::collection::vec((0_usize..48, any::<u8>()), 0..4),
+        section in prop::collection::vec((4096_usize..4144, any::<u8>()), 0..6),
+        cut in 4096_usize..5400,
+    ) {
+        let Some(folder) = test_data("splats/splat_transform_minimal") else { return Ok(()) };
+        let mut bytes = fs::read(folder.join("minimal.ksplat")).unwrap();
+        header.into_iter().chain(section).for_each(|(at, value)| bytes[at] = value);
+        bytes.truncate(cut);
+        let _ = ksplat::read(&bytes, Path::new("test.ksplat"));
+    }
+}
