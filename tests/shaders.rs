@@ -11,8 +11,7 @@ use std::path::Path;
 use splat_core::RendererKind;
 use splat_core::gpu::layout::{self, Counters, StepReport, TrainUniform, ViewUniform};
 use splat_core::gpu::shaders::{self, CameraModule, LaneSums, Source, Switches};
-use wgpu::naga;
-use wgpu::naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 
 /// Sizes of subgroups that [`splat_core::gpu::Gpu::new`] accepts and that adapters have.
 const LANES: [u32; 5] = [4, 8, 16, 32, 64];
@@ -94,6 +93,44 @@ fn every_kernel_validates_with_what_the_device_is_asked_for() {
         with_subgroups += u32::from(plain.is_err());
     });
     assert!(with_subgroups > 0, "no kernel uses subgroups: the check tests nothing");
+}
+
+/// Every kernel can be written in the language of each backend: what Vulkan, DX12 and Metal drivers are given.
+#[test]
+fn every_kernel_translates_to_spirv_hlsl_and_msl() {
+    use naga::back::{hlsl, msl, spv};
+    let mut written = [0_usize; 3];
+    for_each_variant(|source, lanes, sums, module| {
+        let what = |language: &str| format!("{}.wgsl, {lanes} lanes, {sums:?}, to {language}", source.name);
+        let info = validate(source, module, sums);
+        let (module, info) = naga::back::pipeline_constants::process_overrides(
+            module,
+            &info,
+            None,
+            &naga::back::PipelineConstants::default(),
+        )
+        .unwrap_or_else(|error| panic!("{}: {error}", what("constants")));
+        let options = spv::Options { lang_version: (1, 3), ..spv::Options::default() };
+        let words = spv::write_vec(&module, &info, &options, None)
+            .unwrap_or_else(|error| panic!("{}: {error}", what("SPIR-V")));
+        written[0] += words.len();
+
+        // Subgroup operations came with shader model 6.0.
+        let shader_model =
+            if sums.uses_subgroups() { hlsl::ShaderModel::V6_0 } else { hlsl::ShaderModel::V5_1 };
+        let options = hlsl::Options { shader_model, ..hlsl::Options::default() };
+        let mut text = String::new();
+        hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions::default())
+            .write(&module, &info, None)
+            .unwrap_or_else(|error| panic!("{}: {error}", what("HLSL")));
+        written[1] += text.len();
+
+        let options = msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..msl::Options::default() };
+        let (text, _) = msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
+            .unwrap_or_else(|error| panic!("{}: {error}", what("MSL")));
+        written[2] += text.len();
+    });
+    assert!(written.iter().all(|&length| length > 0), "{written:?}");
 }
 
 #[test]
