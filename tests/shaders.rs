@@ -8,10 +8,10 @@ use std::fs;
 use std::mem::{offset_of, size_of};
 use std::path::Path;
 
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use splat_core::RendererKind;
 use splat_core::gpu::layout::{self, Counters, StepReport, TrainUniform, ViewUniform};
 use splat_core::gpu::shaders::{self, CameraModule, LaneSums, Source, Switches};
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 
 /// Sizes of subgroups that [`splat_core::gpu::Gpu::new`] accepts and that adapters have.
 const LANES: [u32; 5] = [4, 8, 16, 32, 64];
@@ -125,7 +125,8 @@ fn every_kernel_translates_to_spirv_hlsl_and_msl() {
             .unwrap_or_else(|error| panic!("{}: {error}", what("HLSL")));
         written[1] += text.len();
 
-        let options = msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..msl::Options::default() };
+        let options =
+            msl::Options { lang_version: (2, 4), fake_missing_bindings: true, ..msl::Options::default() };
         let (text, _) = msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
             .unwrap_or_else(|error| panic!("{}: {error}", what("MSL")));
         written[2] += text.len();

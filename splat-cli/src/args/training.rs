@@ -190,8 +190,8 @@ pub(crate) struct TrainOptions {
     /// Go on from the newest checkpoint in OUT; with more --steps than its run had, train on to those
     #[arg(long, help_heading = "Training")]
     pub(crate) resume: bool,
-    /// Start with the Gaussians of this scene, in the dataset's coordinates, instead of the dataset's points
-    #[arg(long, value_name = "SPLATS.ply", value_hint = ValueHint::FilePath, help_heading = "Training")]
+    /// Start with the Gaussians of this scene (PLY, SPZ, SOG, .splat, .ksplat, glTF), in the dataset's coordinates, instead of the dataset's points
+    #[arg(long, value_name = "SCENE", value_hint = ValueHint::FilePath, help_heading = "Training")]
     pub(crate) init: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) images: ImageOptions,

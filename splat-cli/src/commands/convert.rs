@@ -52,7 +52,7 @@ pub(super) fn convert(args: &ConvertArgs, context: &Context) -> Result<(), Failu
         path: &args.output,
         gaussians,
         left_out: read - gaussians,
-        sh_degree: scene.cloud.sh_degree,
+        sh_degree: written.sh_degree,
         bytes: args.output.metadata().map_or(0, |data| data.len()),
         notes: &written.notes,
     };

@@ -207,6 +207,8 @@ pub fn read(path: &Path) -> Result<SplatScene> {
 pub struct Written {
     /// Gaussians with a value that is not finite.
     pub left_out: usize,
+    /// Degree of the spherical harmonics that were written.
+    pub sh_degree: u32,
     /// What the format cannot hold, in sentences.
     pub notes: Vec<String>,
 }
@@ -227,6 +229,7 @@ pub fn write(path: &Path, format: Format, scene: &SplatScene) -> Result<Written>
         ..PlyOptions::default()
     };
     let mut notes = Vec::new();
+    let sh_degree = if format == Format::Splat { 0 } else { cloud.sh_degree };
     if !matches!(format, Format::Ply | Format::CompressedPly) {
         if scene.origin != [0.0; 3] {
             let [x, y, z] = scene.origin;
@@ -253,7 +256,7 @@ pub fn write(path: &Path, format: Format, scene: &SplatScene) -> Result<Written>
         }
         Format::Glb => gltf::write(path, cloud)?,
     }
-    Ok(Written { left_out, notes })
+    Ok(Written { left_out, sh_degree, notes })
 }
 
 /// The whole file: every format but PLY is smaller than the scene that it makes.

@@ -244,10 +244,13 @@ impl Pipeline<'_> {
 
     /// A new trainer that starts with the Gaussians of a scene file.
     fn trainer_from_scene(&self, gpu: &Gpu, dataset: &Arc<Dataset>, path: &Path) -> Result<Trainer> {
-        let scene = crate::ply::read(path)?;
+        let scene = crate::formats::read(path)?;
+        for note in &scene.notes {
+            self.warn(format!("`{}`: {note}", path.display()));
+        }
         if scene.cloud.is_empty() {
             let what = "it holds no Gaussian to start with".to_owned();
-            return Err(Error::Malformed { path: path.to_owned(), format: "3DGS PLY", what });
+            return Err(Error::Malformed { path: path.to_owned(), format: "scene", what });
         }
         let count = scene.cloud.len();
         self.log.line(&format!("starts with the {count} Gaussians of {}", path.display()));
