@@ -166,9 +166,14 @@ fn colmap_hint(error: &ColmapError) -> Option<String> {
         ColmapError::NotColmap { .. } | ColmapError::TooOld { .. } => {
             "name another program with `--colmap FILE` or SPLAT_COLMAP"
         }
-        ColmapError::TimedOut { .. } => "raise `--colmap-timeout`, or lower `--quality`",
+        ColmapError::TimedOut { .. } | ColmapError::MatchingTimedOut { .. } => {
+            "raise `--colmap-timeout`, or lower `--quality`"
+        }
         ColmapError::StageFailed { exited: false, .. } => {
             "it crashed or ran out of memory; try `--quality low`, or another COLMAP with `--colmap FILE`"
+        }
+        ColmapError::Database { .. } => {
+            "`--redo-colmap` makes it anew; `--matcher-engine colmap` leaves comparing to COLMAP"
         }
         ColmapError::NoReconstruction { .. } => "`--matcher exhaustive` and `--quality high` look harder",
         _ => return None,

@@ -91,6 +91,11 @@ pub(crate) fn photos(
             args::Matcher::Exhaustive => splat_colmap::Matcher::Exhaustive,
             args::Matcher::Sequential => splat_colmap::Matcher::Sequential,
         }),
+        matcher_engine: options.matcher_engine.map_or(defaults.matcher_engine, |engine| match engine {
+            args::MatcherEngine::Auto => splat_colmap::MatcherEngine::Auto,
+            args::MatcherEngine::Splat => splat_colmap::MatcherEngine::Splat,
+            args::MatcherEngine::Colmap => splat_colmap::MatcherEngine::Colmap,
+        }),
         stage_timeout: options
             .colmap_timeout
             .map_or(defaults.stage_timeout, |m| Some(Duration::from_secs(60 * m))),

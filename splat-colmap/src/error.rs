@@ -216,6 +216,27 @@ pub enum ColmapError {
         /// The log.
         log: PathBuf,
     },
+    /// Comparing features took too long and was ended.
+    #[error(
+        "comparing the photos' features was ended after {minutes:.1} minutes, the limit for a stage; finished stages and pairs \
+         are kept: raise the limit or lower the COLMAP quality, and run again"
+    )]
+    MatchingTimedOut {
+        /// The limit.
+        minutes: f64,
+    },
+    /// COLMAP's database of features and matches is damaged or of an unknown kind.
+    #[error(
+        "COLMAP's database `{}` cannot be used: {what}; do all COLMAP stages again, which makes it anew, or have COLMAP \
+         compare the features",
+        path.display()
+    )]
+    Database {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// The folder holds nothing that can be used.
     #[error("no photos in `{}`: JPEG, PNG, WebP, TIFF, GIF and BMP files are taken, in subfolders too. {skipped}", dir.display())]
     NoPhotos {

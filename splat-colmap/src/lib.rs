@@ -45,13 +45,16 @@ mod dataset;
 mod driver;
 mod error;
 mod find;
+mod matching;
 mod model;
 pub mod process_group;
 mod read;
 mod write;
 
 pub use dataset::DatasetSource;
-pub use driver::{Colmap, ColmapOptions, ColmapQuality, ColmapSource, Matcher, Version, write_downscaled};
+pub use driver::{
+    Colmap, ColmapOptions, ColmapQuality, ColmapSource, Matcher, MatcherEngine, Version, write_downscaled,
+};
 pub use error::{ColmapError, Place, Result};
 pub use model::{Point2d, Point3d, PosedImage, Reconstruction, TrackElement};
 pub use read::{ModelChoice, ModelForm, find_best_model, read_model};

@@ -17,8 +17,8 @@ pub(crate) use gesture::{
 };
 pub(crate) use serve::{BackupArgs, KeysArgs, KeysCommand, Role, ServeArgs, SettingsArgs, WorkerArgs};
 pub(crate) use training::{
-    ColmapArgs, ColmapOptions, DemoArgs, ImageOptions, Matcher, PhotoFolders, Quality, Renderer, RunArgs,
-    Strategy, TrainArgs, TrainOptions,
+    ColmapArgs, ColmapOptions, DemoArgs, ImageOptions, Matcher, MatcherEngine, PhotoFolders, Quality,
+    Renderer, RunArgs, Strategy, TrainArgs, TrainOptions,
 };
 
 /// Photos in, a 3-D Gaussian splatting scene out.

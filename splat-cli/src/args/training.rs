@@ -110,6 +110,9 @@ pub(crate) struct ColmapOptions {
     /// Which photos are compared [default: auto, by number and order of the photos]
     #[arg(long, value_name = "MATCHER", value_enum)]
     pub(crate) matcher: Option<Matcher>,
+    /// Who compares features [default: auto, COLMAP where it has a CUDA GPU, else splat]
+    #[arg(long, value_name = "ENGINE", value_enum)]
+    pub(crate) matcher_engine: Option<MatcherEngine>,
     /// Minutes that any one COLMAP stage may take before it is ended
     #[arg(long, value_name = "MINUTES")]
     pub(crate) colmap_timeout: Option<u64>,
@@ -135,6 +138,15 @@ pub(crate) enum Matcher {
     Exhaustive,
     /// Neighbours by file name: for video frames
     Sequential,
+}
+
+/// Who compares features.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MatcherEngine {
+    Auto,
+    /// In this program, on all cores: exact, and several times as fast as COLMAP on a CPU
+    Splat,
+    Colmap,
 }
 
 /// How Gaussians are trained.

@@ -8,7 +8,7 @@ use splat_core::events::{EventSink, Stage};
 use splat_core::{CancelToken, Event};
 
 use super::binary::Colmap;
-use super::options::{ColmapOptions, ColmapQuality, Matcher};
+use super::options::{ColmapOptions, ColmapQuality, Matcher, MatcherEngine};
 use super::prepare::{self, Photos};
 use super::stages;
 use super::state::{Raised, State, fingerprint, stage_name, stages_from};
@@ -173,7 +173,7 @@ impl<'a> Job<'a> {
         let matcher = pairs::resolve(self.options.matcher, &photos.names(), photos.cameras.len());
         self.stage(
             Stage::Features,
-            &format!("{key} {matcher:?}"),
+            &format!("{key} {matcher:?} {:?}", self.engine()),
             || database.is_file(),
             |job| {
                 job.with_gpu_or_without(|job| {
@@ -205,18 +205,26 @@ impl<'a> Job<'a> {
             || database.is_file(),
             |job| {
                 job.with_gpu_or_without(|job| {
+                    // Steps of progress: blocks of COLMAP's, or photos, once for comparing and once for verifying.
+                    let steps = match matcher {
+                        Matcher::Exhaustive => stages::blocks(names.len()),
+                        _ => names.len() as u64,
+                    };
+                    let compares = job.engine() == MatcherEngine::Splat;
+                    let (done, total) = if compares { (steps, 2 * steps) } else { (0, steps) };
+                    job.compare(&names, matcher, steps, total)?;
                     if matcher == Matcher::Exhaustive {
                         let command = job.with_paths(stages::match_all)?;
-                        return job.colmap(Stage::Matching, &command, 0, None);
+                        return job.colmap(Stage::Matching, &command, done, Some(total));
                     }
                     let command = job.with_paths(stages::match_sequence)?;
-                    job.colmap(Stage::Matching, &command, 0, None)?;
+                    job.colmap(Stage::Matching, &command, done, Some(total + 1))?;
                     let list = job.work.join("pairs.txt");
                     fs::write(&list, pairs::loop_pairs(&names)).map_err(|error| write_error(&list, error))?;
                     let command = job.with_paths(|colmap, options, paths| {
                         stages::match_pairs(colmap, options, paths, &list)
                     })?;
-                    job.colmap(Stage::Matching, &command, names.len() as u64, None)
+                    job.colmap(Stage::Matching, &command, total, Some(total + 1))
                 })
             },
         )

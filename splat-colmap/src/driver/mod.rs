@@ -3,7 +3,7 @@
 //! | stage | module | makes, below the output folder |
 //! | --- | --- | --- |
 //! | Prepare | `prepare` | `work/photos`: upright copies |
-//! | Features, Matching | `stages`, `pairs` | `work/database.db` |
+//! | Features, Matching | `stages`, `pairs`, `compare` | `work/database.db` |
 //! | Mapping | `stages` | `work/sparse/0`, `1` ...: one model a connected part |
 //! | Undistort | `stages`, `downscale` | `images`, `sparse/0`, `images_2` |
 //!
@@ -12,6 +12,7 @@
 
 mod binary;
 mod commands;
+mod compare;
 mod downscale;
 mod job;
 mod options;
@@ -30,7 +31,7 @@ use splat_core::{CancelToken, Scene, SceneSource};
 
 pub use binary::{Colmap, Version};
 pub use downscale::write_downscaled;
-pub use options::{ColmapOptions, ColmapQuality, Matcher};
+pub use options::{ColmapOptions, ColmapQuality, Matcher, MatcherEngine};
 
 use crate::dataset::DatasetSource;
 use crate::error::Result;

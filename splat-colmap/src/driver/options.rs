@@ -122,6 +122,20 @@ impl Matcher {
     pub const UNORDERED_PHOTOS: usize = 300;
 }
 
+/// Who compares features.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum MatcherEngine {
+    /// COLMAP where it may use a CUDA GPU, else this program.
+    #[default]
+    Auto,
+    /// This program: all products of descriptors, in integers, on all cores. The same matches on every machine.
+    Splat,
+    /// COLMAP: on a CPU by an approximate search.
+    Colmap,
+}
+
 /// How photos are posed.
 #[derive(Clone, Debug)]
 pub struct ColmapOptions {
@@ -131,6 +145,8 @@ pub struct ColmapOptions {
     pub quality: ColmapQuality,
     /// Which pairs are compared.
     pub matcher: Matcher,
+    /// Who compares them; COLMAP verifies the matches in any case.
+    pub matcher_engine: MatcherEngine,
     /// Camera model for the photos; `None` takes OPENCV for cameras with ten photos or more, and
     /// SIMPLE_RADIAL, which fewer can calibrate.
     pub camera_model: Option<LensModel>,
@@ -156,6 +172,7 @@ impl Default for ColmapOptions {
             binary: None,
             quality: ColmapQuality::default(),
             matcher: Matcher::default(),
+            matcher_engine: MatcherEngine::default(),
             camera_model: None,
             stage_timeout: Some(Duration::from_secs(4 * 60 * 60)),
             resume: true,

@@ -1,5 +1,7 @@
 //! Which pairs of photos are worth comparing.
 
+use std::collections::BTreeSet;
+
 use super::options::Matcher;
 
 /// Photos, spread evenly, that are all compared with each other to close loops.
@@ -44,13 +46,26 @@ fn last_number(name: &str) -> Option<(&str, u64)> {
 
 /// The list of pairs, one a line, that closes loops in a sequence of `names`.
 pub(super) fn loop_pairs(names: &[&str]) -> String {
-    let step = names.len().div_ceil(LOOP_PHOTOS).max(1);
-    let spread: Vec<&str> = names.iter().step_by(step).copied().collect();
-    let pairs = spread
-        .iter()
-        .enumerate()
-        .flat_map(|(i, a)| spread[i + 1..].iter().map(move |b| format!("{a} {b}\n")));
-    pairs.collect()
+    loop_places(names.len()).map(|[a, b]| format!("{} {}\n", names[a], names[b])).collect()
+}
+
+/// The places of those pairs among `count` names.
+fn loop_places(count: usize) -> impl Iterator<Item = [usize; 2]> {
+    let step = count.div_ceil(LOOP_PHOTOS).max(1);
+    (0..count).step_by(step).flat_map(move |a| (a + step..count).step_by(step).map(move |b| [a, b]))
+}
+
+/// The places of all pairs that COLMAP's commands for `matcher` look at, among `count` sorted names; `overlap` as in its
+/// options.
+pub(super) fn places(matcher: Matcher, count: usize, overlap: u32) -> Vec<[usize; 2]> {
+    if matcher == Matcher::Exhaustive {
+        return (0..count).flat_map(|a| (a + 1..count).map(move |b| [a, b])).collect();
+    }
+    let overlap = overlap as usize;
+    let powers = (0..overlap.min(usize::BITS as usize - 1)).map(|power| 1 << power);
+    let distances: BTreeSet<usize> = (1..=overlap).chain(powers).collect();
+    let near = distances.into_iter().flat_map(|distance| (distance..count).map(move |b| [b - distance, b]));
+    near.chain(loop_places(count)).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 #[cfg(test)]
@@ -74,6 +89,17 @@ mod tests {
         assert_eq!(last_number("写真12é.jpg"), Some(("写真", 12)));
         assert_eq!(last_number("7.jpg"), Some(("", 7)));
         assert_eq!(last_number("a.jpg"), None);
+    }
+
+    #[test]
+    fn places_are_those_of_the_commands() {
+        assert_eq!(places(Matcher::Exhaustive, 4, 2), [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]);
+        let sequential = places(Matcher::Sequential, 100, 3);
+        let of = |a: usize| sequential.iter().filter(move |pair| pair[0] == a).map(move |pair| pair[1] - a);
+        assert_eq!(of(1).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        // 0, 4, 8 ... are compared with each other.
+        assert_eq!(of(4).take(5).collect::<Vec<_>>(), [1, 2, 3, 4, 8]);
+        assert!(places(Matcher::Sequential, 1, 20).is_empty());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::error::Result;
 const OPENCV_MIN_PHOTOS: usize = 10;
 /// Photos a side of the blocks of pairs that are matched at once: small, because each block's end
 /// is the only sign of progress.
-const BLOCK_PHOTOS: &str = "10";
+const BLOCK_PHOTOS: usize = 10;
 /// Most pairs of a large set show different things, and each of those costs RANSAC's full limit. A
 /// tenth of COLMAP's own limit still finds a fundamental matrix (7 points) among half outliers with
 /// 99.9 % confidence: ln(0.001) / ln(1 - 0.5^7) = 880.
@@ -97,9 +97,15 @@ fn matching(command: Command, colmap: &Colmap, options: &ColmapOptions, paths: &
         .option(&["TwoViewGeometry.max_num_trials", "SiftMatching.max_num_trials"], RANSAC_TRIALS)
 }
 
+/// Blocks of pairs that `exhaustive_matcher` tells the end of.
+pub(super) fn blocks(photos: usize) -> u64 {
+    (photos.div_ceil(BLOCK_PHOTOS) as u64).pow(2)
+}
+
 pub(super) fn match_all(colmap: &Colmap, options: &ColmapOptions, paths: &Paths<'_>) -> Result<Command> {
     let command = matching(colmap.command("exhaustive_matcher")?, colmap, options, paths);
-    Ok(command.option(&["ExhaustivePairing.block_size", "ExhaustiveMatching.block_size"], BLOCK_PHOTOS))
+    Ok(command
+        .option(&["ExhaustivePairing.block_size", "ExhaustiveMatching.block_size"], BLOCK_PHOTOS.to_string()))
 }
 
 pub(super) fn match_sequence(colmap: &Colmap, options: &ColmapOptions, paths: &Paths<'_>) -> Result<Command> {

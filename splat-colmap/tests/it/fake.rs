@@ -8,8 +8,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use splat_colmap::{
-    Colmap, ColmapError, ColmapOptions, ColmapQuality, ColmapSource, DatasetSource, Matcher, ModelForm,
-    Point3d, PosedImage, Reconstruction, write_model,
+    Colmap, ColmapError, ColmapOptions, ColmapQuality, ColmapSource, DatasetSource, Matcher, MatcherEngine,
+    ModelForm, Point3d, PosedImage, Reconstruction, write_model,
 };
 use splat_core::events::Stage;
 use splat_core::{CancelToken, Event, Lens, Pinhole, Pose, SceneSource};
@@ -50,8 +50,8 @@ if [ "$command" = "$target" ]; then
     esac
 fi
 case $command in
-    feature_extractor) echo x > "$database"; echo "Processed file [1/4]"; echo "Processed file [4/4]" ;;
-    exhaustive_matcher) echo "Matching block [1/1, 1/1] in 0.1s" ;;
+    feature_extractor) cp "$here/database" "$database"; echo "Processed file [1/4]"; echo "Processed file [4/4]" ;;
+    exhaustive_matcher) cp "$database" "$here/verified"; echo "Matching block [1/1, 1/1] in 0.1s" ;;
     mapper) mkdir -p "$out/0"; cp "$here/model/"* "$out/0"; echo "Registering image #1 (3)" ;;
     image_undistorter)
         mkdir -p "$out/sparse" "$out/images"; cp "$here/model/"* "$out/sparse"; cp -r "$images/." "$out/images"
@@ -78,6 +78,33 @@ fn install(script: &str, binary: &Path) {
     fs::remove_file(text).unwrap();
 }
 
+/// What feature extraction leaves: photos `p0.png`, `p1.png` ... with the same four features.
+fn write_database(path: &Path, photos: usize) {
+    let database = rusqlite::Connection::open(path).unwrap();
+    database
+        .execute_batch(
+            "CREATE TABLE images(image_id INTEGER PRIMARY KEY, name TEXT);
+             CREATE TABLE descriptors(image_id INTEGER PRIMARY KEY, rows INTEGER, cols INTEGER, data BLOB);
+             CREATE TABLE matches(pair_id INTEGER PRIMARY KEY, rows INTEGER, cols INTEGER, data BLOB);",
+        )
+        .unwrap();
+    // Eight of 181 make a length of 512.
+    let feature = |k: usize| (0..128).map(move |i| if i / 8 == k { 181_u8 } else { 0 });
+    let data: Vec<u8> = (0..4).flat_map(feature).collect();
+    for i in 0..photos {
+        let insert = "INSERT INTO images(image_id, name) VALUES(?1, ?2)";
+        database.execute(insert, rusqlite::params![i as u32 + 1, format!("p{i}.png")]).unwrap();
+        let insert = "INSERT INTO descriptors(image_id, rows, cols, data) VALUES(?1, 4, 128, ?2)";
+        database.execute(insert, rusqlite::params![i as u32 + 1, data]).unwrap();
+    }
+}
+
+/// Pairs in a database that have been compared.
+fn compared_pairs(path: &Path) -> u32 {
+    let database = rusqlite::Connection::open(path).unwrap();
+    database.query_row("SELECT COUNT(*) FROM matches WHERE rows = 4", [], |row| row.get(0)).unwrap()
+}
+
 struct Bench {
     dir: tempfile::TempDir,
     options: ColmapOptions,
@@ -94,6 +121,7 @@ impl Bench {
         fs::write(here.join("options"), OPTIONS).unwrap();
         fs::write(here.join("mode"), "none none\n").unwrap();
         fs::create_dir(here.join("photos")).unwrap();
+        write_database(&here.join("database"), photos);
         for i in 0..photos {
             let picture = image::RgbImage::from_fn(64, 48, |x, y| image::Rgb([x as u8, y as u8, i as u8]));
             picture.save(here.join(format!("photos/p{i}.png"))).unwrap();
@@ -184,6 +212,39 @@ fn photos_become_a_dataset_and_a_second_run_does_nothing() {
     assert_eq!(as_taken.views.len(), 4);
     assert!(as_taken.views.iter().all(|view| view.image_path.starts_with(bench.work("photos"))));
     assert!(scene.views.iter().all(|view| view.image_path.starts_with(bench.path("out/images"))));
+}
+
+#[test]
+fn features_are_compared_before_colmap_verifies() {
+    let mut bench = Bench::new(4, 4);
+    let (result, events) = bench.run();
+    result.unwrap();
+    assert_eq!(compared_pairs(&bench.path("verified")), 6);
+    let told: Vec<(u64, Option<u64>)> = (events.all().into_iter())
+        .filter_map(|event| match event {
+            Event::StageProgress { stage: Stage::Matching, done, total } => Some((done, total)),
+            _ => None,
+        })
+        .collect();
+    assert!(told.is_sorted() && told.last() == Some(&(2, Some(2))), "{told:?}");
+    // Another engine begins with features that nobody has compared.
+    bench.options.matcher_engine = MatcherEngine::Colmap;
+    bench.calls();
+    bench.run().0.unwrap();
+    assert_eq!(
+        (bench.calls(), compared_pairs(&bench.path("verified"))),
+        (ALL_STAGES.map(String::from).into(), 0)
+    );
+    // A database of an unknown kind is left to COLMAP, unless this program was asked for by name.
+    fs::write(bench.path("database"), "another kind").unwrap();
+    bench.options.matcher_engine = MatcherEngine::Splat;
+    let error = bench.run().0.unwrap_err();
+    assert!(matches!(error, ColmapError::Database { .. }), "{error}");
+    bench.options.matcher_engine = MatcherEngine::Auto;
+    bench.options.resume = false;
+    let (result, events) = bench.run();
+    result.unwrap();
+    assert!(events.warnings().contains("COLMAP compares them now"), "{}", events.warnings());
 }
 
 /// COLMAP ends well although its disk was full for a moment: the stage is not taken for done.

@@ -95,7 +95,7 @@ fn colmap(error: &ColmapError) -> (&'static str, Option<&'static str>, bool) {
             Some("send 20 to 300 photos of one place, neighbours overlapping by 60 %"),
             false,
         ),
-        ColmapError::TimedOut { .. } => {
+        ColmapError::TimedOut { .. } | ColmapError::MatchingTimedOut { .. } => {
             ("timed_out", Some("send fewer photos, or choose `quality` `low`"), false)
         }
         ColmapError::StageFailed { exited: false, .. } => {

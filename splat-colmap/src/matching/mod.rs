@@ -1,0 +1,113 @@
+//! Features compared in this process, into COLMAP's database.
+//!
+//! COLMAP compares on a CPU by an approximate search for neighbours, one descriptor at a time, which is most of the way
+//! from photos to a scene. Here all products of two photos' descriptors are one integer matrix product. Its matchers
+//! only verify a pair that has a row in `matches`, so they run afterwards as ever.
+//!
+//! Matches are the same on every machine and for any number of threads.
+
+mod database;
+mod kernel;
+mod rule;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+use splat_core::CancelToken;
+
+pub(crate) use database::{Database, ImageRow};
+use database::{Matches, pair_id};
+use kernel::Buffers;
+
+use crate::error::{ColmapError, Result};
+
+/// Photos a side of the blocks of pairs that are compared and written together: of at most twice so many the descriptors
+/// are in memory, a megabyte for 8,192.
+const BLOCK_PHOTOS: usize = 32;
+
+/// Who looks on, and what ends a comparison early.
+#[derive(Clone, Copy)]
+pub(crate) struct Watch<'a> {
+    pub(crate) cancel: &'a CancelToken,
+    /// Longest that it may take.
+    pub(crate) limit: Option<Duration>,
+    /// Is told pairs compared and pairs in all, from any thread.
+    pub(crate) progress: &'a (dyn Fn(u64, u64) + Sync),
+}
+
+/// Compares the features of pairs of photos, each named by its places in `images`, and writes their matches. Pairs that
+/// have been compared before are not compared again.
+///
+/// # Errors
+/// [`ColmapError::Database`], [`ColmapError::MatchingTimedOut`], cancellation. Blocks that are done stay written.
+pub(crate) fn match_pairs(
+    database: &mut Database,
+    images: &[ImageRow],
+    pairs: &[[usize; 2]],
+    watch: Watch<'_>,
+) -> Result<()> {
+    let started = Instant::now();
+    let check = || {
+        watch.cancel.check()?;
+        match watch.limit {
+            Some(limit) if started.elapsed() >= limit => {
+                Err(ColmapError::MatchingTimedOut { minutes: limit.as_secs_f64() / 60.0 })
+            }
+            _ => Ok(()),
+        }
+    };
+    let compared = database.compared()?;
+    let mut blocks: BTreeMap<[usize; 2], BTreeSet<[usize; 2]>> = BTreeMap::new();
+    for &pair in pairs {
+        let [a, b] = pair;
+        if let (Some(first), Some(second)) = (images.get(a), images.get(b))
+            && first.id < second.id
+            && !compared.contains(&pair_id([first.id, second.id]))
+        {
+            blocks.entry(pair.map(|place| place / BLOCK_PHOTOS)).or_default().insert(pair);
+        }
+    }
+    let total = blocks.values().map(BTreeSet::len).sum::<usize>() as u64;
+    let done = AtomicU64::new(0);
+    for pairs in blocks.values() {
+        let mut descriptors = BTreeMap::new();
+        for &place in pairs.iter().flatten() {
+            check()?;
+            if let std::collections::btree_map::Entry::Vacant(entry) = descriptors.entry(place) {
+                entry.insert(database.descriptors(&images[place])?);
+            }
+        }
+        let matched = (pairs.par_iter())
+            .map_init(Buffers::default, |buffers, &[a, b]| {
+                check()?;
+                let matches = matches(buffers, &descriptors[&a], &descriptors[&b]);
+                (watch.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, total);
+                Ok(([images[a].id, images[b].id], matches))
+            })
+            .collect::<Result<Vec<([u32; 2], Matches)>>>()?;
+        database.write(&matched)?;
+    }
+    Ok(())
+}
+
+/// Features of `a` and `b` (128 bytes each) that are each other's partner.
+fn matches(buffers: &mut Buffers, a: &[u8], b: &[u8]) -> Matches {
+    let (rows, columns) = buffers.best_two(a, b);
+    let mut matches: Matches = (columns.iter().enumerate())
+        .filter(|(_, column)| rule::accepts(column.best, column.second))
+        .filter(|(_, column)| {
+            // Where the row's best is this product, and its second best is less, the row's partner is this column.
+            let row = rows.get(column.index as usize);
+            row.is_some_and(|row| row.best == column.best && rule::accepts(row.best, row.second))
+        })
+        .map(|(place, column)| [column.index as u32, place as u32])
+        .collect();
+    matches.sort_unstable();
+    matches
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests;

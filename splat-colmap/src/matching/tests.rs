@@ -1,0 +1,146 @@
+//! Databases of both schemas, in and out.
+
+use std::path::Path;
+
+use rusqlite::{Connection, params};
+
+use super::*;
+
+const OLD: &str = "CREATE TABLE images(image_id INTEGER PRIMARY KEY, name TEXT);
+    CREATE TABLE descriptors(image_id INTEGER PRIMARY KEY, rows INTEGER, cols INTEGER, data BLOB);
+    CREATE TABLE matches(pair_id INTEGER PRIMARY KEY, rows INTEGER, cols INTEGER, data BLOB);";
+/// 4.x says of which kind the features are.
+const NEW: &str = "CREATE TABLE images(image_id INTEGER PRIMARY KEY, name TEXT, camera_id INTEGER);
+    CREATE TABLE descriptors(image_id INTEGER PRIMARY KEY, rows INTEGER, cols INTEGER, data BLOB, type INTEGER DEFAULT 0);
+    CREATE TABLE matches(pair_id INTEGER PRIMARY KEY, rows INTEGER, cols INTEGER, data BLOB);";
+
+/// Sparse directions of length 512, different for each `seed`.
+fn descriptor(seed: usize) -> [u8; 128] {
+    let mut descriptor = [0; 128];
+    for k in 0..8 {
+        // Eight of 181 make a length of 512.
+        descriptor[(seed * 37 + k * (16 + seed % 5)) % 128] = 181;
+    }
+    descriptor
+}
+
+/// Photo `i` shows things `i * step ..`, in an order of its own.
+fn write_database(path: &Path, schema: &str, photos: usize, features: usize, step: usize) {
+    let connection = Connection::open(path).unwrap();
+    connection.execute_batch(schema).unwrap();
+    for i in 0..photos {
+        let things = (0..features).map(|k| i * step + (k * 7 + i) % features);
+        let data: Vec<u8> = things.flat_map(descriptor).collect();
+        connection
+            .execute(
+                "INSERT INTO images(image_id, name) VALUES(?1, ?2)",
+                params![i as u32 + 1, format!("{i}.jpg")],
+            )
+            .unwrap();
+        connection
+            .execute(
+                "INSERT INTO descriptors(image_id, rows, cols, data) VALUES(?1, ?2, 128, ?3)",
+                params![i as u32 + 1, features as u32, data],
+            )
+            .unwrap();
+    }
+}
+
+fn all_pairs(photos: usize) -> Vec<[usize; 2]> {
+    (0..photos).flat_map(|a| (a + 1..photos).map(move |b| [a, b])).collect()
+}
+
+fn rows(path: &Path) -> Vec<(i64, u32, Vec<u8>)> {
+    let connection = Connection::open(path).unwrap();
+    let mut query = connection.prepare("SELECT pair_id, rows, data FROM matches ORDER BY pair_id").unwrap();
+    query
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect()
+}
+
+fn run(path: &Path, cancel: &CancelToken, limit: Option<Duration>) -> (crate::Result<()>, u64) {
+    let mut database = Database::open(path).unwrap();
+    let images = database.images().unwrap();
+    let told = AtomicU64::new(0);
+    let progress = |done: u64, total: u64| {
+        assert!(done <= total);
+        told.fetch_max(done, Ordering::Relaxed);
+    };
+    let pairs = all_pairs(images.len());
+    let result = match_pairs(&mut database, &images, &pairs, Watch { cancel, limit, progress: &progress });
+    (result, told.into_inner())
+}
+
+#[test]
+fn any_number_of_threads_and_both_schemas_give_the_same_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut seen = Vec::new();
+    for (schema, threads) in [(OLD, 1), (OLD, 4), (NEW, 3)] {
+        let path = dir.path().join(format!("{threads}.db"));
+        // More than a block of photos.
+        write_database(&path, schema, 35, 20, 5);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let (result, told) = pool.install(|| run(&path, &CancelToken::new(), None));
+        result.unwrap();
+        assert_eq!(told, 35 * 34 / 2);
+        seen.push(rows(&path));
+    }
+    assert!(seen[0] == seen[1] && seen[0] == seen[2]);
+    // Photos 1 and 2 share things 5 to 19; each row names the same thing twice.
+    let (id, count, data) = &seen[0][0];
+    assert_eq!(*id, 2_147_483_647 + 2);
+    assert!(*count > 0 && data.len() == 8 * *count as usize);
+    for pair in data.as_chunks::<8>().0 {
+        let [a, b] =
+            [&pair[..4], &pair[4..]].map(|bytes| u32::from_le_bytes(bytes.try_into().unwrap()) as usize);
+        assert_eq!(descriptor((a * 7) % 20), descriptor(5 + (b * 7 + 1) % 20));
+    }
+}
+
+#[test]
+fn an_interrupted_comparison_goes_on_where_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    write_database(&path, OLD, 6, 10, 3);
+    let cancelled = CancelToken::new();
+    cancelled.cancel();
+    let (result, _) = run(&path, &cancelled, None);
+    assert!(matches!(result, Err(ColmapError::Core(splat_core::Error::Cancelled))), "{result:?}");
+    let (result, _) = run(&path, &CancelToken::new(), Some(Duration::ZERO));
+    let message = result.unwrap_err().to_string();
+    assert!(message.contains("limit for a stage"), "{message}");
+    assert!(rows(&path).is_empty());
+    run(&path, &CancelToken::new(), None).0.unwrap();
+    let all = rows(&path);
+    Connection::open(&path).unwrap().execute("DELETE FROM matches WHERE pair_id % 2 = 0", []).unwrap();
+    let kept = rows(&path).len();
+    let (result, told) = run(&path, &CancelToken::new(), None);
+    result.unwrap();
+    assert_eq!(told as usize, all.len() - kept);
+    assert_eq!(rows(&path), all);
+}
+
+#[test]
+fn photos_without_features_match_nothing_and_damage_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    write_database(&path, OLD, 3, 10, 0);
+    let connection = Connection::open(&path).unwrap();
+    connection.execute("UPDATE descriptors SET rows = 0, data = x'' WHERE image_id = 2", []).unwrap();
+    connection.execute("DELETE FROM descriptors WHERE image_id = 3", []).unwrap();
+    run(&path, &CancelToken::new(), None).0.unwrap();
+    assert!(rows(&path).iter().all(|(_, count, data)| *count == 0 && data.is_empty()));
+    connection
+        .execute_batch("DELETE FROM matches; UPDATE descriptors SET rows = 11 WHERE image_id = 1")
+        .unwrap();
+    let message = run(&path, &CancelToken::new(), None).0.unwrap_err().to_string();
+    assert!(message.contains("`0.jpg` should have 11 descriptors"), "{message}");
+    connection.execute("UPDATE descriptors SET cols = 512 WHERE image_id = 1", []).unwrap();
+    let message = Database::open(&path).unwrap().images().unwrap_err().to_string();
+    assert!(message.contains("have 512 bytes"), "{message}");
+    std::fs::write(&path, "no database").unwrap();
+    let message = Database::open(&path).and_then(|database| database.images()).unwrap_err().to_string();
+    assert!(message.contains("a.db` cannot be used"), "{message}");
+}
