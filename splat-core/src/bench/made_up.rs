@@ -27,7 +27,7 @@ const DOME_RADIUS: f64 = 8.0;
 /// tile grow with their number as in a trained scene, where a Gaussian covers fewer pixels the more there are.
 ///
 /// # Errors
-/// [`Error::Image`] or the like where a photo cannot be written.
+/// [`Error::Scene`] where a photo cannot be written.
 pub fn made_up_scene(folder: &Path, gaussians: u32, width: u32, height: u32) -> Result<Scene> {
     let focal = FOCAL * f64::from(width);
     let (cx, cy) = (f64::from(width) / 2.0, f64::from(height) / 2.0);

@@ -1,6 +1,6 @@
 //! Scenes as files of any program: PLY, compressed PLY, SPZ, SOG, `.splat` and glTF in and out, `.ksplat` in.
 //!
-//! Start at [`read`] and [`write`]. Files are told apart by their first bytes, and by name where they have no signature.
+//! Start at [`read`] and [`write()`]. Files are told apart by their first bytes, and by name where they have no signature.
 //! Whatever a file's axes are, those of a [`SplatScene`] are COLMAP's (x right, y down, z forward).
 
 mod axes;

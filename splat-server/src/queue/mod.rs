@@ -5,8 +5,8 @@
 //! 1. A [`Claim`] carries a fencing token; every renewal, report and finish must bring it, and a worker whose claim was
 //!    lost is refused ([`QueueError::ClaimLost`]).
 //! 2. A lease is renewed while work goes on. One that ran out may still be renewed until another process has brought the job back,
-//!    which waits for [`RECLAIM_GRACE`] first: a machine that slept finds its job. A lost lease counts as an attempt, one that got
-//!    [`FURTHER`] as the first; after `max_attempts` the job is dead.
+//!    which waits for `RECLAIM_GRACE` first: a machine that slept finds its job. A lost lease counts as an attempt, one that got
+//!    `FURTHER` as the first; after `max_attempts` the job is dead.
 //! 3. A queued job is cancelled at once; of a running one the worker hears with its next renewal or report.
 //! 4. Idempotency keys are unique per owner. Claims go by priority, then to the owner with the fewest jobs running, then to the
 //!    one served longest ago, then first in, first out. A failure that may pass waits longer each time, with jitter.
