@@ -103,10 +103,12 @@ function handCard(tracker, form) {
 /** The card that names, records and sends. */
 function recordCard(parents, onJob) {
   const name = h('input', { type: 'text', id: 'gesture-name', required: true, maxlength: 20, autocomplete: 'off', 'aria-describedby': 'gesture-name-hint gesture-name-fault' });
-  const nameProblem = h('span', { class: 'problem small', id: 'gesture-name-fault', role: 'alert' });
+  const nameProblem = h('span', { class: 'problem small', id: 'gesture-name-fault', role: 'alert', hidden: true });
   const nameIs = (fault) => {
     name.setAttribute('aria-invalid', String(Boolean(fault)));
     fill(nameProblem, fault ? tx(fault) : null);
+    // An empty alert is one all the same to who listens to the page.
+    nameProblem.hidden = !fault;
   };
   name.addEventListener('input', () => nameIs(null));
   const parent = h('select', { id: 'gesture-parent' });
