@@ -46,7 +46,7 @@ fn write_slot(base: u32, lane: u32, parts: array<f32, SLOT_FLOATS>) {
             sums[word] = subgroupAdd(parts[word]);
         }
     }
-    if (workgroupUniformLoad(&subgroup_count) == 1u) {
+    if (lane_part_count == 1u) {
         if (lane_leader) {
             for (var word = 0u; word < SLOT_FLOATS; word += 1u) {
                 slots[base + word] = sums[word];

@@ -48,7 +48,7 @@ pub(crate) struct ConvertArgs {
     pub(crate) recentre: bool,
 }
 
-/// `--spz-version`.
+/// Versions of SPZ that can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SpzVersion {
     /// gzip, quaternions of three bytes
@@ -62,7 +62,7 @@ pub(crate) enum SpzVersion {
     V4,
 }
 
-/// `--up`.
+/// Which axis of the input points up, for `--up`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Up {
     #[value(name = "x")]

@@ -8,7 +8,6 @@ use serde::Serialize;
 use splat_core::Gpu;
 use splat_core::bench::{BlendRates, DeviceRates, blend_rates, device_rates, made_up_scene};
 use splat_core::dataset::{Dataset, DatasetOptions};
-use splat_core::scene::Scene;
 use splat_core::train::{DensifyConfig, TrainConfig, Trainer};
 
 use super::Context;
@@ -80,7 +79,7 @@ pub(super) fn bench(args: &BenchArgs, context: &Context) -> Result<(), Failure> 
     let training = args.dataset.as_deref().map(|path| {
         let events = |event| context.reporter.event(event);
         let scene = settings::posed(path, &Default::default())?.scene(&events, &context.cancel)?;
-        steps(args, &gpu, context, scene, TrainConfig::default())
+        steps(args, &gpu, context, Dataset::new(scene, &DatasetOptions::default())?, TrainConfig::default())
     });
     let training = training.transpose()?;
     let mut made_up = Vec::new();
@@ -91,6 +90,7 @@ pub(super) fn bench(args: &BenchArgs, context: &Context) -> Result<(), Failure> 
             // The largest may not fit; what was measured of the others is worth having.
             let (steps, failed) = match made_up_steps(args, &gpu, context, gaussians, (width, height)) {
                 Ok(steps) => (Some(steps), None),
+                Err(stopped @ Failure::Stopped { .. }) => return Err(stopped),
                 Err(failure) => (None, Some(failure.to_string())),
             };
             made_up.push(MadeUp { gaussians, width, height, steps, failed });
@@ -137,23 +137,23 @@ fn made_up_steps(
         densify,
         ..TrainConfig::default()
     };
-    steps(args, gpu, context, scene, config)
+    let dataset = Dataset::new(scene, &DatasetOptions { holdout_every: None, ..DatasetOptions::default() })?;
+    steps(args, gpu, context, dataset, config)
 }
 
 fn steps(
     args: &BenchArgs,
     gpu: &Gpu,
     context: &Context,
-    scene: Scene,
+    dataset: Dataset,
     config: TrainConfig,
 ) -> Result<Steps, Failure> {
     let made_up = config.sh_degree_every == 1;
-    let dataset =
-        Arc::new(Dataset::new(scene, &DatasetOptions { holdout_every: None, ..DatasetOptions::default() })?);
     let renderer = Some(args.renderer.into());
     let before = gpu.allocated_bytes();
     let started = Instant::now();
-    let mut trainer = Trainer::new(gpu, dataset, TrainConfig { full_size: true, renderer, ..config })?;
+    let mut trainer =
+        Trainer::new(gpu, Arc::new(dataset), TrainConfig { full_size: true, renderer, ..config })?;
     let mut size = trainer.step()?.image_size;
     trainer.flush()?;
     let start_s = started.elapsed().as_secs_f64();

@@ -112,7 +112,7 @@ fn edit(scene: &mut SplatScene, args: &ConvertArgs, crop: Option<&Crop>) {
     }
 }
 
-/// `--crop`.
+/// The region that `--crop` keeps.
 enum Crop {
     Box([f64; 3], [f64; 3]),
     Sphere([f64; 3], f64),

@@ -113,7 +113,7 @@ pub(super) fn keys(args: KeysArgs, context: &Context) -> Result<(), Failure> {
     })
 }
 
-/// `splat backup`.
+/// Copies queue and keys of a running service: `splat backup`.
 pub(super) fn backup(args: BackupArgs, context: &Context) -> Result<(), Failure> {
     let (config, file) = of_backup(args)?;
     let copied = service::backup(&config, &file)?;
@@ -122,7 +122,7 @@ pub(super) fn backup(args: BackupArgs, context: &Context) -> Result<(), Failure>
     Ok(())
 }
 
-/// `splat restore`.
+/// Puts a backup back in a stopped service: `splat restore`.
 pub(super) fn restore(args: BackupArgs, context: &Context) -> Result<(), Failure> {
     let (config, file) = of_backup(args)?;
     let (copied, before) = service::restore(&config, &file)?;

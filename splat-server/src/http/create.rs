@@ -168,6 +168,26 @@ pub(super) async fn create(
     accepted(&app, submitted, rejected).await
 }
 
+/// A scene's job as the queue takes it, from photos that lie in the store under `id`.
+fn scene_job(
+    app: &App,
+    caller: &Caller,
+    id: JobId,
+    spec: &SceneSpec,
+    idempotency: Option<Idempotency>,
+) -> Result<NewJob> {
+    Ok(NewJob {
+        id,
+        owner: caller.owner.clone(),
+        kind: "scene".into(),
+        lane: Lane::Scene,
+        priority: 0,
+        max_attempts: app.config.max_attempts,
+        spec: serde_json::to_value(spec).map_err(|error| Problem::internal(&error))?,
+        idempotency,
+    })
+}
+
 async fn accepted(app: &App, submitted: Submitted, rejected: Vec<Rejected>) -> Result<Response> {
     let id = submitted.job.id.clone();
     let job = view(app, submitted.job).await?;
@@ -203,16 +223,7 @@ pub(super) async fn submit(
     let spec = SceneSpec { photos: photos.entries().cloned().collect(), options, redo_from: None };
     // Files first: a job that is in the queue has its photos. Files without a job are swept.
     photos.commit(&app.store, &id).await?;
-    let job = NewJob {
-        id,
-        owner: caller.owner.clone(),
-        kind: "scene".into(),
-        lane: Lane::Scene,
-        priority: 0,
-        max_attempts: app.config.max_attempts,
-        spec: serde_json::to_value(&spec).map_err(|error| Problem::internal(&error))?,
-        idempotency,
-    };
+    let job = scene_job(app, caller, id, &spec, idempotency)?;
     Ok((app.enqueue(job, app.admission()).await?, rejected))
 }
 
@@ -274,16 +285,7 @@ async fn again(
     let id = app.begin_job().await?;
     let wanted = |path: &str| path.starts_with("images/") || poses && path.starts_with(layout::COLMAP_DATA);
     app.store.copy_files(&source.id, &id, wanted).await?;
-    let job = NewJob {
-        id,
-        owner: caller.owner.clone(),
-        kind: "scene".into(),
-        lane: Lane::Scene,
-        priority: 0,
-        max_attempts: app.config.max_attempts,
-        spec: serde_json::to_value(&spec).map_err(|error| Problem::internal(&error))?,
-        idempotency,
-    };
+    let job = scene_job(app, caller, id, &spec, idempotency)?;
     app.enqueue(job, app.admission()).await
 }
 
