@@ -4,6 +4,7 @@
 use splat_core::gaussians::SH_C0;
 use splat_core::gpu::GpuOptions;
 use splat_core::render::{FrameGradient, RenderOptions};
+use splat_test_needs::needs;
 
 use crate::fixtures::{Device, flat, narrow, wide};
 use crate::garden_data::{Garden, Mode, relative_l2};
@@ -19,18 +20,21 @@ const SCALES_FLOOR: f64 = 2.7e-4;
 const OPACITIES_FLOOR: f64 = 4.8e-4;
 const COLOURS_FLOOR: f64 = 7e-5;
 
+#[needs("reference/garden_ref.npz")]
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn plain_colours_match() {
     check_mode(Mode::Rgb);
 }
 
+#[needs("reference/garden_ref.npz")]
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn spherical_harmonics_match() {
     check_mode(Mode::Sh);
 }
 
+#[needs("reference/garden_ref.npz")]
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn antialiased_matches() {
@@ -38,6 +42,7 @@ fn antialiased_matches() {
 }
 
 /// The kernels for adapters without subgroups sum in another order, through workgroup memory.
+#[needs("reference/garden_ref.npz")]
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn kernels_without_subgroups_match() {
@@ -45,6 +50,7 @@ fn kernels_without_subgroups_match() {
 }
 
 /// Nor do those for adapters whose subgroups vary in size.
+#[needs("reference/garden_ref.npz")]
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn kernels_for_varying_subgroups_match() {
@@ -56,7 +62,7 @@ fn check_mode(mode: Mode) {
 }
 
 fn check(mode: Mode, device: &Device) {
-    let Some(garden) = Garden::load() else { return };
+    let garden = Garden::load();
     let cloud = garden.cloud(mode);
     let options = RenderOptions {
         background: garden.background(mode).map(|channel| channel as f32),

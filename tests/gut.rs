@@ -6,6 +6,7 @@ use glam::DVec3;
 use splat_core::reference::{self, Gaussians, project_gut};
 use splat_core::render::{GaussianBuffers, RenderOptions, project_points};
 use splat_core::{Camera, GaussianCloud, Lens, LensModel, Pinhole, ShutterDirection};
+use splat_test_needs::needs;
 
 use crate::fixtures::{Device, Rng};
 use crate::gut_fixture::{Fixture, PINHOLE, check, pose};
@@ -133,10 +134,11 @@ fn oracle_entries(oracle: &serde_json::Value) -> Vec<OracleEntry> {
 }
 
 /// The camera models in WGSL against those in f64, and both against pycolmap's.
+#[needs("colmap_models/camera_projection_oracle.json")]
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn kernels_project_as_pycolmap_does() {
-    let Some(path) = crate::test_data::shared("colmap_models/camera_projection_oracle.json") else { return };
+    let path = crate::test_data::shared("colmap_models/camera_projection_oracle.json");
     let oracle: serde_json::Value =
         serde_json::from_slice(&std::fs::read(path).expect("it can be read")).expect("it is JSON");
     let mut models = 0;

@@ -10,6 +10,7 @@ use splat_core::{
     CancelToken, Dataset, DatasetOptions, Error, GaussianBuffers, GaussianCloud, Lens, LensCamera, LensModel,
     RenderOptions, RendererKind, Scene, SeedPoint, ShutterDirection, View,
 };
+use splat_test_needs::needs;
 
 use crate::fixtures::{Device, Rng};
 use crate::trainer::bits;
@@ -181,12 +182,13 @@ fn undistortion_loses_what_distorted_training_keeps() {
 }
 
 /// Every model that COLMAP has, as COLMAP writes it: Gaussians at the points show where its features are.
+#[needs("colmap_models")]
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn colmaps_camera_models_all_render() {
     /// Photos are drawn this much smaller.
     const SHRINK: f64 = 4.0;
-    let Some(folder) = crate::test_data::shared("colmap_models") else { return };
+    let folder = crate::test_data::shared("colmap_models");
     for model in LensModel::ALL {
         let path = folder.join(model.name().to_ascii_lowercase()).join("bin");
         let reconstruction = splat_colmap::read_model(&path).expect("COLMAP's model");

@@ -4,6 +4,7 @@
 //! the outputs' storage in f32: both some 1e-7.
 
 use splat_core::reference::{self, Gaussians, Options, View};
+use splat_test_needs::needs;
 
 use crate::garden_data::{Garden, Mode, dc_of_colour, relative_l2};
 
@@ -22,9 +23,10 @@ fn gaussians(garden: &Garden, mode: Mode) -> Gaussians {
     }
 }
 
+#[needs("reference/garden_ref.npz")]
 #[test]
 fn forward_equals_the_garden_reference() {
-    let Some(garden) = Garden::load() else { return };
+    let garden = Garden::load();
     for mode in Mode::ALL {
         let gaussians = gaussians(&garden, mode);
         let options = Options { background: garden.background(mode), antialiased: mode.antialiased() };
@@ -67,9 +69,10 @@ fn forward_equals_the_garden_reference() {
 
 /// The stored f32 parameters and the rigid pose, which the GPU is fed, show the same picture: what the
 /// conversion costs stays below the floor that `garden.rs` allows.
+#[needs("reference/garden_ref.npz")]
 #[test]
 fn stored_parameters_show_the_garden() {
-    let Some(garden) = Garden::load() else { return };
+    let garden = Garden::load();
     for mode in Mode::ALL {
         let gaussians = Gaussians::from(&garden.cloud(mode));
         let options = Options { background: garden.background(mode), antialiased: mode.antialiased() };

@@ -102,20 +102,15 @@ pub use shutter::{RollingShutter, ShutterDirection};
 /// Result of this crate's fallible functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A file or folder of the shared test data, or `None` (said on stderr) where it is not installed.
+/// A file or folder of the shared test data; the test has `#[needs(name)]`.
 ///
 /// # Panics
-/// In CI, where it must be there.
+/// When it is missing.
 #[cfg(test)]
-#[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
-pub(crate) fn test_data(name: &str) -> Option<std::path::PathBuf> {
+pub(crate) fn test_data(name: &str) -> std::path::PathBuf {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");
     let root = std::env::var_os("SPLAT_TEST_DATA").unwrap_or_else(|| default.into());
     let path = std::path::Path::new(&root).join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    assert!(std::env::var_os("CI").is_none(), "test data `{}` is missing", path.display());
-    eprintln!("skipped: `{}` is missing; set SPLAT_TEST_DATA", path.display());
-    None
+    assert!(path.exists(), "test data `{}` is missing; set SPLAT_TEST_DATA", path.display());
+    path
 }

@@ -1,20 +1,20 @@
 //! `splat gesture`: grown, measured, tried, written; and what it says about what it cannot use.
 
+use splat_test_needs::needs;
+
 use crate::harness::{Sandbox, bytes, says};
 
 /// A recording in the shared test data.
-fn recording(file: &str) -> Option<String> {
-    let path = crate::test_data::shared(&format!("gesture/{file}"))?;
-    Some(std::path::absolute(path).unwrap().to_str().unwrap().to_owned())
+fn recording(file: &str) -> String {
+    let path = crate::test_data::shared(&format!("gesture/{file}"));
+    std::path::absolute(path).unwrap().to_str().unwrap().to_owned()
 }
 
+#[needs("gesture/ghostouch_base_v1.csv", "gesture/ghostouch_incremental_one.csv")]
 #[test]
 fn a_model_grows_is_measured_and_tried() {
-    let (Some(three), Some(one)) =
-        (recording("ghostouch_base_v1.csv"), recording("ghostouch_incremental_one.csv"))
-    else {
-        return;
-    };
+    let three = recording("ghostouch_base_v1.csv");
+    let one = recording("ghostouch_incremental_one.csv");
     let sandbox = Sandbox::new();
     sandbox.ok(&["gesture", "train", "--from-scratch", &three, "-o", "parent"]);
     let grown = sandbox.ok(&["gesture", "train", &one, "--parent", "parent", "-o", "child", "--json"]);

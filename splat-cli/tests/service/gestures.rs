@@ -8,21 +8,22 @@ use std::time::Instant;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use splat_gesture::{Frame, Layout, read_landmarks};
+use splat_test_needs::needs;
 
 use crate::access::make_key;
 use crate::harness::{Service, id, stages_of, state};
 
 /// Recordings in the shared test data, by label.
-fn recordings(file: &str) -> Option<Vec<(String, Vec<Vec<f32>>)>> {
-    let path = crate::test_data::shared(&format!("gesture/{file}"))?;
+fn recordings(file: &str) -> Vec<(String, Vec<Vec<f32>>)> {
+    let path = crate::test_data::shared(&format!("gesture/{file}"));
     let groups = read_landmarks(&fs::read_to_string(path).unwrap(), Layout::World).unwrap();
     let values = |frames: &[Frame]| frames.iter().map(|frame| frame.values().to_vec()).collect();
-    Some(groups.iter().map(|group| (group.label.clone(), values(&group.frames))).collect())
+    groups.iter().map(|group| (group.label.clone(), values(&group.frames))).collect()
 }
 
 /// The real recording of a new gesture: 100 frames of a raised finger.
-pub(crate) fn one() -> Option<Vec<Vec<f32>>> {
-    Some(recordings("ghostouch_incremental_one.csv")?.swap_remove(0).1)
+pub(crate) fn one() -> Vec<Vec<f32>> {
+    recordings("ghostouch_incremental_one.csv").swap_remove(0).1
 }
 
 #[expect(clippy::print_stderr, reason = "figures for who runs the tests with --nocapture")]
@@ -78,9 +79,10 @@ async fn add(service: &Service, name: &str, parent: &str, frames: &[Vec<f32>]) -
     service.ended(&id(&job)).await
 }
 
+#[needs("gesture/ghostouch_incremental_one.csv")]
 #[tokio::test]
 async fn a_model_grows_is_changed_and_goes_back() {
-    let Some(frames) = one() else { return };
+    let frames = one();
     let service = start(&[]);
     assert_eq!(service.json("/v1/info").await["gestures"], true);
     let begun = Instant::now();
@@ -156,9 +158,11 @@ async fn a_model_grows_is_changed_and_goes_back() {
     );
 }
 
+#[needs("gesture/ghostouch_base_v1.csv", "gesture/ghostouch_incremental_one.csv")]
 #[tokio::test]
 async fn what_is_not_good_enough_is_refused_with_the_reason() {
-    let (Some(frames), Some(base)) = (one(), recordings("ghostouch_base_v1.csv")) else { return };
+    let frames = one();
+    let base = recordings("ghostouch_base_v1.csv");
     let service = start(&[]);
     let rock = &base.iter().find(|(label, _)| label == "rock").unwrap().1;
     let job = add(&service, "fist", "base_v1", rock).await;
@@ -260,9 +264,10 @@ async fn bad_input_is_told_and_nothing_is_stored() {
     }
 }
 
+#[needs("gesture/ghostouch_incremental_one.csv")]
 #[tokio::test(flavor = "multi_thread")]
 async fn models_belong_to_their_owner() {
-    let Some(frames) = one() else { return };
+    let frames = one();
     let mut service = start(&[]);
     let (alice, bob) = (make_key(&service, "alice", "user"), make_key(&service, "bob", "user"));
     service.restart();
@@ -298,9 +303,10 @@ async fn models_belong_to_their_owner() {
     assert_eq!(service.client.get(url).send().await.unwrap().status(), StatusCode::OK);
 }
 
+#[needs("gesture/ghostouch_incremental_one.csv")]
 #[tokio::test]
 async fn kill_9_in_mid_training_loses_nothing() {
-    let Some(frames) = one() else { return };
+    let frames = one();
     let mut service = start(&["--lease-s", "2"]);
     let mut body = gesture("one", "base_v1", &frames);
     body["test"] = json!({ "stage_ms": 1500 });
@@ -314,9 +320,10 @@ async fn kill_9_in_mid_training_loses_nothing() {
     assert_eq!(service.json("/v1/gestures").await["gestures"].as_array().unwrap().len(), 1);
 }
 
+#[needs("gesture/ghostouch_incremental_one.csv")]
 #[tokio::test]
 async fn a_training_is_cancelled_within_seconds() {
-    let Some(frames) = one() else { return };
+    let frames = one();
     let service = start(&[]);
     let mut body = gesture("one", "base_v1", &frames);
     body["test"] = json!({ "stage_ms": 60_000 });
@@ -329,9 +336,10 @@ async fn a_training_is_cancelled_within_seconds() {
 }
 
 /// The frames of a deleted model would live on in a child that is kept after it.
+#[needs("gesture/ghostouch_incremental_one.csv")]
 #[tokio::test]
 async fn no_job_keeps_a_child_of_a_model_that_is_deleted_meanwhile() {
-    let Some(frames) = one() else { return };
+    let frames = one();
     let service = start(&[]);
     let renaming = json!({"gesture": "rock", "to": "stone"});
     let (_, parent) = post(&service, "/v1/gestures/base_v1/rename", &renaming).await;
@@ -356,9 +364,10 @@ async fn no_job_keeps_a_child_of_a_model_that_is_deleted_meanwhile() {
 }
 
 /// No base model is given: the service makes it when the first gesture asks, once, however many ask.
+#[needs("gesture/ghostouch_incremental_one.csv")]
 #[tokio::test]
 async fn a_scene_delays_no_gesture_and_the_base_model_is_made_once() {
-    let Some(frames) = one() else { return };
+    let frames = one();
     let service = Service::start(&[]);
     let scene = id(&service.submit(3, stages_of(20_000)).await);
     service.job_when(&scene, |job| job["state"] == "running").await;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use splat_gesture::{Bundle, Frame, Layout};
+use splat_test_needs::needs;
 
 use crate::access::make_key;
 use crate::gestures::{one, post, start, tell};
@@ -132,9 +133,10 @@ fn as_client(service: &Service, client: &Client, gesture: &str, frames: &[Vec<f3
     (url.to_owned(), model)
 }
 
+#[needs("gesture/ghostouch_incremental_one.csv")]
 #[tokio::test(flavor = "multi_thread")]
 async fn stock_clients_work_unmodified() {
-    let Some(frames) = one() else { return };
+    let frames = one();
     let service = start(&[]);
     for client in &CLIENTS {
         let (url, model) = as_client(&service, client, "one", &frames);
@@ -158,9 +160,10 @@ async fn stock_clients_work_unmodified() {
 }
 
 /// Both apps log any status but 200 and show their progress for ever.
+#[needs("gesture/ghostouch_incremental_one.csv")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_reaches_stock_clients_as_a_task_that_failed() {
-    let Some(frames) = one() else { return };
+    let frames = one();
     let mut service = start(&[]);
     let (status, model) =
         post(&service, "/v1/gestures/base_v1/rename", &json!({"gesture": "rock", "to": "stone"})).await;
@@ -211,9 +214,10 @@ async fn a_task_that_is_not_known_has_failed() {
     }
 }
 
+#[needs("gesture/ghostouch_incremental_one.csv")]
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_can_open_the_old_routes_to_clients_without_keys() {
-    let Some(frames) = one() else { return };
+    let frames = one();
     let mut service = start(&["--legacy-gestures"]);
     let alice = make_key(&service, "alice", "user");
     service.add_options(&["--public-url", "https://gestures.example.com/"]);

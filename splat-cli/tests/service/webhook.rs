@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::harness::{PATIENCE, Service, form, id, stages_of, state};
@@ -141,7 +141,10 @@ async fn webhooks_are_off_unless_turned_on() {
 #[tokio::test]
 async fn a_webhook_left_over_when_they_are_turned_off_waits_quietly() {
     let mut service = Service::start(&["--webhooks", "--webhook-secret", SECRET, "--webhook-allow-private"]);
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Bound but not listening: it refuses connections, and no other test is given it meanwhile.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nobody = socket.local_addr().unwrap();
     let job = submit(&service, &format!("http://{nobody}/")).await;
     service.ended(&id(&job.json().await.unwrap())).await;
     service.kill();

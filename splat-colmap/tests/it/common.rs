@@ -5,18 +5,13 @@ use std::sync::Mutex;
 
 use splat_core::Event;
 
-/// A file or folder of the shared test data, or `None` (said on stderr) where it is not installed.
-#[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
-pub(crate) fn test_data(name: &str) -> Option<PathBuf> {
+/// A file or folder of the shared test data; the test has `#[needs(name)]`.
+pub(crate) fn test_data(name: &str) -> PathBuf {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");
     let root = std::env::var_os("SPLAT_TEST_DATA").unwrap_or_else(|| default.into());
     let path = Path::new(&root).join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    assert!(std::env::var_os("CI").is_none(), "test data `{}` is missing", path.display());
-    eprintln!("skipped: `{}` is missing; set SPLAT_TEST_DATA", path.display());
-    None
+    assert!(path.exists(), "test data `{}` is missing; set SPLAT_TEST_DATA", path.display());
+    path
 }
 
 /// Collects events.

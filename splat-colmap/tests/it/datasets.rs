@@ -8,6 +8,7 @@ use splat_colmap::{
     write_model,
 };
 use splat_core::{CancelToken, Event, Lens, Pinhole, Pose, SceneSource};
+use splat_test_needs::needs;
 
 use crate::common::{Events, test_data};
 
@@ -95,9 +96,10 @@ fn a_dataset_without_its_photos_says_where_they_should_be() {
     assert!(source.load(&|_| ()).unwrap().views[0].image_path.starts_with(elsewhere.path()));
 }
 
+#[needs("bench/snowmiku_480")]
 #[test]
 fn the_public_benchmark_loads() {
-    let Some(dir) = test_data("bench/snowmiku_480") else { return };
+    let dir = test_data("bench/snowmiku_480");
     let scene = DatasetSource::new(&dir).load(&|_| ()).unwrap();
     assert_eq!(scene.views.len(), 48);
     assert!(scene.points.len() > 1000);

@@ -10,6 +10,7 @@ use splat_colmap::{
     find_best_model, read_model, write_model,
 };
 use splat_core::{Lens, LensModel, Pose};
+use splat_test_needs::needs;
 
 use crate::common::test_data;
 
@@ -18,9 +19,10 @@ const FORMS: [(ModelForm, &str); 2] = [(ModelForm::Binary, "bin"), (ModelForm::T
 /// All 18 camera models, rigs and many cameras: both forms say the same, and every observation lies
 /// where pose and lens project its point (the data is exact; a tenth of it is made of outliers that
 /// see no point).
+#[needs("colmap_models")]
 #[test]
 fn stored_models_project_onto_their_own_features() {
-    let Some(root) = test_data("colmap_models") else { return };
+    let root = test_data("colmap_models");
     let mut folders: Vec<_> =
         fs::read_dir(&root).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()).collect();
     folders.sort();
@@ -74,9 +76,10 @@ fn assert_same(a: &Reconstruction, b: &Reconstruction, folder: &Path) {
     assert_eq!(a.points, b.points, "{name}");
 }
 
+#[needs("photos/lund_door/colmap_model")]
 #[test]
 fn real_models_survive_a_round_trip_in_both_forms() {
-    let Some(dir) = test_data("photos/lund_door/colmap_model") else { return };
+    let dir = test_data("photos/lund_door/colmap_model");
     let model = read_model(&dir).unwrap();
     assert_eq!(model.images.len(), 12);
     assert!(model.mean_reprojection_error_px().unwrap() < 2.0);
@@ -92,9 +95,10 @@ fn real_models_survive_a_round_trip_in_both_forms() {
     }
 }
 
+#[needs("colmap_models/opencv/bin")]
 #[test]
 fn every_truncation_of_a_binary_model_is_refused() {
-    let Some(dir) = test_data("colmap_models/opencv/bin") else { return };
+    let dir = test_data("colmap_models/opencv/bin");
     let out = tempfile::tempdir().unwrap();
     for name in ["cameras.bin", "images.bin", "points3D.bin"] {
         for other in ["cameras.bin", "images.bin", "points3D.bin"] {
@@ -118,9 +122,10 @@ fn every_truncation_of_a_binary_model_is_refused() {
     }
 }
 
+#[needs("colmap_models/pinhole/txt")]
 #[test]
 fn truncated_text_models_never_panic() {
-    let Some(dir) = test_data("colmap_models/pinhole/txt") else { return };
+    let dir = test_data("colmap_models/pinhole/txt");
     let out = tempfile::tempdir().unwrap();
     for name in ["cameras.txt", "images.txt", "points3D.txt"] {
         for other in ["cameras.txt", "images.txt", "points3D.txt"] {
@@ -136,9 +141,10 @@ fn truncated_text_models_never_panic() {
     }
 }
 
+#[needs("colmap_models/opencv/bin")]
 #[test]
 fn a_count_beyond_the_file_is_refused_with_its_place() {
-    let Some(dir) = test_data("colmap_models/opencv/bin") else { return };
+    let dir = test_data("colmap_models/opencv/bin");
     let out = tempfile::tempdir().unwrap();
     for name in ["cameras.bin", "images.bin", "points3D.bin"] {
         fs::copy(dir.join(name), out.path().join(name)).unwrap();
@@ -251,6 +257,7 @@ proptest! {
         }
     }
 
+    #[needs("colmap_models/rig_1x2x5_fisheye")]
     #[test]
     fn corruption_never_panics(
         which in 0..3_usize,
@@ -258,7 +265,7 @@ proptest! {
         form in 0..2_usize,
     ) {
         let (_, extension) = FORMS[form];
-        let Some(dir) = test_data("colmap_models/rig_1x2x5_fisheye").map(|dir| dir.join(extension)) else { return Ok(()) };
+        let dir = test_data("colmap_models/rig_1x2x5_fisheye").join(extension);
         let out = tempfile::tempdir().unwrap();
         let names = ["cameras", "images", "points3D"].map(|stem| format!("{stem}.{extension}"));
         for name in &names {

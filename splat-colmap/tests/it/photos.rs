@@ -7,24 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use splat_colmap::{Colmap, ColmapError, ColmapOptions, ColmapQuality, ColmapSource, DatasetSource};
+use splat_colmap::{ColmapError, ColmapOptions, ColmapQuality, ColmapSource, DatasetSource};
 use splat_core::images::{Orientation, decode_upright, probe};
 use splat_core::{CancelToken, SceneSource};
+use splat_test_needs::needs;
 
 use crate::common::{Events, test_data};
-
-/// The real COLMAP, or `None` (said on stderr) where it is not installed.
-#[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
-fn real_colmap() -> Option<Colmap> {
-    match Colmap::find(None) {
-        Ok(colmap) => Some(colmap),
-        Err(error) => {
-            assert!(std::env::var_os("CI").is_none(), "{error}");
-            eprintln!("skipped: {error}");
-            None
-        }
-    }
-}
 
 fn low() -> ColmapOptions {
     let stage_timeout = Some(Duration::from_secs(600));
@@ -45,9 +33,10 @@ fn prepared(photos: &Path, out: &Path) -> (Result<(), ColmapError>, Events, Path
     (result, events, out.join("work/photos"))
 }
 
+#[needs("error_cases/file_formats", program = "colmap")]
 #[test]
 fn every_kind_of_picture_is_taken_upright() {
-    let (Some(dir), Some(_)) = (test_data("error_cases/file_formats"), real_colmap()) else { return };
+    let dir = test_data("error_cases/file_formats");
     let out = tempfile::tempdir().unwrap();
     let (result, events, photos) = prepared(&dir, out.path());
     assert!(matches!(result, Err(ColmapError::TimedOut { command: "feature_extractor", .. })), "{result:?}");
@@ -87,15 +76,13 @@ fn every_kind_of_picture_is_taken_upright() {
     }
 }
 
+#[needs("error_cases", "photos/lund_door/images", program = "colmap")]
 #[test]
 fn broken_files_are_skipped_named_and_counted() {
-    let (Some(dir), Some(good), Some(_)) =
-        (test_data("error_cases/broken_files"), test_data("photos/lund_door/images"), real_colmap())
-    else {
-        return;
-    };
+    let dir = test_data("error_cases/broken_files");
+    let good = test_data("photos/lund_door/images");
     let (input, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (result, ..) = prepared(&test_data("error_cases/no_images_only_text").unwrap(), out.path());
+    let (result, ..) = prepared(&test_data("error_cases/no_images_only_text"), out.path());
     let message = result.unwrap_err().to_string();
     assert!(message.contains("no photos in") && message.contains("`notes.txt`"), "{message}");
     for entry in fs::read_dir(&dir).unwrap().chain(fs::read_dir(&good).unwrap().take(3)) {
@@ -122,24 +109,23 @@ fn broken_files_are_skipped_named_and_counted() {
     assert!(photos.join("jpg_named.png.jpg").is_file() && photos.join("png_named.jpg.png").is_file());
 }
 
+#[needs("error_cases", program = "colmap")]
 #[test]
 fn too_few_photos_are_refused_at_once() {
-    if real_colmap().is_none() {
-        return;
-    }
     for (name, expected) in
         [("one_image", "only 1 usable"), ("two_images", "only 2 usable"), ("empty_folder", "no photos in")]
     {
-        let Some(dir) = test_data(&format!("error_cases/{name}")) else { return };
+        let dir = test_data(&format!("error_cases/{name}"));
         let out = tempfile::tempdir().unwrap();
         let message = prepared(&dir, out.path()).0.unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");
     }
 }
 
+#[needs("photos/snowmiku/images", program = "colmap")]
 #[test]
 fn a_focal_length_survives_the_rewriting() {
-    let (Some(dir), Some(_)) = (test_data("photos/snowmiku/images"), real_colmap()) else { return };
+    let dir = test_data("photos/snowmiku/images");
     let (input, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mut names: Vec<_> = fs::read_dir(&dir).unwrap().map(|e| e.unwrap().path()).collect();
     names.sort();
@@ -170,9 +156,10 @@ fn a_focal_length_survives_the_rewriting() {
 }
 
 /// The real thing: 12 photos to a dataset whose poses agree with the reference model's.
+#[needs("photos/lund_door", program = "colmap")]
 #[test]
 fn the_door_is_reconstructed() {
-    let (Some(photos), Some(_)) = (test_data("photos/lund_door/images"), real_colmap()) else { return };
+    let photos = test_data("photos/lund_door/images");
     let out = tempfile::tempdir().unwrap();
     let events = Events::default();
     let mut source = ColmapSource::new(&photos, out.path(), low());
@@ -186,7 +173,7 @@ fn the_door_is_reconstructed() {
         let half = probe(&out.path().join("images_2").join(&view.name)).unwrap();
         assert_eq!(half.stored_width, (f64::from(pinhole.width) / 2.0).round() as u32);
     }
-    let Some(reference) = test_data("photos/lund_door/colmap_model") else { return };
+    let reference = test_data("photos/lund_door/colmap_model");
     let reference = DatasetSource::new(reference).with_images(&photos).load(&|_| ()).unwrap();
     // The worlds differ by a similarity: compare the angles between views, which it leaves alone.
     let mut worst = 0.0_f64;
@@ -199,9 +186,10 @@ fn the_door_is_reconstructed() {
     assert!(worst < 1.5, "views are turned by up to {worst} degrees against the reference");
 }
 
+#[needs("error_cases/unrelated_12", program = "colmap")]
 #[test]
 fn photos_of_different_places_are_refused_with_a_count() {
-    let (Some(photos), Some(_)) = (test_data("error_cases/unrelated_12"), real_colmap()) else { return };
+    let photos = test_data("error_cases/unrelated_12");
     let out = tempfile::tempdir().unwrap();
     let result = ColmapSource::new(photos, out.path(), low()).run(&|_| (), &CancelToken::new());
     let message = result.unwrap_err().to_string();

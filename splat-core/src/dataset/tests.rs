@@ -4,6 +4,7 @@ use std::path::Path;
 
 use glam::DVec3;
 use image::{Rgba, RgbaImage};
+use splat_test_needs::needs;
 
 use super::*;
 use crate::lens::{Lens, LensModel};
@@ -147,9 +148,10 @@ fn photos_of_another_size_scale_the_camera() {
 }
 
 /// COLMAP ignores EXIF orientation: poses at the stored shape want the stored pixels.
+#[needs("error_cases/file_formats/orientation")]
 #[test]
 fn orientation_follows_the_lens() {
-    let Some(folder) = test_data("error_cases/file_formats/orientation") else { return };
+    let folder = test_data("error_cases/file_formats/orientation");
     for (value, stored, upright) in [(6, (319, 480), (480, 319)), (3, (480, 319), (480, 319))] {
         let name = format!("exif_{value}.jpg");
         for (size, expected) in [(stored, false), (upright, stored != upright)] {

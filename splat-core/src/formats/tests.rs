@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use proptest::prelude::*;
+use splat_test_needs::needs;
 
 use super::*;
 use crate::random::Random;
@@ -133,9 +134,10 @@ fn every_format_gives_back_what_was_written_within_its_steps() {
 }
 
 /// Eight files of one scene by an independent program decode to the same values.
+#[needs("splats/cross_format_playbot4")]
 #[test]
 fn the_same_scene_in_eight_files_is_the_same() {
-    let Some(folder) = test_data("splats/cross_format_playbot4") else { return };
+    let folder = test_data("splats/cross_format_playbot4");
     let original = read(&folder.join("playbot4.ply")).unwrap().cloud;
     for (name, format, degree) in [
         ("playbot4.sh0.ply", Format::Ply, 0),
@@ -198,9 +200,10 @@ fn stored(cloud: &GaussianCloud, row: usize, name: &str) -> Option<f32> {
     })
 }
 
+#[needs("splats")]
 #[test]
 fn values_are_those_of_an_independent_program() {
-    let Some(folder) = test_data("splats") else { return };
+    let folder = test_data("splats");
     for (file, csv) in [
         ("splat_transform_minimal/minimal-v2.spz", "minimal-v2.spz.csv"),
         ("splat_transform_minimal/minimal-v3.spz", "minimal-v3.spz.csv"),
@@ -237,9 +240,10 @@ fn values_are_those_of_an_independent_program() {
     }
 }
 
+#[needs("splats")]
 #[test]
 fn what_is_not_to_the_specification_is_refused_by_name() {
-    let Some(folder) = test_data("splats") else { return };
+    let folder = test_data("splats");
     let refused = |name: &str| read(&folder.join(name)).unwrap_err().to_string();
     let raw = refused("splat_transform_minimal/minimal-raw.spz");
     assert!(raw.contains("in the clear") && raw.contains("version 2"), "{raw}");
@@ -388,13 +392,14 @@ proptest! {
     }
 
     /// Of `.ksplat`, which is not written here, with the header of a real file.
+    #[needs("splats/splat_transform_minimal")]
     #[test]
     fn damaged_ksplats_never_panic(
         header in prop::collection::vec((0_usize..48, any::<u8>()), 0..4),
         section in prop::collection::vec((4096_usize..4144, any::<u8>()), 0..6),
         cut in 4096_usize..5400,
     ) {
-        let Some(folder) = test_data("splats/splat_transform_minimal") else { return Ok(()) };
+        let folder = test_data("splats/splat_transform_minimal");
         let mut bytes = fs::read(folder.join("minimal.ksplat")).unwrap();
         header.into_iter().chain(section).for_each(|(at, value)| bytes[at] = value);
         bytes.truncate(cut);

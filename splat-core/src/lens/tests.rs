@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use glam::{DVec2, DVec3};
+use splat_test_needs::needs;
 
 use super::undistort::Remap;
 use super::{Lens, LensModel};
@@ -52,9 +53,10 @@ fn names_numbers_and_counts_agree_with_colmap() {
 }
 
 /// Forward and back against pycolmap's own answers.
+#[needs("colmap_models/camera_projection_oracle.json")]
 #[test]
 fn projections_match_pycolmap() {
-    let Some(path) = crate::test_data("colmap_models/camera_projection_oracle.json") else { return };
+    let path = crate::test_data("colmap_models/camera_projection_oracle.json");
     let text = std::fs::read_to_string(path).unwrap();
     let oracle: serde_json::Value = serde_json::from_str(&text).unwrap();
     let numbers = |v: &serde_json::Value| -> Vec<f64> {

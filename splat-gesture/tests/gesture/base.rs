@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use splat_gesture::{
     BASE_LABELS, Bundle, Frame, Layout, TrainOptions, as_legacy_sees, base_v1, train_addition, train_new,
 };
+use splat_test_needs::needs;
 
 use crate::samples::{accepted, labelled, mean, never, published, quiet, recall, recording, tell};
 
@@ -16,8 +17,8 @@ pub(crate) fn base() -> &'static Bundle {
 }
 
 /// Mean recall of the three gestures on real frames, with rejection and without.
-fn on_real_hands(bundle: &Bundle, view: fn(&Frame) -> Frame) -> Option<[f64; 2]> {
-    let real = labelled("ghostouch_base_v1.csv", LAYOUT)?;
+fn on_real_hands(bundle: &Bundle, view: fn(&Frame) -> Frame) -> [f64; 2] {
+    let real = labelled("ghostouch_base_v1.csv", LAYOUT);
     let recalls: Vec<[f64; 2]> = BASE_LABELS
         .iter()
         .enumerate()
@@ -27,42 +28,45 @@ fn on_real_hands(bundle: &Bundle, view: fn(&Frame) -> Frame) -> Option<[f64; 2]>
         })
         .collect();
     tell(&format!("real paper, rock, scissors (accepted and right, argmax): {recalls:.3?}"));
-    Some([0, 1].map(|kind| mean(&recalls.iter().map(|both| both[kind]).collect::<Vec<_>>())))
+    [0, 1].map(|kind| mean(&recalls.iter().map(|both| both[kind]).collect::<Vec<_>>()))
 }
 
+#[needs("gesture/ghostouch_base_v1.csv", "gesture/ghostouch_incremental_one.csv")]
 #[test]
 fn the_base_recognises_real_hands_and_leaves_others() {
     let bundle = base();
     assert_eq!(bundle.labels(), BASE_LABELS);
-    let Some(plain) = on_real_hands(bundle, |frame| *frame) else { return };
+    let plain = on_real_hands(bundle, |frame| *frame);
     assert!(plain[0] >= 0.97, "{plain:?}");
-    let quantised = on_real_hands(bundle, |frame| as_legacy_sees(frame, LAYOUT)).unwrap();
+    let quantised = on_real_hands(bundle, |frame| as_legacy_sees(frame, LAYOUT));
     assert!(quantised[0] >= 0.97, "{quantised:?}");
-    let mirrored = on_real_hands(bundle, Frame::mirrored).unwrap();
+    let mirrored = on_real_hands(bundle, Frame::mirrored);
     assert!((plain[0] - mirrored[0]).abs() <= 0.01, "{plain:?} {mirrored:?}");
-    let one = &labelled("ghostouch_incremental_one.csv", LAYOUT).unwrap()[0];
+    let one = &labelled("ghostouch_incremental_one.csv", LAYOUT)[0];
     let taken = accepted(bundle, &one.frames);
     tell(&format!("`one`, unknown to the base, accepted: {taken:.3}"));
     assert!(taken <= 0.10, "{taken}");
 }
 
+#[needs("gesture/ghostouch_base_v1.csv", "gesture/ghostouch_incremental_one.csv")]
 #[test]
 fn a_real_gesture_joins_the_base() {
-    let Some(one) = labelled("ghostouch_incremental_one.csv", LAYOUT) else { return };
+    let one = labelled("ghostouch_incremental_one.csv", LAYOUT);
     let take = recording("one", LAYOUT, &one[0].frames);
     let grown = published(train_addition(base(), &take, &TrainOptions::default(), &quiet, &never).unwrap());
     assert_eq!(grown.labels(), ["paper", "rock", "scissors", "one"]);
-    let old = on_real_hands(&grown, |frame| *frame).unwrap();
+    let old = on_real_hands(&grown, |frame| *frame);
     let new = grown.report().new_recall.unwrap();
     tell(&format!("`one` joins the base: new {new:.3}, real old {old:.3?}"));
     assert!(new >= 0.95 && old[0] >= 0.95, "{new} {old:?}");
 }
 
 /// World landmarks of four real gestures, three of them known, from all of their frames or the first three quarters.
+#[needs("gesture/ghostouch_base_v1.csv", "gesture/ghostouch_incremental_one.csv")]
 #[test]
 fn of_four_real_gestures_the_one_left_out_is_none() {
-    let Some(mut real) = labelled("ghostouch_base_v1.csv", LAYOUT) else { return };
-    real.extend(labelled("ghostouch_incremental_one.csv", LAYOUT).unwrap());
+    let mut real = labelled("ghostouch_base_v1.csv", LAYOUT);
+    real.extend(labelled("ghostouch_incremental_one.csv", LAYOUT));
     assert_eq!(real.len(), 4);
     let mut recalls = Vec::new();
     for (left_out, seed) in (0..4).flat_map(|left_out| [(left_out, 0), (left_out, 1)]) {

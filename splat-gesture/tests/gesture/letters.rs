@@ -3,6 +3,7 @@
 use splat_gesture::{
     Bundle, Frame, LabelledFrames, Layout, Outcome, TrainOptions, as_legacy_sees, train_addition, train_new,
 };
+use splat_test_needs::needs;
 
 use crate::samples::{accepted, letters, mean, never, published, quiet, recall, recording, tell};
 
@@ -44,9 +45,10 @@ fn shuffled(count: usize, seed: u64) -> Vec<usize> {
     order
 }
 
+#[needs("gesture/asl_letters_a_to_m.csv")]
 #[test]
 fn thirteen_letters_split_by_time_on_either_hand() {
-    let Some(letters) = letters() else { return };
+    let letters = letters();
     let all: Vec<_> = letters.iter().collect();
     let bundle = trained(&all, earlier, 1);
     let measure = |view: fn(&Frame) -> Frame| -> [f64; 2] {
@@ -123,17 +125,19 @@ fn additions(letters: &[LabelledFrames], new_letters: &[usize], seed: u64) {
     assert!(worst[1][1] >= 0.995 && worst[0][1] >= 0.985, "old accuracy {worst:?}");
 }
 
+#[needs("gesture/asl_letters_a_to_m.csv")]
 #[test]
 fn one_letter_joins_ten() {
-    let Some(letters) = letters() else { return };
+    let letters = letters();
     // J does worst of all: what there is of it in the first 100 frames differs most from the rest. A joins M, which it looks like.
     additions(&letters, &[9, 0], 2);
 }
 
+#[needs("gesture/asl_letters_a_to_m.csv")]
 #[test]
 #[ignore = "minutes: every letter, several companies"]
 fn every_letter_joins_ten() {
-    let Some(letters) = letters() else { return };
+    let letters = letters();
     for seed in 0..3 {
         additions(&letters, &(0..13).collect::<Vec<_>>(), seed);
     }
@@ -161,18 +165,20 @@ fn ten_in_a_row(letters: &[LabelledFrames], seed: u64) -> [f64; 2] {
     [0, 1].map(|kind| mean(&old.iter().map(|both| both[kind]).collect::<Vec<_>>()))
 }
 
+#[needs("gesture/asl_letters_a_to_m.csv")]
 #[test]
 fn ten_additions_in_a_row_forget_nothing() {
-    let Some(letters) = letters() else { return };
+    let letters = letters();
     let figures = ten_in_a_row(&letters, 1);
     tell(&format!("ten in a row: old {:.4} (argmax {:.4})", figures[0], figures[1]));
     assert!(figures[0] >= 0.98, "{figures:?}");
 }
 
+#[needs("gesture/asl_letters_a_to_m.csv")]
 #[test]
 #[ignore = "minutes: five orders"]
 fn ten_additions_in_any_order() {
-    let Some(letters) = letters() else { return };
+    let letters = letters();
     for seed in 2..7 {
         let figures = ten_in_a_row(&letters, seed);
         tell(&format!("ten in a row, order {seed}: old {:.4} (argmax {:.4})", figures[0], figures[1]));
@@ -227,18 +233,20 @@ fn unknown(letters: &[LabelledFrames], known: usize, (how, take): (&str, Take), 
     );
 }
 
+#[needs("gesture/asl_letters_a_to_m.csv")]
 #[test]
 fn unknown_letters_are_none() {
-    let Some(letters) = letters() else { return };
+    let letters = letters();
     unknown(&letters, 6, TAKES[0], &[0, 1]);
     // The hardest: E or A is left out in some, fists like M, which is known and was recorded in motion.
     unknown(&letters, 10, TAKES[1], &[0, 1, 2, 3, 4, 5]);
 }
 
+#[needs("gesture/asl_letters_a_to_m.csv")]
 #[test]
 #[ignore = "minutes: several companies of several sizes"]
 fn unknown_letters_are_none_in_every_company() {
-    let Some(letters) = letters() else { return };
+    let letters = letters();
     for known in [2, 3, 6, 10] {
         for take in TAKES {
             unknown(&letters, known, take, &[0, 1, 2, 3, 4, 5]);
@@ -249,9 +257,10 @@ fn unknown_letters_are_none_in_every_company() {
 /// Why J is the worst of all: it is drawn in the air, and for some ten frames of its last quarter the hand holds G's pose,
 /// twice as near to G's recorded frames as to any of J's. That J is a motion and G is not tells them apart; that the frames
 /// are far from all of J's leaves them unaccepted.
+#[needs("gesture/asl_letters_a_to_m.csv")]
 #[test]
 fn a_nearest_neighbour_takes_the_same_frames_of_j_for_g() {
-    let Some(letters) = letters() else { return };
+    let letters = letters();
     let shape = |frame: &Frame| -> Vec<f32> {
         let values = frame.values();
         let size = frame.size();
@@ -275,9 +284,10 @@ fn a_nearest_neighbour_takes_the_same_frames_of_j_for_g() {
     assert!(share(j) < 0.92 && share(g) > 0.07);
 }
 
+#[needs("gesture/asl_letters_a_to_m.csv")]
 #[test]
 fn the_same_seed_gives_the_same_bytes_and_another_does_not() {
-    let Some(letters) = letters() else { return };
+    let letters = letters();
     let three: Vec<_> = letters[..3].iter().collect();
     let bytes = [1, 1, 2].map(|seed| {
         let parent = trained(&three, burst, seed);
@@ -290,9 +300,10 @@ fn the_same_seed_gives_the_same_bytes_and_another_does_not() {
     assert_ne!(bytes[0].model_tflite(), bytes[2].model_tflite());
 }
 
+#[needs("gesture/asl_letters_a_to_m.csv")]
 #[test]
 fn a_gesture_recorded_twice_is_refused_under_another_name() {
-    let Some(letters) = letters() else { return };
+    let letters = letters();
     let parent = trained(&letters[..4].iter().collect::<Vec<_>>(), burst, 3);
     let add = |name: &str, frames: &[Frame]| {
         let take = recording(name, LAYOUT, frames);

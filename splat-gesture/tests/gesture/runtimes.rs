@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde::Deserialize;
 use splat_gesture::{Bundle, Frame, Layout, TrainOptions, as_legacy_sees, quantize, train_new};
+use splat_test_needs::needs;
 
 use crate::base;
 use crate::samples::{labelled, letters, never, published, quiet, recording, tell};
@@ -25,28 +26,19 @@ struct Scores {
     operators: BTreeMap<String, i32>,
 }
 
-/// Python with LiteRT and ONNX Runtime, as `scripts/setup.sh --test` installs it, or `None` after saying so. In CI its
-/// absence fails.
-fn python() -> Option<PathBuf> {
-    let installed = if cfg!(windows) { "target/tools/Scripts/python.exe" } else { "target/tools/bin/python" };
-    let path = std::env::var_os("SPLAT_TEST_PYTHON").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(installed),
-        PathBuf::from,
-    );
+/// Python with LiteRT and ONNX Runtime, as `scripts/setup.sh --test` installs it.
+fn python() -> PathBuf {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/tools/bin/python"));
     let ready = Command::new(&path)
         .args(["-c", "import ai_edge_litert.interpreter, onnxruntime"])
         .output()
         .is_ok_and(|output| output.status.success());
-    if ready {
-        return Some(path);
-    }
     assert!(
-        std::env::var_os("CI").is_none(),
-        "`{}` with LiteRT and ONNX Runtime is missing in CI",
+        ready,
+        "`{}` with LiteRT and ONNX Runtime is missing; `scripts/setup.sh --test` installs it",
         path.display()
     );
-    tell("skipped: no Python with LiteRT and ONNX Runtime; `scripts/setup.sh --test` installs it");
-    None
+    path
 }
 
 fn top(scores: &[f32]) -> usize {
@@ -63,7 +55,7 @@ fn margin(scores: &[f32]) -> f32 {
 }
 
 fn compare(bundle: &Bundle, frames: &[Frame]) {
-    let Some(python) = python() else { return };
+    let python = python();
     assert!(frames.len() >= 200, "only {} vectors", frames.len());
     let folder = tempfile::tempdir().unwrap();
     bundle.export_to(folder.path()).unwrap();
@@ -133,16 +125,18 @@ fn views(frame: &Frame, layout: Layout) -> Vec<Frame> {
     vec![*frame, frame.mirrored(), unknown(frame), unknown(&frame.mirrored())]
 }
 
+#[needs("gesture/ghostouch_base_v1.csv", program = "target/tools/bin/python")]
 #[test]
 fn a_world_model_is_the_same_everywhere() {
-    let Some(real) = labelled("ghostouch_base_v1.csv", Layout::World) else { return };
+    let real = labelled("ghostouch_base_v1.csv", Layout::World);
     let frames = real.iter().flat_map(|group| group.frames.iter().step_by(3));
     compare(base::base(), &frames.flat_map(|frame| views(frame, Layout::World)).collect::<Vec<_>>());
 }
 
+#[needs("gesture/asl_letters_a_to_m.csv", program = "target/tools/bin/python")]
 #[test]
 fn an_image_model_is_the_same_everywhere() {
-    let Some(letters) = letters() else { return };
+    let letters = letters();
     let recordings: Vec<_> = letters[..5]
         .iter()
         .map(|letter| recording(&letter.label, Layout::Image, &letter.frames[..100]))

@@ -3,16 +3,16 @@
 use splat_gesture::{Bundle, Frame, LabelledFrames, Layout, Outcome, Recording, read_landmarks};
 
 /// The gesture data of the shared test data.
-pub(crate) fn labelled(name: &str, layout: Layout) -> Option<Vec<LabelledFrames>> {
-    let path = crate::test_data::shared(&format!("gesture/{name}"))?;
-    Some(read_landmarks(&std::fs::read_to_string(path).unwrap(), layout).unwrap())
+pub(crate) fn labelled(name: &str, layout: Layout) -> Vec<LabelledFrames> {
+    let path = crate::test_data::shared(&format!("gesture/{name}"));
+    read_landmarks(&std::fs::read_to_string(path).unwrap(), layout).unwrap()
 }
 
 /// Sign letters A to M in the order of the file: image coordinates, one recording of some 400 frames each.
-pub(crate) fn letters() -> Option<Vec<LabelledFrames>> {
-    let letters = labelled("asl_letters_a_to_m.csv", Layout::Image)?;
+pub(crate) fn letters() -> Vec<LabelledFrames> {
+    let letters = labelled("asl_letters_a_to_m.csv", Layout::Image);
     assert_eq!(letters.len(), 13);
-    Some(letters)
+    letters
 }
 
 pub(crate) fn recording(name: &str, layout: Layout, frames: &[Frame]) -> Recording {
@@ -56,7 +56,7 @@ pub(crate) fn never() -> bool {
 }
 
 /// The figures behind the README, for who asks with `--nocapture`.
-#[expect(clippy::print_stderr, reason = "figures and skipped tests have no other way out")]
+#[expect(clippy::print_stderr, reason = "figures have no other way out")]
 pub(crate) fn tell(text: &str) {
     eprintln!("{text}");
 }

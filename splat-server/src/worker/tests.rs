@@ -1,6 +1,8 @@
 //! Attempts with a shell in place of the program that does them.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use splat_test_needs::needs;
+
 use super::*;
 use crate::job::{JobState, NewJob};
 use crate::queue::contract::{PLENTY, new_job};
@@ -53,9 +55,10 @@ async fn until(holds: impl AsyncFn() -> bool) {
 }
 
 /// Both ways take several leases, while another worker asks for jobs.
+#[needs(program = "target/tools/bin/moto_server")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_bucket_costs_no_job_its_lease() {
-    let Some(emulator) = Emulator::start(Service::S3) else { return };
+    let emulator = Emulator::start(Service::S3);
     let dir = tempfile::tempdir().unwrap();
     let store = emulator.slow_store(dir.path(), BYTES / TRANSFER.as_secs());
     let queue: Arc<dyn Queue> = Arc::new(SqliteQueue::open(&dir.path().join("queue.db")).unwrap());
@@ -88,9 +91,10 @@ async fn a_slow_bucket_costs_no_job_its_lease() {
 }
 
 /// A job is cancelled, and given back, also while its photos are on their way.
+#[needs(program = "target/tools/bin/moto_server")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_download_stops_when_nobody_wants_it() {
-    let Some(emulator) = Emulator::start(Service::S3) else { return };
+    let emulator = Emulator::start(Service::S3);
     let dir = tempfile::tempdir().unwrap();
     let queue: Arc<dyn Queue> = Arc::new(SqliteQueue::open(&dir.path().join("queue.db")).unwrap());
     let jobs = [scene(), scene()];

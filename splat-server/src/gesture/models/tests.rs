@@ -4,6 +4,7 @@
 use std::sync::OnceLock;
 
 use splat_gesture::{Outcome, QualityGate, Recording, TrainOptions, train_new};
+use splat_test_needs::needs;
 
 use super::*;
 use crate::gesture::BASE_CODE;
@@ -142,16 +143,18 @@ async fn a_folder_shared_by_servers() {
     assert_eq!(files.into_iter().map(|head| head.path).collect::<Vec<_>>(), [mark(&young.id)]);
 }
 
+#[needs(program = "target/tools/bin/moto_server")]
 #[tokio::test]
 async fn an_s3_bucket_shared_by_servers() {
-    let Some(emulator) = Emulator::start(Service::S3) else { return };
+    let emulator = Emulator::start(Service::S3);
     let dir = tempfile::tempdir().unwrap();
     all(&emulator.store(dir.path())).await;
 }
 
+#[needs(program = "target/tools/bin/moto_server")]
 #[tokio::test]
 async fn a_gcs_bucket_shared_by_servers() {
-    let Some(emulator) = Emulator::start(Service::Gcs) else { return };
+    let emulator = Emulator::start(Service::Gcs);
     let dir = tempfile::tempdir().unwrap();
     all(&emulator.store(dir.path())).await;
 }

@@ -2,25 +2,22 @@
 
 use std::process::Command;
 
+use splat_test_needs::needs;
+
 use super::*;
 
-/// A test picture that moves: `seconds` at 320x240. `None`: ffmpeg is missing, which fails in CI.
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
-fn video(dir: &Path, name: &str, seconds: f64, more: &[&str]) -> Option<Vec<u8>> {
+/// A test picture that moves: `seconds` at 320x240.
+fn video(dir: &Path, name: &str, seconds: f64, more: &[&str]) -> Vec<u8> {
     let path = dir.join(name);
     let source = format!("testsrc2=size=320x240:rate=10:duration={seconds}");
     let made = Command::new("ffmpeg")
         .args(["-v", "error", "-f", "lavfi", "-i", &source])
         .args(more)
         .arg(&path)
-        .status();
-    if made.is_err() {
-        assert!(std::env::var_os("CI").is_none(), "ffmpeg is missing; run scripts/setup.sh --test");
-        eprintln!("skipped: ffmpeg is missing; `scripts/setup.sh --test` installs it");
-        return None;
-    }
-    assert!(made.unwrap().success());
-    Some(std::fs::read(path).unwrap())
+        .status()
+        .expect("ffmpeg is installed: scripts/setup.sh --test installs it");
+    assert!(made.success());
+    std::fs::read(path).unwrap()
 }
 
 const KINDS: [(&str, &[&str]); 4] = [
@@ -30,11 +27,12 @@ const KINDS: [(&str, &[&str]); 4] = [
     ("clip.avi", &["-c:v", "mpeg4"]),
 ];
 
+#[needs(program = "ffmpeg")]
 #[tokio::test]
 async fn frames_are_spread_evenly_over_a_video() {
     let made = tempfile::tempdir().unwrap();
     for (name, codec) in KINDS {
-        let Some(bytes) = video(made.path(), name, 6.0, codec) else { return };
+        let bytes = video(made.path(), name, 6.0, codec);
         let place = Place::new(Limits { max_photos: 12, ..limits() });
         let mut draft = place.draft().await;
         let added = draft.add_file(name, pieces(&bytes, 5000)).await.unwrap();
@@ -51,26 +49,27 @@ async fn frames_are_spread_evenly_over_a_video() {
     }
 }
 
+#[needs(program = "ffmpeg")]
 #[tokio::test]
 async fn a_short_video_gives_few_frames_and_a_recording_without_length_some() {
     let made = tempfile::tempdir().unwrap();
-    let Some(bytes) = video(made.path(), "short.mp4", 1.0, &["-c:v", "mpeg4"]) else { return };
+    let bytes = video(made.path(), "short.mp4", 1.0, &["-c:v", "mpeg4"]);
     let place = Place::new(limits());
     let mut draft = place.draft().await;
     let added = draft.add_file("short.mp4", pieces(&bytes, 5000)).await.unwrap();
     assert_eq!(added.photos.len(), 4, "four a second show all there is: {added:?}");
 
     // As browsers record: a live stream, whose header cannot know the end.
-    let bytes =
-        video(made.path(), "live.mkv", 3.0, &["-c:v", "mpeg4", "-f", "matroska", "-live", "1"]).unwrap();
+    let bytes = video(made.path(), "live.mkv", 3.0, &["-c:v", "mpeg4", "-f", "matroska", "-live", "1"]);
     let added = draft.add_file("live.webm", pieces(&bytes, 5000)).await.unwrap();
     assert!((8..=12).contains(&added.photos.len()), "{added:?}");
 }
 
+#[needs(program = "ffmpeg")]
 #[tokio::test]
 async fn videos_that_cannot_be_used_are_refused_with_the_reason() {
     let made = tempfile::tempdir().unwrap();
-    let Some(bytes) = video(made.path(), "clip.mp4", 3.0, &["-c:v", "mpeg4"]) else { return };
+    let bytes = video(made.path(), "clip.mp4", 3.0, &["-c:v", "mpeg4"]);
     let long = Limits { max_video_seconds: 2, ..limits() };
     let large = Limits { max_pixels: 320 * 240 - 1, ..limits() };
     let cut = &bytes[..bytes.len() / 2];
@@ -89,10 +88,11 @@ async fn videos_that_cannot_be_used_are_refused_with_the_reason() {
 }
 
 /// A playlist that names another file must not lead ffmpeg there.
+#[needs(program = "ffmpeg")]
 #[tokio::test]
 async fn a_playlist_in_a_videos_clothes_reads_nothing_else() {
     let made = tempfile::tempdir().unwrap();
-    let Some(secret) = video(made.path(), "secret.avi", 1.0, &["-c:v", "mjpeg"]) else { return };
+    let secret = video(made.path(), "secret.avi", 1.0, &["-c:v", "mjpeg"]);
     let place = Place::new(limits());
     let path = made.path().join("secret.avi");
     assert!(!secret.is_empty());

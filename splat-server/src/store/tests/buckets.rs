@@ -1,11 +1,14 @@
 //! Buckets, against real servers.
 
+use splat_test_needs::needs;
+
 use super::emulator::{Emulator, Service};
 use super::*;
 
+#[needs(program = "target/tools/bin/moto_server")]
 #[tokio::test]
 async fn s3_keeps_the_contract() {
-    let Some(emulator) = Emulator::start(Service::S3) else { return };
+    let emulator = Emulator::start(Service::S3);
     let dir = tempfile::tempdir().unwrap();
     let store = emulator.store(dir.path());
     keeps_the_contract(&store).await;
@@ -13,9 +16,10 @@ async fn s3_keeps_the_contract() {
     workers_copy_only_what_changed(&store).await;
 }
 
+#[needs(program = "target/tools/bin/moto_server")]
 #[tokio::test]
 async fn gcs_keeps_the_contract() {
-    let Some(emulator) = Emulator::start(Service::Gcs) else { return };
+    let emulator = Emulator::start(Service::Gcs);
     let dir = tempfile::tempdir().unwrap();
     let store = emulator.store(dir.path());
     keeps_the_contract(&store).await;
@@ -73,9 +77,10 @@ async fn workers_copy_only_what_changed(store: &JobStore) {
 }
 
 /// The store is away for a while: said as such, within the patience, and over when it is back.
+#[needs(program = "target/tools/bin/moto_server")]
 #[tokio::test]
 async fn a_bucket_that_goes_away_is_told_and_comes_back() {
-    let Some(mut emulator) = Emulator::start(Service::S3) else { return };
+    let mut emulator = Emulator::start(Service::S3);
     let dir = tempfile::tempdir().unwrap();
     let store = emulator.store(dir.path());
     let id = JobId::random();
@@ -97,9 +102,10 @@ async fn a_bucket_that_goes_away_is_told_and_comes_back() {
     assert_eq!(store.put(&id, "b", &file).await.unwrap().bytes, 1);
 }
 
+#[needs(program = "target/tools/bin/moto_server")]
 #[tokio::test]
 async fn a_bucket_that_is_not_there_is_no_passing_fault() {
-    let Some(emulator) = Emulator::start(Service::S3) else { return };
+    let emulator = Emulator::start(Service::S3);
     let dir = tempfile::tempdir().unwrap();
     let config = StoreConfig { url: Some("s3://nowhere".into()), ..emulator.config(dir.path()) };
     let error = JobStore::open(&config).unwrap().ping().await.unwrap_err();

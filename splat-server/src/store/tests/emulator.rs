@@ -2,8 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::super::{JobStore, StoreConfig};
@@ -26,28 +27,32 @@ pub(crate) struct Emulator {
     child: Child,
 }
 
-/// The Python that `scripts/setup.sh --test` set up. Without it the test is skipped aloud, and fails in CI.
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
-fn python() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
-    let python = root.join("target/tools/bin/python");
-    let ready = python.exists() && root.join("target/tools/bin/moto_server").exists();
-    if !ready {
-        assert!(std::env::var_os("CI").is_none(), "the emulators are missing; run scripts/setup.sh --test");
-        eprintln!("skipped: the emulators are missing; `scripts/setup.sh --test` installs them");
+/// The Python that `scripts/setup.sh --test` set up.
+const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/tools/bin/python");
+
+/// A port that nothing listens on. It lies below those that systems hand out to whoever asks for any (32768 and up): such a port
+/// might be gone before the emulator takes it, or while it is stopped.
+fn free_port() -> u16 {
+    const FIRST: u32 = 15_000;
+    const COUNT: u32 = 17_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Apart from those of other processes that run these tests.
+        let next = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + next % COUNT).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
     }
-    ready.then_some(python)
 }
 
 impl Emulator {
-    /// `None`: skipped.
-    pub(crate) fn start(service: Service) -> Option<Self> {
-        python()?;
-        // Free when asked for; whoever takes it before the emulator does fails the test aloud.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut emulator = Self { service, port, child: spawn(service, port)? };
+    /// The test has `#[needs(program = "target/tools/bin/moto_server")]`.
+    pub(crate) fn start(service: Service) -> Self {
+        let port = free_port();
+        let mut emulator = Self { service, port, child: spawn(service, port) };
         emulator.wait();
-        Some(emulator)
+        emulator
     }
 
     /// Ends the server; what it kept in memory is gone, as after a crash of a store without disks.
@@ -57,7 +62,7 @@ impl Emulator {
     }
 
     pub(super) fn start_again(&mut self) {
-        self.child = spawn(self.service, self.port).unwrap();
+        self.child = spawn(self.service, self.port);
         self.wait();
     }
 
@@ -167,8 +172,8 @@ impl Drop for Emulator {
     }
 }
 
-fn spawn(service: Service, port: u16) -> Option<Child> {
-    let mut command = Command::new(python()?);
+fn spawn(service: Service, port: u16) -> Child {
+    let mut command = Command::new(PYTHON);
     match service {
         // moto's own program, without the `#!` line that a moved folder would break.
         Service::S3 => command
@@ -179,6 +184,5 @@ fn spawn(service: Service, port: u16) -> Option<Child> {
             command.arg(script).args([port.to_string().as_str(), BUCKET])
         }
     };
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    Some(child.unwrap())
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
