@@ -4,7 +4,7 @@
 use crate::frame::{Frame, Handedness, LANDMARKS, Layout};
 use crate::hand::any_hand;
 use crate::random::Random;
-use crate::vector::{Vec3, add, rotation, scale, transform};
+use crate::vector::{Vec3, add, cross, dot, normalize, rotation, scale, transform};
 
 /// How much a frame is varied: standard deviations.
 #[derive(Clone, Copy, Debug)]
@@ -22,14 +22,12 @@ pub(crate) struct Variation {
 }
 
 impl Variation {
-    /// What training sees, and what a gesture's reach is measured on.
-    pub(crate) const TRAINING: Self =
+    /// As the same person would show the gesture a moment later.
+    pub(crate) const MOMENT: Self =
         Self { turns: [0.25, 0.2, 0.2], finger: 0.10, length: 0.06, stretch: 0.12, noise: 0.015 };
-    /// Turned twice as far: how a hand is held says less of a gesture than its pose.
-    pub(crate) const TURNED: Self = {
-        let [in_picture, to_side, up] = Self::TRAINING.turns;
-        Self { turns: [2.0 * in_picture, 2.0 * to_side, 2.0 * up], ..Self::TRAINING }
-    };
+    /// As another person, or the same one on another day, would show the pose: what counts little in a distance of two hands.
+    pub(crate) const APART: Self =
+        Self { turns: [0.25, 0.4, 0.4], finger: 0.15, length: 0.12, stretch: 0.2, noise: 0.015 };
 }
 
 /// Share of frames whose handedness is withheld, and share of frames in which it is wrong.
@@ -92,4 +90,60 @@ pub(crate) fn other_hand(layout: Layout, random: &mut Random) -> Frame {
         }
     }
     frame
+}
+
+/// Root mean square difference of two hands' landmarks, hand sizes, from which on their poses are two: a finger placed otherwise.
+pub(crate) const SAME_POSE: f32 = 0.14;
+
+/// Landmarks relative to the wrist, hand sizes.
+fn relative(frame: &Frame) -> [Vec3; LANDMARKS] {
+    let (wrist, size) = (scale(frame.points[0], -1.0), 1.0 / frame.size().max(1e-6));
+    frame.points.map(|point| scale(add(point, wrist), size))
+}
+
+/// Axes of the palm: to the fingers, across, and off it.
+fn palm(points: &[Vec3; LANDMARKS]) -> [Vec3; 3] {
+    let along = normalize(points[9]);
+    let across = add(points[17], scale(points[5], -1.0));
+    let across = normalize(add(across, scale(along, -dot(along, across))));
+    [along, across, cross(along, across)]
+}
+
+/// Root mean square distance of the landmarks of two hands, hand sizes, when each stands on its own palm.
+pub(crate) fn difference(a: &Frame, b: &Frame) -> f32 {
+    let [a, b] = [a, b].map(|frame| {
+        let points = relative(frame);
+        let palm = palm(&points);
+        points.map(|point| transform(&palm, point))
+    });
+    let mut sum = 0.0;
+    for (a, b) in a.iter().zip(&b) {
+        let offset = add(*a, scale(*b, -1.0));
+        sum += dot(offset, offset);
+    }
+    (sum / (LANDMARKS - 1) as f32).sqrt()
+}
+
+/// `frame` with one or two neighbouring fingers of `other`, as each hand's stand on its palm. Of another person's hand, too: a finger is
+/// as long as it was.
+pub(crate) fn with_fingers_of(frame: &Frame, other: &Frame, random: &mut Random) -> Frame {
+    let (own, theirs) = (relative(frame), relative(other));
+    let (own_axes, their_axes) = (palm(&own), palm(&theirs));
+    let mut points = own;
+    let first = random.below(5);
+    let count = 1 + random.below(2);
+    for finger in first..(first + count).min(5) {
+        let knuckle = 1 + 4 * finger;
+        for joint in knuckle + 1..knuckle + 4 {
+            let bone = |points: &[Vec3; LANDMARKS]| add(points[joint], scale(points[joint - 1], -1.0));
+            let (mine, local) = (bone(&own), transform(&their_axes, bone(&theirs)));
+            let mut turned = [0.0; 3];
+            for (axis, value) in own_axes.iter().zip(normalize(local)) {
+                turned = add(turned, scale(*axis, value));
+            }
+            points[joint] = add(points[joint - 1], scale(turned, dot(mine, mine).sqrt()));
+        }
+    }
+    let size = frame.size();
+    Frame { points: points.map(|point| add(scale(point, size), frame.points[0])), hand: frame.hand }
 }

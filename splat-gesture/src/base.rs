@@ -1,12 +1,13 @@
 //! `base_v1`: paper, rock and scissors from hands that this program makes up, and from nobody's recordings.
 
+use crate::axes::Axes;
 use crate::bundle::{Bundle, Provenance};
 use crate::dataset::{Dataset, Gesture};
-use crate::error::Result;
-use crate::fit::{Rows, Schedule, Watch, finish, fit};
+use crate::error::{GestureError, Result};
 use crate::frame::{Frame, Layout};
 use crate::hand::{Person, Pose, View, joints, observe};
-use crate::network::Network;
+use crate::known::Known;
+use crate::model::Model;
 use crate::random::Random;
 use crate::report::Report;
 use crate::train::{Progress, Stage};
@@ -65,32 +66,12 @@ pub(crate) fn base_hand(gesture: usize, random: &mut Random) -> Frame {
     observe(&joints(&pose, &Person::any(random)), &VIEW, random)
 }
 
-/// A hand in a pose that none of the base gestures could be.
-pub(crate) fn other_hand(random: &mut Random) -> Frame {
-    let pose = loop {
-        let pose = Pose::any(random);
-        if !resembles_base(&pose) {
-            break pose;
-        }
-    };
-    observe(&joints(&pose, &Person::any(random)), &VIEW, random)
-}
-
-/// Whether the fingers are near one of the base gestures; wider than what [`base_hand`] makes.
-fn resembles_base(pose: &Pose) -> bool {
-    let curls = pose.bend.map(|[knuckle, middle, end]| (knuckle + middle + end) / (1.57 + 1.92 + 1.22));
-    let straight = curls.map(|curl| curl < 0.36);
-    let curled = curls.map(|curl| curl > 0.4);
-    straight == [true; 4] || curled == [true; 4] || (straight[..2] == [true; 2] && curled[2..] == [true; 2])
-}
-
 /// Seed of the base model: it is the same everywhere that rounds alike.
 const SEED: u64 = 1;
-/// Generated hands of each gesture to train on, to end training by, and to report on.
-const HANDS: [usize; 3] = [6000, 300, 300];
-/// Hands of each gesture that the bundle keeps for its children, of the same three kinds.
-const KEPT: [usize; 3] = [160, 32, 64];
-const SCHEDULE: Schedule = Schedule { epochs: 40, frames: 800, others: 3.0, rate: 4e-3, patience: 40 };
+/// Made-up hands of each gesture that examples are chosen from, that its reach is measured on, and that are reported on.
+const HANDS: [usize; 3] = [4000, 500, 300];
+/// Hands of each gesture that the bundle keeps, of the first and the last kind.
+const KEPT: [usize; 2] = [192, 64];
 
 /// The base model: [`BASE_LABELS`] in world landmarks, trained here and now on hands that this program makes up.
 ///
@@ -104,28 +85,27 @@ pub fn base_v1(progress: &dyn Fn(Progress), cancel: &dyn Fn() -> bool) -> Result
         let gestures = 0..BASE_LABELS.len();
         gestures.map(|gesture| (0..count).map(|_| base_hand(gesture, &mut random)).collect()).collect()
     });
-    let train: Vec<&[Frame]> = parts[0].iter().map(|frames| &frames[..]).collect();
-    let validation: Vec<&[Frame]> = parts[1].iter().map(|frames| &frames[..]).collect();
-    let rows = Rows { train: &train, validation: &validation };
-    let mut network = Network::new(BASE_LABELS.len(), &mut random);
-    let told = |done: f32| progress(Progress { stage: Stage::Training, done: 0.95 * done });
-    let epochs =
-        fit(&mut network, rows, &other_hand, SCHEDULE, &mut random, &Watch { progress: &told, cancel })?;
-    let model = finish(&network, rows, Layout::World, &mut random);
-    progress(Progress { stage: Stage::Measuring, done: 0.95 });
-    for (part, kept) in parts.iter_mut().zip(KEPT) {
-        part.iter_mut().for_each(|frames| frames.truncate(kept));
+    let axes = Axes::of(Layout::World).clone();
+    let [examples, others, held_out] = &mut parts;
+    let mut known = Vec::new();
+    for (examples, others) in examples.iter().zip(others) {
+        if cancel() {
+            return Err(GestureError::Cancelled);
+        }
+        progress(Progress { stage: Stage::Training, done: 0.3 + 0.2 * known.len() as f32 });
+        known.push(Known::made_up(&axes, examples, others));
     }
-    let [train, validation, held_out] = parts;
-    let gestures = BASE_LABELS.iter().zip(train).zip(validation).zip(held_out);
-    let gestures = gestures.map(|(((name, train), validation), held_out)| Gesture {
-        name: (*name).to_owned(),
-        train,
-        validation,
-        held_out,
-    });
+    let model = Model { layout: Layout::World, axes, gestures: known };
+    progress(Progress { stage: Stage::Measuring, done: 0.95 });
+    let keep = |frames: &mut Vec<Frame>, count: usize| std::mem::take(frames).drain(..count).collect();
+    let gestures =
+        BASE_LABELS.iter().zip(examples).zip(held_out).map(|((name, examples), held_out)| Gesture {
+            name: (*name).to_owned(),
+            train: keep(examples, KEPT[0]),
+            held_out: keep(held_out, KEPT[1]),
+        });
     let dataset = Dataset { layout: Layout::World, gestures: gestures.collect() };
-    let report = Report { epochs, ..Report::measure(&model, &dataset, SEED) };
+    let report = Report::measure(&model, &dataset, SEED);
     let provenance = Provenance {
         step: "base_v1, trained from scratch".to_owned(),
         origin: "hands made up by splat-gesture's kinematic model; nobody's recordings".to_owned(),
@@ -134,5 +114,5 @@ pub fn base_v1(progress: &dyn Fn(Progress), cancel: &dyn Fn() -> bool) -> Result
         seed: SEED,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    Ok(Bundle { dataset, network, model, report, provenance })
+    Ok(Bundle { dataset, model, report, provenance })
 }

@@ -7,7 +7,6 @@ use crate::error::{GestureError, Result};
 use crate::frame::{Layout, check_name};
 use crate::limits;
 use crate::model::Model;
-use crate::network::Network;
 use crate::report::Report;
 
 /// Where a model comes from.
@@ -33,8 +32,6 @@ pub struct Provenance {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bundle {
     pub(crate) dataset: Dataset,
-    /// What training goes on from: the weights before they were rounded, and the decoder.
-    pub(crate) network: Network,
     pub(crate) model: Model,
     pub(crate) report: Report,
     pub(crate) provenance: Provenance,
@@ -101,9 +98,7 @@ impl Bundle {
         }
         let mut smaller = self.clone();
         smaller.dataset.gestures.remove(at);
-        smaller.network.remove(at);
-        smaller.model.head = Network::without(&smaller.model.head, at);
-        smaller.model.gate.remove(at);
+        smaller.model.gestures.remove(at);
         smaller.report = Report::measure(&smaller.model, &smaller.dataset, self.provenance.seed);
         smaller.provenance = self.descend(format!("deleted `{name}`"), self.provenance.seed);
         Ok(smaller)

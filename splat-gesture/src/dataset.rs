@@ -2,10 +2,8 @@
 
 use crate::frame::{Frame, Layout, Recording};
 
-/// Frames of a gesture that training sees.
-pub(crate) const TRAIN_ROWS: usize = 80;
-/// Frames that decide when training ends and where the gate stands.
-pub(crate) const VALIDATION_ROWS: usize = 16;
+/// Frames of a recorded gesture that training sees.
+pub(crate) const TRAIN_ROWS: usize = 96;
 /// Frames that nothing but the report sees.
 pub(crate) const HELD_OUT_ROWS: usize = 24;
 /// Frames left out between the parts, since neighbours are near-copies.
@@ -18,32 +16,25 @@ const SAME_FRAME: f32 = 5e-5;
 pub(crate) struct Gesture {
     pub(crate) name: String,
     pub(crate) train: Vec<Frame>,
-    pub(crate) validation: Vec<Frame>,
     pub(crate) held_out: Vec<Frame>,
 }
 
 impl Gesture {
-    /// Splits a take by time: the last fifth is held out, a tenth in the middle validates, the rest trains.
+    /// Splits a take by time: the last fifth is held out, the rest trains.
     pub(crate) fn split(recording: &Recording) -> Self {
         let frames = recording.frames();
         let n = frames.len();
         let held_out_from = n - n / 5;
-        let validation_from = n * 2 / 5;
-        let validation_to = validation_from + n / 10;
         let part = |from: usize, to: usize| frames.get(from..to).unwrap_or(&[]);
-        let before = part(0, validation_from - GAP);
-        let after = part(validation_to + GAP, held_out_from - GAP);
-        let train: Vec<Frame> = before.iter().chain(after).copied().collect();
         Self {
             name: recording.name().to_owned(),
-            train: thinned(&train, TRAIN_ROWS),
-            validation: thinned(part(validation_from, validation_to), VALIDATION_ROWS),
+            train: thinned(part(0, held_out_from - GAP), TRAIN_ROWS),
             held_out: thinned(part(held_out_from, n), HELD_OUT_ROWS),
         }
     }
 
     pub(crate) fn rows(&self) -> impl Iterator<Item = &Frame> {
-        self.train.iter().chain(&self.validation).chain(&self.held_out)
+        self.train.iter().chain(&self.held_out)
     }
 }
 

@@ -105,6 +105,26 @@ pub enum GestureError {
         /// Frames in all.
         frames: usize,
     },
+    /// Frames that are hands each, perhaps, and no recording of one.
+    #[error(
+        "the bones' lengths change by {:.0} % from frame to frame, and a hand's by {:.0} % at most: the landmarks are noise or those of several \
+         hands; record one hand in good light, near to the camera",
+        100.0 * change,
+        100.0 * limits::MAX_UNSTEADINESS
+    )]
+    Noise {
+        /// Median change of a bone's length, relative.
+        change: f32,
+    },
+    /// A recording of one pose and then another.
+    #[error(
+        "the recording shows two gestures: up to frame {frame} one, and then another, with nothing in between; record one gesture at a time, \
+         and stop before the hand changes"
+    )]
+    TwoGestures {
+        /// Where they change, from 0.
+        frame: usize,
+    },
     /// A name of a wrong length.
     #[error("the name has {found} characters; a gesture's name has 1 to {}", limits::MAX_NAME_CHARS)]
     NameLength {

@@ -43,6 +43,13 @@ impl Confusion {
         if total == 0 { 1.0 } else { f64::from(row.get(gesture).copied().unwrap_or(0)) / f64::from(total) }
     }
 
+    /// The same as counted: "8 of 8 frames".
+    #[must_use]
+    pub fn right_of(&self, gesture: usize) -> String {
+        let row = self.counts.get(gesture).map_or(&[][..], |row| row);
+        format!("{} of {} frames", row.get(gesture).copied().unwrap_or(0), row.iter().sum::<u32>())
+    }
+
     /// Mean recall of the gestures in `range`, each counting alike; 1 where the range is empty.
     #[must_use]
     pub fn accuracy(&self, range: std::ops::Range<usize>) -> f64 {

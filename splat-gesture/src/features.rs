@@ -4,8 +4,10 @@
 //! 2. Mirror to one hand. Which hand it is follows from the geometry: fingers bend towards the palm, so the sign of
 //!    det(index knuckle, little knuckle, sum of fingertips from their knuckles) tells left from right. The detector's
 //!    handedness decides where the fingers are too straight for that, and is not missed where it is unknown.
-//! 3. Add distances between landmarks, which do not change as the hand turns.
-//! 4. Add the directions of the bones, in which a small finger counts as much as the whole hand: of coordinates its tip is
+//! 3. Turn it upright in the picture, so that the palm points up: however the phone is held, a gesture is the same. Where
+//!    the palm pointed is kept beside the rest, for gestures that nothing else tells apart.
+//! 4. Add distances between landmarks.
+//! 5. Add the directions of the bones, in which a small finger counts as much as the whole hand: of coordinates its tip is
 //!    one of twenty.
 //!
 //! The exported graphs do the same steps from the same constants; `export::graph` builds them.
@@ -18,8 +20,12 @@ pub(crate) const JOINTS: usize = LANDMARKS - 1;
 pub(crate) const COORDINATES: usize = JOINTS * 3;
 /// Coordinates and distances, the first of the features: what a hand looks like as a whole.
 pub(crate) const SHAPE: usize = COORDINATES + DISTANCES.len();
-/// What the network sees: the shape, and a direction for each bone.
-pub(crate) const FEATURES: usize = SHAPE + JOINTS * 3;
+/// The shape, and a direction for each bone: all that does not change as the hand turns in the picture.
+pub(crate) const UPRIGHT: usize = SHAPE + JOINTS * 3;
+/// All of that, and where the palm pointed in the picture: x, y.
+pub(crate) const FEATURES: usize = UPRIGHT + 2;
+/// The palm points from the wrist to the middle of these.
+pub(crate) const KNUCKLES: [usize; 4] = [5, 9, 13, 17];
 /// The landmark at the other end of the bone that ends in landmark 1, 2, ... 20.
 pub(crate) const BONES: [usize; JOINTS] =
     [0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19];
@@ -70,6 +76,9 @@ pub(crate) const DETERMINANT: [(f32, [usize; 3]); 6] = [
 ];
 /// What the detector's handedness weighs against the determinant: of a flat hand the latter is noise of this order.
 pub(crate) const HANDEDNESS_WEIGHT: f32 = 0.15;
+/// What the side of the thumb in the picture weighs: it decides where neither of the two says anything, as of a hand in two
+/// dimensions whose detector did not say which it is. Such a hand is taken to show its palm.
+pub(crate) const THUMB_SIDE_WEIGHT: f32 = 0.1;
 /// Over this width around 0 the mirrored hand turns into the other continuously, for want of a better answer.
 pub(crate) const MIRROR_STEEPNESS: f32 = 50.0;
 /// Below this size, in any unit, a hand is a point, and so is a bone: keeps divisions finite in graphs that see unchecked input.
@@ -82,7 +91,7 @@ fn vote(frame: &Frame) -> f32 {
 }
 
 /// The frame's features `[FEATURES]`: x, y, z of landmarks 1..=20, then [`DISTANCES`], both in hand sizes, then a vector of
-/// length 1 along each of [`BONES`].
+/// length 1 along each of [`BONES`], then the direction of the palm.
 pub(crate) fn features(frame: &Frame) -> [f32; FEATURES] {
     let wrist = frame.points[0];
     let scale = 1.0 / frame.size().max(SMALLEST_SIZE);
@@ -95,12 +104,21 @@ pub(crate) fn features(frame: &Frame) -> [f32; FEATURES] {
     });
     let side = side(&points, vote(frame));
     let mut features = [0.0; FEATURES];
-    let (shape, bones) = features.split_at_mut(SHAPE);
+    let (upright, direction) = features.split_at_mut(UPRIGHT);
+    let (shape, bones) = upright.split_at_mut(SHAPE);
     let (coordinates, distances) = shape.split_at_mut(COORDINATES);
     for (distance, (a, b)) in distances.iter_mut().zip(DISTANCES) {
         *distance = length(between(points[a], points[b]));
     }
     points.iter_mut().for_each(|point| point[0] *= side);
+    let palm = palm_direction(&points);
+    direction.copy_from_slice(&palm);
+    let [u, v] = palm;
+    points.iter_mut().for_each(|point| {
+        let [x, y, _] = *point;
+        point[0] = u * y - v * x;
+        point[1] = -u * x - v * y;
+    });
     for (xyz, point) in coordinates.chunks_exact_mut(3).zip(points.iter().skip(1)) {
         xyz.copy_from_slice(point);
     }
@@ -110,6 +128,17 @@ pub(crate) fn features(frame: &Frame) -> [f32; FEATURES] {
         direction.copy_from_slice(&bone.map(|coordinate| coordinate / length));
     }
     features
+}
+
+/// Where the palm points in the picture, a vector of length 1.
+fn palm_direction(points: &[[f32; 3]; LANDMARKS]) -> [f32; 2] {
+    let mut sum = [0.0; 2];
+    for knuckle in KNUCKLES {
+        sum[0] += points[knuckle][0];
+        sum[1] += points[knuckle][1];
+    }
+    let length = (sum[0] * sum[0] + sum[1] * sum[1]).sqrt().max(SMALLEST_SIZE);
+    sum.map(|value| value / length)
 }
 
 fn between(from: [f32; 3], to: [f32; 3]) -> [f32; 3] {
@@ -135,7 +164,8 @@ fn side(points: &[[f32; 3]; LANDMARKS], vote: f32) -> f32 {
         }
         sum
     });
-    let mut total = HANDEDNESS_WEIGHT * vote;
+    let [[index_x, little_x], [index_y, little_y]] = [0, 1].map(|axis| [points[5][axis], points[17][axis]]);
+    let mut total = HANDEDNESS_WEIGHT * vote - THUMB_SIDE_WEIGHT * (index_x * little_y - index_y * little_x);
     for (sign, columns) in DETERMINANT {
         total += sign * vectors[columns[0]][0] * vectors[columns[1]][1] * vectors[columns[2]][2];
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{GestureError, Result};
 use crate::limits;
+use crate::take;
 
 /// Landmarks of a hand, in MediaPipe's order: wrist, then thumb, index, middle, ring and little finger from palm to tip.
 pub const LANDMARKS: usize = 21;
@@ -216,30 +217,45 @@ pub struct Recording {
     name: String,
     layout: Layout,
     frames: Vec<Frame>,
+    left_out: Option<String>,
 }
 
 impl Recording {
-    /// Checks a take, whose name loses its outer spaces: `frames` of 64 numbers each, see [`Frame::parse`], within [`crate::limits`].
+    /// Checks a take, whose name loses its outer spaces: `frames` of 64 numbers each, see [`Frame::parse`], within [`crate::limits`]. Up to
+    /// a tenth of the frames may be wrong: they are left out, which [`Recording::left_out`] tells.
     ///
     /// # Errors
-    /// What is wrong with the name, with the number of frames, or with the first frame that is wrong.
+    /// What is wrong with the name, with the number of frames, with the first frame that is wrong where more than a tenth are, or with all of
+    /// them together; see [`Recording::from_frames`].
     pub fn new<F: AsRef<[f32]>>(name: &str, layout: Layout, frames: &[F]) -> Result<Self> {
         let name = name.trim();
         check_name(name)?;
         // Counted before they are parsed, so that a flood costs nothing.
         check_count(frames.len())?;
-        let frames = frames
-            .iter()
-            .enumerate()
-            .map(|(index, values)| Frame::parse(values.as_ref(), layout, index))
-            .collect::<Result<Vec<_>>>()?;
-        Self::from_frames(name, layout, frames)
+        let mut good = Vec::with_capacity(frames.len());
+        let mut first = None;
+        for (index, values) in frames.iter().enumerate() {
+            match Frame::parse(values.as_ref(), layout, index) {
+                Ok(frame) => good.push(frame),
+                Err(error) => {
+                    first.get_or_insert(error);
+                }
+            }
+        }
+        let bad = frames.len() - good.len();
+        let Some(first) = first else { return Self::from_frames(name, layout, good) };
+        if bad * limits::BAD_FRAMES_ONE_IN > frames.len() {
+            return Err(first);
+        }
+        let left_out = format!("{bad} of {} frames were left out; the first of them: {first}", frames.len());
+        Ok(Self { left_out: Some(left_out), ..Self::from_frames(name, layout, good)? })
     }
 
     /// The same from frames that are parsed already.
     ///
     /// # Errors
-    /// What is wrong with the name or the number of frames; [`GestureError::Frozen`] when hardly any two differ.
+    /// What is wrong with the name or the number of frames; [`GestureError::Frozen`] when hardly any two differ, and
+    /// [`GestureError::Noise`] when the bones' lengths change from frame to frame as no hand's do.
     pub fn from_frames(name: &str, layout: Layout, frames: Vec<Frame>) -> Result<Self> {
         // Two names that differ in such spaces only look the same in every list.
         let name = name.trim();
@@ -249,7 +265,11 @@ impl Recording {
         if distinct < limits::MIN_DISTINCT_FRAMES {
             return Err(GestureError::Frozen { distinct, frames: frames.len() });
         }
-        Ok(Self { name: name.to_owned(), layout, frames })
+        let change = take::unsteadiness(&frames);
+        if change > limits::MAX_UNSTEADINESS {
+            return Err(GestureError::Noise { change });
+        }
+        Ok(Self { name: name.to_owned(), layout, frames, left_out: None })
     }
 
     /// The gesture's name.
@@ -262,6 +282,12 @@ impl Recording {
     #[must_use]
     pub fn layout(&self) -> Layout {
         self.layout
+    }
+
+    /// How many frames were left out, and why, where any were.
+    #[must_use]
+    pub fn left_out(&self) -> Option<&str> {
+        self.left_out.as_deref()
     }
 
     /// The frames, in time.

@@ -4,8 +4,8 @@
 //! are metres. Bones are as long as MediaPipe's detector puts its landmarks apart, whose knuckles lie nearer to the
 //! fingertips than the joints in a skeleton; joints bend as a healthy hand's do (90, 110 and 70 degrees).
 //!
-//! Nobody's recordings are in here: `base_v1` is trained on these hands, and every training sees them as examples of
-//! hands that are none of the user's gestures.
+//! Nobody's recordings are in here: `base_v1` is made of these hands, they show in which directions hands differ, and reports
+//! try them as hands that are none of the user's gestures.
 
 use crate::frame::{Frame, Handedness, LANDMARKS};
 use crate::random::Random;

@@ -33,33 +33,34 @@
 //!
 //! # How it works
 //!
-//! A frame becomes 144 numbers that say nothing of place, distance and which hand it was; a dense network of fixed size
-//! maps them to a score per gesture. Each gesture reaches only so far: along the directions in which hands differ most,
-//! and farther where it moves itself, so that hands of no gesture are told. A bundle stores frames of every gesture; an
-//! addition rehearses them, so that old gestures stay.
+//! A frame becomes 144 numbers that say nothing of place, distance, which hand it was, and how the phone was turned; 28 sums of them
+//! place it among all hands. A gesture is a dozen examples there and a reach around each: hands within the reach of no gesture are
+//! none, and among gestures the nearest one counts. Nothing is fitted but the examples, so that an addition takes a fraction of
+//! a second and leaves the gestures before as they were.
 
 mod augment;
+mod axes;
 mod base;
 mod bundle;
 mod dataset;
+mod dense;
 mod error;
 mod evaluate;
 mod export;
 mod features;
-mod fit;
 mod frame;
 mod hand;
+mod known;
 pub mod limits;
 mod linear;
 mod model;
-mod network;
 mod quantize;
 mod random;
 mod read;
-mod reject;
 mod report;
 mod rounded;
 mod store;
+mod take;
 mod train;
 mod vector;
 

@@ -8,6 +8,11 @@ pub const MIN_FRAMES: usize = 40;
 pub const MAX_FRAMES: usize = 600;
 /// Fewest frames that differ from the one before.
 pub const MIN_DISTINCT_FRAMES: usize = 20;
+/// Of so many frames of a recording one may be wrong.
+pub const BAD_FRAMES_ONE_IN: usize = 10;
+/// Most that the length of the median bone changes from a frame to the next in the median, relative: recordings have 0.15 at most, hands with noise of
+/// 10 mm and random numbers 0.26 and more.
+pub const MAX_UNSTEADINESS: f32 = 0.22;
 /// Fewest gestures of a model.
 pub const MIN_GESTURES: usize = 2;
 /// Most gestures of a model: what keeps each exported file within 40 KB.

@@ -2,7 +2,7 @@
 //! They are most of a model, and so models of many gestures fit into 40 KB. The axes are rounded before the reach of a
 //! gesture is measured on them, so that it belongs to what is exported.
 
-use crate::network::{Dense, Network};
+use crate::dense::Dense;
 
 /// Between neighbouring numbers as exported: a byte each, or no model of many gestures would fit
 /// into 40 KB.
@@ -34,56 +34,5 @@ impl Dense {
     /// Whether every weight is a whole number of steps, to the bit what runtimes make of them.
     pub(crate) fn is_rounded(&self) -> bool {
         is_rounded(&self.weights)
-    }
-}
-
-impl Network {
-    /// Rounds the hidden layer's weights to what a byte each can hold. Each unit is first scaled to weights of at most 1,
-    /// which its weights to the embedding make good.
-    pub(crate) fn round_hidden(&mut self) {
-        let outputs = self.hidden.outputs;
-        let mut largest = vec![0.0_f32; outputs];
-        for row in self.hidden.weights.chunks_exact(outputs) {
-            for (largest, weight) in largest.iter_mut().zip(row) {
-                *largest = largest.max(weight.abs());
-            }
-        }
-        // A unit of zeros stays one.
-        largest.iter_mut().for_each(|largest| *largest = largest.max(1e-9));
-        for row in self.hidden.weights.chunks_exact_mut(outputs).chain([&mut self.hidden.bias[..]]) {
-            row.iter_mut().zip(&largest).for_each(|(value, largest)| *value /= largest);
-        }
-        for (row, largest) in self.embed.weights.chunks_exact_mut(self.embed.outputs).zip(&largest) {
-            row.iter_mut().for_each(|weight| *weight *= largest);
-        }
-        self.hidden.weights = self.hidden.steps().map(of_step).collect();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::features::FEATURES;
-    use crate::random::Random;
-
-    #[test]
-    fn a_rounded_network_says_nearly_the_same() {
-        let mut random = Random::new(4, 2);
-        let network = Network::new(5, &mut random);
-        let mut rounded = network.clone();
-        rounded.round_hidden();
-        assert!(rounded.hidden.is_rounded() && !network.hidden.is_rounded());
-        let steps: Vec<u8> = rounded.hidden.steps().collect();
-        assert!(steps.contains(&1) || steps.contains(&255), "the largest weight takes the last step");
-        for _ in 0..20 {
-            let x = [(); FEATURES].map(|()| random.normal());
-            let (a, b) = (network.forward(&x).embedding, rounded.forward(&x).embedding);
-            let length = a.iter().map(|a| a * a).sum::<f32>().sqrt();
-            let off = a.iter().zip(&b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt();
-            assert!(off < 0.02 * length, "{off} of {length}");
-        }
-        let mut again = rounded.clone();
-        again.round_hidden();
-        assert_eq!(again, rounded, "rounding twice changes something");
     }
 }

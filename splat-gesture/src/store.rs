@@ -11,21 +11,23 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::axes::{AXES, Axes, Place};
 use crate::bundle::{Bundle, Provenance};
-use crate::dataset::{Dataset, Gesture};
+use crate::dataset::{Dataset, Gesture, TRAIN_ROWS};
+use crate::dense::Dense;
 use crate::error::{GestureError, Result};
-use crate::features::{FEATURES, SHAPE};
+use crate::features::UPRIGHT;
 use crate::frame::{Frame, Layout, check_stored_name};
+use crate::known::{BLOCK, Hand, Known, MADE_UP_BLOCKS};
 use crate::limits;
 use crate::model::Model;
-use crate::network::{Dense, EMBEDDING, HIDDEN, Network};
-use crate::reject::{AXES, Gate, MOTIONS, Place};
 use crate::report::Report;
-use crate::rounded::is_rounded;
 
 const MAGIC: &[u8; 8] = b"SPLTGEST";
 /// Format of the files written and read.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
+/// Format of models with a network in them: their frames are read and their gestures learned again from those.
+const FORMAT_OF_NETWORKS: u32 = 3;
 const PREFIX: usize = MAGIC.len() + 8;
 const DIGEST: usize = 32;
 
@@ -41,8 +43,16 @@ struct Header {
 struct GestureHeader {
     name: String,
     train: usize,
+    /// Only in models with a network: frames that decided when its training ended.
+    #[serde(default, skip_serializing_if = "is_zero")]
     validation: usize,
     held_out: usize,
+    #[serde(default)]
+    examples: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// SHA-256 in hexadecimal.
@@ -60,12 +70,14 @@ impl Bundle {
     /// The whole bundle. The same bundle gives the same bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let gestures = self.dataset.gestures.iter().map(|gesture| GestureHeader {
-            name: gesture.name.clone(),
-            train: gesture.train.len(),
-            validation: gesture.validation.len(),
-            held_out: gesture.held_out.len(),
-        });
+        let gestures =
+            self.dataset.gestures.iter().zip(&self.model.gestures).map(|(gesture, known)| GestureHeader {
+                name: gesture.name.clone(),
+                train: gesture.train.len(),
+                validation: 0,
+                held_out: gesture.held_out.len(),
+                examples: known.examples.len(),
+            });
         let header = Header {
             layout: self.dataset.layout,
             gestures: gestures.collect(),
@@ -106,7 +118,7 @@ impl Bundle {
         if format > FORMAT {
             return Err(GestureError::TooNew { found: format, known: FORMAT });
         }
-        if format < FORMAT {
+        if format < FORMAT_OF_NETWORKS {
             return Err(malformed("its format is from before the first release", 8));
         }
         let Some((body, digest)) = bytes.split_last_chunk::<DIGEST>() else {
@@ -121,9 +133,12 @@ impl Bundle {
         }
         let header: Header =
             serde_json::from_slice(header).map_err(|_| malformed("its header is not understood", PREFIX))?;
-        check_header(&header, &malformed)?;
+        check_header(&header, format, &malformed)?;
         let values = body.get(header_end..).unwrap_or(&[]);
         let mut reader = Reader { values, offset: header_end };
+        if format == FORMAT_OF_NETWORKS {
+            return reader.of_network(header);
+        }
         let bundle = reader.bundle(header)?;
         if !reader.values.is_empty() {
             return Err(malformed("bytes are left over", reader.offset));
@@ -132,7 +147,11 @@ impl Bundle {
     }
 }
 
-fn check_header(header: &Header, malformed: &dyn Fn(&'static str, usize) -> GestureError) -> Result<()> {
+fn check_header(
+    header: &Header,
+    format: u32,
+    malformed: &dyn Fn(&'static str, usize) -> GestureError,
+) -> Result<()> {
     let count = header.gestures.len();
     if !(limits::MIN_GESTURES..=limits::MAX_GESTURES).contains(&count) {
         return Err(malformed("it has an impossible number of gestures", PREFIX));
@@ -142,10 +161,15 @@ fn check_header(header: &Header, malformed: &dyn Fn(&'static str, usize) -> Gest
         if header.gestures.iter().take(index).any(|earlier| earlier.name == gesture.name) {
             return Err(GestureError::NameTaken { name: gesture.name.clone() });
         }
-        for frames in [gesture.train, gesture.validation, gesture.held_out] {
-            if !(1..=limits::MAX_STORED_FRAMES).contains(&frames) {
-                return Err(malformed("a gesture has an impossible number of frames", PREFIX));
-            }
+        let frames = |count| (1..=limits::MAX_STORED_FRAMES).contains(&count);
+        if !frames(gesture.train)
+            || !frames(gesture.held_out)
+            || gesture.validation > limits::MAX_STORED_FRAMES
+        {
+            return Err(malformed("a gesture has an impossible number of frames", PREFIX));
+        }
+        if format == FORMAT && !(1..=BLOCK * MADE_UP_BLOCKS).contains(&gesture.examples) {
+            return Err(malformed("a gesture has an impossible number of examples", PREFIX));
         }
     }
     let confusion = &header.report.confusion;
@@ -162,21 +186,18 @@ fn check_header(header: &Header, malformed: &dyn Fn(&'static str, usize) -> Gest
     Ok(())
 }
 
-/// All numbers of a bundle: each gesture's frames by part, the network's layers, the model's, the gate.
+/// All numbers of a bundle: each gesture's frames by part, the axes, each gesture's examples, reach and turn.
 fn write_values(bundle: &Bundle, mut write: impl FnMut(f32)) {
     for gesture in &bundle.dataset.gestures {
         gesture.rows().flat_map(Frame::values).for_each(&mut write);
     }
-    let model = &bundle.model;
-    let layers = bundle.network.layers().into_iter().chain([&model.hidden, &model.embed, &model.head]);
-    for layer in layers {
-        layer.weights.iter().chain(&layer.bias).copied().for_each(&mut write);
+    let Axes { layer, units } = &bundle.model.axes;
+    layer.weights.iter().chain(&layer.bias).chain(units).copied().for_each(&mut write);
+    for known in &bundle.model.gestures {
+        known.examples.iter().flat_map(|hand| hand.place.into_iter().chain(hand.palm)).for_each(&mut write);
+        write(known.reach);
+        write(known.turn);
     }
-    let gate = &model.gate;
-    gate.axes.weights.iter().chain(&gate.axes.bias).chain(&gate.units).copied().for_each(&mut write);
-    gate.centres.iter().flatten().copied().for_each(&mut write);
-    gate.directions.iter().flatten().flatten().copied().for_each(&mut write);
-    gate.rooms.iter().flatten().chain(&gate.nearness).copied().for_each(&mut write);
 }
 
 struct Reader<'a> {
@@ -186,33 +207,46 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn bundle(&mut self, header: Header) -> Result<Bundle> {
-        let count = header.gestures.len();
-        let mut gestures = Vec::with_capacity(count);
-        for gesture in &header.gestures {
-            gestures.push(Gesture {
-                name: gesture.name.clone(),
-                train: self.frames(gesture.train, header.layout)?,
-                validation: self.frames(gesture.validation, header.layout)?,
-                held_out: self.frames(gesture.held_out, header.layout)?,
-            });
-        }
-        let network = Network {
-            hidden: self.dense(FEATURES, HIDDEN)?,
-            embed: self.dense(HIDDEN, EMBEDDING)?,
-            head: self.dense(EMBEDDING, count + 1)?,
-            decoder: self.dense(EMBEDDING, FEATURES)?,
-        };
-        let hidden = self.rounded(FEATURES, HIDDEN)?;
-        let embed = self.dense(HIDDEN, EMBEDDING)?;
-        let head = self.dense(EMBEDDING, count + 1)?;
-        let gate = self.gate(count)?;
+        let dataset = self.dataset(&header)?;
+        let axes = self.axes()?;
+        let gestures =
+            header.gestures.iter().map(|gesture| self.known(gesture.examples)).collect::<Result<_>>()?;
         Ok(Bundle {
-            dataset: Dataset { layout: header.layout, gestures },
-            network,
-            model: Model { layout: header.layout, hidden, embed, head, gate },
+            model: Model { layout: header.layout, axes, gestures },
+            dataset,
             report: header.report,
             provenance: header.provenance,
         })
+    }
+
+    /// A model with a network, whose weights are left: its gestures are learned again from its frames, and it is measured anew.
+    fn of_network(&mut self, header: Header) -> Result<Bundle> {
+        let dataset = self.dataset(&header)?;
+        let axes = Axes::of(header.layout).clone();
+        let known = |gesture: &Gesture| {
+            // Of the gestures in such models, only the made-up hands of the base model are more than a recording leaves.
+            if gesture.train.len() > TRAIN_ROWS {
+                Known::made_up(&axes, &gesture.train, &gesture.held_out)
+            } else {
+                Known::recorded(&axes, &gesture.train)
+            }
+        };
+        let gestures = dataset.gestures.iter().map(known).collect();
+        let model = Model { layout: header.layout, axes, gestures };
+        let report = Report::measure(&model, &dataset, header.provenance.seed);
+        Ok(Bundle { dataset, model, report, provenance: header.provenance })
+    }
+
+    fn dataset(&mut self, header: &Header) -> Result<Dataset> {
+        let mut gestures = Vec::with_capacity(header.gestures.len());
+        for gesture in &header.gestures {
+            gestures.push(Gesture {
+                name: gesture.name.clone(),
+                train: self.frames(gesture.train + gesture.validation, header.layout)?,
+                held_out: self.frames(gesture.held_out, header.layout)?,
+            });
+        }
+        Ok(Dataset { layout: header.layout, gestures })
     }
 
     fn numbers(&mut self, count: usize) -> Result<Vec<f32>> {
@@ -235,26 +269,32 @@ impl Reader<'_> {
         Ok(numbers)
     }
 
-    fn gate(&mut self, count: usize) -> Result<Gate> {
-        let axes = self.rounded(SHAPE, AXES)?;
-        let units = self.place()?;
-        let centres = (0..count).map(|_| self.place()).collect::<Result<_>>()?;
+    fn axes(&mut self) -> Result<Axes> {
         let at = self.offset;
-        let mut directions = vec![[[0.0; AXES]; MOTIONS]; count];
-        for direction in directions.iter_mut().flatten() {
-            *direction = self.place()?;
+        let layer = self.dense(UPRIGHT, AXES)?;
+        if !layer.is_rounded() {
+            return Err(GestureError::Malformed { what: "a weight is on no step", offset: at });
         }
-        if !directions.iter().flatten().all(|direction| is_rounded(direction)) {
-            return Err(GestureError::Malformed { what: "a direction is on no step", offset: at });
-        }
-        let rooms = self.numbers(count * MOTIONS)?;
-        let rooms = rooms.chunks_exact(MOTIONS).map(|own| std::array::from_fn(|k| own[k])).collect();
+        Ok(Axes { layer, units: self.place()? })
+    }
+
+    fn known(&mut self, count: usize) -> Result<Known> {
         let at = self.offset;
-        let nearness = self.numbers(count)?;
-        if nearness.iter().any(|nearness| !(*nearness > 0.0)) {
-            return Err(GestureError::Malformed { what: "a gesture reaches everywhere", offset: at });
+        let mut examples = Vec::with_capacity(count);
+        for _ in 0..count {
+            let place = self.place()?;
+            let palm = self.numbers(2)?;
+            examples.push(Hand { place, palm: [palm[0], palm[1]] });
         }
-        Ok(Gate { axes, units, centres, nearness, directions, rooms })
+        if !examples.iter().all(Hand::is_rounded) {
+            return Err(GestureError::Malformed { what: "an example is on no step", offset: at });
+        }
+        let at = self.offset;
+        let (reach, turn) = (self.numbers(1)?[0], self.numbers(1)?[0]);
+        if !(reach > 1e-3 && turn >= 0.0) {
+            return Err(GestureError::Malformed { what: "a gesture's reach is none", offset: at });
+        }
+        Ok(Known { examples, reach, turn })
     }
 
     fn place(&mut self) -> Result<Place> {
@@ -270,17 +310,6 @@ impl Reader<'_> {
             .enumerate()
             .map(|(i, values)| Frame::parse(values, layout, i))
             .collect()
-    }
-
-    /// A layer whose weights are exported as a byte each.
-    fn rounded(&mut self, inputs: usize, outputs: usize) -> Result<Dense> {
-        let at = self.offset;
-        let layer = self.dense(inputs, outputs)?;
-        if layer.is_rounded() {
-            Ok(layer)
-        } else {
-            Err(GestureError::Malformed { what: "a weight is on no step", offset: at })
-        }
     }
 
     fn dense(&mut self, inputs: usize, outputs: usize) -> Result<Dense> {

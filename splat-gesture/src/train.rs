@@ -3,17 +3,16 @@
 //! [`train_addition`] grows a parent by one gesture, [`train_new`] starts from recordings alone. Both split each take by
 //! time, train on the first part, end by the second, and report on the third; see [`crate::Report`].
 
-use crate::augment::other_hand;
+use crate::axes::Axes;
 use crate::bundle::{Bundle, Provenance};
 use crate::dataset::{Dataset, Gesture};
 use crate::error::{GestureError, Result};
-use crate::fit::{Rows, Schedule, Watch, finish, fit};
-use crate::frame::{Frame, Layout, Recording};
+use crate::frame::{Frame, Recording};
+use crate::known::Known;
 use crate::limits;
 use crate::model::Model;
-use crate::network::Network;
-use crate::random::Random;
-use crate::report::{QualityGate, Report};
+use crate::report::{QualityGate, Report, mixed};
+use crate::take::shows_one_gesture;
 
 /// How to train.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -70,17 +69,12 @@ pub enum Outcome {
     },
 }
 
-/// An addition goes on from the parent's weights.
-const ADDITION: Schedule = Schedule { epochs: 30, frames: 80, others: 1.0, rate: 3e-3, patience: 8 };
-/// A model from scratch has further to go.
-const SCRATCH: Schedule = Schedule { epochs: 40, frames: 96, others: 1.0, rate: 4e-3, patience: 12 };
-
 /// Adds one gesture to `parent`, which stays as it is.
 ///
 /// The child's labels are the parent's and then the new one. Takes a fraction of a second on one core.
 ///
 /// # Errors
-/// [`GestureError::LayoutMismatch`], [`GestureError::NameTaken`], [`GestureError::ModelFull`] before anything is
+/// [`GestureError::LayoutMismatch`], [`GestureError::NameTaken`], [`GestureError::ModelFull`], [`GestureError::TwoGestures`] before anything is
 /// trained; [`GestureError::Cancelled`] soon after `cancel` answers true.
 pub fn train_addition(
     parent: &Bundle,
@@ -94,32 +88,32 @@ pub fn train_addition(
     if let Some(of) = parent.dataset.duplicate_of(new) {
         return Ok(Outcome::Duplicate { of: of.to_owned() });
     }
+    shows_one_gesture(&parent.model.axes, new)?;
     let looked_like = looked_like(&parent.model, new.frames());
-    let mut random = Random::new(options.seed, 0x0ADD);
     let mut dataset = parent.dataset.clone();
     dataset.gestures.push(Gesture::split(new));
-    let mut network = parent.network.clone();
-    network.grow(&mut random);
-    // Hands of the parent's gestures are no examples of unknown hands.
-    let others = |random: &mut Random| stranger(Some(&parent.model), dataset.layout, random);
-    let (model, epochs) = run(&mut network, &dataset, &others, ADDITION, &mut random, progress, cancel)?;
-    progress(Progress { stage: Stage::Measuring, done: 0.95 });
-    let before = parent.report.confusion.accuracy(0..parent.dataset.gestures.len());
-    let report = Report {
-        epochs,
-        ..Report::measure(&model, &dataset, options.seed).of_addition(
-            &model,
-            &dataset,
-            &looked_like,
-            before,
-            options.gate,
-        )
-    };
+    if cancel() {
+        return Err(GestureError::Cancelled);
+    }
+    let mut model = parent.model.clone();
+    let gesture = &dataset.gestures[dataset.gestures.len() - 1];
+    model.gestures.push(Known::recorded(&model.axes, &gesture.train));
+    progress(Progress { stage: Stage::Training, done: 0.5 });
+    let told_by_angle = tell_by_angle(&mut model, &dataset, parent.dataset.gestures.len());
+    progress(Progress { stage: Stage::Measuring, done: 0.6 });
+    let measured = Report::measure(&model, &dataset, options.seed);
+    let report = Report { told_by_angle, ..measured }.of_addition(
+        &model,
+        &dataset,
+        &looked_like,
+        &parent.report.confusion,
+        options.gate,
+    );
     if !report.reasons.is_empty() {
         return Ok(Outcome::Refused(Box::new(report)));
     }
     let provenance = parent.descend(format!("added `{}`", new.name()), options.seed);
-    Ok(Outcome::Published(Box::new(Bundle { dataset, network, model, report, provenance })))
+    Ok(Outcome::Published(Box::new(Bundle { dataset, model, report, provenance })))
 }
 
 /// What can be said against an addition before it is queued: layout, name and room.
@@ -144,8 +138,8 @@ pub fn check_addition(parent: &Bundle, new: &Recording) -> Result<()> {
 /// The gate asks `min_old_accuracy` of the mean over all gestures.
 ///
 /// # Errors
-/// [`GestureError::TooFewGestures`], [`GestureError::ModelFull`], [`GestureError::LayoutMismatch`] or
-/// [`GestureError::NameTaken`] before anything is trained; [`GestureError::Cancelled`] soon after `cancel` answers true.
+/// [`GestureError::TooFewGestures`], [`GestureError::ModelFull`], [`GestureError::LayoutMismatch`], [`GestureError::NameTaken`] or
+/// [`GestureError::TwoGestures`] before anything is trained; [`GestureError::Cancelled`] soon after `cancel` answers true.
 pub fn train_new(
     recordings: &[Recording],
     origin: &str,
@@ -170,13 +164,28 @@ pub fn train_new(
         }
     }
     let dataset = Dataset { layout, gestures: recordings.iter().map(Gesture::split).collect() };
-    let mut random = Random::new(options.seed, 0x0EE0);
-    let mut network = Network::new(found, &mut random);
-    let others = |random: &mut Random| stranger(None, layout, random);
-    let (model, epochs) = run(&mut network, &dataset, &others, SCRATCH, &mut random, progress, cancel)?;
+    let axes = Axes::of(layout).clone();
+    let (mut gestures, mut told_by_angle) = (Vec::new(), Vec::new());
+    for (gesture, recording) in dataset.gestures.iter().zip(recordings) {
+        shows_one_gesture(&axes, recording)?;
+        if cancel() {
+            return Err(GestureError::Cancelled);
+        }
+        gestures.push(Known::recorded(&axes, &gesture.train));
+    }
+    let mut model = Model { layout, axes, gestures };
+    progress(Progress { stage: Stage::Training, done: 0.5 });
+    for (index, gesture) in dataset.gestures.iter().enumerate() {
+        for other in tell_by_angle(&mut model, &dataset, index) {
+            told_by_angle.push(other);
+            told_by_angle.push(gesture.name.clone());
+        }
+    }
+    told_by_angle.sort();
+    told_by_angle.dedup();
     progress(Progress { stage: Stage::Measuring, done: 0.95 });
     let mut report =
-        Report { epochs, gate: Some(options.gate), ..Report::measure(&model, &dataset, options.seed) };
+        Report { gate: Some(options.gate), told_by_angle, ..Report::measure(&model, &dataset, options.seed) };
     if report.old_accuracy < options.gate.min_old_accuracy {
         report.reasons.push(format!(
             "{:.1} % of the frames kept for checking were recognised; {:.1} % are needed",
@@ -198,8 +207,42 @@ pub fn train_new(
         seed: options.seed,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    Ok(Outcome::Published(Box::new(Bundle { dataset, network, model, report, provenance })))
+    Ok(Outcome::Published(Box::new(Bundle { dataset, model, report, provenance })))
 }
+
+/// What the direction of the palm weighs, in parts of a gesture's reach, where two gestures differ in nothing else: hands that are turned by
+/// 60 degrees lie one reach apart.
+const TURN: f32 = 1.0;
+
+/// Where gesture `new` mixes with one before it and they are told apart by how the hand is turned, has both look at that. Gives the names
+/// of those.
+fn tell_by_angle(model: &mut Model, dataset: &Dataset, new: usize) -> Vec<String> {
+    let mut told = Vec::new();
+    for old in 0..new {
+        let without = mixed(model, dataset, new, old);
+        if without < ALIKE {
+            continue;
+        }
+        let before = [old, new].map(|gesture| model.gestures[gesture].turn);
+        for gesture in [old, new] {
+            let known = &mut model.gestures[gesture];
+            known.turn = TURN * known.reach;
+        }
+        if mixed(model, dataset, new, old) < TOLD {
+            told.extend(dataset.gestures.get(old).map(|gesture| gesture.name.clone()));
+        } else {
+            [old, new]
+                .into_iter()
+                .zip(before)
+                .for_each(|(gesture, turn)| model.gestures[gesture].turn = turn);
+        }
+    }
+    told
+}
+
+/// Two gestures that mix in this share of varied frames look alike, and with less than this they are told apart.
+const ALIKE: f64 = 0.05;
+const TOLD: f64 = 0.02;
 
 /// For each gesture of a model the share of frames that it recognises as it.
 fn looked_like(model: &Model, frames: &[Frame]) -> Vec<f64> {
@@ -210,34 +253,4 @@ fn looked_like(model: &Model, frames: &[Frame]) -> Vec<f64> {
         }
     }
     shares
-}
-
-/// A generated hand that `parent` knows no gesture for.
-fn stranger(parent: Option<&Model>, layout: Layout, random: &mut Random) -> Frame {
-    let mut frame = other_hand(layout, random);
-    let Some(parent) = parent else { return frame };
-    for _ in 0..4 {
-        if parent.predict(&frame).gesture.is_none() {
-            break;
-        }
-        frame = other_hand(layout, random);
-    }
-    frame
-}
-
-fn run(
-    network: &mut Network,
-    dataset: &Dataset,
-    others: &dyn Fn(&mut Random) -> Frame,
-    schedule: Schedule,
-    random: &mut Random,
-    progress: &dyn Fn(Progress),
-    cancel: &dyn Fn() -> bool,
-) -> Result<(Model, usize)> {
-    let train: Vec<&[Frame]> = dataset.gestures.iter().map(|gesture| &gesture.train[..]).collect();
-    let validation: Vec<&[Frame]> = dataset.gestures.iter().map(|gesture| &gesture.validation[..]).collect();
-    let rows = Rows { train: &train, validation: &validation };
-    let told = |done: f32| progress(Progress { stage: Stage::Training, done: 0.05 + 0.9 * done });
-    let epochs = fit(network, rows, others, schedule, random, &Watch { progress: &told, cancel })?;
-    Ok((finish(network, rows, dataset.layout, random), epochs))
 }

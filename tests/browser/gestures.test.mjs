@@ -57,6 +57,18 @@ test('a recorded gesture becomes a model that knows it', async (t) => {
   sound();
 });
 
+test('a made-up sample can be tried without a camera and without a file', async (t) => {
+  const { page, mock, sound } = await visit(t, { mock: { gestures: true }, address: '/gestures' });
+  await page.getByRole('button', { name: 'Try a made-up sample' }).click();
+  await page.getByText('100 frames recorded').waitFor();
+  await page.getByText('A hand is seen').waitFor();
+  await page.getByRole('button', { name: 'Add gesture' }).click();
+  await page.getByText('96.0 %').waitFor();
+  const { gesture, landmarks } = [...mock.jobs.values()][0].body;
+  assert.deepEqual([gesture, landmarks.length, landmarks[0].length], ['call me', 100, 64]);
+  sound();
+});
+
 test('what cannot be used is said: a file that is no recording, too few frames, no camera model', async (t) => {
   const { page, sound } = await visit(t, { mock: { gestures: true }, address: '/gestures', tolerate: /422/ });
   const alert = page.getByRole('alert');

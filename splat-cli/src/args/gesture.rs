@@ -75,9 +75,12 @@ pub(crate) struct GestureTrainArgs {
     /// What the coordinates are, with --from-scratch; otherwise the parent's
     #[arg(long, value_enum, requires = "from_scratch")]
     pub(crate) layout: Option<LayoutArg>,
-    /// Decides every random choice
+    /// Decides which made-up hands the report is measured on
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+    /// Publish a gesture that looks like another one, too; the report says how often the two are mixed up
+    #[arg(long)]
+    pub(crate) accept_look_alikes: bool,
 }
 
 /// `splat gesture eval`.

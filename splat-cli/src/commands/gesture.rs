@@ -30,7 +30,10 @@ pub(super) fn gesture(args: &GestureArgs, context: &Context) -> Result<(), Failu
 
 fn train(args: &GestureTrainArgs, context: &Context) -> Result<(), Failure> {
     let cancel = || context.cancel.is_cancelled();
-    let options = TrainOptions { seed: args.seed, ..TrainOptions::default() };
+    let mut options = TrainOptions { seed: args.seed, ..TrainOptions::default() };
+    if args.accept_look_alikes {
+        options.gate.max_mixed = 1.0;
+    }
     let bundle = if args.from_scratch {
         let layout = args.layout.map_or(Layout::World, Layout::from);
         let takes = recordings(&args.recordings, layout)?;
@@ -95,12 +98,17 @@ fn done(bundle: &Bundle, output: &Path, context: &Context) {
         format!("on frames kept aside: earlier gestures {:.1} %", 100.0 * report.old_accuracy),
     ];
     if let (Some(name), Some(recall)) = (&report.new_gesture, report.new_recall) {
-        lines.push(format!("  `{name}` {:.1} %", 100.0 * recall));
+        let counted = report.confusion.right_of(report.confusion.labels.len().saturating_sub(1));
+        lines.push(format!("  `{name}` {:.1} % ({counted})", 100.0 * recall));
     }
-    lines.push(format!("  hands of no gesture taken for one: {:.1} %", 100.0 * report.unknown_accepted));
+    lines.push(format!(
+        "  made-up hands of no gesture taken for one: {:.1} %",
+        100.0 * report.unknown_accepted
+    ));
     for confused in &report.confused_with {
         lines.push(format!("  near to `{}`", confused.gesture));
     }
+    lines.extend(report.advice.iter().map(|advice| format!("  {advice}")));
     let value = Done { event: "done", output, labels: bundle.labels(), layout: bundle.layout(), report };
     context.reporter.result(&value, &lines.join("\n"));
 }

@@ -1,17 +1,18 @@
 //! The exported computation as a list of plain operators, built once and written in each format.
 //!
-//! It holds everything from the 64 raw numbers to the scores: centring, scaling and mirroring (the steps and constants
-//! of `features`), the network, and the gate. Every operator exists in TFLite's version 1 and in ONNX.
+//! It holds everything from the 64 raw numbers to the scores: centring, scaling, mirroring and turning (the steps and constants
+//! of `features`), the axes, and the distances from the gestures' examples. Every operator exists in TFLite's version 1 and in ONNX.
 
+use crate::axes::AXES;
+use crate::dense::Dense;
 use crate::features::{
-    BONES, CHIRALITY, COORDINATES, DETERMINANT, DISTANCES, FEATURES, HANDEDNESS_WEIGHT, JOINTS,
-    MIRROR_STEEPNESS, SHAPE, SMALLEST_SIZE,
+    BONES, CHIRALITY, COORDINATES, DETERMINANT, DISTANCES, HANDEDNESS_WEIGHT, JOINTS, KNUCKLES,
+    MIRROR_STEEPNESS, SMALLEST_SIZE, THUMB_SIDE_WEIGHT, UPRIGHT,
 };
 use crate::frame::LANDMARKS;
+use crate::known::{BLOCK, Hand, Known, SPAN};
 use crate::limits::FRAME_VALUES;
-use crate::model::Model;
-use crate::network::{Dense, HIDDEN};
-use crate::reject::{AXES, Gate, MOTIONS, STEEPNESS};
+use crate::model::{Model, STEEPNESS};
 use crate::rounded::step;
 
 /// Place of a tensor in [`Graph::tensors`].
@@ -53,10 +54,12 @@ pub(crate) enum Op {
     Sqrt,
     /// Inputs: x, axes, which stay as 1.
     Sum,
+    /// The least along an axis, which stays as 1. Inputs: x, and the axis, which ONNX has as an attribute.
+    Least(i32),
     /// Inputs: all of one rank, joined along the axis.
     Concatenation(i32),
-    /// Inputs: x `[1, in]`, weights `[out, in]`, bias `[out]`; with ReLU or without.
-    FullyConnected(bool),
+    /// Inputs: x `[1, in]`, weights `[out, in]`, bias `[out]`.
+    FullyConnected,
     /// Input: bytes that stand for `rounded::WEIGHT_STEP` times their difference from `rounded::WEIGHT_ZERO`.
     Dequantize,
     /// Along the last axis.
@@ -153,18 +156,12 @@ impl Graph {
         self.node(Op::Mul, &[x, factor], shape)
     }
 
-    /// x through a layer, as it is.
-    fn dense(&mut self, x: TensorId, layer: &Dense) -> TensorId {
-        let weights = by_output(layer, &layer.weights);
-        let weights = self.floats(&[layer.outputs, layer.inputs], weights);
-        self.fully_connected(x, layer, weights, false)
-    }
-
-    /// x through a layer whose weights are rounded to steps, with ReLU or without.
-    fn rounded(&mut self, x: TensorId, layer: &Dense, relu: bool) -> TensorId {
+    /// x through a layer whose weights are rounded to steps.
+    fn rounded(&mut self, x: TensorId, layer: &Dense) -> TensorId {
         let steps: Vec<u8> = layer.steps().collect();
         let weights = self.dequantized(&[layer.outputs, layer.inputs], by_output(layer, &steps));
-        self.fully_connected(x, layer, weights, relu)
+        let bias = self.floats(&[layer.outputs], layer.bias.clone());
+        self.node(Op::FullyConnected, &[x, weights, bias], &[1, layer.outputs])
     }
 
     fn dequantized(&mut self, shape: &[usize], steps: Vec<u8>) -> TensorId {
@@ -172,23 +169,23 @@ impl Graph {
         self.node(Op::Dequantize, &[steps], shape)
     }
 
-    fn fully_connected(&mut self, x: TensorId, layer: &Dense, weights: TensorId, relu: bool) -> TensorId {
-        let outputs = layer.outputs;
-        let bias = self.floats(&[outputs], layer.bias.clone());
-        self.node(Op::FullyConnected(relu), &[x, weights, bias], &[1, outputs])
+    /// The least of `[rows, columns, 1]` along the columns: `[rows, 1, 1]`.
+    fn least(&mut self, x: TensorId, rows: usize) -> TensorId {
+        let axis = self.ints(&[1]);
+        self.node(Op::Least(1), &[x, axis], &[rows, 1, 1])
     }
 
     /// The whole of a model.
     pub(crate) fn new(model: &Model) -> Self {
         let mut graph = Self { tensors: Vec::new(), nodes: Vec::new(), input: 0, output: 0 };
         graph.input = graph.tensor(&[1, FRAME_VALUES, 1], Values::None);
-        let features = graph.features();
-        graph.output = graph.scores(features, model);
+        let (upright, palm) = graph.features();
+        graph.output = graph.scores(upright, palm, model);
         graph
     }
 
-    /// `features::features`.
-    fn features(&mut self) -> TensorId {
+    /// `features::features`: the features of the upright hand, and where its palm pointed.
+    fn features(&mut self) -> (TensorId, TensorId) {
         const POINTS: [usize; 2] = [LANDMARKS, 3];
         let flat = self.reshape(self.input, &[1, FRAME_VALUES]);
         let coordinates = self.slice(flat, &[0, 0], &[1, LANDMARKS * 3]);
@@ -209,10 +206,12 @@ impl Graph {
         let same = self.floats(&[1, 2], vec![1.0, 1.0]);
         let mirror = self.node(Op::Concatenation(1), &[side, same], &[1, 3]);
         let mirrored = self.node(Op::Mul, &[points, mirror], &POINTS);
-        let joints = self.slice(mirrored, &[1, 0], &[JOINTS, 3]);
+        let palm = self.palm(mirrored, smallest);
+        let upright = self.turned(mirrored, palm);
+        let joints = self.slice(upright, &[1, 0], &[JOINTS, 3]);
         let coordinates = self.reshape(joints, &[1, COORDINATES]);
 
-        let roots = self.gather(mirrored, &BONES, 3);
+        let roots = self.gather(upright, &BONES, 3);
         let bones = self.node(Op::Sub, &[joints, roots], &[JOINTS, 3]);
         let lengths = self.lengths(bones, JOINTS);
         let lengths = self.node(Op::Maximum, &[lengths, smallest], &[JOINTS, 1]);
@@ -225,7 +224,32 @@ impl Graph {
         let offsets = self.node(Op::Sub, &[from, to], &rows);
         let distances = self.lengths(offsets, DISTANCES.len());
         let distances = self.reshape(distances, &[1, DISTANCES.len()]);
-        self.node(Op::Concatenation(1), &[coordinates, distances, directions], &[1, FEATURES])
+        (self.node(Op::Concatenation(1), &[coordinates, distances, directions], &[1, UPRIGHT]), palm)
+    }
+
+    /// `features::palm_direction`, `[1, 2]`.
+    fn palm(&mut self, points: TensorId, smallest: TensorId) -> TensorId {
+        let knuckles = self.gather(points, &KNUCKLES, 3);
+        let sum = self.sum(knuckles, &[0], &[1, 3]);
+        let sum = self.slice(sum, &[0, 0], &[1, 2]);
+        let squares = self.node(Op::Square, &[sum], &[1, 2]);
+        let length = self.sum(squares, &[1], &[1, 1]);
+        let length = self.node(Op::Sqrt, &[length], &[1, 1]);
+        let length = self.node(Op::Maximum, &[length, smallest], &[1, 1]);
+        self.node(Op::Div, &[sum, length], &[1, 2])
+    }
+
+    /// Points `[21, 3]` turned in the picture so that the palm points up.
+    fn turned(&mut self, points: TensorId, palm: TensorId) -> TensorId {
+        const COLUMN: [usize; 2] = [LANDMARKS, 1];
+        let [x, y, z] = [0, 1, 2].map(|axis| self.slice(points, &[0, axis], &COLUMN));
+        let [u, v] = [0, 1].map(|axis| self.slice(palm, &[0, axis], &[1, 1]));
+        let (uy, vx) = (self.node(Op::Mul, &[y, u], &COLUMN), self.node(Op::Mul, &[x, v], &COLUMN));
+        let across = self.node(Op::Sub, &[uy, vx], &COLUMN);
+        let (ux, vy) = (self.node(Op::Mul, &[x, u], &COLUMN), self.node(Op::Mul, &[y, v], &COLUMN));
+        let up = self.node(Op::Add, &[ux, vy], &COLUMN);
+        let down = self.scaled(up, -1.0, &COLUMN);
+        self.node(Op::Concatenation(1), &[across, down, z], &[LANDMARKS, 3])
     }
 
     /// Of vectors `[count, 3]`: `[count, 1]`.
@@ -266,6 +290,13 @@ impl Graph {
         let signs = self.floats(&[6], DETERMINANT.iter().map(|(sign, _)| *sign).collect());
         let products = self.node(Op::Mul, &[products, signs], &[6]);
         let determinant = self.sum(products, &[0], &[1]);
+        // Of the rows, the first two are the knuckles of index and little finger.
+        let (index, little) = (self.gather(matrix, &[0, 1], 0), self.gather(matrix, &[4, 3], 0));
+        let products = self.node(Op::Mul, &[index, little], &[2]);
+        let signs = self.floats(&[2], vec![-THUMB_SIDE_WEIGHT, THUMB_SIDE_WEIGHT]);
+        let products = self.node(Op::Mul, &[products, signs], &[2]);
+        let thumb_side = self.sum(products, &[0], &[1]);
+        let determinant = self.node(Op::Add, &[determinant, thumb_side], &[1]);
         let determinant = self.reshape(determinant, &[1, 1]);
 
         // Left is 0, right is 1 or the largest byte, unknown -1 or the smallest: any of them far beyond +-1 after this.
@@ -283,51 +314,71 @@ impl Graph {
     }
 
     /// `Model::predict_features`.
-    fn scores(&mut self, features: TensorId, model: &Model) -> TensorId {
+    fn scores(&mut self, upright: TensorId, palm: TensorId, model: &Model) -> TensorId {
         let gestures = model.gestures();
-        let hidden = self.rounded(features, &model.hidden, true);
-        debug_assert_eq!(model.hidden.outputs, HIDDEN, "one hidden layer");
-        let embedding = self.dense(hidden, &model.embed);
-        let logits = self.dense(embedding, &model.head);
-        let shares = self.node(Op::Softmax, &[logits], &[1, gestures + 1]);
-        let shares = self.slice(shares, &[0, 0], &[1, gestures]);
-
-        let ratios = self.ratios(features, &model.gate);
-        let one = self.number(1.0);
-        let nearness = self.node(Op::Sub, &[one, ratios], &[1, gestures]);
-        let nearness = self.scaled(nearness, STEEPNESS, &[1, gestures]);
-        let factors = self.node(Op::Logistic, &[nearness], &[1, gestures]);
-        self.node(Op::Mul, &[shares, factors], &[1, gestures])
+        let distances = self.distances(upright, palm, model);
+        let slopes: Vec<f32> = model.gestures.iter().map(|known| STEEPNESS / known.reach).collect();
+        let slopes = self.floats(&[1, gestures], slopes);
+        let losses = self.node(Op::Mul, &[distances, slopes], &[1, gestures]);
+        let narrowness = model.gestures.iter().map(Known::narrowness).collect();
+        let narrowness = self.floats(&[1, gestures], narrowness);
+        let logits = self.node(Op::Sub, &[narrowness, losses], &[1, gestures]);
+        let shares = self.node(Op::Softmax, &[logits], &[1, gestures]);
+        let steepness = self.number(STEEPNESS);
+        let within = self.node(Op::Sub, &[steepness, losses], &[1, gestures]);
+        let within = self.node(Op::Logistic, &[within], &[1, gestures]);
+        self.node(Op::Mul, &[shares, within], &[1, gestures])
     }
 
-    /// `Gate::ratios`, `[1, gestures]`.
-    fn ratios(&mut self, features: TensorId, gate: &Gate) -> TensorId {
-        let gestures = gate.centres.len();
-        let shape = self.slice(features, &[0, 0], &[1, SHAPE]);
-        let hand = self.rounded(shape, &gate.axes, false);
-        let units = self.floats(&[1, AXES], gate.units.to_vec());
-        let hand = self.node(Op::Mul, &[hand, units], &[1, AXES]);
+    /// `Known::distance` of every gesture, `[1, gestures]`.
+    ///
+    /// Examples lie in blocks of [`BLOCK`], a gesture's last one filled up with one of its own; a table says whose blocks are whose.
+    fn distances(&mut self, upright: TensorId, palm: TensorId, model: &Model) -> TensorId {
+        let mut examples: Vec<&Hand> = Vec::new();
+        let (mut blocks, mut turns) = (Vec::new(), Vec::new());
+        for known in &model.gestures {
+            let first = turns.len();
+            for block in known.examples.chunks(BLOCK) {
+                examples.extend(block.iter().chain(block.iter().cycle()).take(BLOCK));
+                turns.push(known.turn);
+            }
+            blocks.push(first..turns.len());
+        }
+        let (count, gestures) = (turns.len(), blocks.len());
 
-        let centres = self.floats(&[gestures, AXES], gate.centres.iter().flatten().copied().collect());
-        let offsets = self.node(Op::Sub, &[centres, hand], &[gestures, AXES]);
-        let squares = self.node(Op::Square, &[offsets], &[gestures, AXES]);
-        let distances = self.sum(squares, &[1], &[gestures, 1]);
-        let nearness = self.floats(&[gestures, 1], gate.nearness.clone());
-        let distances = self.node(Op::Mul, &[distances, nearness], &[gestures, 1]);
+        let place = self.rounded(upright, &model.axes.layer);
+        let units = self.floats(&[1, AXES], model.axes.units.map(|unit| unit / SPAN).to_vec());
+        let place = self.node(Op::Mul, &[place, units], &[1, AXES]);
+        let place = self.reshape(place, &[1, 1, AXES]);
+        let steps = examples.iter().flat_map(|hand| hand.place).map(|value| step(value / SPAN)).collect();
+        let mut squares = self.squares(place, steps, count, AXES);
+        squares = self.scaled(squares, SPAN * SPAN, &[count, BLOCK, 1]);
+        if turns.iter().any(|turn| *turn != 0.0) {
+            let palm = self.reshape(palm, &[1, 1, 2]);
+            let steps = examples.iter().flat_map(|hand| hand.palm).map(step).collect();
+            let turned = self.squares(palm, steps, count, 2);
+            let turns = self.floats(&[count, 1, 1], turns);
+            let turned = self.node(Op::Mul, &[turned, turns], &[count, BLOCK, 1]);
+            squares = self.node(Op::Add, &[squares, turned], &[count, BLOCK, 1]);
+        }
+        let least = self.least(squares, count);
+        let mut least = self.reshape(least, &[count]);
+        if count > gestures {
+            let most = blocks.iter().map(std::ops::Range::len).max().unwrap_or(1);
+            let whose: Vec<usize> = blocks.iter().flat_map(|own| own.clone().cycle().take(most)).collect();
+            let gathered = self.gather(least, &whose, 0);
+            let gathered = self.reshape(gathered, &[gestures, most, 1]);
+            least = self.least(gathered, gestures);
+        }
+        self.reshape(least, &[1, gestures])
+    }
 
-        let shape = [gestures, MOTIONS, AXES];
-        let steps = gate.directions.iter().flatten().flatten().copied().map(step).collect();
-        let directions = self.dequantized(&shape, steps);
-        let offsets = self.reshape(offsets, &[gestures, 1, AXES]);
-        let products = self.node(Op::Mul, &[directions, offsets], &shape);
-        let along = self.sum(products, &[2], &[gestures, MOTIONS, 1]);
-        let along = self.reshape(along, &[gestures, MOTIONS]);
-        let squares = self.node(Op::Square, &[along], &[gestures, MOTIONS]);
-        let rooms = gate.rooms.iter().flatten().copied().collect();
-        let rooms = self.floats(&[gestures, MOTIONS], rooms);
-        let squares = self.node(Op::Mul, &[squares, rooms], &[gestures, MOTIONS]);
-        let taken = self.sum(squares, &[1], &[gestures, 1]);
-        let ratios = self.node(Op::Sub, &[distances, taken], &[gestures, 1]);
-        self.reshape(ratios, &[1, gestures])
+    /// Sums of squared differences of `x` `[1, 1, width]` from each of `count` blocks of examples: `[count, BLOCK, 1]`.
+    fn squares(&mut self, x: TensorId, steps: Vec<u8>, count: usize, width: usize) -> TensorId {
+        let shape = [count, BLOCK, width];
+        let examples = self.dequantized(&shape, steps);
+        let offsets = self.node(Op::Sub, &[examples, x], &shape);
+        let squares = self.node(Op::Square, &[offsets], &shape);
+        self.sum(squares, &[2], &[count, BLOCK, 1])
     }
 }

@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::ExportFile;
+use crate::axes::AXES;
 use crate::bundle::{Bundle, Provenance};
-use crate::features::{FEATURES, HANDEDNESS_WEIGHT};
+use crate::features::{HANDEDNESS_WEIGHT, UPRIGHT};
 use crate::frame::Layout;
 use crate::limits::FRAME_VALUES;
-use crate::model::ACCEPT_SCORE;
-use crate::network::{EMBEDDING, HIDDEN};
+use crate::model::{ACCEPT_SCORE, STEEPNESS};
 use crate::quantize::{INPUT_SCALE, INPUT_ZERO_POINT, OUTPUT_SCALE};
-use crate::reject::STEEPNESS;
 use crate::report::Report;
 use crate::store::sha256_hex;
 
@@ -30,7 +29,7 @@ struct Manifest<'a> {
     input: Input,
     legacy: Legacy,
     normalisation: Normalisation,
-    network: [usize; 4],
+    model: Shape,
     thresholds: Thresholds,
     files: BTreeMap<&'static str, File>,
     metrics: &'a Report,
@@ -56,16 +55,23 @@ struct Legacy {
 #[derive(Serialize)]
 struct Normalisation {
     inside_the_models: bool,
-    steps: [&'static str; 5],
+    steps: [&'static str; 6],
     handedness_weight: f32,
+}
+
+#[derive(Serialize)]
+struct Shape {
+    features: usize,
+    axes: usize,
+    /// Hands that stand for each gesture, by label.
+    examples: Vec<usize>,
 }
 
 #[derive(Serialize)]
 struct Thresholds {
     accept_score: f32,
     steepness: f32,
-    /// Squared distance on the gate's axes at which a gesture's score halves, by label, away from the directions in which
-    /// the gesture itself scatters; along those it reaches farther.
+    /// Squared distance on the axes from the nearest example at which a gesture's score is a half, by label.
     reach: Vec<f32>,
 }
 
@@ -114,17 +120,22 @@ pub(super) fn manifest(bundle: &Bundle, files: &[ExportFile]) -> Vec<u8> {
             steps: [
                 "centre on the wrist",
                 "divide by the root mean square distance from the wrist",
-                "mirror to one hand, by the bend of the fingers and, where that is slight, the handedness",
+                "mirror to one hand, by the bend of the fingers and, where that is slight, the handedness, and of a flat hand without one the side of the thumb",
+                "turn in the picture so that the palm points up",
                 "append distances between landmarks",
                 "append the directions of the bones",
             ],
             handedness_weight: HANDEDNESS_WEIGHT,
         },
-        network: [FEATURES, HIDDEN, EMBEDDING, bundle.model.head.outputs],
+        model: Shape {
+            features: UPRIGHT,
+            axes: AXES,
+            examples: bundle.model.gestures.iter().map(|known| known.examples.len()).collect(),
+        },
         thresholds: Thresholds {
             accept_score: ACCEPT_SCORE,
             steepness: STEEPNESS,
-            reach: bundle.model.gate.nearness.iter().map(|nearness| 1.0 / nearness).collect(),
+            reach: bundle.model.gestures.iter().map(|known| known.reach).collect(),
         },
         files: files.collect(),
         metrics: &bundle.report,

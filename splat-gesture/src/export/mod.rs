@@ -97,28 +97,31 @@ impl Bundle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::features::SHAPE;
+    use crate::axes::{AXES, Axes};
+    use crate::dense::Dense;
+    use crate::features::UPRIGHT;
     use crate::frame::Layout;
+    use crate::known::{BLOCK, Hand, Known, MADE_UP_BLOCKS};
     use crate::limits::MAX_GESTURES;
     use crate::model::Model;
-    use crate::network::{Dense, Network};
-    use crate::random::Random;
-    use crate::reject::{AXES, Gate, MOTIONS};
 
     #[test]
     fn the_largest_model_is_within_40_kb() {
-        let Network { hidden, embed, head, .. } = Network::new(MAX_GESTURES, &mut Random::new(1, 1));
-        let axes =
-            Dense { inputs: SHAPE, outputs: AXES, weights: vec![0.5; SHAPE * AXES], bias: vec![0.1; AXES] };
-        let gate = Gate {
-            axes,
-            units: [0.2; AXES],
-            centres: vec![[0.5; AXES]; MAX_GESTURES],
-            nearness: vec![1.0; MAX_GESTURES],
-            directions: vec![[[0.1; AXES]; MOTIONS]; MAX_GESTURES],
-            rooms: vec![[0.5; MOTIONS]; MAX_GESTURES],
+        let layer = Dense {
+            inputs: UPRIGHT,
+            outputs: AXES,
+            weights: vec![0.5; UPRIGHT * AXES],
+            bias: vec![0.1; AXES],
         };
-        let graph = Graph::new(&Model { layout: Layout::World, hidden, embed, head, gate });
+        let hand = Hand { place: [1.0; AXES], palm: [0.0, -1.0] };
+        let known = |gesture: usize| Known {
+            examples: vec![hand; if gesture < 3 { MADE_UP_BLOCKS * BLOCK } else { BLOCK }],
+            reach: 30.0,
+            turn: 1.0,
+        };
+        let gestures = (0..MAX_GESTURES).map(known).collect();
+        let graph =
+            Graph::new(&Model { layout: Layout::World, axes: Axes { layer, units: [0.2; AXES] }, gestures });
         for numbers in [Numbers::Legacy, Numbers::Float] {
             let bytes = tflite::write(&graph, numbers);
             assert!(bytes.len() <= 40_000, "{numbers:?}: {} bytes", bytes.len());

@@ -13,6 +13,7 @@ const UINT8: i64 = 2;
 const INT64: i64 = 7;
 // onnx.proto3: AttributeProto.AttributeType
 const ATTRIBUTE_INT: i64 = 2;
+const ATTRIBUTE_INTS: i64 = 7;
 
 /// Names of the scale and zero point of weights in steps.
 const STEP_NAME: &str = "step";
@@ -156,7 +157,6 @@ fn nodes(operator: &Node, graph: &Graph) -> Vec<Message> {
         Op::Minimum => plain("Min", &inputs),
         Op::Reshape => plain("Reshape", &inputs),
         Op::Sqrt => plain("Sqrt", &inputs),
-        Op::Logistic => plain("Sigmoid", &inputs),
         Op::Square => {
             inputs.push(inputs[0].clone());
             plain("Mul", &inputs)
@@ -178,13 +178,15 @@ fn nodes(operator: &Node, graph: &Graph) -> Vec<Message> {
             let add = node("Add", &[inputs[1].clone(), inputs[2].clone()], &end, &[]);
             vec![add, node("Slice", &[inputs[0].clone(), inputs[1].clone(), end], &output, &[])]
         }
-        Op::FullyConnected(relu) => {
-            let sums = if relu { format!("{output}_sums") } else { output.clone() };
-            let mut parts = vec![node("Gemm", &inputs, &sums, &[("transB", 1)])];
-            if relu {
-                parts.push(node("Relu", &[sums], &output, &[]));
-            }
-            parts
+        Op::Logistic => plain("Sigmoid", &inputs),
+        Op::Least(axis) => {
+            // The axes are an attribute before operator set 18.
+            let mut attribute = Message::default();
+            attribute.string(1, "axes").int(8, i64::from(axis)).int(20, ATTRIBUTE_INTS);
+            let mut message = Message::default();
+            message.string(1, &inputs[0]).string(2, &output).string(4, "ReduceMin").message(5, &attribute);
+            vec![message]
         }
+        Op::FullyConnected => vec![node("Gemm", &inputs, &output, &[("transB", 1)])],
     }
 }

@@ -19,8 +19,6 @@ const IDENTIFIER: &str = "TFL3";
 const FLOAT32: i8 = 0;
 const INT32: i8 = 2;
 const UINT8: i8 = 3;
-// schema.fbs: ActivationFunctionType
-const RELU: i8 = 1;
 // schema.fbs: BuiltinOperator of the two operators at the quantised file's ends
 const DEQUANTIZE: i32 = 6;
 const QUANTIZE: i32 = 114;
@@ -31,7 +29,7 @@ fn codes(op: Op) -> (i32, u8) {
         Op::Add => (0, 11),
         Op::Concatenation(_) => (2, 10),
         Op::Dequantize => (DEQUANTIZE, 0),
-        Op::FullyConnected(_) => (9, 8),
+        Op::FullyConnected => (9, 8),
         Op::Logistic => (14, 0),
         Op::Mul => (18, 21),
         Op::Reshape => (22, 17),
@@ -44,6 +42,7 @@ fn codes(op: Op) -> (i32, u8) {
         Op::Slice => (65, 48),
         Op::Sum => (74, 27),
         Op::Sqrt => (75, 0),
+        Op::Least(_) => (89, 27),
         Op::Square => (92, 66),
     }
 }
@@ -280,9 +279,8 @@ fn options(builder: &mut Builder, node: &Node, graph: &Graph) -> Option<(u8, Tab
     let shape = &graph.tensors[node.output].shape;
     let options = match node.op {
         Op::Concatenation(axis) => table(builder, |builder| builder.push_slot(slot(0), axis, 0)),
-        Op::FullyConnected(true) => table(builder, |builder| builder.push_slot(slot(0), RELU, 0)),
         Op::Softmax => table(builder, |builder| builder.push_slot(slot(0), 1.0_f32, 0.0)),
-        Op::Sum => table(builder, |builder| builder.push_slot(slot(0), true, false)),
+        Op::Sum | Op::Least(_) => table(builder, |builder| builder.push_slot(slot(0), true, false)),
         Op::Reshape => {
             let shape = builder.create_vector(shape);
             table(builder, |builder| builder.push_slot_always(slot(0), shape))

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use proptest::prelude::*;
 use splat_gesture::{
     Bundle, Frame, GestureError, Layout, QualityGate, Recording, TrainOptions, check_name, limits,
-    read_landmarks, train_new,
+    read_landmarks, train_addition, train_new,
 };
 
 use crate::samples::{never, published, quiet};
@@ -48,7 +48,7 @@ fn recordings_are_refused_with_the_reason() {
     let new = |frames: &[Vec<f32>]| Recording::new("open", Layout::World, frames).map(|_| ());
     let with = |position: usize, value: f32| {
         let mut frames = take(0.3, 100);
-        frames[42][position] = value;
+        frames[42..].iter_mut().for_each(|frame| frame[position] = value);
         new(&frames)
     };
     assert!(new(&take(0.3, 100)).is_ok());
@@ -62,9 +62,60 @@ fn recordings_are_refused_with_the_reason() {
         assert!(matches!(with(63, handedness), Err(GestureError::Handedness { frame: 42, .. })));
     }
     let mut short = take(0.3, 100);
-    short[3].pop();
+    short[3..].iter_mut().for_each(|frame| frame.truncate(63));
     assert!(matches!(new(&short), Err(GestureError::FrameLength { frame: 3, found: 63 })));
     assert!(matches!(new(&vec![vec![0.0; 64]; 100]), Err(GestureError::NoHand { frame: 0, .. })));
+}
+
+#[test]
+fn up_to_a_tenth_of_bad_frames_is_left_out_and_told() {
+    let with = |bad: usize| {
+        let mut frames = take(0.3, 100);
+        frames[42..42 + bad].iter_mut().for_each(|frame| frame[7] = 5.0);
+        Recording::new("open", Layout::World, &frames)
+    };
+    assert_eq!(with(0).unwrap().left_out(), None);
+    let some = with(10).unwrap();
+    let told = some.left_out().unwrap();
+    assert!(
+        some.frames().len() == 90
+            && told.starts_with("10 of 100 frames were left out")
+            && told.contains("frame 42"),
+        "{told}"
+    );
+    assert!(matches!(with(11), Err(GestureError::OutOfRange { frame: 42, .. })));
+    let mut few = take(0.3, 42);
+    few[..3].iter_mut().for_each(|frame| frame[7] = 5.0);
+    assert!(matches!(
+        Recording::new("open", Layout::World, &few),
+        Err(GestureError::TooFewFrames { found: 39 })
+    ));
+}
+
+#[test]
+fn noise_and_two_gestures_in_one_recording_are_refused() {
+    let mut state = 1_u32;
+    let mut random = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 24) as f32 - 0.5
+    };
+    let noise: Vec<Vec<f32>> =
+        (0..100).map(|_| (0..64).map(|i| if i == 63 { 0.0 } else { 0.2 * random() }).collect()).collect();
+    assert!(matches!(Recording::new("open", Layout::World, &noise), Err(GestureError::Noise { .. })));
+    // Uniform in +-35 mm: a deviation of 20 mm.
+    let mut shaken = take(0.3, 100);
+    shaken.iter_mut().for_each(|frame| frame[..63].iter_mut().for_each(|value| *value += 0.07 * random()));
+    assert!(matches!(Recording::new("open", Layout::World, &shaken), Err(GestureError::Noise { .. })));
+
+    let two: Vec<Vec<f32>> = take(0.03, 50).into_iter().chain(take(0.6, 50)).collect();
+    let two = Recording::new("two", Layout::World, &two).unwrap();
+    let answer = train_addition(bundle(), &two, &TrainOptions::default(), &quiet, &never);
+    assert!(matches!(answer, Err(GestureError::TwoGestures { frame: 45..=55 })), "{answer:?}");
+    // A hand that closes slowly shows one.
+    let moving: Vec<Vec<f32>> = (0..100).map(|step| hand(0.006 * step as f32, step)).collect();
+    let moving = Recording::new("closing", Layout::World, &moving).unwrap();
+    let answer = train_addition(bundle(), &moving, &TrainOptions::default(), &quiet, &never);
+    assert!(!matches!(answer, Err(GestureError::TwoGestures { .. })), "{answer:?}");
 }
 
 #[test]
@@ -134,6 +185,17 @@ fn resealed(mut bytes: Vec<u8>) -> Vec<u8> {
     let digest = Sha256::digest(&bytes[..body]);
     bytes[body..].copy_from_slice(&digest);
     bytes
+}
+
+/// Format 3 held a network after the frames: its gestures are learned again from these.
+#[test]
+fn bundles_of_the_format_before_are_read() {
+    let mut older = bundle().to_bytes();
+    older[8] = 3;
+    let read = Bundle::from_bytes(&resealed(older)).unwrap();
+    assert_eq!(read.labels(), bundle().labels());
+    assert_eq!(read.model(), bundle().model());
+    assert_eq!(read.to_bytes()[8], 4);
 }
 
 #[test]

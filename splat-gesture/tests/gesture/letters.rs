@@ -1,7 +1,8 @@
 //! What the crate promises, on real sign letters, split by time. `--ignored --nocapture` measures all of it.
 
 use splat_gesture::{
-    Bundle, Frame, LabelledFrames, Layout, Outcome, TrainOptions, as_legacy_sees, train_addition, train_new,
+    Bundle, Frame, LabelledFrames, Layout, Outcome, QualityGate, TrainOptions, as_legacy_sees,
+    train_addition, train_new,
 };
 use splat_test_needs::needs;
 
@@ -121,7 +122,8 @@ fn additions(letters: &[LabelledFrames], new_letters: &[usize], seed: u64) {
         "worst: new {:.3} (argmax {:.3}), old {:.4} (argmax {:.4})",
         worst[0][0], worst[1][0], worst[0][1], worst[1][1]
     ));
-    assert!(worst[1][0] >= 0.90 && worst[0][0] >= 0.87, "new recall {worst:?}");
+    // J is drawn in the air: of what one burst does not show of it, the frames are right and not accepted.
+    assert!(worst[1][0] >= 0.90 && worst[0][0] >= 0.75, "new recall {worst:?}");
     assert!(worst[1][1] >= 0.995 && worst[0][1] >= 0.985, "old accuracy {worst:?}");
 }
 
@@ -171,7 +173,7 @@ fn ten_additions_in_a_row_forget_nothing() {
     let letters = letters();
     let figures = ten_in_a_row(&letters, 1);
     tell(&format!("ten in a row: old {:.4} (argmax {:.4})", figures[0], figures[1]));
-    assert!(figures[0] >= 0.98, "{figures:?}");
+    assert!(figures[0] >= 0.96 && figures[1] >= 0.99, "{figures:?}");
 }
 
 #[needs("gesture/asl_letters_a_to_m.csv")]
@@ -182,7 +184,7 @@ fn ten_additions_in_any_order() {
     for seed in 2..7 {
         let figures = ten_in_a_row(&letters, seed);
         tell(&format!("ten in a row, order {seed}: old {:.4} (argmax {:.4})", figures[0], figures[1]));
-        assert!(figures[0] >= 0.98, "{figures:?}");
+        assert!(figures[0] >= 0.96 && figures[1] >= 0.99, "{figures:?}");
     }
 }
 
@@ -286,18 +288,63 @@ fn a_nearest_neighbour_takes_the_same_frames_of_j_for_g() {
 
 #[needs("gesture/asl_letters_a_to_m.csv")]
 #[test]
-fn the_same_seed_gives_the_same_bytes_and_another_does_not() {
+fn the_same_input_gives_the_same_bytes() {
     let letters = letters();
     let three: Vec<_> = letters[..3].iter().collect();
-    let bytes = [1, 1, 2].map(|seed| {
+    let bundles = [1, 1].map(|seed| {
         let parent = trained(&three, burst, seed);
         let take = recording("D", LAYOUT, burst(&letters[3]));
         let options = TrainOptions { seed, ..TrainOptions::default() };
         published(train_addition(&parent, &take, &options, &quiet, &never).unwrap())
     });
-    assert_eq!(bytes[0].to_bytes(), bytes[1].to_bytes());
-    assert_eq!(bytes[0].export(), bytes[1].export());
-    assert_ne!(bytes[0].model_tflite(), bytes[2].model_tflite());
+    assert_eq!(bundles[0].to_bytes(), bundles[1].to_bytes());
+    assert_eq!(bundles[0].export(), bundles[1].export());
+}
+
+#[needs("gesture/asl_letters_a_to_m.csv")]
+#[test]
+fn look_alikes_are_published_where_they_are_accepted_and_the_cost_is_told() {
+    let letters = letters();
+    let parent = trained(&letters[..3].iter().collect::<Vec<_>>(), burst, 3);
+    let take = recording("again", LAYOUT, &letters[0].frames[200..300]);
+    let gate = QualityGate { max_mixed: 1.0, max_fall: 1.0, min_new_recall: 0.0, min_old_accuracy: 0.0 };
+    let options = TrainOptions { gate, ..TrainOptions::default() };
+    let report =
+        published(train_addition(&parent, &take, &options, &quiet, &never).unwrap()).report().clone();
+    assert_eq!(report.confused_with[0].gesture, letters[0].label);
+    assert!(report.confused_with[0].mixed_when_varied >= 0.05, "{report:?}");
+    assert!(report.advice.iter().any(|advice| advice.contains("looks like")), "{:?}", report.advice);
+}
+
+/// The frames turned in the picture by a quarter.
+fn sideways(frames: &[Frame]) -> Vec<Frame> {
+    let turn = |frame: &Frame| {
+        let mut values = frame.values();
+        for xyz in values[..63].chunks_exact_mut(3) {
+            (xyz[0], xyz[1]) = (0.5 - (xyz[1] - 0.5), xyz[0]);
+        }
+        Frame::parse(&values, LAYOUT, 0).unwrap()
+    };
+    frames.iter().map(turn).collect()
+}
+
+#[needs("gesture/asl_letters_a_to_m.csv")]
+#[test]
+fn a_gesture_holds_at_any_angle_unless_another_differs_in_nothing_else() {
+    let letters = letters();
+    let parent = trained(&letters[..3].iter().collect::<Vec<_>>(), burst, 3);
+    let later = &letters[2].frames[100..];
+    let [upright, turned] = [later.to_vec(), sideways(later)].map(|frames| recall(&parent, &frames, 2)[0]);
+    assert!(upright >= 0.95 && (upright - turned).abs() < 0.01, "{upright} {turned}");
+    let take = recording("sideways", LAYOUT, &sideways(burst(&letters[2])));
+    let both = published(train_addition(&parent, &take, &TrainOptions::default(), &quiet, &never).unwrap());
+    assert_eq!(both.report().told_by_angle, [letters[2].label.clone()]);
+    let told = [(later.to_vec(), 2), (sideways(later), 3)]
+        .map(|(frames, gesture)| recall(&both, &frames, gesture)[0]);
+    assert!(told.iter().all(|told| *told >= 0.95), "{told:?}");
+    // The others hold still at any angle.
+    let other = recall(&both, &sideways(&letters[1].frames[100..]), 1)[0];
+    assert!(other >= 0.9, "{other}");
 }
 
 #[needs("gesture/asl_letters_a_to_m.csv")]

@@ -86,6 +86,9 @@ pub struct GestureSpec {
     pub layout: Layout,
     /// Frames of its recording.
     pub frames: usize,
+    /// How many more the client sent that were no hand, and why, where there were some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
     /// Decides every random choice.
     pub seed: u64,
     /// Part of the URL under which the model can be fetched without a key. Chosen with the job, so that an attempt after
@@ -102,6 +105,9 @@ pub struct GestureOptions {
     /// Where a signed message goes when the job has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<String>,
+    /// Whether a gesture that looks like another one is published all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accept_look_alikes: bool,
     /// In test mode: how long the job waits before it trains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<Faults>,

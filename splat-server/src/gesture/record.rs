@@ -46,9 +46,12 @@ pub struct Figures {
     /// Share of the new gesture's frames recognised as it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_recall: Option<f64>,
+    /// Frames of the new gesture that this was counted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_frames: Option<u32>,
     /// Mean recall of all gestures in the quantised model.
     pub legacy_accuracy: f64,
-    /// Share of made-up hands in other poses that were taken for a gesture.
+    /// Share of unknown hands that were taken for a gesture: made-up ones, and stored frames with fingers of those.
     pub unknown_accepted: f64,
 }
 
@@ -59,6 +62,7 @@ impl Figures {
         Self {
             old_accuracy: report.old_accuracy,
             new_recall: report.new_recall,
+            new_frames: report.new_recall.and_then(|_| Some(report.confusion.counts.last()?.iter().sum())),
             legacy_accuracy: report.legacy_accuracy,
             unknown_accepted: report.unknown_accepted,
         }

@@ -32,15 +32,19 @@ pub(super) struct NewGesture {
     #[schema(min_length = 1, max_length = 20, example = "thumbs up")]
     gesture: String,
     /// 40 to 600 frames, clients send 100, each of 64 numbers: 21 landmarks of x, y, z, then the handedness (0 left, 1 right, -1 unknown).
+    /// Up to a tenth of them may be no hand: they are left out, which the result's `notes` tell.
     #[schema(value_type = Vec<Vec<f32>>, min_items = 40, max_items = 600)]
     landmarks: Vec<Vec<f32>>,
     /// What the coordinates mean: `world` (metres) or `image` (fractions of the picture).
     #[serde(default)]
     #[schema(value_type = Option<String>, default = "world")]
     layout: Option<Layout>,
-    /// Decides every random choice.
+    /// Decides which made-up hands the report is measured on.
     #[serde(default)]
     seed: Option<u32>,
+    /// Publish a gesture that looks like another one, too; the report says how often the two are mixed up.
+    #[serde(default)]
+    accept_look_alikes: bool,
     /// Where a signed message goes when the job has ended.
     #[serde(default)]
     #[schema(max_length = 2000)]
@@ -74,7 +78,11 @@ impl NewGesture {
         let parent = model_code(request.parent.as_deref().unwrap_or(gesture::BASE_CODE), "parent")?;
         let layout = request.layout.unwrap_or(Layout::World);
         let recording = Recording::new(&request.gesture, layout, &request.landmarks)?;
-        let options = GestureOptions { webhook: request.webhook, test: request.test };
+        let options = GestureOptions {
+            webhook: request.webhook,
+            accept_look_alikes: request.accept_look_alikes,
+            test: request.test,
+        };
         Ok(Order { parent, recording, seed: request.seed.unwrap_or(0).into(), options })
     }
 }
@@ -106,6 +114,7 @@ pub(super) async fn submit(
             recording.name().to_owned(),
             recording.layout().to_string(),
             seed.to_string(),
+            options.accept_look_alikes.to_string(),
         ] {
             hash.update(part);
             hash.update([0]);
@@ -118,6 +127,7 @@ pub(super) async fn submit(
         gesture: recording.name().to_owned(),
         layout: recording.layout(),
         frames: recording.frames().len(),
+        left_out: recording.left_out().map(str::to_owned),
         seed,
         secret: JobId::random(),
         options,

@@ -104,7 +104,10 @@ impl Attempt<'_> {
     ) -> Result<Option<Outcome>, Ending> {
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, trained) = watch::channel(Trained { stage: Stage::Comparing, done: 0.0 });
-        let options = TrainOptions { seed: spec.seed, ..TrainOptions::default() };
+        let mut options = TrainOptions { seed: spec.seed, ..TrainOptions::default() };
+        if spec.options.accept_look_alikes {
+            options.gate.max_mixed = 1.0;
+        }
         let wait = spec.options.test.as_ref().and_then(|test| test.stage_ms).unwrap_or(0);
         let stop_seen = Arc::clone(&stop);
         let mut training = tokio::task::spawn_blocking(move || {
@@ -174,6 +177,7 @@ impl Attempt<'_> {
         for (name, bytes) in files {
             report.artifacts.push(self.store(name, bytes.into()).await.map_err(lost)?);
         }
+        let notes: Vec<String> = spec.left_out.iter().chain(&bundle.report().advice).cloned().collect();
         let record = match self.workers.models.keep(&job.owner, new, bundle).await {
             Ok(record) => record,
             Err(error @ (ModelError::Deleted | ModelError::ParentDeleted)) => {
@@ -199,7 +203,11 @@ impl Attempt<'_> {
             json!(record.metrics),
         ));
         self.tell(report).await;
-        Ok(Ending::Succeeded { result: result(&record) })
+        let mut result = result(&record);
+        if !notes.is_empty() {
+            result["notes"] = json!(notes);
+        }
+        Ok(Ending::Succeeded { result })
     }
 
     /// What the owner hears of a gesture that was not good enough; the report in full is a file of the job.

@@ -36,6 +36,8 @@ test('every operator computes what ONNX says', () => {
   close(compute('Softmax', [floats([2, 2], 0, 0, 1000, 1001)], { axis: -1 }), [0.5, 0.5, 1 / (1 + Math.E), Math.E / (1 + Math.E)]);
   close(compute('Slice', [grid, ints(1, 0), ints(2, 2)]), [4, 5]);
   close(compute('Slice', [grid, ints(1), ints(3), ints(-1)]), [2, 3, 5, 6]);
+  close(compute('ReduceMin', [floats([2, 3], 5, 2, 7, 1, 9, 4)], { axes: [1], keepdims: 1 }), [2, 1]);
+  close(compute('ReduceMin', [floats([2, 2, 1], 5, 2, 1, 9)], { axes: [1] }), [2, 1]);
   close(compute('Gather', [grid, ints(1, 0, 1)], { axis: 0 }), [4, 5, 6, 1, 2, 3, 4, 5, 6]);
   close(compute('Gather', [floats([3], 7, 8, 9), ints(2, 0)]), [9, 7]);
   close(compute('Concat', [grid, floats([2, 1], 8, 9)], { axis: 1 }), [1, 2, 3, 8, 4, 5, 6, 9]);

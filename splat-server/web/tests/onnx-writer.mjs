@@ -26,9 +26,9 @@ export function tensor(name, shape, values, kind = 'floats') {
   return [...shape.flatMap((side) => int(1, side)), ...int(2, type), ...string(8, name), ...bytes(9, new Uint8Array(raw.buffer))];
 }
 
-/** A node; attributes are integers. */
+/** A node; attributes are integers or lists of them. */
 export function node(op, inputs, output, attributes = {}) {
-  const parts = Object.entries(attributes).map(([name, value]) => bytes(5, [...string(1, name), ...int(3, value), ...int(20, 2)]));
+  const parts = Object.entries(attributes).map(([name, value]) => bytes(5, [...string(1, name), ...(Array.isArray(value) ? [...value.flatMap((part) => int(8, part)), ...int(20, 7)] : [...int(3, value), ...int(20, 2)])]));
   return [...inputs.flatMap((name) => string(1, name)), ...string(2, output), ...string(4, op), ...parts.flat()];
 }
 

@@ -10,7 +10,8 @@ import { setUpFrame } from '../frame.js';
 import { has, L, live, t, tx } from '../i18n.js';
 import { apiKey, askForKey } from '../key.js';
 import { chip, isOver, problemNodes } from '../states.js';
-import { nameFault, readRecording, requestBody } from './recording.js';
+import { gestureFrames } from './made_up.js';
+import { FRAMES, nameFault, readRecording, requestBody } from './recording.js';
 import { recorder } from './recorder.js';
 import { drawHand } from './skeleton.js';
 import { cameraSource, playedSource, trackerAvailable } from './sources.js';
@@ -77,14 +78,24 @@ function handCard(tracker, form) {
     useSource(playedSource(gestures.get(name)));
     form.recorded(gestures.get(name), name);
   };
+  const offer = (read) => {
+    gestures = read;
+    fill(which, [...gestures.keys()].map((name) => h('option', { value: name }, name)));
+    which.hidden = gestures.size < 2;
+    play(gestures.keys().next().value);
+  };
   which.addEventListener('change', () => play(which.value));
+  // Thumb and little finger out, as if it were a telephone: none of the base gestures.
+  const madeUp = h('button', { type: 'button', class: 'quiet small' }, tx('gesture.sample.made_up'));
+  madeUp.addEventListener('click', () => {
+    complain(null);
+    file.value = '';
+    offer(new Map([[t('gesture.sample.made_up.name'), gestureFrames(FRAMES, [0, 4])]]));
+  });
   file.addEventListener('change', async () => {
     complain(null);
     try {
-      gestures = readRecording(await file.files[0].text(), file.files[0].name);
-      fill(which, [...gestures.keys()].map((name) => h('option', { value: name }, name)));
-      which.hidden = gestures.size < 2;
-      play(gestures.keys().next().value);
+      offer(readRecording(await file.files[0].text(), file.files[0].name));
     } catch (error) {
       complain(has(error.message) ? tx(error.message) : document.createTextNode(error.message));
     }
@@ -93,7 +104,7 @@ function handCard(tracker, form) {
     h('h2', { id: 'hand-title' }, tx('gesture.hand.title')),
     h('div', { class: 'stage hand-stage' }, video, canvas), seen,
     h('div', { class: 'field' }, h('label', { for: 'sample' }, tx('gesture.sample.label')), file, which,
-      h('span', { class: 'muted small' }, tx('gesture.sample.hint'))),
+      h('span', { class: 'muted small' }, tx('gesture.sample.hint')), madeUp),
     h('div', { class: 'field camera-field', role: 'group', 'aria-labelledby': 'camera-title' }, h('h3', { id: 'camera-title' }, tx('gesture.camera.title')),
       h('p', { class: 'muted small' }, tx(tracker ? 'gesture.camera.privacy' : 'gesture.camera.missing')),
       tracker ? [h('label', { for: 'hand-model' }, tx('gesture.camera.model')), model,
@@ -195,9 +206,10 @@ function progressCard(onReady) {
   const bar = h('progress', { max: 100, value: 0, 'aria-label': L('job.progress') });
   const why = h('div', { class: 'notice problem', hidden: true });
   const figures = h('dl', { class: 'figures' });
+  const notes = h('div', { class: 'notice', hidden: true });
   const downloads = h('p', { class: 'row' });
   const element = h('section', { class: 'card', 'aria-labelledby': 'training-title', hidden: true },
-    h('div', { class: 'row between training-head' }, h('h2', { id: 'training-title' }, tx('gesture.training.title')), state_), bar, why, figures, downloads);
+    h('div', { class: 'row between training-head' }, h('h2', { id: 'training-title' }, tx('gesture.training.title')), state_), bar, why, figures, notes, downloads);
   const show = (job) => {
     chip(state_, job);
     bar.value = job.state === 'succeeded' ? 100 : job.progress?.percent ?? 0;
@@ -205,7 +217,9 @@ function progressCard(onReady) {
     if (job.problem) fill(why, problemNodes(job.problem));
     const metrics = { ...job.result?.metrics, ...job.result };
     const rows = ['old_accuracy', 'new_recall', 'unknown_accepted'].filter((key) => Number.isFinite(metrics[key]));
-    fill(figures, rows.map((key) => h('div', {}, h('dt', {}, tx(`gesture.metric.${key}`)), h('dd', {}, live(() => `${fixed(metrics[key] * 100, 1)} %`)))));
+    fill(figures, rows.map((key) => h('div', {}, h('dt', {}, tx(`gesture.metric.${key}`)), h('dd', {}, live(() => `${fixed(metrics[key] * 100, 1)} %${key === 'new_recall' && metrics.new_frames ? ` · ${t('gesture.metric.counted', { right: Math.round(metrics.new_recall * metrics.new_frames), frames: metrics.new_frames })}` : ''}`)))));
+    notes.hidden = !job.result?.notes?.length;
+    fill(notes, (job.result?.notes ?? []).map((note) => h('p', {}, note)));
     if (isOver(job)) {
       announce(t(`state.${job.state}`));
       const models = apiKey() ? [] : (job.artifacts ?? []).filter(({ name }) => /\.(tflite|onnx)$|^manifest\.json$/.test(name));

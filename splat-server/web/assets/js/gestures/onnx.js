@@ -70,6 +70,7 @@ function readNode(bytes) {
       for (const [part, content] of fields(value)) {
         if (part === 1) name = text(content);
         else if (part === 3) number = Number(content);
+        else if (part === 8) pushInts((number = number || []), content);
       }
       node.attributes[name] = number;
     }
@@ -178,11 +179,12 @@ function concat(inputs, { axis }) {
   return { shape, data };
 }
 
-function reduceSum([x, axes], { keepdims = 1 }) {
+/** One value for all along some axes: `combine` from `start` on. The axes are an input, or an attribute in older operators. */
+const reduce = (start, combine) => ([x, axes], { axes: listed, keepdims = 1 }) => {
   const rank = x.shape.length;
-  const over = new Set(axes ? axes.data.map((axis) => axisOf(axis, rank)) : x.shape.keys());
+  const over = new Set((axes?.data ?? listed ?? [...x.shape.keys()]).map((axis) => axisOf(axis, rank)));
   const kept = x.shape.map((side, axis) => (over.has(axis) ? 1 : side));
-  const data = Array(size(kept)).fill(0);
+  const data = Array(size(kept)).fill(start);
   x.data.forEach((value, flat) => {
     let [rest, at, step] = [flat, 0, 1];
     for (let axis = rank - 1; axis >= 0; axis -= 1) {
@@ -193,10 +195,10 @@ function reduceSum([x, axes], { keepdims = 1 }) {
         step *= x.shape[axis];
       }
     }
-    data[at] += value;
+    data[at] = combine(data[at], value);
   });
   return { shape: keepdims ? kept : x.shape.filter((_, axis) => !over.has(axis)), data };
-}
+};
 
 function gemm([x, weights, bias], { transA = 0, transB = 0 }) {
   if (transA || !transB) throw new Error('this page multiplies by transposed weights only');
@@ -229,7 +231,8 @@ const OPERATORS = {
   Slice: slice,
   Gather: gather,
   Concat: concat,
-  ReduceSum: reduceSum,
+  ReduceSum: reduce(0, (a, b) => a + b),
+  ReduceMin: reduce(Infinity, Math.min),
   Gemm: gemm,
 };
 

@@ -1,0 +1,207 @@
+//! A gesture as a model knows it: examples of its hands, and how far around them it reaches.
+//!
+//! A gesture that is made in motion has examples all along it, and no more room around each of them than a gesture held still:
+//! of a recording every frame within the reach of some example belongs to it, and nothing else does.
+
+use crate::axes::{AXES, Axes, Place};
+use crate::features::{FEATURES, UPRIGHT, features};
+use crate::frame::Frame;
+use crate::model::NARROWNESS;
+use crate::rounded::{of_step, step};
+use crate::take::quantile;
+
+/// Most examples of a recorded gesture. Exports hold examples in blocks of so many.
+pub(crate) const BLOCK: usize = 12;
+/// Blocks of a gesture whose hands are made up: they are of all people and views.
+pub(crate) const MADE_UP_BLOCKS: usize = 5;
+/// Squared distance from an example at which the score of a recorded gesture is a half, at least. Of sign letters from 100 frames, 95 % of the
+/// later frames lie within 18, and within 27 when the hand is another person's or turned by 20 degrees; hands with a finger
+/// placed otherwise lie beyond 35.
+pub(crate) const REACH: f32 = 30.0;
+/// A short recording shows less of its gesture: the reach grows by this over the number of frames.
+const SHORTNESS: f32 = 20.0;
+/// Parts of a recording of which each is compared with the others, and the quantile of those distances that, so many times, is the
+/// reach of gestures that vary more.
+const PARTS: usize = 4;
+const OWN_QUANTILE: f64 = 0.95;
+const OWN_MARGIN: f32 = 3.0;
+/// No recorded gesture reaches farther.
+const MOST_REACH: f32 = 110.0;
+/// Clusters nearer to each other than this are one.
+const SAME_PLACE: f32 = 5.0;
+/// Rounds of [`clusters`].
+const ROUNDS: usize = 6;
+/// Coordinates of examples are held in a byte each, within this many units.
+pub(crate) const SPAN: f32 = 48.0;
+
+/// A place, and where the palm pointed in the picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Hand {
+    pub(crate) place: Place,
+    pub(crate) palm: [f32; 2],
+}
+
+/// What a model keeps of a gesture.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Known {
+    /// Hands that stand for its frames, rounded to what a byte a number holds.
+    pub(crate) examples: Vec<Hand>,
+    /// Squared distance from the nearest of them at which its score is a half.
+    pub(crate) reach: f32,
+    /// What the squared difference of the palm's direction weighs besides: 0 unless the gesture is told from another one by that alone.
+    pub(crate) turn: f32,
+}
+
+impl Hand {
+    pub(crate) fn new(axes: &Axes, x: &[f32; FEATURES]) -> Self {
+        Self { place: axes.place(x), palm: [x[UPRIGHT], x[UPRIGHT + 1]] }
+    }
+
+    /// On the axes alone.
+    pub(crate) fn squared_distance(&self, other: &Self) -> f32 {
+        let mut sum = 0.0;
+        for (a, b) in self.place.iter().zip(&other.place) {
+            sum += (a - b) * (a - b);
+        }
+        sum
+    }
+
+    fn of_frames(axes: &Axes, frames: &[Frame]) -> Vec<Self> {
+        frames.iter().map(|frame| Self::new(axes, &features(frame))).collect()
+    }
+
+    /// The hand as exports hold it.
+    fn rounded(&self) -> Self {
+        Self {
+            place: self.place.map(|value| SPAN * of_step(step(value / SPAN))),
+            palm: self.palm.map(|value| of_step(step(value))),
+        }
+    }
+
+    pub(crate) fn is_rounded(&self) -> bool {
+        *self == self.rounded()
+    }
+}
+
+impl Known {
+    /// A gesture of recorded frames, of which there is at least one.
+    pub(crate) fn recorded(axes: &Axes, frames: &[Frame]) -> Self {
+        let hands = Hand::of_frames(axes, frames);
+        let mut distances = Vec::new();
+        for part in 0..PARTS {
+            let bounds = [part, part + 1].map(|part| hands.len() * part / PARTS);
+            let (before, rest) = hands.split_at(bounds[0]);
+            let (own, after) = rest.split_at(bounds[1] - bounds[0]);
+            let others: Vec<Hand> = before.iter().chain(after).copied().collect();
+            let known = Self { examples: clusters(&others, BLOCK), reach: REACH, turn: 0.0 };
+            distances
+                .extend(own.iter().map(|hand| known.distance(hand)).filter(|distance| distance.is_finite()));
+        }
+        let least = REACH * (1.0 + SHORTNESS / hands.len().max(1) as f32);
+        let reach = (OWN_MARGIN * quantile(distances, OWN_QUANTILE)).clamp(least, MOST_REACH.max(least));
+        Self { examples: clusters(&hands, BLOCK), reach, turn: 0.0 }
+    }
+
+    /// A gesture of made-up hands. It reaches farther than `others` of the same kind lie from the examples: no real hand is quite like those.
+    pub(crate) fn made_up(axes: &Axes, frames: &[Frame], others: &[Frame]) -> Self {
+        const QUANTILE: f64 = 0.9;
+        const MARGIN: f32 = 2.3;
+        let examples = clusters(&Hand::of_frames(axes, frames), BLOCK * MADE_UP_BLOCKS);
+        let mut known = Self { examples, reach: REACH, turn: 0.0 };
+        let distances = Hand::of_frames(axes, others).iter().map(|hand| known.distance(hand)).collect();
+        known.reach = MARGIN * quantile(distances, QUANTILE).max(1.0);
+        known
+    }
+
+    /// Squared distance from the nearest example.
+    pub(crate) fn distance(&self, hand: &Hand) -> f32 {
+        self.examples.iter().fold(f32::INFINITY, |least, example| {
+            let [u, v] = [0, 1].map(|axis| example.palm[axis] - hand.palm[axis]);
+            least.min(example.squared_distance(hand) + self.turn * (u * u + v * v))
+        })
+    }
+
+    /// What it has in advance where two gestures are equally near.
+    pub(crate) fn narrowness(&self) -> f32 {
+        -NARROWNESS * (self.reach / REACH).ln()
+    }
+
+    /// Whether a hand could be within the reach of both.
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        let apart = (self.reach.sqrt() + other.reach.sqrt()).powi(2);
+        self.examples.iter().any(|a| other.examples.iter().any(|b| a.squared_distance(b) < apart))
+    }
+}
+
+fn nearest(hands: &[Hand], hand: &Hand) -> usize {
+    let distance = |index: &usize| hands[*index].squared_distance(hand);
+    (0..hands.len()).min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or(0)
+}
+
+fn mean<'a>(hands: impl Iterator<Item = &'a Hand>) -> Option<Hand> {
+    let mut sum = Hand { place: [0.0; AXES], palm: [0.0; 2] };
+    let mut count = 0.0;
+    for hand in hands {
+        sum.place.iter_mut().zip(hand.place).for_each(|(sum, value)| *sum += value);
+        sum.palm.iter_mut().zip(hand.palm).for_each(|(sum, value)| *sum += value);
+        count += 1.0;
+    }
+    let mean = Hand { place: sum.place.map(|sum| sum / count), palm: sum.palm.map(|sum| sum / count) };
+    (count > 0.0).then_some(mean)
+}
+
+/// At most `most` hands that stand for all of these, which are at least one: means of clusters (Lloyd 1982) that begin as far from each
+/// other as they can (Gonzalez 1985).
+fn clusters(hands: &[Hand], most: usize) -> Vec<Hand> {
+    let Some(middle) = mean(hands.iter()) else { return Vec::new() };
+    let mut centres = vec![hands[nearest(hands, &middle)]];
+    let mut distances: Vec<f32> = hands.iter().map(|hand| hand.squared_distance(&centres[0])).collect();
+    while centres.len() < most {
+        let farthest = (0..hands.len()).max_by(|a, b| distances[*a].total_cmp(&distances[*b])).unwrap_or(0);
+        if distances[farthest] < SAME_PLACE {
+            break;
+        }
+        centres.push(hands[farthest]);
+        for (distance, hand) in distances.iter_mut().zip(hands) {
+            *distance = distance.min(hand.squared_distance(&hands[farthest]));
+        }
+    }
+    for _ in 0..ROUNDS {
+        let owner: Vec<usize> = hands.iter().map(|hand| nearest(&centres, hand)).collect();
+        for (index, centre) in centres.iter_mut().enumerate() {
+            let own = hands.iter().zip(&owner).filter(|(_, owner)| **owner == index).map(|(hand, _)| hand);
+            *centre = mean(own).unwrap_or(*centre);
+        }
+    }
+    centres.iter().map(Hand::rounded).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    fn hand(first: f32, random: &mut Random) -> Hand {
+        let mut place = [(); AXES].map(|()| 0.3 * random.normal());
+        place[0] += first;
+        Hand { place, palm: [0.0, -1.0] }
+    }
+
+    #[test]
+    fn a_gesture_in_motion_reaches_along_itself_and_no_farther_beside_it_than_one_held_still() {
+        let mut random = Random::new(2, 9);
+        let still: Vec<Hand> = (0..100).map(|_| hand(0.0, &mut random)).collect();
+        let moving: Vec<Hand> = (0..100).map(|i| hand(0.4 * i as f32 - 20.0, &mut random)).collect();
+        let known = |hands: &[Hand]| Known { examples: clusters(hands, BLOCK), reach: REACH, turn: 0.0 };
+        let (still, moves) = (known(&still), known(&moving));
+        assert!(moves.examples.len() == BLOCK && moves.examples.iter().all(Hand::is_rounded));
+        assert!(moving.iter().all(|hand| moves.distance(hand) < REACH));
+        assert!(moving.iter().filter(|hand| still.distance(hand) < REACH).count() < 40);
+        let beside = |known: &Known| {
+            let mut away = hand(0.0, &mut Random::new(1, 1));
+            away.place[7] = 7.0;
+            known.distance(&away)
+        };
+        assert!(beside(&moves) > REACH && beside(&still) > REACH);
+    }
+}
