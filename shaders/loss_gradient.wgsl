@@ -35,6 +35,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     }
     let l1_weight = (1.0 - train.ssim_weight) / f32(train.image_pixels * 3u);
     let ssim_weight = -train.ssim_weight / f32(train.image_pixels);
+    let gain = gain_of(train);
     var filter_x: Filter;
     var filter_y: Filter;
     var filter_z: Filter;
@@ -50,11 +51,11 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
         let s = spread_at(run, y - run.first + 2u * WINDOW_RADIUS);
         let along = vec3f(push(&filter_x, s.x), push(&filter_y, s.y), push(&filter_z, s.z));
         let index = y * size.x + run.line;
-        let wanted = wanted_color(photo[index], train.alpha_mode, view.background.xyz);
-        let rendered = frame[index].xyz;
+        let wanted = wanted_color(photo[index], train.alpha_mode, gain * view.background.xyz);
+        let rendered = gain * frame[index].xyz;
         let difference = rendered - wanted.xyz;
         let v_luma = along.x + 2.0 * dot(LUMA, rendered) * along.y + dot(LUMA, wanted.xyz) * along.z;
-        v_frame[index] = vec4f(wanted.w * (l1_weight * sign(difference) + ssim_weight * v_luma * LUMA), 0.0);
+        v_frame[index] = vec4f(gain * (wanted.w * (l1_weight * sign(difference) + ssim_weight * v_luma * LUMA)), 0.0);
         total += wanted.w * dot(abs(difference), vec3f(1.0));
     }
     l1_parts[share] = total;

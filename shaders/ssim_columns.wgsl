@@ -22,9 +22,10 @@ fn moments_at(run: Run, tap: u32) -> vec4f {
         return vec4f(0.0);
     }
     let index = y * size.x + run.line;
-    let wanted = wanted_color(photo[index], train.alpha_mode, view.background.xyz);
+    let gain = gain_of(train);
+    let wanted = wanted_color(photo[index], train.alpha_mode, gain * view.background.xyz);
     let b = dot(LUMA, wanted.xyz);
-    let a = mix(b, dot(LUMA, frame[index].xyz), wanted.w);
+    let a = mix(b, dot(LUMA, gain * frame[index].xyz), wanted.w);
     return vec4f(a, b, a * a + b * b, a * b);
 }
 

@@ -80,7 +80,14 @@ fn a_scene_trains_as_well_in_any_unit_and_place() {
             // And so do the cameras beside it, which come back in world coordinates.
             let cameras = dir.path().join("cameras.json");
             let (name, camera) = ("a".to_owned(), dataset.camera(0));
-            let named = NamedCamera { name, held_out: false, camera, lens: None, rolling_shutter: None };
+            let named = NamedCamera {
+                name,
+                held_out: false,
+                camera,
+                lens: None,
+                rolling_shutter: None,
+                exposure: None,
+            };
             write_cameras(&cameras, &[named], origin).expect("they are written");
             let back = read_cameras(&cameras).expect("they are read")[0].camera.cam_from_world.centre();
             let there = camera.cam_from_world.centre();

@@ -28,8 +28,16 @@ struct TrainUniform {
     alpha_mode: u32,
     // One over how many states the mean of the last ones holds once this step's has joined; 0: it does not join.
     average_weight: f32,
-    padding0: u32,
-    padding1: u32,
+    // The photo's brightness over that of the scene.
+    gain_red: f32,
+    gain_green: f32,
+    gain_blue: f32,
+    padding: u32,
+}
+
+// What the render is multiplied by before it is compared with the photo.
+fn gain_of(train: TrainUniform) -> vec3f {
+    return vec3f(train.gain_red, train.gain_green, train.gain_blue);
 }
 
 struct AdamResult {

@@ -3,11 +3,12 @@
 use serde::Serialize;
 use splat_core::Renderer;
 use splat_core::dataset::Dataset;
+use splat_core::flight::read_cameras;
 use splat_core::pipeline::{EvaluateOptions, evaluate_cloud};
 use splat_core::train::EvalReport;
 
 use super::Context;
-use super::render::{Opened, open_scene};
+use super::render::{Opened, beside, open_scene};
 use crate::args::EvalArgs;
 use crate::failure::Failure;
 use crate::settings;
@@ -25,9 +26,15 @@ pub(super) fn eval(args: &EvalArgs, context: &Context) -> Result<(), Failure> {
         });
     }
     let renderer = Renderer::of_kind(&context.gpu()?, renderer)?;
+    // What the run that made the scene found of its photos' exposures lies beside it.
+    let cameras = match beside(&args.scene) {
+        Some(path) => read_cameras(&path)?,
+        None => Vec::new(),
+    };
     let options = EvaluateOptions {
         render: options,
         alpha: args.images.alpha.mode().unwrap_or(dataset.fitting_alpha()),
+        cameras: &cameras,
         comparisons: args.output.as_deref(),
     };
     let report = evaluate_cloud(&renderer, &cloud, &dataset, &options, &events, &context.cancel)?;

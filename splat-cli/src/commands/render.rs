@@ -158,13 +158,20 @@ fn training_cameras(args: &RenderArgs, context: &Context) -> Result<Vec<NamedCam
             Err(_) => (view.lens.nearest_pinhole(), Some(view.lens.clone())),
         };
         let camera = Camera { intrinsics, cam_from_world: view.cam_from_world };
-        NamedCamera { name: view.name.clone(), held_out: false, camera, lens, rolling_shutter: None }
+        NamedCamera {
+            name: view.name.clone(),
+            held_out: false,
+            camera,
+            lens,
+            rolling_shutter: None,
+            exposure: None,
+        }
     });
     Ok(named.collect())
 }
 
 /// `cameras.json` in the folder of the run that wrote this PLY.
-fn beside(scene: &Path) -> Option<PathBuf> {
+pub(super) fn beside(scene: &Path) -> Option<PathBuf> {
     let folder = scene.parent()?;
     [folder.join("cameras.json"), folder.join("../cameras.json")].into_iter().find(|path| path.is_file())
 }

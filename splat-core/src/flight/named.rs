@@ -23,6 +23,8 @@ pub struct NamedCamera {
     pub lens: Option<Lens>,
     /// How the camera moved, where photos were trained on as they were taken and it did.
     pub rolling_shutter: Option<RollingShutter>,
+    /// What its photo is brighter than the scene, factors of red, green and blue; `None` where the run did not measure it.
+    pub exposure: Option<[f64; 3]>,
 }
 
 impl NamedCamera {
@@ -69,6 +71,9 @@ struct Entry {
     /// Ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rolling_shutter: Option<ShutterEntry>,
+    /// Ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exposure: Option<[f64; 3]>,
 }
 
 /// Where a camera is.
@@ -141,6 +146,7 @@ pub fn write_cameras(path: &Path, cameras: &[NamedCamera], origin: [f64; 3]) -> 
                     start: Place::new(&shutter.start, origin),
                     end: Place::new(&shutter.end, origin),
                 }),
+                exposure: named.exposure,
             }
         })
         .collect();
@@ -198,7 +204,18 @@ fn named(entry: Entry) -> Result<NamedCamera, String> {
         None => None,
     };
     let camera = Camera { intrinsics, cam_from_world };
-    Ok(NamedCamera { name: entry.img_name, held_out: entry.held_out, camera, lens, rolling_shutter })
+    let exposure = entry.exposure;
+    if exposure.is_some_and(|factors| !factors.iter().all(|factor| factor.is_finite() && *factor > 0.0)) {
+        return Err(bad("has no usable exposure"));
+    }
+    Ok(NamedCamera {
+        name: entry.img_name,
+        held_out: entry.held_out,
+        camera,
+        lens,
+        rolling_shutter,
+        exposure,
+    })
 }
 
 #[cfg(test)]
@@ -213,8 +230,14 @@ mod tests {
         let pose = Pose::look_at(DVec3::new(1.0, -2.0, 3.0), DVec3::new(0.5, 0.0, 7.0), DVec3::Y);
         let intrinsics = Pinhole { width: 480, height: 360, fx: 400.0, fy: 401.0, cx: 238.0, cy: 183.5 };
         let camera = Camera { intrinsics, cam_from_world: pose };
-        let plain =
-            NamedCamera { name: "a/b.jpg".into(), held_out: true, camera, lens: None, rolling_shutter: None };
+        let plain = NamedCamera {
+            name: "a/b.jpg".into(),
+            held_out: true,
+            camera,
+            lens: None,
+            rolling_shutter: None,
+            exposure: Some([0.5, 1.0, 1.25]),
+        };
         let params = vec![400.0, 240.0, 180.0, 0.05];
         let lens = Lens { model: LensModel::SimpleRadialFisheye, width: 480, height: 360, params };
         let bent = NamedCamera { name: "c.jpg".into(), lens: Some(lens.clone()), ..plain.clone() };

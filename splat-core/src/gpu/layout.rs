@@ -197,8 +197,10 @@ pub struct TrainUniform {
     pub alpha_mode: u32,
     /// One over how many states the mean of the last ones holds with this step's; 0: it does not join.
     pub average_weight: f32,
+    /// What the render is multiplied by before it is compared with the photo: red, green, blue.
+    pub gain: [f32; 3],
     /// Unused.
-    pub padding: [u32; 2],
+    pub padding: u32,
 }
 
 /// `Counters` of `lib/counters.wgsl`.

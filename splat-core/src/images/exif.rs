@@ -69,6 +69,7 @@ pub(super) struct Tags {
     pub(super) orientation: Orientation,
     pub(super) focal_mm: Option<f64>,
     pub(super) focal_35mm: Option<f64>,
+    pub(super) exposure_log2: Option<f64>,
     pub(super) make: Option<String>,
     pub(super) model: Option<String>,
 }
@@ -84,9 +85,19 @@ pub(super) fn read(bytes: &[u8]) -> Tags {
             .map_or(Orientation::Upright, |v| Orientation::from_exif(v as u32)),
         focal_mm: number(&exif, Tag::FocalLength).filter(|&v| v > 0.0),
         focal_35mm: number(&exif, Tag::FocalLengthIn35mmFilm).filter(|&v| v > 0.0),
+        exposure_log2: exposure_log2(&exif),
         make: text(&exif, Tag::Make),
         model: text(&exif, Tag::Model),
     }
+}
+
+/// Of exposure time, f-number and sensitivity; a fixed f-number (a phone's) may be missing.
+fn exposure_log2(exif: &Exif) -> Option<f64> {
+    let positive = |tag| number(exif, tag).filter(|&v| v > 0.0);
+    let f_number = positive(Tag::FNumber).unwrap_or(1.0);
+    let seconds = positive(Tag::ExposureTime)?;
+    let iso = positive(Tag::PhotographicSensitivity)?;
+    Some((seconds * iso / (f_number * f_number)).log2())
 }
 
 fn number(exif: &Exif, tag: Tag) -> Option<f64> {

@@ -58,6 +58,9 @@ pub struct PhotoInfo {
     pub focal_mm: Option<f64>,
     /// Focal length in 35 mm equivalent, from EXIF.
     pub focal_35mm: Option<f64>,
+    /// log2 of exposure time (seconds) times sensitivity (ISO) over the squared f-number, from EXIF: two photos whose values
+    /// differ by 1 got twice the light, or made twice as much of it.
+    pub exposure_log2: Option<f64>,
     /// Camera maker, from EXIF.
     pub camera_make: Option<String>,
     /// Camera model, from EXIF.
@@ -192,6 +195,7 @@ fn header<'a>(
         has_alpha: decoder.color_type().has_alpha(),
         focal_mm: tags.focal_mm,
         focal_35mm: tags.focal_35mm,
+        exposure_log2: tags.exposure_log2,
         camera_make: tags.make,
         camera_model: tags.model,
     };

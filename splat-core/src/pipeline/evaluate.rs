@@ -6,6 +6,7 @@ use super::output::OutputFolder;
 use super::pictures::{photo_rgb8, save_png, side_by_side};
 use crate::dataset::Dataset;
 use crate::events::{EventSink, Stage};
+use crate::flight::NamedCamera;
 use crate::render::{GaussianBuffers, RenderOptions, Renderer};
 use crate::train::{AlphaMode, EvalReport, ViewMetrics};
 use crate::{CancelToken, Event, GaussianCloud, Result};
@@ -17,6 +18,8 @@ pub struct EvaluateOptions<'a> {
     pub render: RenderOptions,
     /// What the photos' alpha means.
     pub alpha: AlphaMode,
+    /// The cameras of the run that made the scene: what it found of their exposures. Empty: all photos are taken as equal.
+    pub cameras: &'a [NamedCamera],
     /// A folder for photo and render of each view, side by side.
     pub comparisons: Option<&'a Path>,
 }
@@ -39,10 +42,13 @@ pub fn evaluate_cloud(
     let total = dataset.held_out.len() as u64;
     for (done, &view) in (1..).zip(&dataset.held_out) {
         cancel.check()?;
-        let render =
+        let mut render =
             renderer.render_lens(&buffers, &dataset.full_lens_camera(view), &options.render)?.read()?;
         let photo = dataset.image(view, 1)?;
         let name = &dataset.scene.views[view].name;
+        if let Some(camera) = options.cameras.iter().find(|camera| camera.name == *name) {
+            render.expose(camera.exposure.unwrap_or([1.0; 3]));
+        }
         views.push(ViewMetrics::measure(name, &render, &photo, options.alpha, options.render.background)?);
         if let Some(folder) = options.comparisons {
             let (width, both) = side_by_side(&photo_rgb8(&photo), &render.to_rgb8(), render.width);

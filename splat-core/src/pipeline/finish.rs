@@ -99,6 +99,7 @@ impl Pipeline<'_> {
                 camera: dataset.camera(i),
                 lens: dataset.kept_lens(i).cloned(),
                 rolling_shutter: dataset.kept_shutter(i),
+                exposure: trained.trainer.differs_in_exposure().then(|| trained.trainer.exposure(i)),
             })
             .collect();
         write_cameras(&self.output.cameras(), &cameras, trained.trainer.origin())?;
@@ -117,7 +118,7 @@ impl Pipeline<'_> {
             if self.cancel.is_cancelled() {
                 break;
             }
-            let render = trained.trainer.render_view(view)?;
+            let render = trained.trainer.render_like_photo(view)?;
             let photo = photo_rgb8(dataset.image(view, 1)?.as_ref());
             let (width, both) = side_by_side(&photo, &render.to_rgb8(), render.width);
             let path = self.output.comparison(&dataset.scene.views[view].name);

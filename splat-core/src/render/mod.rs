@@ -120,6 +120,17 @@ pub struct FrameImage {
     pub depth: Vec<f32>,
 }
 
+impl FrameImage {
+    /// Multiplies the colours by `factors` (red, green, blue).
+    pub(crate) fn expose(&mut self, factors: [f64; 3]) {
+        for pixel in self.rgb.as_chunks_mut::<3>().0 {
+            for (colour, factor) in pixel.iter_mut().zip(factors) {
+                *colour *= factor as f32;
+            }
+        }
+    }
+}
+
 /// Gradient of a loss with respect to a [`FrameImage`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FrameGradient<'a> {

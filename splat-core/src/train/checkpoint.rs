@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::average::buffers_like;
 use super::config::TrainConfig;
+use super::exposure::LogGain;
 use super::frame::SceneFrame;
 use super::optimizer::Moments;
 use super::photos::Photos;
@@ -42,6 +43,9 @@ struct Header {
     /// First step of the mean of the last states, if that has begun: its arrays are the last in the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     averaged_from: Option<u32>,
+    /// What each view's photo is brighter than the scene; none in files of before that was measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    gains: Vec<LogGain>,
     /// Names of the training views: another dataset would train on, to nobody's use.
     train_views: Vec<String>,
     /// Of the training cameras: photos of another place are often named alike.
@@ -63,6 +67,7 @@ impl Trainer {
             sh_degree: self.gaussians.sh_degree,
             frame: self.frame,
             averaged_from: self.average.as_ref().map(|_| self.window.from),
+            gains: if self.differs_in_exposure() { self.gains.clone() } else { Vec::new() },
             train_views: train_views(&self.photos.given),
             cameras: camera_fingerprint(&self.photos.given),
         };
@@ -152,6 +157,9 @@ impl Trainer {
             header.cap,
             header.steps_done,
         )?;
+        if header.gains.len() == trainer.gains.len() {
+            trainer.gains = header.gains;
+        }
         if let Some(from) = header.averaged_from {
             trainer.window.from = from;
             trainer.average = average;

@@ -92,6 +92,9 @@ pub struct TrainConfig {
     pub background: [f32; 3],
     /// What photos' alpha means. `None`: what the dataset tells, see [`crate::Dataset::fitting_alpha`].
     pub alpha_mode: Option<AlphaMode>,
+    /// Where photos differ in brightness or white balance, as a phone's do, train in their mean brightness and compare each with
+    /// the render times factors of its own (per channel, measured before the first step). Held-out photos get predicted factors.
+    pub exposure: bool,
     /// Train for the anti-aliased (Mip-Splatting 2-D filter) mode.
     pub antialiased: bool,
     /// No Gaussian is drawn smaller than this variance, in square pixels of the training photo that sees it from nearest: the
@@ -176,6 +179,7 @@ impl Default for TrainConfig {
             ssim_weight: 0.2,
             background: [0.0; 3],
             alpha_mode: None,
+            exposure: true,
             antialiased: false,
             scale_floor: None,
             seed_points: 10_000,

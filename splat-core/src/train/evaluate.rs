@@ -84,7 +84,7 @@ impl Trainer {
     pub fn evaluate(&mut self) -> Result<EvalReport> {
         let mut views = Vec::new();
         for index in self.dataset.held_out.clone() {
-            let image = self.render_view(index)?;
+            let image = self.render_like_photo(index)?;
             let photo = self.dataset.image(index, 1)?;
             let name = &self.dataset.scene.views[index].name;
             let (alpha, background) = (self.config.alpha(), self.config.background);
@@ -99,6 +99,16 @@ impl Trainer {
     /// As [`Trainer::step`].
     pub fn render_view(&mut self, index: usize) -> Result<FrameImage> {
         self.render_camera(&self.dataset.full_lens_camera(index))
+    }
+
+    /// [`Trainer::render_view`] in the brightness of the view's photo, see [`Trainer::exposure`]: what is compared with it.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub fn render_like_photo(&mut self, index: usize) -> Result<FrameImage> {
+        let mut image = self.render_view(index)?;
+        image.expose(self.exposure(index));
+        Ok(image)
     }
 
     /// Renders one view of the dataset with its longest side at most `longest_side` pixels: cheap enough to do while training.

@@ -104,16 +104,20 @@ mod tests {
     const SIZES: [(u32, u32); 3] = [(71, 19), (5, 67), (1, 1)];
     const NUDGE: f64 = 1e-4;
 
+    /// What renders are multiplied by: photos alike, and a dark reddish one.
+    const GAINS: [[f32; 3]; 2] = [[1.0; 3], [0.8, 0.7, 0.6]];
+
     /// A frame, a photo whose left half of alpha may be 0, and what the kernels make of them.
     struct Case {
         size: (u32, u32),
         rendered: Vec<f64>,
         photo: Vec<f64>,
+        gain: [f32; 3],
         loss: f32,
         v_frame: Vec<[f32; 4]>,
     }
 
-    fn case(gpu: &Gpu, size: (u32, u32), masked_columns: u32) -> Case {
+    fn case(gpu: &Gpu, size: (u32, u32), masked_columns: u32, gain: [f32; 3]) -> Case {
         let (width, height) = size;
         let mut random = Random::new(3, u64::from(width), masked_columns);
         let pixels = (width * height) as usize;
@@ -154,6 +158,7 @@ mod tests {
         let settings = TrainUniform {
             ssim_weight: reference::SSIM_WEIGHT as f32,
             image_pixels: view.pixel_count(),
+            gain,
             ..bytemuck::Zeroable::zeroed()
         };
         let loss_kernels = LossKernels::new(gpu);
@@ -171,15 +176,16 @@ mod tests {
         let mut rendered = Vec::new();
         let mut wanted = Vec::new();
         for (pixel, word) in frame.iter().zip(&photo) {
-            for (byte, channel) in word.to_le_bytes().into_iter().zip(&pixel[..3]) {
+            for ((byte, channel), gain) in word.to_le_bytes().into_iter().zip(&pixel[..3]).zip(gain) {
                 let value = f64::from(byte) / 255.0;
                 wanted.push(value);
                 // Where the mask is black, render and photo count as equal.
-                rendered.push(if *word >> 24 == 0 { value } else { f64::from(*channel) });
+                let exposed = f64::from(gain) * f64::from(*channel);
+                rendered.push(if *word >> 24 == 0 { value } else { exposed });
             }
         }
         let v_frame = gpu.read(&backward.v_frame, pixels).unwrap();
-        Case { size, rendered, photo: wanted, loss: report.loss, v_frame }
+        Case { size, rendered, photo: wanted, gain, loss: report.loss, v_frame }
     }
 
     fn twin_loss(case: &Case, rendered: &[f64]) -> f64 {
@@ -192,8 +198,8 @@ mod tests {
     fn loss_and_gradient_are_the_twins() {
         let gpu = Gpu::new(&GpuOptions::default()).unwrap();
         for size in SIZES {
-            for masked_columns in [0, size.0 / 3] {
-                let case = case(&gpu, size, masked_columns);
+            for (masked_columns, gain) in [(0, GAINS[0]), (size.0 / 3, GAINS[0]), (size.0 / 3, GAINS[1])] {
+                let case = case(&gpu, size, masked_columns, gain);
                 let expected = twin_loss(&case, &case.rendered);
                 assert!((f64::from(case.loss) - expected).abs() < 1e-5, "{size:?}: {} {expected}", case.loss);
                 let scale = 1.0 / case.rendered.len() as f64;
@@ -214,7 +220,7 @@ mod tests {
                         nudged[i] += step;
                         twin_loss(&case, &nudged)
                     });
-                    let want = (above - below) / (2.0 * NUDGE);
+                    let want = f64::from(case.gain[channel]) * (above - below) / (2.0 * NUDGE);
                     assert!((have - want).abs() < 2e-3 * scale, "{size:?} [{i}]: {have} {want}");
                     compared += 1;
                 }

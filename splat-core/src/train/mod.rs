@@ -10,6 +10,7 @@ mod checkpoint;
 mod config;
 mod densify;
 mod evaluate;
+mod exposure;
 mod floor;
 mod frame;
 mod loss;
@@ -19,6 +20,7 @@ mod passes;
 mod photos;
 mod refine;
 mod seeds;
+mod small_view;
 mod trainer;
 mod uniforms;
 

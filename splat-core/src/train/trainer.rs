@@ -6,12 +6,14 @@ use std::sync::mpsc::{Receiver, channel};
 
 use super::average::Window;
 use super::config::TrainConfig;
+use super::exposure::{LogGain, exposures};
 use super::floor::{Sampling, seen_by_any};
 use super::frame::SceneFrame;
 use super::optimizer::Moments;
 use super::passes::{Kernels, Passes};
 use super::photos::Photos;
 use super::seeds::seed_points;
+use super::small_view::SmallView;
 use crate::camera::LensCamera;
 use crate::dataset::Dataset;
 use crate::gaussians::{GaussianCloud, SeedOptions, thinned};
@@ -22,6 +24,7 @@ use crate::gpu::shaders::Switches;
 use crate::random::Random;
 use crate::render::rays::RayTables;
 use crate::render::{GaussianBuffers, RendererKind, Seen, grown};
+use crate::scene::SeedPoint;
 use crate::{Error, Result};
 
 /// Steps handed to the GPU before the host looks at their reports.
@@ -70,6 +73,8 @@ pub struct Trainer {
     pub(super) timer: Option<Timer>,
     pub(super) rays: RayTables,
     pub(super) sampling: Sampling,
+    /// Logarithms of what each view's photo is brighter than the scene, by channel; see [`super::exposure`].
+    pub(super) gains: Vec<LogGain>,
 }
 
 #[derive(Debug)]
@@ -111,7 +116,9 @@ impl Trainer {
     /// views, and whatever the device reports.
     pub fn new(gpu: &Gpu, dataset: Arc<Dataset>, config: TrainConfig) -> Result<Self> {
         let Start { photos, config, cap, frame } = Start::of(gpu, dataset, config)?;
-        let points = seed_points(&photos.given, frame, config.seed_points.min(cap), config.seed)?;
+        let views = SmallView::of_training_views(&photos.given, frame)?;
+        let points = seed_points(&photos.given, &views, frame, config.seed_points.min(cap), config.seed);
+        let gains = config.exposure.then(|| exposures(&photos.given, &views, &points));
         let points = thinned(points, cap as usize, config.seed);
         let options = SeedOptions {
             sh_degree: config.sh_degree,
@@ -122,6 +129,25 @@ impl Trainer {
         let gaussians = GaussianBuffers::upload(gpu, &cloud)?;
         let moments = Moments::new(gpu, gaussians.count, gaussians.sh_stride())?;
         Self::assemble(gpu, photos, config, frame, (gaussians, moments), cap, 0)
+            .map(|trainer| trainer.with(gains))
+    }
+
+    /// With the photos' brightness as measured.
+    fn with(mut self, gains: Option<Vec<LogGain>>) -> Self {
+        self.gains = gains.unwrap_or(self.gains);
+        self
+    }
+
+    /// Whether the photos were found to differ in brightness or white balance; see [`TrainConfig::exposure`].
+    #[must_use]
+    pub fn differs_in_exposure(&self) -> bool {
+        self.gains.iter().any(|gain| *gain != [0.0; 3])
+    }
+
+    /// What a view's photo is brighter than the scene: factors of red, green and blue. See [`TrainConfig::exposure`].
+    #[must_use]
+    pub fn exposure(&self, view: usize) -> [f64; 3] {
+        self.gains.get(view).map_or([1.0; 3], |gain| gain.map(f64::exp))
     }
 
     /// Starts from the Gaussians of a scene in the dataset's world coordinates, counted from `origin`. They are trained at full image
@@ -148,9 +174,18 @@ impl Trainer {
             config.sh_degree_every = 0;
         }
         let cloud = frame.to_frame(cloud.with_sh_degree(config.sh_degree), origin);
+        let gains = if config.exposure {
+            let views = SmallView::of_training_views(&photos.given, frame)?;
+            let points =
+                cloud.means.iter().map(|mean| SeedPoint { position: mean.map(f64::from), rgb: [0; 3] });
+            Some(exposures(&photos.given, &views, &points.collect::<Vec<_>>()))
+        } else {
+            None
+        };
         let gaussians = GaussianBuffers::upload(gpu, &cloud)?;
         let moments = Moments::new(gpu, gaussians.count, gaussians.sh_stride())?;
         Self::assemble(gpu, photos, config, frame, (gaussians, moments), cap, 0)
+            .map(|trainer| trainer.with(gains))
     }
 
     /// Goes on beyond the end of the run: to `steps` steps, with the schedules of a run of so many; see
@@ -192,6 +227,7 @@ impl Trainer {
         let passes = Passes::new(gpu, &kernels, &gaussians, &moments, &dataset, isects)?;
         let sampling = Sampling::new(&photos.given, frame)?;
         let window = Window::last(config.averaged_steps(), config.steps);
+        let gains = vec![[0.0; 3]; photos.given.scene.views.len()];
         Ok(Self {
             gpu: gpu.clone(),
             photos,
@@ -212,6 +248,7 @@ impl Trainer {
             timer: None,
             rays: RayTables::default(),
             sampling,
+            gains,
         })
     }
 
@@ -380,7 +417,7 @@ impl Trainer {
         let seen = self.see(&camera, self.background(step), self.config.sh_degree_at(step))?;
         let view = seen.view;
         self.prepare_average(step)?;
-        let train = self.train_uniform(step, &view);
+        let train = self.train_uniform(step, index, &view);
         let Passes { forward, backward, loss, optimizer, .. } = &self.passes;
         let queue = self.gpu.queue();
         forward.set_view(&self.gpu, &view, &seen);

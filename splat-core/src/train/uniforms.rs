@@ -22,7 +22,7 @@ impl Trainer {
     }
 
     /// What the optimizer's kernels are told of a step on a view.
-    pub(super) fn train_uniform(&self, step: u32, view: &ViewUniform) -> TrainUniform {
+    pub(super) fn train_uniform(&self, step: u32, index: usize, view: &ViewUniform) -> TrainUniform {
         let config = &self.config;
         let t = f64::from(step) + 1.0;
         let boost = config.rate_boost();
@@ -52,7 +52,8 @@ impl Trainer {
             ssim_weight: config.ssim_weight,
             alpha_mode: u32::from(config.alpha() == AlphaMode::Transparent),
             average_weight: self.window.weight(step),
-            padding: [0; 2],
+            gain: self.exposure(index).map(|factor| factor as f32),
+            padding: 0,
         }
     }
 }

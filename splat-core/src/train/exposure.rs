@@ -1,0 +1,283 @@
+//! Brightness and colour of the photos against each other: a phone chooses exposure and white balance for each anew.
+//!
+//! One factor per photo and channel, found before the first step from what the photos show at the points that training starts
+//! with. The scene is trained in the photos' mean brightness (geometric, per channel): a step multiplies its render by the
+//! photo's factors. A photo that is held out must not tell its own, so they are predicted.
+
+use rayon::prelude::*;
+
+use super::small_view::{MIN_ALPHA, SmallView};
+use crate::dataset::Dataset;
+use crate::images;
+use crate::scene::SeedPoint;
+
+/// So many points say enough.
+const POINTS: usize = 12_000;
+/// Cells of the small photo in which the nearest points hide the others, pixels.
+const CELL: usize = 8;
+/// Farther than this times the depth of its cell's nearest points, a point counts as hidden.
+const HIDDEN: f64 = 1.2;
+/// Outside of this range a channel says little: it is clipped, or noise.
+const USABLE: std::ops::RangeInclusive<f64> = 12.0..=243.0;
+/// Photos with fewer usable points are taken as they are.
+const FEWEST_POINTS: usize = 30;
+/// Rounds of the alternation between points and photos.
+const ROUNDS: usize = 40;
+/// Photos whose factors spread less than this (standard deviation of the logarithm) count as equal: view-dependent colours take
+/// care of what is left.
+const LEAST_SPREAD: f64 = 0.05;
+/// Factors are used where what predicts them from other photos leaves no more than this share of their spread. They then belong
+/// to the camera, and a view that no photo shows can be told its own; what follows no rule may be light and shadow.
+const PREDICTED_TO: f64 = 0.7;
+
+/// Logarithms of the factors of a photo: red, green, blue.
+pub(crate) type LogGain = [f64; 3];
+
+/// What a photo shows at a point: index of the point, logarithm of each usable channel.
+struct Sample {
+    point: usize,
+    log_colour: [f64; 3],
+}
+
+/// The factors of each view, whose mean over the views is 0; `None` where the photos do not differ, or too few points tell.
+///
+/// # Source
+/// Gain compensation of panoramas (Brown and Lowe 2007), by medians: points that something hides are outliers.
+pub(super) fn log_gains(views: &[SmallView], points: &[SeedPoint]) -> Option<Vec<LogGain>> {
+    let stride = points.len().div_ceil(POINTS).max(1);
+    let points: Vec<&SeedPoint> = points.iter().step_by(stride).collect();
+    let samples: Vec<Vec<Sample>> = views.par_iter().map(|view| samples(view, &points)).collect();
+    let channels: Vec<Vec<f64>> =
+        (0..3).into_par_iter().map(|channel| alternate(&samples, points.len(), channel)).collect();
+    let gains: Vec<LogGain> =
+        (0..views.len()).map(|view| [channels[0][view], channels[1][view], channels[2][view]]).collect();
+    let square = |gain: &LogGain| gain.iter().map(|g| g * g).sum::<f64>() / 3.0;
+    let spread = (gains.iter().map(square).sum::<f64>() / gains.len().max(1) as f64).sqrt();
+    (spread > LEAST_SPREAD).then_some(gains)
+}
+
+/// The logarithms of every view's factors, in the order of the scene's views: those of training photos as measured, those of
+/// others predicted from them. All 0 where the photos do not differ.
+pub(super) fn exposures(dataset: &Dataset, views: &[SmallView], points: &[SeedPoint]) -> Vec<LogGain> {
+    let mut all = vec![[0.0; 3]; dataset.scene.views.len()];
+    let Some(gains) = log_gains(views, points) else { return all };
+    let measured = |(&view, gain): (&usize, LogGain)| Photo { view, exif: exif_of(dataset, view), gain };
+    let known: Vec<Photo> = dataset.train.iter().zip(gains).map(measured).collect();
+    let Some(predict) = best_predictor(&known) else { return all };
+    for photo in &known {
+        all[photo.view] = photo.gain;
+    }
+    for &view in &dataset.held_out {
+        all[view] = predict(&known, view, exif_of(dataset, view));
+    }
+    all
+}
+
+/// A training photo whose factors are measured.
+#[derive(Clone, Copy, Debug)]
+struct Photo {
+    view: usize,
+    /// log2 of the light that its settings let in; see [`PhotoInfo::exposure_log2`](crate::images::PhotoInfo::exposure_log2).
+    exif: Option<f64>,
+    gain: LogGain,
+}
+
+fn exif_of(dataset: &Dataset, view: usize) -> Option<f64> {
+    images::probe_header(&dataset.scene.views[view].image_path).ok()?.exposure_log2
+}
+
+/// Predicts the factors of a view from those of others.
+type Predictor = fn(&[Photo], usize, Option<f64>) -> LogGain;
+
+/// What comes nearest to the measured factors of each photo when it is left out: the photos taken before and after, or the
+/// camera's settings. `None` where neither tells enough, see [`PREDICTED_TO`].
+fn best_predictor(known: &[Photo]) -> Option<Predictor> {
+    let error = |predict: Predictor| -> f64 {
+        let squares = known.iter().enumerate().map(|(place, photo)| {
+            let others: Vec<Photo> = [&known[..place], &known[place + 1..]].concat();
+            let guess = predict(&others, photo.view, photo.exif);
+            (0..3).map(|channel| (guess[channel] - photo.gain[channel]).powi(2)).sum::<f64>()
+        });
+        squares.sum::<f64>().sqrt()
+    };
+    let mean: Predictor = |_, _, _| [0.0; 3];
+    let candidates: [Predictor; 2] = [between, by_settings];
+    let (best, least) =
+        candidates.into_iter().map(|predict| (predict, error(predict))).min_by(|a, b| a.1.total_cmp(&b.1))?;
+    (least <= PREDICTED_TO * error(mean)).then_some(best)
+}
+
+/// Between those of the photos before and after, in the order of names: photos are named in the order they were taken.
+fn between(known: &[Photo], view: usize, _: Option<f64>) -> LogGain {
+    let after = known.partition_point(|photo| photo.view < view);
+    let before = after.checked_sub(1).and_then(|place| known.get(place));
+    match (before, known.get(after)) {
+        (Some(low), Some(high)) => {
+            let share = (view - low.view) as f64 / (high.view - low.view) as f64;
+            std::array::from_fn(|c| low.gain[c] + share * (high.gain[c] - low.gain[c]))
+        }
+        (Some(one), None) | (None, Some(one)) => one.gain,
+        (None, None) => [0.0; 3],
+    }
+}
+
+/// By the line that fits the known photos' factors over the exposure that their files state. Without that of the view, or with
+/// equal ones, the mean.
+fn by_settings(known: &[Photo], _: usize, exif: Option<f64>) -> LogGain {
+    let stated: Vec<(f64, LogGain)> = known.iter().filter_map(|p| Some((p.exif?, p.gain))).collect();
+    let (Some(exif), true) = (exif, stated.len() > 1) else { return [0.0; 3] };
+    let n = stated.len() as f64;
+    let middle = stated.iter().map(|(exif, _)| exif).sum::<f64>() / n;
+    let variance = stated.iter().map(|(exif, _)| (exif - middle).powi(2)).sum::<f64>();
+    if variance < 1e-6 {
+        return [0.0; 3];
+    }
+    std::array::from_fn(|channel| {
+        let mean = stated.iter().map(|(_, gain)| gain[channel]).sum::<f64>() / n;
+        let slope = stated.iter().map(|(exif, gain)| (exif - middle) * (gain[channel] - mean)).sum::<f64>()
+            / variance;
+        mean + slope * (exif - middle)
+    })
+}
+
+/// What a view shows of the points that nothing hides.
+fn samples(view: &SmallView, points: &[&SeedPoint]) -> Vec<Sample> {
+    let across = (view.photo.width as usize).div_ceil(CELL);
+    let cells = across * (view.photo.height as usize).div_ceil(CELL);
+    let mut depths = vec![Vec::new(); cells];
+    let mut seen = Vec::new();
+    for (index, point) in points.iter().enumerate() {
+        let place = view.cam_from_world.transform_point(point.position.into());
+        let Some(pixel) = view.lens.project(place).and_then(|at| view.pixel_at(at)) else { continue };
+        if view.colour(pixel)[3] < MIN_ALPHA {
+            continue;
+        }
+        let cell = pixel[1] as usize / CELL * across + pixel[0] as usize / CELL;
+        let depth = place.length();
+        depths[cell].push(depth);
+        seen.push((index, pixel, cell, depth));
+    }
+    // The second nearest: a single point may float before everything.
+    let nearest: Vec<f64> = depths
+        .into_iter()
+        .map(|mut depths| {
+            depths.sort_by(f64::total_cmp);
+            depths.get(1).or(depths.first()).copied().unwrap_or(f64::INFINITY)
+        })
+        .collect();
+    seen.into_iter()
+        .filter(|(_, _, cell, depth)| *depth <= HIDDEN * nearest[*cell])
+        .map(|(point, pixel, ..)| {
+            let patch = view.patch(pixel);
+            let log_colour = std::array::from_fn(|channel| {
+                let mean = patch.iter().map(|colour| f64::from(colour[channel])).sum::<f64>() / 9.0;
+                if USABLE.contains(&mean) { mean.ln() } else { f64::NAN }
+            });
+            Sample { point, log_colour }
+        })
+        .collect()
+}
+
+/// One channel's gain of each view: medians over points and over views in turn, until both agree.
+fn alternate(samples: &[Vec<Sample>], points: usize, channel: usize) -> Vec<f64> {
+    let mut gains = vec![0.0; samples.len()];
+    for _ in 0..ROUNDS {
+        let mut shown: Vec<Vec<f64>> = vec![Vec::new(); points];
+        for (samples, gain) in samples.iter().zip(&gains) {
+            for Sample { point, log_colour } in samples.iter().filter(|s| !s.log_colour[channel].is_nan()) {
+                shown[*point].push(log_colour[channel] - gain);
+            }
+        }
+        let colours: Vec<f64> = shown
+            .into_iter()
+            .map(|values| if values.len() < 2 { f64::NAN } else { median(values).unwrap_or(f64::NAN) })
+            .collect();
+        for (samples, gain) in samples.iter().zip(&mut gains) {
+            let off: Vec<f64> = samples
+                .iter()
+                .map(|sample| sample.log_colour[channel] - colours[sample.point])
+                .filter(|off| off.is_finite())
+                .collect();
+            let enough = off.len() >= FEWEST_POINTS;
+            *gain = median(off).filter(|_| enough).unwrap_or(0.0);
+        }
+        let mean = gains.iter().sum::<f64>() / gains.len().max(1) as f64;
+        for gain in &mut gains {
+            *gain -= mean;
+        }
+    }
+    gains
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    let middle = values.len() / 2;
+    (middle < values.len()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use super::*;
+    use crate::train::frame::SceneFrame;
+    use crate::train::small_view::tests::wall;
+
+    fn photo(view: usize, exif: f64, gain: f64) -> Photo {
+        Photo { view, exif: Some(exif), gain: [gain; 3] }
+    }
+
+    /// Photos of one wall, each darker or brighter than the others in a colour of its own.
+    #[test]
+    fn what_photos_differ_by_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let factors =
+            [[0.8, 0.7, 0.75], [1.0, 1.1, 1.0], [0.9, 0.9, 1.0], [1.0, 1.0, 1.0], [0.6, 0.6, 0.6], [1.0; 3]];
+        let dataset = wall(dir.path(), Vec::new(), |i| factors[i]);
+        let views = SmallView::of_training_views(&dataset, SceneFrame::WORLD).unwrap();
+        let points: Vec<SeedPoint> = (0..900)
+            .map(|i| [f64::from(i % 30) * 0.08 - 1.2, f64::from(i / 30) * 0.06 - 0.9, 4.0])
+            .map(|position| SeedPoint { position, rgb: [0; 3] })
+            .collect();
+        let gains = log_gains(&views, &points).unwrap();
+        for channel in 0..3 {
+            let mean = factors.iter().map(|factor: &[f64; 3]| factor[channel].ln()).sum::<f64>() / 6.0;
+            assert!(gains.iter().map(|gain| gain[channel]).sum::<f64>().abs() < 1e-9, "the mean is kept");
+            for (factor, gain) in factors.iter().zip(&gains) {
+                let off = gain[channel] - (factor[channel].ln() - mean);
+                assert!(off.abs() < 0.02, "{factor:?}: {gain:?} is off by {off}");
+            }
+        }
+        assert!(log_gains(&views, &points[..20]).is_none(), "too few points to say anything");
+    }
+
+    #[test]
+    fn photos_alike_are_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let dataset = wall(dir.path(), Vec::new(), |_| [0.9; 3]);
+        let views = SmallView::of_training_views(&dataset, SceneFrame::WORLD).unwrap();
+        let points: Vec<SeedPoint> = (0..900)
+            .map(|i| [f64::from(i % 30) * 0.08 - 1.2, f64::from(i / 30) * 0.06 - 0.9, 4.0])
+            .map(|position| SeedPoint { position, rgb: [0; 3] })
+            .collect();
+        assert_eq!(log_gains(&views, &points), None);
+    }
+
+    #[test]
+    fn a_held_out_photo_is_predicted_by_what_predicts_the_others() {
+        // A camera that gets slowly brighter, and whose settings say nothing of it.
+        let drift: Vec<Photo> =
+            (0..8).map(|i| photo(2 * i, f64::from(i as u32 * 5 % 3), 0.1 * i as f64)).collect();
+        let guess = best_predictor(&drift).unwrap()(&drift, 5, Some(1.0));
+        assert!((guess[0] - 0.25).abs() < 1e-9, "{guess:?}");
+        // One whose settings say all, in an order that says nothing.
+        let settings: Vec<Photo> = (0..8)
+            .map(|i| (i, f64::from(i as u32 * 5 % 8)))
+            .map(|(i, exif)| photo(2 * i, exif, 0.2 * exif - 0.7))
+            .collect();
+        let guess = best_predictor(&settings).unwrap()(&settings, 5, Some(2.0));
+        assert!((guess[0] + 0.3).abs() < 1e-9, "{guess:?}");
+        // Where nothing predicts the others, photos are taken as they are.
+        let noise = [0.3, -0.2, -0.3, 0.2, 0.3, -0.3].map(|gain| [gain; 3]);
+        let noise: Vec<Photo> = (0..6).map(|i| Photo { view: 2 * i, exif: None, gain: noise[i] }).collect();
+        assert!(best_predictor(&noise).is_none());
+    }
+}
