@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
-use splat_core::formats::{self, Format, SplatScene, SpzVersion};
+use splat_core::formats::{self, Format, Region, SplatScene, SpzVersion};
 use splat_core::pipeline::text::{bytes, thousands};
 
 use super::Context;
@@ -14,7 +14,7 @@ use crate::settings;
 
 pub(super) fn convert(args: &ConvertArgs, context: &Context) -> Result<(), Failure> {
     let format = format(args)?;
-    let crop = args.crop.as_deref().map(Crop::parse).transpose()?;
+    let crop = args.crop.as_deref().map(region).transpose()?;
     if let Some(scale) = args.scale.filter(|scale| !(*scale > 0.0 && scale.is_finite())) {
         return Err(Failure::Usage {
             what: format!("`--scale {scale}` is no factor to scale by"),
@@ -84,14 +84,19 @@ fn format(args: &ConvertArgs) -> Result<Format, Failure> {
     }
 }
 
+fn region(text: &str) -> Result<Region, Failure> {
+    text.parse().map_err(|_| Failure::Usage {
+        what: format!("`--crop {text}` is no shape"),
+        hint: "give box:X0,Y0,Z0,X1,Y1,Z1 or sphere:X,Y,Z,RADIUS",
+    })
+}
+
 /// Does the steps asked for. Coordinates given are world coordinates; the cloud's count from the scene's origin.
-fn edit(scene: &mut SplatScene, args: &ConvertArgs, crop: Option<&Crop>) {
-    let origin = scene.origin;
-    let cloud = &mut scene.cloud;
+fn edit(scene: &mut SplatScene, args: &ConvertArgs, crop: Option<&Region>) {
     if let Some(crop) = crop {
-        cloud
-            .keep_inside(|mean| crop.holds(std::array::from_fn(|axis| f64::from(mean[axis]) + origin[axis])));
+        scene.keep_region(crop);
     }
+    let cloud = &mut scene.cloud;
     if args.drop_floaters {
         cloud.drop_floaters();
     }
@@ -109,42 +114,5 @@ fn edit(scene: &mut SplatScene, args: &ConvertArgs, crop: Option<&Crop>) {
     }
     if args.recentre {
         scene.recentre();
-    }
-}
-
-/// The region that `--crop` keeps.
-enum Crop {
-    Box([f64; 3], [f64; 3]),
-    Sphere([f64; 3], f64),
-}
-
-impl Crop {
-    fn parse(text: &str) -> Result<Self, Failure> {
-        let refuse = || Failure::Usage {
-            what: format!("`--crop {text}` is no shape"),
-            hint: "give box:X0,Y0,Z0,X1,Y1,Z1 or sphere:X,Y,Z,RADIUS",
-        };
-        let (shape, numbers) = text.split_once(':').ok_or_else(refuse)?;
-        let numbers: Option<Vec<f64>> = numbers
-            .split(',')
-            .map(|number| number.trim().parse().ok().filter(|number: &f64| number.is_finite()))
-            .collect();
-        match (shape, numbers.ok_or_else(refuse)?[..].as_ref()) {
-            ("box", &[x0, y0, z0, x1, y1, z1]) => {
-                Ok(Self::Box([x0.min(x1), y0.min(y1), z0.min(z1)], [x0.max(x1), y0.max(y1), z0.max(z1)]))
-            }
-            ("sphere", &[x, y, z, radius]) if radius > 0.0 => Ok(Self::Sphere([x, y, z], radius)),
-            _ => Err(refuse()),
-        }
-    }
-
-    fn holds(&self, point: [f64; 3]) -> bool {
-        match self {
-            Self::Box(low, high) => (0..3).all(|axis| (low[axis]..=high[axis]).contains(&point[axis])),
-            Self::Sphere(centre, radius) => {
-                let squared: f64 = point.iter().zip(centre).map(|(a, b)| (a - b) * (a - b)).sum();
-                squared <= radius * radius
-            }
-        }
     }
 }

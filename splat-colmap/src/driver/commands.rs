@@ -126,6 +126,6 @@ impl Job<'_> {
     }
 
     pub(super) fn database(&self) -> PathBuf {
-        self.work.join("database.db")
+        self.work.join(super::DATABASE)
     }
 }

@@ -58,6 +58,11 @@ impl State {
         self.finished.get(stage).is_some_and(|stored| stored == key)
     }
 
+    /// Whether a stage was finished, from whatever.
+    pub(super) fn has_finished(&self, stage: Stage) -> bool {
+        self.finished.contains_key(&stage_name(stage))
+    }
+
     /// Forgets stages before they are done again.
     pub(super) fn forget(&mut self, stages: &[String]) -> Result<()> {
         self.finished.retain(|stage, _| !stages.contains(stage));

@@ -9,6 +9,7 @@ mod ksplat;
 mod mode;
 pub(crate) mod morton;
 pub(crate) mod quantize;
+mod region;
 mod rotation;
 mod sog;
 mod splat;
@@ -25,6 +26,7 @@ use crate::ply::{self, PlyOptions};
 use crate::{Error, Result};
 
 pub use mode::SplatRenderMode;
+pub use region::{NotARegion, Region};
 pub use rotation::ShRotation;
 
 /// What is said of files with harmonics above the third degree.
