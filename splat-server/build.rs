@@ -53,7 +53,12 @@ fn main() -> io::Result<()> {
         version.add(bytes);
     }
     let version = version.hex();
-    for (path, file) in [("/", "index.html"), ("/gestures", "gestures.html"), ("/viewer/", "viewer.html")] {
+    for (path, file) in [
+        ("/", "index.html"),
+        ("/gestures", "gestures.html"),
+        ("/viewer/", "viewer.html"),
+        ("/shared/", "viewer.html"),
+    ] {
         if web.join(file).is_file() {
             let html = fs::read_to_string(web.join(file))?.replace("assets/", &format!("assets/{version}/"));
             files.insert(path.to_owned(), html.into_bytes());
@@ -92,6 +97,13 @@ fn main() -> io::Result<()> {
         let policy = fs::read_to_string(web.join(file))?.lines().collect::<Vec<_>>().join("; ");
         writeln!(code, "const {name}: &str = {policy:?};").expect("a String takes all");
     }
+    // What a link shows may stand in any page.
+    let policy = fs::read_to_string(web.join("csp-viewer.txt"))?;
+    let policy = policy
+        .lines()
+        .map(|line| if line.starts_with("frame-ancestors") { "frame-ancestors *" } else { line });
+    let policy = policy.collect::<Vec<_>>().join("; ");
+    writeln!(code, "const SHARED_CSP: &str = {policy:?};").expect("a String takes all");
     fs::write(out.join("page_files.rs"), code)
 }
 

@@ -119,6 +119,12 @@ impl From<splat_server::keys::KeyError> for Failure {
     }
 }
 
+impl From<splat_server::queue::QueueError> for Failure {
+    fn from(error: splat_server::queue::QueueError) -> Self {
+        Self::Service(error.into())
+    }
+}
+
 /// COLMAP's error inside the library's, if that is what it is.
 fn as_colmap(error: &splat_core::Error) -> Option<&ColmapError> {
     match error {

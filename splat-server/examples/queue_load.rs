@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use splat_server::job::{JobId, Lane, NewEvent, NewJob, Owner, Progress};
-use splat_server::queue::{Admission, Claim, Ending, Queue, QueueError, RedisQueue, Report, SqliteQueue};
+use splat_server::queue::{
+    Admission, Claim, Ending, Queue, QueueError, Quota, RedisQueue, Report, SqliteQueue,
+};
 
 /// Jobs of the first two rounds.
 const JOBS: usize = 2000;
@@ -91,7 +93,8 @@ where
 }
 
 async fn submit(queue: &dyn Queue) -> Outcome<()> {
-    let admission = Admission { max_waiting: u64::MAX, max_unfinished_per_owner: u64::MAX };
+    let admission =
+        Admission { max_waiting: u64::MAX, max_unfinished_per_owner: u64::MAX, quota: Quota::NONE };
     let photos: Vec<_> =
         (0..50).map(|n| json!({"file": format!("{n:04}.jpg"), "width": 4000, "height": 3000})).collect();
     let job = NewJob {
@@ -102,6 +105,7 @@ async fn submit(queue: &dyn Queue) -> Outcome<()> {
         priority: 0,
         max_attempts: 3,
         spec: json!({"photos": photos}),
+        bytes: 0,
         idempotency: None,
     };
     queue.submit(job, admission).await.map(drop)

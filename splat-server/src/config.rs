@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use splat_core::Backend;
 
+use crate::queue::Quota;
 use crate::settings::{Settings, SettingsError};
 
 /// A pebibyte: more than a disk holds, and far from overflowing a number of bytes.
@@ -65,6 +66,12 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_jobs_per_key: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota_mib: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota_jobs: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota_minutes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<u32>,
     pub disk_floor_mib: u64,
 }
@@ -116,6 +123,9 @@ impl Settings {
             max_megapixels: self.max_megapixels.unwrap_or(100),
             max_waiting: self.max_waiting.unwrap_or(200),
             max_jobs_per_key: self.max_jobs_per_key,
+            quota_mib: self.quota_mib,
+            quota_jobs: self.quota_jobs,
+            quota_minutes: self.quota_minutes,
             requests_per_minute: self.requests_per_minute,
             disk_floor_mib: self.disk_floor_mib.unwrap_or(2048),
         };
@@ -149,6 +159,7 @@ impl Config {
             ("max_file_mib", self.max_file_mib),
             ("max_job_mib", self.max_job_mib),
             ("disk_floor_mib", self.disk_floor_mib),
+            ("quota_mib", self.quota_mib.unwrap_or(0)),
         ] {
             if mib > MOST_MIB {
                 return Err(SettingsError::Contrary(format!(
@@ -195,6 +206,22 @@ impl Config {
             );
         }
         Ok(())
+    }
+
+    /// What one key may have and use.
+    #[must_use]
+    pub fn quota(&self) -> Quota {
+        Quota {
+            bytes: self.quota_mib.map(|mib| mib << 20),
+            jobs_a_day: self.quota_jobs,
+            busy_ms_a_day: self.quota_minutes.map(|minutes| minutes.saturating_mul(60_000)),
+        }
+    }
+
+    /// What stands before the paths of the service in what it answers: the public URL, or nothing where that is not known.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        self.public_url.as_deref().unwrap_or_default()
     }
 
     /// What the public URL puts before the paths of the service, such as `/splat`; empty where that is nothing.

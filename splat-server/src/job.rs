@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use splat_core::formats::Region;
 
 /// Milliseconds since 1970 (UTC).
 pub type UnixMs = u64;
@@ -101,6 +102,12 @@ impl Owner {
     pub fn local() -> Self {
         Self("local".into())
     }
+
+    /// The owner of gestures of Ghostouch clients without a key, where such are let in beside keys.
+    #[must_use]
+    pub fn legacy() -> Self {
+        Self("legacy".into())
+    }
 }
 
 /// Work of different kinds waits in different lines, so that a scene of hours never delays a gesture of seconds.
@@ -140,7 +147,7 @@ impl Lane {
 ///
 /// `Queued -> Running -> Succeeded | Failed | Cancelled | Dead`; a lost worker or a failure that may pass leads back to
 /// `Queued`, and a retry that the owner asks for leads back from the last four.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
     /// Waits for a worker, perhaps until `run_after_ms`.
@@ -282,6 +289,72 @@ pub struct Job {
     pub artifacts: Vec<Artifact>,
     /// Why it failed.
     pub problem: Option<JobProblem>,
+    /// Bytes that are kept of it.
+    pub bytes: u64,
+    /// What its owner has said of it since; no attempt changes it.
+    pub notes: Notes,
+}
+
+/// What an owner says of a job at any time, whatever state it is in.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Notes {
+    /// A title for people, in place of the one that it was submitted with.
+    pub name: Option<String>,
+    /// It does not expire.
+    pub pinned: bool,
+    /// The scene is shown to whoever has this link.
+    pub share: Option<Share>,
+}
+
+/// A link that shows one scene.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    /// Who knows it sees the scene.
+    pub secret: JobId,
+    /// When the link was made.
+    pub created_ms: UnixMs,
+    /// How much of the scene is shown.
+    #[serde(flatten)]
+    pub cut: Cut,
+}
+
+/// What is left out of a scene that is given away.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cut {
+    /// Only what lies in this region.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<Region>,
+    /// Gaussians that float alone or hide everything go.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub drop_floaters: bool,
+}
+
+/// A change of [`Notes`]; what is `None` stays.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Change {
+    /// The title; `Some(None)` goes back to the one that it was submitted with.
+    pub name: Option<Option<String>>,
+    /// Whether it does not expire.
+    pub pinned: Option<bool>,
+    /// The link; `Some(None)` revokes it.
+    pub share: Option<Option<Share>>,
+}
+
+impl Change {
+    /// The notes after it.
+    pub(crate) fn apply(self, notes: &mut Notes) {
+        if let Some(name) = self.name {
+            notes.name = name;
+        }
+        if let Some(pinned) = self.pinned {
+            notes.pinned = pinned;
+        }
+        if let Some(share) = self.share {
+            notes.share = share;
+        }
+    }
 }
 
 /// What is submitted.
@@ -301,6 +374,8 @@ pub struct NewJob {
     pub max_attempts: u32,
     /// What is to be done.
     pub spec: serde_json::Value,
+    /// Bytes that lie in the store for it already.
+    pub bytes: u64,
     /// With the same key and fingerprint, the owner gets the first job again.
     pub idempotency: Option<Idempotency>,
 }

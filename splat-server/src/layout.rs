@@ -3,6 +3,7 @@
 //! ```text
 //! images/                                        the photos, named 0001.jpg ...
 //! output/colmap_data/{images,images_2,sparse}    the posed dataset
+//! output/exports/                                the scene in other forms
 //! output/final_trained_model/                    what training made: ply/, checkpoints/, eval/, log.txt ...
 //! ```
 
@@ -14,6 +15,8 @@ pub const COLMAP_DATA: &str = "output/colmap_data";
 pub const MODEL: &str = "output/final_trained_model";
 /// Where an unfinished training goes on from.
 pub const CHECKPOINTS: &str = "output/final_trained_model/checkpoints";
+/// The scene in other forms, as they were asked for.
+pub const EXPORTS: &str = "output/exports";
 /// The log of the run.
 pub const LOG: &str = "output/final_trained_model/log.txt";
 

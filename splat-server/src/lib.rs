@@ -11,6 +11,7 @@
 //! | [`queue`] | who works on what, and what survives a crash: SQLite or Redis behind one trait and one contract suite |
 //! | [`keys`] | API keys: who may use the service |
 //! | [`store`], [`layout`] | where the files of jobs lie: a folder or a bucket, and what lies where in it |
+//! | `export` | scenes in other forms, made when they are asked for |
 //! | [`worker`], [`runner`] | jobs are claimed, and done by processes of their own |
 //! | [`webhook`] | signed messages when a job has ended |
 //! | [`metrics`] | figures for operators |
@@ -19,6 +20,7 @@
 //! Start at [`service::Parts`].
 
 pub mod config;
+pub(crate) mod export;
 pub mod gesture;
 pub mod http;
 pub mod intake;

@@ -69,6 +69,15 @@ const VIEWER_SECURITY: &[(&str, &str)] = &[
     ("referrer-policy", "same-origin"),
     ("x-content-type-options", "nosniff"),
 ];
+/// The address is a secret, which must not go to where links lead, nor be found by searching.
+const SHARED_SECURITY: &[(&str, &str)] = &[
+    ("content-security-policy", SHARED_CSP),
+    ("permissions-policy", "camera=(), microphone=(), geolocation=()"),
+    ("referrer-policy", "no-referrer"),
+    ("x-content-type-options", "nosniff"),
+    ("x-robots-tag", "noindex"),
+    ("cross-origin-resource-policy", "cross-origin"),
+];
 const ASSET_SECURITY: &[(&str, &str)] =
     &[("x-content-type-options", "nosniff"), ("cross-origin-resource-policy", "same-origin")];
 
@@ -98,6 +107,7 @@ pub fn find(path: &str) -> Option<PageFile> {
             "/" => PAGE_SECURITY,
             "/gestures" => GESTURES_SECURITY,
             "/viewer/" => VIEWER_SECURITY,
+            "/shared/" => SHARED_SECURITY,
             _ => ASSET_SECURITY,
         },
     })

@@ -9,6 +9,8 @@ use splat_core::train::Strategy;
 
 use crate::intake::PhotoEntry;
 
+/// The kind of job that makes a scene.
+pub const KIND: &str = "scene";
 /// Steps that a job may ask for.
 pub const MAX_STEPS: u32 = 200_000;
 /// Gaussians that a job may ask for; what the GPU's memory holds is a second limit.
@@ -17,6 +19,13 @@ pub const MAX_GAUSSIANS: u32 = 20_000_000;
 pub const IMAGE_SIZES: std::ops::RangeInclusive<u32> = 64..=16_384;
 /// Longest name of a job, in characters.
 pub const MAX_NAME_CHARS: usize = 80;
+
+/// What is wrong with a job's name, as a sentence; `None` when nothing is.
+#[must_use]
+pub fn name_fault(name: &str) -> Option<String> {
+    (name.chars().count() > MAX_NAME_CHARS || name.chars().any(char::is_control))
+        .then(|| format!("`name` may have {MAX_NAME_CHARS} characters, none of them control characters"))
+}
 
 /// The spec of a job of kind `scene`, as the queue stores it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -140,12 +149,8 @@ impl SceneOptions {
                 .filter(|value| !(least..=most).contains(value))
                 .map(|value| format!("`{name}` is {value}, and must be {least} to {most}"))
         };
-        if let Some(name) = &self.name
-            && (name.chars().count() > MAX_NAME_CHARS || name.chars().any(char::is_control))
-        {
-            return Some(format!(
-                "`name` may have {MAX_NAME_CHARS} characters, none of them control characters"
-            ));
+        if let Some(fault) = self.name.as_deref().and_then(name_fault) {
+            return Some(fault);
         }
         if self.keep_distortion == Some(true) && self.renderer == Some(RendererKind::Ewa) {
             return Some(

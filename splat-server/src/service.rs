@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,15 +12,15 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::config::Config;
-use crate::gesture::models::Models;
+use crate::gesture::models::{ModelError, Models};
 use crate::http::{self, App};
 use crate::intake::{Intake, IntakeError, Limits};
-use crate::job::JobId;
+use crate::job::{JobId, Owner};
 use crate::keys::{KeyError, Keys};
 use crate::listen;
 use crate::metrics::Metrics;
 use crate::queue::{self, BackupError, Copied, Queue, QueueError, RedisQueue, SqliteQueue};
-use crate::runner::MachineOptions;
+use crate::runner::{GpuKind, MachineOptions};
 use crate::store::{JobStore, StoreConfig, StoreError};
 use crate::sweep::Sweeper;
 use crate::webhook::Notifier;
@@ -29,6 +30,8 @@ use crate::worker::{WorkerOptions, Workers};
 const QUEUE_FILE: &str = "queue.db";
 /// How long a process of a job may take to stop in order, its checkpoint included.
 const STOP_GRACE: Duration = Duration::from_secs(15);
+/// Drivers that take longer to open a GPU are stuck.
+const PROBE_WITHIN: Duration = Duration::from_secs(60);
 /// Longest silence of a job's process. COLMAP's stages have limits of their own.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 
@@ -72,6 +75,9 @@ pub enum ServiceError {
     /// The key store's own words.
     #[error(transparent)]
     Keys(#[from] KeyError),
+    /// The gesture models' own words.
+    #[error(transparent)]
+    Models(#[from] ModelError),
     /// A copy of the queue cannot be made or used.
     #[error(transparent)]
     Backup(#[from] BackupError),
@@ -164,6 +170,8 @@ impl Parts {
             // Receivers that are gone have stopped already.
             let _ = sender.send(true);
         });
+        let probe =
+            program.as_deref().filter(|_| !self.config.test_mode).and_then(|program| self.probe(program));
         let workers = match program {
             Some(program) => Some(tokio::spawn(self.workers(program)?.run(shutdown.clone()))),
             None => None,
@@ -173,6 +181,10 @@ impl Parts {
         let app =
             App::new(self.config, self.queue, self.keys, self.store, self.models, self.intake, self.metrics);
         tokio::spawn(app.clone().housekeeping());
+        if let Some(probe) = probe {
+            let app = app.clone();
+            tokio::spawn(async move { app.learn_gpu(gpu_of(probe).await) });
+        }
         #[cfg(feature = "ngrok")]
         let _tunnel = match &app.config.ngrok {
             true => Some(crate::tunnel::open(address, app.config.ngrok_domain.as_deref()).await?),
@@ -185,6 +197,15 @@ impl Parts {
             let _ = task.await;
         }
         Ok(())
+    }
+
+    /// Gives all jobs and gesture models of one owner to another; how many of each.
+    ///
+    /// # Errors
+    /// Those of the stores; it can be repeated.
+    pub async fn adopt(&self, from: &Owner, to: &Owner) -> Result<(u64, u64), ServiceError> {
+        let models = self.models.adopt(from, to).await?;
+        Ok((self.queue.adopt(from, to).await?, models))
     }
 
     /// Works on jobs until `stop` comes true, without answering requests.
@@ -210,6 +231,21 @@ impl Parts {
         Ok(())
     }
 
+    /// The command that tells what scenes are trained on.
+    fn probe(&self, program: &[OsString]) -> Option<tokio::process::Command> {
+        let (program, arguments) = program.split_first()?;
+        let mut command = tokio::process::Command::new(program);
+        command.args(arguments).arg("--gpu");
+        if let Some(adapter) = &self.config.adapter {
+            command.arg("--adapter").arg(adapter);
+        }
+        if let Some(backend) = self.config.backend {
+            command.arg("--backend").arg(backend.name());
+        }
+        command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        Some(command)
+    }
+
     fn sweeper(&self) -> Sweeper {
         Sweeper::new(Arc::clone(&self.queue), self.store.clone(), Arc::clone(&self.metrics))
     }
@@ -217,8 +253,9 @@ impl Parts {
     fn workers(&self, program: Vec<OsString>) -> Result<Workers, ServiceError> {
         let config = &self.config;
         let secret = config.webhook_secret.as_deref().filter(|_| config.webhooks);
-        let notifier =
-            secret.map(|secret| Notifier::new(secret, config.webhook_allow_private)).transpose()?;
+        let notifier = secret
+            .map(|secret| Notifier::new(secret, config.base_url(), config.webhook_allow_private))
+            .transpose()?;
         let options = WorkerOptions {
             name: format!("{}-{}", std::process::id(), &JobId::random().as_str()[..8]),
             scene_slots: config.scene_slots,
@@ -247,6 +284,12 @@ impl Parts {
             options,
         ))
     }
+}
+
+/// What the command tells; `None` where it tells nothing, as on a machine without drivers.
+async fn gpu_of(mut command: tokio::process::Command) -> Option<GpuKind> {
+    let told = tokio::time::timeout(PROBE_WITHIN, command.output()).await.ok()?.ok()?;
+    serde_json::from_slice(&told.stdout).ok()?
 }
 
 /// Copies the queue, with its API keys, to a file. The service may be running.

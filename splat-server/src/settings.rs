@@ -160,6 +160,15 @@ settings! {
     /// Most unfinished jobs of one key [default: 20; without keys no limit]
     #[arg(value_name = "N", help_heading = "Limits")]
     max_jobs_per_key: u64, "SPLAT_MAX_JOBS_PER_KEY";
+    /// Most MiB kept of one key's photos and scenes together [default: no limit]
+    #[arg(value_name = "MIB", help_heading = "Limits")]
+    quota_mib: u64, "SPLAT_QUOTA_MIB";
+    /// Most jobs that one key submits in a day (UTC) [default: no limit]
+    #[arg(value_name = "N", help_heading = "Limits")]
+    quota_jobs: u64, "SPLAT_QUOTA_JOBS";
+    /// Most minutes that jobs of one key take in a day (UTC); a job that was begun is finished [default: no limit]
+    #[arg(value_name = "MIN", help_heading = "Limits")]
+    quota_minutes: u64, "SPLAT_QUOTA_MINUTES";
     /// Requests a minute of one key, or of one address without a key [default: 1200; without keys on this machine no limit]
     #[arg(value_name = "N", help_heading = "Limits")]
     requests_per_minute: u32, "SPLAT_REQUESTS_PER_MINUTE";

@@ -85,7 +85,7 @@ impl Sweeper {
     async fn expired(&self, retention: Duration) {
         let before = now_ms().saturating_sub(u64::try_from(retention.as_millis()).unwrap_or(u64::MAX));
         loop {
-            let expired = match self.queue.ended(0..before).await {
+            let expired = match self.queue.expired(before).await {
                 Ok(expired) if expired.is_empty() => return,
                 Ok(expired) => expired,
                 Err(error) => return tracing::warn!(%error, "expired jobs are swept later"),

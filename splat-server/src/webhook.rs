@@ -18,8 +18,8 @@ use serde_json::json;
 use sha2::Sha256;
 
 use crate::config::Config;
-use crate::job::{Idempotency, Job, JobId, JobProblem, Lane, NewJob, Owner, UnixMs};
-use crate::queue::{Admission, Ending, Queue, QueueError, now_ms};
+use crate::job::{Idempotency, Job, JobId, JobProblem, JobState, Lane, NewJob, Owner, UnixMs};
+use crate::queue::{Admission, Ending, Queue, QueueError, Quota, now_ms};
 
 /// The kind of job that delivers one.
 pub(crate) const KIND: &str = "webhook";
@@ -37,18 +37,49 @@ struct Delivery {
     owner: Owner,
 }
 
+/// What a receiver gets as JSON.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct JobEnded<'a> {
+    /// What happened.
+    event: Happened,
+    /// The job.
+    id: &'a str,
+    /// What it makes.
+    #[schema(value_type = crate::http::JobKind)]
+    kind: &'a str,
+    /// How it ended.
+    state: JobState,
+    /// Figures of a job that succeeded.
+    #[schema(value_type = Option<Object>)]
+    result: Option<&'a serde_json::Value>,
+    /// Why a job failed.
+    problem: Option<&'a JobProblem>,
+    /// Where the job is: whole, where the operator has said how the service is reached (`public_url`), and otherwise the path on it.
+    url: String,
+}
+
+/// What receivers are told of.
+#[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
+pub(crate) enum Happened {
+    /// A job has come to its end.
+    #[serde(rename = "job.ended")]
+    JobEnded,
+}
+
 /// Delivers webhooks.
 #[derive(Clone, Debug)]
 pub(crate) struct Notifier {
     client: Client,
     secret: Arc<str>,
+    /// What stands before the paths of the service; empty where that is not known.
+    public_url: Arc<str>,
     allow_private: bool,
 }
 
 impl Notifier {
     /// # Errors
     /// The TLS library's, where it cannot be set up.
-    pub(crate) fn new(secret: &str, allow_private: bool) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(secret: &str, public_url: &str, allow_private: bool) -> Result<Self, reqwest::Error> {
         crate::tls::install_provider();
         let client = Client::builder()
             .dns_resolver(Arc::new(PublicOnly { allow_private }))
@@ -58,7 +89,7 @@ impl Notifier {
             .timeout(ANSWER_WITHIN)
             .user_agent(concat!("splat/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { client, secret: secret.into(), allow_private })
+        Ok(Self { client, secret: secret.into(), public_url: public_url.into(), allow_private })
     }
 
     /// One attempt at a delivery job.
@@ -73,11 +104,19 @@ impl Notifier {
             Ok(None) => return Ending::Failed(problem("the job was deleted".into())),
             Err(error) => return Ending::Retry(problem(error.to_string())),
         };
-        let body = json!({
-            "event": "job.ended", "id": job.id, "kind": job.kind, "state": job.state, "result": job.result,
-            "problem": job.problem, "url": format!("/v1/jobs/{}", job.id),
-        })
-        .to_string();
+        let message = JobEnded {
+            event: Happened::JobEnded,
+            id: job.id.as_str(),
+            kind: &job.kind,
+            state: job.state,
+            result: job.result.as_ref(),
+            problem: job.problem.as_ref(),
+            url: format!("{}/v1/jobs/{}", self.public_url, job.id),
+        };
+        let body = match serde_json::to_string(&message) {
+            Ok(body) => body,
+            Err(error) => return Ending::Failed(problem(format!("the message cannot be written: {error}"))),
+        };
         match self.post(&spec.url, &delivery.id, body).await {
             Ok(()) => Ending::Succeeded { result: json!(null) },
             Err(why) => Ending::Retry(problem(why)),
@@ -141,9 +180,11 @@ pub(crate) async fn enqueue(queue: &dyn Queue, job: &Job) {
         priority: 0,
         max_attempts: ATTEMPTS,
         spec: json!(delivery),
+        bytes: 0,
         idempotency: Some(Idempotency { fingerprint: key.clone(), key }),
     };
-    let unlimited = Admission { max_waiting: u64::MAX >> 1, max_unfinished_per_owner: u64::MAX >> 1 };
+    let unlimited =
+        Admission { max_waiting: u64::MAX >> 1, max_unfinished_per_owner: u64::MAX >> 1, quota: Quota::NONE };
     match queue.submit(new, unlimited).await {
         Ok(_) | Err(QueueError::KeyReused) => {}
         Err(error) => tracing::error!(job = %job.id, %error, "the webhook of a job is lost"),
@@ -272,7 +313,7 @@ mod tests {
         };
         let deliveries = async || {
             let query = ListQuery { limit: 9, ..ListQuery::default() };
-            queue.list(&Owner("webhooks".into()), &query).await.unwrap().len()
+            queue.list(&[Owner("webhooks".into())], &query).await.unwrap().len()
         };
         queue.submit(scene(false), PLENTY).await.unwrap();
         let job = queue.submit(scene(true), PLENTY).await.unwrap().job;

@@ -15,7 +15,9 @@ pub(crate) use files::{EvalArgs, InfoArgs, RenderArgs};
 pub(crate) use gesture::{
     GestureArgs, GestureCommand, GestureEvalArgs, GestureExportArgs, GesturePredictArgs, GestureTrainArgs,
 };
-pub(crate) use serve::{BackupArgs, KeysArgs, KeysCommand, Role, ServeArgs, SettingsArgs, WorkerArgs};
+pub(crate) use serve::{
+    AdminArgs, AdminCommand, BackupArgs, KeysArgs, KeysCommand, Role, ServeArgs, SettingsArgs, WorkerArgs,
+};
 pub(crate) use training::{
     ColmapArgs, ColmapOptions, DemoArgs, ImageOptions, Matcher, MatcherEngine, PhotoFolders, Quality,
     Renderer, RunArgs, Strategy, TrainArgs, TrainOptions,
@@ -88,13 +90,19 @@ pub(crate) enum Command {
     Worker(Box<WorkerArgs>),
     /// API keys of the service
     Keys(KeysArgs),
+    /// Jobs of everybody, what keys have used, and whether jobs are taken in and begun
+    Admin(AdminArgs),
     /// Copies the service's queue and keys to a file, while it runs
     Backup(BackupArgs),
     /// Puts such a copy in place of the service's queue
     Restore(BackupArgs),
     /// One attempt at one job, for the service's own use
     #[command(hide = true)]
-    Job,
+    Job {
+        /// Tell what it would be trained on, and stop
+        #[arg(long)]
+        gpu: bool,
+    },
     /// Prints the completion script of a shell
     #[command(after_help = "Examples:
   splat completions bash > /etc/bash_completion.d/splat

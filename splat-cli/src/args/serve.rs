@@ -53,6 +53,7 @@ pub(crate) struct SettingsArgs {
   splat keys create grafana --role admin
   splat keys list
   splat keys rotate 3vm0f6qk8e2c
+  splat keys adopt 3vm0f6qk8e2c                 scenes of the time before the first key
   splat keys revoke 3vm0f6qk8e2c")]
 pub(crate) struct KeysArgs {
     #[command(subcommand)]
@@ -66,6 +67,52 @@ pub(crate) struct KeysArgs {
     /// The service's Redis, where it has one
     #[arg(long, global = true, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
     pub(crate) redis_url: Option<String>,
+}
+
+/// `splat admin`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  splat admin jobs --state running
+  splat admin usage
+  splat admin pause                             before an update: jobs wait, none begins
+  splat admin drain                             before the end: nothing new is taken in
+  splat admin resume
+
+They work on the queue itself, from the machine that it is on or through Redis, whether the service runs or not.")]
+pub(crate) struct AdminArgs {
+    #[command(subcommand)]
+    pub(crate) command: AdminCommand,
+    /// Settings of the service, in TOML
+    #[arg(long, global = true, value_name = "FILE", env = "SPLAT_CONFIG", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+    /// The service's data folder [default: splat-data]
+    #[arg(long, global = true, value_name = "DIR", env = "SPLAT_DATA_DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The service's Redis, where it has one
+    #[arg(long, global = true, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
+    pub(crate) redis_url: Option<String>,
+}
+
+/// What an operator wants.
+#[derive(Subcommand, Debug)]
+pub(crate) enum AdminCommand {
+    /// Lists jobs of everybody, newest first
+    Jobs {
+        /// Only those in this state: queued, running, succeeded, failed, cancelled or dead
+        #[arg(long)]
+        state: Option<String>,
+        /// Most jobs to list, up to 200
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
+        limit: u32,
+    },
+    /// What each key has and has used today (UTC)
+    Usage,
+    /// Begins no more jobs; those that run are finished, and new ones wait
+    Pause,
+    /// Takes in no more jobs; those that are there are done
+    Drain,
+    /// Takes in and begins jobs again
+    Resume,
 }
 
 /// `splat backup` and `splat restore`.
@@ -105,6 +152,14 @@ pub(crate) enum KeysCommand {
     Rotate {
         /// The key's id, from the list
         id: String,
+    },
+    /// Gives a key the jobs and gesture models of another one, or those of the time before there were keys
+    Adopt {
+        /// The key's id, from the list
+        id: String,
+        /// Id of the key, perhaps revoked, whose jobs they are [default: those made without a key]
+        #[arg(long, value_name = "ID")]
+        from: Option<String>,
     },
     /// Ends a key; its jobs stay
     Revoke {

@@ -1,5 +1,6 @@
 //! The commands, one a file.
 
+mod admin;
 mod bench;
 mod convert;
 mod demo;
@@ -62,9 +63,11 @@ pub(crate) fn dispatch(command: Command, context: &Context) -> Result<(), Failur
         Command::Serve(args) => serve::serve(*args, context),
         Command::Worker(args) => serve::worker(*args, context),
         Command::Keys(args) => serve::keys(args, context),
+        Command::Admin(args) => admin::admin(args, context),
         Command::Backup(args) => serve::backup(args, context),
         Command::Restore(args) => serve::restore(args, context),
-        Command::Job => serve::job(&context.cancel),
+        Command::Job { gpu: false } => serve::job(&context.cancel),
+        Command::Job { gpu: true } => serve::tell_gpu(context),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "splat", &mut std::io::stdout());
             Ok(())

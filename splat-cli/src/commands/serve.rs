@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use splat_core::CancelToken;
 use splat_server::config::Config;
+use splat_server::job::Owner;
 use splat_server::keys::{ApiKey, Role, Secret};
 use splat_server::runner;
 use splat_server::service::{self, Parts};
@@ -68,7 +69,8 @@ pub(super) fn keys(args: KeysArgs, context: &Context) -> Result<(), Failure> {
     let settings = Settings { data_dir: args.data_dir, redis_url: args.redis_url, ..Settings::default() };
     let config = config(SettingsArgs { config: args.config, settings })?;
     runtime()?.block_on(async {
-        let keys = Parts::open(config).await?.keys;
+        let parts = Parts::open(config).await?;
+        let keys = &parts.keys;
         match args.command {
             KeysCommand::Create { name, role } => {
                 let role = match role {
@@ -90,6 +92,22 @@ pub(super) fn keys(args: KeysArgs, context: &Context) -> Result<(), Failure> {
                 let lines: Vec<String> = all.iter().map(line).collect();
                 let text = if lines.is_empty() { "no keys".to_owned() } else { lines.join("\n") };
                 context.reporter.result(&all, &text);
+            }
+            KeysCommand::Adopt { id, from } => {
+                let known = keys.list().await?;
+                let key = known.iter().find(|key| key.id == id && key.revoked_ms.is_none());
+                let Some(key) = key else { return Err(no_such_key(&id)) };
+                let from = match from {
+                    None => Owner::local(),
+                    Some(from) => match known.iter().find(|key| key.id == from) {
+                        Some(key) => key.owner(),
+                        None => return Err(no_such_key(&from)),
+                    },
+                };
+                let (jobs, models) = parts.adopt(&from, &key.owner()).await?;
+                let shown = serde_json::json!({ "id": id, "jobs": jobs, "gesture_models": models });
+                let text = format!("{jobs} jobs and {models} gesture models are {}'s now", key.name);
+                context.reporter.result(&shown, &text);
             }
             KeysCommand::Rotate { id } => {
                 let Some(secret) = keys.rotate(&id).await? else { return Err(no_such_key(&id)) };
@@ -150,7 +168,15 @@ pub(super) fn job(cancel: &CancelToken) -> Result<(), Failure> {
     })
 }
 
-fn config(args: SettingsArgs) -> Result<Config, Failure> {
+/// What a job would be trained on, for the service's page.
+pub(super) fn tell_gpu(context: &Context) -> Result<(), Failure> {
+    runner::tell_gpu(&context.gpu_options()).map_err(|source| Failure::Usage {
+        what: format!("what was found out cannot be written: {source}"),
+        hint: "this command is for the service's own use; `splat doctor` tells people",
+    })
+}
+
+pub(super) fn config(args: SettingsArgs) -> Result<Config, Failure> {
     let file = args.config.as_deref().map(Settings::from_file).transpose()?.unwrap_or_default();
     Ok(args.settings.or(file).resolve()?)
 }
@@ -169,7 +195,7 @@ fn program() -> Result<Vec<OsString>, Failure> {
     Ok(vec![this.into(), "job".into()])
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|source| Failure::Usage {
         what: format!("the system gives no threads: {source}"),
         hint: "raise its limits on threads and open files",
@@ -196,7 +222,7 @@ fn shown_once(secret: &Secret) -> String {
     format!("{secret}\n\nThis is the only time it is shown. Send it as `Authorization: Bearer KEY`.")
 }
 
-fn no_such_key(id: &str) -> Failure {
+pub(super) fn no_such_key(id: &str) -> Failure {
     let what = format!("there is no key `{id}` in force");
     Failure::Usage { what, hint: "`splat keys list` shows all of them" }
 }

@@ -116,6 +116,57 @@ async fn a_proxy_in_front_may_keep_or_change_the_host() {
     assert_eq!(ask(&service, &changed).await, 422);
 }
 
+/// As Caddy passes requests on: the name kept, the client's address, scheme and name added; the path before the service's taken away
+/// (`handle_path`) or kept (`handle`).
+#[tokio::test]
+async fn behind_caddy_at_a_path_addresses_in_answers_are_the_publics() {
+    let public = "https://example.com/3d/scenes";
+    let mut service = Service::start(&[]);
+    let secret = make_key(&service, "phone", "user");
+    service.set_options(&["--public-url", public]);
+    service.restart();
+    service.with_key(&secret);
+    let caddy = |request: reqwest::RequestBuilder| {
+        let forwarded = [
+            ("host", "example.com"),
+            ("x-forwarded-for", "9.9.9.9"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "example.com"),
+            ("origin", "https://example.com"),
+            ("via", "2.0 Caddy"),
+        ];
+        forwarded.into_iter().fold(request, |request, (name, value)| request.header(name, value))
+    };
+    for kept in ["", "/3d/scenes"] {
+        let form = form(3).text("test", stages_of(0).to_string());
+        let request = service.request("POST", &format!("{kept}/v1/jobs")).multipart(form);
+        let response = caddy(request).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::ACCEPTED, "{kept}");
+        let place = response.headers()["location"].to_str().unwrap().to_owned();
+        let job: Value = response.json().await.unwrap();
+        assert_eq!(place, format!("/3d/scenes/v1/jobs/{}", id(&job)));
+        assert_eq!(job["links"]["self"], format!("{public}/v1/jobs/{}", id(&job)));
+        let job = service.ended(&id(&job)).await;
+        for file in job["artifacts"].as_array().unwrap() {
+            assert_eq!(
+                file["url"],
+                format!("{public}/v1/jobs/{}/artifacts/{}", id(&job), file["name"].as_str().unwrap())
+            );
+        }
+        let events = caddy(service.request("GET", &format!("{kept}/v1/jobs/{}/events", id(&job))))
+            .send()
+            .await
+            .unwrap();
+        let events = events.text().await.unwrap();
+        assert!(
+            events.contains(&format!("\"url\":\"{public}/v1/jobs/")) && !events.contains("\"url\":\"/"),
+            "{events}"
+        );
+        let page = caddy(service.request("GET", &format!("{kept}/"))).send().await.unwrap();
+        assert_eq!(page.status(), StatusCode::OK);
+    }
+}
+
 #[test]
 fn an_open_address_without_keys_is_refused() {
     let dir = tempfile::tempdir().unwrap();

@@ -40,6 +40,25 @@ async fn the_old_clients_default_is_30_000_steps() {
     assert!(folder.join("output/final_trained_model/ply/point_cloud_29999.ply").is_file());
 }
 
+/// Behind a proxy that allows no long silence.
+#[tokio::test]
+async fn whoever_waits_so_long_gets_the_job_then() {
+    let service = Service::start(&[]);
+    let ask = async |prefer: &str, stage_ms: u32| {
+        let form = form(3).text("test", stages_of(stage_ms).to_string());
+        let request = service.request("POST", "/process_images").header("prefer", prefer);
+        request.multipart(form).send().await.unwrap()
+    };
+    let done = ask("handling=lenient, wait=30", 0).await;
+    assert_eq!(done.status(), StatusCode::OK);
+    let later = ask("wait=1", 400).await;
+    assert_eq!(later.status(), StatusCode::ACCEPTED);
+    let place = later.headers()["location"].to_str().unwrap().to_owned();
+    let job = id(&later.json().await.unwrap());
+    assert_eq!(place, format!("/v1/jobs/{job}"));
+    assert_eq!(state(&service.ended(&job).await), "succeeded", "it goes on without its client");
+}
+
 #[tokio::test]
 async fn leaving_early_cancels() {
     let service = Service::start(&[]);

@@ -9,6 +9,8 @@ mod cluster;
 mod crashes;
 mod flow;
 mod gestures;
+mod operators;
+mod sharing;
 mod stock;
 #[path = "../../../tests/test_data.rs"]
 mod test_data;

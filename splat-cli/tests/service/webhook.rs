@@ -98,7 +98,7 @@ async fn a_webhook_is_signed_and_tried_again_until_it_is_taken() {
     assert!(!first.is_signed_with("another secret of thirty-two characters"));
     let body = first.json();
     assert_eq!((&body["event"], &body["state"]), (&json!("job.ended"), &json!("succeeded")), "{body:#}");
-    assert_eq!(body["id"], job.as_str());
+    assert_eq!((&body["id"], &body["url"]), (&json!(job), &json!(format!("/v1/jobs/{job}"))));
     // A refusal and a redirect are both no.
     for _ in 0..2 {
         let again = next(&mut deliveries).await;
@@ -112,6 +112,25 @@ async fn a_webhook_is_signed_and_tried_again_until_it_is_taken() {
     let second = next(&mut deliveries).await;
     assert_ne!(second.id, first.id);
     assert_eq!(second.json()["id"], job.as_str());
+}
+
+#[tokio::test]
+async fn a_webhook_names_the_job_by_its_public_address() {
+    let public = "https://splat.example.com/3d";
+    let options = [
+        "--webhooks",
+        "--webhook-secret",
+        SECRET,
+        "--webhook-allow-private",
+        "--public-url",
+        public,
+        "--allow-anonymous",
+    ];
+    let service = Service::start(&options);
+    let (port, mut deliveries) = receiver(&[]).await;
+    let job = submit(&service, &format!("http://127.0.0.1:{port}/hook")).await;
+    let job = id(&job.json().await.unwrap());
+    assert_eq!(next(&mut deliveries).await.json()["url"], format!("{public}/v1/jobs/{job}"));
 }
 
 #[tokio::test]

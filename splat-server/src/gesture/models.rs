@@ -323,6 +323,27 @@ impl Models {
         Ok(())
     }
 
+    /// Gives all models of one owner to another; how many those are. What broke off can be repeated.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn adopt(&self, from: &Owner, to: &Owner) -> Result<u64> {
+        let (old, new) = (of(from), of(to));
+        if old == new {
+            return Ok(0);
+        }
+        let is_record = |path: &str| path.ends_with(&format!("/{RECORD}"));
+        // A model exists from its record on, and no more without it.
+        self.models.copy_files(&old, &new, |path| !is_record(path)).await?;
+        self.models.copy_files(&old, &new, is_record).await?;
+        let (records, others): (Vec<_>, Vec<_>) =
+            self.models.list(&old).await?.into_iter().partition(|file| is_record(&file.path));
+        for file in records.iter().chain(&others) {
+            self.models.delete_file(&old, &file.path).await?;
+        }
+        Ok(records.len() as u64)
+    }
+
     async fn remove(&self, owner: &Owner, record: &ModelRecord) -> Result<()> {
         self.downloads.delete_job(&record.secret).await?;
         let folder = of(owner);

@@ -15,9 +15,11 @@ use serde::Deserialize;
 
 use super::App;
 use super::auth::Caller;
+use super::document::FileContent;
 use super::jobs::owned;
 use super::plain::plain;
 use super::problem::{Problem, Result};
+use crate::job::JobId;
 use crate::layout;
 use crate::store::StoreError;
 
@@ -36,8 +38,12 @@ const LOG_PIECE: u64 = 256 << 10;
         ("If-None-Match" = Option<String>, Header, description = "ETags that the client has"),
     ),
     responses(
-        (status = 200, description = "The file, with its own content type"),
-        (status = 206, description = "The part asked for, with the file's content type"),
+        (status = 200, description = "The file, with its own content type", content(
+            (FileContent = "application/octet-stream"), (FileContent = "image/png"), (String = "text/plain"), (serde_json::Value = "application/json"),
+        )),
+        (status = 206, description = "The part asked for, with the file's content type", content(
+            (FileContent = "application/octet-stream"), (FileContent = "image/png"), (String = "text/plain"), (FileContent = "application/json"),
+        )),
         (status = 304, description = "The client has it"),
         (status = 404, description = "No such job or file", body = Problem, content_type = "application/problem+json"),
         (status = 416, description = "The part lies outside of the file", body = Problem, content_type = "application/problem+json"),
@@ -57,15 +63,38 @@ pub(super) async fn get(
         .iter()
         .find(|artifact| artifact.name == name)
         .ok_or_else(|| Problem::not_found("file of this job"))?;
-    let head = app.store.head(&job.id, &artifact.path).await?;
+    let file = Stored {
+        id: &job.id,
+        path: &artifact.path,
+        name: &artifact.name,
+        content_type: &artifact.content_type,
+    };
+    send(&app, file, &method, &headers).await
+}
+
+/// A file of the store and how clients see it.
+pub(super) struct Stored<'a> {
+    pub(super) id: &'a JobId,
+    pub(super) path: &'a str,
+    pub(super) name: &'a str,
+    pub(super) content_type: &'a str,
+}
+
+/// The file or the part of it that the request asks for.
+pub(super) async fn send(
+    app: &App,
+    file: Stored<'_>,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response> {
+    let head = app.store.head(file.id, file.path).await?;
     let etag = HeaderValue::from_str(&head.etag).map_err(|error| Problem::internal(&error))?;
-    let content_type =
-        HeaderValue::from_str(&artifact.content_type).map_err(|error| Problem::internal(&error))?;
+    let content_type = HeaderValue::from_str(file.content_type).map_err(|error| Problem::internal(&error))?;
     let shared = [(ETAG, etag), (CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];
     if headers.get_all(IF_NONE_MATCH).into_iter().any(|tags| matches(tags, &head.etag)) {
         return Ok((StatusCode::NOT_MODIFIED, shared).into_response());
     }
-    let file_name = format!("attachment; filename=\"{}\"", artifact.name);
+    let file_name = format!("attachment; filename=\"{}\"", file.name);
     let disposition = HeaderValue::from_str(&file_name).map_err(|error| Problem::internal(&error))?;
     let own = [
         (CONTENT_TYPE, content_type),
@@ -84,10 +113,10 @@ pub(super) async fn get(
         }
     };
     let length = [(CONTENT_LENGTH, HeaderValue::from(range.end - range.start))];
-    let mut response = if method == Method::HEAD || range.is_empty() {
+    let mut response = if *method == Method::HEAD || range.is_empty() {
         (status, shared, own, length).into_response()
     } else {
-        let contents = app.store.get(&job.id, &artifact.path, Some(range.clone())).await?;
+        let contents = app.store.get(file.id, file.path, Some(range.clone())).await?;
         (status, shared, own, length, Body::from_stream(contents.stream)).into_response()
     };
     if status == StatusCode::PARTIAL_CONTENT {

@@ -53,11 +53,6 @@ pub(crate) struct Gate {
     legacy_gestures: bool,
 }
 
-/// Whose the gestures of clients are that have no key, where such are let in.
-pub(super) fn legacy_owner() -> Owner {
-    Owner("legacy".into())
-}
-
 impl Gate {
     pub(super) fn new(config: &Config, keys: Keys) -> Self {
         let per_minute = config.requests_per_minute.unwrap_or(REQUESTS_PER_MINUTE);
@@ -100,7 +95,7 @@ impl Gate {
         let Some(presented) = presented else {
             if required && self.legacy_gestures && is_legacy(request.uri.path()) {
                 self.site.same_origin(request)?;
-                return Ok(Caller { owner: legacy_owner(), admin: false });
+                return Ok(Caller { owner: Owner::legacy(), admin: false });
             }
             if required {
                 return Err(unauthorized(
@@ -161,7 +156,7 @@ async fn admit(gate: &Gate, request: &Parts) -> Result<Caller, Problem> {
     }
     match gate.caller(request).await {
         Ok(caller) => {
-            let shared = caller.owner == Owner::local() || caller.owner == legacy_owner();
+            let shared = caller.owner == Owner::local() || caller.owner == Owner::legacy();
             count(if shared { &address } else { &caller.owner.0 })?;
             Ok(caller)
         }
@@ -175,7 +170,9 @@ async fn admit(gate: &Gate, request: &Parts) -> Result<Caller, Problem> {
 
 /// Routes that say nothing about jobs, and those that carry a secret in their path.
 pub(super) fn is_open(path: &str) -> bool {
-    matches!(path, "/v1/info" | "/healthz" | "/readyz") || path.starts_with("/models/")
+    matches!(path, "/v1/info" | "/healthz" | "/readyz")
+        || path.starts_with("/models/")
+        || path.starts_with("/v1/shared/")
 }
 
 /// Routes of Ghostouch clients, which have no keys.
@@ -198,7 +195,7 @@ fn unauthorized(detail: &str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
 }
 
-fn unavailable(error: crate::keys::KeyError) -> Problem {
+pub(super) fn unavailable(error: crate::keys::KeyError) -> Problem {
     match error {
         crate::keys::KeyError::Store(error) => error.into(),
         error => Problem::internal(&error),

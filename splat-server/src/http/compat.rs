@@ -27,12 +27,13 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 ///
 /// The answer comes when the scene is done, minutes to hours without a byte, which proxies on the way must allow. Leaving early cancels
 /// the job, unless it was sent with an `Idempotency-Key`: then the same request waits on. With `Prefer: respond-async` the job is
-/// answered at once, to be followed at `/v1/jobs`. Options may stand in the form or in the query.
+/// answered at once, and with `Prefer: wait=50` after so many seconds at the latest, to be followed at `/v1/jobs`: for whoever is behind a proxy
+/// that allows no long silence. Options may stand in the form or in the query.
 #[utoipa::path(
     post, path = "/process_images", tag = "compatible",
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "Any text of the client's; one job a key"),
-        ("Prefer" = Option<String>, Header, description = "`respond-async` answers at once"),
+        ("Prefer" = Option<String>, Header, description = "`respond-async` answers at once, `wait=50` after 50 seconds at the latest"),
         ("iterations" = Option<u32>, Query, description = "Training steps; 30,000 unless told otherwise", minimum = 1, maximum = 200_000),
         ("quality" = Option<String>, Query, description = "COLMAP's effort: `low`, `medium`, `high` or `extreme`"),
         ("strategy" = Option<String>, Query, description = "`mcmc` or `adc`"),
@@ -63,37 +64,50 @@ pub(super) async fn process_images(
 ) -> Result<Response> {
     let Query(query) = query.map_err(|error| Problem::malformed(plain(&error.body_text())))?;
     let key = idempotency_key(request.headers())?;
-    let (later, keyed) = (responds_later(request.headers()), key.is_some());
+    let (patience, keyed) = (patience(request.headers()), key.is_some());
     let mut form = Form::read(&app, &caller, request).await?;
     for (name, value) in query {
         form.options.add(name, value)?;
     }
     let (submitted, _) = submit(&app, &caller, form.draft, form.options.parse()?, key).await?;
     let id = submitted.job.id.clone();
-    if later {
-        let job = view(&app, submitted.job).await?;
-        let headers = [(LOCATION, format!("/v1/jobs/{id}")), (JOB_ID, id.to_string())];
-        return Ok((StatusCode::ACCEPTED, headers, Json(job)).into_response());
-    }
     // Should the client leave, this future is dropped, and the guard with it. Who gave a key can come again, or waits twice.
-    let leaving = (!keyed).then(|| id.clone());
+    let waits = patience != Some(Duration::ZERO);
+    let leaving = (!keyed && waits).then(|| id.clone());
     let mut guard = CancelOnDrop { app: app.clone(), owner: caller.owner.clone(), id: leaving };
-    let job = ended(&app, &caller.owner, &id).await?;
+    let ended = ended(&app, &caller.owner, &id);
+    let ended = match patience {
+        None => Some(ended.await?),
+        Some(patience) => tokio::time::timeout(patience, ended).await.ok().transpose()?,
+    };
     guard.id = None;
+    let Some(job) = ended else {
+        let job = app.queue.get(&caller.owner, &id).await?.ok_or_else(|| Problem::not_found("job"))?;
+        let headers = [(LOCATION, format!("/v1/jobs/{id}")), (JOB_ID, id.to_string())];
+        return Ok((StatusCode::ACCEPTED, headers, Json(view(&app, job).await?)).into_response());
+    };
     match job.state {
         JobState::Succeeded => scene(&app, &job).await,
-        JobState::Cancelled => Err(Problem::conflict("cancelled", "the job was cancelled before its end")),
+        JobState::Cancelled => Err(Problem::conflict("cancelled", "the job was cancelled before its end").hint(
+            "a client or a proxy that leaves before the end cancels its job: send `Prefer: respond-async` and follow the job at /v1/jobs",
+        )),
         _ => Err(failed(&job)),
     }
 }
 
-/// Whether the client wants the job and not to wait (RFC 7240).
-fn responds_later(headers: &HeaderMap) -> bool {
+/// How long the client waits for the end before it wants the job instead (RFC 7240): `respond-async` not at all, `wait=50` seconds; `None` is
+/// for as long as it takes.
+fn patience(headers: &HeaderMap) -> Option<Duration> {
     let all = headers.get_all("prefer").into_iter().filter_map(|value| value.to_str().ok());
-    let mut words = all.flat_map(|text| text.split(','));
-    words.any(|word| {
-        word.split(';').next().is_some_and(|word| word.trim().eq_ignore_ascii_case("respond-async"))
-    })
+    let words = all.flat_map(|text| text.split(',')).filter_map(|word| word.split(';').next());
+    let waits = words.filter_map(|word| match word.split_once('=') {
+        Some((name, seconds)) if name.trim().eq_ignore_ascii_case("wait") => {
+            seconds.trim().trim_matches('"').parse().ok().map(Duration::from_secs)
+        }
+        None if word.trim().eq_ignore_ascii_case("respond-async") => Some(Duration::ZERO),
+        _ => None,
+    });
+    waits.min()
 }
 
 /// Waits for the job's end.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::auth::Caller;
+use super::document::{FileContent, SceneWord};
 use super::gesture_jobs::{self, NewGesture};
 use super::jobs::{job_id, owned, view};
 use super::parts::{HeaderTooLong, Watch};
@@ -23,7 +24,7 @@ use crate::intake::{Draft, Rejected};
 use crate::job::{Idempotency, JobId, Lane, NewJob};
 use crate::layout;
 use crate::queue::Submitted;
-use crate::scene::{SceneOptions, SceneSpec};
+use crate::scene::{self, SceneOptions, SceneSpec};
 use crate::webhook;
 
 /// Bytes of one text field.
@@ -39,9 +40,9 @@ const MAX_KEY_CHARS: usize = 200;
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewScene {
-    /// `scene`.
+    /// `scene`, which is meant where nothing is said.
     #[serde(default)]
-    #[schema(example = "scene")]
+    #[schema(value_type = Option<SceneWord>)]
     kind: Option<String>,
     /// Finished uploads: photos, zips of photos or videos.
     #[serde(default)]
@@ -60,7 +61,7 @@ pub(super) struct NewScene {
 #[expect(dead_code, reason = "describes a multipart body, which is read part by part")]
 pub(super) struct SceneForm {
     /// Photos, a zip of photos, or a video.
-    #[schema(value_type = Vec<String>, format = Binary)]
+    #[schema(value_type = Vec<FileContent>)]
     images: Vec<u8>,
     /// Training steps.
     iterations: Option<u32>,
@@ -144,7 +145,8 @@ pub(super) async fn create(
             let kind = serde_json::from_slice(&body).ok().and_then(|Kind { kind }| kind);
             if kind.as_deref() == Some(crate::gesture::KIND) {
                 let order = NewGesture::order(&app, &body)?;
-                let submitted = gesture_jobs::submit(&app, &caller, order, app.admission(), key).await?;
+                let submitted =
+                    gesture_jobs::submit(&app, &caller, order, app.admission(&caller), key).await?;
                 return accepted(&app, submitted, Vec::new()).await;
             }
             let scene = scene(&app, &body)?;
@@ -179,11 +181,12 @@ fn scene_job(
     Ok(NewJob {
         id,
         owner: caller.owner.clone(),
-        kind: "scene".into(),
+        kind: scene::KIND.into(),
         lane: Lane::Scene,
         priority: 0,
         max_attempts: app.config.max_attempts,
         spec: serde_json::to_value(spec).map_err(|error| Problem::internal(&error))?,
+        bytes: spec.photos.iter().map(|photo| photo.bytes).sum(),
         idempotency,
     })
 }
@@ -224,7 +227,7 @@ pub(super) async fn submit(
     // Files first: a job that is in the queue has its photos. Files without a job are swept.
     photos.commit(&app.store, &id).await?;
     let job = scene_job(app, caller, id, &spec, idempotency)?;
-    Ok((app.enqueue(job, app.admission()).await?, rejected))
+    Ok((app.enqueue(job, app.admission(caller)).await?, rejected))
 }
 
 /// The client's `Idempotency-Key`.
@@ -243,7 +246,7 @@ fn scene(app: &App, body: &[u8]) -> Result<NewScene> {
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail));
     }
     let scene: NewScene = json::read(body)?;
-    if let Some(kind) = scene.kind.as_ref().filter(|kind| *kind != "scene") {
+    if let Some(kind) = scene.kind.as_ref().filter(|kind| *kind != scene::KIND) {
         return Err(Problem::invalid(format!("`{kind}` is no kind of job here; `scene` and `gesture` are")));
     }
     if let Some(fault) = scene.options.fault(app.config.test_mode) {
@@ -264,7 +267,8 @@ async fn again(
         webhook::check(&app.config, url).map_err(Problem::invalid)?;
     }
     let source = owned(app, caller, from).await?;
-    let Some(spec) = serde_json::from_value::<SceneSpec>(source.spec).ok().filter(|_| source.kind == "scene")
+    let Some(spec) =
+        serde_json::from_value::<SceneSpec>(source.spec).ok().filter(|_| source.kind == scene::KIND)
     else {
         return Err(Problem::invalid("only scenes have photos of which another one can be made"));
     };
@@ -286,7 +290,7 @@ async fn again(
     let wanted = |path: &str| path.starts_with("images/") || poses && path.starts_with(layout::COLMAP_DATA);
     app.store.copy_files(&source.id, &id, wanted).await?;
     let job = scene_job(app, caller, id, &spec, idempotency)?;
-    app.enqueue(job, app.admission()).await
+    app.enqueue(job, app.admission(caller)).await
 }
 
 /// A multipart request, read part by part: files go to disk as they arrive.

@@ -4,13 +4,20 @@ use serde_json::Value;
 use splat_colmap::ColmapQuality;
 use splat_core::RendererKind;
 use splat_core::pipeline::Preset;
-use utoipa::openapi::path::Operation;
-use utoipa::openapi::schema::Schema;
+use utoipa::openapi::path::{
+    HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn, PathItem, PathsBuilder,
+};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, RefOr, Response, ResponseBuilder, Server};
+use utoipa::openapi::{
+    ContentBuilder, OpenApi as Document, Paths, Ref, RefOr, Required, Response, ResponseBuilder, Server,
+};
 use utoipa::{Modify, OpenApi};
 
 use super::{auth, info};
+use crate::webhook::JobEnded;
+use crate::{gesture, scene};
 
 /// What the document says of the service as a whole.
 #[derive(OpenApi)]
@@ -21,6 +28,7 @@ use super::{auth, info};
         license(name = "MIT OR Apache-2.0")
     ),
     modifiers(&Bearer),
+    components(schemas(JobEnded<'static>)),
     security((), ("key" = []))
 )]
 pub(super) struct Head;
@@ -41,6 +49,94 @@ impl Modify for Bearer {
 #[expect(dead_code, reason = "describes a body")]
 pub(super) struct FileContent(Vec<u8>);
 
+/// What a job makes.
+#[derive(Clone, Copy, Debug, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum JobKind {
+    /// A scene of photos.
+    Scene,
+    /// A gesture, added to a model.
+    Gesture,
+}
+
+impl JobKind {
+    /// The kind as jobs have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Scene => scene::KIND,
+            Self::Gesture => gesture::KIND,
+        }
+    }
+}
+
+/// The kind of a scene.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes a word")]
+pub(super) enum SceneWord {
+    Scene,
+}
+
+/// The kind of a gesture.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes a word")]
+pub(super) enum GestureWord {
+    Gesture,
+}
+
+/// What the coordinates of landmarks mean.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes a word")]
+pub(super) enum LayoutWord {
+    /// Metres.
+    World,
+    /// Fractions of the picture.
+    Image,
+}
+
+/// How far a training is, in the words of stock clients.
+#[derive(utoipa::ToSchema)]
+#[schema(rename_all = "UPPERCASE")]
+#[expect(dead_code, reason = "describes a word")]
+pub(super) enum TrainingWord {
+    Pending,
+    Progress,
+    Success,
+    Duplicate,
+    Failure,
+}
+
+/// The message that goes to a job's webhook.
+fn webhooks() -> Paths {
+    let header = |name: &str, description: &str| {
+        ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Header)
+            .required(Required::True)
+            .description(Some(description))
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+    };
+    let payload = ContentBuilder::new().schema(Some(Ref::from_schema_name("JobEnded"))).build();
+    let body = RequestBodyBuilder::new().content("application/json", payload).required(Some(Required::True));
+    let operation = OperationBuilder::new()
+        .tag("webhooks")
+        .operation_id(Some("job_ended"))
+        .summary(Some("A job has ended"))
+        .description(Some(
+            "Sent to the `webhook` of a job where the operator has turned webhooks on. Answer with 2xx within 10 seconds; it is sent again otherwise, with growing waits, and has the same `Splat-Delivery` then.",
+        ))
+        .parameter(header("Splat-Delivery", "The message; the same each time it is sent"))
+        .parameter(header(
+            "Splat-Signature",
+            "`t=<seconds>,v1=<hex>`: HMAC-SHA256 of `<seconds>.<body>` with the operator's secret",
+        ))
+        .request_body(Some(body.build()))
+        .response("2XX", ResponseBuilder::new().description("It was taken"));
+    PathsBuilder::new().path("job_ended", PathItem::new(HttpMethod::Post, operation)).build()
+}
+
 /// Values of options that are words.
 fn words() -> [(&'static str, Vec<&'static str>); 5] {
     [
@@ -54,14 +150,32 @@ fn words() -> [(&'static str, Vec<&'static str>); 5] {
 
 /// Adds to options that are words which words they are: their types belong to libraries that describe no HTTP.
 fn name_values(document: &mut Document) {
-    let schemas = document.components.as_mut().map(|components| &mut components.schemas);
-    let options = schemas.and_then(|schemas| schemas.get_mut("SceneOptions"));
-    let Some(RefOr::T(Schema::Object(options))) = options else { return };
+    let Some(components) = &mut document.components else { return };
+    let process = document.paths.paths.get_mut("/process_images").and_then(|item| item.post.as_mut());
+    let mut query: Vec<_> =
+        process.and_then(|process| process.parameters.as_mut()).into_iter().flatten().collect();
     for (name, words) in words() {
-        if let Some(RefOr::T(Schema::Object(option))) = options.properties.get_mut(name) {
-            // Absent may be said as `null` too.
-            let values = words.into_iter().map(Value::from).chain([Value::Null]);
-            option.enum_values = Some(values.collect());
+        let name_in = |option: &mut RefOr<Schema>, also_null: bool| {
+            if let RefOr::T(Schema::Object(option)) = option {
+                let null = also_null.then_some(Value::Null);
+                option.enum_values = Some(words.iter().copied().map(Value::from).chain(null).collect());
+            }
+        };
+        // Absent may be said as `null` too, but not in a form or an address, where all are texts.
+        for (schema, also_null) in [("SceneOptions", true), ("SceneForm", false)] {
+            if let Some(RefOr::T(Schema::Object(options))) = components.schemas.get_mut(schema)
+                && let Some(option) = options.properties.get_mut(name)
+            {
+                name_in(option, also_null);
+            }
+        }
+        for parameter in &mut query {
+            if let RefOr::T(parameter) = parameter
+                && parameter.name == name
+                && let Some(schema) = &mut parameter.schema
+            {
+                name_in(schema, false);
+            }
         }
     }
 }
@@ -73,6 +187,7 @@ pub(super) fn with_guard(mut document: Document, path: &str) -> Document {
         document.servers = Some(vec![Server::new(path)]);
     }
     name_values(&mut document);
+    document.webhooks = Some(webhooks());
     for (path, item) in &mut document.paths.paths {
         let keyed = !auth::is_open(path);
         let operations = [

@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 use splat_gesture::{Layout, Recording};
 
 use super::auth::Caller;
+use super::document::{GestureWord, LayoutWord};
 use super::problem::{Problem, Result};
 use super::{App, json};
 use crate::gesture::{self, GestureOptions, GestureSpec, ModelCode, RECORDING};
@@ -21,7 +22,7 @@ pub(super) const MAX_BYTES: usize = 4 << 20;
 #[serde(deny_unknown_fields)]
 pub(super) struct NewGesture {
     /// `gesture`.
-    #[schema(example = "gesture")]
+    #[schema(value_type = GestureWord)]
     #[expect(dead_code, reason = "looked at before the rest is read")]
     kind: String,
     /// The model to grow: `base_v1`, or the id of an earlier one.
@@ -37,7 +38,7 @@ pub(super) struct NewGesture {
     landmarks: Vec<Vec<f32>>,
     /// What the coordinates mean: `world` (metres) or `image` (fractions of the picture).
     #[serde(default)]
-    #[schema(value_type = Option<String>, default = "world")]
+    #[schema(value_type = Option<LayoutWord>, default = "world")]
     layout: Option<Layout>,
     /// Decides which made-up hands the report is measured on.
     #[serde(default)]
@@ -141,6 +142,7 @@ pub(super) async fn submit(
         priority: 0,
         max_attempts: app.config.max_attempts,
         spec: serde_json::to_value(&spec).map_err(|error| Problem::internal(&error))?,
+        bytes: bytes.len() as u64,
         idempotency,
     };
     // The recording first: a job that is in the queue has it. Files without a job are swept.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use splat_gesture::{Bundle, GestureError, Layout};
 
 use super::auth::Caller;
+use super::document::{FileContent, LayoutWord};
 use super::plain::plain;
 use super::problem::{Problem, Result};
 use super::view::rfc3339;
@@ -35,9 +36,10 @@ pub(super) struct ModelView {
     /// Names of its gestures; a gesture's place is its label id.
     labels: Vec<String>,
     /// `world` or `image`.
-    #[schema(value_type = String)]
+    #[schema(value_type = LayoutWord)]
     layout: Layout,
     /// When it was made, RFC 3339.
+    #[schema(format = DateTime)]
     created: Option<String>,
     /// Shares on frames that no training saw, 0..1.
     metrics: Figures,
@@ -58,11 +60,12 @@ pub(super) struct ModelFileView {
     url: String,
 }
 
-impl From<ModelRecord> for ModelView {
-    fn from(record: ModelRecord) -> Self {
-        let url = |name: &str| format!("/v1/gestures/{}/files/{name}", record.id);
+impl ModelView {
+    /// The model as its owner sees it; `base` stands before paths, see [`crate::config::Config::base_url`].
+    fn of(record: ModelRecord, base: &str) -> Self {
+        let url = |name: &str| format!("{base}/v1/gestures/{}/files/{name}", record.id);
         Self {
-            download: Some(record.download()),
+            download: Some(format!("{base}{}", record.download())),
             files: record
                 .files
                 .iter()
@@ -131,7 +134,9 @@ pub(super) async fn list(
         .map_err(|_| Problem::malformed("`before` must be the id of a model"))?;
     let records = app.models.list(&caller.owner, before.as_ref(), limit).await?;
     let next = (records.len() == limit).then(|| records.last().map(|record| record.id.to_string())).flatten();
-    Ok(Json(ModelPage { gestures: records.into_iter().map(ModelView::from).collect(), next }))
+    let base = app.config.base_url();
+    let gestures = records.into_iter().map(|record| ModelView::of(record, base)).collect();
+    Ok(Json(ModelPage { gestures, next }))
 }
 
 /// Look at a model
@@ -150,7 +155,10 @@ pub(super) async fn get(
     Path(id): Path<String>,
 ) -> Result<Json<ModelView>> {
     match named(&id)? {
-        ModelCode::Of(id) => Ok(Json(app.models.record(&caller.owner, &id).await?.into())),
+        ModelCode::Of(id) => {
+            let record = app.models.record(&caller.owner, &id).await?;
+            Ok(Json(ModelView::of(record, app.config.base_url())))
+        }
         ModelCode::Base => {
             let base = app.models.base().await?;
             Ok(Json(ModelView {
@@ -173,7 +181,9 @@ pub(super) async fn get(
     get, path = "/v1/gestures/{id}/files/{name}", tag = "gestures", operation_id = "get_gesture_file",
     params(("id" = String, Path, description = "The model"), ("name" = String, Path, description = "The file")),
     responses(
-        (status = 200, description = "The file, with its own content type"),
+        (status = 200, description = "The file, with its own content type", content(
+            (FileContent = "application/octet-stream"), (serde_json::Value = "application/json"),
+        )),
         (status = 404, description = "No such model or file", body = Problem, content_type = "application/problem+json"),
     )
 )]
@@ -305,7 +315,7 @@ async fn changed(
     let new = NewModel { id: JobId::random(), parent, secret: JobId::random() };
     let record = app.models.keep(&caller.owner, new, bundle.into()).await?;
     let location = [(LOCATION, format!("/v1/gestures/{}", record.id))];
-    Ok((StatusCode::CREATED, location, Json(ModelView::from(record))).into_response())
+    Ok((StatusCode::CREATED, location, Json(ModelView::of(record, app.config.base_url()))).into_response())
 }
 
 /// The model of a URL; a text that cannot be one names none.

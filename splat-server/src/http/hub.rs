@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::view::JobView;
+use super::view::{JobView, Terms};
 use crate::job::{Job, JobEvent, JobId, JobState, Owner, Progress};
 use crate::queue::{self, Queue};
 
@@ -28,7 +28,7 @@ const BATCH: u32 = 500;
 pub(super) struct Hub {
     queue: Arc<dyn Queue>,
     feeds: Arc<Mutex<HashMap<JobId, Weak<Feed>>>>,
-    retention_ms: u64,
+    terms: Arc<Terms>,
 }
 
 /// What is known of a watched job.
@@ -42,7 +42,7 @@ pub(super) struct Feed {
     running: Mutex<Option<(Instant, Bytes)>>,
     /// Counts the changes that were made through this service: a look that began before one is not news after it.
     changes: AtomicU64,
-    retention_ms: u64,
+    terms: Arc<Terms>,
 }
 
 /// How far a feed has come.
@@ -55,9 +55,13 @@ pub(super) struct Seen {
 }
 
 impl Hub {
-    /// `retention_ms` after its end a job is removed.
-    pub(super) fn new(queue: Arc<dyn Queue>, retention_ms: u64) -> Self {
-        Self { queue, feeds: Arc::default(), retention_ms }
+    pub(super) fn new(queue: Arc<dyn Queue>, terms: Terms) -> Self {
+        Self { queue, feeds: Arc::default(), terms: Arc::new(terms) }
+    }
+
+    /// What stands in views of jobs.
+    pub(super) fn terms(&self) -> &Terms {
+        &self.terms
     }
 
     fn known(&self, id: &JobId) -> Option<Arc<Feed>> {
@@ -96,7 +100,7 @@ impl Hub {
             seen,
             running: Mutex::default(),
             changes: AtomicU64::new(0),
-            retention_ms: self.retention_ms,
+            terms: Arc::clone(&self.terms),
         });
         feeds.insert(id.clone(), Arc::downgrade(&feed));
         tokio::spawn(follow(Arc::clone(&self.queue), Arc::downgrade(&feed)));
@@ -136,7 +140,7 @@ impl Feed {
         let progress = job.as_ref().map(|job| job.progress.clone()).unwrap_or_default();
         let any = !events.is_empty();
         let rendered: Vec<_> =
-            events.iter().map(|event| (event.sequence, render(event, &progress))).collect();
+            events.iter().map(|event| (event.sequence, render(event, &progress, &self.terms.base))).collect();
         let newest = rendered.last().map_or(last, |(sequence, _)| *sequence);
         // An end counts only once its own event was read.
         let ended = match (&job, events.last()) {
@@ -158,7 +162,7 @@ impl Feed {
     /// Keeps the job of a look that began after so many changes.
     fn note(&self, job: Option<Job>, changes: u64) {
         let running = job.filter(|job| job.state == JobState::Running).and_then(|job| {
-            let view = serde_json::to_vec(&JobView::of(job, None, self.retention_ms)).ok()?;
+            let view = serde_json::to_vec(&JobView::of(job, None, &self.terms)).ok()?;
             Some((Instant::now(), Bytes::from(view)))
         });
         let mut kept = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -182,9 +186,15 @@ async fn follow(queue: Arc<dyn Queue>, feed: Weak<Feed>) {
     }
 }
 
-/// An event as server-sent event, with the job's progress as of now.
-fn render(event: &JobEvent, progress: &Progress) -> Bytes {
+/// An event as server-sent event, with the job's progress as of now, and `base` before paths.
+fn render(event: &JobEvent, progress: &Progress, base: &str) -> Bytes {
     let mut value = json!(event);
+    // Workers tell of files by their paths on the service.
+    if let Some(Value::String(url)) = value.pointer_mut("/data/url")
+        && url.starts_with('/')
+    {
+        url.insert_str(0, base);
+    }
     if let Some(object) = value.as_object_mut() {
         object.insert("progress".into(), json!(progress));
     }

@@ -14,8 +14,10 @@ use splat_core::pipeline::Preset;
 use super::App;
 use super::auth::Caller;
 use super::problem::{Problem, Result};
+use crate::export::FORMS;
 use crate::metrics::LaneLabels;
 use crate::page;
+use crate::runner::GpuKind;
 
 /// The OpenAPI document, rendered once.
 #[derive(Clone, Debug)]
@@ -52,6 +54,12 @@ pub(super) struct Info {
     gestures: bool,
     /// Whether videos are taken.
     video: bool,
+    /// What scenes are trained on here: a graphics card, or the processor in its place, which takes hours for what takes minutes on a card.
+    /// Absent where other machines do it, or before it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gpu: Option<GpuKind>,
+    /// Forms that a scene can be fetched in.
+    scene_forms: Vec<&'static str>,
 }
 
 /// What a client may send.
@@ -113,6 +121,8 @@ pub(super) async fn info(State(app): State<App>) -> Result<Json<Info>> {
         viewer: page::has_viewer(),
         gestures: true,
         video: app.intake.takes_videos(),
+        gpu: app.gpu.get().copied().flatten(),
+        scene_forms: FORMS.iter().map(|form| form.name).collect(),
     }))
 }
 

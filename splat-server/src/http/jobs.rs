@@ -9,14 +9,15 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
-use super::auth::Caller;
+use super::auth::{self, Caller};
+use super::document::JobKind;
 use super::plain::plain;
 use super::problem::{Problem, Result};
-use super::view::JobView;
+use super::view::{JobView, OwnerView};
 use super::{App, json};
-use crate::job::{Job, JobId, JobState};
-use crate::queue::ListQuery;
-use crate::scene::{RetryFrom, SceneSpec};
+use crate::job::{Job, JobId, JobState, Owner};
+use crate::queue::{ListQuery, Mode, QueueError, Quota};
+use crate::scene::{self, RetryFrom, SceneSpec};
 use crate::webhook;
 
 /// Jobs on a page unless asked otherwise.
@@ -27,10 +28,13 @@ const PAGE: u32 = 50;
 #[into_params(parameter_in = Query)]
 pub(super) struct Which {
     /// Only jobs in this state.
-    #[param(value_type = Option<String>, example = "running")]
+    #[param(example = "running")]
     state: Option<JobState>,
-    /// Only jobs of this kind: `scene` or `gesture`.
-    kind: Option<String>,
+    /// Only jobs of this kind.
+    kind: Option<JobKind>,
+    /// Jobs of everybody, each with its owner; for keys of the role `admin`.
+    #[serde(default)]
+    all: bool,
     /// Jobs older than this one: `next` of the page before.
     before: Option<String>,
     /// Jobs on a page, 1 to 200; 50 unless told otherwise.
@@ -70,7 +74,16 @@ pub(super) fn job_id(text: &str) -> Result<JobId> {
 /// The job as its owner sees it.
 pub(super) async fn view(app: &App, job: Job) -> Result<JobView> {
     let ahead = if job.state == JobState::Queued { Some(app.queue.ahead_of(&job.id).await?) } else { None };
-    Ok(JobView::of(job, ahead, app.config.retention_ms()))
+    Ok(JobView::of(job, ahead, app.hub.terms()))
+}
+
+/// Everybody who may have jobs, for an operator.
+async fn everybody(app: &App, caller: &Caller) -> Result<Vec<(Owner, String)>> {
+    if !caller.admin {
+        let detail = "jobs of everybody are for keys of the role `admin`";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail));
+    }
+    app.keys.owners().await.map_err(auth::unavailable)
 }
 
 /// List jobs
@@ -81,6 +94,7 @@ pub(super) async fn view(app: &App, job: Job) -> Result<JobView> {
     responses(
         (status = 200, description = "A page of jobs", body = Page),
         (status = 400, description = "A parameter cannot be read", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Jobs of everybody are for operators", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn list(
@@ -95,11 +109,21 @@ pub(super) async fn list(
     }
     let before = which.before.map(|id| id.parse()).transpose();
     let before = before.map_err(|_| Problem::malformed("`before` must be the id of a job"))?;
-    let query = ListQuery { state: which.state, kind: which.kind, before, limit };
-    let jobs = app.queue.list(&caller.owner, &query).await?;
+    let query =
+        ListQuery { state: which.state, kind: which.kind.map(|kind| kind.name().to_owned()), before, limit };
+    let owners =
+        if which.all { everybody(&app, &caller).await? } else { vec![(caller.owner, String::new())] };
+    let ids: Vec<Owner> = owners.iter().map(|(owner, _)| owner.clone()).collect();
+    let jobs = app.queue.list(&ids, &query).await?;
     let next = (jobs.len() == limit as usize).then(|| jobs.last().map(|job| job.id.to_string())).flatten();
-    let retention_ms = app.config.retention_ms();
-    let jobs = jobs.into_iter().map(|job| JobView { photos: None, ..JobView::of(job, None, retention_ms) });
+    let whose = |job: &Job| {
+        let (id, name) = owners.iter().find(|(owner, _)| which.all && *owner == job.owner)?;
+        Some(OwnerView { id: id.0.clone(), name: name.clone() })
+    };
+    let jobs = jobs.into_iter().map(|job| {
+        let owner = whose(&job);
+        JobView { photos: None, owner, ..JobView::of(job, None, app.hub.terms()) }
+    });
     Ok(Json(Page { jobs: jobs.collect(), next }))
 }
 
@@ -177,6 +201,12 @@ pub(super) async fn retry(
         })?
     };
     let job = owned(&app, &caller, &id).await?;
+    if app.queue.mode().await? == Mode::Draining {
+        return Err(QueueError::Draining.into());
+    }
+    // It counts as no further job, but takes time.
+    let quota = Quota { jobs_a_day: None, ..app.quota(&caller) };
+    quota.check(&app.queue.usage(&caller.owner).await?, 0)?;
     if !job.state.is_final() {
         return Err(Problem::conflict(
             "wrong_state",
@@ -185,7 +215,7 @@ pub(super) async fn retry(
     }
     let from = retry.unwrap_or_default().from;
     let spec = match serde_json::from_value::<SceneSpec>(job.spec.clone()) {
-        Ok(spec) if job.kind == "scene" => serde_json::to_value(SceneSpec { redo_from: from, ..spec })
+        Ok(spec) if job.kind == scene::KIND => serde_json::to_value(SceneSpec { redo_from: from, ..spec })
             .map_err(|error| Problem::internal(&error))?,
         _ if from.is_none() => job.spec.clone(),
         _ => return Err(Problem::invalid("only scenes have stages; leave `from` out")),

@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use splat_gesture::{Layout, Recording};
 
-use super::auth::{Caller, legacy_owner};
-use super::document::FileContent;
+use super::auth::Caller;
+use super::document::{FileContent, TrainingWord};
 use super::gesture_jobs::{self, Order};
 use super::gestures::sent;
 use super::problem::{Problem, Result};
 use super::{App, json, refusals, site};
 use crate::gesture::{self, GestureOptions, ModelCode};
-use crate::job::{Job, JobId, JobState};
+use crate::job::{Job, JobId, JobState, Owner};
 use crate::queue::{Admission, QueueError};
 
 /// A gesture as stock clients send it.
@@ -44,8 +44,8 @@ pub(super) struct TrainAnswer {
 pub(super) struct StatusAnswer {
     /// The job.
     task_id: String,
-    /// `PENDING`, `PROGRESS`, `SUCCESS`, `DUPLICATE` or `FAILURE`.
-    #[schema(value_type = String, example = "SUCCESS")]
+    /// How far.
+    #[schema(value_type = TrainingWord, example = "SUCCESS")]
     status: &'static str,
     /// While `PROGRESS`: `{current_step}`, a stage, or words for it in the language of `Accept-Language` (English, Korean).
     #[schema(value_type = Option<Object>)]
@@ -91,8 +91,8 @@ async fn begin(app: &App, caller: &Caller, request: Request) -> Result<JobId> {
     let parent: ModelCode = request.model_code.parse().map_err(|_| unknown())?;
     let recording = Recording::new(&request.gesture, Layout::World, &request.landmarks)?;
     let order = Order { parent, recording, seed: 0, options: GestureOptions::default() };
-    let mut admission = app.admission();
-    if caller.owner == legacy_owner() {
+    let mut admission = app.admission(caller);
+    if caller.owner == Owner::legacy() {
         // Many people under one name: the length of the line is limit enough.
         admission = Admission { max_unfinished_per_owner: admission.max_waiting.max(1) * 2, ..admission };
     }

@@ -5,7 +5,10 @@
 //! | `create` | `POST /v1/jobs` |
 //! | `jobs` | list, look at, cancel, retry and delete jobs |
 //! | `events`, `hub` | `GET /v1/jobs/{id}/events`: one look at the queue a job, however many watch |
-//! | `artifacts` | files of a job, its log |
+//! | `artifacts`, `archives` | files of a job, its log; many files as one zip |
+//! | `exports` | the scene in other forms, whole or cut |
+//! | `notes`, `shares` | a job's name, pin and link; what a link shows |
+//! | `usage` | what a caller has used and may use |
 //! | `uploads` | resumable uploads, tus 1.0 |
 //! | `gesture_jobs` | a gesture to be added to a model, for `POST /v1/jobs` and `/train` |
 //! | `gestures` | gesture models: list, look at, rename, delete |
@@ -21,12 +24,14 @@
 //!
 //! Start at [`router`].
 
+mod archives;
 mod artifacts;
 mod auth;
 mod compat;
 mod create;
 mod document;
 mod events;
+mod exports;
 mod gesture_jobs;
 mod gestures;
 mod hub;
@@ -35,18 +40,21 @@ mod jobs;
 mod json;
 mod legacy;
 mod linger;
+mod notes;
 mod pages;
 mod parts;
 mod plain;
 mod problem;
 mod refusals;
+mod shares;
 mod site;
 mod uploads;
+mod usage;
 mod view;
 
 use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -63,15 +71,18 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub(crate) use document::JobKind;
 pub use problem::Problem;
 
 use crate::config::Config;
+use crate::export::Exporter;
 use crate::gesture::models::Models;
 use crate::intake::{Intake, IntakeError};
 use crate::job::{JobId, NewJob, Owner};
 use crate::keys::Keys;
 use crate::metrics::{Metrics, RequestLabels};
-use crate::queue::{Admission, Queue, QueueError, Submitted};
+use crate::queue::{Admission, Queue, QueueError, Quota, Submitted};
+use crate::runner::GpuKind;
 use crate::store::JobStore;
 use hub::Hub;
 
@@ -100,6 +111,9 @@ pub struct Parts {
     pub intake: Intake,
     /// Figures for operators.
     pub metrics: Arc<Metrics>,
+    exporter: Exporter,
+    /// What scenes are trained on, once it is known; `None` where it is not found out.
+    gpu: OnceLock<Option<GpuKind>>,
     hub: Hub,
     gate: auth::Gate,
 }
@@ -124,9 +138,28 @@ impl App {
         intake: Intake,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let hub = Hub::new(Arc::clone(&queue), config.retention_ms());
+        let hub = Hub::new(Arc::clone(&queue), view::Terms::of(&config));
         let gate = auth::Gate::new(&config, keys.clone());
-        Self(Arc::new(Parts { config, queue, keys, store, models, intake, metrics, hub, gate }))
+        let exporter = Exporter::new(store.clone(), intake.clone());
+        Self(Arc::new(Parts {
+            config,
+            queue,
+            keys,
+            store,
+            models,
+            intake,
+            metrics,
+            exporter,
+            gpu: OnceLock::new(),
+            hub,
+            gate,
+        }))
+    }
+
+    /// Notes what scenes are trained on, for the page.
+    pub(crate) fn learn_gpu(&self, gpu: Option<GpuKind>) {
+        // Only the first answer counts.
+        let _ = self.gpu.set(gpu);
     }
 
     /// Looks after itself until the process ends: rate limits forget who has been quiet.
@@ -188,9 +221,15 @@ impl App {
         Ok(true)
     }
 
-    /// Limits that hold when a job is submitted.
-    pub(crate) fn admission(&self) -> Admission {
+    /// What this caller may have and use: an operator, and one person at their own machine, as much as they want.
+    pub(super) fn quota(&self, caller: &auth::Caller) -> Quota {
+        if caller.admin { Quota::NONE } else { self.config.quota() }
+    }
+
+    /// Limits that hold when this caller submits a job.
+    pub(super) fn admission(&self, caller: &auth::Caller) -> Admission {
         Admission {
+            quota: self.quota(caller),
             max_waiting: self.config.max_waiting,
             max_unfinished_per_owner: self.config.max_jobs_per_key.unwrap_or(if self.gate.keys_in_use() {
                 20
@@ -206,12 +245,18 @@ impl App {
 fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(document::Head::openapi())
         .routes(routes!(create::create, jobs::list))
-        .routes(routes!(jobs::get, jobs::delete))
+        .routes(routes!(jobs::get, jobs::delete, notes::change))
         .routes(routes!(jobs::cancel))
         .routes(routes!(jobs::retry))
         .routes(routes!(events::events))
         .routes(routes!(artifacts::log))
         .routes(routes!(artifacts::get, artifacts::head))
+        .routes(routes!(exports::get))
+        .routes(routes!(archives::get))
+        .routes(routes!(shares::share, shares::unshare))
+        .routes(routes!(shares::look))
+        .routes(routes!(shares::file))
+        .routes(routes!(usage::usage))
         .routes(routes!(uploads::create, uploads::list, uploads::options))
         .routes(routes!(uploads::head, uploads::append, uploads::terminate))
         .routes(routes!(gestures::list))

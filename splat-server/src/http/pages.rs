@@ -17,6 +17,7 @@ pub(super) fn router() -> Router<App> {
         .into_iter()
         .fold(Router::new(), |router, route| router.route(route, get(serve)))
         .route("/viewer", get(viewer))
+        .route("/shared/{secret}", get(shared))
 }
 
 /// Its addresses are relative to the folder.
@@ -26,12 +27,21 @@ async fn viewer(request: Request) -> Response {
 }
 
 async fn serve(method: Method, headers: HeaderMap, request: Request) -> Response {
-    let Some(file) = page::find(request.uri().path()) else {
+    reply(request.uri().path(), &method, &headers)
+}
+
+/// The page of a link: it asks for the scene by the end of its own address.
+async fn shared(method: Method, headers: HeaderMap) -> Response {
+    reply("/shared/", &method, &headers)
+}
+
+fn reply(path: &str, method: &Method, headers: &HeaderMap) -> Response {
+    let Some(file) = page::find(path) else {
         return Problem::not_found("page").into_response();
     };
     let text = |name| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
     let reply = file.reply(text(IF_NONE_MATCH), text(ACCEPT_ENCODING));
-    let body = if method == Method::HEAD { Body::empty() } else { Body::from(reply.body) };
+    let body = if *method == Method::HEAD { Body::empty() } else { Body::from(reply.body) };
     let mut builder =
         Response::builder().status(StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK));
     for (name, value) in &reply.headers {

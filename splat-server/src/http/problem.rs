@@ -164,6 +164,12 @@ impl From<QueueError> for Problem {
             QueueError::OwnerFull { .. } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_jobs", detail).retry_after(60)
             }
+            QueueError::QuotaUsedUp { .. } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "quota_used_up", detail)
+            }
+            QueueError::Draining => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", detail).retry_after(600)
+            }
             QueueError::WrongState { .. } => Self::conflict("wrong_state", detail),
             QueueError::Unavailable { .. } => {
                 tracing::error!(detail, "the job store cannot be reached");

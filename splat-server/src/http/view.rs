@@ -2,10 +2,13 @@
 
 use serde::Serialize;
 
+use super::document::{JobKind, LayoutWord};
+use super::shares::ShareView;
+use crate::config::Config;
 use crate::gesture::{self, GestureSpec};
 use crate::intake::PhotoEntry;
 use crate::job::{Job, JobProblem, JobState, Progress, UnixMs};
-use crate::scene::{SceneOptions, SceneSpec};
+use crate::scene::{self, SceneOptions, SceneSpec};
 
 /// A job.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -13,13 +16,14 @@ pub(super) struct JobView {
     /// Its id.
     #[schema(example = "3vm0f6qk8e2c9x1r7t5y4w0zab")]
     pub id: String,
-    /// `scene` or `gesture`.
+    /// What it makes.
+    #[schema(value_type = JobKind)]
     pub kind: String,
     /// Its title for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Where it stands.
-    #[schema(value_type = String, example = "running")]
+    #[schema(example = "running")]
     pub state: JobState,
     /// Jobs ahead of it, while it waits.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,7 +43,9 @@ pub(super) struct JobView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub finished_at: Option<String>,
-    /// When it and its files are removed.
+    /// Whether it is kept until it is deleted.
+    pub pinned: bool,
+    /// When it and its files are removed; absent where it is pinned.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
@@ -61,10 +67,30 @@ pub(super) struct JobView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub result: Option<serde_json::Value>,
+    /// Bytes that are kept of it.
+    pub bytes: u64,
+    /// How many photos it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub photo_count: Option<usize>,
+    /// The link that shows it to those who have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<ShareView>,
+    /// Whose it is, in the operator's view of all jobs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<OwnerView>,
     /// Files that can be fetched.
     pub artifacts: Vec<ArtifactView>,
     /// Where to go on.
     pub links: Links,
+}
+
+/// Somebody who owns jobs.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct OwnerView {
+    /// The id of the key, or `local` for those without one.
+    pub id: String,
+    /// The key's name.
+    pub name: String,
 }
 
 /// A gesture that is added to a model.
@@ -74,7 +100,8 @@ pub(super) struct GestureView {
     pub parent: String,
     /// Name of the gesture.
     pub gesture: String,
-    /// `world` or `image`.
+    /// What the coordinates mean.
+    #[schema(value_type = LayoutWord)]
     pub layout: String,
     /// Frames that were sent.
     pub frames: usize,
@@ -114,16 +141,43 @@ pub(super) struct Links {
     pub cancel: String,
     /// Does it again.
     pub retry: String,
+    /// Of a scene: makes a link that shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<String>,
+    /// Of a scene: before the name of a form, where it can be fetched in that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scene: Option<String>,
+    /// Of a scene: before `photos.zip`, `dataset.zip` and `everything.zip`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archives: Option<String>,
+}
+
+/// What of the service stands in views of jobs.
+#[derive(Clone, Debug)]
+pub(super) struct Terms {
+    /// What stands before paths, see [`Config::base_url`].
+    pub(super) base: String,
+    /// A job is removed so long after its end.
+    pub(super) retention_ms: u64,
+}
+
+impl Terms {
+    pub(super) fn of(config: &Config) -> Self {
+        Self { base: config.base_url().to_owned(), retention_ms: config.retention_ms() }
+    }
 }
 
 impl JobView {
-    /// The job as its owner sees it; `retention_ms` after its end it is removed.
-    pub(super) fn of(job: Job, queue_position: Option<u64>, retention_ms: u64) -> Self {
-        let this = format!("/v1/jobs/{}", job.id);
+    /// The job as its owner sees it.
+    pub(super) fn of(job: Job, queue_position: Option<u64>, terms: &Terms) -> Self {
+        let this = format!("{}/v1/jobs/{}", terms.base, job.id);
+        let name = name_of(&job);
+        let of_scene = |rest: &str| (job.kind == scene::KIND).then(|| format!("{this}/{rest}"));
+        let (share, scene, archives) = (of_scene("share"), of_scene("scene"), of_scene("archives"));
         let gesture: Option<GestureSpec> =
             (job.kind == gesture::KIND).then(|| serde_json::from_value(job.spec.clone()).ok()).flatten();
         let spec: Option<SceneSpec> =
-            (job.kind == "scene").then(|| serde_json::from_value(job.spec).ok()).flatten();
+            (job.kind == scene::KIND).then(|| serde_json::from_value(job.spec).ok()).flatten();
         let (photos, options) = spec.map_or((None, None), |spec| (Some(spec.photos), Some(spec.options)));
         let artifacts = job.artifacts.into_iter().map(|artifact| ArtifactView {
             url: format!("{this}/artifacts/{}", artifact.name),
@@ -139,7 +193,12 @@ impl JobView {
         Self {
             id: job.id.to_string(),
             kind: job.kind,
-            name: options.as_ref().and_then(|options| options.name.clone()),
+            name,
+            pinned: job.notes.pinned,
+            bytes: job.bytes,
+            photo_count: photos.as_ref().map(Vec::len),
+            share: job.notes.share.as_ref().map(|share| ShareView::of(share, &terms.base)),
+            owner: None,
             state: job.state,
             queue_position,
             attempts: job.attempts,
@@ -147,7 +206,10 @@ impl JobView {
             created_at: rfc3339(job.created_ms),
             started_at: job.started_ms.map(rfc3339),
             finished_at: job.finished_ms.map(rfc3339),
-            expires_at: job.finished_ms.map(|at| rfc3339(at + retention_ms)),
+            expires_at: job
+                .finished_ms
+                .filter(|_| !job.notes.pinned)
+                .map(|at| rfc3339(at + terms.retention_ms)),
             progress,
             options,
             photos,
@@ -160,10 +222,20 @@ impl JobView {
                 log: format!("{this}/log"),
                 cancel: format!("{this}/cancel"),
                 retry: format!("{this}/retry"),
+                share,
+                scene,
+                archives,
                 this,
             },
         }
     }
+}
+
+/// A job's title for people: the owner's last word on it.
+pub(super) fn name_of(job: &Job) -> Option<String> {
+    let submitted =
+        || job.spec.pointer("/options/name").and_then(serde_json::Value::as_str).map(str::to_owned);
+    job.notes.name.clone().or_else(submitted)
 }
 
 /// The time as RFC 3339 in UTC, to the millisecond.

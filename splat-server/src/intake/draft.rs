@@ -23,7 +23,7 @@ const FILES_BEYOND_PHOTOS: usize = 1000;
 
 /// A folder that goes when nothing holds it any more.
 #[derive(Debug)]
-pub(super) struct PrivateDir(PathBuf);
+pub(crate) struct PrivateDir(PathBuf);
 
 impl PrivateDir {
     pub(super) async fn make(uploads: &Path) -> Result<(JobId, Self)> {
@@ -33,7 +33,7 @@ impl PrivateDir {
         Ok((id, Self(dir)))
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }

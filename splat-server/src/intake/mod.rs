@@ -36,6 +36,7 @@ use tokio::sync::Semaphore;
 use crate::job::Owner;
 
 pub use draft::Draft;
+use draft::PrivateDir;
 use error::at;
 pub use error::{IntakeError, RejectCode, Rejected, Result};
 pub use limits::Limits;
@@ -124,6 +125,11 @@ impl Intake {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.shared.limits
+    }
+
+    /// A folder to work in, which goes with the value.
+    pub(crate) async fn scratch(&self) -> Result<PrivateDir> {
+        Ok(PrivateDir::make(&self.shared.uploads()).await?.1)
     }
 
     /// A new collection of photos.

@@ -232,6 +232,17 @@ impl Keys {
         Ok(self.store.list().await?)
     }
 
+    /// Everybody who may own jobs, with a name for people: the keys, revoked ones among them, and those without one.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn owners(&self) -> Result<Vec<(Owner, String)>, KeyError> {
+        let keys = self.store.list().await?.into_iter().map(|key| (key.owner(), key.name));
+        let without =
+            [(Owner::local(), "without a key"), (Owner::legacy(), "Ghostouch clients without a key")];
+        Ok(without.into_iter().map(|(owner, name)| (owner, name.to_owned())).chain(keys).collect())
+    }
+
     /// Whether a key was ever made, revoked or not. From then on the service is closed to those without one.
     ///
     /// # Errors

@@ -16,6 +16,7 @@
 mod backoff;
 #[cfg(test)]
 pub(crate) mod contract;
+pub(crate) mod quota;
 mod redis;
 mod sqlite;
 
@@ -26,11 +27,13 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::job::{
-    Artifact, Job, JobEvent, JobId, JobProblem, JobState, Lane, NewEvent, NewJob, Owner, Progress, UnixMs,
+    Artifact, Change, Job, JobEvent, JobId, JobProblem, JobState, Lane, NewEvent, NewJob, Owner, Progress,
+    UnixMs,
 };
 
 pub use backoff::Backoff;
 pub(crate) use backoff::now_ms;
+pub use quota::{Mode, Quota, Usage};
 pub use redis::RedisQueue;
 #[cfg(all(test, unix))]
 pub(crate) use redis::server::Server as RedisServer;
@@ -73,6 +76,15 @@ pub enum QueueError {
         /// How many.
         unfinished: u64,
     },
+    /// The owner has or has used as much as one may.
+    #[error("{what}")]
+    QuotaUsedUp {
+        /// Of what, and how much, as a sentence.
+        what: String,
+    },
+    /// The operator has the service take in no more jobs.
+    #[error("the service takes no more jobs at present: its operator has it finish what it has")]
+    Draining,
     /// The job is not in a state in which that can be done.
     #[error("the job is {}, so this cannot be done", state.name())]
     WrongState {
@@ -150,6 +162,8 @@ pub struct Report {
     pub events: Vec<NewEvent>,
     /// Files made; one of the same name takes the place of the old one.
     pub artifacts: Vec<Artifact>,
+    /// Bytes that are kept of the job, if that changed.
+    pub bytes: Option<u64>,
 }
 
 /// Which jobs to list.
@@ -179,6 +193,8 @@ pub struct Admission {
     pub max_waiting: u64,
     /// Most unfinished jobs of one owner.
     pub max_unfinished_per_owner: u64,
+    /// What the owner may have and use.
+    pub quota: Quota,
 }
 
 /// What submitting gave.
@@ -243,8 +259,20 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     async fn retry(&self, owner: &Owner, id: &JobId, spec: serde_json::Value) -> Result<Option<Job>>;
     /// The owner's job.
     async fn get(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>>;
-    /// The owner's jobs, newest first.
-    async fn list(&self, owner: &Owner, query: &ListQuery) -> Result<Vec<Job>>;
+    /// The jobs of these owners, newest first.
+    async fn list(&self, owners: &[Owner], query: &ListQuery) -> Result<Vec<Job>>;
+    /// Changes what the owner says of a job, in whatever state. `None` when the owner has no such job.
+    async fn change(&self, owner: &Owner, id: &JobId, change: Change) -> Result<Option<Job>>;
+    /// The job that is shown to who knows this secret.
+    async fn shared(&self, secret: &JobId) -> Result<Option<Job>>;
+    /// Gives all jobs of one owner to another; how many those were. What was used stays the old one's.
+    async fn adopt(&self, from: &Owner, to: &Owner) -> Result<u64>;
+    /// What an owner has and has used.
+    async fn usage(&self, owner: &Owner) -> Result<Usage>;
+    /// Whether jobs are taken in and begun.
+    async fn mode(&self) -> Result<Mode>;
+    /// Changes that, for all who use the queue.
+    async fn set_mode(&self, mode: Mode) -> Result<()>;
     /// Events after a sequence number, oldest first, at most `limit`. Of a job with very many only the latest 10,000 are kept.
     /// The caller has checked whose the job is.
     async fn events(&self, id: &JobId, after: u64, limit: u32) -> Result<Vec<JobEvent>>;
@@ -253,6 +281,8 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// Brings back jobs whose lease ran out, then gives jobs of all owners that ended at these times, those that ended first
     /// first and at most 100.
     async fn ended(&self, when: Range<UnixMs>) -> Result<Vec<(Owner, JobId)>>;
+    /// Jobs that ended before this time and are not pinned, in the same order and number.
+    async fn expired(&self, before: UnixMs) -> Result<Vec<(Owner, JobId)>>;
     /// How long the lines are.
     async fn depth(&self) -> Result<Vec<Depth>>;
     /// How many jobs of the lane are ahead of this queued one, roughly in the order of claims.

@@ -19,7 +19,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use splat_core::{Backend, CancelToken, Event};
+use splat_core::gpu::GpuOptions;
+use splat_core::{Backend, CancelToken, Event, Gpu};
 
 pub use problem::Failure;
 
@@ -65,6 +66,27 @@ pub enum Line {
     Event(Event),
     /// The attempt came to its end; the last line.
     Ended(Ended),
+}
+
+/// What scenes are trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GpuKind {
+    /// A graphics card.
+    Hardware,
+    /// The processor, in place of one.
+    Software,
+}
+
+/// Writes what a job would be trained on to standard output, as JSON; `null` where there is nothing. In a process of its own, since
+/// drivers may take theirs down with them.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn tell_gpu(machine: &GpuOptions) -> io::Result<()> {
+    let gpu = Gpu::new(machine).ok();
+    let kind = gpu.map(|gpu| if gpu.report().is_software() { GpuKind::Software } else { GpuKind::Hardware });
+    writeln!(io::stdout().lock(), "{}", serde_json::to_string(&kind)?)
 }
 
 /// How an attempt ended.

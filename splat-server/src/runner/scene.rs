@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use splat_colmap::{ColmapOptions, ColmapQuality, ColmapSource};
+use splat_colmap::{ColmapOptions, ColmapQuality, ColmapSource, DatasetSource};
 use splat_core::dataset::DatasetOptions;
 use splat_core::events::Stage;
 use splat_core::files::write_error;
@@ -43,7 +43,12 @@ pub(super) fn run(
     let mut pipeline_options = pipeline_options(options, &order.machine);
     pipeline_options.resume = !output.checkpoints()?.is_empty();
     let pipeline = Pipeline::new(pipeline_options, output, &events, cancel)?;
-    let outcome = pipeline.run(&mut source, &gpu)?;
+    let kept = matches!(order.spec.redo_from, None | Some(RetryFrom::Train)) && !options.keep_distortion();
+    let outcome = if kept && source.is_posed_for_good() {
+        pipeline.run(&mut DatasetSource::new(layout::COLMAP_DATA), &gpu)?
+    } else {
+        pipeline.run(&mut source, &gpu)?
+    };
     if outcome.stopped == Some(StopReason::Cancelled) {
         return Ok(Ended::Cancelled);
     }

@@ -15,7 +15,7 @@ use super::artifacts;
 use super::child::Runner;
 use super::hold::{Hold, Stopping, ticking};
 use super::teller::{self, Teller};
-use crate::job::{Job, JobId, JobProblem};
+use crate::job::{Job, JobProblem};
 use crate::layout;
 use crate::metrics::StageLabels;
 use crate::queue::{Claim, Ending, Queue, QueueError, Ticket};
@@ -63,24 +63,36 @@ pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiv
     };
     let succeeded = matches!(ending, Ending::Succeeded { .. });
     if conclude(workers, &claim, &attempt.hold, ending).await.is_some() && succeeded {
-        prune(workers, &id).await;
+        prune(workers, &claim.job).await;
     }
 }
 
-/// Removes what only an unfinished training needs: checkpoints are several times as large as the scene. Not before the queue knows
-/// that the job is done, since another attempt would go on from there.
-async fn prune(workers: &Workers, id: &JobId) {
+/// Removes what a finished job needs no more, several times as large as photos and scene. Not before the queue knows that the job is
+/// done, since another attempt would go on from there.
+async fn prune(workers: &Workers, job: &Job) {
+    let spare = spare(job);
     let pruned = async {
-        for file in workers.store.list(id).await? {
-            if Path::new(&file.path).starts_with(layout::CHECKPOINTS) {
-                workers.store.delete_file(id, &file.path).await?;
-            }
+        for file in workers.store.list(&job.id).await?.iter().filter(|file| is_spare(&spare, &file.path)) {
+            workers.store.delete_file(&job.id, &file.path).await?;
         }
         Ok::<_, StoreError>(())
     };
     if let Err(error) = pruned.await {
-        tracing::warn!(job = %id, %error, "checkpoints of a finished job stay");
+        tracing::warn!(job = %job.id, %error, "what a finished job needs no more stays");
     }
+}
+
+/// What a finished job needs no more: checkpoints, and what COLMAP worked on. Training on photos as they were taken, another time,
+/// needs COLMAP's copies of them.
+fn spare(job: &Job) -> Vec<PathBuf> {
+    let undistorted = serde_json::from_value::<SceneSpec>(job.spec.clone())
+        .is_ok_and(|spec| !spec.options.keep_distortion());
+    let of_colmap = undistorted.then(|| ColmapSource::spare(Path::new(layout::COLMAP_DATA)));
+    of_colmap.into_iter().flatten().chain([layout::CHECKPOINTS.into()]).collect()
+}
+
+fn is_spare(spare: &[PathBuf], path: &str) -> bool {
+    spare.iter().any(|spare| Path::new(path).starts_with(spare))
 }
 
 /// Tells queue, log, figures and webhook how a claim ended.
@@ -192,7 +204,7 @@ impl Attempt<'_> {
                 let steps = steps.and_then(|steps| u32::try_from(steps).ok());
                 let given_up = self.hold.given_up(true);
                 tokio::select! {
-                    kept = self.keep(workspace, &mut teller, steps) => match kept {
+                    kept = self.keep(&claim.job, workspace, &mut teller, steps) => match kept {
                         Ok(()) => Ending::Succeeded { result: result(&outcome) },
                         Err(problem) => Ending::Retry(problem),
                     },
@@ -238,7 +250,7 @@ impl Attempt<'_> {
         if !matches!(ending, Ending::Succeeded { .. }) {
             let given_up = self.hold.given_up(true);
             let kept = tokio::select! {
-                kept = self.keep(workspace, &mut teller, None) => kept,
+                kept = self.keep(&claim.job, workspace, &mut teller, None) => kept,
                 _ = given_up => Err(problem("store_unavailable", "storing them took too long".into(), None)),
             };
             kept.err().into_iter().for_each(|why| tracing::warn!(job = %claim.job.id, why = why.message, "files of an unfinished job were not kept"));
@@ -339,6 +351,7 @@ impl Attempt<'_> {
     /// Puts everything of the job into the store, and notes what can be fetched.
     async fn keep(
         &mut self,
+        job: &Job,
         workspace: &mut Workspace,
         teller: &mut Teller,
         steps_done: Option<u32>,
@@ -352,6 +365,14 @@ impl Attempt<'_> {
         }
         let pushed = workspace.upload_changed(worth_keeping).await;
         self.kept = pushed.is_ok();
+        match self.workers.store.list(&job.id).await {
+            Ok(files) => {
+                let spare = if steps_done.is_some() { spare(job) } else { Vec::new() };
+                let stay = files.iter().filter(|file| !is_spare(&spare, &file.path));
+                teller.kept(stay.map(|file| file.bytes).sum());
+            }
+            Err(error) => tracing::warn!(job = %job.id, %error, "how much is kept of a job is not known"),
+        }
         pushed.map(drop).map_err(|error| {
             problem("store_unavailable", format!("what the job made cannot be stored: {error}"), None)
         })

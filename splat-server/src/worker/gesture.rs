@@ -272,7 +272,7 @@ fn news(stage: &str, percent: f64, message: &str) -> Report {
     let progress = Progress { stage: Some(stage.to_owned()), percent, ..Progress::default() };
     let mut told = event("progress", percent, message.to_owned(), Value::Null);
     told.stage = Some(stage.to_owned());
-    Report { progress: Some(progress), events: vec![told], artifacts: Vec::new() }
+    Report { progress: Some(progress), events: vec![told], ..Report::default() }
 }
 
 fn event(kind: &str, percent: f64, message: String, data: Value) -> NewEvent {

@@ -27,6 +27,8 @@ pub(super) struct Teller {
     artifacts: Vec<Artifact>,
     /// Files that changed since the store last took them, as paths below the job's folder.
     dirty: Vec<String>,
+    /// Bytes that stay in the store, once they are known.
+    bytes: Option<u64>,
     told: Option<Instant>,
     told_step: u32,
 }
@@ -41,6 +43,7 @@ impl Teller {
             events: Vec::new(),
             artifacts: Vec::new(),
             dirty: Vec::new(),
+            bytes: None,
             told: None,
             told_step: 0,
         }
@@ -48,7 +51,7 @@ impl Teller {
 
     /// What the queue is to hear, if anything changed.
     pub(super) fn take(&mut self) -> Option<Report> {
-        if !self.changed && self.events.is_empty() && self.artifacts.is_empty() {
+        if !self.changed && self.events.is_empty() && self.artifacts.is_empty() && self.bytes.is_none() {
             return None;
         }
         self.changed = false;
@@ -56,6 +59,7 @@ impl Teller {
             progress: Some(self.progress.clone()),
             events: std::mem::take(&mut self.events),
             artifacts: std::mem::take(&mut self.artifacts),
+            bytes: self.bytes.take(),
         })
     }
 
@@ -66,11 +70,17 @@ impl Teller {
         self.events = report.events;
         report.artifacts.append(&mut self.artifacts);
         self.artifacts = report.artifacts;
+        self.bytes = self.bytes.or(report.bytes);
     }
 
     /// Files made or changed since the last call.
     pub(super) fn take_dirty(&mut self) -> Vec<String> {
         std::mem::take(&mut self.dirty)
+    }
+
+    /// Notes how much is kept of the job.
+    pub(super) fn kept(&mut self, bytes: u64) {
+        self.bytes = Some(bytes);
     }
 
     /// Notes a file of the job as an artefact.
@@ -108,8 +118,9 @@ impl Teller {
                 let progress = &mut self.progress;
                 (progress.step, progress.steps, progress.eta_s) = (Some(*step), Some(*steps), *eta_s);
                 (progress.loss, progress.gaussians) = (Some(*loss), Some(*gaussians));
-                let far = step.saturating_sub(self.told_step) >= steps.div_ceil(LOSS_POINTS) || step == steps;
-                if far && self.is_time() {
+                let far = step.saturating_sub(self.told_step) >= steps.div_ceil(LOSS_POINTS);
+                // The last one stands beside the figure of the finished run.
+                if step == steps || far && self.is_time() {
                     self.told_step = *step;
                     let data = json!({ "step": step, "steps": steps, "loss": loss, "gaussians": gaussians, "steps_per_s": steps_per_s, "eta_s": eta_s });
                     self.push("progress", String::new(), data);

@@ -234,13 +234,17 @@ pub(crate) async fn what_was_acknowledged_is_there_after_opening_again(site: &dy
         ..Default::default()
     };
     queue.report(&claim.ticket, report).await.unwrap();
-    let before: Vec<Job> =
-        queue.list(&owner("a"), &crate::queue::ListQuery { limit: 50, ..Default::default() }).await.unwrap();
+    let before: Vec<Job> = queue
+        .list(&[owner("a")], &crate::queue::ListQuery { limit: 50, ..Default::default() })
+        .await
+        .unwrap();
     drop(queue);
 
     let queue = site.open().await;
-    let after =
-        queue.list(&owner("a"), &crate::queue::ListQuery { limit: 50, ..Default::default() }).await.unwrap();
+    let after = queue
+        .list(&[owner("a")], &crate::queue::ListQuery { limit: 50, ..Default::default() })
+        .await
+        .unwrap();
     assert_eq!(after, before);
     assert_eq!(after.len(), 5);
     // The claim outlives the connection it came by.

@@ -108,6 +108,7 @@ pub(crate) async fn reports_are_kept(site: &dyn Site) {
         progress: Some(progress.clone()),
         events: vec![event("한국어 and \"quotes\"\n")],
         artifacts: vec![artifact("preview.png", 10), artifact("log.txt", 20)],
+        bytes: Some(31),
     };
     queue.report(&claim.ticket, first).await.unwrap();
     let second =
@@ -115,7 +116,7 @@ pub(crate) async fn reports_are_kept(site: &dyn Site) {
     queue.report(&claim.ticket, second).await.unwrap();
 
     let now = get(&*queue, &job).await;
-    assert_eq!(now.progress, progress);
+    assert_eq!((&now.progress, now.bytes), (&progress, 31));
     assert_eq!(now.artifacts, [artifact("preview.png", 11), artifact("log.txt", 20), artifact("a.ply", 5)]);
     let told = queue.events(&job.id, 2, 10).await.unwrap();
     assert_eq!(told.len(), 1);

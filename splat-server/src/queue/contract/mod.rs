@@ -7,12 +7,14 @@
 
 mod claims;
 mod events;
+mod notes;
 mod order;
 mod owners;
 mod submission;
 
 pub(crate) use claims::*;
 pub(crate) use events::*;
+pub(crate) use notes::*;
 pub(crate) use order::*;
 pub(crate) use owners::*;
 pub(crate) use submission::*;
@@ -23,7 +25,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::json;
 
-use super::{Admission, Backoff, Claim, Ending, Queue, QueueError};
+use super::{Admission, Backoff, Claim, Ending, Queue, QueueError, Quota};
 use crate::job::{Job, JobId, JobProblem, JobState, Lane, NewJob, Owner};
 
 /// A store that queues can be opened on.
@@ -40,7 +42,8 @@ pub(crate) const BACKOFF: Backoff =
 const LONG: Duration = Duration::from_secs(60);
 /// A lease to be lost.
 const SHORT: Duration = Duration::from_millis(60);
-pub(crate) const PLENTY: Admission = Admission { max_waiting: 10_000, max_unfinished_per_owner: 10_000 };
+pub(crate) const PLENTY: Admission =
+    Admission { max_waiting: 10_000, max_unfinished_per_owner: 10_000, quota: Quota::NONE };
 const SCENE: &[Lane] = &[Lane::Scene];
 
 /// Makes a test of every promise, on the site that `$site` makes.
@@ -90,6 +93,13 @@ macro_rules! contract {
             a_key_is_free_again_after_its_job_is_deleted,
             admission_holds_under_concurrency,
             a_job_is_stored_as_it_was_submitted,
+            notes_outlive_attempts_and_are_the_owners,
+            a_link_leads_to_its_job_until_it_is_revoked,
+            pinned_jobs_do_not_expire,
+            quotas_hold_and_tell_what_is_used,
+            a_paused_queue_begins_nothing_and_a_draining_one_takes_nothing,
+            jobs_can_be_adopted_in_every_state,
+            jobs_of_several_owners_are_listed_as_one,
         );
     };
 }
@@ -108,6 +118,7 @@ pub(crate) fn new_job(of: &str) -> NewJob {
         priority: 0,
         max_attempts: 3,
         spec: json!({"steps": 10}),
+        bytes: 0,
         idempotency: None,
     }
 }

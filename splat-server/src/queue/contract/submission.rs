@@ -25,7 +25,7 @@ pub(crate) async fn the_same_key_gives_the_same_job(site: &dyn Site) {
     let other = queue.submit(with_key("b", "key", "another request"), PLENTY).await.unwrap();
     assert!(other.created);
     // A repeated request is no new job, however full the line is.
-    let nothing = Admission { max_waiting: 0, max_unfinished_per_owner: 0 };
+    let nothing = Admission { max_waiting: 0, max_unfinished_per_owner: 0, quota: Quota::NONE };
     assert!(!queue.submit(with_key("a", "key", "request"), nothing).await.unwrap().created);
     // Nor is a job under an id that is known, as after an answer that was lost.
     let twice = NewJob { id: other.job.id.clone(), ..new_job("b") };
@@ -61,7 +61,7 @@ pub(crate) async fn a_key_is_free_again_after_its_job_is_deleted(site: &dyn Site
 
 pub(crate) async fn admission_holds_under_concurrency(site: &dyn Site) {
     let (one, two) = (site.open().await, site.open().await);
-    let admission = Admission { max_waiting: 12, max_unfinished_per_owner: 5 };
+    let admission = Admission { max_waiting: 12, max_unfinished_per_owner: 5, quota: Quota::NONE };
     let submissions = (0..40).map(|number| {
         let queue = if number % 2 == 0 { Arc::clone(&one) } else { Arc::clone(&two) };
         let job = new_job(["a", "b", "c", "d"][number % 4]);
@@ -80,11 +80,11 @@ pub(crate) async fn admission_holds_under_concurrency(site: &dyn Site) {
     // The other lane has a line of its own; a job that runs still counts for its owner.
     let claim = take(&*one).await;
     let of = claim.job.owner.0.clone();
-    let one_each = Admission { max_waiting: 1, max_unfinished_per_owner: 100 };
+    let one_each = Admission { max_waiting: 1, max_unfinished_per_owner: 100, quota: Quota::NONE };
     assert!(one.submit(NewJob { lane: Lane::Cpu, ..new_job(&of) }, one_each).await.unwrap().created);
     let refused = one.submit(NewJob { lane: Lane::Cpu, ..new_job(&of) }, one_each).await;
     assert!(matches!(refused, Err(QueueError::Full { waiting: 1 })), "{refused:?}");
-    let busy = Admission { max_waiting: 100, max_unfinished_per_owner: 1 };
+    let busy = Admission { max_waiting: 100, max_unfinished_per_owner: 1, quota: Quota::NONE };
     assert!(matches!(one.submit(new_job(&of), busy).await, Err(QueueError::OwnerFull { .. })));
     assert!(one.submit(new_job("nobody yet"), busy).await.unwrap().created);
 }

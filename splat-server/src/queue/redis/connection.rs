@@ -43,6 +43,9 @@ pub(super) struct Scripts {
     pub(super) delete: Script,
     pub(super) ended: Script,
     pub(super) ahead: Script,
+    pub(super) change: Script,
+    pub(super) adopt: Script,
+    pub(super) usage: Script,
 }
 
 macro_rules! script {
@@ -65,6 +68,9 @@ impl Scripts {
             delete: script!("delete"),
             ended: script!("ended"),
             ahead: script!("ahead"),
+            change: script!("change"),
+            adopt: script!("adopt"),
+            usage: script!("usage"),
         }
     }
 }

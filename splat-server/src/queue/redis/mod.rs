@@ -36,10 +36,10 @@ pub(crate) use reply::{pairs, texts};
 use super::backoff::{attempts_exhausted, whole_ms};
 use super::sqlite::{to_json, unknown};
 use super::{
-    Admission, Backoff, Claim, DELETED_KEPT, Depth, Ending, FURTHER, Fate, Held, ListQuery, Queue,
-    QueueError, RECLAIM_GRACE, Report, Result, Submitted, Ticket, within_100,
+    Admission, Backoff, Claim, DELETED_KEPT, Depth, Ending, FURTHER, Fate, Held, ListQuery, Mode, Queue,
+    QueueError, RECLAIM_GRACE, Report, Result, Submitted, Ticket, Usage, within_100,
 };
-use crate::job::{Job, JobEvent, JobId, JobState, Lane, NewEvent, NewJob, Owner, Progress, UnixMs};
+use crate::job::{Change, Job, JobEvent, JobId, JobState, Lane, NewEvent, NewJob, Owner, Progress, UnixMs};
 use connection::Call;
 use reply::{Answer, malformed};
 
@@ -111,6 +111,17 @@ impl RedisQueue {
         Ok(self.backoff_of(call).arg(Self::exhausted()?).arg(whole_ms(self.grace)).arg(to_json(&FURTHER)?))
     }
 
+    /// Jobs that ended at these times; those that are pinned only where all are wanted.
+    async fn named(&self, when: Range<UnixMs>, only_unpinned: bool) -> Result<Vec<(Owner, JobId)>> {
+        let call = self.store.call(&self.store.scripts().ended).arg(when.start).arg(when.end);
+        let mut call = self.terms_of(call)?.arg(u8::from(only_unpinned));
+        for lane in Lane::ALL {
+            call = call.arg(lane.name());
+        }
+        let found = pairs(call.run().await?)?;
+        found.into_iter().map(|(owner, id)| Ok((Owner(owner), reply::id(&id)?))).collect()
+    }
+
     /// The argument `exhausted` of scripts.
     fn exhausted() -> Result<String> {
         // The script puts the number in place of the word.
@@ -118,6 +129,11 @@ impl RedisQueue {
         problem.message = problem.message.replace("987654321", "ATTEMPTS");
         to_json(&problem)
     }
+}
+
+/// A number, or nothing.
+fn some(number: Option<u64>) -> String {
+    number.map_or_else(String::new, |number| number.to_string())
 }
 
 #[async_trait]
@@ -139,7 +155,11 @@ impl Queue for RedisQueue {
             .arg(idempotency.map_or("", |idempotency| &idempotency.fingerprint))
             .arg(u8::from(idempotency.is_some()))
             .arg(admission.max_waiting)
-            .arg(admission.max_unfinished_per_owner);
+            .arg(admission.max_unfinished_per_owner)
+            .arg(job.bytes)
+            .arg(some(admission.quota.bytes))
+            .arg(some(admission.quota.jobs_a_day))
+            .arg(some(admission.quota.busy_ms_a_day));
         let answer = Answer::of(call.run().await?)?;
         match answer.word.as_str() {
             "created" => Ok(Submitted { job: answer.job()?, created: true }),
@@ -147,6 +167,11 @@ impl Queue for RedisQueue {
             "reused" => Err(QueueError::KeyReused),
             "full" => Err(QueueError::Full { waiting: answer.number()? }),
             "owner_full" => Err(QueueError::OwnerFull { unfinished: answer.number()? }),
+            "draining" => Err(QueueError::Draining),
+            "used_up" => {
+                admission.quota.check(&answer.usage()?, job.bytes)?;
+                Err(malformed("a job was refused although it fits".into()))
+            }
             other => Err(malformed(format!("`{other}` is no answer to a submission"))),
         }
     }
@@ -180,7 +205,7 @@ impl Queue for RedisQueue {
                 call.arg(to_json(&progress)?).arg(to_json(&progress.stage)?).arg(to_json(&progress.percent)?)
             }
         };
-        call = call.arg(report.events.len());
+        call = call.arg(some(report.bytes)).arg(report.events.len());
         for event in report.events {
             call = call.arg(to_json(&NewEvent { percent: within_100(event.percent), ..event })?);
         }
@@ -232,15 +257,17 @@ impl Queue for RedisQueue {
         Ok(Some(reply::job(&fields)?).filter(|job| job.owner == *owner))
     }
 
-    async fn list(&self, owner: &Owner, query: &ListQuery) -> Result<Vec<Job>> {
-        let call = self
+    async fn list(&self, owners: &[Owner], query: &ListQuery) -> Result<Vec<Job>> {
+        let mut call = self
             .store
             .call(&self.store.scripts().list)
-            .arg(&owner.0)
             .arg(query.state.map_or("", JobState::name))
             .arg(query.kind.as_deref().unwrap_or(""))
             .arg(query.before.as_ref().map_or("", JobId::as_str))
             .arg(query.rows());
+        for owner in owners {
+            call = call.arg(&owner.0);
+        }
         reply::items(call.run().await?)?.into_iter().map(|fields| reply::job(&pairs(fields)?)).collect()
     }
 
@@ -261,14 +288,61 @@ impl Queue for RedisQueue {
         Answer::of(call.run().await?)?.job_of_owner()
     }
 
-    async fn ended(&self, when: Range<UnixMs>) -> Result<Vec<(Owner, JobId)>> {
-        let call = self.store.call(&self.store.scripts().ended).arg(when.start).arg(when.end);
-        let mut call = self.terms_of(call)?;
-        for lane in Lane::ALL {
-            call = call.arg(lane.name());
+    async fn change(&self, owner: &Owner, id: &JobId, change: Change) -> Result<Option<Job>> {
+        let mut call = self.store.call(&self.store.scripts().change).arg(id.as_str()).arg(&owner.0);
+        if let Some(name) = change.name {
+            call = call.arg("title").arg(name.unwrap_or_default());
         }
-        let found = pairs(call.run().await?)?;
-        found.into_iter().map(|(owner, id)| Ok((Owner(owner), reply::id(&id)?))).collect()
+        if let Some(pinned) = change.pinned {
+            call = call.arg("pinned").arg(if pinned { "1" } else { "" });
+        }
+        if let Some(share) = change.share {
+            let json = share.as_ref().map(to_json).transpose()?.unwrap_or_default();
+            call = call.arg("share").arg(json);
+            call = call.arg("secret").arg(share.as_ref().map_or("", |share| share.secret.as_str()));
+        }
+        Answer::of(call.run().await?)?.job_of_owner()
+    }
+
+    async fn shared(&self, secret: &JobId) -> Result<Option<Job>> {
+        let found = self.store.run(cmd("HGET").arg(self.store.key("shares")).arg(secret.as_str())).await?;
+        let Value::BulkString(id) = found else { return Ok(None) };
+        let id = reply::id(&String::from_utf8_lossy(&id))?;
+        let fields = pairs(self.store.run(cmd("HGETALL").arg(self.store.key(&format!("job:{id}")))).await?)?;
+        let job = if fields.is_empty() { None } else { Some(reply::job(&fields)?) };
+        // It may have been revoked in between.
+        Ok(job.filter(|job| job.notes.share.as_ref().is_some_and(|share| share.secret == *secret)))
+    }
+
+    async fn adopt(&self, from: &Owner, to: &Owner) -> Result<u64> {
+        let call = self.store.call(&self.store.scripts().adopt).arg(&from.0).arg(&to.0);
+        match call.run().await? {
+            Value::Int(jobs) => Ok(u64::try_from(jobs).unwrap_or(0)),
+            other => Err(malformed(format!("{other:?} is no number"))),
+        }
+    }
+
+    async fn usage(&self, owner: &Owner) -> Result<Usage> {
+        reply::usage(self.store.call(&self.store.scripts().usage).arg(&owner.0).run().await?)
+    }
+
+    async fn mode(&self) -> Result<Mode> {
+        let mut pipeline = pipe();
+        pipeline.cmd("GET").arg(self.store.key("mode"));
+        let (mode,): (Option<i64>,) = self.store.run_all(&pipeline).await?;
+        Ok(Mode::of_number(mode.unwrap_or(0)))
+    }
+
+    async fn set_mode(&self, mode: Mode) -> Result<()> {
+        self.store.run(cmd("SET").arg(self.store.key("mode")).arg(mode.number())).await.map(drop)
+    }
+
+    async fn ended(&self, when: Range<UnixMs>) -> Result<Vec<(Owner, JobId)>> {
+        self.named(when, false).await
+    }
+
+    async fn expired(&self, before: UnixMs) -> Result<Vec<(Owner, JobId)>> {
+        self.named(0..before, true).await
     }
 
     async fn depth(&self) -> Result<Vec<Depth>> {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use ::redis::Value;
 
-use crate::job::{Job, JobEvent, JobId, JobState, Lane, NewEvent, Owner};
+use crate::job::{Job, JobEvent, JobId, JobState, Lane, NewEvent, Notes, Owner};
 use crate::queue::sqlite::{of_json, unknown};
-use crate::queue::{Held, QueueError, Result, Ticket};
+use crate::queue::{Held, QueueError, Result, Ticket, Usage};
 
 /// What Redis answered is not what the scripts write.
 pub(crate) fn malformed(why: String) -> QueueError {
@@ -111,6 +111,12 @@ pub(super) fn job(pairs: &[(String, String)]) -> Result<Job> {
             .map(|artifact| of_json(artifact.get(4..).unwrap_or_default()))
             .collect::<Result<_>>()?,
         problem: fields.maybe("problem").map(of_json).transpose()?,
+        bytes: fields.maybe_number("bytes")?.unwrap_or(0),
+        notes: Notes {
+            name: fields.maybe("title").map(str::to_owned),
+            pinned: fields.maybe("pinned") == Some("1"),
+            share: fields.maybe("share").map(of_json).transpose()?,
+        },
     };
     if job.state == JobState::Succeeded {
         // The scripts do not look into JSON.
@@ -142,6 +148,19 @@ pub(super) fn event(entry: Value) -> Result<JobEvent> {
     })
 }
 
+/// What an owner has and has used, as four numbers.
+pub(super) fn usage(value: Value) -> Result<Usage> {
+    let numbers = items(value)?.into_iter().map(|value| match value {
+        Value::Int(number) => Ok(u64::try_from(number).unwrap_or(0)),
+        other => Err(malformed(format!("{other:?} is no number"))),
+    });
+    let numbers: Vec<u64> = numbers.collect::<Result<_>>()?;
+    let &[jobs_today, busy_ms_today, kept_jobs, kept_bytes] = &numbers[..] else {
+        return Err(malformed("what an owner has used is no four numbers".into()));
+    };
+    Ok(Usage { jobs_today, busy_ms_today, kept_jobs, kept_bytes })
+}
+
 /// What a script answers: a word, and what belongs to it.
 pub(super) struct Answer {
     pub(super) word: String,
@@ -160,6 +179,10 @@ impl Answer {
             Value::Int(number) => Ok(u64::try_from(number).unwrap_or(0)),
             other => Err(malformed(format!("{other:?} is no number"))),
         }
+    }
+
+    pub(super) fn usage(self) -> Result<Usage> {
+        usage(self.value)
     }
 
     pub(super) fn job(self) -> Result<Job> {

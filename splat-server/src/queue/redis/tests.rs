@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::server::Server;
 use super::*;
+use crate::queue::Quota;
 use crate::queue::contract::{self, Site};
 
 #[async_trait]
@@ -28,7 +29,7 @@ async fn a_lease_that_ran_out_is_noticed_a_while_before_its_job_comes_back() {
 }
 
 const LEASE: Duration = Duration::from_secs(60);
-const PLENTY: Admission = Admission { max_waiting: 1000, max_unfinished_per_owner: 1000 };
+const PLENTY: Admission = Admission { max_waiting: 1000, max_unfinished_per_owner: 1000, quota: Quota::NONE };
 
 fn new_job(owner: &str) -> NewJob {
     NewJob {
@@ -39,6 +40,7 @@ fn new_job(owner: &str) -> NewJob {
         priority: 0,
         max_attempts: 3,
         spec: json!({}),
+        bytes: 0,
         idempotency: None,
     }
 }

@@ -4,11 +4,11 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::read::collect;
 use super::row::{COLUMNS, Stored, save, signed, stored};
-use super::unavailable;
 use super::write::{end, next, record_state, requeue};
+use super::{unavailable, usage};
 use crate::job::{JobState, Lane, UnixMs};
 use crate::queue::backoff::attempts_exhausted;
-use crate::queue::{Backoff, Claim, FURTHER, Result, Ticket};
+use crate::queue::{Backoff, Claim, FURTHER, Mode, Result, Ticket};
 
 /// On what terms jobs come back whose lease ran out.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +29,9 @@ pub(super) fn claim(
     lease_ms: u64,
 ) -> Result<Option<Claim>> {
     reclaim(connection, now, terms)?;
+    let paused = usage::mode(connection)? == Mode::Paused;
     let mut best: Option<Candidate> = None;
-    for lane in lanes {
+    for lane in lanes.iter().filter(|lane| !paused || **lane == Lane::Webhook) {
         let found = best_of_lane(connection, now, *lane)?;
         best = best.into_iter().chain(found).min();
     }
@@ -39,6 +40,7 @@ pub(super) fn claim(
     stored.token += 1;
     stored.worker = Some(worker.to_owned());
     stored.lease_until_ms = Some(now.saturating_add(lease_ms));
+    stored.claimed_ms = Some(now);
     let job = &mut stored.job;
     job.state = JobState::Running;
     job.attempts = job.attempts.saturating_add(1);
@@ -126,6 +128,7 @@ pub(super) fn reclaim(connection: &Connection, now: UnixMs, terms: Terms) -> Res
             stored.reached = stored.job.progress.percent;
             stored.job.attempts = 1;
         }
+        usage::worked(connection, &mut stored, now)?;
         tracing::warn!(job = %stored.job.id, attempts = stored.job.attempts, "a job's lease ran out");
         let dead = attempts_exhausted(stored.job.attempts);
         if stored.job.cancel_requested {

@@ -8,6 +8,7 @@
 //! | [`backup`] | copies, and back |
 //! | [`write`], [`claim`] | what changes jobs |
 //! | [`read`] | what only asks |
+//! | [`usage`] | what owners have used, and whether jobs are taken in and begun |
 
 mod backup;
 mod claim;
@@ -19,6 +20,7 @@ mod row;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod write;
 
 use std::ops::Range;
@@ -30,10 +32,10 @@ use async_trait::async_trait;
 
 use super::backoff::{now_ms, whole_ms};
 use super::{
-    Admission, Backoff, Claim, Depth, Ending, Fate, Held, ListQuery, Queue, RECLAIM_GRACE, Report, Result,
-    Submitted, Ticket,
+    Admission, Backoff, Claim, Depth, Ending, Fate, Held, ListQuery, Mode, Queue, RECLAIM_GRACE, Report,
+    Result, Submitted, Ticket, Usage,
 };
-use crate::job::{Job, JobEvent, JobId, Lane, NewJob, Owner, UnixMs};
+use crate::job::{Change, Job, JobEvent, JobId, Lane, NewJob, Owner, UnixMs};
 
 pub use backup::{BackupError, Copied, backup, restore};
 pub(crate) use database::{Database, unavailable};
@@ -135,9 +137,37 @@ impl Queue for SqliteQueue {
         self.database.read(move |connection| read::get(connection, &owner, &id)).await
     }
 
-    async fn list(&self, owner: &Owner, query: &ListQuery) -> Result<Vec<Job>> {
-        let (owner, query) = (owner.clone(), query.clone());
-        self.database.read(move |connection| read::list(connection, &owner, &query)).await
+    async fn list(&self, owners: &[Owner], query: &ListQuery) -> Result<Vec<Job>> {
+        let (owners, query) = (owners.to_vec(), query.clone());
+        self.database.read(move |connection| read::list(connection, &owners, &query)).await
+    }
+
+    async fn change(&self, owner: &Owner, id: &JobId, change: Change) -> Result<Option<Job>> {
+        let (owner, id) = (owner.clone(), id.clone());
+        self.database.write(move |connection| write::change(connection, &owner, &id, change)).await
+    }
+
+    async fn shared(&self, secret: &JobId) -> Result<Option<Job>> {
+        let secret = secret.clone();
+        self.database.read(move |connection| read::shared(connection, &secret)).await
+    }
+
+    async fn adopt(&self, from: &Owner, to: &Owner) -> Result<u64> {
+        let (from, to) = (from.clone(), to.clone());
+        self.database.write(move |connection| write::adopt(connection, &from, &to)).await
+    }
+
+    async fn usage(&self, owner: &Owner) -> Result<Usage> {
+        let owner = owner.clone();
+        self.database.read(move |connection| usage::of(connection, &owner, now_ms())).await
+    }
+
+    async fn mode(&self) -> Result<Mode> {
+        self.database.read(usage::mode).await
+    }
+
+    async fn set_mode(&self, mode: Mode) -> Result<()> {
+        self.database.write(move |connection| usage::set_mode(connection, mode)).await
     }
 
     async fn events(&self, id: &JobId, after: u64, limit: u32) -> Result<Vec<JobEvent>> {
@@ -154,6 +184,12 @@ impl Queue for SqliteQueue {
         let terms = self.terms();
         self.database.write(move |connection| claim::reclaim(connection, now_ms(), terms)).await?;
         self.database.read(move |connection| read::ended(connection, when)).await
+    }
+
+    async fn expired(&self, before: UnixMs) -> Result<Vec<(Owner, JobId)>> {
+        let terms = self.terms();
+        self.database.write(move |connection| claim::reclaim(connection, now_ms(), terms)).await?;
+        self.database.read(move |connection| read::expired(connection, before)).await
     }
 
     async fn depth(&self) -> Result<Vec<Depth>> {

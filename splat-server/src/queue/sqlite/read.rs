@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rusqlite::{Connection, OptionalExtension, Rows, ToSql, named_params};
 
-use super::row::{COLUMNS, event, find, find_owned, signed, stored};
+use super::row::{COLUMNS, event, find, find_owned, signed, stored, to_json};
 use super::unavailable;
 use crate::job::{Job, JobEvent, JobId, JobState, Lane, Owner, UnixMs};
 use crate::queue::{Depth, Fate, ListQuery, Result};
@@ -16,17 +16,32 @@ pub(super) fn get(connection: &Connection, owner: &Owner, id: &JobId) -> Result<
     Ok(find_owned(connection, owner, id)?.map(|stored| stored.job))
 }
 
-pub(super) fn list(connection: &Connection, owner: &Owner, query: &ListQuery) -> Result<Vec<Job>> {
+pub(super) fn shared(connection: &Connection, secret: &JobId) -> Result<Option<Job>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE secret = ?1"))
+        .and_then(|mut statement| {
+            statement.query_row([secret.as_str()], |row| Ok(stored(row).map(|stored| stored.job))).optional()
+        })
+        .map_err(unavailable)?
+        .transpose()
+}
+
+pub(super) fn list(connection: &Connection, owners: &[Owner], query: &ListQuery) -> Result<Vec<Job>> {
+    // Of one owner the index gives them in order.
+    let among = match owners {
+        [_] => "owner = json_extract(:owners, '$[0]')",
+        _ => "owner IN (SELECT value FROM json_each(:owners))",
+    };
     let sql = format!(
-        "SELECT {COLUMNS} FROM jobs WHERE owner = :owner AND (:state IS NULL OR state = :state)
+        "SELECT {COLUMNS} FROM jobs WHERE {among} AND (:state IS NULL OR state = :state)
          AND (:kind IS NULL OR kind = :kind)
-         AND (:before IS NULL OR number < (SELECT number FROM jobs WHERE id = :before AND owner = :owner))
+         AND (:before IS NULL OR number < (SELECT number FROM jobs WHERE id = :before AND {among}))
          ORDER BY number DESC LIMIT :limit"
     );
     let mut statement = connection.prepare_cached(&sql).map_err(unavailable)?;
     let rows = statement
         .query(named_params! {
-            ":owner": owner.0,
+            ":owners": to_json(owners)?,
             ":state": query.state.map(JobState::name),
             ":kind": query.kind,
             ":before": query.before.as_ref().map(JobId::as_str),
@@ -70,11 +85,18 @@ pub(super) fn identity(connection: &Connection) -> Result<String> {
 }
 
 pub(super) fn ended(connection: &Connection, when: Range<UnixMs>) -> Result<Vec<(Owner, JobId)>> {
-    let mut statement = connection
-        .prepare_cached(
-            "SELECT owner, id FROM jobs WHERE finished_ms >= ?1 AND finished_ms < ?2 ORDER BY finished_ms LIMIT ?3",
-        )
-        .map_err(unavailable)?;
+    named(connection, when, "")
+}
+
+pub(super) fn expired(connection: &Connection, before: UnixMs) -> Result<Vec<(Owner, JobId)>> {
+    named(connection, 0..before, "AND NOT pinned")
+}
+
+fn named(connection: &Connection, when: Range<UnixMs>, further: &str) -> Result<Vec<(Owner, JobId)>> {
+    let sql = format!(
+        "SELECT owner, id FROM jobs WHERE finished_ms >= ?1 AND finished_ms < ?2 {further} ORDER BY finished_ms LIMIT ?3"
+    );
+    let mut statement = connection.prepare_cached(&sql).map_err(unavailable)?;
     let rows = statement.query((signed(when.start), signed(when.end), ENDED_AT_ONCE)).map_err(unavailable)?;
     collect(rows, |row| {
         let id: String = row.get(1).map_err(unavailable)?;

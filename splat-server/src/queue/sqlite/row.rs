@@ -11,7 +11,7 @@ use crate::queue::{EVENTS_KEPT, QueueError, Result, within_100};
 /// The columns that [`stored`] reads, in its order.
 pub(super) const COLUMNS: &str = "number, id, owner, kind, lane, priority, state, attempts, max_attempts, \
      cancel_requested, created_ms, updated_ms, started_ms, finished_ms, run_after_ms, spec, progress, result, \
-     artifacts, problem, token, lease_until_ms, last_event, reached";
+     artifacts, problem, token, lease_until_ms, last_event, reached, notes, bytes, claimed_ms";
 
 /// A job and what only the queue knows of it.
 pub(super) struct Stored {
@@ -27,6 +27,8 @@ pub(super) struct Stored {
     pub(super) last_event: u64,
     /// Percent done when a lease was last lost.
     pub(super) reached: f64,
+    /// When the latest claim began, while it runs.
+    pub(super) claimed_ms: Option<UnixMs>,
     /// What everybody may see.
     pub(super) job: Job,
 }
@@ -74,6 +76,7 @@ pub(super) fn stored(row: &Row<'_>) -> Result<Stored> {
         worker: None,
         last_event: time(22)?,
         reached: get(row, 23)?,
+        claimed_ms: maybe_time(26)?,
         job: Job {
             id: id.parse().map_err(|_| unknown("job id", &id))?,
             owner: Owner(text(2)?),
@@ -94,6 +97,8 @@ pub(super) fn stored(row: &Row<'_>) -> Result<Stored> {
             result: maybe_text(17)?.map(|json| of_json(&json)).transpose()?,
             artifacts: of_json(&text(18)?)?,
             problem: maybe_text(19)?.map(|json| of_json(&json)).transpose()?,
+            bytes: time(25)?,
+            notes: of_json(&text(24)?)?,
         },
     })
 }
@@ -111,7 +116,7 @@ pub(super) fn find_owned(connection: &Connection, owner: &Owner, id: &JobId) -> 
     Ok(find(connection, id)?.filter(|stored| stored.job.owner == *owner))
 }
 
-/// Writes what may have changed, apart from `spec` and place.
+/// Writes what may have changed, apart from `spec`, notes and place.
 pub(super) fn save(connection: &Connection, stored: &Stored) -> Result<()> {
     let job = &stored.job;
     let result = job.result.as_ref().map(to_json).transpose()?;
@@ -122,7 +127,8 @@ pub(super) fn save(connection: &Connection, stored: &Stored) -> Result<()> {
              updated_ms = :updated_ms, started_ms = :started_ms, finished_ms = :finished_ms,
              run_after_ms = :run_after_ms, progress = :progress, result = :result, artifacts = :artifacts,
              problem = :problem, token = :token, worker = :worker, lease_until_ms = :lease_until_ms,
-             last_event = :last_event, reached = :reached WHERE number = :number",
+             last_event = :last_event, reached = :reached, bytes = :bytes, claimed_ms = :claimed_ms
+             WHERE number = :number",
         )
         .and_then(|mut statement| {
             statement.execute(named_params! {
@@ -142,6 +148,8 @@ pub(super) fn save(connection: &Connection, stored: &Stored) -> Result<()> {
                 ":lease_until_ms": stored.lease_until_ms.map(signed),
                 ":last_event": signed(stored.last_event),
                 ":reached": stored.reached,
+                ":bytes": signed(job.bytes),
+                ":claimed_ms": stored.claimed_ms.map(signed),
                 ":number": stored.number,
             })
         })
@@ -149,7 +157,7 @@ pub(super) fn save(connection: &Connection, stored: &Stored) -> Result<()> {
     Ok(())
 }
 
-fn not_json(error: QueueError) -> rusqlite::Error {
+pub(super) fn not_json(error: QueueError) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(Box::new(error))
 }
 

@@ -6,7 +6,7 @@ use super::unavailable;
 use crate::queue::{QueueError, Result};
 
 /// One step a version; `user_version` counts those done. Steps are only ever appended.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE jobs (
         number           INTEGER PRIMARY KEY AUTOINCREMENT, -- order of submission
@@ -94,6 +94,22 @@ const MIGRATIONS: [&str; 2] = [
         at_ms INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX deleted_at ON deleted (at_ms);
+",
+    "
+    ALTER TABLE jobs ADD COLUMN notes TEXT NOT NULL DEFAULT '{}';  -- JSON
+    ALTER TABLE jobs ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0; -- also in `notes`
+    ALTER TABLE jobs ADD COLUMN secret TEXT;                       -- of the link in `notes`
+    ALTER TABLE jobs ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;  -- kept in the store
+    ALTER TABLE jobs ADD COLUMN claimed_ms INTEGER;                -- when the latest claim began
+    CREATE UNIQUE INDEX jobs_shared ON jobs (secret) WHERE secret IS NOT NULL;
+
+    CREATE TABLE usage (
+        owner   TEXT NOT NULL,
+        day     INTEGER NOT NULL,                                  -- days since 1970 (UTC)
+        jobs    INTEGER NOT NULL DEFAULT 0,                        -- submitted
+        busy_ms INTEGER NOT NULL DEFAULT 0,                        -- time that workers held jobs
+        PRIMARY KEY (owner, day)
+    ) STRICT, WITHOUT ROWID;
 "];
 
 /// Brings the file to the newest version, in one transaction: another process that opens it meanwhile waits and finds it done.

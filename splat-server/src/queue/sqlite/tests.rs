@@ -3,8 +3,8 @@
 use tempfile::TempDir;
 
 use super::*;
-use crate::queue::QueueError;
 use crate::queue::contract::{self, Site};
+use crate::queue::{QueueError, Quota};
 
 struct File(TempDir);
 
@@ -91,7 +91,8 @@ async fn locked() -> (TempDir, SqliteQueue, Job, rusqlite::Connection) {
     (folder, queue, job, other)
 }
 
-pub(super) const PLENTY: Admission = Admission { max_waiting: 1000, max_unfinished_per_owner: 1000 };
+pub(super) const PLENTY: Admission =
+    Admission { max_waiting: 1000, max_unfinished_per_owner: 1000, quota: Quota::NONE };
 
 pub(super) fn new_job() -> NewJob {
     NewJob {
@@ -102,6 +103,7 @@ pub(super) fn new_job() -> NewJob {
         priority: 0,
         max_attempts: 3,
         spec: serde_json::json!({}),
+        bytes: 0,
         idempotency: None,
     }
 }
@@ -134,5 +136,8 @@ async fn what_was_ordered_is_done_whoever_waits() {
     // Dropping waits for it.
     drop(queue);
     let queue = SqliteQueue::open(&folder.path().join("jobs.sqlite")).unwrap();
-    assert_eq!(queue.list(&job.owner, &ListQuery { limit: 9, ..Default::default() }).await.unwrap().len(), 2);
+    assert_eq!(
+        queue.list(&[job.owner], &ListQuery { limit: 9, ..Default::default() }).await.unwrap().len(),
+        2
+    );
 }

@@ -3,12 +3,13 @@
 use rusqlite::{Connection, OptionalExtension, named_params};
 use serde_json::json;
 
-use super::row::{Stored, add_event, find, find_owned, save, signed, to_json};
-use super::unavailable;
-use crate::job::{Job, JobId, JobState, NewEvent, NewJob, Owner, Progress, UnixMs};
+use super::row::{Stored, add_event, find, find_owned, not_json, save, signed, to_json};
+use super::{unavailable, usage};
+use crate::job::{Change, Job, JobId, JobState, Lane, NewEvent, NewJob, Owner, Progress, UnixMs};
 use crate::queue::backoff::whole_ms;
 use crate::queue::{
-    Admission, Backoff, DELETED_KEPT, Ending, Held, QueueError, Report, Result, Submitted, Ticket, within_100,
+    Admission, Backoff, DELETED_KEPT, Ending, Held, Mode, QueueError, Report, Result, Submitted, Ticket,
+    within_100,
 };
 
 pub(super) fn submit(
@@ -33,12 +34,19 @@ pub(super) fn submit(
     if unfinished >= admission.max_unfinished_per_owner {
         return Err(QueueError::OwnerFull { unfinished });
     }
+    if new.lane != Lane::Webhook {
+        if usage::mode(connection)? == Mode::Draining {
+            return Err(QueueError::Draining);
+        }
+        admission.quota.check(&usage::of(connection, &new.owner, now)?, new.bytes)?;
+        usage::submitted(connection, &new.owner, now)?;
+    }
     connection
         .prepare_cached(
             "INSERT INTO jobs (id, owner, kind, lane, priority, place, state, max_attempts, created_ms, updated_ms,
-                               run_after_ms, spec, progress, artifacts)
+                               run_after_ms, spec, progress, artifacts, bytes)
              VALUES (:id, :owner, :kind, :lane, :priority, :place, 'queued', :max_attempts, :now, :now,
-                     :now, :spec, :progress, '[]')",
+                     :now, :spec, :progress, '[]', :bytes)",
         )
         .map_err(unavailable)?
         .execute(named_params! {
@@ -52,6 +60,7 @@ pub(super) fn submit(
             ":now": signed(now),
             ":spec": to_json(&new.spec)?,
             ":progress": to_json(&Progress::default())?,
+            ":bytes": signed(new.bytes),
         })
         .map_err(unavailable)?;
     let number = connection.last_insert_rowid();
@@ -122,6 +131,9 @@ pub(super) fn report(connection: &Connection, now: UnixMs, ticket: &Ticket, repo
     for event in &report.events {
         add_event(connection, &mut stored, now, event)?;
     }
+    if let Some(bytes) = report.bytes {
+        stored.job.bytes = bytes;
+    }
     stored.job.updated_ms = now;
     save(connection, &stored)?;
     Ok(Held { cancel_requested: stored.job.cancel_requested })
@@ -135,6 +147,7 @@ pub(super) fn finish(
     ending: Ending,
 ) -> Result<Job> {
     let mut stored = held(connection, ticket)?;
+    usage::worked(connection, &mut stored, now)?;
     let stop = stored.job.cancel_requested;
     match ending {
         Ending::Succeeded { result } => {
@@ -232,6 +245,38 @@ pub(super) fn retry(
         .and_then(|mut statement| statement.execute((spec_json, place, stored.number)))
         .map_err(unavailable)?;
     Ok(Some(stored.job))
+}
+
+pub(super) fn change(
+    connection: &Connection,
+    owner: &Owner,
+    id: &JobId,
+    change: Change,
+) -> Result<Option<Job>> {
+    let Some(mut stored) = find_owned(connection, owner, id)? else { return Ok(None) };
+    let notes = &mut stored.job.notes;
+    change.apply(notes);
+    let secret = notes.share.as_ref().map(|share| share.secret.as_str());
+    connection
+        .prepare_cached("UPDATE jobs SET notes = ?1, pinned = ?2, secret = ?3 WHERE number = ?4")
+        .and_then(|mut statement| {
+            statement.execute((to_json(notes).map_err(not_json)?, notes.pinned, secret, stored.number))
+        })
+        .map_err(unavailable)?;
+    Ok(Some(stored.job))
+}
+
+/// A key that both owners have used stays with the job of the new one.
+pub(super) fn adopt(connection: &Connection, from: &Owner, to: &Owner) -> Result<u64> {
+    let execute = |sql: &str| {
+        connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute((&to.0, &from.0)))
+            .map_err(unavailable)
+    };
+    execute("UPDATE OR IGNORE idempotency SET owner = ?1 WHERE owner = ?2")?;
+    execute("DELETE FROM idempotency WHERE owner = ?2 AND ?1 <> ?2")?;
+    execute("UPDATE jobs SET owner = ?1 WHERE owner = ?2").map(|jobs| jobs as u64)
 }
 
 pub(super) fn delete(connection: &Connection, now: UnixMs, owner: &Owner, id: &JobId) -> Result<Option<Job>> {

@@ -12,10 +12,11 @@ local function before(a, b)
 end
 
 local best
+local paused = redis.call('GET', P .. 'mode') == '1'
 for i = 11, #ARGV do
     local lane = ARGV[i]
     tend(lane, terms)
-    local priority = redis.call('ZREVRANGE', P .. 'ready:' .. lane, 0, 0)[1]
+    local priority = not (paused and lane ~= 'webhook') and redis.call('ZREVRANGE', P .. 'ready:' .. lane, 0, 0)[1]
     if priority then
         local of_priority = P .. 'ready:' .. lane .. ':' .. priority
         for _, owner in ipairs(redis.call('SMEMBERS', of_priority)) do
@@ -40,7 +41,7 @@ redis.call('HSET', P .. 'served', best.owner, next_of('served'))
 redis.call('HINCRBY', key_of(id), 'attempts', 1)
 redis.call('HINCRBY', key_of(id), 'token', 1)
 redis.call('HSETNX', key_of(id), 'started_ms', int(NOW))
-set(id, 'state', 'running', 'ticket', ticket, 'worker', worker)
+set(id, 'state', 'running', 'ticket', ticket, 'worker', worker, 'claimed_ms', int(NOW))
 hold(id, best.lane, ticket, worker, lease)
 state_event(id, 'running', '')
 return {'claimed', whole(id)}

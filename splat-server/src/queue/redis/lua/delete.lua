@@ -7,6 +7,9 @@ local job = whole(id)
 local key = field(id, 'idempotency_key')
 if key then redis.call('HDEL', P .. 'idempotency:' .. owner, key) end
 redis.call('ZREM', P .. 'finished', id)
+local secret = field(id, 'secret')
+if secret then redis.call('HDEL', P .. 'shares', secret) end
+keep_bytes(id, owner, 0)
 redis.call('ZREM', P .. 'jobs_of:' .. owner, id)
 redis.call('DEL', key_of(id), P .. 'events:' .. id)
 redis.call('ZREMRANGEBYSCORE', P .. 'deleted', '-inf', NOW - tonumber(ARGV[5]))

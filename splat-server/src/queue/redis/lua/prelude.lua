@@ -17,6 +17,10 @@
 --   P finished                          zset    jobs that ended, by when
 --   P deleted                         zset    jobs that were deleted, by when; of the last 30 days
 --   P identity                        string  which queue this is
+--   P shares                          hash    secret of a link -> job
+--   P bytes_of                        hash    owner -> bytes kept of all jobs
+--   P usage:<day>                     hash    <owner>:jobs, <owner>:busy_ms; days since 1970 (UTC), of the last 92
+--   P mode                            string  whether jobs are taken in and begun, as a number
 --   P count                             hash    counters: number, place, served
 --
 -- A ticket that is taken is pending in the group. Its idle time is set so that it reaches IDLE_AT_END when the lease runs
@@ -42,6 +46,26 @@ local function count(name, of, by)
 end
 
 local function counted(name, of) return tonumber(redis.call('HGET', P .. name, of) or '0') end
+
+-- Adds to what an owner has used today.
+local function use(owner, what, by)
+    local key = P .. 'usage:' .. int(math.floor(NOW / 86400000))
+    redis.call('HINCRBY', key, owner .. ':' .. what, int(by))
+    redis.call('EXPIRE', key, 93 * 86400)
+end
+
+-- What an owner has and has used: jobs and milliseconds today, jobs and bytes kept.
+local function usage_of(owner)
+    local today = redis.call('HMGET', P .. 'usage:' .. int(math.floor(NOW / 86400000)), owner .. ':jobs', owner .. ':busy_ms')
+    return {tonumber(today[1] or '0'), tonumber(today[2] or '0'), redis.call('ZCARD', P .. 'jobs_of:' .. owner), counted('bytes_of', owner)}
+end
+
+-- What is kept of a job.
+local function keep_bytes(id, owner, bytes)
+    local before = tonumber(field(id, 'bytes') or '0')
+    set(id, 'bytes', int(bytes))
+    count('bytes_of', owner, int(bytes - before))
+end
 
 local function next_of(counter) return redis.call('HINCRBY', P .. 'count', counter, 1) end
 
@@ -109,7 +133,9 @@ local function let_go(id)
     tear_up(job[1], job[3])
     count('running', job[1], -1)
     count('running_of', job[2], -1)
-    redis.call('HDEL', key_of(id), 'ticket', 'worker', 'lease_until_ms', 'noticed_ms')
+    local since = field(id, 'claimed_ms')
+    if since then use(job[2], 'busy_ms', math.max(0, NOW - tonumber(since))) end
+    redis.call('HDEL', key_of(id), 'ticket', 'worker', 'lease_until_ms', 'noticed_ms', 'claimed_ms')
 end
 
 -- Queues a job that waits until `run_after`.

@@ -1,11 +1,12 @@
--- id token progress|'' stage percent number_of_events event... (name artifact)...
+-- id token progress|'' stage percent bytes|'' number_of_events event... (name artifact)...
 local id = ARGV[3]
 if not held(id, ARGV[4]) then return {'lost'} end
 if ARGV[5] ~= '' then set(id, 'progress', ARGV[5], 'stage', ARGV[6], 'percent', ARGV[7]) end
-local events = tonumber(ARGV[8])
-for i = 9, 8 + events do add_event(id, ARGV[i]) end
+if ARGV[8] ~= '' then keep_bytes(id, field(id, 'owner'), tonumber(ARGV[8])) end
+local events = tonumber(ARGV[9])
+for i = 10, 9 + events do add_event(id, ARGV[i]) end
 -- Artefacts are fields of the job: `artifact:<name>` = four digits of order, and JSON.
-for i = 9 + events, #ARGV, 2 do
+for i = 10 + events, #ARGV, 2 do
     local name = 'artifact:' .. ARGV[i]
     local known = field(id, name)
     local order = known and string.sub(known, 1, 4)

@@ -1,4 +1,5 @@
--- id owner kind lane priority max_attempts spec progress idempotency_key|'' fingerprint max_waiting max_unfinished
+-- id owner kind lane priority max_attempts spec progress idempotency_key|'' fingerprint keyed max_waiting max_unfinished bytes
+-- most_bytes|'' most_jobs|'' most_busy_ms|''
 local id, owner, kind, lane, priority = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local key, fingerprint = ARGV[11], ARGV[12]
 local keyed = ARGV[13] == '1'
@@ -19,6 +20,15 @@ local waiting = counted('queued', lane)
 if waiting >= tonumber(ARGV[14]) then return {'full', waiting} end
 local unfinished = counted('unfinished_of', owner)
 if unfinished >= tonumber(ARGV[15]) then return {'owner_full', unfinished} end
+if lane ~= 'webhook' then
+    if redis.call('GET', P .. 'mode') == '2' then return {'draining'} end
+    local usage = usage_of(owner)
+    local most = function(i) return ARGV[i] ~= '' and tonumber(ARGV[i]) or math.huge end
+    if usage[4] + tonumber(ARGV[16]) > most(17) or usage[1] >= most(18) or usage[2] >= most(19) then
+        return {'used_up', usage}
+    end
+    use(owner, 'jobs', 1)
+end
 
 local number = next_of('number')
 set(id, 'id', id, 'owner', owner, 'kind', kind, 'lane', lane, 'priority', priority, 'place', int(next_of('place')),
@@ -31,6 +41,7 @@ if keyed then
 end
 redis.call('ZADD', P .. 'jobs_of:' .. owner, number, id)
 count('unfinished_of', owner, 1)
+keep_bytes(id, owner, tonumber(ARGV[16]))
 queue(id, NOW)
 state_event(id, 'queued', '')
 return {'created', whole(id)}

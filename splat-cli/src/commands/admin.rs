@@ -1,0 +1,132 @@
+//! `splat admin`: what an operator sees and decides, on the queue itself.
+
+use serde::Serialize;
+use splat_core::pipeline::text::bytes;
+use splat_server::job::{Job, JobState, Owner};
+use splat_server::queue::{ListQuery, Mode, Usage};
+use splat_server::service::Parts;
+use splat_server::settings::Settings;
+
+use super::Context;
+use super::serve::{config, runtime};
+use crate::args::{AdminArgs, AdminCommand, SettingsArgs};
+use crate::failure::Failure;
+
+pub(super) fn admin(args: AdminArgs, context: &Context) -> Result<(), Failure> {
+    let settings = Settings { data_dir: args.data_dir, redis_url: args.redis_url, ..Settings::default() };
+    let config = config(SettingsArgs { config: args.config, settings })?;
+    runtime()?.block_on(async {
+        let parts = Parts::open(config).await?;
+        match args.command {
+            AdminCommand::Jobs { state, limit } => jobs(&parts, state, limit, context).await,
+            AdminCommand::Usage => usage(&parts, context).await,
+            AdminCommand::Pause => set_mode(&parts, Mode::Paused, context).await,
+            AdminCommand::Drain => set_mode(&parts, Mode::Draining, context).await,
+            AdminCommand::Resume => set_mode(&parts, Mode::Open, context).await,
+        }
+    })
+}
+
+async fn jobs(parts: &Parts, state: Option<String>, limit: u32, context: &Context) -> Result<(), Failure> {
+    let state = match state {
+        None => None,
+        Some(name) => Some(JobState::of_name(&name).ok_or_else(|| Failure::Usage {
+            what: format!("`{name}` is no state of a job"),
+            hint: "give queued, running, succeeded, failed, cancelled or dead",
+        })?),
+    };
+    let owners = parts.keys.owners().await?;
+    let ids: Vec<Owner> = owners.iter().map(|(owner, _)| owner.clone()).collect();
+    let query = ListQuery { state, limit, ..ListQuery::default() };
+    let found = parts.queue.list(&ids, &query).await?;
+    #[derive(Serialize)]
+    struct Line<'a> {
+        id: &'a str,
+        owner: &'a str,
+        owner_name: &'a str,
+        kind: &'a str,
+        state: JobState,
+        percent: f64,
+        bytes: u64,
+        created_ms: u64,
+    }
+    let lines: Vec<Line> = found
+        .iter()
+        .map(|job: &Job| Line {
+            id: job.id.as_str(),
+            owner: &job.owner.0,
+            owner_name: owners.iter().find(|(owner, _)| *owner == job.owner).map_or("", |(_, name)| name),
+            kind: &job.kind,
+            state: job.state,
+            percent: job.progress.percent,
+            bytes: job.bytes,
+            created_ms: job.created_ms,
+        })
+        .collect();
+    let text: Vec<String> = lines
+        .iter()
+        .map(|line| {
+            format!(
+                "{}  {:9} {:5.1} %  {:7}  {:>9}  {}",
+                line.id,
+                line.state.name(),
+                line.percent,
+                line.kind,
+                bytes(line.bytes),
+                line.owner_name
+            )
+        })
+        .collect();
+    let text = if text.is_empty() { "no jobs".to_owned() } else { text.join("\n") };
+    context.reporter.result(&lines, &text);
+    Ok(())
+}
+
+async fn usage(parts: &Parts, context: &Context) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Line {
+        owner: String,
+        name: String,
+        #[serde(flatten)]
+        usage: Usage,
+    }
+    let mut lines = Vec::new();
+    for (owner, name) in parts.keys.owners().await? {
+        let usage = parts.queue.usage(&owner).await?;
+        if usage != Usage::default() {
+            lines.push(Line { owner: owner.0, name, usage });
+        }
+    }
+    let text: Vec<String> = lines
+        .iter()
+        .map(|line| {
+            let Usage { jobs_today, busy_ms_today, kept_jobs, kept_bytes } = line.usage;
+            let minutes = busy_ms_today as f64 / 60_000.0;
+            format!(
+                "{:12}  {kept_jobs:5} jobs kept, {:>9}; today {jobs_today} jobs, {minutes:.1} min  {}",
+                line.owner,
+                bytes(kept_bytes),
+                line.name
+            )
+        })
+        .collect();
+    let text = if text.is_empty() { "nobody has any jobs".to_owned() } else { text.join("\n") };
+    context.reporter.result(&lines, &text);
+    Ok(())
+}
+
+async fn set_mode(parts: &Parts, mode: Mode, context: &Context) -> Result<(), Failure> {
+    parts.queue.set_mode(mode).await?;
+    let depth = parts.queue.depth().await?;
+    let (queued, running) =
+        depth.iter().fold((0, 0), |sum, lane| (sum.0 + lane.queued, sum.1 + lane.running));
+    let meaning = match mode {
+        Mode::Open => "jobs are taken in and begun",
+        Mode::Paused => "jobs are taken in and wait; none is begun",
+        Mode::Draining => "no job is taken in; those that are there are done",
+    };
+    let text = format!("{meaning}; {running} run and {queued} wait now");
+    let shown = serde_json::json!({ "mode": mode, "running": running, "queued": queued });
+    context.reporter.result(&shown, &text);
+    Ok(())
+}

@@ -1,0 +1,2 @@
+-- owner
+return usage_of(ARGV[3])
