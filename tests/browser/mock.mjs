@@ -58,11 +58,12 @@ class Mock {
     this.requests.push(`${request.method} ${url.pathname}`);
     if (this.down) return request.socket.destroy();
     const { pathname: path } = url;
-    if (['GET', 'HEAD'].includes(request.method) && (path === '/' || path === '/gestures' || path.startsWith('/viewer') || path.startsWith('/assets/'))) return this.page(path, response);
+    if (['GET', 'HEAD'].includes(request.method) && (path === '/' || path === '/gestures' || path.startsWith('/viewer') || path.startsWith('/shared/') || path.startsWith('/assets/'))) return this.page(path, response);
     if (path === '/v1/info') return json(response, 200, this.info());
     if (this.options.key && request.headers.authorization !== `Bearer ${this.options.key}`) return problem(response, 401, 'unauthorized', 'The key is missing or not known.');
     if (path === '/v1/uploads' || path.startsWith('/v1/uploads/')) return this.upload(request, response, path.split('/')[3]);
     if (path === '/v1/gestures' || path.startsWith('/v1/gestures/')) return this.models(response, path);
+    if (path.startsWith('/v1/shared/')) return this.shared(response, path);
     if (path === '/v1/jobs') return request.method === 'POST' ? this.submit(request, response) : this.list(response, url);
     const [, , , id, part, name] = path.split('/');
     const job = this.jobs.get(id);
@@ -76,6 +77,8 @@ class Mock {
     if (part === 'artifacts') return this.artifact(response, job, name);
     if (part === 'cancel') return json(response, 202, this.cancel(job));
     if (part === 'retry') return json(response, 202, this.begin(job));
+    if (part === 'share') return this.share(request, response, job);
+    if (request.method === 'PATCH') return json(response, 200, this.view(Object.assign(job, await body(request))));
     if (request.method === 'DELETE') {
       this.jobs.delete(id);
       response.writeHead(204);
@@ -86,13 +89,15 @@ class Mock {
 
   info() {
     return {
-      version: '0.1.0', auth_required: Boolean(this.options.key), test_mode: Boolean(this.options.testMode), viewer: this.options.viewer, gestures: Boolean(this.options.gestures), video: true,
+      version: '0.1.0', auth_required: Boolean(this.options.key), test_mode: Boolean(this.options.testMode), viewer: this.options.viewer, gestures: Boolean(this.options.gestures), video: this.options.video ?? true, gpu: this.options.gpu,
+      scene_forms: ['scene.ply', 'scene.compressed.ply', 'scene.spz', 'scene.sog'],
       limits: { max_photos: this.options.maxPhotos, max_file_bytes: 50e6, max_job_bytes: 2e9, max_pixels: 1e8 },
       presets: PRESETS, renderers: ['ewa', '3dgut'], strategies: ['mcmc', 'adc'], qualities: ['low', 'medium', 'high', 'extreme'],
     };
   }
 
   page(path, response) {
+    if (path.startsWith('/shared/')) path = '/viewer/';
     const name = { '/': 'index.html', '/gestures': 'gestures.html', '/viewer': 'viewer.html', '/viewer/': 'viewer.html' }[path]
       ?? (/^\/assets\/(viewer|mediapipe)\//.test(path) ? `dist${path.slice(7)}` : path.slice(1));
     const file = normalize(`${WEB}${name}`);
@@ -104,6 +109,10 @@ class Mock {
   }
 
   async upload(request, response, id) {
+    if (!id && request.method === 'GET') {
+      const uploads = [...this.uploads.values()].map((upload) => ({ id: upload.id, name: upload.name, bytes: upload.length, offset: upload.bytes.length, expires_at: new Date().toISOString() }));
+      return json(response, 200, { uploads });
+    }
     if (request.method === 'POST') {
       const made = { id: newId(), length: Number(request.headers['upload-length']), bytes: Buffer.alloc(0) };
       made.name = Buffer.from(request.headers['upload-metadata'].split(' ')[1], 'base64').toString();
@@ -141,6 +150,27 @@ class Mock {
     response.end();
   }
 
+  async share(request, response, job) {
+    if (request.method === 'DELETE') {
+      delete job.share;
+      response.writeHead(204);
+      return response.end();
+    }
+    const { drop_floaters = false } = await body(request);
+    const url = job.share?.url ?? `/shared/${newId()}`;
+    job.share = { url, embed: `<iframe src="${url}"></iframe>`, created_at: new Date().toISOString(), drop_floaters };
+    return json(response, 200, job.share);
+  }
+
+  shared(response, path) {
+    const [, , , secret, name] = path.split('/');
+    const job = [...this.jobs.values()].find(({ share }) => share?.url === `/shared/${secret}`);
+    if (!job) return problem(response, 404, 'not_found', 'The link has ended.');
+    if (name) return this.artifact(response, job, name.replace('.compressed', ''));
+    const files = Object.keys(job.artifacts).map((file) => ({ name: file, url: `/v1/shared/${secret}/${file}` }));
+    return json(response, 200, { name: job.name, created_at: job.share.created_at, files });
+  }
+
   /** Models outlive their jobs. */
   models(response, path) {
     const view = ({ id, labels }) => ({ id, labels, layout: 'world', parent: 'base_v1', step: 'added', metrics: {}, files: [] });
@@ -152,19 +182,17 @@ class Mock {
   }
 
   async submit(request, response) {
-    const parts = [];
-    for await (const part of request) parts.push(part);
-    const body = JSON.parse(Buffer.concat(parts).toString());
+    const asked = await body(request);
     const key = request.headers['idempotency-key'];
     if (this.idempotency.has(key)) return json(response, 202, this.view(this.jobs.get(this.idempotency.get(key))));
-    if (body.kind === 'gesture' && body.landmarks.length < 40) return problem(response, 422, 'too_few_frames', 'A recording needs at least 40 frames.');
+    if (asked.kind === 'gesture' && asked.landmarks.length < 40) return problem(response, 422, 'too_few_frames', 'A recording needs at least 40 frames.');
     const photos = [];
-    for (const [index, id] of (body.uploads ?? []).entries()) {
+    for (const [index, id] of (asked.uploads ?? []).entries()) {
       const upload = this.uploads.get(id);
       if (!upload || upload.bytes.length !== upload.length) return problem(response, 422, 'unknown_upload', 'An upload is unknown or unfinished.');
       photos.push({ file: `${String(index + 1).padStart(4, '0')}.png`, name: upload.name, bytes: upload.length, width: 320, height: 240, sha: createHash('sha256').update(upload.bytes).digest('hex') });
     }
-    const job = { id: newId(), kind: body.kind, name: body.options?.name, options: body.options ?? {}, body, photos, created_at: new Date().toISOString() };
+    const job = { id: newId(), kind: asked.kind, name: asked.options?.name, options: asked.options ?? {}, body: asked, photos, created_at: new Date().toISOString() };
     this.jobs.set(job.id, job);
     if (key) this.idempotency.set(key, job.id);
     this.begin(job);
@@ -184,11 +212,12 @@ class Mock {
   }
 
   view(job) {
-    const { id, kind, name, state, attempts, created_at, started_at, finished_at, progress, photos, options, problem: why, result, artifacts, cancel_requested } = job;
+    const { id, kind, name, state, attempts, created_at, started_at, finished_at, progress, photos, options, problem: why, result, artifacts, cancel_requested, share, pinned = false } = job;
     return {
-      id, kind, name, state, lane: 'scene', queue_position: state === 'queued' ? 1 : undefined, attempts, created_at, started_at, finished_at, progress, photos, options, problem: why, result, cancel_requested,
+      id, kind, name, state, lane: 'scene', queue_position: state === 'queued' ? 1 : undefined, attempts, created_at, started_at, finished_at, progress, photos, options, problem: why, result, cancel_requested, share, pinned,
+      photo_count: photos.length, expires_at: finished_at && !pinned ? new Date(Date.parse(finished_at) + 7 * 86_400_000).toISOString() : undefined,
       artifacts: Object.entries(artifacts).map(([file, { body, type }]) => ({ name: file, bytes: body.length, content_type: type, url: `/v1/jobs/${id}/artifacts/${file}` })),
-      links: { self: `/v1/jobs/${id}`, events: `/v1/jobs/${id}/events`, log: `/v1/jobs/${id}/log`, cancel: `/v1/jobs/${id}/cancel`, retry: `/v1/jobs/${id}/retry` },
+      links: { self: `/v1/jobs/${id}`, events: `/v1/jobs/${id}/events`, log: `/v1/jobs/${id}/log`, cancel: `/v1/jobs/${id}/cancel`, retry: `/v1/jobs/${id}/retry`, share: `/v1/jobs/${id}/share`, scene: `/v1/jobs/${id}/scene`, archives: `/v1/jobs/${id}/archives` },
     };
   }
 
@@ -257,6 +286,13 @@ class Mock {
     response.writeHead(200, { 'Content-Type': found.type, 'Content-Length': found.body.length, 'Cache-Control': 'no-cache' });
     response.end(found.body);
   }
+}
+
+/** The body of a request, as JSON. */
+async function body(request) {
+  const parts = [];
+  for await (const part of request) parts.push(part);
+  return JSON.parse(Buffer.concat(parts).toString() || '{}');
 }
 
 /** What happens to a job, one event a tick. */

@@ -112,6 +112,102 @@ test('dropped connections cost time, never an upload, a job or its state', async
   await page.locator('#banner[hidden]').waitFor({ state: 'attached' });
 });
 
+test('a scene is shared by a link that shows it alone, until the link is ended', async (t) => {
+  const { page, mock, sound } = await visit(t, { tolerate: /404/ });
+  await choose(page, photos(4));
+  await page.getByLabel('Name (optional)').fill('Garden gate');
+  await page.getByRole('button', { name: 'Create scene' }).click();
+  await stateOf(page).filter({ hasText: 'Ready' }).waitFor();
+  await page.getByRole('button', { name: 'Make a link' }).click();
+  const link = await page.getByLabel('Link', { exact: true }).inputValue();
+  assert.match(link, new RegExp(`^${mock.url}/shared/[0-9a-z]{26}$`));
+  assert.match(await page.getByLabel('For your own web page', { exact: true }).inputValue(), new RegExp(`<iframe src="${link}"`));
+  await page.getByRole('button', { name: 'Copy: Link' }).click();
+  await page.getByRole('status').getByText(/Copied|copy it yourself/).waitFor();
+  await page.getByLabel('Leave out what floats around the scene').check();
+  const [job] = mock.jobs.values();
+  await page.waitForTimeout(300);
+  assert.deepEqual([job.share.drop_floaters, mock.url + job.share.url], [true, link]);
+  // In another page, and to somebody who has never been here.
+  const stranger = await page.context().browser().newContext();
+  t.after(() => stranger.close());
+  const shown = await stranger.newPage();
+  await shown.goto(`${link}?webgl`);
+  await shown.locator('html[data-state=ready]').waitFor({ state: 'attached', timeout: 30_000 });
+  assert.equal(await shown.title(), 'Garden gate');
+  await page.getByRole('button', { name: 'End the link' }).click();
+  await page.getByRole('button', { name: 'Make a link' }).waitFor();
+  await shown.reload();
+  await shown.getByText('This link shows no scene any more.').waitFor();
+  sound();
+});
+
+test('a scene is renamed, and kept for good', async (t) => {
+  const { page, mock, sound } = await visit(t);
+  await choose(page, photos(3));
+  await page.getByRole('button', { name: 'Create scene' }).click();
+  await stateOf(page).filter({ hasText: 'Ready' }).waitFor();
+  await page.getByText(/^Kept until \D*\d/).waitFor();
+  await page.getByRole('button', { name: 'Keep for good' }).click();
+  await page.getByText('Kept until it is deleted.').waitFor();
+  await page.getByRole('button', { name: 'Rename' }).click();
+  await page.getByRole('dialog').getByLabel('Name').fill('정원 문');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { level: 1, name: '정원 문' }).waitFor();
+  const [job] = mock.jobs.values();
+  assert.deepEqual([job.name, job.pinned], ['정원 문', true]);
+  await page.getByRole('button', { name: 'Rename' }).click();
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Let it expire' }).click();
+  await page.getByText(/^Kept until \D*\d/).waitFor();
+  await page.locator('.more-downloads summary').click();
+  assert.deepEqual(await page.locator('.more-downloads a').evaluateAll((links) => links.map((link) => new URL(link.href).pathname.split('/').slice(4).join('/'))),
+    ['scene/scene.compressed.ply', 'scene/scene.spz', 'scene/scene.sog', 'archives/photos.zip', 'archives/dataset.zip', 'archives/everything.zip']);
+  await page.getByRole('link', { name: 'All scenes' }).click();
+  await page.getByRole('link', { name: '정원 문' }).waitFor();
+  await page.locator('.job').getByText('3 photos').waitFor();
+  await page.locator('.job-picture:not([hidden])').waitFor();
+  sound();
+});
+
+test('files of an earlier visit are offered again, or taken back', async (t) => {
+  const { page, mock, sound } = await visit(t);
+  await choose(page, photos(4));
+  await page.getByText('4 files uploaded').first().waitFor();
+  await page.evaluate(() => localStorage.clear());
+  await page.reload();
+  await page.getByText('4 files').first().waitFor();
+  await page.getByRole('button', { name: 'Use 4 files' }).click();
+  await page.getByText('4 files uploaded').first().waitFor();
+  await page.getByRole('button', { name: 'Create scene' }).click();
+  await stateOf(page).filter({ hasText: /Running|Ready/ }).waitFor();
+  assert.equal([...mock.jobs.values()][0].photos.length, 4);
+  mock.uploads.clear();
+  await page.goto(`${mock.url}/?webgl#/`);
+  await page.reload();
+  await choose(page, photos(2));
+  await page.getByText('2 files uploaded').first().waitFor();
+  await page.reload();
+  await page.getByRole('button', { name: 'Remove them' }).click();
+  await page.locator('.leftovers').waitFor({ state: 'hidden' });
+  await page.waitForFunction(() => document.activeElement?.id === 'choose');
+  await page.waitForTimeout(200);
+  assert.equal(mock.uploads.size, 0);
+  sound();
+});
+
+test('without a graphics card the quick preset is chosen, and without ffmpeg no video is offered', async (t) => {
+  for (const [gpu, chosen, video] of [['software', 'preview', false], ['hardware', 'standard', true], [undefined, 'standard', true]]) {
+    const { page, sound } = await visit(t, { mock: { gpu, video } });
+    const checked = page.locator('input[name=preset]:checked');
+    await checked.waitFor({ state: 'attached' });
+    assert.equal(await checked.inputValue(), chosen, gpu);
+    assert.equal((await page.locator('input[type=file]').getAttribute('accept')).includes('video'), video);
+    assert.equal(await page.locator('#drop-hint').getByText('video').count(), video ? 1 : 0);
+    sound();
+  }
+});
+
 test('a failed scene says why, and can be tried again or deleted', async (t) => {
   const { page, mock, sound } = await visit(t);
   await choose(page, photos(3));

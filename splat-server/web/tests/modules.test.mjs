@@ -5,6 +5,7 @@ import { test } from 'node:test';
 
 globalThis.navigator ??= { languages: ['en'] };
 globalThis.location ??= new URL('http://page.test/');
+const { at } = await import('../assets/js/api.js');
 const { EventParser } = await import('../assets/js/events.js');
 const { kindOf, examine } = await import('../assets/js/sniff.js');
 const { rotate, startFrom, upOf, uprightRotation } = await import('../assets/js/pose.js');
@@ -103,4 +104,9 @@ test('waiting grows, stays bounded, and differs from client to client', () => {
   const waits = Array.from({ length: 200 }, () => backoff(30));
   assert.ok(Math.max(...waits) <= 28 && Math.min(...waits) >= 12 && new Set(waits).size > 100);
   assert.ok(backoff(0) < 0.8);
+});
+
+test('addresses of the service are asked for where the page came from', () => {
+  for (const address of ['/v1/jobs/x', 'v1/jobs/x', 'https://splat.example.com/v1/jobs/x', 'http://[::1]:5000/v1/jobs/x']) assert.equal(at(address), '/v1/jobs/x');
+  assert.equal(at('https://splat.example.com/v1/jobs?limit=2'), '/v1/jobs?limit=2');
 });

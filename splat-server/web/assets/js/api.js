@@ -39,8 +39,9 @@ export async function refusal(response) {
 /** Where the service lies on its host: `/`, or what a proxy in front puts before it. */
 const root = () => (globalThis.document ? new URL(document.documentElement.dataset.root ?? './', document.baseURI).pathname : '/');
 
-/** The address of a path of the service, which may or may not know what stands before it. */
-export function at(path) {
+/** The address here of a path of the service, which may or may not know what stands before it and on which host it is. */
+export function at(address) {
+  const path = address.replace(/^https?:\/\/[^/]*/, '');
   const before = root();
   return before !== '/' && path.startsWith(before) ? path : before + path.replace(/^\//, '');
 }

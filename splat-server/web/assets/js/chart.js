@@ -33,6 +33,11 @@ export class Chart {
     this.#draw();
   }
 
+  /** The latest value; undefined before the first. */
+  get latest() {
+    return this.#points.at(-1)?.value;
+  }
+
   get empty() {
     return this.#points.length === 0;
   }

@@ -5,6 +5,7 @@ import { NoAnswer, postJson, randomKey, Refused } from './api.js';
 import { backoff, pause } from './connection.js';
 import { fill, h, icon } from './dom.js';
 import { live, serverText, t, tx } from './i18n.js';
+import { leftovers } from './leftovers.js';
 import { optionFields } from './options.js';
 import { Tray } from './tray.js';
 
@@ -17,7 +18,7 @@ export function createCard(info, { onCreated }) {
   const tray = new Tray(info);
   const fields = optionFields(info);
   const input = h('input', {
-    type: 'file', multiple: true, accept: info.video === false ? ACCEPT : `${ACCEPT},video/*`, class: 'sr-only', tabindex: -1, 'aria-hidden': 'true',
+    type: 'file', multiple: true, accept: info.video ? `${ACCEPT},video/*` : ACCEPT, class: 'sr-only', tabindex: -1, 'aria-hidden': 'true',
     onchange: () => {
       tray.add([...input.files]);
       input.value = '';
@@ -28,7 +29,7 @@ export function createCard(info, { onCreated }) {
     icon('photos'),
     h('p', { class: 'drop-title' }, tx(matchMedia('(pointer: coarse)').matches ? 'create.drop_touch' : 'create.drop')),
     choose,
-    h('p', { id: 'drop-hint', class: 'muted small' }, live(() => t('create.limits', { count: info.limits?.max_photos ?? 50 }))),
+    h('p', { id: 'drop-hint', class: 'muted small' }, live(() => t(info.video ? 'create.limits' : 'create.limits_no_video', { count: info.limits?.max_photos ?? 50 }))),
     input);
   acceptDrops(drop, (files) => tray.add(files));
 
@@ -85,7 +86,7 @@ export function createCard(info, { onCreated }) {
     },
   },
   h('h2', { id: 'create-title' }, tx('create.title')),
-  drop, tray.element, fields.element, complaint,
+  drop, leftovers(tray), tray.element, fields.element, complaint,
   h('div', { class: 'row submit' }, submit, discard), status);
   show();
   warnBeforeLeaving(tray);

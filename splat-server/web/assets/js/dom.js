@@ -63,6 +63,31 @@ export function announce(text) {
   if (region && region.textContent !== text) region.textContent = text;
 }
 
+/** A question for a text; resolves to it, or to null. */
+export function askText({ title, label, value, most, yes, no }) {
+  const input = h('input', { id: 'ask-text', type: 'text', maxlength: most, autocomplete: 'off', value });
+  const dialog = h(
+    'dialog',
+    { class: 'dialog', 'aria-labelledby': 'ask-title' },
+    h('form', { method: 'dialog' },
+      h('h2', { id: 'ask-title' }, title),
+      h('div', { class: 'field' }, h('label', { for: 'ask-text' }, label), input),
+      h('div', { class: 'row end' },
+        // The first button of a form is what Enter presses.
+        h('button', { value: 'yes', class: 'primary ask-yes' }, yes),
+        h('button', { value: 'no', class: 'quiet', formnovalidate: true }, no))),
+  );
+  document.body.append(dialog);
+  dialog.showModal();
+  input.select();
+  return new Promise((resolve) => {
+    dialog.addEventListener('close', () => {
+      dialog.remove();
+      resolve(dialog.returnValue === 'yes' ? input.value : null);
+    });
+  });
+}
+
 /** A question with two answers; resolves to true for the first. */
 export function ask({ title, text, yes, no, danger }) {
   const dialog = h(

@@ -5,12 +5,13 @@
 
 import { getJson, postJson, randomKey, Refused, send } from './api.js';
 import { Chart } from './chart.js';
-import { announce, ask, fill, h, icon } from './dom.js';
+import { announce, ask, askText, fill, h, icon } from './dom.js';
 import { follow } from './events.js';
-import { decibel, duration, fixed, whole } from './format.js';
+import { decibel, duration, fixed, moment, whole } from './format.js';
 import { L, live, t, tx } from './i18n.js';
 import { logFold } from './log.js';
 import { comparisonCard, downloadsCard, showPicture, viewerFrame } from './results.js';
+import { shareCard } from './share.js';
 import { chip, isOver, problemNodes, stageText, stepOf, STEPS, titleOf } from './states.js';
 
 /** Stages from which a run can be taken up again. */
@@ -60,6 +61,7 @@ class JobPage {
   #title = h('h1', { tabindex: -1 });
   #chip = h('span', { class: 'chip' });
   #actions = h('div', { class: 'row actions' });
+  #kept = h('p', { class: 'muted small kept' });
   #problem = h('div', { class: 'notice problem', hidden: true });
   #warnings = h('ul', { class: 'notice warnings', hidden: true });
   #steps = h('ol', { class: 'steps' });
@@ -88,7 +90,7 @@ class JobPage {
     this.element = h('div', { class: 'job-page' },
       backLink(),
       h('header', { class: 'job-head' }, h('div', { class: 'row' }, this.#title, this.#chip), this.#actions),
-      this.#problem, this.#progressCard, this.#warnings,
+      this.#kept, this.#problem, this.#progressCard, this.#warnings,
       h('div', { class: 'split' },
         h('section', { class: 'card picture-card', 'aria-label': L('job.picture') }, this.#picture, this.#previewCaption),
         h('section', { class: 'card', 'aria-labelledby': 'figures-title' },
@@ -111,7 +113,10 @@ class JobPage {
   #take(kind, event) {
     const data = event.data ?? {};
     const inPast = isOver(this.#job); // events replayed of a job that has ended only draw the charts
-    if (kind === 'progress' && Number.isFinite(data.loss)) this.#loss.add(data.step, data.loss);
+    if (kind === 'progress' && Number.isFinite(data.loss)) {
+      this.#loss.add(data.step, data.loss);
+      if (inPast) this.#showFigures();
+    }
     if (kind === 'eval') this.#psnr.add(data.step ?? 0, data.psnr);
     if (kind === 'warning') this.#warn(event.message || data.message);
     if (inPast) return;
@@ -154,6 +159,7 @@ class JobPage {
     this.#showActions();
     this.#problem.hidden = !job.problem;
     if (job.problem) fill(this.#problem, h('strong', {}, tx('job.why')), ' ', problemNodes(job.problem));
+    this.#showKept();
     this.#showProgress();
     this.#showPicture();
     this.#showResults();
@@ -161,6 +167,12 @@ class JobPage {
       announce(t('job.ended', { name: titleOf(job), state: t(`state.${job.state}`) }));
       this.#log.read();
     }
+  }
+
+  /** How long it stays. */
+  #showKept() {
+    const { pinned, expires_at: expires } = this.#job;
+    fill(this.#kept, pinned ? tx('job.pinned') : expires ? live(() => t('job.expires', { when: moment(expires) })) : null);
   }
 
   #showProgress() {
@@ -202,7 +214,8 @@ class JobPage {
       ['figure.cc_psnr', result?.cc_psnr, decibel],
       ['figure.ssim', result?.ssim, (value) => fixed(value, 3)],
       ['figure.gaussians', result?.gaussians ?? progress.gaussians, whole],
-      ['figure.loss', result?.loss ?? progress.loss, (value) => fixed(value, 4)],
+      // The chart's own last point: the loss of another step beside it would look like a contradiction.
+      ['figure.loss', this.#loss.latest ?? progress.loss, (value) => fixed(value, 4)],
       ['figure.photos', photos?.length || undefined, whole],
       ['figure.time', started && finished ? (new Date(finished) - new Date(started)) / 1000 : undefined, duration],
     ].filter(([, value]) => Number.isFinite(value));
@@ -236,12 +249,13 @@ class JobPage {
     if (this.#results.dataset.shown === shown) return;
     this.#results.dataset.shown = shown;
     const offered = artifacts.length > 0 && isOver(this.#job);
-    fill(this.#results, offered ? downloadsCard(this.#job) : null, offered ? comparisonCard(this.#job, this.#signal) : null);
+    const shareable = state === 'succeeded' && this.#job.links?.share && artifacts.some(({ name }) => name === 'scene.ply');
+    fill(this.#results, offered ? downloadsCard(this.#job, this.#info) : null, shareable ? shareCard(this.#job) : null, offered ? comparisonCard(this.#job, this.#signal) : null);
   }
 
   #showActions() {
-    const { state, cancel_requested: cancelling, kind } = this.#job;
-    const shown = `${state} ${cancelling}`;
+    const { state, cancel_requested: cancelling, kind, pinned } = this.#job;
+    const shown = `${state} ${cancelling} ${pinned}`;
     if (this.#actions.dataset.shown === shown) return;
     this.#actions.dataset.shown = shown;
     const had = this.#actions.contains(document.activeElement);
@@ -249,6 +263,8 @@ class JobPage {
     if (!isOver(this.#job)) buttons.push(this.#button('action.cancel', () => this.#cancel(), 'quiet', cancelling));
     if (isOver(this.#job) && state !== 'succeeded' && kind !== 'gesture') buttons.push(retryControl((from) => this.#retry(from)));
     if (isOver(this.#job) && kind === 'scene') buttons.push(againControl(this.#info?.presets ?? [], this.#job, (preset) => this.#again(preset)));
+    if (kind !== 'gesture') buttons.push(this.#button('action.rename', () => this.#rename(), 'quiet'));
+    if (isOver(this.#job)) buttons.push(this.#button(pinned ? 'action.unpin' : 'action.pin', () => this.#change({ pinned: !pinned }), 'quiet'));
     if (isOver(this.#job)) buttons.push(this.#button('action.delete', () => this.#delete(), 'quiet'));
     fill(this.#actions, buttons);
     if (had) (this.#actions.querySelector('button:not(:disabled)') ?? this.#title).focus();
@@ -286,6 +302,20 @@ class JobPage {
       const made = await postJson('/v1/jobs', { from: this.#job.id, options: { ...options, preset } }, { headers: { 'Idempotency-Key': randomKey() } });
       location.hash = `#/jobs/${made.id}`;
     });
+  }
+
+  #change(change) {
+    return this.#act(async () => {
+      const response = await send(`/v1/jobs/${this.#job.id}`, {
+        method: 'PATCH', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(change),
+      });
+      this.update(await response.json());
+    });
+  }
+
+  async #rename() {
+    const name = await askText({ title: t('rename.title'), label: t('rename.label'), value: this.#job.name ?? '', most: 80, yes: t('rename.yes'), no: t('rename.no') });
+    if (name !== null) await this.#change({ name: name.trim() || null });
   }
 
   async #delete() {

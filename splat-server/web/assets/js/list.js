@@ -3,7 +3,8 @@
 import { getJson } from './api.js';
 import { fill, h } from './dom.js';
 import { duration, moment } from './format.js';
-import { L, live, t, tx } from './i18n.js';
+import { has, L, live, t, tx } from './i18n.js';
+import { showPicture } from './results.js';
 import { chip, isOver, stageText, titleOf } from './states.js';
 
 const EVERY_S = { busy: 2.5, idle: 10 };
@@ -61,7 +62,7 @@ export function listCard(kind = 'scene') {
     }
     if (shown.size === 0) rows.replaceChildren();
     jobs.forEach((job, position) => {
-      const row = shown.get(job.id) ?? jobRow();
+      const row = shown.get(job.id) ?? jobRow(stop.signal);
       shown.set(job.id, row);
       row.update(job);
       if (rows.children[position] !== row.element) rows.insertBefore(row.element, rows.children[position] ?? null);
@@ -84,14 +85,24 @@ export function listCard(kind = 'scene') {
   };
 }
 
-function jobRow() {
+function jobRow(signal) {
   const link = h('a', { class: 'job-name' });
   const state = h('span', { class: 'chip' });
   const line = h('span', { class: 'muted small' });
   const bar = h('progress', { max: 100, class: 'thin', 'aria-label': L('job.progress') });
-  const element = h('li', { class: 'job' }, h('div', { class: 'row between' }, link, state), line, bar);
+  // Beside its name, so nothing that needs words of its own.
+  const picture = h('img', { alt: '', class: 'job-picture', width: 64, height: 48, hidden: true, decoding: 'async' });
+  const element = h('li', { class: 'job' }, picture, h('div', { class: 'job-text' }, h('div', { class: 'row between' }, link, state), line, bar));
   let drawn = '';
+  let pictured = '';
   const update = (job) => {
+    const preview = job.artifacts?.find(({ name }) => name === 'preview.png');
+    // A new one has as a rule another size; each of those of a running scene would be too many.
+    const which = preview && `${isOver(job)} ${isOver(job) ? preview.bytes : ''}`;
+    if (preview && which !== pictured) {
+      pictured = which;
+      showPicture(picture, preview.url, signal);
+    }
     const now = JSON.stringify([job.state, job.name, job.progress, job.queue_position, job.cancel_requested]);
     if (now === drawn) return;
     drawn = now;
@@ -108,6 +119,8 @@ function jobRow() {
 
 function summary(job) {
   const parts = job.name ? [moment(job.created_at)] : []; // else the title says when
+  if (job.photo_count) parts.push(t('photos.title', { count: job.photo_count }));
+  if (isOver(job) && job.options?.preset && has(`preset.${job.options.preset}`)) parts.push(t(`preset.${job.options.preset}`));
   const { percent = 0, eta_s: eta } = job.progress ?? {};
   if (job.state === 'running') {
     parts.push(`${stageText(job.progress?.stage)} ${Math.floor(percent)} %`);

@@ -51,7 +51,9 @@ function presetCard(preset, chosen) {
 /** The form's fields, and `read()` for what was chosen. */
 export function optionFields(info) {
   const presets = info.presets ?? [];
-  const chosen = presets.some(({ name }) => name === 'standard') ? 'standard' : presets[0]?.name;
+  // Without a graphics card `standard` takes hours.
+  const wanted = info.gpu === 'software' ? 'preview' : 'standard';
+  const chosen = presets.some(({ name }) => name === wanted) ? wanted : presets[0]?.name;
   const element = h('div', { class: 'options' },
     h('fieldset', { class: 'presets' }, h('legend', {}, tx('create.preset')), presets.map((preset) => presetCard(preset, chosen))),
     h('div', { class: 'field' },

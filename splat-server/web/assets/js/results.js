@@ -20,18 +20,23 @@ export function viewerFrame(job, info) {
 const ORDER = ['scene.ply', 'preview.png', 'comparison.png', 'cameras.json', 'metrics.json', 'log.txt'];
 
 /** The card of downloads. */
-export function downloadsCard(job) {
+export function downloadsCard(job, info = {}) {
   const rank = ({ name }) => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length);
   const wanted = (job.artifacts ?? []).filter(({ name }) => !name.startsWith('eval-')).sort((a, b) => rank(a) - rank(b));
-  const list = h('ul', { class: 'downloads' }, wanted.map((artifact) => h('li', {}, downloadControl(job, artifact))));
-  return h('section', { class: 'card', 'aria-labelledby': 'downloads-title' }, h('h2', { id: 'downloads-title' }, tx('downloads.title')), list);
+  const list = (files) => h('ul', { class: 'downloads' }, files.map((artifact) => h('li', {}, downloadControl(job, artifact))));
+  const { scene, archives } = job.links ?? {};
+  const has_scene = job.state === 'succeeded' && wanted.some(({ name }) => name === 'scene.ply');
+  const forms = scene && has_scene ? (info.scene_forms ?? []).filter((name) => name !== 'scene.ply').map((name) => ({ name, url: `${scene}/${name}` })) : [];
+  const zips = archives ? ['photos.zip', 'dataset.zip', 'everything.zip'].map((name) => ({ name, url: `${archives}/${name}` })) : [];
+  return h('section', { class: 'card', 'aria-labelledby': 'downloads-title' }, h('h2', { id: 'downloads-title' }, tx('downloads.title')), list(wanted),
+    forms.length + zips.length === 0 ? null : h('details', { class: 'fold more-downloads' }, h('summary', {}, tx('downloads.more')), list([...forms, ...zips])));
 }
 
 function downloadControl(job, artifact) {
   const name = `${fileStem(job)}-${artifact.name}`;
   const label = [icon('download'),
     h('span', { class: 'download-name' }, live(() => (has(`artifact.${artifact.name}`) ? t(`artifact.${artifact.name}`) : artifact.name)),
-      h('span', { class: 'muted small' }, live(() => ` ${artifact.name} · ${bytes(artifact.bytes)}`)))];
+      h('span', { class: 'muted small' }, live(() => [` ${artifact.name}`, Number.isFinite(artifact.bytes) ? bytes(artifact.bytes) : ''].filter(Boolean).join(' · '))))];
   if (!apiKey()) return h('a', { class: 'download', href: at(artifact.url), download: name }, label);
   // A link cannot carry the key: the file is fetched, then saved.
   const button = h('button', { type: 'button', class: 'download', onclick: () => fetchAndSave(button, artifact, name) }, label);
@@ -40,7 +45,8 @@ function downloadControl(job, artifact) {
 
 async function fetchAndSave(button, artifact, name) {
   button.disabled = true;
-  const progress = h('progress', { max: artifact.bytes, 'aria-label': L('downloads.progress', { name: artifact.name }) });
+  // Of what is made while it is sent nobody knows the size.
+  const progress = h('progress', { max: artifact.bytes ?? false, 'aria-label': L('downloads.progress', { name: artifact.name }) });
   button.append(progress);
   try {
     const response = await sendPatiently(artifact.url, { tries: 5 });
@@ -52,7 +58,7 @@ async function fetchAndSave(button, artifact, name) {
       if (done) break;
       parts.push(value);
       received += value.length;
-      progress.value = received;
+      if (artifact.bytes) progress.value = received;
     }
     const url = URL.createObjectURL(new Blob(parts, { type: artifact.content_type }));
     h('a', { href: url, download: name }).click();

@@ -67,6 +67,24 @@ export class Tray extends EventTarget {
     this.#tell();
   }
 
+  /** Takes in files that the service has already, as it lists them. */
+  adopt(uploads) {
+    for (const { id, name, bytes: size } of uploads) {
+      const kind = /\.zip$/i.test(name) ? 'zip' : /\.(mp4|m4v|mov|avi|mkv|webm)$/i.test(name) ? 'video' : 'photo';
+      const obstacle = this.#noRoom(kind);
+      if (obstacle) {
+        this.#refuse(name, obstacle);
+        continue;
+      }
+      const item = this.#accept({ name: name || id, size, lastModified: 0 }, kind);
+      Object.assign(item, { url: `/v1/uploads/${id}`, sent: size });
+      item.progress.value = size;
+      item.element.classList.add('sent');
+      fill(item.state, tx('tray.sent'));
+    }
+    this.#tell();
+  }
+
   /** Names a file that the server refused when the job was made. */
   refuseByName({ name, reason, code }) {
     const item = this.#items.find(({ file }) => file.name === name);
@@ -102,8 +120,9 @@ export class Tray extends EventTarget {
   #accept(file, kind) {
     const progress = h('progress', { max: file.size, value: 0, 'aria-label': L('tray.progress', { name: file.name }) });
     const remove = h('button', { type: 'button', class: 'tile-remove', 'aria-label': L('tray.remove', { name: file.name }), title: L('tray.remove', { name: file.name }) }, icon('close'));
-    const picture = kind === 'zip' || kind === 'video'
-      ? h('span', { class: 'tile-picture' }, icon(kind === 'zip' ? 'archive' : 'video'))
+    const drawn = file instanceof Blob && kind !== 'zip' && kind !== 'video';
+    const picture = !drawn
+      ? h('span', { class: 'tile-picture' }, icon({ zip: 'archive', video: 'video' }[kind] ?? 'photos'))
       : h('canvas', { class: 'tile-picture', 'aria-hidden': 'true' });
     const state = h('span', { class: 'sr-only' });
     const element = h('li', { class: 'tile' }, picture, h('span', { class: 'tile-name', title: file.name }, file.name), state, progress, remove);
@@ -116,7 +135,8 @@ export class Tray extends EventTarget {
     });
     this.#items.push(item);
     this.#grid.append(element);
-    if (picture.tagName === 'CANVAS') thumbnail(picture, file, () => element.classList.add('no-picture'));
+    if (drawn) thumbnail(picture, file, () => element.classList.add('no-picture'));
+    return item;
   }
 
   #remove(item) {

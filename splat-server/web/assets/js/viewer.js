@@ -1,4 +1,4 @@
-// The document in the frame: starts SuperSplat's viewer on one job's scene. Only the id of a job is taken from the
+// The document in the frame: starts SuperSplat's viewer on one job's scene, or on the scene of a link. Only an id is taken from the
 // address, never an address; the key travels in a header as everywhere else.
 
 import { createViewer } from '../viewer/index.js';
@@ -7,6 +7,8 @@ import { LANGUAGES, t } from './i18n.js';
 import { startFrom } from './pose.js';
 
 const query = new URLSearchParams(location.search);
+/** The end of a link: `/shared/<secret>`. */
+const SECRET = location.pathname.match(/\/shared\/([0-9a-z]{26})$/)?.[1] ?? null;
 
 function tell(state, key) {
   document.documentElement.dataset.state = state;
@@ -15,7 +17,7 @@ function tell(state, key) {
     message.textContent = t(key);
     message.hidden = false;
   }
-  if (window.parent !== window) window.parent.postMessage({ type: 'splat:viewer', state }, location.origin);
+  if (window.parent !== window && !SECRET) window.parent.postMessage({ type: 'splat:viewer', state }, location.origin);
 }
 
 /** An experience of the viewer's format, version 2: no effects, colours as trained. */
@@ -55,15 +57,19 @@ function foldControls() {
 
 async function start() {
   const id = query.get('job') ?? '';
-  if (!/^[0-9a-z]{26}$/.test(id)) return tell('failed', 'viewer.failed');
+  if (!SECRET && !/^[0-9a-z]{26}$/.test(id)) return tell('failed', 'viewer.failed');
   const lang = Object.hasOwn(LANGUAGES, query.get('lang')) ? query.get('lang') : 'en';
   document.documentElement.lang = lang;
   if (!navigator.gpu && !hasWebGl2()) return tell('failed', 'viewer.no_graphics');
-  const scene = `/v1/jobs/${id}/artifacts/scene.ply`;
+  const about = SECRET ? `/v1/shared/${SECRET}` : `/v1/jobs/${id}`;
+  // A quarter of the bytes for those who look from far away; the owner sees the scene as it was trained.
+  const file = SECRET ? 'scene.compressed.ply' : 'scene.ply';
+  const scene = SECRET ? `${about}/${file}` : `${about}/artifacts/${file}`;
   const contents = send(scene);
   contents.catch(() => {}); // reported below
-  const job = await getJson(`/v1/jobs/${id}`, { tries: 3 });
-  const named = job.artifacts.find(({ name }) => name === 'cameras.json');
+  const job = await getJson(about, { tries: 3 });
+  if (SECRET && job.name) document.title = job.name;
+  const named = (job.artifacts ?? job.files).find(({ name }) => name === 'cameras.json');
   const cameras = named ? await getJson(named.url, { tries: 3 }).catch(() => null) : null;
   const { rotation, initial } = startFrom(cameras);
   await contents;
@@ -73,7 +79,7 @@ async function start() {
     container: document.getElementById('viewer'),
     settings: settings(initial),
     contentUrl: at(scene),
-    contentFilename: 'scene.ply',
+    contentFilename: file,
     contents,
     renderer: query.has('webgl') || !navigator.gpu ? 'webgl' : 'webgpu',
     noanim: still,
@@ -96,5 +102,5 @@ async function start() {
 tell('loading');
 start().catch((error) => {
   console.warn('the viewer did not start:', error);
-  tell('failed', 'viewer.failed');
+  tell('failed', SECRET && error.status === 404 ? 'viewer.revoked' : 'viewer.failed');
 });
