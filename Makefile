@@ -91,7 +91,7 @@ test-web:
 test-api:
 	cargo test --locked --workspace --no-run
 	cd tests/service && npm ci --loglevel=error
-	for part in schema clients "load --small"; do \
+	for part in schema clients generated "load --small"; do \
 		set -- $$part; script=$$1; shift; \
 		SPLAT_BIN="$(TARGET_DIR)/debug/splat" "$(TOOLS)/python" "tests/service/$$script.py" "$$@"; \
 	done

@@ -7,10 +7,12 @@ import schemathesis
 
 from running import png
 
-# As `schema.py` made them: ids of jobs that have ended, and of uploads that have begun.
+# As `schema.py` made them: ids of jobs that have ended, of uploads that have begun, and ends of links to scenes.
 JOBS = json.loads(os.environ.get("SPLAT_TEST_JOBS", "[]"))
 UPLOADS = json.loads(os.environ.get("SPLAT_TEST_UPLOADS", "[]"))
-NAMES = ["scene.ply", "preview.png", "metrics.json", "log.txt"]
+SHARES = json.loads(os.environ.get("SPLAT_TEST_SHARES", "[]"))
+NAMES = ["scene.ply", "preview.png", "metrics.json", "log.txt", "photos.zip", "everything.zip", "scene.spz"]
+FORMS = ["scene.ply", "scene.compressed.ply", "scene.spz", "scene.sog", "scene.splat", "scene.glb"]
 PHOTOS = [png(number) for number in range(4)]
 calls = iter(range(1 << 30))
 
@@ -29,6 +31,10 @@ def map_path_parameters(context, path_parameters):
     ids = UPLOADS if "/uploads/" in context.operation.path else JOBS
     if "id" in path_parameters and ids:
         path_parameters["id"] = ids[number % len(ids)]
+    if "secret" in path_parameters and SHARES:
+        path_parameters["secret"] = SHARES[number % len(SHARES)]
+    if "form" in path_parameters:
+        path_parameters["form"] = FORMS[number % len(FORMS)]
     if "name" in path_parameters:
         path_parameters["name"] = NAMES[number % len(NAMES)]
     return path_parameters

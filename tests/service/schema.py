@@ -33,8 +33,8 @@ EXAMPLES = sys.argv[1] if len(sys.argv) > 1 else "15"
 
 
 async def prepare(url):
-    """Jobs that succeeded, one that failed, uploads that have begun."""
-    jobs, uploads = [], []
+    """Jobs that succeeded, one that failed, uploads that have begun, links to scenes."""
+    jobs, uploads, shares = [], [], []
     async with aiohttp.ClientSession() as session:
         for number in range(12):
             form = aiohttp.FormData()
@@ -50,17 +50,21 @@ async def prepare(url):
         for job in jobs:
             async with session.get(f"{url}/v1/jobs/{job}/events") as answer:
                 await answer.read()
-    return jobs, uploads
+        for job in jobs[1:4]:
+            async with session.post(f"{url}/v1/jobs/{job}/share") as answer:
+                shares.append((await answer.json())["url"].rsplit("/", 1)[1])
+    return jobs, uploads, shares
 
 
 with service("--scene-slots", "2") as (url, _, _), tempfile.TemporaryDirectory() as folder:
-    jobs, uploads = asyncio.run(prepare(url))
+    jobs, uploads, shares = asyncio.run(prepare(url))
     environment = {
         **os.environ,
         "PYTHONPATH": str(HERE),
         "SCHEMATHESIS_HOOKS": "hooks",
         "SPLAT_TEST_JOBS": json.dumps(jobs),
         "SPLAT_TEST_UPLOADS": json.dumps(uploads),
+        "SPLAT_TEST_SHARES": json.dumps(shares),
     }
     schemathesis = os.path.join(sysconfig.get_path("scripts"), "schemathesis")
     command = [schemathesis, "--no-color", "--config-file", str(HERE / "schemathesis.toml"), "run", f"{url}/openapi.json"]
