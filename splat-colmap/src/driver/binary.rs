@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use splat_core::CancelToken;
 
+use super::places;
 use super::process::{Ended, Run, run};
 use crate::error::{ColmapError, Result};
 
@@ -43,7 +44,7 @@ pub struct Colmap {
 
 impl Colmap {
     /// Finds and asks the program: `binary` if given, else the one that `SPLAT_COLMAP` names, else
-    /// `colmap` on PATH.
+    /// `colmap` on PATH, else in the places where releases for Windows, Homebrew and MacPorts are put.
     ///
     /// # Errors
     /// [`ColmapError::CannotStart`] where there is none or it does not start;
@@ -51,7 +52,7 @@ impl Colmap {
     pub fn find(binary: Option<&Path>) -> Result<Self> {
         let named =
             binary.map(Path::to_owned).or_else(|| std::env::var_os(BINARY_VARIABLE).map(PathBuf::from));
-        let binary = named.unwrap_or_else(|| PathBuf::from("colmap"));
+        let binary = named.unwrap_or_else(places::program);
         let answer = ask(&binary, &["help"])?;
         let Some((version, has_cuda)) = parse_help(&answer) else {
             let first = answer.lines().find(|line| !line.trim().is_empty()).unwrap_or("nothing");
