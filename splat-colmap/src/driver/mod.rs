@@ -41,8 +41,9 @@ use state::State;
 
 /// Below the output folder: what a later run goes on from.
 pub(crate) const WORK: &str = "work";
-/// In it: upright copies of the photos, and the record of finished stages.
+/// In it: upright copies of the photos, what COLMAP found in them, and the record of finished stages.
 const PHOTOS: &str = "photos";
+const DATABASE: &str = "database.db";
 const STATE: &str = "state.json";
 
 /// Photos that COLMAP poses.
@@ -76,6 +77,25 @@ impl ColmapSource {
     #[must_use]
     pub fn working_photos(out: &Path) -> PathBuf {
         out.join(WORK).join(PHOTOS)
+    }
+
+    /// Files and folders in the dataset folder `out` that nothing but posing needs, several times as large as the photos. They may be
+    /// removed from a finished dataset of undistorted photos: then [`Self::is_posed_for_good`], and a run that does a stage of COLMAP
+    /// again begins with the features.
+    #[must_use]
+    pub fn spare(out: &Path) -> [PathBuf; 2] {
+        [out.join(WORK).join(DATABASE), Self::working_photos(out)]
+    }
+
+    /// Whether the dataset was finished and what only posing needs was removed from it: it can be trained on as it is.
+    #[must_use]
+    pub fn is_posed_for_good(&self) -> bool {
+        let work = self.out.join(WORK);
+        let undistorted = State::load(&work.join(STATE)).has_finished(Stage::Undistort);
+        undistorted
+            && !work.join(DATABASE).exists()
+            && self.out.join("sparse").is_dir()
+            && self.out.join("images").is_dir()
     }
 
     /// The dataset's folder.
