@@ -86,6 +86,12 @@ function nameOf(bytes) {
 
 const size = (shape) => shape.reduce((product, side) => product * side, 1);
 
+/** Whether a tensor of shape `part` repeats along the leading axes of one of shape `whole`, both of one rank. */
+function repeats(part, whole) {
+  const first = part.findIndex((side) => side !== 1);
+  return first < 0 || part.slice(first).every((side, i) => side === whole[first + i]);
+}
+
 /** Element-wise with numpy's broadcasting. */
 function elementwise(compute) {
   return (inputs) => inputs.reduce((a, b) => {
@@ -93,6 +99,9 @@ function elementwise(compute) {
     const pad = ({ shape }) => [...Array(rank - shape.length).fill(1), ...shape];
     const [sa, sb] = [pad(a), pad(b)];
     const shape = sa.map((side, axis) => Math.max(side, sb[axis]));
+    // Most often the one repeats in the other as a whole, which needs no counting by axis.
+    if (repeats(sb, sa)) return { shape, data: a.data.map((value, flat) => compute(value, b.data[flat % b.data.length])) };
+    if (repeats(sa, sb)) return { shape, data: b.data.map((value, flat) => compute(a.data[flat % a.data.length], value)) };
     const data = Array.from({ length: size(shape) }, (_, flat) => {
       let [rest, ia, ib, ta, tb] = [flat, 0, 0, 1, 1];
       for (let axis = rank - 1; axis >= 0; axis -= 1) {
