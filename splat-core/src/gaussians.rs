@@ -40,6 +40,17 @@ pub struct GaussianCloud {
 }
 
 impl GaussianCloud {
+    /// An empty cloud with room for so many Gaussians: a vector that grows as it is filled takes three times as much.
+    pub(crate) fn with_room(count: usize, sh_degree: u32) -> Self {
+        let mut cloud = Self { sh_degree, ..Self::default() };
+        cloud.means.reserve_exact(count);
+        cloud.quats.reserve_exact(count);
+        cloud.log_scales.reserve_exact(count);
+        cloud.opacity_logits.reserve_exact(count);
+        cloud.sh_coeffs.reserve_exact(count.saturating_mul(cloud.coeffs_per_gaussian()));
+        cloud
+    }
+
     /// Number of Gaussians.
     #[must_use]
     pub fn len(&self) -> usize {

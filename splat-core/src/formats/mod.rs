@@ -15,6 +15,7 @@ mod sog;
 mod splat;
 mod spz;
 
+use std::borrow::Cow;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -185,8 +186,8 @@ pub fn read(path: &Path) -> Result<SplatScene> {
         Some(Content::Spz) => spz::read(&bytes(path)?, path)?,
         Some(Content::Sog) => sog::read(path)?,
         Some(Content::Zip) if named("sog") => sog::read(path)?,
-        Some(Content::Glb) => gltf::read(&bytes(path)?, path)?,
-        Some(Content::Json) if named("gltf") => gltf::read(&bytes(path)?, path)?,
+        Some(Content::Glb) => gltf::read(path)?,
+        Some(Content::Json) if named("gltf") => gltf::read(path)?,
         Some(Content::Ksplat) => ksplat::read(&bytes(path)?, path)?,
         // The positions of a .splat may be text or zeros by chance, as the header of a .ksplat.
         Some(Content::Text | Content::Zeros | Content::Utf16) | None if named("splat") => {
@@ -220,9 +221,9 @@ pub struct Written {
 /// # Errors
 /// [`Error::Cloud`] when the cloud's parts do not fit together or the format cannot hold it; [`Error::Write`].
 pub fn write(path: &Path, format: Format, scene: &SplatScene) -> Result<Written> {
-    let mut cloud = scene.cloud.clone();
-    cloud.clamp_infinite();
-    let left_out = cloud.retain_finite()?;
+    let cloud = finite(&scene.cloud)?;
+    let cloud = cloud.as_ref();
+    let left_out = scene.cloud.len() - cloud.len();
     let options = PlyOptions {
         comments: scene.comments.clone(),
         render_mode: (scene.render_mode != SplatRenderMode::Default).then_some(scene.render_mode),
@@ -246,22 +247,35 @@ pub fn write(path: &Path, format: Format, scene: &SplatScene) -> Result<Written>
         }
     }
     match format {
-        Format::Ply => ply::write(path, &cloud, &options).map(drop)?,
+        Format::Ply => ply::write(path, cloud, &options).map(drop)?,
         Format::CompressedPly => ply::write_compressed(path, cloud, &options)?,
-        Format::Spz(version) => spz::write(path, &cloud, version, scene.render_mode == SplatRenderMode::Mip)?,
+        Format::Spz(version) => spz::write(path, cloud, version, scene.render_mode == SplatRenderMode::Mip)?,
         Format::Sog => sog::write(path, cloud)?,
         Format::Splat => {
             if cloud.sh_degree > 0 {
                 notes.push("colours that depend on the direction are left out: .splat has none".into());
             }
-            splat::write(path, &cloud)?
+            splat::write(path, cloud)?
         }
         Format::Glb => gltf::write(path, cloud)?,
     }
     Ok(Written { left_out, sh_degree, notes })
 }
 
-/// The whole file: every format but PLY is smaller than the scene that it makes.
+/// The cloud as it can be written: itself, where all its values are finite. Copied only where not, since a scene may fill half of the
+/// memory.
+fn finite(cloud: &GaussianCloud) -> Result<Cow<'_, GaussianCloud>> {
+    cloud.validate()?;
+    if cloud.finite_rows().into_iter().all(|finite| finite) {
+        return Ok(Cow::Borrowed(cloud));
+    }
+    let mut copy = cloud.clone();
+    copy.clamp_infinite();
+    copy.retain_finite()?;
+    Ok(Cow::Owned(copy))
+}
+
+/// The whole file, of formats that are much smaller than the scene that they make.
 fn bytes(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })
 }
@@ -279,5 +293,7 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk().copied()
 }
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -22,7 +22,7 @@ pub(super) fn read(bytes: &[u8], path: &Path) -> Result<SplatScene> {
         );
         return Err(malformed(path, ".splat", what));
     }
-    let mut cloud = GaussianCloud::default();
+    let mut cloud = GaussianCloud::with_room(rows.len(), 0);
     for row in rows {
         let (floats, _) = row.as_chunks::<4>();
         let [x, y, z, sx, sy, sz, ..] = [0, 1, 2, 3, 4, 5].map(|at| f32::from_le_bytes(floats[at]));

@@ -181,6 +181,7 @@ fn decode(
 ) -> SplatScene {
     let kept = header.sh_degree.min(3);
     let mut cloud = GaussianCloud { sh_degree: u32::from(kept), ..GaussianCloud::default() };
+    cloud.sh_coeffs.reserve_exact(header.count * cloud.coeffs_per_gaussian());
     if header.version == 1 {
         let (halves, _) = positions.as_chunks::<2>();
         let (points, _) = halves.as_chunks::<3>();

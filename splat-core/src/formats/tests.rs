@@ -7,7 +7,7 @@ use super::*;
 use crate::random::Random;
 use crate::test_data;
 
-const ALL: [Format; 8] = [
+pub(super) const ALL: [Format; 8] = [
     Format::Ply,
     Format::CompressedPly,
     Format::Spz(SpzVersion::V2),
@@ -19,7 +19,7 @@ const ALL: [Format; 8] = [
 ];
 
 /// A cloud as training makes them: a few units wide, small splats, harmonics well below 1.
-fn cloud(count: usize, sh_degree: u32) -> GaussianCloud {
+pub(super) fn cloud(count: usize, sh_degree: u32) -> GaussianCloud {
     let mut random = Random::new(7, u64::from(sh_degree), count as u32);
     let mut within = |most: f64| ((random.uniform() * 2.0 - 1.0) * most) as f32;
     let mut cloud = GaussianCloud { sh_degree, ..Default::default() };
@@ -36,7 +36,7 @@ fn cloud(count: usize, sh_degree: u32) -> GaussianCloud {
     cloud
 }
 
-fn write_file(folder: &Path, format: Format, cloud: &GaussianCloud) -> PathBuf {
+pub(super) fn write_file(folder: &Path, format: Format, cloud: &GaussianCloud) -> PathBuf {
     let path = folder.join(format!("scene.{}", format.extension()));
     let scene = SplatScene { cloud: cloud.clone(), ..SplatScene::default() };
     write(&path, format, &scene).unwrap();

@@ -119,7 +119,7 @@ fn decode(
     let Some(sh_degree) = REST.iter().position(|&len| len == rest.len()) else {
         return Err(malformed(path, format!("it has {} harmonics a splat, not 0, 9, 24 or 45", rest.len())));
     };
-    let mut cloud = GaussianCloud { sh_degree: sh_degree as u32, ..GaussianCloud::default() };
+    let mut cloud = GaussianCloud::with_room(count, sh_degree as u32);
     let mut range = [0.0; 18];
     range[15..].fill(1.0);
     for row in 0..count {

@@ -23,7 +23,10 @@ pub(super) fn read_cloud(
     remaining: u64,
     path: &Path,
 ) -> Result<GaussianCloud> {
-    let mut cloud = GaussianCloud { sh_degree: layout.sh_degree, ..GaussianCloud::default() };
+    // As many as the header says, or as the file could hold if that is less: one byte a number at least.
+    let most = remaining / layout.row_len.max(1) as u64;
+    let room = layout.rows.min(usize::try_from(most).unwrap_or(usize::MAX));
+    let mut cloud = GaussianCloud::with_room(room, layout.sh_degree);
     read_rows(reader, header, layout, remaining, path, &mut |row| push(&mut cloud, row))?;
     Ok(cloud)
 }

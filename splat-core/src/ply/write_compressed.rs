@@ -15,11 +15,11 @@ use crate::{Result, files};
 const MAX_LOG_SCALE: f32 = 20.0;
 
 /// Writes a finite cloud as PlayCanvas' compressed PLY, in Morton order.
-pub(crate) fn write_compressed(path: &Path, cloud: GaussianCloud, options: &PlyOptions) -> Result<()> {
-    let order = morton::order(&cloud);
+pub(crate) fn write_compressed(path: &Path, cloud: &GaussianCloud, options: &PlyOptions) -> Result<()> {
+    let order = morton::order(cloud);
     files::write_atomically(path, |out| {
-        header(out, &cloud, options)?;
-        let groups: Vec<Ranges> = order.chunks(CHUNK).map(|group| Ranges::of(&cloud, group)).collect();
+        header(out, cloud, options)?;
+        let groups: Vec<Ranges> = order.chunks(CHUNK).map(|group| Ranges::of(cloud, group)).collect();
         for Ranges(ranges) in &groups {
             for value in ranges.iter().flat_map(|[low, high]| [low, high]).flatten() {
                 out.write_all(&value.to_le_bytes())?;
@@ -27,7 +27,7 @@ pub(crate) fn write_compressed(path: &Path, cloud: GaussianCloud, options: &PlyO
         }
         for (group, ranges) in order.chunks(CHUNK).zip(&groups) {
             for &index in group {
-                for word in ranges.pack(&cloud, index as usize) {
+                for word in ranges.pack(cloud, index as usize) {
                     out.write_all(&word.to_le_bytes())?;
                 }
             }

@@ -1,22 +1,25 @@
 //! Numbers out of a glTF's buffers.
 
-use std::path::Path;
+use std::borrow::Cow;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::formats::{array, bytes, malformed};
+use crate::formats::{array, malformed, open};
 use crate::{Error, Result};
 
-/// The file's buffers, loaded when first asked for.
+/// The buffers of a file. What is asked for is read from disk then: a scene's buffer is as large as the scene.
 pub(super) struct Buffers<'a> {
     pub(super) json: &'a Value,
-    /// The binary chunk of a GLB.
-    pub(super) bin: Option<&'a [u8]>,
+    /// Where in the file the binary chunk of a GLB lies.
+    pub(super) bin: Option<Range<u64>>,
     pub(super) path: &'a Path,
-    /// By index, those outside of the binary chunk.
-    pub(super) loaded: Vec<(usize, Vec<u8>)>,
+    /// By index, those within the JSON.
+    pub(super) inline: Vec<(usize, Vec<u8>)>,
 }
 
 /// How a component becomes a number.
@@ -45,22 +48,27 @@ impl Buffers<'_> {
         malformed(self.path, "glTF", what)
     }
 
-    /// An attribute that has `count` entries.
+    /// An attribute that has `count` entries: the first `N` numbers of each.
     pub(super) fn of_len<const N: usize>(
         &mut self,
         attributes: &Value,
         name: &str,
         count: usize,
     ) -> Result<Vec<[f32; N]>> {
-        let values = self.read(attributes, name)?;
-        if values.len() != count {
-            return Err(self.refuse(format!("`{name}` has {} entries and POSITION {count}", values.len())));
-        }
+        let mut values = Vec::new();
+        self.each(attributes, name, Some(count), &mut |_, value| values.push(value))?;
         Ok(values)
     }
 
-    /// An attribute's entries: the first `N` numbers of each.
-    pub(super) fn read<const N: usize>(&mut self, attributes: &Value, name: &str) -> Result<Vec<[f32; N]>> {
+    /// Hands the first `N` numbers of an attribute's entries to `sink`, with their indices. An attribute of another number of entries
+    /// than `expected` is refused.
+    pub(super) fn each<const N: usize>(
+        &mut self,
+        attributes: &Value,
+        name: &str,
+        expected: Option<usize>,
+        sink: &mut dyn FnMut(usize, [f32; N]),
+    ) -> Result<()> {
         let Some(index) = attributes[name].as_u64() else {
             return Err(self.refuse(format!("its splats have no `{name}`")));
         };
@@ -83,67 +91,93 @@ impl Buffers<'_> {
         if !accessor["sparse"].is_null() || accessor["bufferView"].is_null() {
             return Err(self.refuse(format!("`{name}` is a sparse accessor, which is not read")));
         }
+        let count = number(&accessor["count"]);
+        if let Some(expected) = expected.filter(|expected| *expected != count) {
+            return Err(self.refuse(format!("`{name}` has {count} entries and POSITION {expected}")));
+        }
         let view = &self.json["bufferViews"][number(&accessor["bufferView"])];
         let stride = view["byteStride"].as_u64().map_or(size * width, |stride| stride as usize);
-        let (count, inside) = (number(&accessor["count"]), number(&accessor["byteOffset"]));
+        if stride < size * width {
+            return Err(self.refuse(format!("the entries of `{name}` overlap")));
+        }
+        let inside = number(&accessor["byteOffset"]);
         let start = number(&view["byteOffset"]).saturating_add(inside);
         let len = number(&view["byteLength"]).saturating_sub(inside);
         let needed = match count {
             0 => 0,
-            _ => (count - 1).saturating_mul(stride.max(1)).saturating_add(size * width),
+            _ => (count - 1).saturating_mul(stride).saturating_add(size * width),
         };
-        let buffer = self.buffer(number(&view["buffer"]))?;
-        let end = start.saturating_add(len);
-        let Some(content) = buffer.get(start..end).filter(|content| content.len() >= needed) else {
-            return Err(malformed(
-                self.path,
-                "glTF",
-                format!("`{name}` reaches past the end of its buffer; it is truncated, copy it again"),
-            ));
+        let path = self.path;
+        let past = || {
+            let what = format!("`{name}` reaches past the end of its buffer; it is truncated, copy it again");
+            malformed(path, "glTF", what)
         };
-        let entry = |index: usize| -> Option<[f32; N]> {
+        let content =
+            if needed <= len { self.content(number(&view["buffer"]), start, needed)? } else { None };
+        let content = content.ok_or_else(past)?;
+        for index in 0..count {
+            let entry = content.get(index * stride..).ok_or_else(past)?;
             let mut values = [0.0; N];
             for (at, value) in values.iter_mut().enumerate() {
-                *value = decode(content.get(index * stride.max(1) + at * width..)?)?;
+                *value = entry.get(at * width..).and_then(decode).ok_or_else(past)?;
             }
-            Some(values)
-        };
-        (0..count).map(entry).collect::<Option<_>>().ok_or_else(|| {
-            malformed(self.path, "glTF", format!("`{name}` reaches past the end of its buffer"))
-        })
+            sink(index, values);
+        }
+        Ok(())
     }
 
-    fn buffer(&mut self, index: usize) -> Result<&[u8]> {
-        let uri = self.json["buffers"][index]["uri"].as_str();
-        if uri.is_none() && index == 0 && self.bin.is_some() {
-            return Ok(self.bin.unwrap_or_default());
+    /// So many bytes of a buffer; `None` where it is shorter.
+    fn content(&mut self, buffer: usize, start: usize, len: usize) -> Result<Option<Cow<'_, [u8]>>> {
+        let uri = self.json["buffers"][buffer]["uri"].as_str();
+        let (path, within) = match uri {
+            None => match self.bin.clone().filter(|_| buffer == 0) {
+                Some(bin) => (self.path.to_owned(), bin),
+                None => return Err(self.refuse("it names a buffer that it does not have".into())),
+            },
+            Some(uri) => match uri.strip_prefix("data:") {
+                Some(data) => {
+                    let content = self.inline(buffer, data)?;
+                    return Ok(content.get(start..start.saturating_add(len)).map(Cow::Borrowed));
+                }
+                None => (self.beside(uri)?, 0..u64::MAX),
+            },
+        };
+        let read_error = |source| Error::Read { path: path.clone(), source };
+        let mut file = open(&path)?;
+        let end = within.end.min(file.metadata().map_err(read_error)?.len());
+        let from = within.start.saturating_add(start as u64);
+        if from.saturating_add(len as u64) > end {
+            return Ok(None);
         }
-        let at = match self.loaded.iter().position(|(known, _)| *known == index) {
+        let mut content = Vec::with_capacity(len);
+        file.seek(SeekFrom::Start(from)).map_err(read_error)?;
+        file.take(len as u64).read_to_end(&mut content).map_err(read_error)?;
+        Ok((content.len() == len).then_some(Cow::Owned(content)))
+    }
+
+    /// A buffer within the JSON.
+    fn inline(&mut self, buffer: usize, data: &str) -> Result<&[u8]> {
+        let at = match self.inline.iter().position(|(known, _)| *known == buffer) {
             Some(at) => at,
             None => {
-                let content = self.load(uri)?;
-                self.loaded.push((index, content));
-                self.loaded.len() - 1
+                let encoded = data.split_once(";base64,").map(|(_, encoded)| encoded);
+                let content = encoded.and_then(|encoded| STANDARD.decode(encoded).ok());
+                let refused = || self.refuse("a buffer within its JSON is no Base64".into());
+                let content = content.ok_or_else(refused)?;
+                self.inline.push((buffer, content));
+                self.inline.len() - 1
             }
         };
-        Ok(&self.loaded[at].1)
+        Ok(&self.inline[at].1)
     }
 
-    fn load(&self, uri: Option<&str>) -> Result<Vec<u8>> {
-        let Some(uri) = uri else {
-            return Err(self.refuse("it names a buffer that it does not have".into()));
-        };
-        if let Some(data) = uri.strip_prefix("data:") {
-            let encoded = data.split_once(";base64,").map(|(_, encoded)| encoded);
-            let content = encoded.and_then(|encoded| STANDARD.decode(encoded).ok());
-            return content.ok_or_else(|| self.refuse("a buffer within its JSON is no Base64".into()));
-        }
-        // Beside the file or below, never elsewhere.
+    /// A buffer's file: beside this one or below, never elsewhere.
+    fn beside(&self, uri: &str) -> Result<PathBuf> {
         let relative = Path::new(uri);
         let below = relative.components().all(|part| matches!(part, std::path::Component::Normal(_)));
         if !below || uri.contains("://") {
             return Err(self.refuse(format!("its buffer `{uri}` is not beside it")));
         }
-        bytes(&self.path.parent().unwrap_or(Path::new("")).join(relative))
+        Ok(self.path.parent().unwrap_or(Path::new("")).join(relative))
     }
 }

@@ -5,6 +5,8 @@
 mod accessor;
 mod write;
 
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
 
 use glam::{DMat3, DMat4, DQuat, DVec3};
@@ -12,9 +14,9 @@ use serde_json::Value;
 
 use super::axes::HalfTurn;
 use super::quantize::{f_dc, logit};
-use super::{SplatScene, array, malformed};
-use crate::Result;
+use super::{SplatScene, array, malformed, open};
 use crate::gaussians::GaussianCloud;
+use crate::{Error, Result};
 
 use accessor::Buffers;
 pub(super) use write::write;
@@ -26,12 +28,12 @@ const BIN: u32 = 0x004E_4942;
 /// Nodes within nodes; deeper ones are taken for a circle.
 const MAX_DEPTH: usize = 64;
 
-pub(super) fn read(bytes: &[u8], path: &Path) -> Result<SplatScene> {
+pub(super) fn read(path: &Path) -> Result<SplatScene> {
     let refuse = |what: String| malformed(path, "glTF", what);
-    let (json, bin) = if bytes.starts_with(b"glTF") { chunks(bytes, path)? } else { (bytes, None) };
-    let json: Value =
-        serde_json::from_slice(json).map_err(|error| refuse(format!("its JSON cannot be read ({error})")))?;
-    let mut buffers = Buffers { json: &json, bin, path, loaded: Vec::new() };
+    let (json, bin) = chunks(path)?;
+    let json: Value = serde_json::from_slice(&json)
+        .map_err(|error| refuse(format!("its JSON cannot be read ({error})")))?;
+    let mut buffers = Buffers { json: &json, bin, path, inline: Vec::new() };
     let mut parts = Vec::new();
     let mut notes = Vec::new();
     for (mesh, world) in placed_meshes(&json).map_err(refuse)? {
@@ -67,29 +69,45 @@ pub(super) fn read(bytes: &[u8], path: &Path) -> Result<SplatScene> {
     Ok(SplatScene { cloud, notes, ..SplatScene::default() })
 }
 
-/// JSON and binary chunk of a GLB.
-fn chunks<'a>(bytes: &'a [u8], path: &Path) -> Result<(&'a [u8], Option<&'a [u8]>)> {
+/// The JSON, and where the binary chunk of a GLB lies in the file. A `.gltf` is JSON alone.
+fn chunks(path: &Path) -> Result<(Vec<u8>, Option<Range<u64>>)> {
     let refuse = |what: &str| Err(malformed(path, "glTF", what));
-    if array(bytes, 4).map(u32::from_le_bytes) != Some(2) {
+    let read_error = |source| Error::Read { path: path.to_owned(), source };
+    let mut file = open(path)?;
+    let size = file.metadata().map_err(read_error)?.len();
+    let mut head = Vec::new();
+    file.by_ref().take(12).read_to_end(&mut head).map_err(read_error)?;
+    if !head.starts_with(b"glTF") {
+        file.read_to_end(&mut head).map_err(read_error)?;
+        return Ok((head, None));
+    }
+    if array(&head, 4).map(u32::from_le_bytes) != Some(2) {
         return refuse("its version is not 2");
     }
-    let (mut json, mut bin, mut at) = (None, None, 12_usize);
-    while let (Some(len), Some(kind)) = (array(bytes, at), array(bytes, at.saturating_add(4))) {
-        let end = (at + 8).saturating_add(u32::from_le_bytes(len) as usize);
-        let Some(content) = bytes.get(at + 8..end) else {
+    let (mut json, mut bin, mut at) = (None, None, 12_u64);
+    loop {
+        let mut chunk = Vec::new();
+        file.seek(SeekFrom::Start(at)).map_err(read_error)?;
+        file.by_ref().take(8).read_to_end(&mut chunk).map_err(read_error)?;
+        let (Some(len), Some(kind)) = (array(&chunk, 0), array(&chunk, 4)) else { break };
+        let content = at + 8..(at + 8).saturating_add(u64::from(u32::from_le_bytes(len)));
+        if content.end > size {
             return refuse("it ends within a chunk; it is truncated, copy it again");
-        };
+        }
+        at = content.end;
         match u32::from_le_bytes(kind) {
-            JSON if json.is_none() => json = Some(content),
+            JSON if json.is_none() => {
+                let mut text = Vec::new();
+                file.by_ref().take(content.end - content.start).read_to_end(&mut text).map_err(read_error)?;
+                json = Some(text);
+            }
             BIN if bin.is_none() => bin = Some(content),
             _ => {}
         }
-        at = end;
     }
     let Some(json) = json else { return refuse("it has no JSON; it is truncated, copy it again") };
     // Buffers that the header promises come in the same file.
-    let total = array(bytes, 8).map_or(0, u32::from_le_bytes) as usize;
-    if bytes.len() < total {
+    if size < array(&head, 8).map_or(0, u32::from_le_bytes).into() {
         return refuse("it is shorter than its header says; it is truncated, copy it again");
     }
     Ok((json, bin))
@@ -158,41 +176,49 @@ fn place(cloud: &mut GaussianCloud, world: DMat4) -> std::result::Result<(), Str
 
 fn splats(buffers: &mut Buffers<'_>, attributes: &Value) -> Result<GaussianCloud> {
     let named = |name: &str| format!("{EXTENSION}:{name}");
-    let positions = buffers.read::<3>(attributes, "POSITION")?;
-    let count = positions.len();
-    let rotations = buffers.of_len::<4>(attributes, &named("ROTATION"), count)?;
-    let scales = buffers.of_len::<3>(attributes, &named("SCALE"), count)?;
-    let opacities = buffers.of_len::<1>(attributes, &named("OPACITY"), count)?;
+    let mut cloud = GaussianCloud::default();
+    buffers.each(attributes, "POSITION", None, &mut |_, mean| cloud.means.push(mean))?;
+    let count = cloud.means.len();
+    cloud.quats = buffers.of_len::<4>(attributes, &named("ROTATION"), count)?;
+    cloud.quats.iter_mut().for_each(|quat| quat.rotate_right(1));
+    cloud.log_scales = buffers.of_len::<3>(attributes, &named("SCALE"), count)?;
+    cloud.log_scales.as_flattened_mut().iter_mut().for_each(|scale| *scale = scale.abs().ln());
+    let opacities = &mut cloud.opacity_logits;
+    buffers.each(attributes, &named("OPACITY"), Some(count), &mut |_, [opacity]| {
+        opacities.push(logit(opacity))
+    })?;
     let coefficient = |degree: u32, order: u32| named(&format!("SH_DEGREE_{degree}_COEF_{order}"));
-    let sh_degree =
+    cloud.sh_degree =
         (1..=3).take_while(|&degree| !attributes[coefficient(degree, 0)].is_null()).last().unwrap_or(0);
-    let mut bands = Vec::new();
-    for degree in 0..=sh_degree {
+    let coeffs = cloud.coeffs_per_gaussian();
+    cloud.sh_coeffs = vec![[0.0; 3]; count * coeffs];
+    let places = &mut cloud.sh_coeffs;
+    for degree in 0..=cloud.sh_degree {
         for order in 0..=2 * degree {
+            let index = (degree * degree + order) as usize;
             if degree == 0 && attributes[coefficient(0, 0)].is_null() {
                 // The fallback for viewers of points has the colour alone.
-                let colours = buffers.of_len::<3>(attributes, "COLOR_0", count)?;
-                bands.push(colours.into_iter().map(|rgb| rgb.map(f_dc)).collect());
+                buffers.each(attributes, "COLOR_0", Some(count), &mut |row, rgb: [f32; 3]| {
+                    places[row * coeffs] = rgb.map(f_dc);
+                })?;
             } else {
-                bands.push(buffers.of_len::<3>(attributes, &coefficient(degree, order), count)?);
+                buffers.each(attributes, &coefficient(degree, order), Some(count), &mut |row, rgb| {
+                    places[row * coeffs + index] = rgb;
+                })?;
             }
         }
     }
-    let sh_coeffs = (0..count).flat_map(|index| bands.iter().map(move |band| band[index])).collect();
-    Ok(GaussianCloud {
-        means: positions,
-        quats: rotations.into_iter().map(|[x, y, z, w]| [w, x, y, z]).collect(),
-        log_scales: scales.into_iter().map(|scale| scale.map(|value| value.abs().ln())).collect(),
-        opacity_logits: opacities.into_iter().map(|[opacity]| logit(opacity)).collect(),
-        sh_coeffs,
-        sh_degree,
-    })
+    Ok(cloud)
 }
 
 /// One cloud of the highest degree among them.
 fn merged(parts: Vec<GaussianCloud>) -> GaussianCloud {
     let sh_degree = parts.iter().map(|part| part.sh_degree).max().unwrap_or(0);
     let mut cloud = GaussianCloud { sh_degree, ..GaussianCloud::default() };
+    let mut parts = parts.into_iter();
+    if parts.len() == 1 {
+        return parts.next().unwrap_or_default();
+    }
     for mut part in parts {
         part.set_sh_degree(sh_degree);
         cloud.means.append(&mut part.means);

@@ -51,14 +51,18 @@ impl Layout {
 }
 
 /// Writes a finite cloud. Viewers that do not know the extension show coloured points.
-pub(crate) fn write(path: &Path, mut cloud: GaussianCloud) -> Result<()> {
+pub(crate) fn write(path: &Path, cloud: &GaussianCloud) -> Result<()> {
     let count = cloud.len();
-    let Some((min, max)) = ({
-        HalfTurn::Z.apply(&mut cloud);
-        cloud.bounds()
-    }) else {
+    let Some((low, high)) = cloud.bounds() else {
         return Err(Error::Cloud { why: "it is empty, and glTF has no empty meshes".into() });
     };
+    let ([sx, sy, sz], sh_signs) = (HalfTurn::Z.signs(), HalfTurn::Z.sh_signs());
+    let turned = |[x, y, z]: [f32; 3]| [x * sx, y * sy, z * sz];
+    let corners = [turned(low), turned(high)];
+    let corner = |pick: fn(f32, f32) -> f32| -> [f32; 3] {
+        std::array::from_fn(|axis| pick(corners[0][axis], corners[1][axis]))
+    };
+    let (min, max) = (corner(f32::min), corner(f32::max));
     let coeffs = cloud.coeffs_per_gaussian();
     let none = || json!({});
     let mut layout = Layout { views: vec![], accessors: vec![], attributes: Default::default(), len: 0 };
@@ -107,7 +111,7 @@ pub(crate) fn write(path: &Path, mut cloud: GaussianCloud) -> Result<()> {
         }
         let mut put =
             |values: &[f32]| values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()));
-        put(cloud.means.as_flattened())?;
+        cloud.means.iter().try_for_each(|&mean| put(&turned(mean)))?;
         for (rgb, logit) in cloud.sh_coeffs.iter().step_by(coeffs).zip(&cloud.opacity_logits) {
             let [red, green, blue] = rgb.map(|value| byte(colour(value)));
             out.write_all(&[red, green, blue, byte(sigmoid(*logit))])?;
@@ -116,12 +120,13 @@ pub(crate) fn write(path: &Path, mut cloud: GaussianCloud) -> Result<()> {
             |values: &[f32]| values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()));
         for &quat in &cloud.quats {
             let [w, x, y, z] = unit(quat);
-            put(&[x, y, z, w])?;
+            put(&[x * sx, y * sy, z * sz, w])?;
         }
         cloud.log_scales.iter().try_for_each(|scale| put(&scale.map(f32::exp)))?;
         cloud.opacity_logits.iter().try_for_each(|&logit| put(&[sigmoid(logit)]))?;
-        for index in 0..coeffs {
-            cloud.sh_coeffs.iter().skip(index).step_by(coeffs).try_for_each(|rgb| put(rgb))?;
+        for (index, sign) in sh_signs.into_iter().enumerate().take(coeffs) {
+            let own = cloud.sh_coeffs.iter().skip(index).step_by(coeffs);
+            own.into_iter().try_for_each(|rgb| put(&rgb.map(|value| value * sign)))?;
         }
         Ok(())
     })

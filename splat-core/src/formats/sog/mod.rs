@@ -146,6 +146,7 @@ fn decode(path: &Path, part: Part<'_>) -> Result<SplatScene> {
     enough(&low, "positions")?;
     enough(&high, "positions")?;
     let Means { mins, maxs, .. } = meta.means;
+    cloud.means.reserve_exact(count);
     for (low, high) in low.pixels().zip(high.pixels()).take(count) {
         cloud.means.push(std::array::from_fn(|axis| {
             let steps = f32::from(u16::from_le_bytes([low[axis], high[axis]]));
@@ -155,6 +156,7 @@ fn decode(path: &Path, part: Part<'_>) -> Result<SplatScene> {
     }
     let quats = picture(&meta.quats.files, 0)?;
     enough(&quats, "rotations")?;
+    cloud.quats.reserve_exact(count);
     for pixel in quats.pixels().take(count) {
         let [a, b, c, mode] = pixel.0;
         let Some(largest @ 0..=3) = mode.checked_sub(FIRST_LARGEST) else {
@@ -165,6 +167,7 @@ fn decode(path: &Path, part: Part<'_>) -> Result<SplatScene> {
     }
     let scales = picture(&meta.scales.files, 0)?;
     enough(&scales, "scales")?;
+    cloud.log_scales.reserve_exact(count);
     for pixel in scales.pixels().take(count) {
         let [x, y, z, _] = pixel.0;
         let scale = |index| entry(&meta.scales.codebook, index);
@@ -172,6 +175,8 @@ fn decode(path: &Path, part: Part<'_>) -> Result<SplatScene> {
     }
     let sh0 = picture(&meta.sh0.files, 0)?;
     enough(&sh0, "colours")?;
+    cloud.sh_coeffs.reserve_exact(count);
+    cloud.opacity_logits.reserve_exact(count);
     for pixel in sh0.pixels().take(count) {
         let [red, green, blue, alpha] = pixel.0;
         let value = |index| entry(&meta.sh0.codebook, index);
@@ -186,6 +191,7 @@ fn decode(path: &Path, part: Part<'_>) -> Result<SplatScene> {
         enough(&labels, "labels of harmonics")?;
         let coeffs = (harmonics.bands as usize + 1).pow(2) - 1;
         let constant = std::mem::take(&mut cloud.sh_coeffs);
+        cloud.sh_coeffs.reserve_exact(count.saturating_mul(coeffs + 1));
         for (constant, label) in constant.into_iter().zip(labels.pixels()) {
             let label = usize::from(u16::from_le_bytes([label[0], label[1]]));
             cloud.sh_coeffs.push(constant);

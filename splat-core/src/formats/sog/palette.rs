@@ -3,6 +3,25 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+/// Vectors that lie within longer rows of numbers, where they are: a copy of all would be as large as the scene.
+pub(super) struct Vectors<'a> {
+    pub(super) values: &'a [f32],
+    /// Numbers of a row.
+    pub(super) stride: usize,
+    /// Where in it the vector begins.
+    pub(super) offset: usize,
+    /// Numbers of a vector.
+    pub(super) width: usize,
+    /// The row of each vector.
+    pub(super) order: &'a [usize],
+}
+
+impl Vectors<'_> {
+    fn get(&self, index: u32) -> &[f32] {
+        &self.values[self.order[index as usize] * self.stride + self.offset..][..self.width]
+    }
+}
+
 /// A palette `[count, width]` by rows, and each vector's entry.
 pub(super) struct Palette {
     pub(super) entries: Vec<f32>,
@@ -13,15 +32,15 @@ pub(super) struct Palette {
 const POWER_STEPS: usize = 3;
 
 impl Palette {
-    /// At most `most` (65,536) entries for vectors of `width` numbers each.
+    /// At most `most` (65,536) entries.
     ///
     /// The cell of the largest squared error is halved at its mean across its principal axis, again and again
     /// (principal-direction divisive partitioning, Boley 1998): work grows with the logarithm of the number of entries,
     /// where Lloyd's algorithm from random entries grows with the number itself.
-    pub(super) fn fit(vectors: &[f32], width: usize, most: usize) -> Self {
-        let count = vectors.len() / width.max(1);
+    pub(super) fn fit(vectors: &Vectors<'_>, most: usize) -> Self {
+        let (count, width) = (vectors.order.len(), vectors.width);
         let mut indices: Vec<u32> = (0..count as u32).collect();
-        let mut cells = vec![Cell::of(vectors, width, &indices, 0)];
+        let mut cells = vec![Cell::of(vectors, &indices, 0)];
         let mut worst = BinaryHeap::from([cells[0].rank(0)]);
         while cells.len() < most.clamp(1, 1 << 16) {
             let Some((_, Reverse(at))) = worst.pop() else { break };
@@ -30,11 +49,10 @@ impl Palette {
             if members.len() < 2 || cells[at].error <= 1e-9 * members.len() as f64 {
                 continue;
             }
-            let middle = halve(vectors, width, members, &cells[at].mean);
+            let middle = halve(vectors, members, &cells[at].mean);
             let start = cells[at].start;
             let (left, right) = members.split_at(middle);
-            let (left, right) =
-                (Cell::of(vectors, width, left, start), Cell::of(vectors, width, right, start + middle));
+            let (left, right) = (Cell::of(vectors, left, start), Cell::of(vectors, right, start + middle));
             worst.extend([left.rank(at), right.rank(cells.len())]);
             cells[at] = left;
             cells.push(right);
@@ -58,9 +76,9 @@ struct Cell {
 }
 
 impl Cell {
-    fn of(vectors: &[f32], width: usize, indices: &[u32], start: usize) -> Self {
-        let (mut sum, mut squares) = (vec![0.0_f64; width], 0.0);
-        for vector in rows(vectors, width, indices) {
+    fn of(vectors: &Vectors<'_>, indices: &[u32], start: usize) -> Self {
+        let (mut sum, mut squares) = (vec![0.0_f64; vectors.width], 0.0);
+        for vector in rows(vectors, indices) {
             for (sum, &value) in sum.iter_mut().zip(vector) {
                 *sum += f64::from(value);
                 squares += f64::from(value) * f64::from(value);
@@ -79,17 +97,17 @@ impl Cell {
     }
 }
 
-fn rows<'a>(vectors: &'a [f32], width: usize, indices: &'a [u32]) -> impl Iterator<Item = &'a [f32]> {
-    indices.iter().map(move |&index| &vectors[index as usize * width..][..width])
+fn rows<'a>(vectors: &'a Vectors<'_>, indices: &'a [u32]) -> impl Iterator<Item = &'a [f32]> {
+    indices.iter().map(move |&index| vectors.get(index))
 }
 
 /// Reorders the members of a cell so that those on one side of its mean come first; gives how many these are, neither none
 /// nor all.
-fn halve(vectors: &[f32], width: usize, members: &mut [u32], mean: &[f32]) -> usize {
-    let axis = principal_axis(vectors, width, members, mean);
+fn halve(vectors: &Vectors<'_>, members: &mut [u32], mean: &[f32]) -> usize {
+    let axis = principal_axis(vectors, members, mean);
     let mut middle = 0;
     for at in 0..members.len() {
-        let vector = &vectors[members[at] as usize * width..][..width];
+        let vector = vectors.get(members[at]);
         let side: f32 = vector.iter().zip(mean).zip(&axis).map(|((v, m), axis)| (v - m) * axis).sum();
         if side < 0.0 {
             members.swap(at, middle);
@@ -100,18 +118,18 @@ fn halve(vectors: &[f32], width: usize, members: &mut [u32], mean: &[f32]) -> us
 }
 
 /// The direction in which the vectors spread most, by the power method on their covariance.
-fn principal_axis(vectors: &[f32], width: usize, indices: &[u32], mean: &[f32]) -> Vec<f32> {
+fn principal_axis(vectors: &Vectors<'_>, indices: &[u32], mean: &[f32]) -> Vec<f32> {
     // A sample tells the direction of a large cell as well.
     let step = indices.len().div_ceil(1024).max(1);
     // Begins with the vector farthest from the mean, which cannot be across the whole spread.
     let distance = |vector: &[f32]| vector.iter().zip(mean).map(|(v, m)| (v - m) * (v - m)).sum::<f32>();
     let sample: Vec<u32> = indices.iter().copied().step_by(step).collect();
-    let farthest = rows(vectors, width, &sample).max_by(|a, b| distance(a).total_cmp(&distance(b)));
-    let mut axis: Vec<f32> =
-        farthest.map_or_else(|| vec![1.0; width], |far| far.iter().zip(mean).map(|(v, m)| v - m).collect());
+    let farthest = rows(vectors, &sample).max_by(|a, b| distance(a).total_cmp(&distance(b)));
+    let mut axis: Vec<f32> = farthest
+        .map_or_else(|| vec![1.0; vectors.width], |far| far.iter().zip(mean).map(|(v, m)| v - m).collect());
     for _ in 0..POWER_STEPS {
-        let mut next = vec![0.0; width];
-        for vector in rows(vectors, width, &sample) {
+        let mut next = vec![0.0; vectors.width];
+        for vector in rows(vectors, &sample) {
             let along: f32 = vector.iter().zip(mean).zip(&axis).map(|((v, m), a)| (v - m) * a).sum();
             for ((next, value), mean) in next.iter_mut().zip(vector).zip(mean) {
                 *next += along * (value - mean);
@@ -138,16 +156,20 @@ mod tests {
         let vectors: Vec<f32> = (0..5000)
             .flat_map(|i| (0..width).map(move |axis| centre(i % 12, axis) + noise(i, axis)))
             .collect();
-        let palette = Palette::fit(&vectors, width, 64);
+        // Each vector behind a number that is none of its own, and in another order than the rows.
+        let rows: Vec<f32> = vectors.chunks(width).flat_map(|vector| [&[9e9][..], vector].concat()).collect();
+        let order: Vec<usize> = (0..5000).rev().collect();
+        let within = |order| Vectors { values: &rows, stride: width + 1, offset: 1, width, order };
+        let palette = Palette::fit(&within(&order), 64);
         assert!(palette.entries.len() <= 64 * width);
         for (i, &label) in palette.labels.iter().enumerate() {
             for axis in 0..width {
                 let got = palette.entries[usize::from(label) * width + axis];
-                assert!((got - vectors[i * width + axis]).abs() < 0.05, "{i} {axis}");
+                assert!((got - vectors[order[i] * width + axis]).abs() < 0.05, "{i} {axis}");
             }
         }
         // As many entries as vectors: each is its own.
-        let palette = Palette::fit(&vectors[..40 * width], width, 40);
+        let palette = Palette::fit(&within(&order[..40]), 40);
         assert_eq!(palette.entries.len(), 40 * width);
     }
 }

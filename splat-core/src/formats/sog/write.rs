@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use zip::write::SimpleFileOptions;
 
 use super::codebook::Codebook;
-use super::palette::Palette;
+use super::palette::{Palette, Vectors};
 use super::{Asset, Coded, FIRST_LARGEST, Files, Harmonics, Means, Meta, PALETTE_COLUMNS};
 use crate::formats::morton;
 use crate::formats::quantize::{byte, fraction_of_component, sigmoid, smallest_three, unit};
@@ -20,7 +20,7 @@ use crate::{Error, Result, files};
 const MAX_SIDE: usize = 16_383;
 
 /// Writes a finite cloud, in Morton order.
-pub(crate) fn write(path: &Path, cloud: GaussianCloud) -> Result<()> {
+pub(crate) fn write(path: &Path, cloud: &GaussianCloud) -> Result<()> {
     let count = cloud.len();
     // Rows of a multiple of four pixels, about as many rows as columns.
     let width = (count as f64).sqrt().div_euclid(4.0) as usize * 4 + 4;
@@ -28,7 +28,7 @@ pub(crate) fn write(path: &Path, cloud: GaussianCloud) -> Result<()> {
         let why = format!("{count} Gaussians are more than SOG's pictures hold");
         return Err(Error::Cloud { why });
     }
-    let order: Vec<usize> = morton::order(&cloud).into_iter().map(|index| index as usize).collect();
+    let order: Vec<usize> = morton::order(cloud).into_iter().map(|index| index as usize).collect();
     let coeffs = cloud.coeffs_per_gaussian();
     let picture = |pixel: &(dyn Fn(usize) -> [u8; 4] + Sync)| -> Vec<[u8; 4]> {
         order.par_iter().map(|&index| pixel(index)).collect()
@@ -75,7 +75,7 @@ pub(crate) fn write(path: &Path, cloud: GaussianCloud) -> Result<()> {
     ];
     let mut harmonics = None;
     if coeffs > 1 && count > 0 {
-        let (codebook, entries, centroids, labels) = harmonics_of(&cloud, &order);
+        let (codebook, entries, centroids, labels) = harmonics_of(cloud, &order);
         harmonics = Some(Harmonics {
             count: entries,
             bands: cloud.sh_degree,
@@ -85,7 +85,6 @@ pub(crate) fn write(path: &Path, cloud: GaussianCloud) -> Result<()> {
         pictures.push(("shN_centroids.webp", PALETTE_COLUMNS * (coeffs - 1), centroids));
         pictures.push(("shN_labels.webp", width, labels));
     }
-    drop(cloud);
     let meta = Meta {
         version: 2,
         asset: Some(Asset { generator: format!("splat {}", env!("CARGO_PKG_VERSION")) }),
@@ -128,10 +127,9 @@ type Pixels = Vec<[u8; 4]>;
 fn harmonics_of(cloud: &GaussianCloud, order: &[usize]) -> (Codebook, usize, Pixels, Pixels) {
     let rest = cloud.coeffs_per_gaussian() - 1;
     let width = rest * 3;
-    let own = |index: usize| cloud.sh_coeffs[index * (rest + 1) + 1..][..rest].as_flattened();
-    let vectors: Vec<f32> = order.iter().flat_map(|&index| own(index)).copied().collect();
-    let palette = Palette::fit(&vectors, width, entries(order.len()));
-    drop(vectors);
+    let vectors =
+        Vectors { values: cloud.sh_coeffs.as_flattened(), stride: width + 3, offset: 3, width, order };
+    let palette = Palette::fit(&vectors, entries(order.len()));
     let codebook = Codebook::fit(palette.entries.clone());
     let coefficients = palette.entries.as_chunks::<3>().0.iter();
     let mut centroids: Pixels = coefficients
