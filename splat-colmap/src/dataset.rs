@@ -11,6 +11,7 @@ use crate::error::{ColmapError, Result};
 use crate::find::{self, Found};
 use crate::model::Reconstruction;
 use crate::read::read_points;
+use crate::split;
 
 /// How many missing photos a warning names.
 const NAMES_SHOWN: usize = 5;
@@ -22,6 +23,7 @@ const NAMES_SHOWN: usize = 5;
 /// | model | `DIR` and three levels below (`sparse/0`, `colmap/sparse/0`, `dense/0/sparse` ...): the undistorted one that has its photos, then the one with most |
 /// | photos | `images`, `input`, `images_2` and so on beside the model and above it, else anywhere in `DIR` |
 /// | masks | `masks` beside the photos or in `DIR`; white is used |
+/// | split | `test.txt` and `train.txt` (or `test_list.txt` and so on) in the model's folder and above it: a photo's name a line |
 ///
 /// Photos and masks are matched to names by [`splat_core::photo_names`]. `DIR` may also be the `sparse` folder, or a model
 /// inside it.
@@ -105,6 +107,7 @@ impl DatasetSource {
         if let Some(warning) = scene.drop_duplicates() {
             warn(warning);
         }
+        split::apply(&mut scene, &dir, &self.dir).into_iter().for_each(warn);
         Ok(scene)
     }
 

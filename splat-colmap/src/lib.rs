@@ -49,6 +49,7 @@ mod matching;
 mod model;
 pub mod process_group;
 mod read;
+mod split;
 mod write;
 
 pub use dataset::DatasetSource;

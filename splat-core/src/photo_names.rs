@@ -1,13 +1,17 @@
 //! Which file on disk a dataset's photo name means.
 //!
 //! Datasets move between machines and programs: letters change case, JPEGs become PNGs, folders are added, flattened or
-//! renamed, paths are absolute or have `\`. [`PhotoIndex::resolve`] takes all names of a dataset at once and gives each the
+//! renamed, paths are absolute or have `\`, accents and syllables are one character on one system and several on another (NFC and
+//! NFD). [`PhotoIndex::resolve`] takes all names of a dataset at once and gives each the
 //! one file that it can mean: exact, then by the longest trailing path, then the same without extensions, letters of any
 //! case. A name for which two files are as good, and a file that two names claim, are refused rather than guessed.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use icu_normalizer::ComposingNormalizerBorrowed;
 
 use crate::images::has_photo_extension;
 
@@ -21,6 +25,8 @@ const MAX_FILES: usize = 500_000;
 pub enum MatchedBy {
     /// The very path.
     Path,
+    /// The path in another Unicode form: composed characters (NFC), or letters and marks apart (NFD), as on macOS.
+    UnicodeForm,
     /// The path in letters of another case.
     Case,
     /// The end of the path: folders were added, left out or renamed.
@@ -35,6 +41,7 @@ impl MatchedBy {
     pub fn text(self) -> &'static str {
         match self {
             Self::Path => "name",
+            Self::UnicodeForm => "name in another Unicode form",
             Self::Case => "name in another case",
             Self::TrailingPath => "the end of the path",
             Self::Stem => "name without extension",
@@ -58,7 +65,7 @@ pub enum Resolved {
 pub struct PhotoIndex {
     root: PathBuf,
     files: Vec<File>,
-    /// By lower-case file name, and by lower-case stem, into `files`.
+    /// By [`folded`] file name, and by the stem of that, into `files`.
     by_name: BTreeMap<String, Vec<usize>>,
     by_stem: BTreeMap<String, Vec<usize>>,
 }
@@ -76,7 +83,7 @@ impl PhotoIndex {
         let mut index = Self { root: root.to_owned(), ..Self::default() };
         index.walk(root, &mut Vec::new());
         for (at, file) in index.files.iter().enumerate() {
-            let name = file.parts.last().map(|name| name.to_lowercase()).unwrap_or_default();
+            let name = file.parts.last().map(|name| folded(name)).unwrap_or_default();
             index.by_stem.entry(stem(&name).to_owned()).or_default().push(at);
             index.by_name.entry(name).or_default().push(at);
         }
@@ -166,12 +173,12 @@ impl PhotoIndex {
         if exact.is_file() {
             return Resolved::File(exact, MatchedBy::Path);
         }
-        let lower = last.to_lowercase();
-        if let Some(candidates) = self.by_name.get(&lower) {
+        let name = folded(last);
+        if let Some(candidates) = self.by_name.get(&name) {
             return self.closest(candidates, &wanted, false);
         }
         // `r_0` of Blender, then `a.jpg` as `a.png`; also `a.jpg` as `a.jpg.png`.
-        let stems = [lower.as_str(), stem(&lower)];
+        let stems = [name.as_str(), stem(&name)];
         match stems.iter().find_map(|stem| self.by_stem.get(*stem)) {
             Some(candidates) => self.closest(candidates, &wanted, true),
             None => Resolved::Missing,
@@ -183,8 +190,8 @@ impl PhotoIndex {
         // Shared components, those in the same case, and whether one path is wholly the end of the other.
         let rank = |file: &File| {
             let pairs = || file.parts.iter().rev().zip(wanted.iter().rev()).skip(usize::from(by_stem));
-            let shared = pairs().take_while(|(a, b)| a.to_lowercase() == b.to_lowercase()).count();
-            let same_case = pairs().take(shared).filter(|(a, b)| a == b).count();
+            let shared = pairs().take_while(|(a, b)| folded(a) == folded(b)).count();
+            let same_case = pairs().take(shared).filter(|(a, b)| composed(a) == composed(b)).count();
             (
                 shared,
                 file.parts.len() == wanted.len() && shared + usize::from(by_stem) == wanted.len(),
@@ -200,6 +207,7 @@ impl PhotoIndex {
             (Some(only), None) => {
                 let how = match best {
                     _ if by_stem => MatchedBy::Stem,
+                    (shared, true, same_case) if same_case == shared => MatchedBy::UnicodeForm,
                     (_, true, _) => MatchedBy::Case,
                     _ => MatchedBy::TrailingPath,
                 };
@@ -262,6 +270,16 @@ pub fn best_folder(folders: &[PathBuf], names: &[&str]) -> Option<(PhotoIndex, V
         }
     }
     best.map(|(_, index, resolved)| (index, resolved))
+}
+
+/// A name as it is compared: letters of one case, in one Unicode form.
+#[must_use]
+pub fn folded(name: &str) -> String {
+    composed(&name.to_lowercase()).into_owned()
+}
+
+fn composed(name: &str) -> Cow<'_, str> {
+    ComposingNormalizerBorrowed::new_nfc().normalize(name)
 }
 
 /// The components of a name as any system writes it; `None` without any. What lies before the last `..` is dropped: a
@@ -358,6 +376,17 @@ mod tests {
             (&["a.jpg", "a.png"], "a.webp", "? a.jpg a.png"),
             (&["a.jpg", "a.png"], "a.png", "a.png by name"),
             (&["사진 1.jpg"], "사진 1.JPG", "사진 1.jpg by name in another case"),
+            (
+                &["\u{ac00}\u{c744}.jpg"],
+                "\u{1100}\u{1161}\u{110b}\u{1173}\u{11af}.jpg",
+                "\u{ac00}\u{c744}.jpg by name in another Unicode form",
+            ),
+            (
+                &["e\u{301}te\u{301}/1.jpg"],
+                "\u{e9}t\u{e9}/1.jpg",
+                "e\u{301}te\u{301}/1.jpg by name in another Unicode form",
+            ),
+            (&["caf\u{e9}.png"], "scan/CAFE\u{301}.JPG", "caf\u{e9}.png by name without extension"),
             (&["b.jpg"], "a.jpg", "-"),
             (&["b.jpg"], "", "-"),
             (&["a.jpg"], "../../a.jpg", "a.jpg by name"),

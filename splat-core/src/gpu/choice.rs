@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Gpu, GpuOptions};
+use super::{AdapterReport, Gpu, GpuOptions};
 use crate::{Error, Result};
 
 /// A programming interface that a driver offers.
@@ -113,6 +113,12 @@ impl Candidate {
     pub fn name(&self) -> String {
         let info = self.adapter.get_info();
         format!("{} ({})", info.name, info.backend)
+    }
+
+    /// What it is and allows.
+    #[must_use]
+    pub fn report(&self) -> AdapterReport {
+        super::report(&self.adapter, &self.options).0
     }
 
     /// Opens it.

@@ -115,6 +115,43 @@ fn instance() -> wgpu::Instance {
     wgpu::Instance::new(descriptor)
 }
 
+/// What an adapter is, and the features that it is opened with.
+fn report(adapter: &wgpu::Adapter, options: &GpuOptions) -> (AdapterReport, wgpu::Features) {
+    let info = adapter.get_info();
+    let mut features = adapter.features()
+        & (wgpu::Features::SUBGROUP
+            | wgpu::Features::TIMESTAMP_QUERY
+            | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES);
+    let (min, max) = (info.subgroup_min_size, info.subgroup_max_size);
+    let fixed_size = min == max && max.is_power_of_two() && (4..=MAX_LANES).contains(&max);
+    let unwanted = options.no_subgroups || env_flag("SPLAT_NO_SUBGROUPS");
+    let varying = !fixed_size || options.varying_subgroups || env_flag("SPLAT_VARYING_SUBGROUPS");
+    let lane_sums = match (features.contains(wgpu::Features::SUBGROUP) && !unwanted, varying) {
+        (false, _) => LaneSums::Shared,
+        (true, true) => LaneSums::Varying,
+        (true, false) => LaneSums::Subgroup,
+    };
+    if !lane_sums.uses_subgroups() {
+        features.remove(wgpu::Features::SUBGROUP);
+    }
+    let available = adapter.limits();
+    let report = AdapterReport {
+        name: info.name,
+        driver: info.driver,
+        driver_info: info.driver_info,
+        backend: info.backend.to_string(),
+        device_type: format!("{:?}", info.device_type),
+        subgroup_min: min,
+        subgroup_max: max,
+        lane_sums,
+        lanes: if lane_sums == LaneSums::Subgroup { max } else { FALLBACK_LANES },
+        max_binding_bytes: available.max_storage_buffer_binding_size,
+        max_buffer_bytes: available.max_buffer_size,
+        timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
+    };
+    (report, features)
+}
+
 impl Gpu {
     /// Opens the adapter that the options name, or the fastest kind there is: the first of [`Gpu::candidates`].
     /// [`crate::self_test::open`] also looks whether it computes correctly, and takes the next one if not.
@@ -141,24 +178,17 @@ impl Gpu {
         found.iter().map(|a| a.get_info()).map(|info| (info.name, info.backend.to_string())).collect()
     }
 
+    /// What [`Gpu::new`] would open, without opening it.
+    ///
+    /// # Errors
+    /// As [`Gpu::candidates`].
+    pub fn describe(options: &GpuOptions) -> Result<AdapterReport> {
+        let candidates = pollster::block_on(Self::candidates(options))?;
+        Ok(candidates[0].report())
+    }
+
     async fn open(adapter: &wgpu::Adapter, options: &GpuOptions) -> Result<Self> {
-        let info = adapter.get_info();
-        let mut features = adapter.features()
-            & (wgpu::Features::SUBGROUP
-                | wgpu::Features::TIMESTAMP_QUERY
-                | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES);
-        let (min, max) = (info.subgroup_min_size, info.subgroup_max_size);
-        let fixed_size = min == max && max.is_power_of_two() && (4..=MAX_LANES).contains(&max);
-        let unwanted = options.no_subgroups || env_flag("SPLAT_NO_SUBGROUPS");
-        let varying = !fixed_size || options.varying_subgroups || env_flag("SPLAT_VARYING_SUBGROUPS");
-        let lane_sums = match (features.contains(wgpu::Features::SUBGROUP) && !unwanted, varying) {
-            (false, _) => LaneSums::Shared,
-            (true, true) => LaneSums::Varying,
-            (true, false) => LaneSums::Subgroup,
-        };
-        if !lane_sums.uses_subgroups() {
-            features.remove(wgpu::Features::SUBGROUP);
-        }
+        let (report, features) = report(adapter, options);
         let available = adapter.limits();
         let limits = wgpu::Limits {
             max_buffer_size: available.max_buffer_size,
@@ -173,21 +203,7 @@ impl Gpu {
                 ..wgpu::DeviceDescriptor::default()
             })
             .await
-            .map_err(|e| Error::NoAdapter { why: format!("`{}` could not be opened: {e}", info.name) })?;
-        let report = AdapterReport {
-            name: info.name,
-            driver: info.driver,
-            driver_info: info.driver_info,
-            backend: info.backend.to_string(),
-            device_type: format!("{:?}", info.device_type),
-            subgroup_min: min,
-            subgroup_max: max,
-            lane_sums,
-            lanes: if lane_sums == LaneSums::Subgroup { max } else { FALLBACK_LANES },
-            max_binding_bytes: available.max_storage_buffer_binding_size,
-            max_buffer_bytes: available.max_buffer_size,
-            timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
-        };
+            .map_err(|e| Error::NoAdapter { why: format!("`{}` could not be opened: {e}", report.name) })?;
         let fault = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&fault);
         device.set_device_lost_callback(move |_reason, message| {
