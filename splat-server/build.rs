@@ -26,6 +26,7 @@ fn main() -> io::Result<()> {
         "csp-viewer.txt",
         "gestures.html",
         "index.html",
+        "local.html",
         "viewer.html",
     ] {
         // A path that is missing would have cargo build the crate anew each time.
@@ -56,6 +57,7 @@ fn main() -> io::Result<()> {
     for (path, file) in [
         ("/", "index.html"),
         ("/gestures", "gestures.html"),
+        ("/local", "local.html"),
         ("/viewer/", "viewer.html"),
         ("/shared/", "viewer.html"),
     ] {

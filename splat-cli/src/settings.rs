@@ -6,7 +6,7 @@ use std::time::Duration;
 use splat_colmap::{ColmapOptions, ColmapQuality, ColmapSource, DatasetSource};
 use splat_core::dataset::DatasetOptions;
 use splat_core::nerfstudio::NerfstudioSource;
-use splat_core::pipeline::{PipelineOptions, Preset};
+use splat_core::pipeline::{DatasetPlace, PipelineOptions, Preset, SavedScene};
 use splat_core::train::{DensifyConfig, TrainConfig};
 use splat_core::{SceneSource, train};
 
@@ -44,28 +44,50 @@ pub(crate) fn pipeline(options: &args::TrainOptions) -> PipelineOptions {
         resume: options.resume,
         extend_to: options.steps,
         init: options.init.clone(),
+        also: options.also.clone(),
         ..PipelineOptions::default()
     }
 }
 
 /// Which photos at what size; `max_image_size` is the preset's.
 pub(crate) fn dataset(options: &args::ImageOptions, max_image_size: Option<u32>) -> DatasetOptions {
-    let defaults = DatasetOptions::default();
-    DatasetOptions {
-        // A factor is exact; a largest side beside it would be a second, contrary wish.
-        max_image_size: options.max_image_size.or(if options.downscale.is_some() {
-            None
-        } else {
-            max_image_size
-        }),
-        downscale: options.downscale,
-        keep_distortion: options.keep_distortion,
-        holdout_every: options
-            .holdout_every
-            .map_or(defaults.holdout_every, |every| (every > 0).then_some(every)),
-        own_split: options.holdout_every.is_none(),
-        ..defaults
+    dataset_as(options, DatasetOptions { max_image_size, ..DatasetOptions::default() })
+}
+
+/// As `base`, but for what is asked for.
+pub(crate) fn dataset_as(options: &args::ImageOptions, base: DatasetOptions) -> DatasetOptions {
+    // A factor is exact; a largest side beside it would be a second, contrary wish.
+    let (max_image_size, downscale) = match (options.max_image_size, options.downscale) {
+        (None, None) => (base.max_image_size, base.downscale),
+        asked => asked,
+    };
+    let (holdout_every, own_split) = match options.holdout_every {
+        Some(every) => ((every > 0).then_some(every), false),
+        None => (base.holdout_every, base.own_split),
+    };
+    let keep_distortion = options.keep_distortion || base.keep_distortion;
+    DatasetOptions { max_image_size, downscale, keep_distortion, holdout_every, own_split, ..base }
+}
+
+/// Where `train` finds its dataset, from any folder.
+pub(crate) fn place(path: &Path, folders: &args::PhotoFolders) -> DatasetPlace {
+    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    DatasetPlace {
+        path: whole(path),
+        images: folders.images.as_deref().map(whole),
+        masks: folders.masks.as_deref().map(whole),
     }
+}
+
+/// The scene that a path means: a file, a run's folder or the authors'.
+pub(crate) fn saved_scene(path: &Path) -> Result<SavedScene, Failure> {
+    if !path.exists() {
+        return Err(missing(
+            path,
+            "give a scene that `splat train` or another 3DGS trainer wrote, or the folder of its run",
+        ));
+    }
+    Ok(SavedScene::find(path)?)
 }
 
 /// Photos that COLMAP poses; its dataset goes to `dataset`.

@@ -13,6 +13,7 @@
 //! | [`store`], [`layout`] | where the files of jobs lie: a folder or a bucket, and what lies where in it |
 //! | `export` | scenes in other forms, made when they are asked for |
 //! | [`worker`], [`runner`] | jobs are claimed, and done by processes of their own |
+//! | [`viewer`] | the page with one scene of this machine, without the service: served, or as a file |
 //! | [`webhook`] | signed messages when a job has ended |
 //! | [`metrics`] | figures for operators |
 //! | [`tls`] | which cryptography TLS uses |
@@ -40,5 +41,6 @@ mod sweep;
 pub mod tls;
 #[cfg(feature = "ngrok")]
 mod tunnel;
+pub mod viewer;
 pub mod webhook;
 pub mod worker;

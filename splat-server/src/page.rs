@@ -2,7 +2,7 @@
 //!
 //! Plain data, no HTTP types: [`find`] takes the path of a request and gives a [`PageFile`]; [`PageFile::reply`] takes two
 //! request headers and gives status, headers and body. Serve `/`, `/gestures`, `/viewer/` and `/assets/*`. All
-//! addresses in them are relative: a proxy may put a path before them.
+//! addresses in them are relative: a proxy may put a path before them. `/local` is for [`crate::viewer`].
 
 include!(concat!(env!("OUT_DIR"), "/page_files.rs"));
 
@@ -106,7 +106,7 @@ pub fn find(path: &str) -> Option<PageFile> {
         security: match file.path {
             "/" => PAGE_SECURITY,
             "/gestures" => GESTURES_SECURITY,
-            "/viewer/" => VIEWER_SECURITY,
+            "/viewer/" | "/local" => VIEWER_SECURITY,
             "/shared/" => SHARED_SECURITY,
             _ => ASSET_SECURITY,
         },

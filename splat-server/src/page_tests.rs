@@ -9,7 +9,7 @@ fn text(path: &str) -> String {
         .unwrap()
 }
 
-const PAGES: [&str; 3] = ["/", "/gestures", "/viewer/"];
+const PAGES: [&str; 4] = ["/", "/gestures", "/local", "/viewer/"];
 
 /// The quoted values that follow `before` in `source`.
 fn quoted<'s>(source: &'s str, before: &str, quote: char) -> Vec<&'s str> {

@@ -16,10 +16,10 @@ Read are PLY, compressed PLY, SPZ 1 to 4, SOG 2 (a file or its folder), .splat, 
 Steps are done in this order: crop, floaters, harmonics, keep, up, scale, recentre. Coordinates are the input's:
 COLMAP's axes, x right, y down, z forward.")]
 pub(crate) struct ConvertArgs {
-    /// The scene
+    /// The scene: a file in any form, or the folder of a run
     #[arg(value_name = "IN", value_hint = ValueHint::AnyPath)]
     pub(crate) input: PathBuf,
-    /// What to write: .ply, .compressed.ply, .spz, .sog, .splat or .glb
+    /// What to write: .ply, .compressed.ply, .spz, .sog, .splat, .glb, or .html for a page that shows it
     #[arg(value_name = "OUT", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
     /// Version of an SPZ

@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, ValueHint};
+use splat_core::pipeline::Preset;
 
 /// `splat render`.
 #[derive(Args, Debug)]
 #[command(
     group(ArgGroup::new("what").required(true).args(["view", "orbit", "path", "list"])),
     after_help = "Examples:
-  splat render out/ply/point_cloud_29999.ply --list
-  splat render out/ply/point_cloud_29999.ply --view IMG_0042.jpg -o view.png
+  splat render out --list
+  splat render out --view IMG_0042.jpg -o view.png
   splat render out/ply/point_cloud_29999.ply --orbit 120 -o orbit.mp4
   splat render scene.ply --view IMG_0042.jpg --cameras dataset -o view.png
   splat render scene.ply --path flight.json -o frames
@@ -23,8 +24,8 @@ Instead of eye and target a key may hold `world_from_cam`, a 4x4 matrix by rows.
 camera x right, y down, z forward."
 )]
 pub(crate) struct RenderArgs {
-    /// The scene
-    #[arg(value_name = "SCENE", value_hint = ValueHint::FilePath)]
+    /// The scene: a file in any form, the folder of a run, or that of the 3DGS authors' code
+    #[arg(value_name = "SCENE", value_hint = ValueHint::AnyPath)]
     pub(crate) scene: PathBuf,
     /// Draw from a training camera, by its photo's name
     #[arg(long, value_name = "NAME")]
@@ -41,7 +42,7 @@ pub(crate) struct RenderArgs {
     /// Where the pictures go: a .png, a folder for PNG frames, or an .mp4 (needs ffmpeg)
     #[arg(short, long, value_name = "OUT", required_unless_present = "list", value_hint = ValueHint::AnyPath)]
     pub(crate) output: Option<PathBuf>,
-    /// Training cameras: a cameras.json or a dataset [default: the cameras.json of the run that wrote the PLY]
+    /// Training cameras: a cameras.json or a dataset [default: the cameras.json of its run]
     #[arg(long, value_name = "FILE|DIR", value_hint = ValueHint::AnyPath)]
     pub(crate) cameras: Option<PathBuf>,
     /// Width in pixels; height follows the camera [default: the camera's own]
@@ -61,19 +62,21 @@ pub(crate) struct RenderArgs {
 /// `splat eval`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  splat eval out/ply/point_cloud_29999.ply dataset
-  splat eval out/ply/point_cloud_29999.ply dataset --max-image-size 960 --json
+  splat eval out
+  splat eval out/ply/point_cloud_6999.ply
+  splat eval scene.spz dataset --max-image-size 960 --json
 
-Held out is every 8th photo by name, or the dataset's own split, as in `splat train`. PSNR and SSIM (11x11 window, sigma 1.5) are taken on the
-image clamped to 0..1 at the photos' size; give the size options that the scene was trained with. Corrected is PSNR after the affine
-colour map that brings each render nearest to its photo: without what brightness and white balance of single photos decide.")]
+Size and split of the photos are those of the training, where the folder of its run tells them (run.json, or cfg_args of the 3DGS
+authors' code); else photos are as large as they are, and every 8th by name is held out, or what the dataset's own split says. PSNR and
+SSIM (11x11 window, sigma 1.5) are taken on the image clamped to 0..1. Corrected is PSNR after the affine colour map that brings each
+render nearest to its photo: without what brightness and white balance of single photos decide.")]
 pub(crate) struct EvalArgs {
-    /// The scene
-    #[arg(value_name = "SCENE", value_hint = ValueHint::FilePath)]
+    /// The scene: a file in any form, the folder of a run, or that of the 3DGS authors' code
+    #[arg(value_name = "SCENE", value_hint = ValueHint::AnyPath)]
     pub(crate) scene: PathBuf,
-    /// The dataset whose held-out photos it is compared with
+    /// The dataset whose held-out photos it is compared with [default: the one that it was trained on]
     #[arg(value_hint = ValueHint::AnyPath)]
-    pub(crate) dataset: PathBuf,
+    pub(crate) dataset: Option<PathBuf>,
     /// How Gaussians are drawn [default: as the scene says it was trained]
     #[arg(long, value_name = "RENDERER", value_enum)]
     pub(crate) renderer: Option<super::Renderer>,
@@ -91,11 +94,15 @@ pub(crate) struct EvalArgs {
 #[command(after_help = "Examples:
   splat info scene.ply
   splat info dataset
+  splat info dataset --preset preview          what training with that preset takes
   splat info dataset --json")]
 pub(crate) struct InfoArgs {
     /// A scene, a dataset folder, a transforms.json, or the folder of an earlier run
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) path: PathBuf,
+    /// Of a dataset: tell steps, size and memory of training with this preset
+    #[arg(long, value_name = "PRESET", default_value = "standard", value_parser = super::preset_parser())]
+    pub(crate) preset: Preset,
     #[command(flatten)]
     pub(crate) folders: super::PhotoFolders,
     #[command(flatten)]

@@ -7,6 +7,7 @@ mod files;
 mod gesture;
 mod serve;
 mod training;
+mod view;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
@@ -20,8 +21,9 @@ pub(crate) use serve::{
 };
 pub(crate) use training::{
     ColmapArgs, ColmapOptions, DemoArgs, ImageOptions, Matcher, MatcherEngine, PhotoFolders, Quality,
-    Renderer, RunArgs, Strategy, TrainArgs, TrainOptions,
+    Renderer, RunArgs, Strategy, TrainArgs, TrainOptions, preset_parser,
 };
+pub(crate) use view::ViewArgs;
 
 /// Photos in, a 3-D Gaussian splatting scene out.
 #[derive(Parser, Debug)]
@@ -32,6 +34,7 @@ pub(crate) use training::{
     after_help = "Examples:
   splat run photos/ -o out                     photos to out/ply/point_cloud_29999.ply
   splat run photos/ -o out --preset preview    the same in minutes, smaller
+  splat view out                               look at it in the browser
   splat doctor                                 is this machine ready?
 
 Exit codes: 0 done, 1 the input failed or the run was stopped, 2 wrong usage or setup."
@@ -74,7 +77,9 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// What a scene or a dataset holds
     Info(InfoArgs),
-    /// A scene in another form: PLY, compressed PLY, SPZ, SOG, .splat, GLB; cut, thinned, turned
+    /// A scene in the browser, or as one HTML file
+    View(ViewArgs),
+    /// A scene in another form: PLY, compressed PLY, SPZ, SOG, .splat, GLB, HTML; cut, thinned, turned
     Convert(ConvertArgs),
     /// Checks GPU, kernels, COLMAP and ffmpeg, and says what to do about each lack
     Doctor,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum, ValueHint};
+use splat_core::formats::Format;
 use splat_core::pipeline::Preset;
 use splat_core::train::{AlphaMode, TrainConfig};
 
@@ -205,6 +206,9 @@ pub(crate) struct TrainOptions {
     /// Start with the Gaussians of this scene (PLY, SPZ, SOG, .splat, .ksplat, glTF), in the dataset's coordinates, instead of the dataset's points
     #[arg(long, value_name = "SCENE", value_hint = ValueHint::FilePath, help_heading = "Training")]
     pub(crate) init: Option<PathBuf>,
+    /// Write the finished scene in these forms too, beside its PLY: spz,sog
+    #[arg(long, value_name = "FORMS", value_delimiter = ',', value_parser = form_parser(), help_heading = "Training")]
+    pub(crate) also: Vec<Format>,
     #[command(flatten)]
     pub(crate) images: ImageOptions,
 }
@@ -292,7 +296,14 @@ pub(crate) enum Strategy {
     Mcmc,
 }
 
-fn preset_parser() -> impl clap::builder::TypedValueParser<Value = Preset> {
+fn form_parser() -> impl clap::builder::TypedValueParser<Value = Format> {
+    use clap::builder::{PossibleValuesParser, TypedValueParser};
+    let others = Format::EXTENSIONS.map(|(extension, _)| extension).into_iter().filter(|name| *name != "ply");
+    PossibleValuesParser::new(others.collect::<Vec<_>>())
+        .map(|name| Format::from_extension(&name).expect("clap admits only the forms' names"))
+}
+
+pub(crate) fn preset_parser() -> impl clap::builder::TypedValueParser<Value = Preset> {
     use clap::builder::{PossibleValuesParser, TypedValueParser};
     PossibleValuesParser::new(Preset::ALL.map(|p| PossibleValue::new(p.name()).help(p.summary())))
         .map(|name| Preset::from_name(&name).expect("clap admits only the presets' names"))

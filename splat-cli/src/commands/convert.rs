@@ -4,16 +4,21 @@ use std::path::Path;
 
 use serde::Serialize;
 use splat_core::formats::{self, Format, Region, SplatScene, SpzVersion};
+use splat_core::pipeline::SavedScene;
 use splat_core::pipeline::text::{bytes, thousands};
 
-use super::Context;
 use super::render::read_scene;
+use super::{Context, view};
 use crate::args::{self, ConvertArgs};
 use crate::failure::Failure;
 use crate::settings;
 
 pub(super) fn convert(args: &ConvertArgs, context: &Context) -> Result<(), Failure> {
-    let format = format(args)?;
+    let html = args.output.extension().is_some_and(|e| e.eq_ignore_ascii_case("html"));
+    if html {
+        view::require_viewer()?;
+    }
+    let format = if html { None } else { Some(format(args)?) };
     let crop = args.crop.as_deref().map(region).transpose()?;
     if let Some(scale) = args.scale.filter(|scale| !(*scale > 0.0 && scale.is_finite())) {
         return Err(Failure::Usage {
@@ -21,10 +26,8 @@ pub(super) fn convert(args: &ConvertArgs, context: &Context) -> Result<(), Failu
             hint: "give a number above 0",
         });
     }
-    if !args.input.exists() {
-        return Err(settings::missing(&args.input, "give a scene: PLY, SPZ, SOG, .splat, .ksplat or glTF"));
-    }
-    let mut scene = read_scene(&args.input, context)?;
+    let saved = settings::saved_scene(&args.input)?;
+    let mut scene = read_scene(&saved.scene, context)?;
     let read = scene.cloud.len();
     edit(&mut scene, args, crop.as_ref());
     if scene.cloud.is_empty() {
@@ -32,6 +35,13 @@ pub(super) fn convert(args: &ConvertArgs, context: &Context) -> Result<(), Failu
         return Err(Failure::Input { path: args.input.clone(), what, hint: "crop less" });
     }
     context.check()?;
+    let Some(format) = format else {
+        // Cameras of the run no longer fit a scene that was turned, scaled or moved.
+        let moved = args.up.is_some() || args.scale.is_some() || args.recentre;
+        let saved = if moved { SavedScene::default() } else { saved };
+        let cameras = view::cameras(&scene, &saved, None, context)?;
+        return view::export(&scene, &cameras, &view::title(&args.input), &args.output, context);
+    };
     let written = formats::write(&args.output, format, &scene)?;
     for note in &written.notes {
         context.reporter.warn(note);
@@ -79,7 +89,7 @@ fn format(args: &ConvertArgs) -> Result<Format, Failure> {
         Some(format) => Ok(format),
         None => Err(Failure::Usage {
             what: format!("`{}` has no extension of a form that is written", args.output.display()),
-            hint: "name it .ply, .compressed.ply, .spz, .sog, .splat or .glb",
+            hint: "name it .ply, .compressed.ply, .spz, .sog, .splat, .glb or .html",
         }),
     }
 }

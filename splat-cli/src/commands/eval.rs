@@ -1,23 +1,33 @@
 //! `splat eval`: a scene against a dataset's held-out photos.
 
 use serde::Serialize;
-use splat_core::Renderer;
 use splat_core::dataset::Dataset;
 use splat_core::flight::read_cameras;
-use splat_core::pipeline::{EvaluateOptions, evaluate_cloud};
+use splat_core::pipeline::{DatasetPlace, EvaluateOptions, SavedScene, evaluate_cloud};
 use splat_core::train::EvalReport;
+use splat_core::{Renderer, RendererKind};
 
 use super::Context;
-use super::render::{Opened, beside, open_scene};
-use crate::args::EvalArgs;
+use super::render::{Opened, open_scene};
+use crate::args::{EvalArgs, PhotoFolders};
 use crate::failure::Failure;
 use crate::settings;
 
 pub(super) fn eval(args: &EvalArgs, context: &Context) -> Result<(), Failure> {
-    let Opened { cloud, options, renderer } = open_scene(&args.scene, args.renderer, context)?;
+    let saved = settings::saved_scene(&args.scene)?;
+    let place = place(args, &saved)?;
+    let Opened { cloud, mut options, renderer } = open_scene(&saved.scene, args.renderer, context)?;
+    if saved.white_background {
+        options.background = [1.0; 3];
+    }
     let events = |event| context.reporter.event(event);
-    let scene = settings::posed(&args.dataset, &args.folders)?.scene(&events, &context.cancel)?;
-    let dataset = Dataset::open(scene, &settings::dataset(&args.images, None), &events)?;
+    let folders = PhotoFolders { images: place.images, masks: place.masks };
+    let scene = settings::posed(&place.path, &folders)?.scene(&events, &context.cancel)?;
+    let mut trained_with = saved.trained_with.unwrap_or_default();
+    // A scene whose last steps were ewa's was measured on undistorted photos.
+    trained_with.keep_distortion &= renderer == RendererKind::Gut;
+    let photos = settings::dataset_as(&args.images, trained_with);
+    let dataset = Dataset::open(scene, &photos, &events)?;
     if dataset.held_out.is_empty() {
         let what = "no photo is held out, so there is nothing to measure".to_owned();
         return Err(Failure::Usage {
@@ -27,8 +37,8 @@ pub(super) fn eval(args: &EvalArgs, context: &Context) -> Result<(), Failure> {
     }
     let renderer = Renderer::of_kind(&context.gpu()?, renderer)?;
     // What the run that made the scene found of its photos' exposures lies beside it.
-    let cameras = match beside(&args.scene) {
-        Some(path) => read_cameras(&path)?,
+    let cameras = match &saved.cameras {
+        Some(path) => read_cameras(path)?,
         None => Vec::new(),
     };
     let options = EvaluateOptions {
@@ -46,6 +56,36 @@ pub(super) fn eval(args: &EvalArgs, context: &Context) -> Result<(), Failure> {
     }
     context.reporter.result(&Done { event: "done", report: &report }, &table(&report));
     Ok(())
+}
+
+/// The dataset that is named, else the one that the scene was trained on; where both are one, with the photo folders of the
+/// training.
+fn place(args: &EvalArgs, saved: &SavedScene) -> Result<DatasetPlace, Failure> {
+    const HINT: &str = "name the dataset after the scene: `splat eval SCENE DATASET`";
+    let asked = args.dataset.as_ref().map(|path| settings::place(path, &args.folders));
+    let same = |asked: &DatasetPlace, known: &DatasetPlace| {
+        let real = |place: &DatasetPlace| place.path.canonicalize().ok();
+        real(asked).is_some() && real(asked) == real(known)
+    };
+    let known = match (asked, &saved.dataset) {
+        (Some(asked), Some(known)) if same(&asked, known) => known,
+        (Some(asked), _) => return Ok(asked),
+        (None, Some(known)) => known,
+        (None, None) => {
+            let what = "does not tell which dataset it was trained on".to_owned();
+            return Err(Failure::Input { path: args.scene.clone(), what, hint: HINT });
+        }
+    };
+    if !known.path.exists() {
+        let what = "is the dataset that the scene was trained on, and is not there any more".to_owned();
+        return Err(Failure::Input { path: known.path.clone(), what, hint: HINT });
+    }
+    let folders = settings::place(&known.path, &args.folders);
+    Ok(DatasetPlace {
+        path: known.path.clone(),
+        images: folders.images.or_else(|| known.images.clone()),
+        masks: folders.masks.or_else(|| known.masks.clone()),
+    })
 }
 
 fn table(report: &EvalReport) -> String {

@@ -7,7 +7,7 @@ use splat_core::dataset::Dataset;
 use splat_core::gaussians::central_box;
 use splat_core::machine::available_memory;
 use splat_core::pipeline::text::{bytes, thousands};
-use splat_core::pipeline::{OutputFolder, Preset, memory};
+use splat_core::pipeline::{OutputFolder, Preset, SavedScene, memory};
 use splat_core::train::memory::Workload;
 use splat_core::{Gpu, NerfstudioSource, View, formats, images};
 
@@ -29,9 +29,14 @@ pub(super) fn info(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
     // A run on a dataset that lies elsewhere left scenes only.
     let is_dataset =
         path.join("sparse").exists() || path.join("colmap_data").exists() || NerfstudioSource::matches(path);
-    match run_scenes(path)?.first() {
-        Some(newest) if !is_dataset => scene(newest, context),
-        _ => dataset(args, context),
+    if is_dataset {
+        return dataset(args, context);
+    }
+    match SavedScene::find(path) {
+        // In a folder of a run, which holds nothing else.
+        Ok(saved) if saved.scene.parent() != Some(path) => scene(&saved.scene, context),
+        Ok(saved) => dataset(args, context).or_else(|_| scene(&saved.scene, context)),
+        Err(_) => dataset(args, context),
     }
 }
 
@@ -148,6 +153,9 @@ struct DatasetInfo {
     masks: usize,
     /// Photos with an alpha channel.
     alpha: usize,
+    /// Of [`InfoArgs::preset`].
+    preset: Preset,
+    steps: u32,
     training_width: u32,
     training_height: u32,
     /// `None` without a GPU to ask.
@@ -171,9 +179,9 @@ fn dataset(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
     let extent = Bounds::of(positions.iter().copied());
     let photos_on_disk = photos_on_disk(&scene);
     let points = scene.points.len();
-    // The size that `splat train` would take without options of its own.
-    let preset = Preset::default().max_image_size();
-    let dataset = Dataset::open(scene, &settings::dataset(&args.images, preset), &events)?;
+    // As `splat train` would take them.
+    let photos_as = settings::dataset(&args.images, args.preset.max_image_size());
+    let dataset = Dataset::open(scene, &photos_as, &events)?;
     let cameras = cameras(&dataset.scene);
     let masks = dataset.scene.views.iter().filter(|view| view.mask_path.is_some()).count();
     let has_alpha = |view: &View| images::probe(&view.image_path).is_ok_and(|photo| photo.has_alpha);
@@ -182,13 +190,13 @@ fn dataset(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
         (true, _) => "no photo is held out".to_owned(),
         (false, true) => format!("the dataset's own: {} to train on", dataset.train.len()),
         (false, false) => {
-            format!("one in {} by name", settings::dataset(&args.images, preset).holdout_every.unwrap_or(0))
+            format!("one in {} by name", photos_as.holdout_every.unwrap_or(0))
         }
     };
     let photos = dataset.scene.views.len();
     let workload = Workload::of(&dataset, SH_DEGREE, None)?;
-    let gpu = Gpu::new(&context.gpu_options()).ok();
-    let gaussian_cap = gpu.map(|gpu| workload.default_gaussians(gpu.report(), available_memory()));
+    let adapter = Gpu::describe(&context.gpu_options()).ok();
+    let gaussian_cap = adapter.map(|adapter| workload.default_gaussians(&adapter, available_memory()));
     let counts = [100_000, 1_000_000].into_iter().filter(|count| gaussian_cap.is_none_or(|cap| *count < cap));
     let memory = counts
         .chain(gaussian_cap)
@@ -197,7 +205,7 @@ fn dataset(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
             bytes: memory::predict_run(dataset.peak_memory_bytes(), &workload, gaussians).total(),
         })
         .collect();
-    let scenes = run_scenes(&args.path)?;
+    let scenes = OutputFolder::existing(&args.path).scenes()?;
     let held_out = dataset.held_out.len();
     let (training_width, training_height) = (workload.width, workload.height);
     let info = DatasetInfo {
@@ -212,6 +220,8 @@ fn dataset(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
         split,
         masks,
         alpha,
+        preset: args.preset,
+        steps: args.preset.steps(),
         training_width,
         training_height,
         gaussian_cap,
@@ -232,6 +242,7 @@ fn rows(info: &DatasetInfo) -> Vec<(&'static str, String)> {
         ("split", info.split.clone()),
         ("masks", format!("{} of {}", info.masks, info.photos)),
         ("alpha", format!("{} of {}", info.alpha, info.photos)),
+        ("preset", format!("{}, {} steps", info.preset.name(), thousands(u64::from(info.steps)))),
         ("training size", format!("{}x{} at most", info.training_width, info.training_height)),
         ("points", thousands(info.points as u64)),
         ("bounds", format!("{} (98 % of the points)", Bounds::text(info.bounds))),
@@ -274,14 +285,6 @@ fn photos_on_disk(scene: &splat_core::Scene) -> Option<usize> {
         count += entries.filter(|entry| splat_core::images::has_photo_extension(&entry.path())).count();
     }
     Some(count)
-}
-
-/// PLYs of a run's folder.
-fn run_scenes(path: &Path) -> Result<Vec<std::path::PathBuf>, Failure> {
-    if !path.join("ply").is_dir() {
-        return Ok(Vec::new());
-    }
-    Ok(OutputFolder::create(path)?.scenes()?)
 }
 
 fn table(rows: &[(&str, String)]) -> String {

@@ -29,7 +29,9 @@ pub(super) fn train(args: &TrainArgs, context: &Context) -> Result<(), Failure> 
     let mut source = settings::posed(&args.dataset, &args.folders)?;
     let gpu = context.gpu()?;
     let output = OutputFolder::create(&args.output)?;
-    let outcome = make(source.as_mut(), settings::pipeline(&args.train), output, &gpu, context)?;
+    let dataset_place = Some(settings::place(&args.dataset, &args.folders));
+    let options = PipelineOptions { dataset_place, ..settings::pipeline(&args.train) };
+    let outcome = make(source.as_mut(), options, output, &gpu, context)?;
     told(&outcome, context)
 }
 
@@ -102,6 +104,7 @@ fn summary(outcome: &Outcome) -> String {
         thousands(u64::from(outcome.steps_done)),
         duration(outcome.elapsed_s)
     )];
+    lines.extend(outcome.also.iter().map(|path| format!("            {}", path.display())));
     if let Some(comparison) = &outcome.comparison {
         lines.push(format!("comparison  {} (held-out photo | render)", comparison.display()));
     }

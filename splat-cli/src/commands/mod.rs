@@ -11,6 +11,7 @@ mod info;
 mod make;
 mod render;
 mod serve;
+mod view;
 
 use clap::CommandFactory;
 use splat_core::gpu::GpuOptions;
@@ -56,6 +57,7 @@ pub(crate) fn dispatch(command: Command, context: &Context) -> Result<(), Failur
         Command::Eval(args) => eval::eval(&args, context),
         Command::Info(args) => info::info(&args, context),
         Command::Convert(args) => convert::convert(&args, context),
+        Command::View(args) => view::view(&args, context),
         Command::Doctor => doctor::doctor(context),
         Command::Gesture(args) => gesture::gesture(&args, context),
         Command::Demo(args) => demo::demo(&args, context),

@@ -6,6 +6,7 @@ use serde::Serialize;
 use splat_core::events::Stage;
 use splat_core::flight::{CameraPath, NamedCamera, orbit, orbit_of_cloud, read_cameras};
 use splat_core::formats::{self, SplatRenderMode, SplatScene};
+use splat_core::pipeline::SavedScene;
 use splat_core::{
     Camera, Event, GaussianBuffers, GaussianCloud, LensCamera, RenderOptions, Renderer, RendererKind,
 };
@@ -19,13 +20,14 @@ use crate::settings;
 const DEFAULT_FPS: u32 = 30;
 
 pub(super) fn render(args: &RenderArgs, context: &Context) -> Result<(), Failure> {
+    let saved = settings::saved_scene(&args.scene)?;
     if args.list {
-        return list(args, context);
+        return list(&saved, args.cameras.as_deref(), context);
     }
     // Reading the scene first: without it nothing else matters.
-    let Opened { cloud, mut options, renderer } = open_scene(&args.scene, args.renderer, context)?;
+    let Opened { cloud, mut options, renderer } = open_scene(&saved.scene, args.renderer, context)?;
     options.background = background(&args.background)?;
-    let (frames, fps) = frames(args, &cloud, options.origin, renderer, context)?;
+    let (frames, fps) = frames(args, &saved, &cloud, options.origin, renderer, context)?;
     let frames: Vec<_> = frames.into_iter().map(|camera| resized(camera, args.width)).collect();
     let fps = args.fps.or(fps).unwrap_or(DEFAULT_FPS);
     let Some(output) = &args.output else {
@@ -69,9 +71,6 @@ pub(super) fn open_scene(
     renderer: Option<args::Renderer>,
     context: &Context,
 ) -> Result<Opened, Failure> {
-    if !path.exists() {
-        return Err(settings::missing(path, "give a scene that `splat train` or another 3DGS trainer wrote"));
-    }
     let scene = read_scene(path, context)?;
     let renderer = renderer.map_or(scene.render_mode.into(), RendererKind::from);
     let antialiased = scene.render_mode == SplatRenderMode::Mip && renderer == RendererKind::Ewa;
@@ -101,13 +100,14 @@ pub(super) fn read_scene(path: &Path, context: &Context) -> Result<SplatScene, F
 /// The cameras to draw from, and the frame rate that their file asks for.
 fn frames(
     args: &RenderArgs,
+    saved: &SavedScene,
     cloud: &GaussianCloud,
     origin: [f64; 3],
     renderer: RendererKind,
     context: &Context,
 ) -> Result<(Vec<LensCamera>, Option<u32>), Failure> {
     if let Some(name) = &args.view {
-        let cameras = training_cameras(args, context)?;
+        let cameras = training_cameras(saved, args.cameras.as_deref(), context)?;
         let found = find(&cameras, name)?;
         // Through the photo's own lens, where the renderer can.
         let camera = match renderer {
@@ -121,7 +121,7 @@ fn frames(
         return Ok((path.frames()?.into_iter().map(LensCamera::from).collect(), path.fps));
     }
     let count = args.orbit.unwrap_or(1);
-    let frames = match training_cameras(args, context) {
+    let frames = match training_cameras(saved, args.cameras.as_deref(), context) {
         Ok(cameras) => orbit(&cameras.iter().map(|named| named.camera).collect::<Vec<_>>(), count),
         // Without any the scene itself says where to stand; asked for by name, they must be there.
         Err(_) if args.cameras.is_none() => orbit_of_cloud(cloud, origin, count),
@@ -138,13 +138,16 @@ fn frames(
     Ok((frames.into_iter().map(LensCamera::from).collect(), None))
 }
 
-/// The cameras that `--cameras` names, or those beside the scene.
-fn training_cameras(args: &RenderArgs, context: &Context) -> Result<Vec<NamedCamera>, Failure> {
-    let given = args.cameras.clone().or_else(|| beside(&args.scene));
-    let Some(path) = given else {
+/// The cameras that `--cameras` names, or those that the scene's run left.
+pub(super) fn training_cameras(
+    saved: &SavedScene,
+    given: Option<&Path>,
+    context: &Context,
+) -> Result<Vec<NamedCamera>, Failure> {
+    let Some(path) = given.or(saved.cameras.as_deref()).map(Path::to_owned) else {
         let what = "has no cameras.json beside it".to_owned();
         let hint = "name the dataset or a cameras.json with `--cameras`";
-        return Err(Failure::Input { path: args.scene.clone(), what, hint });
+        return Err(Failure::Input { path: saved.scene.clone(), what, hint });
     };
     if path.is_file() && path.file_name().is_some_and(|name| name != "transforms.json") {
         return Ok(read_cameras(&path)?);
@@ -170,12 +173,6 @@ fn training_cameras(args: &RenderArgs, context: &Context) -> Result<Vec<NamedCam
     Ok(named.collect())
 }
 
-/// `cameras.json` in the folder of the run that wrote this PLY.
-pub(super) fn beside(scene: &Path) -> Option<PathBuf> {
-    let folder = scene.parent()?;
-    [folder.join("cameras.json"), folder.join("../cameras.json")].into_iter().find(|path| path.is_file())
-}
-
 /// The camera of that name, with or without folder and extension.
 fn find<'a>(cameras: &'a [NamedCamera], name: &str) -> Result<&'a NamedCamera, Failure> {
     let stem = |name: &str| Path::new(name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
@@ -194,8 +191,8 @@ fn find<'a>(cameras: &'a [NamedCamera], name: &str) -> Result<&'a NamedCamera, F
     }
 }
 
-fn list(args: &RenderArgs, context: &Context) -> Result<(), Failure> {
-    let cameras = training_cameras(args, context)?;
+fn list(saved: &SavedScene, given: Option<&Path>, context: &Context) -> Result<(), Failure> {
+    let cameras = training_cameras(saved, given, context)?;
     #[derive(Serialize)]
     struct Entry<'a> {
         name: &'a str,

@@ -202,7 +202,7 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     })
 }
 
-async fn stopped(cancel: CancelToken) {
+pub(super) async fn stopped(cancel: CancelToken) {
     while !cancel.is_cancelled() {
         tokio::time::sleep(STOP_POLL).await;
     }

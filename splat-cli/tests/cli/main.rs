@@ -13,3 +13,4 @@ mod test_data;
 #[path = "../../../tests/tiny_dataset.rs"]
 mod tiny_dataset;
 mod training;
+mod view;

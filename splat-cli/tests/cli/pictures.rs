@@ -54,6 +54,43 @@ fn eval_agrees_with_the_run() {
 }
 
 #[test]
+fn a_run_is_measured_and_drawn_by_its_folder_alone_as_it_was_trained() {
+    let sandbox = Sandbox::with_dataset();
+    std::fs::rename(sandbox.path("dataset/images"), sandbox.path("elsewhere")).unwrap();
+    let train = ["train", "dataset", "-o", "run", "--images", "elsewhere", "--steps", "20"];
+    sandbox
+        .ok(&[&train[..], &["--max-image-size", "32", "--holdout-every", "5", "--also", "spz,sog"]].concat());
+    for form in ["spz", "sog"] {
+        says(&sandbox.ok(&["info", &format!("run/ply/point_cloud_19.{form}")]).stdout, &["SH degree  3"]);
+    }
+    let metrics: Value =
+        serde_json::from_slice(&std::fs::read(sandbox.path("run/metrics.json")).unwrap()).unwrap();
+    // From another folder than the training was started in.
+    std::fs::create_dir(sandbox.path("work")).unwrap();
+    let eval = |args: &[&str]| {
+        let output = sandbox.command(args).current_dir(sandbox.path("work")).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let last = String::from_utf8(output.stdout).unwrap().lines().last().unwrap().to_owned();
+        serde_json::from_str::<Value>(&last).unwrap()
+    };
+    let psnr = |value: &Value| value["psnr"].as_f64().unwrap();
+    for args in [["eval", "../run", "--json"].as_slice(), &["eval", "../run", "../dataset", "--json"]] {
+        let done = eval(args);
+        assert_eq!(done["views"].as_array().unwrap().len(), 3);
+        assert!((psnr(&done) - psnr(&metrics)).abs() < 0.01, "{} and {}", psnr(&done), psnr(&metrics));
+    }
+    let full = eval(&["eval", "../run", "--json", "--downscale", "1", "--holdout-every", "6"]);
+    assert_eq!(full["views"].as_array().unwrap().len(), 2);
+    says(&sandbox.ok(&["render", "run", "--list"]).stdout, &["view_05.png  32x24  held out"]);
+    sandbox.ok(&["render", "run", "--view", "view_05", "-o", "view.png"]);
+    says(&sandbox.ok(&["info", "run"]).stdout, &["Gaussians", "SH degree"]);
+    sandbox.ok(&["convert", "run", "alone/scene.spz"]);
+    says(&sandbox.fails(1, &["eval", "alone/scene.spz"]), &["which dataset", "splat eval SCENE DATASET"]);
+    std::fs::rename(sandbox.path("dataset"), sandbox.path("moved")).unwrap();
+    says(&sandbox.fails(1, &["eval", "run"]), &["dataset", "not there any more"]);
+}
+
+#[test]
 fn orbit_and_path_to_frames() {
     let sandbox = trained();
     sandbox.ok(&["render", SCENE, "--orbit", "3", "-o", "orbit", "--width", "33"]);
@@ -122,6 +159,8 @@ fn info_tells_what_is_there() {
     assert_eq!((dataset["photos"].as_u64(), dataset["points"].as_u64()), (Some(12), Some(576)));
     assert_eq!(dataset["held_out"], 2);
     assert!(dataset["memory"][0]["bytes"].as_u64().unwrap() > 0);
+    let preview = sandbox.ok(&["info", "dataset", "--preset", "preview", "--json"]).events().pop().unwrap();
+    assert_eq!((preview["preset"].as_str(), preview["steps"].as_u64()), (Some("preview"), Some(500)));
     says(&sandbox.ok(&["info", "dataset"]).stdout, &["PINHOLE 64x48 (12 photos)", "12 placed", "memory"]);
     let listed = sandbox.ok(&["render", SCENE, "--list"]).stdout;
     assert_eq!(listed.lines().count(), 12);

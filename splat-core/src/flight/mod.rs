@@ -7,6 +7,6 @@ mod named;
 mod orbit;
 mod path;
 
-pub use named::{NamedCamera, read_cameras, write_cameras};
+pub use named::{NamedCamera, cameras_json, read_cameras, write_cameras};
 pub use orbit::{orbit, orbit_of_cloud};
 pub use path::{CameraPath, Key};

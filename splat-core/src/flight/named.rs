@@ -1,5 +1,6 @@
 //! `cameras.json`: the training cameras, in the form that the 3DGS authors' code writes and viewers read.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use glam::{DMat3, DQuat, DVec3};
@@ -120,6 +121,13 @@ impl Place {
 /// # Errors
 /// [`Error::Write`].
 pub fn write_cameras(path: &Path, cameras: &[NamedCamera], origin: [f64; 3]) -> Result<()> {
+    let json = cameras_json(cameras, origin);
+    write_atomically(path, |out| out.write_all(&json))
+}
+
+/// What [`write_cameras`] writes.
+#[must_use]
+pub fn cameras_json(cameras: &[NamedCamera], origin: [f64; 3]) -> Vec<u8> {
     let stated = (origin != [0.0; 3]).then_some(origin);
     let origin = DVec3::from_array(origin);
     let entries: Vec<_> = cameras
@@ -150,7 +158,8 @@ pub fn write_cameras(path: &Path, cameras: &[NamedCamera], origin: [f64; 3]) -> 
             }
         })
         .collect();
-    write_atomically(path, |out| serde_json::to_writer(out, &entries).map_err(std::io::Error::from))
+    // Numbers and names: nothing in them that JSON cannot say.
+    serde_json::to_vec(&entries).unwrap_or_else(|_| b"[]".to_vec())
 }
 
 /// Reads the cameras, in world coordinates, of this project or of the authors' code.

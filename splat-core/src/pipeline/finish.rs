@@ -1,5 +1,6 @@
 //! The last stage: the scene, the figures and the pictures are written.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::pictures::{photo_rgb8, save_png, side_by_side};
@@ -8,7 +9,7 @@ use super::{EvalPoint, Outcome, Pipeline, StopReason, memory};
 use crate::events::Stage;
 use crate::files::write_atomically;
 use crate::flight::{NamedCamera, write_cameras};
-use crate::formats::SplatRenderMode;
+use crate::formats::{self, SplatRenderMode, SplatScene};
 use crate::ply::PlyOptions;
 use crate::train::EvalReport;
 use crate::{Event, Result};
@@ -21,7 +22,7 @@ impl Pipeline<'_> {
     pub fn finish(&self, mut trained: Trained) -> Result<Outcome> {
         let steps_done = trained.trainer.steps_done();
         let ply = self.output.ply(steps_done);
-        let gaussians = self.stage(Stage::Save, || self.save_scene(&mut trained, &ply))?;
+        let (gaussians, also) = self.stage(Stage::Save, || self.save_scene(&mut trained, &ply))?;
         let cancelled = trained.stopped == Some(StopReason::Cancelled);
         let (report, comparison) = if cancelled || trained.trainer.dataset().held_out.is_empty() {
             (None, None)
@@ -34,6 +35,7 @@ impl Pipeline<'_> {
         self.log.line(&memory::verdict(peak_memory_bytes, trained.predicted_bytes));
         let outcome = Outcome {
             ply,
+            also,
             gaussians,
             steps_done,
             steps: trained.trainer.config().steps,
@@ -58,8 +60,8 @@ impl Pipeline<'_> {
         Ok(outcome)
     }
 
-    /// Writes the PLY and the cameras; gives the number of Gaussians.
-    fn save_scene(&self, trained: &mut Trained, ply: &std::path::Path) -> Result<u32> {
+    /// Writes the scene and the cameras; gives the number of Gaussians and the files beside the PLY.
+    fn save_scene(&self, trained: &mut Trained, ply: &Path) -> Result<(u32, Vec<PathBuf>)> {
         let mut cloud = trained.trainer.seen_cloud()?;
         if cloud.is_empty() {
             // A scene of nothing helps nobody find out why.
@@ -103,11 +105,42 @@ impl Pipeline<'_> {
             })
             .collect();
         write_cameras(&self.output.cameras(), &cameras, trained.trainer.origin())?;
-        Ok(u32::try_from(cloud.len() - left_out).unwrap_or(u32::MAX))
+        let gaussians = u32::try_from(cloud.len() - left_out).unwrap_or(u32::MAX);
+        let scene = SplatScene {
+            cloud,
+            comments: options.comments,
+            origin: options.origin,
+            near: options.near,
+            render_mode: mode,
+            ..SplatScene::default()
+        };
+        Ok((gaussians, self.save_also(scene, ply)))
+    }
+
+    /// Writes the scene in the other forms asked for. One that cannot be written costs nothing else: the PLY is there.
+    fn save_also(&self, scene: SplatScene, ply: &Path) -> Vec<PathBuf> {
+        let mut saved = Vec::new();
+        for &format in &self.options.also {
+            let path = ply.with_extension(format.extension());
+            match formats::write(&path, format, &scene) {
+                Ok(written) => {
+                    for note in written.notes {
+                        self.warn(format!("`{}`: {note}", path.display()));
+                    }
+                    self.emit(Event::Saved { path: path.clone(), kind: format.extension().into() });
+                    saved.push(path);
+                }
+                Err(error) => self.warn(format!(
+                    "the scene is not written as .{}: {error}; `splat convert` can be tried on the PLY",
+                    format.extension()
+                )),
+            }
+        }
+        saved
     }
 
     /// Measures the held-out photos (unless the last step just did) and writes each beside its render.
-    fn compare(&self, trained: &mut Trained) -> Result<(Option<EvalReport>, Option<std::path::PathBuf>)> {
+    fn compare(&self, trained: &mut Trained) -> Result<(Option<EvalReport>, Option<PathBuf>)> {
         let report = match trained.last_eval.take() {
             Some(report) => Some(report),
             None => self.final_eval(trained)?,

@@ -22,6 +22,7 @@ mod output;
 mod pictures;
 mod preset;
 mod preview;
+mod saved;
 pub mod text;
 mod train;
 
@@ -34,11 +35,13 @@ pub use outcome::{EvalPoint, Outcome, StopReason};
 pub use output::{OutputFolder, checkpoint_step};
 pub use pictures::save_png;
 pub use preset::Preset;
+pub use saved::{DatasetPlace, SavedScene};
 pub use train::Trained;
 
 use crate::dataset::{Dataset, DatasetOptions};
 use crate::events::{EventSink, Stage};
 use crate::folder_lock::FolderLock;
+use crate::formats::Format;
 use crate::gpu::Gpu;
 use crate::train::TrainConfig;
 use crate::{CancelToken, Event, Result, SceneSource};
@@ -70,6 +73,10 @@ pub struct PipelineOptions {
     pub extend_to: Option<u32>,
     /// A scene file whose Gaussians a new run starts with instead of the dataset's points; in the dataset's world coordinates.
     pub init: Option<PathBuf>,
+    /// Forms in which the finished scene is written beside its PLY.
+    pub also: Vec<Format>,
+    /// Where the dataset lies, to be noted in the output folder for `splat eval`; `None` for [`OutputFolder::colmap_data`].
+    pub dataset_place: Option<DatasetPlace>,
 }
 
 /// One run: options, an output folder, and where its events go.

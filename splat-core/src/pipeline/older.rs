@@ -3,43 +3,61 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::OutputFolder;
+use super::{DatasetPlace, OutputFolder};
+use crate::dataset::DatasetOptions;
 use crate::files::{make_parent, write_atomically, write_error};
 use crate::{Error, Result};
 
 /// Where results of earlier runs go, a number each.
 const OLDER: &str = "older";
 
+/// What `run.json` holds: which run began here last, and what its photos were.
 #[derive(Default, serde::Serialize, serde::Deserialize)]
-struct Run {
+pub(super) struct Run {
     id: String,
+    /// `None` in files from before this was kept, and for runs whose dataset lies in `colmap_data`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) dataset: Option<DatasetPlace>,
+    /// `None` in files from before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) photos: Option<DatasetOptions>,
+}
+
+/// The `run.json` of a folder; `None` where there is none that can be read.
+pub(super) fn read_run(folder: &Path) -> Option<Run> {
+    serde_json::from_slice(&fs::read(run_file(folder)).ok()?).ok()
+}
+
+fn run_file(folder: &Path) -> PathBuf {
+    folder.join("run.json")
 }
 
 impl OutputFolder {
     /// The id of the run that began here last; empty where that is not known.
     #[must_use]
     pub fn run_id(&self) -> String {
-        let run = fs::read(self.run_file()).ok().and_then(|bytes| serde_json::from_slice::<Run>(&bytes).ok());
-        run.unwrap_or_default().id
+        read_run(self.root()).unwrap_or_default().id
     }
 
     /// Begins a run: moves what an earlier one left to `older/<number>`, and gives that folder (`None` where there was nothing)
-    /// and the new run's id. Of checkpoints the newest is kept. Files of other names stay where they are.
+    /// and the new run's id. Of checkpoints the newest is kept. Files of other names stay where they are. Notes for
+    /// [`super::SavedScene`] where the dataset lies and how its photos are used.
     ///
     /// # Errors
     /// [`Error::Read`], [`Error::Write`].
-    pub fn begin_run(&self) -> Result<(Option<PathBuf>, String)> {
+    pub fn begin_run(
+        &self,
+        dataset: Option<&DatasetPlace>,
+        photos: &DatasetOptions,
+    ) -> Result<(Option<PathBuf>, String)> {
         let older = self.retire()?;
         let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let id = format!("{:x}-{:x}", nanos.unwrap_or_default().as_nanos(), std::process::id());
-        write_atomically(&self.run_file(), |out| {
-            serde_json::to_writer(out, &Run { id: id.clone() }).map_err(std::io::Error::from)
+        let run = Run { id, dataset: dataset.cloned(), photos: Some(photos.clone()) };
+        write_atomically(&run_file(self.root()), |out| {
+            serde_json::to_writer(out, &run).map_err(std::io::Error::from)
         })?;
-        Ok((older, id))
-    }
-
-    fn run_file(&self) -> PathBuf {
-        self.root().join("run.json")
+        Ok((older, run.id))
     }
 
     fn retire(&self) -> Result<Option<PathBuf>> {
@@ -61,7 +79,7 @@ impl OutputFolder {
         }
         let place = (1_u32..).map(|number| self.root().join(OLDER).join(number.to_string()));
         let Some(place) = place.into_iter().find(|place| !place.exists()) else { return Ok(None) };
-        files.push(self.run_file());
+        files.push(run_file(self.root()));
         for file in files.iter().filter(|file| file.is_file()) {
             let Ok(below) = file.strip_prefix(self.root()) else { continue };
             let to = place.join(below);
@@ -102,7 +120,8 @@ mod tests {
     fn a_new_run_moves_what_an_older_one_left_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let folder = OutputFolder::create(dir.path()).unwrap();
-        let (older, first) = folder.begin_run().unwrap();
+        let begin = || folder.begin_run(None, &DatasetOptions::default());
+        let (older, first) = begin().unwrap();
         assert_eq!((older, folder.run_id()), (None, first.clone()));
         let put = |path: PathBuf| {
             make_parent(&path).unwrap();
@@ -122,7 +141,7 @@ mod tests {
         ] {
             put(dir.path().join(name));
         }
-        let (older, second) = folder.begin_run().unwrap();
+        let (older, second) = begin().unwrap();
         let older = older.unwrap();
         assert_ne!(first, second);
         assert_eq!(older, dir.path().join("older/1"));
@@ -139,8 +158,8 @@ mod tests {
         assert!(older.join("checkpoints/step_0000060.json").is_file());
         assert!(!older.join("checkpoints/step_0000020.ckpt").exists());
         assert!(folder.checkpoints().unwrap().is_empty() && folder.scenes().unwrap().is_empty());
-        assert_eq!(folder.begin_run().unwrap().0, None);
+        assert_eq!(begin().unwrap().0, None);
         put(folder.ply(5));
-        assert_eq!(folder.begin_run().unwrap().0, Some(dir.path().join("older/2")));
+        assert_eq!(begin().unwrap().0, Some(dir.path().join("older/2")));
     }
 }

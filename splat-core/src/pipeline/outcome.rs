@@ -37,6 +37,9 @@ pub enum StopReason {
 pub struct Outcome {
     /// The scene.
     pub ply: PathBuf,
+    /// The scene in the other forms that were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<PathBuf>,
     /// Gaussians in it.
     pub gaussians: u32,
     /// Steps done.

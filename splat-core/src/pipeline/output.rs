@@ -2,13 +2,13 @@
 //!
 //! | path | what |
 //! | --- | --- |
-//! | `ply/point_cloud_<last step>.ply` | the scene; steps in names count from 0 |
+//! | `ply/point_cloud_<last step>.ply` | the scene; steps in names count from 0; beside it other forms (`.spz` ...) where asked for |
 //! | `checkpoints/step_<steps done>.ckpt` | state to go on from; the newest two |
 //! | `eval/<photo>.png` | held-out photo, render, side by side |
 //! | `preview.png` | a view of the scene while it trains, where asked for |
 //! | `metrics.json` | PSNR and SSIM, per view and over time; memory and time |
 //! | `cameras.json` | the training cameras |
-//! | `run.json` | which run began here last |
+//! | `run.json` | which run began here last, where its dataset lies, size and split of its photos |
 //! | `older/<number>/` | what earlier runs left, since another began anew |
 //! | `log.txt` | what happened, line by line |
 //! | `colmap_data/` | the posed dataset, for runs that begin with photos |
@@ -41,6 +41,12 @@ impl OutputFolder {
         let folder = Self { root: root.into() };
         make_dir(&folder.root)?;
         Ok(folder)
+    }
+
+    /// A folder that is there already, or is not to be made.
+    #[must_use]
+    pub fn existing(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
     }
 
     /// The folder itself.

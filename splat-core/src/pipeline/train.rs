@@ -231,7 +231,8 @@ impl Pipeline<'_> {
             Some(path) => self.trainer_from_scene(gpu, dataset, path)?,
         };
         // Only now: what cannot begin must not move anything.
-        let (older, run) = self.output.begin_run()?;
+        let (older, run) =
+            self.output.begin_run(self.options.dataset_place.as_ref(), &self.options.dataset)?;
         if let Some(older) = older {
             self.warn(format!(
                 "what an earlier run left in `{}` is kept in `{}`; remove that when it is not needed",
@@ -244,6 +245,7 @@ impl Pipeline<'_> {
 
     /// A new trainer that starts with the Gaussians of a scene file.
     fn trainer_from_scene(&self, gpu: &Gpu, dataset: &Arc<Dataset>, path: &Path) -> Result<Trainer> {
+        let path = &super::SavedScene::find(path)?.scene;
         let scene = crate::formats::read(path)?;
         for note in &scene.notes {
             self.warn(format!("`{}`: {note}", path.display()));

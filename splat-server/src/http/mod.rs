@@ -52,6 +52,9 @@ mod uploads;
 mod usage;
 mod view;
 
+pub(crate) use pages::respond;
+pub(crate) use site::is_local_name;
+
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};

@@ -27,18 +27,23 @@ async fn viewer(request: Request) -> Response {
 }
 
 async fn serve(method: Method, headers: HeaderMap, request: Request) -> Response {
-    reply(request.uri().path(), &method, &headers)
+    embedded(request.uri().path(), &method, &headers)
 }
 
 /// The page of a link: it asks for the scene by the end of its own address.
 async fn shared(method: Method, headers: HeaderMap) -> Response {
-    reply("/shared/", &method, &headers)
+    embedded("/shared/", &method, &headers)
 }
 
-fn reply(path: &str, method: &Method, headers: &HeaderMap) -> Response {
-    let Some(file) = page::find(path) else {
-        return Problem::not_found("page").into_response();
-    };
+fn embedded(path: &str, method: &Method, headers: &HeaderMap) -> Response {
+    match page::find(path) {
+        Some(file) => respond(&file, method, headers),
+        None => Problem::not_found("page").into_response(),
+    }
+}
+
+/// An embedded file as the answer to a GET or HEAD.
+pub(crate) fn respond(file: &page::PageFile, method: &Method, headers: &HeaderMap) -> Response {
     let text = |name| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
     let reply = file.reply(text(IF_NONE_MATCH), text(ACCEPT_ENCODING));
     let body = if *method == Method::HEAD { Body::empty() } else { Body::from(reply.body) };

@@ -133,7 +133,7 @@ fn name_of(host: &str) -> &str {
 }
 
 /// `localhost`, `127.0.0.1:5000`, `[::1]:5000`.
-pub(super) fn is_local_name(host: &str) -> bool {
+pub(crate) fn is_local_name(host: &str) -> bool {
     let name = name_of(host);
     name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }

@@ -178,6 +178,7 @@ export default {
   'viewer.failed': 'The scene could not be shown.',
   'viewer.revoked': 'This link shows no scene any more.',
   'viewer.no_graphics': 'This browser shows no 3-D graphics (WebGL 2 is missing or switched off). The downloads work all the same.',
+  'viewer.no_graphics_here': 'This browser shows no 3-D graphics (WebGL 2 is missing or switched off).',
 
   'downloads.title': 'Downloads',
   'downloads.progress': 'Download of {name}',

@@ -178,6 +178,7 @@ export default {
   'viewer.failed': '장면을 보여 줄 수 없었습니다.',
   'viewer.revoked': '이 링크는 더 이상 장면을 보여 주지 않습니다.',
   'viewer.no_graphics': '이 브라우저는 3D 그래픽을 보여 줄 수 없습니다(WebGL 2가 없거나 꺼져 있음). 내려받기는 그대로 됩니다.',
+  'viewer.no_graphics_here': '이 브라우저는 3D 그래픽을 보여 줄 수 없습니다(WebGL 2가 없거나 꺼져 있음).',
 
   'downloads.title': '내려받기',
   'downloads.progress': '{name} 내려받기',
