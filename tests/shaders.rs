@@ -243,8 +243,8 @@ fn host_structures_are_wgsls() {
         host_struct!(TrainUniform:
             rate_mean, rate_opacity, rate_quat, rate_scale, rate_sh_constant, rate_sh_rest, beta1, beta2, epsilon,
             correction1, correction2_sqrt, opacity_regularizer, scale_regularizer, noise_scale, step, seed,
-            image_pixels, ssim_weight, alpha_mode, average_weight;
-            gain_red = gain + 0, gain_green = gain + 4, gain_blue = gain + 8, padding)
+            image_pixels, ssim_weight, alpha_mode, average_weight, padding;
+            gain_red = gain + 0, gain_green = gain + 4, gain_blue = gain + 8)
     );
     assert_eq!(
         wgsl_struct(&total, "Counters"),
