@@ -129,6 +129,15 @@ pub fn from_bytes(gesture: &str, layout: Layout, bytes: &[u8]) -> Result<Recordi
         .map(|chunk| <[u8; 4]>::try_from(chunk).map_or(f32::NAN, f32::from_le_bytes))
         .collect();
     let frames: Vec<&[f32]> = values.chunks(splat_gesture::limits::FRAME_VALUES).collect();
+    // A file cut short is damaged: its last frame is no bad frame among good ones.
+    if let Some((frame, last)) = frames.iter().enumerate().next_back()
+        && bytes.len() != 4 * splat_gesture::limits::FRAME_VALUES * frames.len()
+    {
+        return Err(GestureError::FrameLength {
+            frame,
+            found: last.len().min(bytes.len() / 4 % splat_gesture::limits::FRAME_VALUES),
+        });
+    }
     Recording::new(gesture, layout, &frames)
 }
 

@@ -155,6 +155,8 @@ async fn there_are_as_many_tickets_as_jobs_in_line_and_nothing_is_left_behind() 
         queue.delete(&job.owner, &job.id).await.unwrap().unwrap();
     }
     let mut left: Vec<String> = redis.keys("*").unwrap();
+    // A day's use by key is kept for quotas and the operator.
+    left.retain(|key| !key.starts_with("{splat}:usage:"));
     left.sort_unstable();
     // Counters, what was deleted, and a stream without tickets.
     assert_eq!(left, ["{splat}:count", "{splat}:deleted", "{splat}:served", "{splat}:tickets:scene"]);
