@@ -111,6 +111,7 @@ pub(crate) fn photos(
         matcher: options.matcher.map_or(defaults.matcher, |matcher| match matcher {
             args::Matcher::Auto => splat_colmap::Matcher::Auto,
             args::Matcher::Exhaustive => splat_colmap::Matcher::Exhaustive,
+            args::Matcher::Preselection => splat_colmap::Matcher::Preselection,
             args::Matcher::Sequential => splat_colmap::Matcher::Sequential,
         }),
         matcher_engine: options.matcher_engine.map_or(defaults.matcher_engine, |engine| match engine {

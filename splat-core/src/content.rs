@@ -86,15 +86,25 @@ impl Content {
     pub fn of_file(path: &Path) -> std::io::Result<Option<Self>> {
         let mut head = Vec::with_capacity(HEAD_BYTES);
         File::open(path)?.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
-        let named = |extension: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension));
-        Ok(match Self::of(&head) {
+        let named = |extension: &str| has_extension(path, extension);
+        Ok(match Self::of_named(path, &head) {
             // Both begin with numbers of any value.
             None | Some(Self::Zeros) if named("splat") && !head.is_empty() => Some(Self::Splat),
             None | Some(Self::Zeros) if named("ksplat") && !head.is_empty() => Some(Self::Ksplat),
-            // Most raw formats are TIFF inside.
-            Some(Self::Photo(PhotoFormat::Tiff)) if RAW_EXTENSIONS.into_iter().any(named) => Some(Self::Raw),
             found => found,
         })
+    }
+
+    /// As [`Content::of`], for a file of that name: most raw formats are TIFF inside, whose first picture is a thumbnail.
+    pub(crate) fn of_named(path: &Path, head: &[u8]) -> Option<Self> {
+        match Self::of(head) {
+            Some(Self::Photo(PhotoFormat::Tiff))
+                if RAW_EXTENSIONS.into_iter().any(|extension| has_extension(path, extension)) =>
+            {
+                Some(Self::Raw)
+            }
+            found => found,
+        }
     }
 
     /// Of a file that begins with `head`: [`HEAD_BYTES`] of it, or all if it is shorter. `None` for what is not known.
@@ -223,6 +233,10 @@ impl fmt::Display for Content {
             Self::Text => "text",
         })
     }
+}
+
+fn has_extension(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension))
 }
 
 /// Extensions of raw pictures that are TIFF inside, lower case.

@@ -68,6 +68,8 @@ pub enum Event {
         /// One sentence or two.
         message: String,
     },
+    /// Structure-from-motion ended: which photos are placed, and which are not.
+    Placed(crate::Placement),
     /// What training will cost, measured on this machine from a few timed steps.
     Estimate {
         /// Steps per second.

@@ -73,6 +73,7 @@ pub mod metrics;
 pub mod nerfstudio;
 pub mod photo_names;
 pub mod pipeline;
+pub mod placement;
 pub mod ply;
 mod random;
 pub mod reference;
@@ -92,6 +93,7 @@ pub use gaussians::GaussianCloud;
 pub use gpu::{AdapterReport, Backend, Gpu, GpuOptions};
 pub use lens::{Lens, LensModel};
 pub use nerfstudio::NerfstudioSource;
+pub use placement::{LeftOut, LeftOutReason, OtherModel, Placement, SecondTry};
 pub use render::{
     Frame, FrameGradient, FrameImage, GaussianBuffers, GaussianGradients, RenderOptions, Renderer,
     RendererKind, ShutterGradients,

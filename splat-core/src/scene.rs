@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::camera::Pose;
 use crate::events::{CancelToken, EventSink};
 use crate::lens::Lens;
+use crate::placement::Placement;
 use crate::shutter::RollingShutter;
 use crate::train::AlphaMode;
 use crate::{Error, Result};
@@ -46,6 +47,8 @@ pub struct Scene {
     pub points: Vec<SeedPoint>,
     /// Names of the views that the dataset itself keeps for evaluation; `None` where it has no split of its own.
     pub test_views: Option<BTreeSet<String>>,
+    /// Which photos have a pose here and which do not; `None` for datasets that were posed elsewhere.
+    pub placement: Option<Placement>,
     /// What alpha channels of the photos mean, as far as the dataset tells: [`AlphaMode::Transparent`] for Blender's renders.
     pub alpha: AlphaMode,
 }

@@ -396,7 +396,7 @@ pub struct JobEvent {
     pub sequence: u64,
     /// When.
     pub at_ms: UnixMs,
-    /// `state`, `stage`, `progress`, `warning`, `eval`, `artifact`, `preview`.
+    /// `state`, `stage`, `progress`, `warning`, `placed`, `eval`, `artifact`, `preview`.
     pub kind: String,
     /// The stage it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]

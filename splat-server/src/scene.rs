@@ -70,7 +70,7 @@ pub struct SceneOptions {
     /// Train on the photos as they were taken, lens and all, with `3dgut`, instead of undistorting them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_distortion: Option<bool>,
-    /// Which photos are compared: `auto`, `exhaustive` or `sequential`.
+    /// Which photos are compared: `auto`, `exhaustive`, `preselection` or `sequential`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "auto")]
     pub matcher: Option<Matcher>,

@@ -108,7 +108,7 @@ pub(crate) struct ColmapOptions {
     /// Image size, feature count and matching effort [default: the preset's]
     #[arg(long, value_name = "QUALITY", value_enum)]
     pub(crate) quality: Option<Quality>,
-    /// Which photos are compared [default: auto, by number and order of the photos]
+    /// Which photos are compared [default: auto, all pairs while that is cheap, then preselection]
     #[arg(long, value_name = "MATCHER", value_enum)]
     pub(crate) matcher: Option<Matcher>,
     /// Who compares features [default: auto, COLMAP where it has a CUDA GPU, else splat]
@@ -137,6 +137,8 @@ pub(crate) enum Matcher {
     Auto,
     /// Every pair: most reliable, slow beyond 150 photos
     Exhaustive,
+    /// Each photo with the 32 whose largest features resemble its own, and its neighbours by name and GPS
+    Preselection,
     /// Neighbours by file name: for video frames
     Sequential,
 }

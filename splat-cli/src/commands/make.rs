@@ -6,7 +6,7 @@ use serde::Serialize;
 use splat_core::folder_lock::FolderLock;
 use splat_core::pipeline::text::{corrected, duration, thousands};
 use splat_core::pipeline::{Outcome, OutputFolder, Pipeline, PipelineOptions, StopReason};
-use splat_core::{Gpu, SceneSource};
+use splat_core::{Gpu, Placement, SceneSource};
 
 use super::Context;
 use crate::args::{ColmapArgs, RunArgs, TrainArgs};
@@ -47,18 +47,21 @@ pub(super) fn colmap(args: &ColmapArgs, context: &Context) -> Result<(), Failure
         dataset: &'a Path,
         registered: usize,
         points: usize,
+        placement: Option<&'a Placement>,
     }
     let done = Done {
         event: "done",
         dataset: &args.output,
         registered: scene.views.len(),
         points: scene.points.len(),
+        placement: scene.placement.as_ref(),
     };
     let text = format!(
-        "dataset  {} ({} photos placed, {} points)\nnext     splat train {} -o OUT",
+        "dataset  {} ({} photos placed, {} points)\n{}next     splat train {} -o OUT",
         args.output.display(),
         thousands(done.registered as u64),
         thousands(done.points as u64),
+        scene.placement.as_ref().map(|placement| photos("photos   ", placement)).unwrap_or_default(),
         args.output.display()
     );
     context.reporter.result(&done, &text);
@@ -96,6 +99,16 @@ pub(super) fn told(outcome: &Outcome, context: &Context) -> Result<(), Failure> 
     }
 }
 
+/// How many photos are placed, and each that is not with its reason, a line each.
+fn photos(title: &str, placement: &Placement) -> String {
+    let indent = " ".repeat(title.len());
+    let left_out = placement
+        .left_out
+        .iter()
+        .map(|photo| format!("{indent}left out: {} ({})\n", photo.name, photo.reason));
+    format!("{title}{placement}\n{}", left_out.collect::<String>())
+}
+
 fn summary(outcome: &Outcome) -> String {
     let mut lines = vec![format!(
         "scene       {} ({} Gaussians, {} steps in {})",
@@ -104,6 +117,9 @@ fn summary(outcome: &Outcome) -> String {
         thousands(u64::from(outcome.steps_done)),
         duration(outcome.elapsed_s)
     )];
+    if let Some(placement) = &outcome.placement {
+        lines.push(photos("photos      ", placement).trim_end().to_owned());
+    }
     lines.extend(outcome.also.iter().map(|path| format!("            {}", path.display())));
     if let Some(comparison) = &outcome.comparison {
         lines.push(format!("comparison  {} (held-out photo | render)", comparison.display()));

@@ -1,15 +1,20 @@
-//! The part of the Matching stage that this program does itself: comparing, before COLMAP verifies.
+//! The Matching stage: which pairs are compared, comparing them in this program, and COLMAP's verification.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
 use splat_core::Event;
-use splat_core::events::Stage;
+use splat_core::events::{EventSink, Stage};
 
 use super::job::Job;
 use super::options::{Matcher, MatcherEngine};
-use super::pairs;
-use crate::error::{ColmapError, Result};
-use crate::matching::{Database, Watch, match_pairs};
+use super::pairs::{self, Pairs};
+use super::prepare::Photos;
+use super::stages;
+use crate::error::{ColmapError, Result, write_error};
+use crate::matching::{
+    Database, ImageRow, MIN_MATCHES, Watch, match_pairs, preselect, products_of_all_pairs,
+};
 
 impl Job<'_> {
     /// Who compares features in this run.
@@ -21,14 +26,88 @@ impl Job<'_> {
         }
     }
 
-    /// Compares the pairs of `names` (sorted) that COLMAP's commands for `matcher` will look at, telling `steps` steps of
-    /// progress out of `total`. Without being asked for it by name, this gives way to COLMAP where its database is not as
-    /// known here.
-    pub(super) fn compare(&mut self, names: &[&str], matcher: Matcher, steps: u64, total: u64) -> Result<()> {
+    pub(super) fn matching(&mut self, photos: &Photos) -> Result<()> {
+        let database = self.database();
+        let key =
+            format!("{:?} {:?} {}", self.options.matcher, self.engine(), self.options.quality.overlap());
+        self.stage(
+            Stage::Matching,
+            &key,
+            || database.is_file(),
+            |job| {
+                job.with_gpu_or_without(|job| {
+                    job.begin_matching()?;
+                    let names = photos.names();
+                    let pairs = job.choose_pairs(photos, &names)?;
+                    job.compare(&names, &pairs)?;
+                    job.verify_pairs(&names, &pairs)
+                })
+            },
+        )
+    }
+
+    /// Takes out of the database what another engine or another choice of pairs left there. Features stay.
+    fn begin_matching(&mut self) -> Result<()> {
+        let (engine, overlap) = (self.engine(), self.options.quality.overlap());
+        let how = format!("{:?} {engine:?} {overlap}", self.options.matcher);
+        if self.state.matched.as_ref().is_some_and(|was| *was != how) {
+            Database::open(&self.database())?.remove_matches()?;
+        }
+        self.state.matched = Some(how);
+        self.state.save()
+    }
+
+    /// The pairs of `names` (sorted) to compare. Where it takes the features to choose and COLMAP's database is not as known
+    /// here, names and number of the photos decide.
+    fn choose_pairs(&mut self, photos: &Photos, names: &[&str]) -> Result<Pairs> {
+        let by_features = match self.options.matcher {
+            Matcher::Exhaustive => return Ok(Pairs::All),
+            Matcher::Sequential => return Ok(Pairs::InOrder),
+            Matcher::Preselection => true,
+            Matcher::Auto => false,
+        };
+        match self.choose_by_features(photos, names, by_features) {
+            Err(error @ ColmapError::Database { .. }) if !by_features => {
+                self.log(&error.to_string());
+                Ok(pairs::without_features(names, photos.cameras.len()))
+            }
+            result => result,
+        }
+    }
+
+    fn choose_by_features(&mut self, photos: &Photos, names: &[&str], always: bool) -> Result<Pairs> {
+        let database = Database::open(&self.database())?;
+        let images = database.images()?;
+        if !always && products_of_all_pairs(&images) <= Matcher::EXHAUSTIVE_PRODUCTS {
+            return Ok(Pairs::All);
+        }
+        self.log(&format!("== choosing among the pairs of {} photos", images.len()));
+        let places: BTreeMap<&str, usize> =
+            names.iter().enumerate().map(|(place, name)| (*name, place)).collect();
+        let steps = names.len() as u64;
+        let told = telling(self.events, 0, steps, 3 * steps);
+        let chosen = preselect(&database, &images, self.watch(&told))?;
+        let in_names = |pair: [usize; 2]| {
+            let [a, b] = pair.map(|place| places.get(images[place].name.as_str()).copied());
+            Some([a?.min(b?), a?.max(b?)])
+        };
+        let mut pairs: BTreeSet<[usize; 2]> = chosen.into_iter().filter_map(in_names).collect();
+        let of_features = pairs.len();
+        pairs.extend(pairs::neighbours(names.len()));
+        let positions: Vec<Option<[f64; 2]>> =
+            names.iter().map(|name| photos.positions.get(*name).copied()).collect();
+        pairs.extend(pairs::nearest(&positions));
+        self.log(&format!("{} pairs, {of_features} of them by their features", pairs.len()));
+        Ok(Pairs::Listed(pairs.into_iter().collect()))
+    }
+
+    /// Compares `pairs` where that is this program's part. Without being asked for it by name, this gives way to COLMAP where
+    /// its database is not as known here.
+    fn compare(&mut self, names: &[&str], pairs: &Pairs) -> Result<()> {
         if self.engine() != MatcherEngine::Splat {
             return Ok(());
         }
-        match self.compare_all(names, matcher, steps, total) {
+        match self.compare_all(names, pairs) {
             Err(error @ ColmapError::Database { .. })
                 if self.options.matcher_engine == MatcherEngine::Auto =>
             {
@@ -41,29 +120,104 @@ impl Job<'_> {
         }
     }
 
-    fn compare_all(&mut self, names: &[&str], matcher: Matcher, steps: u64, total: u64) -> Result<()> {
+    fn compare_all(&mut self, names: &[&str], pairs: &Pairs) -> Result<()> {
         let mut database = Database::open(&self.database())?;
         let images = database.images()?;
-        let known: BTreeMap<&str, usize> =
-            images.iter().enumerate().map(|(place, image)| (image.name.as_str(), place)).collect();
-        let overlap = self.options.quality.settings().overlap;
-        let pairs: Vec<[usize; 2]> = pairs::places(matcher, names.len(), overlap)
-            .into_iter()
-            .filter_map(|[a, b]| {
-                let (a, b) = (*known.get(names[a])?, *known.get(names[b])?);
-                Some([a.min(b), a.max(b)])
-            })
-            .collect();
-        self.log(&format!("== comparing the features of {} pairs", pairs.len()));
-        let events = self.events;
-        let progress = |done: u64, all: u64| {
-            events(Event::StageProgress {
-                stage: Stage::Matching,
-                done: steps * done / all.max(1),
-                total: Some(total),
-            });
+        let places = image_places(&images, &pairs.places(names.len(), self.options.quality.overlap()), names);
+        self.log(&format!("== comparing the features of {} pairs", places.len()));
+        let steps = steps(names, pairs);
+        let [before, total] = match pairs {
+            Pairs::Listed(_) => [steps, 3 * steps],
+            _ => [0, 2 * steps],
         };
-        let watch = Watch { cancel: self.cancel, limit: self.options.stage_timeout, progress: &progress };
-        match_pairs(&mut database, &images, &pairs, watch)
+        let told = telling(self.events, before, steps, total);
+        match_pairs(&mut database, &images, &places, self.watch(&told))
     }
+
+    /// Has COLMAP verify the matches, and compare what has not been compared.
+    fn verify_pairs(&mut self, names: &[&str], pairs: &Pairs) -> Result<()> {
+        let steps = steps(names, pairs);
+        let compared = self.engine() == MatcherEngine::Splat;
+        let (done, total) = if compared { (steps, 2 * steps) } else { (0, steps) };
+        match pairs {
+            Pairs::All => {
+                let command = self.with_paths(stages::match_all)?;
+                self.colmap(Stage::Matching, &command, done, Some(total))
+            }
+            Pairs::InOrder => {
+                let command = self.with_paths(stages::match_sequence)?;
+                self.colmap(Stage::Matching, &command, done, Some(total + 1))?;
+                self.verify_listed(&pairs::loop_pairs(names), total, total + 1)
+            }
+            Pairs::Listed(listed) => self.verify_selected(names, listed, steps),
+        }
+    }
+
+    fn verify_selected(&mut self, names: &[&str], listed: &[[usize; 2]], steps: u64) -> Result<()> {
+        let mut database = Database::open(&self.database())?;
+        let images = database.images()?;
+        // The list is split at white space, so names with some cannot be told apart in it.
+        if names.iter().any(|name| name.contains(char::is_whitespace)) {
+            let places: BTreeSet<[usize; 2]> = image_places(&images, listed, names).into_iter().collect();
+            database.write_unmatched(&images, &places)?;
+            drop(database);
+            let command = self.with_paths(stages::match_all)?;
+            let blocks = stages::blocks(names.len());
+            return self.colmap(Stage::Matching, &command, 2 * blocks, Some(3 * blocks));
+        }
+        let ids: BTreeMap<&str, u32> = images.iter().map(|image| (image.name.as_str(), image.id)).collect();
+        let hopeless = if self.engine() == MatcherEngine::Splat {
+            database.pairs_below(MIN_MATCHES)?
+        } else {
+            BTreeSet::new()
+        };
+        let worth = |pair: &[usize; 2]| {
+            let [a, b] = pair.map(|place| ids.get(names[place]).copied());
+            !matches!((a, b), (Some(a), Some(b)) if hopeless.contains(&[a.min(b), a.max(b)]))
+        };
+        let list: String = (listed.iter().filter(|pair| worth(pair)))
+            .map(|&[a, b]| format!("{} {}\n", names[a], names[b]))
+            .collect();
+        self.verify_listed(&list, 2 * steps, 3 * steps)
+    }
+
+    /// Verifies a list of pairs, each a line of two names.
+    fn verify_listed(&mut self, list: &str, done: u64, total: u64) -> Result<()> {
+        let path = self.work.join("pairs.txt");
+        fs::write(&path, list).map_err(|error| write_error(&path, error))?;
+        let command =
+            self.with_paths(|colmap, options, paths| stages::match_pairs(colmap, options, paths, &path))?;
+        self.colmap(Stage::Matching, &command, done, Some(total))
+    }
+
+    fn watch<'a>(&'a self, progress: &'a (dyn Fn(u64, u64) + Sync)) -> Watch<'a> {
+        Watch { cancel: self.cancel, limit: self.options.stage_timeout, progress }
+    }
+}
+
+/// Tells the stage's progress: `steps` steps after `before` out of `total`.
+fn telling(events: EventSink<'_>, before: u64, steps: u64, total: u64) -> impl Fn(u64, u64) + Sync + use<'_> {
+    move |done, all| {
+        let done = before + steps * done / all.max(1);
+        events(Event::StageProgress { stage: Stage::Matching, done, total: Some(total) });
+    }
+}
+
+/// Steps of progress: blocks of COLMAP's, or photos, once for each part of the stage.
+fn steps(names: &[&str], pairs: &Pairs) -> u64 {
+    match pairs {
+        Pairs::All => stages::blocks(names.len()),
+        Pairs::InOrder | Pairs::Listed(_) => names.len() as u64,
+    }
+}
+
+/// From places in the sorted names to places in the database; pairs of photos that it does not have are left out.
+fn image_places(images: &[ImageRow], pairs: &[[usize; 2]], names: &[&str]) -> Vec<[usize; 2]> {
+    let known: BTreeMap<&str, usize> =
+        images.iter().enumerate().map(|(place, image)| (image.name.as_str(), place)).collect();
+    let place = |&[a, b]: &[usize; 2]| {
+        let (a, b) = (*known.get(names[a])?, *known.get(names[b])?);
+        Some([a.min(b), a.max(b)])
+    };
+    pairs.iter().filter_map(place).collect()
 }

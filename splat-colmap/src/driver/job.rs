@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use splat_core::events::{EventSink, Stage};
-use splat_core::{CancelToken, Event};
+use splat_core::{CancelToken, Event, Placement};
 
+use super::again::Again;
 use super::binary::Colmap;
-use super::options::{ColmapOptions, ColmapQuality, Matcher, MatcherEngine};
+use super::downscale;
+use super::listing;
+use super::options::{ColmapOptions, ColmapQuality};
 use super::prepare::{self, Photos};
 use super::stages;
 use super::state::{Raised, State, fingerprint, stage_name, stages_from};
 use super::verify;
-use super::{downscale, pairs};
 use crate::error::{ColmapError, Result, write_error};
 use crate::read::{ModelChoice, ModelForm, find_best_model, read_model};
 use crate::write::write_model;
@@ -23,8 +25,8 @@ const RAISED_QUALITY: ColmapQuality = ColmapQuality::High;
 const RAISED_MAX_PHOTOS: u64 = 30;
 /// Turning on the spot gives poses without any depth: a handful of points that are all wrong.
 const MIN_POINTS: usize = 20;
-/// Below this part of the photos the user is warned.
-const GOOD_REGISTERED_PERCENT: u64 = 60;
+/// Below this part of the photos a higher quality is tried, or advised.
+pub(super) const GOOD_PLACED_PERCENT: u64 = 60;
 
 /// The folders, the program and the listeners of one run.
 pub(super) struct Job<'a> {
@@ -36,10 +38,10 @@ pub(super) struct Job<'a> {
     pub(super) use_gpu: bool,
     pub(super) events: EventSink<'a>,
     pub(super) cancel: &'a CancelToken,
-    state: State,
+    pub(super) state: State,
     pub(super) log: File,
     /// What all stages so far were made from.
-    key: String,
+    pub(super) key: String,
     /// Whether the command that ran last said that these photos give no model.
     pub(super) found_no_model: bool,
 }
@@ -54,9 +56,12 @@ impl<'a> Job<'a> {
         cancel: &'a CancelToken,
     ) -> Result<Self> {
         let work = out.join(super::WORK);
-        let state = State::load(&work.join(super::STATE));
+        let mut state = State::load(&work.join(super::STATE));
         prepare::check_output(input, out, state.wrote_output)?;
         splat_core::files::make_dir(&work)?;
+        if !options.resume {
+            state = state.start_over();
+        }
         let log_path = work.join("colmap.log");
         let log = OpenOptions::new().create(true).append(true).open(&log_path);
         let log = log.map_err(|error| write_error(&log_path, error))?;
@@ -80,40 +85,81 @@ impl<'a> Job<'a> {
         })
     }
 
-    pub(super) fn run(mut self) -> Result<()> {
+    pub(super) fn run(mut self) -> Result<Placement> {
         let photos = self.prepare()?;
         let prepared = self.key.clone();
         // An earlier run may have found that the quality asked for places too few of these photos.
         let asked = self.options.quality;
-        let raised = self
-            .state
-            .raised
-            .clone()
-            .filter(|raised| self.options.resume && raised.matches(&prepared, asked));
+        let raised = self.state.raised.clone().filter(|raised| raised.matches(&prepared, asked));
         self.options.quality = raised.map_or(asked, |raised| raised.to);
         let total = photos.count() as u64;
-        let mut choice = self.pose(&photos)?;
-        if !is_good(&choice, total) && self.may_raise(total) {
-            let registered = choice.map_or(0, |choice| choice.registered);
+        let mut attempt = self.attempt(&photos, &prepared)?;
+        if !attempt.is_good(total) && self.may_raise(total) {
             let message = format!(
-                "COLMAP placed only {registered} of {total} photos at {} quality; {} is tried",
+                "COLMAP placed only {} of {total} photos at {} quality; {} is tried",
+                attempt.registered,
                 asked.name(),
                 RAISED_QUALITY.name()
             );
             (self.events)(Event::Warning { message });
             self.options.quality = RAISED_QUALITY;
             self.state.raised = Some(Raised { photos: prepared.clone(), from: asked, to: RAISED_QUALITY });
-            self.key = prepared;
-            choice = self.pose(&photos)?;
+            self.key.clone_from(&prepared);
+            attempt = self.attempt(&photos, &prepared)?;
         }
-        let model = self.accept(choice, total)?;
-        self.undistort(&model)
+        let registered = attempt.registered;
+        let Some((model, placement)) = attempt.model else {
+            let log = self.log_path();
+            return Err(ColmapError::NoReconstruction { registered, photos: total, log });
+        };
+        self.tell_placement(&placement);
+        self.undistort(&model)?;
+        Ok(placement)
     }
 
-    fn pose(&mut self, photos: &Photos) -> Result<Option<ModelChoice>> {
-        self.features(photos)?;
+    /// Places the photos, and tries those that are left out once more.
+    fn attempt(&mut self, photos: &Photos, prepared: &str) -> Result<Attempt> {
+        let quality = self.options.quality;
+        let mut again = self.state.again.clone().filter(|again| again.matches(prepared, quality));
+        let Some(choice) = self.pose(photos, again.as_ref(), None)? else {
+            return Ok(Attempt { registered: 0, model: None });
+        };
+        if choice.registered < prepare::MIN_PHOTOS as u64
+            || read_model(&choice.dir)?.points.len() < MIN_POINTS
+        {
+            return Ok(Attempt { registered: choice.registered, model: None });
+        }
+        let mut model = choice.dir;
+        let mut placement = self.placement(photos, &model)?;
+        if again.is_none() && self.options.try_again && !placement.left_out.is_empty() {
+            let tried = self.begin_again(prepared, &placement)?;
+            prepared.clone_into(&mut self.key);
+            let started = Instant::now();
+            let choice = self.pose(photos, Some(&tried), Some(&model))?;
+            model = choice.map_or(model, |choice| choice.dir);
+            again = Some(self.end_again(tried, started.elapsed())?);
+            placement = self.placement(photos, &model)?;
+        }
+        placement.second_try = again.map(|again| again.came_to(&placement));
+        Ok(Attempt { registered: placement.placed, model: Some((model, placement)) })
+    }
+
+    /// Features, matches and cameras of all photos; with more features for those that are tried `again`, and on from a `model`
+    /// that lacks these, where there is one.
+    fn pose(
+        &mut self,
+        photos: &Photos,
+        again: Option<&Again>,
+        model: Option<&Path>,
+    ) -> Result<Option<ModelChoice>> {
+        let settings = self.options.quality.settings();
+        let of = |name: &str| {
+            if again.is_some_and(|again| again.names.contains(name)) { settings.more() } else { settings }
+        };
+        let wanted = photos.names().into_iter().map(|name| (name.to_owned(), of(name))).collect();
+        self.features(photos, &wanted)?;
         self.matching(photos)?;
-        self.mapping(photos.count() as u64)
+        self.mapping(photos.count() as u64, model)
     }
 
     fn may_raise(&self, photos: u64) -> bool {
@@ -122,7 +168,7 @@ impl<'a> Job<'a> {
     }
 
     /// Does a stage unless an earlier run did it from the same things and `made` is still there.
-    fn stage(
+    pub(super) fn stage(
         &mut self,
         stage: Stage,
         key: &str,
@@ -133,7 +179,7 @@ impl<'a> Job<'a> {
         let started = Instant::now();
         (self.events)(Event::StageStarted { stage });
         self.key = fingerprint(&format!("{} {key}", self.key));
-        let skipped = self.options.resume && self.state.is_finished(&stage_name(stage), &self.key) && made();
+        let skipped = self.state.is_finished(&stage_name(stage), &self.key) && made();
         if !skipped {
             self.state.forget(&stages_from(stage))?;
             work(self)?;
@@ -144,14 +190,15 @@ impl<'a> Job<'a> {
     }
 
     fn prepare(&mut self) -> Result<Photos> {
-        let sources = prepare::list(self.input, self.out)?;
+        let listing = listing::list(self.input, self.out)?;
+        let sources = &listing.sources;
         let dir = self.photos_dir();
         let known = self.state.photos.clone();
         let made = || {
             known.as_ref().is_some_and(|photos| photos.names().iter().all(|name| dir.join(name).is_file()))
         };
-        self.stage(Stage::Prepare, &prepare::key(&sources), made, |job| {
-            let photos = prepare::prepare(job.input, &sources, &job.photos_dir(), job.events, job.cancel)?;
+        self.stage(Stage::Prepare, &listing::key(sources), made, |job| {
+            let photos = prepare::prepare(job.input, sources, &job.photos_dir(), job.events, job.cancel)?;
             for (name, why) in &photos.skipped {
                 job.log(&format!("skipped `{name}`: {why}"));
             }
@@ -160,82 +207,21 @@ impl<'a> Job<'a> {
         })?;
         let photos = self.state.photos.clone().unwrap_or_default();
         // Said again on every run: the scene lacks them every time.
-        if let Some(message) = photos.skipped_warning() {
+        for message in [listing.warning(), photos.skipped_warning()].into_iter().flatten() {
             (self.events)(Event::Warning { message });
         }
         Ok(photos)
     }
 
-    fn features(&mut self, photos: &Photos) -> Result<()> {
-        let key = format!("{:?} {:?} {}", self.options.quality, self.options.camera_model, self.use_gpu);
-        let database = self.database();
-        // Features of the same database are matched anew only by clearing it; extracting is quick.
-        let matcher = pairs::resolve(self.options.matcher, &photos.names(), photos.cameras.len());
-        self.stage(
-            Stage::Features,
-            &format!("{key} {matcher:?} {:?}", self.engine()),
-            || database.is_file(),
-            |job| {
-                job.with_gpu_or_without(|job| {
-                    prepare::remove_database(&job.database())?;
-                    let mut done = 0;
-                    for (mode, names) in stages::camera_lists(photos) {
-                        let list = job.work.join("photos.txt");
-                        fs::write(&list, names.join("\n") + "\n")
-                            .map_err(|error| write_error(&list, error))?;
-                        let command = job.with_paths(|colmap, options, paths| {
-                            stages::features(colmap, options, paths, &list, mode, names.len())
-                        })?;
-                        job.colmap(Stage::Features, &command, done, Some(photos.count() as u64))?;
-                        done += names.len() as u64;
-                    }
-                    Ok(())
-                })
-            },
-        )
-    }
-
-    fn matching(&mut self, photos: &Photos) -> Result<()> {
-        let names = photos.names();
-        let matcher = pairs::resolve(self.options.matcher, &names, photos.cameras.len());
-        let database = self.database();
-        self.stage(
-            Stage::Matching,
-            &format!("{matcher:?}"),
-            || database.is_file(),
-            |job| {
-                job.with_gpu_or_without(|job| {
-                    // Steps of progress: blocks of COLMAP's, or photos, once for comparing and once for verifying.
-                    let steps = match matcher {
-                        Matcher::Exhaustive => stages::blocks(names.len()),
-                        _ => names.len() as u64,
-                    };
-                    let compares = job.engine() == MatcherEngine::Splat;
-                    let (done, total) = if compares { (steps, 2 * steps) } else { (0, steps) };
-                    job.compare(&names, matcher, steps, total)?;
-                    if matcher == Matcher::Exhaustive {
-                        let command = job.with_paths(stages::match_all)?;
-                        return job.colmap(Stage::Matching, &command, done, Some(total));
-                    }
-                    let command = job.with_paths(stages::match_sequence)?;
-                    job.colmap(Stage::Matching, &command, done, Some(total + 1))?;
-                    let list = job.work.join("pairs.txt");
-                    fs::write(&list, pairs::loop_pairs(&names)).map_err(|error| write_error(&list, error))?;
-                    let command = job.with_paths(|colmap, options, paths| {
-                        stages::match_pairs(colmap, options, paths, &list)
-                    })?;
-                    job.colmap(Stage::Matching, &command, total, Some(total + 1))
-                })
-            },
-        )
-    }
-
     /// The best model, or `None` where no photos connect.
-    fn mapping(&mut self, total: u64) -> Result<Option<ModelChoice>> {
+    fn mapping(&mut self, total: u64, model: Option<&Path>) -> Result<Option<ModelChoice>> {
         let sparse = self.work.join("sparse");
         // An empty folder is a result, too: these photos do not connect.
         let made = || sparse.is_dir();
         self.stage(Stage::Mapping, "", made, |job| {
+            if let Some(model) = model {
+                return job.map_on(model, total);
+            }
             prepare::remove_dir(&sparse)?;
             splat_core::files::make_dir(&sparse)?;
             let command = job.with_paths(|colmap, _, paths| stages::mapping(colmap, paths))?;
@@ -250,30 +236,6 @@ impl<'a> Job<'a> {
             Err(ColmapError::NoModel { .. }) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// The folder of the model, with a warning if it holds few of the photos.
-    fn accept(&self, choice: Option<ModelChoice>, photos: u64) -> Result<PathBuf> {
-        let good = is_good(&choice, photos);
-        let refuse =
-            |registered| Err(ColmapError::NoReconstruction { registered, photos, log: self.log_path() });
-        let Some(ModelChoice { dir, registered, others }) = choice else { return refuse(0) };
-        if registered < prepare::MIN_PHOTOS as u64 || read_model(&dir)?.points.len() < MIN_POINTS {
-            return refuse(registered);
-        }
-        if !good {
-            let others: Vec<String> = others.iter().map(u64::to_string).collect();
-            let others = match others.len() {
-                0 => String::new(),
-                _ => format!(" (further groups that do not connect with them: {})", others.join(", ")),
-            };
-            let message = format!(
-                "COLMAP placed only {registered} of {photos} photos{others}; the scene shows what these see. \
-                 Photos of one place that overlap by 60 % or more connect better, as does a higher COLMAP quality"
-            );
-            (self.events)(Event::Warning { message });
-        }
-        Ok(dir)
     }
 
     fn undistort(&mut self, model: &Path) -> Result<()> {
@@ -311,7 +273,17 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Whether enough of the photos are placed.
-fn is_good(choice: &Option<ModelChoice>, photos: u64) -> bool {
-    choice.as_ref().is_some_and(|choice| 100 * choice.registered >= GOOD_REGISTERED_PERCENT * photos)
+/// What one quality came to.
+struct Attempt {
+    /// Photos placed.
+    registered: u64,
+    /// The model's folder and what became of the photos; `None` where the poses give no scene.
+    model: Option<(PathBuf, Placement)>,
+}
+
+impl Attempt {
+    /// Whether enough of the photos are placed.
+    fn is_good(&self, photos: u64) -> bool {
+        self.model.is_some() && 100 * self.registered >= GOOD_PLACED_PERCENT * photos
+    }
 }

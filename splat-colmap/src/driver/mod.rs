@@ -2,19 +2,22 @@
 //!
 //! | stage | module | makes, below the output folder |
 //! | --- | --- | --- |
-//! | Prepare | `prepare` | `work/photos`: upright copies |
-//! | Features, Matching | `stages`, `pairs`, `compare` | `work/database.db` |
-//! | Mapping | `stages` | `work/sparse/0`, `1` ...: one model a connected part |
+//! | Prepare | `listing`, `prepare` | `work/photos`: upright copies |
+//! | Features, Matching | `features`, `stages`, `pairs`, `compare` | `work/database.db` |
+//! | Mapping | `stages`, `again` | `work/sparse/0`, `1` ...: one model a connected part |
 //! | Undistort | `stages`, `downscale` | `images`, `sparse/0`, `images_2` |
 //!
 //! `work/state.json` tells which stages are done and from what, `work/colmap.log` holds everything
 //! that COLMAP said. Start at [`ColmapSource`].
 
+mod again;
 mod binary;
 mod commands;
 mod compare;
 mod downscale;
+mod features;
 mod job;
+mod listing;
 mod options;
 mod pairs;
 mod places;
@@ -28,7 +31,7 @@ mod verify;
 use std::path::{Path, PathBuf};
 
 use splat_core::events::{EventSink, Stage};
-use splat_core::{CancelToken, Scene, SceneSource};
+use splat_core::{CancelToken, Placement, Scene, SceneSource};
 
 pub use binary::{Colmap, Version};
 pub use downscale::write_downscaled;
@@ -113,15 +116,15 @@ impl ColmapSource {
         if !path.is_file() {
             return Ok(());
         }
-        let undone = state::stages_from(stage);
-        State::load(&path).forget(&undone)
+        State::load(&path).forget_made(stage)
     }
 
-    /// Runs the stages that are not done yet. What is finished stays, whatever happens after it.
+    /// Runs the stages that are not done yet, and says which photos are placed. What is finished stays, whatever happens after
+    /// it.
     ///
     /// # Errors
     /// [`crate::ColmapError`]; each says what to try.
-    pub fn run(&self, events: EventSink<'_>, cancel: &CancelToken) -> Result<()> {
+    pub fn run(&self, events: EventSink<'_>, cancel: &CancelToken) -> Result<Placement> {
         // Asked before anything else: without the program the photos need not be read.
         let colmap = Colmap::find(self.options.binary.as_deref())?;
         let done =
@@ -132,12 +135,13 @@ impl ColmapSource {
 
 impl SceneSource for ColmapSource {
     fn scene(&mut self, events: EventSink<'_>, cancel: &CancelToken) -> splat_core::Result<Scene> {
-        self.run(events, cancel)?;
+        let placement = self.run(events, cancel)?;
         let mut dataset = if self.keep_distortion {
             DatasetSource::new(self.out.join(WORK)).with_images(Self::working_photos(&self.out))
         } else {
             DatasetSource::new(&self.out)
         };
-        dataset.scene(events, cancel)
+        let scene = dataset.scene(events, cancel)?;
+        Ok(Scene { placement: Some(placement), ..scene })
     }
 }

@@ -8,28 +8,19 @@ use splat_core::pipeline::Preset;
 
 /// How much work COLMAP does.
 ///
-/// On a CPU, comparing features takes most of the time: it grows with the square of the features a
-/// photo has and with the number of pairs. Measured on 49 photos of 960x720 (1,176 pairs) with COLMAP
-/// 3.8 on a CPU, in CPU seconds (about half of that passes on two quiet cores):
-///
-/// | quality | finding + comparing + mapping | registered | points | error |
-/// | --- | --- | --- | --- | --- |
-/// | low | 11 + 96 + 9 | 48 of 49 | 2,904 | 0.93 px |
-/// | medium | 38 + 277 + 15 | 48 of 49 | 5,228 | 0.83 px |
-///
-/// Those photos have no more than some 1,500 features each, so that high and extreme find hardly
-/// more than medium there. Photos with more texture or pixels cost up to four times more from each
-/// quality to the next.
+/// Finding features takes most of the time on a CPU, four times as much where they are sought at twice the photo's resolution
+/// (every quality but the lowest). Comparing takes 2 processor nanoseconds a pair of features, so it grows with the square of
+/// the features a photo has and with the number of pairs. Whatever a quality leaves out is tried once more with more features
+/// ([`ColmapOptions::try_again`]), which costs as much as [`ColmapQuality::High`] for those photos alone. Features that a
+/// higher quality would find alike are kept when the quality is raised.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ColmapQuality {
-    /// 1,000 pixels, about 1,000 features, none smaller than the photo's own pixels show: a third of
-    /// medium's time. Loses half of the points, a tenth of the accuracy, and photos of places with
-    /// little texture: of 16 photos of a banana on a table it places 7. Where it places less than 60 % of
-    /// a small set, [`ColmapQuality::High`] is tried, which places 14 of those.
+    /// 1,200 pixels, about 2,000 features, none smaller than the photo's own pixels show. Loses half of the points and a tenth
+    /// of the accuracy. Where it places less than 60 % of a small set even with a second try, [`ColmapQuality::High`] is tried.
     Low,
     /// 1,600 pixels, about 2,000 features, found at twice the resolution.
     #[default]
@@ -55,20 +46,23 @@ impl ColmapQuality {
         }
     }
 
-    pub(super) fn settings(self) -> QualitySettings {
+    pub(super) fn settings(self) -> FeatureSettings {
+        let (max_image_size, max_features, first_octave) = match self {
+            Self::Low => (1200, 2048, 0),
+            Self::Medium => (1600, 2048, -1),
+            Self::High => (2400, 4096, -1),
+            Self::Extreme => (3200, 8192, -1),
+        };
+        FeatureSettings { max_image_size, max_features, first_octave, faint: false }
+    }
+
+    /// Neighbours in order that sequential matching compares.
+    pub(super) fn overlap(self) -> u32 {
         match self {
-            Self::Low => {
-                QualitySettings { max_image_size: 1000, max_features: 1024, first_octave: 0, overlap: 8 }
-            }
-            Self::Medium => {
-                QualitySettings { max_image_size: 1600, max_features: 2048, first_octave: -1, overlap: 10 }
-            }
-            Self::High => {
-                QualitySettings { max_image_size: 2400, max_features: 4096, first_octave: -1, overlap: 15 }
-            }
-            Self::Extreme => {
-                QualitySettings { max_image_size: 3200, max_features: 8192, first_octave: -1, overlap: 20 }
-            }
+            Self::Low => 8,
+            Self::Medium => 10,
+            Self::High => 15,
+            Self::Extreme => 20,
         }
     }
 }
@@ -84,9 +78,9 @@ impl From<Preset> for ColmapQuality {
     }
 }
 
-/// COLMAP's own knobs behind a [`ColmapQuality`].
-#[derive(Clone, Copy, Debug)]
-pub(super) struct QualitySettings {
+/// How COLMAP looks for features in a photo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub(super) struct FeatureSettings {
     /// Longer side, in pixels, at which features are sought.
     pub(super) max_image_size: u32,
     /// Features kept per photo, largest first. Matching time grows with the square.
@@ -94,8 +88,20 @@ pub(super) struct QualitySettings {
     /// 0 starts at the photo's own resolution, -1 at twice that: four times the work for the
     /// smallest features.
     pub(super) first_octave: i32,
-    /// Neighbours in order that sequential matching compares.
-    pub(super) overlap: u32,
+    /// Whether features of half the usual contrast are taken, too.
+    pub(super) faint: bool,
+}
+
+impl FeatureSettings {
+    /// For photos that too little was found in.
+    pub(super) fn more(self) -> Self {
+        Self {
+            max_image_size: self.max_image_size.max(2400),
+            max_features: self.max_features.max(8192),
+            first_octave: -1,
+            faint: true,
+        }
+    }
 }
 
 /// Which pairs of photos are compared.
@@ -103,23 +109,24 @@ pub(super) struct QualitySettings {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Matcher {
-    /// All pairs up to [`Matcher::EXHAUSTIVE_PHOTOS`] photos, and up to
-    /// [`Matcher::UNORDERED_PHOTOS`] if names do not count up as those of frames and of one camera do;
-    /// sequential beyond.
+    /// All pairs as long as that takes no more than [`Matcher::EXHAUSTIVE_PRODUCTS`] products of descriptors, preselection
+    /// beyond.
     #[default]
     Auto,
     /// All pairs: the most reliable; time grows with the square of the photos.
     Exhaustive,
+    /// Each photo with the 32 that it shares most with, as far as the largest 512 features of one and all of the other tell,
+    /// with the next ones by name, and with the nearest ones by GPS.
+    Preselection,
     /// Each photo with its next ones by name, with ones at 2, 4, 8 ... places, and loops closed by
     /// comparing all pairs of some 30 photos spread evenly. For videos and walks taken in order.
     Sequential,
 }
 
 impl Matcher {
-    /// Sets up to this size are compared exhaustively by [`Matcher::Auto`]: 1,770 pairs.
-    pub const EXHAUSTIVE_PHOTOS: usize = 60;
-    /// Unordered sets up to this size are compared exhaustively by [`Matcher::Auto`]: 44,850 pairs.
-    pub const UNORDERED_PHOTOS: usize = 300;
+    /// Products of two descriptors that [`Matcher::Auto`] takes for cheap: 100 processor seconds at 2 nanoseconds each, those of
+    /// 160 photos with 2,000 features, or of 80 with 4,000.
+    pub const EXHAUSTIVE_PRODUCTS: u64 = 50_000_000_000;
 }
 
 /// Who compares features.
@@ -159,6 +166,8 @@ pub struct ColmapOptions {
     /// Whether a set of up to 30 photos, of which less than 60 % can be placed, is tried once more
     /// at [`ColmapQuality::High`].
     pub raise_quality: bool,
+    /// Whether photos that are left out are tried once more, with more features for them alone.
+    pub try_again: bool,
     /// Whether a CUDA build may use its GPU.
     pub use_gpu: bool,
     /// Whether COLMAP runs in a process group of its own, so that a terminal's Ctrl-C does not reach it and all that it
@@ -178,6 +187,7 @@ impl Default for ColmapOptions {
             resume: true,
             downscales: vec![2],
             raise_quality: true,
+            try_again: true,
             use_gpu: true,
             own_group: true,
         }

@@ -2,20 +2,77 @@
 
 use std::collections::BTreeSet;
 
-use super::options::Matcher;
-
 /// Photos, spread evenly, that are all compared with each other to close loops.
 const LOOP_PHOTOS: usize = 30;
 
-/// What [`Matcher::Auto`] comes down to for these photos; `names` sorted.
-pub(super) fn resolve(matcher: Matcher, names: &[&str], cameras: usize) -> Matcher {
-    let all_pairs = match matcher {
-        Matcher::Auto if names.len() <= Matcher::EXHAUSTIVE_PHOTOS => true,
-        Matcher::Auto if cameras == 1 && count_up(names) => false,
-        Matcher::Auto => names.len() <= Matcher::UNORDERED_PHOTOS,
-        chosen => return chosen,
-    };
-    if all_pairs { Matcher::Exhaustive } else { Matcher::Sequential }
+/// Sets up to this size are compared exhaustively where their features cannot be looked at: 1,770 pairs.
+const EXHAUSTIVE_PHOTOS: usize = 60;
+/// Sets whose names do not count up, or of several cameras, up to this size: 44,850 pairs.
+const UNORDERED_PHOTOS: usize = 300;
+/// The next photos by name that are always compared with one.
+const NEIGHBOURS: usize = 4;
+/// The nearest photos by position that are always compared with one.
+const NEAREST: usize = 8;
+
+/// The pairs that a run compares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Pairs {
+    All,
+    /// Those of [`super::Matcher::Sequential`].
+    InOrder,
+    /// By places among the sorted names, the lower first.
+    Listed(Vec<[usize; 2]>),
+}
+
+impl Pairs {
+    /// The places of all pairs among `count` sorted names; `overlap` as in COLMAP's options.
+    pub(super) fn places(&self, count: usize, overlap: u32) -> Vec<[usize; 2]> {
+        match self {
+            Self::All => (0..count).flat_map(|a| (a + 1..count).map(move |b| [a, b])).collect(),
+            Self::Listed(pairs) => pairs.clone(),
+            Self::InOrder => {
+                let overlap = overlap as usize;
+                let powers = (0..overlap.min(usize::BITS as usize - 1)).map(|power| 1 << power);
+                let distances: BTreeSet<usize> = (1..=overlap).chain(powers).collect();
+                let near = distances
+                    .into_iter()
+                    .flat_map(|distance| (distance..count).map(move |b| [b - distance, b]));
+                near.chain(loop_places(count)).collect::<BTreeSet<_>>().into_iter().collect()
+            }
+        }
+    }
+}
+
+/// What is compared where nothing but names is known; `names` sorted.
+pub(super) fn without_features(names: &[&str], cameras: usize) -> Pairs {
+    let ordered = cameras == 1 && count_up(names);
+    let limit = if ordered { EXHAUSTIVE_PHOTOS } else { UNORDERED_PHOTOS };
+    if names.len() <= limit { Pairs::All } else { Pairs::InOrder }
+}
+
+/// Each of `count` photos with the next ones.
+pub(super) fn neighbours(count: usize) -> impl Iterator<Item = [usize; 2]> {
+    (0..count).flat_map(move |a| (a + 1..count.min(a + 1 + NEIGHBOURS)).map(move |b| [a, b]))
+}
+
+/// Each photo with the ones whose position (degrees north and east) is nearest to its own.
+pub(super) fn nearest(positions: &[Option<[f64; 2]>]) -> BTreeSet<[usize; 2]> {
+    let mut pairs = BTreeSet::new();
+    for (a, own) in positions.iter().enumerate() {
+        let Some([north, east]) = *own else { continue };
+        // Near to each other, a degree east is shorter than one north by the cosine of the latitude.
+        let shrink = north.to_radians().cos();
+        let mut others: Vec<(f64, usize)> = (positions.iter().enumerate())
+            .filter_map(|(b, other)| {
+                let [to_north, to_east] = (*other)?;
+                let across = (to_east - east + 180.0).rem_euclid(360.0) - 180.0;
+                (b != a).then_some(((to_north - north).hypot(shrink * across), b))
+            })
+            .collect();
+        others.sort_by(|x, y| x.0.total_cmp(&y.0).then(x.1.cmp(&y.1)));
+        pairs.extend(others.into_iter().take(NEAREST).map(|(_, b)| [a.min(b), a.max(b)]));
+    }
+    pairs
 }
 
 /// Whether most names differ from the one before by the same step of their last number, as a
@@ -55,37 +112,22 @@ fn loop_places(count: usize) -> impl Iterator<Item = [usize; 2]> {
     (0..count).step_by(step).flat_map(move |a| (a + step..count).step_by(step).map(move |b| [a, b]))
 }
 
-/// The places of all pairs that COLMAP's commands for `matcher` look at, among `count` sorted names; `overlap` as in its
-/// options.
-pub(super) fn places(matcher: Matcher, count: usize, overlap: u32) -> Vec<[usize; 2]> {
-    if matcher == Matcher::Exhaustive {
-        return (0..count).flat_map(|a| (a + 1..count).map(move |b| [a, b])).collect();
-    }
-    let overlap = overlap as usize;
-    let powers = (0..overlap.min(usize::BITS as usize - 1)).map(|power| 1 << power);
-    let distances: BTreeSet<usize> = (1..=overlap).chain(powers).collect();
-    let near = distances.into_iter().flat_map(|distance| (distance..count).map(move |b| [b - distance, b]));
-    near.chain(loop_places(count)).collect::<BTreeSet<_>>().into_iter().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn resolved(names: &[String], cameras: usize) -> Matcher {
-        resolve(Matcher::Auto, &names.iter().map(String::as_str).collect::<Vec<_>>(), cameras)
-    }
-
     #[test]
-    fn auto_looks_at_count_and_names() {
+    fn names_decide_where_features_cannot() {
+        let chosen = |names: &[String], cameras| {
+            without_features(&names.iter().map(String::as_str).collect::<Vec<_>>(), cameras)
+        };
         let frames = |n: usize| (0..n).map(|i| format!("video1/frame_{i:05}.jpg")).collect::<Vec<_>>();
         let times = |n: usize| (0..n).map(|i| format!("20240212_{:06}.jpg", i * i)).collect::<Vec<_>>();
-        assert_eq!(resolved(&frames(49), 1), Matcher::Exhaustive);
-        assert_eq!(resolved(&frames(200), 1), Matcher::Sequential);
-        assert_eq!(resolved(&frames(200), 2), Matcher::Exhaustive);
-        assert_eq!(resolved(&times(200), 1), Matcher::Exhaustive);
-        assert_eq!(resolved(&times(400), 1), Matcher::Sequential);
-        assert_eq!(resolve(Matcher::Sequential, &["a"], 1), Matcher::Sequential);
+        assert_eq!(chosen(&frames(49), 1), Pairs::All);
+        assert_eq!(chosen(&frames(200), 1), Pairs::InOrder);
+        assert_eq!(chosen(&frames(200), 2), Pairs::All);
+        assert_eq!(chosen(&times(200), 1), Pairs::All);
+        assert_eq!(chosen(&times(400), 1), Pairs::InOrder);
         assert_eq!(last_number("写真12é.jpg"), Some(("写真", 12)));
         assert_eq!(last_number("7.jpg"), Some(("", 7)));
         assert_eq!(last_number("a.jpg"), None);
@@ -93,13 +135,31 @@ mod tests {
 
     #[test]
     fn places_are_those_of_the_commands() {
-        assert_eq!(places(Matcher::Exhaustive, 4, 2), [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]);
-        let sequential = places(Matcher::Sequential, 100, 3);
+        assert_eq!(Pairs::All.places(4, 2), [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]);
+        let sequential = Pairs::InOrder.places(100, 3);
         let of = |a: usize| sequential.iter().filter(move |pair| pair[0] == a).map(move |pair| pair[1] - a);
         assert_eq!(of(1).collect::<Vec<_>>(), [1, 2, 3, 4]);
         // 0, 4, 8 ... are compared with each other.
         assert_eq!(of(4).take(5).collect::<Vec<_>>(), [1, 2, 3, 4, 8]);
-        assert!(places(Matcher::Sequential, 1, 20).is_empty());
+        assert!(Pairs::InOrder.places(1, 20).is_empty());
+        assert_eq!(neighbours(3).collect::<Vec<_>>(), [[0, 1], [0, 2], [1, 2]]);
+        assert_eq!(neighbours(0).count(), 0);
+    }
+
+    /// Two flights over one place at 60 degrees north, across the line where longitudes jump.
+    #[test]
+    fn nearest_photos_are_paired_by_position() {
+        let row = |north: f64| (0..10).map(move |i| [north, 179.999_98 + 4e-6 * f64::from(i)]);
+        let mut positions: Vec<Option<[f64; 2]>> = row(60.0).chain(row(60.01)).map(Some).collect();
+        positions[10..].reverse();
+        for position in positions.iter_mut().flatten() {
+            position[1] = (position[1] + 180.0).rem_euclid(360.0) - 180.0;
+        }
+        positions.push(None);
+        let pairs = nearest(&positions);
+        assert!(pairs.iter().all(|[a, b]| (*a < 10) == (*b < 10) && *b < 20), "{pairs:?}");
+        assert!((0..9).all(|a| pairs.contains(&[a, a + 1])));
+        assert!(nearest(&[None, Some([1.0, 2.0])]).is_empty());
     }
 
     #[test]

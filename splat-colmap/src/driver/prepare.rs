@@ -8,9 +8,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Cursor};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::UNIX_EPOCH;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ImageEncoder as _};
@@ -19,8 +18,8 @@ use splat_core::events::{EventSink, Stage};
 use splat_core::images::{Orientation, PhotoFormat, PhotoInfo, decode_upright, probe};
 use splat_core::{CancelToken, Event};
 
-use super::state::fingerprint;
-use crate::error::{ColmapError, Result, read_error, write_error};
+use super::listing::Source;
+use crate::error::{ColmapError, Result, write_error};
 
 /// Two photos have no scale to agree on; three are the least that fixes a scene.
 pub(super) const MIN_PHOTOS: usize = 3;
@@ -28,8 +27,6 @@ pub(super) const MIN_PHOTOS: usize = 3;
 const MIN_SIDE_PX: u32 = 32;
 /// Quality of rewritten JPEGs: no visible loss, a quarter of a PNG's size.
 const JPEG_QUALITY: u8 = 97;
-/// Folders nested deeper than this are loops of links.
-const MAX_DEPTH: usize = 32;
 /// How many skipped files a warning names; the log names all.
 const NAMES_SHOWN: usize = 20;
 
@@ -40,6 +37,9 @@ pub(super) struct Photos {
     pub(super) cameras: Vec<Vec<String>>,
     /// Files left out, and why.
     pub(super) skipped: Vec<(String, String)>,
+    /// Where photos were taken, in degrees north and east.
+    #[serde(default)]
+    pub(super) positions: BTreeMap<String, [f64; 2]>,
 }
 
 impl Photos {
@@ -64,55 +64,6 @@ impl Photos {
         (!first.is_empty())
             .then(|| format!("{} of {all} files are skipped: {}{more}", self.skipped.len(), first.join(", ")))
     }
-}
-
-/// A file of the input folder.
-#[derive(Debug)]
-pub(super) struct Source {
-    /// Relative to the input folder, `/`-separated.
-    name: String,
-    path: PathBuf,
-    /// Size and time of change, which tell whether it is still the same.
-    stamp: String,
-}
-
-/// All files below `dir` but hidden ones and the folder `exclude`, sorted by name.
-pub(super) fn list(dir: &Path, exclude: &Path) -> Result<Vec<Source>> {
-    let exclude = fs::canonicalize(exclude).ok();
-    let mut sources = Vec::new();
-    let mut folders = vec![(dir.to_owned(), String::new(), 0)];
-    while let Some((folder, prefix, depth)) = folders.pop() {
-        for entry in fs::read_dir(&folder).map_err(|error| read_error(&folder, error))? {
-            let entry = entry.map_err(|error| read_error(&folder, error))?;
-            let file_name = entry.file_name();
-            let shown = file_name.to_string_lossy();
-            if shown.starts_with('.') {
-                continue;
-            }
-            let (path, name) = (entry.path(), format!("{prefix}{shown}"));
-            // A dangling link has no metadata: it is listed, and named when it cannot be read.
-            let metadata = fs::metadata(&path).ok();
-            if metadata.as_ref().is_some_and(fs::Metadata::is_dir) {
-                let is_excluded = exclude.is_some() && fs::canonicalize(&path).ok() == exclude;
-                if !is_excluded && depth < MAX_DEPTH {
-                    folders.push((path, format!("{name}/"), depth + 1));
-                }
-                continue;
-            }
-            let changed = metadata.as_ref().and_then(|m| m.modified().ok()?.duration_since(UNIX_EPOCH).ok());
-            let stamp =
-                format!("{} {}", metadata.map_or(0, |m| m.len()), changed.map_or(0, |t| t.as_nanos()));
-            sources.push(Source { name, path, stamp });
-        }
-    }
-    sources.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(sources)
-}
-
-/// What identifies a set of files.
-pub(super) fn key(sources: &[Source]) -> String {
-    let lines: Vec<String> = sources.iter().map(|s| format!("{} {}\n", s.name, s.stamp)).collect();
-    format!("{} files {}", sources.len(), fingerprint(&lines.concat()))
 }
 
 /// Checks and copies `sources` into the folder `out`, which is emptied first.
@@ -143,7 +94,12 @@ pub(super) fn prepare(
     let mut photos = Photos::default();
     for (source, result) in sources.iter().zip(results) {
         match result? {
-            Prepared::Photo { name, camera } => cameras.entry(camera).or_default().push(name),
+            Prepared::Photo { name, camera, position } => {
+                if let Some(position) = position {
+                    photos.positions.insert(name.clone(), position);
+                }
+                cameras.entry(camera).or_default().push(name);
+            }
             Prepared::Skipped(why) => photos.skipped.push((source.name.clone(), why)),
         }
     }
@@ -200,7 +156,7 @@ pub(super) fn remove_database(path: &Path) -> Result<()> {
 }
 
 enum Prepared {
-    Photo { name: String, camera: String },
+    Photo { name: String, camera: String, position: Option<[f64; 2]> },
     Skipped(String),
 }
 
@@ -244,7 +200,7 @@ fn prepare_one(source: &Source, out: &Path) -> Result<Prepared> {
     let path = out.join(&name);
     splat_core::files::make_parent(&path)?;
     fs::write(&path, content).map_err(|error| write_error(&path, error))?;
-    Ok(Prepared::Photo { name, camera })
+    Ok(Prepared::Photo { name, camera, position: info.gps })
 }
 
 /// Why a file is skipped, without its path, which stands beside it.

@@ -5,12 +5,15 @@ use std::path::Path;
 use splat_core::LensModel;
 
 use super::binary::{Colmap, Command};
-use super::options::{ColmapOptions, QualitySettings};
+use super::options::{ColmapOptions, FeatureSettings};
 use super::prepare::Photos;
 use crate::error::Result;
 
 /// Cameras with fewer photos than this cannot fix OPENCV's eight parameters.
 const OPENCV_MIN_PHOTOS: usize = 10;
+/// COLMAP's own limit on a feature's contrast, 0.02 over three layers an octave; and half of it.
+const USUAL_PEAKS: &str = "0.0066666666666666671";
+const FAINT_PEAKS: &str = "0.0033333333333333335";
 /// Photos a side of the blocks of pairs that are matched at once: small, because each block's end
 /// is the only sign of progress.
 const BLOCK_PHOTOS: usize = 10;
@@ -18,6 +21,9 @@ const BLOCK_PHOTOS: usize = 10;
 /// tenth of COLMAP's own limit still finds a fundamental matrix (7 points) among half outliers with
 /// 99.9 % confidence: ln(0.001) / ln(1 - 0.5^7) = 880.
 const RANSAC_TRIALS: &str = "1000";
+/// Points of the model that a photo left out must show to be added. COLMAP asks for twice as many, and so leaves out photos that
+/// link two parts of a set: of 16 photos of an object on a turn, 7 follow the one that has 15 to 30.
+const MIN_POINTS_OF_LEFT_OUT: usize = 15;
 /// COLMAP drops models below 10 images; small sets have no larger ones.
 const MIN_MODEL_PHOTOS: usize = 3;
 
@@ -58,22 +64,37 @@ pub(super) struct Paths<'a> {
     pub(super) undistorted: &'a Path,
 }
 
+/// Photos whose features are sought by one command.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FeatureList<'a> {
+    /// The file that names them, one a line.
+    pub(super) path: &'a Path,
+    pub(super) mode: CameraMode,
+    /// Photos of their camera, or, with [`CameraMode::PerPhoto`], of all those cameras.
+    pub(super) photos: usize,
+    /// A camera in the database that they join.
+    pub(super) camera: Option<u32>,
+}
+
 pub(super) fn features(
     colmap: &Colmap,
     options: &ColmapOptions,
+    settings: FeatureSettings,
     paths: &Paths<'_>,
-    list: &Path,
-    mode: CameraMode,
-    photos: usize,
+    list: &FeatureList<'_>,
 ) -> Result<Command> {
-    let QualitySettings { max_image_size, max_features, first_octave, .. } = options.quality.settings();
+    let FeatureSettings { max_image_size, max_features, first_octave, faint } = settings;
+    let &FeatureList { path, mode, photos, camera } = list;
     let few = mode == CameraMode::PerPhoto || photos < OPENCV_MIN_PHOTOS;
     let model = options.camera_model.unwrap_or(if few { LensModel::SimpleRadial } else { LensModel::OpenCv });
-    let command = colmap.command("feature_extractor")?;
+    let mut command = colmap.command("feature_extractor")?;
+    if let Some(camera) = camera {
+        command = command.option(&["ImageReader.existing_camera_id"], camera.to_string());
+    }
     Ok(command
         .option(&["database_path"], paths.database)
         .option(&["image_path"], paths.photos)
-        .option(&["image_list_path"], list)
+        .option(&["image_list_path"], path)
         .option(&["ImageReader.camera_model"], model.name())
         .option(&["ImageReader.single_camera"], if mode == CameraMode::Shared { "1" } else { "0" })
         .option(
@@ -86,7 +107,8 @@ pub(super) fn features(
             max_image_size.to_string(),
         )
         .option(&["SiftExtraction.max_num_features"], max_features.to_string())
-        .option(&["SiftExtraction.first_octave"], first_octave.to_string()))
+        .option(&["SiftExtraction.first_octave"], first_octave.to_string())
+        .option(&["SiftExtraction.peak_threshold"], if faint { FAINT_PEAKS } else { USUAL_PEAKS }))
 }
 
 fn matching(command: Command, colmap: &Colmap, options: &ColmapOptions, paths: &Paths<'_>) -> Command {
@@ -109,7 +131,7 @@ pub(super) fn match_all(colmap: &Colmap, options: &ColmapOptions, paths: &Paths<
 }
 
 pub(super) fn match_sequence(colmap: &Colmap, options: &ColmapOptions, paths: &Paths<'_>) -> Result<Command> {
-    let overlap = options.quality.settings().overlap.to_string();
+    let overlap = options.quality.overlap().to_string();
     let command = matching(colmap.command("sequential_matcher")?, colmap, options, paths);
     Ok(command
         .option(&["SequentialPairing.overlap", "SequentialMatching.overlap"], overlap)
@@ -134,6 +156,14 @@ pub(super) fn mapping(colmap: &Colmap, paths: &Paths<'_>) -> Result<Command> {
         .option(&["image_path"], paths.photos)
         .option(&["output_path"], paths.sparse)
         .option(&["Mapper.min_model_size"], MIN_MODEL_PHOTOS.to_string()))
+}
+
+/// On from a model.
+pub(super) fn mapping_on(colmap: &Colmap, paths: &Paths<'_>, model: &Path, out: &Path) -> Result<Command> {
+    let paths = Paths { sparse: out, ..*paths };
+    Ok(mapping(colmap, &paths)?
+        .option(&["input_path"], model)
+        .option(&["Mapper.abs_pose_min_num_inliers"], MIN_POINTS_OF_LEFT_OUT.to_string()))
 }
 
 pub(super) fn undistortion(colmap: &Colmap, paths: &Paths<'_>, model: &Path) -> Result<Command> {

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use splat_core::events::Stage;
 use splat_core::files::write_atomically;
 
+use super::again::Again;
+use super::features::FoundFeatures;
 use super::options::ColmapQuality;
 use super::prepare::Photos;
 use crate::error::Result;
@@ -27,6 +29,15 @@ pub(super) struct State {
     pub(super) wrote_output: bool,
     /// Set once the quality asked for had placed too few of the photos.
     pub(super) raised: Option<Raised>,
+    /// The photos that were left out at first.
+    #[serde(default)]
+    pub(super) again: Option<Again>,
+    /// What the features in the database were made from; `None` where there is none to go on with.
+    #[serde(default)]
+    pub(super) features: Option<FoundFeatures>,
+    /// Who compared which pairs in the database; `None` where none are compared.
+    #[serde(default)]
+    pub(super) matched: Option<String>,
     #[serde(skip)]
     path: PathBuf,
 }
@@ -52,6 +63,11 @@ impl State {
         let stored = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
         let stored = stored.filter(|state| state.version == VERSION).unwrap_or_default();
         Self { version: VERSION, path: path.to_owned(), ..stored }
+    }
+
+    /// Forgets all but whose the files in the output folder are.
+    pub(super) fn start_over(self) -> Self {
+        Self { version: VERSION, path: self.path, wrote_output: self.wrote_output, ..Self::default() }
     }
 
     pub(super) fn is_finished(&self, stage: &str, key: &str) -> bool {
@@ -80,7 +96,18 @@ impl State {
         self.save()
     }
 
-    fn save(&self) -> Result<()> {
+    /// Has the next run do these stages from nothing, without what the database holds of them.
+    pub(super) fn forget_made(&mut self, stage: Stage) -> Result<()> {
+        if stage <= Stage::Features {
+            self.features = None;
+        }
+        if stage <= Stage::Matching && self.matched.is_some() {
+            self.matched = Some(String::new());
+        }
+        self.forget(&stages_from(stage))
+    }
+
+    pub(super) fn save(&self) -> Result<()> {
         let json = serde_json::to_vec_pretty(self).map_err(std::io::Error::from);
         Ok(write_atomically(&self.path, |out| out.write_all(&json?))?)
     }

@@ -2,13 +2,16 @@
 //!
 //! | table | columns used |
 //! | --- | --- |
-//! | `images` | `image_id`, `name` |
+//! | `cameras` | `camera_id`, `width`, `height` |
+//! | `images` | `image_id`, `name`, `camera_id` |
+//! | `keypoints` | `image_id`, `cols`, `data`: 2, 4 or 6 f32 a feature; rows go with those of `descriptors` |
 //! | `descriptors` | `image_id`, `rows`, `cols`, `data`: `rows` x `cols` bytes; 4.x adds a `type` |
 //! | `matches` | `pair_id`, `rows`, `cols` = 2, `data`: `rows` x 2 little-endian u32, features of the image with the lower number first |
+//! | `two_view_geometries` | `pair_id`; rows go with those of `matches` |
 //!
 //! A pair's number is `2147483647 * lower image_id + higher image_id`, in all releases.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, params};
@@ -18,6 +21,9 @@ use crate::error::{ColmapError, Result};
 
 /// COLMAP's `kMaxNumImages`.
 const PAIR_FACTOR: i64 = 2_147_483_647;
+
+/// Tables with a row for each pair: compared, and verified.
+const PAIR_TABLES: [&str; 2] = ["matches", "two_view_geometries"];
 
 /// A photo in the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +81,58 @@ impl Database {
         Ok(images.into_iter().map(|(image, _)| image).collect())
     }
 
+    /// The longer side of each photo in pixels, by its number.
+    pub(crate) fn longer_sides(&self) -> Result<BTreeMap<u32, u32>> {
+        let query = "SELECT i.image_id, MAX(c.width, c.height) FROM images i \
+                     JOIN cameras c ON c.camera_id = i.camera_id";
+        let read = || -> rusqlite::Result<BTreeMap<u32, u32>> {
+            let mut query = self.connection.prepare(query)?;
+            query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        };
+        read().map_err(|error| self.refused(&error))
+    }
+
+    /// The number of each photo's camera, by the photo's name, and whether the photo's features have been sought.
+    pub(crate) fn cameras(&self) -> Result<BTreeMap<String, (u32, bool)>> {
+        let query = "SELECT i.name, i.camera_id, d.image_id IS NOT NULL FROM images i \
+                     LEFT JOIN descriptors d ON d.image_id = i.image_id";
+        let read = || -> rusqlite::Result<BTreeMap<String, (u32, bool)>> {
+            let mut query = self.connection.prepare(query)?;
+            query.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?.collect()
+        };
+        read().map_err(|error| self.refused(&error))
+    }
+
+    /// Takes out the features of photos, by number, and all matches of these.
+    pub(crate) fn remove_features(&mut self, images: &[u32]) -> Result<()> {
+        let mut remove = || -> rusqlite::Result<()> {
+            let transaction = self.connection.transaction()?;
+            for image in images {
+                for table in ["keypoints", "descriptors"] {
+                    transaction.execute(&format!("DELETE FROM {table} WHERE image_id = ?1"), [image])?;
+                }
+                for table in PAIR_TABLES {
+                    let query = format!("DELETE FROM {table} WHERE pair_id / ?1 = ?2 OR pair_id % ?1 = ?2");
+                    transaction.execute(&query, params![PAIR_FACTOR, image])?;
+                }
+            }
+            transaction.commit()
+        };
+        remove().map_err(|error| refused(&self.path, &error))
+    }
+
+    /// Takes out all matches, compared and verified.
+    pub(crate) fn remove_matches(&mut self) -> Result<()> {
+        let mut remove = || -> rusqlite::Result<()> {
+            let transaction = self.connection.transaction()?;
+            for table in PAIR_TABLES {
+                transaction.execute(&format!("DELETE FROM {table}"), [])?;
+            }
+            transaction.commit()
+        };
+        remove().map_err(|error| refused(&self.path, &error))
+    }
+
     /// The descriptors of a photo, 128 bytes each; none where it has none.
     pub(super) fn descriptors(&self, image: &ImageRow) -> Result<Vec<u8>> {
         if image.features == 0 {
@@ -92,6 +150,31 @@ impl Database {
             )));
         }
         Ok(data)
+    }
+
+    /// A measure of each feature's scale: the length of the first column of its shape, or its scale where that is stored alone;
+    /// 0 for features of a photo that have neither.
+    pub(super) fn scales(&self, image: &ImageRow) -> Result<Vec<f32>> {
+        if image.features == 0 {
+            return Ok(Vec::new());
+        }
+        let query = "SELECT cols, data FROM keypoints WHERE image_id = ?1";
+        let (columns, data): (u32, Vec<u8>) =
+            (self.connection.query_row(query, [image.id], |row| Ok((row.get(0)?, row.get(1)?))))
+                .map_err(|error| self.refused(&error))?;
+        let values: Vec<f32> = data.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        if columns < 2 || values.len() as u64 != image.features.saturating_mul(u64::from(columns)) {
+            let (name, features) = (&image.name, image.features);
+            let what = format!("`{name}` should have {features} features and has {} numbers", values.len());
+            return Err(self.refused(&what));
+        }
+        // x, y, and then scale and orientation, or a 2x2 shape row by row.
+        let scale = |feature: &[f32]| match *feature {
+            [_, _, scale, _] => scale,
+            [_, _, a11, _, a21, _] => a11.hypot(a21),
+            _ => 0.0,
+        };
+        Ok(values.chunks_exact(columns as usize).map(scale).collect())
     }
 
     /// The numbers of the pairs that have been compared.
@@ -122,6 +205,46 @@ impl Database {
         write().map_err(|error| refused(&self.path, &error))
     }
 
+    /// The pairs, by numbers of their images, that have been compared and have fewer than `least` matches.
+    pub(crate) fn pairs_below(&self, least: u32) -> Result<BTreeSet<[u32; 2]>> {
+        let read = || -> rusqlite::Result<BTreeSet<[u32; 2]>> {
+            let mut query = self.connection.prepare("SELECT pair_id FROM matches WHERE rows < ?1")?;
+            query.query_map([least], |row| row.get(0).map(pair_of))?.collect()
+        };
+        read().map_err(|error| self.refused(&error))
+    }
+
+    /// The pairs, by numbers of their images, of which at least so many matches were verified.
+    pub(crate) fn verified(&self, least: u32) -> Result<Vec<[u32; 2]>> {
+        let read = || -> rusqlite::Result<Vec<[u32; 2]>> {
+            let query = "SELECT pair_id FROM two_view_geometries WHERE rows >= ?1 ORDER BY pair_id";
+            let mut query = self.connection.prepare(query)?;
+            query.query_map([least], |row| row.get(0).map(pair_of))?.collect()
+        };
+        read().map_err(|error| self.refused(&error))
+    }
+
+    /// Writes all pairs but those in `keep` (places in `images`) as compared and without a match, so that nobody compares them.
+    pub(crate) fn write_unmatched(&mut self, images: &[ImageRow], keep: &BTreeSet<[usize; 2]>) -> Result<()> {
+        let mut write = || -> rusqlite::Result<()> {
+            let transaction = self.connection.transaction()?;
+            {
+                let mut insert = transaction.prepare(
+                    "INSERT OR IGNORE INTO matches(pair_id, rows, cols, data) VALUES(?1, 0, 2, x'')",
+                )?;
+                for (a, first) in images.iter().enumerate() {
+                    for (b, second) in images.iter().enumerate().skip(a + 1) {
+                        if !keep.contains(&[a, b]) {
+                            insert.execute([pair_id([first.id, second.id])])?;
+                        }
+                    }
+                }
+            }
+            transaction.commit()
+        };
+        write().map_err(|error| refused(&self.path, &error))
+    }
+
     fn refused(&self, why: &dyn std::fmt::Display) -> ColmapError {
         refused(&self.path, why)
     }
@@ -129,6 +252,11 @@ impl Database {
 
 fn refused(path: &Path, why: &dyn std::fmt::Display) -> ColmapError {
     ColmapError::Database { path: path.to_owned(), what: why.to_string() }
+}
+
+/// The images of a pair, by its number.
+fn pair_of(number: i64) -> [u32; 2] {
+    [(number / PAIR_FACTOR) as u32, (number % PAIR_FACTOR) as u32]
 }
 
 /// The number of a pair, lower image first.

@@ -8,6 +8,7 @@
 
 mod database;
 mod kernel;
+mod preselect;
 mod rule;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,12 +21,16 @@ use splat_core::CancelToken;
 pub(crate) use database::{Database, ImageRow};
 use database::{Matches, pair_id};
 use kernel::Buffers;
+pub(crate) use preselect::{preselect, products_of_all_pairs};
 
 use crate::error::{ColmapError, Result};
 
 /// Photos a side of the blocks of pairs that are compared and written together: of at most twice so many the descriptors
 /// are in memory, a megabyte for 8,192.
 const BLOCK_PHOTOS: usize = 32;
+
+/// COLMAP takes no pair with fewer inliers for verified, so that one with fewer matches need not be looked at.
+pub(crate) const MIN_MATCHES: u32 = 15;
 
 /// Who looks on, and what ends a comparison early.
 #[derive(Clone, Copy)]
@@ -35,6 +40,28 @@ pub(crate) struct Watch<'a> {
     pub(crate) limit: Option<Duration>,
     /// Is told pairs compared and pairs in all, from any thread.
     pub(crate) progress: &'a (dyn Fn(u64, u64) + Sync),
+}
+
+/// What ends a comparison, from its beginning on.
+struct Limit<'a> {
+    watch: Watch<'a>,
+    started: Instant,
+}
+
+impl<'a> Limit<'a> {
+    fn new(watch: Watch<'a>) -> Self {
+        Self { watch, started: Instant::now() }
+    }
+
+    fn check(&self) -> Result<()> {
+        self.watch.cancel.check()?;
+        match self.watch.limit {
+            Some(limit) if self.started.elapsed() >= limit => {
+                Err(ColmapError::MatchingTimedOut { minutes: limit.as_secs_f64() / 60.0 })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Compares the features of pairs of photos, each named by its places in `images`, and writes their matches. Pairs that
@@ -48,16 +75,7 @@ pub(crate) fn match_pairs(
     pairs: &[[usize; 2]],
     watch: Watch<'_>,
 ) -> Result<()> {
-    let started = Instant::now();
-    let check = || {
-        watch.cancel.check()?;
-        match watch.limit {
-            Some(limit) if started.elapsed() >= limit => {
-                Err(ColmapError::MatchingTimedOut { minutes: limit.as_secs_f64() / 60.0 })
-            }
-            _ => Ok(()),
-        }
-    };
+    let limit = Limit::new(watch);
     let compared = database.compared()?;
     let mut blocks: BTreeMap<[usize; 2], BTreeSet<[usize; 2]>> = BTreeMap::new();
     for &pair in pairs {
@@ -74,14 +92,14 @@ pub(crate) fn match_pairs(
     for pairs in blocks.values() {
         let mut descriptors = BTreeMap::new();
         for &place in pairs.iter().flatten() {
-            check()?;
+            limit.check()?;
             if let std::collections::btree_map::Entry::Vacant(entry) = descriptors.entry(place) {
                 entry.insert(database.descriptors(&images[place])?);
             }
         }
         let matched = (pairs.par_iter())
             .map_init(Buffers::default, |buffers, &[a, b]| {
-                check()?;
+                limit.check()?;
                 let matches = matches(buffers, &descriptors[&a], &descriptors[&b]);
                 (watch.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, total);
                 Ok(([images[a].id, images[b].id], matches))

@@ -7,19 +7,27 @@ use rusqlite::{Connection, params};
 use super::*;
 
 const OLD: &str = "CREATE TABLE images(image_id INTEGER PRIMARY KEY, name TEXT);
+    CREATE TABLE keypoints(image_id INTEGER PRIMARY KEY, rows INTEGER, cols INTEGER, data BLOB);
     CREATE TABLE descriptors(image_id INTEGER PRIMARY KEY, rows INTEGER, cols INTEGER, data BLOB);
+    CREATE TABLE two_view_geometries(pair_id INTEGER PRIMARY KEY);
     CREATE TABLE matches(pair_id INTEGER PRIMARY KEY, rows INTEGER, cols INTEGER, data BLOB);";
 /// 4.x says of which kind the features are.
 const NEW: &str = "CREATE TABLE images(image_id INTEGER PRIMARY KEY, name TEXT, camera_id INTEGER);
+    CREATE TABLE keypoints(image_id INTEGER PRIMARY KEY, rows INTEGER, cols INTEGER, data BLOB);
     CREATE TABLE descriptors(image_id INTEGER PRIMARY KEY, rows INTEGER, cols INTEGER, data BLOB, type INTEGER DEFAULT 0);
     CREATE TABLE matches(pair_id INTEGER PRIMARY KEY, rows INTEGER, cols INTEGER, data BLOB);";
 
-/// Sparse directions of length 512, different for each `seed`.
+/// Sparse directions of length 512, different for each `seed`: eight places of 128 by a linear congruential generator.
 fn descriptor(seed: usize) -> [u8; 128] {
+    let mut state = (seed as u32).wrapping_mul(2_654_435_761);
     let mut descriptor = [0; 128];
-    for k in 0..8 {
+    let mut filled = 0;
+    while filled < 8 {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         // Eight of 181 make a length of 512.
-        descriptor[(seed * 37 + k * (16 + seed % 5)) % 128] = 181;
+        let place = &mut descriptor[(state >> 25) as usize];
+        filled += usize::from(*place == 0);
+        *place = 181;
     }
     descriptor
 }
@@ -35,6 +43,17 @@ fn write_database(path: &Path, schema: &str, photos: usize, features: usize, ste
             .execute(
                 "INSERT INTO images(image_id, name) VALUES(?1, ?2)",
                 params![i as u32 + 1, format!("{i}.jpg")],
+            )
+            .unwrap();
+        // Every third thing is a large one.
+        let scale = |thing: usize| if thing.is_multiple_of(3) { 9.0_f32 } else { 1.0 };
+        let things = (0..features).map(|k| i * step + (k * 7 + i) % features);
+        let keypoints: Vec<u8> =
+            things.flat_map(|thing| [0.0, 0.0, scale(thing), 0.0]).flat_map(f32::to_le_bytes).collect();
+        connection
+            .execute(
+                "INSERT INTO keypoints(image_id, rows, cols, data) VALUES(?1, ?2, 4, ?3)",
+                params![i as u32 + 1, features as u32, keypoints],
             )
             .unwrap();
         connection
@@ -143,4 +162,49 @@ fn photos_without_features_match_nothing_and_damage_is_named() {
     std::fs::write(&path, "no database").unwrap();
     let message = Database::open(&path).and_then(|database| database.images()).unwrap_err().to_string();
     assert!(message.contains("a.db` cannot be used"), "{message}");
+}
+
+#[test]
+fn features_are_taken_out_with_their_matches() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("database.db");
+    write_database(&path, OLD, 4, 20, 3);
+    let mut database = Database::open(&path).unwrap();
+    let images = database.images().unwrap();
+    let watch = Watch { cancel: &CancelToken::new(), limit: None, progress: &|_, _| () };
+    match_pairs(&mut database, &images, &all_pairs(4), watch).unwrap();
+    database.remove_features(&[2]).unwrap();
+    let left: Vec<i64> = rows(&path).into_iter().map(|(pair, ..)| pair).collect();
+    assert_eq!(left, [[1, 3], [1, 4], [3, 4]].map(pair_id));
+    let features: Vec<u64> = database.images().unwrap().iter().map(|image| image.features).collect();
+    assert_eq!(features, [20, 0, 20, 20]);
+    database.remove_matches().unwrap();
+    assert!(rows(&path).is_empty());
+}
+
+/// Photos of a walk, each with half of what the one before shows, and few enough features that all of them are large.
+#[test]
+fn photos_that_share_things_are_preselected() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("database.db");
+    write_database(&path, OLD, 12, 40, 20);
+    let mut database = Database::open(&path).unwrap();
+    let images = database.images().unwrap();
+    let told = AtomicU64::new(0);
+    let progress = |_, total| told.store(total, Ordering::Relaxed);
+    let watch = Watch { cancel: &CancelToken::new(), limit: None, progress: &progress };
+    let pairs = preselect(&database, &images, watch).unwrap();
+    match_pairs(&mut database, &images, &all_pairs(12), watch).unwrap();
+    let few = database.pairs_below(MIN_MATCHES).unwrap();
+    let shares = |&[a, b]: &[usize; 2]| !few.contains(&[images[a].id, images[b].id]);
+    let expected: Vec<[usize; 2]> = all_pairs(12).into_iter().filter(shares).collect();
+    assert!(expected.len() >= 11, "{expected:?}");
+    assert!(expected.iter().all(|pair| pairs.contains(pair)), "{pairs:?}");
+    assert!(pairs.len() < all_pairs(12).len() / 2, "{pairs:?}");
+    assert_eq!(told.into_inner(), 66);
+    assert_eq!(products_of_all_pairs(&images), 66 * 40 * 40);
+    // Pairs of no interest are written as compared.
+    database.remove_matches().unwrap();
+    database.write_unmatched(&images, &pairs).unwrap();
+    assert_eq!(rows(&path).len(), 66 - pairs.len());
 }

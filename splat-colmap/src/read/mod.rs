@@ -7,7 +7,7 @@
 mod binary;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -172,21 +172,24 @@ const MAX_LEVELS: usize = 3;
 
 /// All folders with a model in `dir` and up to three levels below it: `sparse` before others, numbers in order, a folder's
 /// own model after those inside it.
+///
+/// Links are followed; a folder that several names lead to is taken under the first of them.
 pub(crate) fn list_models(dir: &Path) -> Vec<PathBuf> {
-    fn walk(dir: &Path, levels: usize, found: &mut Vec<PathBuf>) {
+    fn walk(dir: &Path, levels: usize, seen: &mut BTreeSet<PathBuf>, found: &mut Vec<PathBuf>) {
         if levels > 0 {
             let (sparse, others): (Vec<_>, Vec<_>) =
                 subfolders(dir).into_iter().partition(|folder| folder.ends_with("sparse"));
             for folder in sparse.iter().chain(&others) {
-                walk(folder, levels - 1, found);
+                walk(folder, levels - 1, seen, found);
             }
         }
-        if ModelForm::of(dir).is_some() {
+        let place = || fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
+        if ModelForm::of(dir).is_some() && seen.insert(place()) {
             found.push(dir.to_owned());
         }
     }
     let mut found = Vec::new();
-    walk(dir, MAX_LEVELS, &mut found);
+    walk(dir, MAX_LEVELS, &mut BTreeSet::new(), &mut found);
     found
 }
 
@@ -225,9 +228,10 @@ fn subfolders(dir: &Path) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = entries
         .filter(|entry| !hidden(entry))
         .map(|entry| entry.path())
-        .filter(|path| path.is_dir() && !path.is_symlink())
+        .filter(|path| path.is_dir())
         .collect();
     let number = |path: &Path| path.file_name()?.to_str()?.parse::<u64>().ok();
-    folders.sort_by_key(|path| (number(path).unwrap_or(u64::MAX), path.clone()));
+    // A link is what somebody put beside the thing itself, unless it is the only way there.
+    folders.sort_by_key(|path| (path.is_symlink(), number(path).unwrap_or(u64::MAX), path.clone()));
     folders
 }

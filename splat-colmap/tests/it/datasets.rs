@@ -53,6 +53,26 @@ fn the_model_with_most_images_wins() {
     assert!(message.contains("no COLMAP model"), "{message}");
 }
 
+/// Model folders are often links into a project that is stored elsewhere.
+#[cfg(unix)]
+#[test]
+fn linked_models_are_found_once() {
+    use std::os::unix::fs::symlink;
+    let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let sparse = dir.path().join("sparse");
+    write_model(&model(&["a.jpg", "b.jpg"]), &elsewhere.path().join("text"), ModelForm::Text).unwrap();
+    fs::create_dir(&sparse).unwrap();
+    symlink(elsewhere.path().join("text"), sparse.join("0")).unwrap();
+    let choice = find_best_model(dir.path()).unwrap();
+    assert_eq!((choice.dir, choice.registered, choice.others), (sparse.join("0"), 2, vec![]));
+    // Links back into the folder itself lead to no second model and do not go round for ever.
+    write_model(&model(&["a.jpg", "b.jpg"]), &sparse.join("1"), ModelForm::Binary).unwrap();
+    symlink(sparse.join("1"), dir.path().join("latest")).unwrap();
+    symlink(dir.path(), sparse.join("loop")).unwrap();
+    let choice = find_best_model(dir.path()).unwrap();
+    assert_eq!((choice.dir, choice.others), (sparse.join("1"), vec![2]));
+}
+
 #[test]
 fn photos_and_masks_are_found_and_missing_ones_counted() {
     let dir = tempfile::tempdir().unwrap();

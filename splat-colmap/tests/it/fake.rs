@@ -12,7 +12,7 @@ use splat_colmap::{
     ModelForm, Point3d, PosedImage, Reconstruction, write_model,
 };
 use splat_core::events::Stage;
-use splat_core::{CancelToken, Event, Lens, Pinhole, Pose, SceneSource};
+use splat_core::{CancelToken, Event, LeftOutReason, Lens, Pinhole, Placement, Pose, SceneSource};
 
 use crate::common::Events;
 
@@ -31,6 +31,8 @@ while [ $# -gt 0 ]; do
         --database_path) database=$2 ;;
         --image_path) images=$2 ;;
         --output_path) out=$2 ;;
+        --image_list_path) list=$2 ;;
+        --input_path) input=$2 ;;
     esac
     shift
 done
@@ -50,9 +52,17 @@ if [ "$command" = "$target" ]; then
     esac
 fi
 case $command in
-    feature_extractor) cp "$here/database" "$database"; echo "Processed file [1/4]"; echo "Processed file [4/4]" ;;
+    feature_extractor)
+        [ -f "$database" ] || cp "$here/database" "$database"
+        cp "$list" "$here/listed"
+        echo "Processed file [1/4]"; echo "Processed file [4/4]" ;;
     exhaustive_matcher) cp "$database" "$here/verified"; echo "Matching block [1/1, 1/1] in 0.1s" ;;
-    mapper) mkdir -p "$out/0"; cp "$here/model/"* "$out/0"; echo "Registering image #1 (3)" ;;
+    mapper)
+        if [ -n "$input" ]; then
+            [ ! -d "$here/more" ] || cp "$here/more/"* "$out"
+            exit 0
+        fi
+        mkdir -p "$out/0"; cp "$here/model/"* "$out/0"; echo "Registering image #1 (3)" ;;
     image_undistorter)
         mkdir -p "$out/sparse" "$out/images"; cp "$here/model/"* "$out/sparse"; cp -r "$images/." "$out/images"
         if [ -n "$lost" ]; then rm "$out/images/p1.png"; : > "$out/images/p2.png"; fi ;;
@@ -83,7 +93,11 @@ fn write_database(path: &Path, photos: usize) {
     let database = rusqlite::Connection::open(path).unwrap();
     database
         .execute_batch(
-            "CREATE TABLE images(image_id INTEGER PRIMARY KEY, name TEXT);
+            "CREATE TABLE cameras(camera_id INTEGER PRIMARY KEY, width INTEGER, height INTEGER);
+             INSERT INTO cameras VALUES(1, 64, 48);
+             CREATE TABLE images(image_id INTEGER PRIMARY KEY, name TEXT, camera_id INTEGER);
+             CREATE TABLE keypoints(image_id INTEGER PRIMARY KEY, rows INTEGER, cols INTEGER, data BLOB);
+             CREATE TABLE two_view_geometries(pair_id INTEGER PRIMARY KEY, rows INTEGER);
              CREATE TABLE descriptors(image_id INTEGER PRIMARY KEY, rows INTEGER, cols INTEGER, data BLOB);
              CREATE TABLE matches(pair_id INTEGER PRIMARY KEY, rows INTEGER, cols INTEGER, data BLOB);",
         )
@@ -92,11 +106,31 @@ fn write_database(path: &Path, photos: usize) {
     let feature = |k: usize| (0..128).map(move |i| if i / 8 == k { 181_u8 } else { 0 });
     let data: Vec<u8> = (0..4).flat_map(feature).collect();
     for i in 0..photos {
-        let insert = "INSERT INTO images(image_id, name) VALUES(?1, ?2)";
+        let insert = "INSERT INTO images(image_id, name, camera_id) VALUES(?1, ?2, 1)";
         database.execute(insert, rusqlite::params![i as u32 + 1, format!("p{i}.png")]).unwrap();
+        let insert = "INSERT INTO keypoints(image_id, rows, cols, data) VALUES(?1, 4, 6, ?2)";
+        let shapes = [0_u8; 4 * 6 * 4];
+        database.execute(insert, rusqlite::params![i as u32 + 1, shapes]).unwrap();
         let insert = "INSERT INTO descriptors(image_id, rows, cols, data) VALUES(?1, 4, 128, ?2)";
         database.execute(insert, rusqlite::params![i as u32 + 1, data]).unwrap();
     }
+}
+
+/// A model of the first `registered` photos.
+fn write_posed(dir: &Path, registered: usize) {
+    let lens = Lens::pinhole(Pinhole { width: 64, height: 48, fx: 50.0, fy: 50.0, cx: 32.0, cy: 24.0 });
+    let image = |i: usize| PosedImage {
+        name: format!("p{i}.png"),
+        camera_id: 1,
+        cam_from_world: Pose::IDENTITY,
+        points2d: Vec::new(),
+    };
+    let images = (0..registered).map(|i| (i as u32 + 1, image(i))).collect();
+    let point =
+        |i: u64| Point3d { position: [i as f64, 0.0, 5.0], rgb: [9; 3], error: 0.5, track: Vec::new() };
+    let points = (0..20).map(|i| (i, point(i))).collect();
+    let model = Reconstruction { cameras: [(1, lens)].into(), images, points };
+    write_model(&model, dir, ModelForm::Binary).unwrap();
 }
 
 /// Pairs in a database that have been compared.
@@ -115,6 +149,7 @@ impl Bench {
     fn new(photos: usize, registered: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let here = dir.path();
+        write_posed(&here.join("model"), registered);
         let binary = here.join("colmap");
         install(SCRIPT, &binary);
         fs::write(here.join("help"), HELP).unwrap();
@@ -126,19 +161,6 @@ impl Bench {
             let picture = image::RgbImage::from_fn(64, 48, |x, y| image::Rgb([x as u8, y as u8, i as u8]));
             picture.save(here.join(format!("photos/p{i}.png"))).unwrap();
         }
-        let lens = Lens::pinhole(Pinhole { width: 64, height: 48, fx: 50.0, fy: 50.0, cx: 32.0, cy: 24.0 });
-        let image = |i: usize| PosedImage {
-            name: format!("p{i}.png"),
-            camera_id: 1,
-            cam_from_world: Pose::IDENTITY,
-            points2d: Vec::new(),
-        };
-        let images = (0..registered).map(|i| (i as u32 + 1, image(i))).collect();
-        let point =
-            |i: u64| Point3d { position: [i as f64, 0.0, 5.0], rgb: [9; 3], error: 0.5, track: Vec::new() };
-        let points = (0..20).map(|i| (i, point(i))).collect();
-        let model = Reconstruction { cameras: [(1, lens)].into(), images, points };
-        write_model(&model, &here.join("model"), ModelForm::Binary).unwrap();
         let options = ColmapOptions { binary: Some(binary), ..ColmapOptions::default() };
         Self { dir, options }
     }
@@ -160,7 +182,7 @@ impl Bench {
         ColmapSource::new(self.path("photos"), self.path("out"), self.options.clone())
     }
 
-    fn run(&self) -> (Result<(), ColmapError>, Events) {
+    fn run(&self) -> (Result<Placement, ColmapError>, Events) {
         let events = Events::default();
         let result = self.source().run(&|event| events.push(event), &CancelToken::new());
         (result, events)
@@ -227,16 +249,17 @@ fn features_are_compared_before_colmap_verifies() {
         })
         .collect();
     assert!(told.is_sorted() && told.last() == Some(&(2, Some(2))), "{told:?}");
-    // Another engine begins with features that nobody has compared.
+    // Another engine begins with the same features, which nobody has compared.
     bench.options.matcher_engine = MatcherEngine::Colmap;
     bench.calls();
     bench.run().0.unwrap();
     assert_eq!(
         (bench.calls(), compared_pairs(&bench.path("verified"))),
-        (ALL_STAGES.map(String::from).into(), 0)
+        (ALL_STAGES[1..].iter().map(|name| (*name).to_owned()).collect(), 0)
     );
     // A database of an unknown kind is left to COLMAP, unless this program was asked for by name.
     fs::write(bench.path("database"), "another kind").unwrap();
+    fs::remove_file(bench.work("database.db")).unwrap();
     bench.options.matcher_engine = MatcherEngine::Splat;
     let error = bench.run().0.unwrap_err();
     assert!(matches!(error, ColmapError::Database { .. }), "{error}");
@@ -245,6 +268,41 @@ fn features_are_compared_before_colmap_verifies() {
     let (result, events) = bench.run();
     result.unwrap();
     assert!(events.warnings().contains("COLMAP compares them now"), "{}", events.warnings());
+}
+
+#[test]
+fn preselected_pairs_alone_are_verified() {
+    let mut bench = Bench::new(4, 4);
+    bench.options.matcher = Matcher::Preselection;
+    bench.run().0.unwrap();
+    let stages = ["feature_extractor", "matches_importer", "mapper", "image_undistorter"];
+    assert_eq!(bench.calls(), stages);
+    assert_eq!(compared_pairs(&bench.work("database.db")), 6);
+    // Four matches verify no pair: COLMAP need not look.
+    assert_eq!(fs::read_to_string(bench.work("pairs.txt")).unwrap(), "");
+    bench.options.matcher_engine = MatcherEngine::Colmap;
+    bench.run().0.unwrap();
+    assert_eq!(bench.calls(), stages[1..]);
+    let pairs = fs::read_to_string(bench.work("pairs.txt")).unwrap();
+    assert_eq!((pairs.lines().count(), pairs.lines().next()), (6, Some("p0.png p1.png")));
+    assert_eq!(compared_pairs(&bench.work("database.db")), 0);
+}
+
+/// A dataset of another program, given as photos: its copies, masks and depth maps are no photos.
+#[test]
+fn what_was_made_from_the_photos_is_no_photo() {
+    let bench = Bench::new(4, 4);
+    for folder in ["images_2", "masks", "depth", "other"] {
+        fs::create_dir_all(bench.path("given").join(folder)).unwrap();
+        fs::copy(bench.path("photos/p0.png"), bench.path("given").join(folder).join("p0.png")).unwrap();
+    }
+    fs::rename(bench.path("photos"), bench.path("given/images")).unwrap();
+    let events = Events::default();
+    let source = ColmapSource::new(bench.path("given"), bench.path("out"), bench.options.clone());
+    source.run(&|event| events.push(event), &CancelToken::new()).unwrap();
+    let listed = fs::read_to_string(bench.path("listed")).unwrap();
+    assert_eq!(listed, "images/p0.png\nimages/p1.png\nimages/p2.png\nimages/p3.png\nother/p0.png\n");
+    assert!(events.warnings().contains("passed over: `depth`, `images_2`, `masks`"), "{}", events.warnings());
 }
 
 /// COLMAP ends well although its disk was full for a moment: the stage is not taken for done.
@@ -275,20 +333,40 @@ fn changed_options_photos_and_lost_files_redo_what_depends_on_them() {
     fs::remove_dir_all(bench.work("sparse")).unwrap();
     bench.run().0.unwrap();
     assert_eq!(bench.calls(), ["mapper", "image_undistorter"]);
-    bench.options.quality = ColmapQuality::Low;
-    bench.run().0.unwrap();
-    assert_eq!(bench.calls(), ALL_STAGES);
     bench.options.matcher = Matcher::Sequential;
     bench.run().0.unwrap();
     let sequential =
         ["feature_extractor", "sequential_matcher", "matches_importer", "mapper", "image_undistorter"];
-    assert_eq!(bench.calls(), sequential);
+    assert_eq!(bench.calls(), sequential[1..]);
     fs::remove_file(bench.path("photos/p3.png")).unwrap();
     bench.run().0.unwrap();
     assert_eq!(bench.calls(), sequential);
     bench.options.resume = false;
     bench.run().0.unwrap();
     assert_eq!(bench.calls(), sequential);
+}
+
+/// Of four photos with four features each, the second has as many as `medium` takes.
+#[test]
+fn only_features_that_a_quality_changes_are_found_again() {
+    let mut bench = Bench::new(4, 4);
+    let many = vec![9_u8; 2048 * 128];
+    let database = rusqlite::Connection::open(bench.path("database")).unwrap();
+    database.execute("UPDATE descriptors SET rows = 2048, data = ?1 WHERE image_id = 2", [&many]).unwrap();
+    drop(database);
+    bench.run().0.unwrap();
+    assert_eq!(fs::read_to_string(bench.path("listed")).unwrap(), "p0.png\np1.png\np2.png\np3.png\n");
+    assert_eq!(compared_pairs(&bench.work("database.db")), 3);
+    bench.calls();
+    bench.options.quality = ColmapQuality::High;
+    bench.run().0.unwrap();
+    assert_eq!(bench.calls(), ALL_STAGES);
+    assert_eq!(fs::read_to_string(bench.path("listed")).unwrap(), "p1.png\n");
+    // What was asked to be done again is.
+    fs::remove_file(bench.path("listed")).unwrap();
+    bench.source().forget_from(Stage::Features).unwrap();
+    bench.run().0.unwrap();
+    assert_eq!(fs::read_to_string(bench.path("listed")).unwrap().lines().count(), 4);
 }
 
 #[test]
@@ -321,7 +399,8 @@ fn photos_that_do_not_connect_say_how_many_did() {
         "{}",
         events.warnings()
     );
-    assert_eq!(bench.calls(), [&ALL_STAGES[..3], &ALL_STAGES[..3]].concat());
+    // So few features as these photos have are the same at any of the two.
+    assert_eq!(bench.calls(), [&ALL_STAGES[..3], &ALL_STAGES[1..3]].concat());
     assert!(matches!(error, ColmapError::NoReconstruction { registered: 0, photos: 4, .. }), "{error}");
     assert!(error.to_string().contains("0 of 4 registered"), "{error}");
     // That answer is kept, and the quality that came last is where the next run goes on.
@@ -342,8 +421,83 @@ fn photos_that_do_not_connect_say_how_many_did() {
     half.options.raise_quality = false;
     let (result, events) = half.run();
     result.unwrap();
-    assert!(events.warnings().contains("only 5 of 10 photos"), "{}", events.warnings());
-    assert_eq!(Bench::new(10, 6).run().1.warnings(), "");
+    assert!(events.warnings().contains("5 of 10 photos are not in the scene"), "{}", events.warnings());
+    assert!(events.warnings().contains("overlap by 60 %"), "{}", events.warnings());
+}
+
+#[test]
+fn photos_left_out_are_named_with_their_reason_and_tried_once_more() {
+    let bench = Bench::new(5, 3);
+    let database = rusqlite::Connection::open(bench.path("database")).unwrap();
+    // Image 4 shares matches with image 1, which is placed.
+    database.execute("INSERT INTO two_view_geometries VALUES(2147483647 + 4, 20)", []).unwrap();
+    drop(database);
+    let (placement, events) = bench.run();
+    let placement = placement.unwrap();
+    assert_eq!((placement.photos, placement.placed), (5, 3));
+    let reasons: Vec<_> =
+        placement.left_out.iter().map(|photo| (photo.name.as_str(), &photo.reason)).collect();
+    // Features of p3 and p4 are sought anew, and this stand-in finds none.
+    assert_eq!(
+        reasons,
+        [
+            ("p3.png", &LeftOutReason::TooFewFeatures { features: 0 }),
+            ("p4.png", &LeftOutReason::TooFewFeatures { features: 0 })
+        ]
+    );
+    assert_eq!(placement.second_try.map(|again| (again.photos, again.placed)), Some((2, 0)));
+    assert_eq!(bench.calls(), [&ALL_STAGES[..3], &ALL_STAGES].concat());
+    assert_eq!(fs::read_to_string(bench.path("listed")).unwrap(), "p3.png\np4.png\n");
+    for told in
+        ["more features are sought in the other 2", "`p3.png` (only 0 features", "A second try placed 0 of 2"]
+    {
+        assert!(events.warnings().contains(told), "{told}: {}", events.warnings());
+    }
+    // A later run tells the same and does nothing.
+    assert_eq!(bench.run().0.unwrap(), placement);
+    assert!(bench.calls().is_empty());
+
+    let mut bench = Bench::new(5, 3);
+    let database = rusqlite::Connection::open(bench.path("database")).unwrap();
+    database.execute("INSERT INTO two_view_geometries VALUES(2147483647 + 4, 20)", []).unwrap();
+    database.execute("INSERT INTO two_view_geometries VALUES(2147483647 * 4 + 5, 20)", []).unwrap();
+    drop(database);
+    bench.options.try_again = false;
+    let placement = bench.run().0.unwrap();
+    let reasons: Vec<_> = placement.left_out.iter().map(|photo| &photo.reason).collect();
+    assert_eq!(
+        reasons,
+        [&LeftOutReason::TooFewPoints { pairs: 1 }, &LeftOutReason::OnlyWithLeftOut { pairs: 1 }]
+    );
+}
+
+#[test]
+fn a_second_try_goes_on_from_the_model() {
+    let bench = Bench::new(4, 3);
+    write_posed(&bench.path("more"), 4);
+    let placement = bench.run().0.unwrap();
+    assert_eq!((placement.placed, placement.left_out.len()), (4, 0));
+    assert_eq!(placement.second_try.map(|again| (again.photos, again.placed)), Some((1, 1)));
+    let scene =
+        DatasetSource::new(bench.work("sparse")).with_images(bench.work("photos")).load(&|_| ()).unwrap();
+    assert_eq!(scene.views.len(), 4);
+}
+
+/// Several models: the largest is used, and the next is named with the way to train it.
+#[test]
+fn other_models_are_told() {
+    let bench = Bench::new(6, 4);
+    bench.mode("none none");
+    let script = SCRIPT
+        .replace("echo \"Registering image #1 (3)\"", "mkdir \"$out/1\"; cp \"$here/second/\"* \"$out/1\"");
+    install(&script, &bench.path("colmap"));
+    write_posed(&bench.path("second"), 3);
+    let (placement, events) = bench.run();
+    let placement = placement.unwrap();
+    let others: Vec<_> = placement.other_models.iter().map(|other| (other.model, other.photos)).collect();
+    assert_eq!((placement.placed, others), (4, vec![(1, 3)]));
+    assert!(events.warnings().contains("make 2 groups that do not connect"), "{}", events.warnings());
+    assert!(events.warnings().contains("--images"), "{}", events.warnings());
 }
 
 #[test]

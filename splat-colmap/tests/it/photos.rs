@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use splat_colmap::{ColmapError, ColmapOptions, ColmapQuality, ColmapSource, DatasetSource};
 use splat_core::images::{Orientation, decode_upright, probe};
-use splat_core::{CancelToken, SceneSource};
+use splat_core::{CancelToken, Placement, SceneSource};
 use splat_test_needs::needs;
 
 use crate::common::{Events, test_data};
@@ -20,12 +20,13 @@ fn low() -> ColmapOptions {
         quality: ColmapQuality::Low,
         stage_timeout,
         raise_quality: false,
+        try_again: false,
         ..ColmapOptions::default()
     }
 }
 
 /// Runs until the features of the photos would be extracted and returns the prepared folder.
-fn prepared(photos: &Path, out: &Path) -> (Result<(), ColmapError>, Events, PathBuf) {
+fn prepared(photos: &Path, out: &Path) -> (Result<Placement, ColmapError>, Events, PathBuf) {
     let events = Events::default();
     let options = ColmapOptions { stage_timeout: Some(Duration::ZERO), ..low() };
     let result =

@@ -72,6 +72,7 @@ pub(super) struct Tags {
     pub(super) exposure_log2: Option<f64>,
     pub(super) make: Option<String>,
     pub(super) model: Option<String>,
+    pub(super) gps: Option<[f64; 2]>,
 }
 
 pub(super) fn read(bytes: &[u8]) -> Tags {
@@ -88,6 +89,7 @@ pub(super) fn read(bytes: &[u8]) -> Tags {
         exposure_log2: exposure_log2(&exif),
         make: text(&exif, Tag::Make),
         model: text(&exif, Tag::Model),
+        gps: position(&exif),
     }
 }
 
@@ -106,6 +108,20 @@ fn number(exif: &Exif, tag: Tag) -> Option<f64> {
         value => f64::from(value.get_uint(0)?),
     };
     value.is_finite().then_some(value)
+}
+
+/// Degrees north and east. Phones without a fix write zeros for both, which is a place at sea.
+fn position(exif: &Exif) -> Option<[f64; 2]> {
+    let degrees = |tag, side_tag, negative: &str, limit: f64| {
+        let Value::Rational(parts) = &exif.get_field(tag, In::PRIMARY)?.value else { return None };
+        let units = parts.iter().zip([1.0, 60.0, 3600.0]);
+        let value: f64 = units.map(|(part, unit)| part.to_f64() / unit).sum();
+        let sign = if text(exif, side_tag).is_some_and(|side| side == negative) { -1.0 } else { 1.0 };
+        (value.is_finite() && value <= limit).then_some(sign * value)
+    };
+    let north = degrees(Tag::GPSLatitude, Tag::GPSLatitudeRef, "S", 90.0)?;
+    let east = degrees(Tag::GPSLongitude, Tag::GPSLongitudeRef, "W", 180.0)?;
+    (north != 0.0 || east != 0.0).then_some([north, east])
 }
 
 fn text(exif: &Exif, tag: Tag) -> Option<String> {

@@ -65,6 +65,8 @@ pub struct PhotoInfo {
     pub camera_make: Option<String>,
     /// Camera model, from EXIF.
     pub camera_model: Option<String>,
+    /// Where it was taken, from EXIF: degrees north and degrees east.
+    pub gps: Option<[f64; 2]>,
 }
 
 impl PhotoInfo {
@@ -111,13 +113,13 @@ pub(crate) fn probe_header(path: &Path) -> Result<PhotoInfo> {
     let file = File::open(path).map_err(read_error)?;
     // Reading a folder fails here on some systems and below on others.
     if file.take(PREFIX_BYTES).read_to_end(&mut prefix).is_ok()
-        && sniff::photo_format(&prefix) == Ok(PhotoFormat::Jpeg)
+        && sniff::photo_format(path, &prefix) == Ok(PhotoFormat::Jpeg)
         && let Ok((info, _)) = header(path, PhotoFormat::Jpeg, &prefix)
     {
         return Ok(info);
     }
     let bytes = read_photo(path)?;
-    let format = sniff::photo_format(&bytes).map_err(|what| bad(path, what))?;
+    let format = sniff::photo_format(path, &bytes).map_err(|what| bad(path, what))?;
     Ok(header(path, format, &bytes)?.0)
 }
 
@@ -163,7 +165,7 @@ fn bad(path: &Path, what: impl Into<String>) -> Error {
 
 /// [`header`] of a file that is whole.
 fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<(PhotoInfo, Box<dyn ImageDecoder + 'a>)> {
-    let format = sniff::photo_format(bytes).map_err(|what| bad(path, what))?;
+    let format = sniff::photo_format(path, bytes).map_err(|what| bad(path, what))?;
     complete::check(format, bytes).map_err(|what| bad(path, what))?;
     header(path, format, bytes)
 }
@@ -198,6 +200,7 @@ fn header<'a>(
         exposure_log2: tags.exposure_log2,
         camera_make: tags.make,
         camera_model: tags.model,
+        gps: tags.gps,
     };
     Ok((info, Box::new(decoder)))
 }

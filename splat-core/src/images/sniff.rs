@@ -62,9 +62,9 @@ impl fmt::Display for PhotoFormat {
     }
 }
 
-/// The format of a file's content, or a sentence on what the file is instead.
-pub(super) fn photo_format(bytes: &[u8]) -> Result<PhotoFormat, String> {
-    match Content::of(&bytes[..bytes.len().min(content::HEAD_BYTES)]) {
+/// The format of the content of the file `path`, or a sentence on what the file is instead.
+pub(super) fn photo_format(path: &Path, bytes: &[u8]) -> Result<PhotoFormat, String> {
+    match Content::of_named(path, &bytes[..bytes.len().min(content::HEAD_BYTES)]) {
         Some(Content::Photo(format)) => Ok(format),
         Some(Content::Text) => Err("it is text, not a picture".into()),
         Some(other) => Err(other.sentence()),

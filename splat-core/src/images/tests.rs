@@ -108,6 +108,54 @@ fn exif_of_a_phone() {
 }
 
 /// MPO: several JPEGs in one file, told by a segment `MPF` in the first. Cameras name it `.jpg`.
+/// A raw picture begins like a TIFF, whose first picture is a thumbnail.
+#[test]
+fn raw_pictures_are_refused_and_not_taken_at_their_thumbnail() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("thumbnail.tif");
+    RgbaImage::new(16, 12).save(&path).unwrap();
+    assert!(probe(&path).is_ok());
+    for name in ["a.dng", "b.NEF", "c.arw"] {
+        let raw = dir.path().join(name);
+        fs::copy(&path, &raw).unwrap();
+        for refused in
+            [probe(&raw).map(|_| ()), probe_header(&raw).map(|_| ()), decode_upright(&raw).map(|_| ())]
+        {
+            let message = refused.unwrap_err().to_string();
+            assert!(message.contains("raw picture") && message.contains("develop it"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn a_position_is_read_in_degrees() {
+    use ::exif::experimental::Writer;
+    use ::exif::{Field, In, Rational, Tag, Value};
+    let parts =
+        |parts: [(u32, u32); 3]| Value::Rational(parts.map(|(num, denom)| Rational { num, denom }).to_vec());
+    let side = |side: &str| Value::Ascii(vec![side.as_bytes().to_vec()]);
+    let position = |south: &str, latitude, longitude| {
+        let fields = [
+            (Tag::GPSLatitudeRef, side(south)),
+            (Tag::GPSLatitude, parts(latitude)),
+            (Tag::GPSLongitudeRef, side("W")),
+            (Tag::GPSLongitude, parts(longitude)),
+        ];
+        let fields = fields.map(|(tag, value)| Field { tag, ifd_num: In::PRIMARY, value });
+        let mut writer = Writer::new();
+        fields.iter().for_each(|field| writer.push_field(field));
+        let mut bytes = Cursor::new(Vec::new());
+        writer.write(&mut bytes, false).unwrap();
+        exif::read(&bytes.into_inner()).gps
+    };
+    let [north, east] = position("S", [(33, 1), (51, 1), (3600, 100)], [(70, 1), (30, 1), (0, 1)]).unwrap();
+    assert!((north + 33.86).abs() < 1e-9 && (east + 70.5).abs() < 1e-9, "{north} {east}");
+    let zeros = [(0, 1); 3];
+    assert_eq!(position("N", zeros, zeros), None);
+    assert_eq!(position("N", [(1, 0), (0, 1), (0, 1)], zeros), None);
+    assert_eq!(position("N", [(91, 1), (0, 1), (0, 1)], zeros), None);
+}
+
 #[test]
 fn mpo_gives_its_first_picture() {
     let jpeg = |width, height| {

@@ -43,6 +43,7 @@ impl Pipeline<'_> {
             psnr: report.as_ref().map(|report| report.psnr),
             cc_psnr: report.as_ref().and_then(|report| report.cc_psnr),
             ssim: report.as_ref().map(|report| report.ssim),
+            placement: trained.trainer.dataset().scene.placement.clone(),
             views: report.map(|report| report.views).unwrap_or_default(),
             comparison,
             history: trained.progress.history,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::placement::Placement;
 use crate::train::ViewMetrics;
 
 /// Held-out photos measured during training.
@@ -56,6 +57,9 @@ pub struct Outcome {
     pub cc_psnr: Option<f64>,
     /// Mean SSIM.
     pub ssim: Option<f64>,
+    /// Which photos structure-from-motion placed, and which it did not; `None` for datasets that were posed elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
     /// Each held-out photo, by name.
     pub views: Vec<ViewMetrics>,
     /// Photo and render side by side, of the held-out photo with the middle PSNR.

@@ -92,6 +92,7 @@ impl fmt::Display for Event {
                 write!(f, "{}: done in {}", stage.title(), duration(*elapsed_s))
             }
             Self::Warning { message } => write!(f, "warning: {message}"),
+            Self::Placed(placement) => placement.fmt(f),
             Self::Estimate { steps_per_s, total_s, predicted_bytes } => write!(
                 f,
                 "estimate: about {} of training ({steps_per_s:.1} step/s) and at most {} of memory",

@@ -144,7 +144,7 @@ fn words() -> [(&'static str, Vec<&'static str>); 5] {
         ("quality", ColmapQuality::ALL.map(ColmapQuality::name).into()),
         ("renderer", RendererKind::ALL.map(RendererKind::name).into()),
         ("strategy", info::STRATEGIES.into()),
-        ("matcher", vec!["auto", "exhaustive", "sequential"]),
+        ("matcher", vec!["auto", "exhaustive", "preselection", "sequential"]),
     ]
 }
 

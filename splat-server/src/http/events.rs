@@ -38,7 +38,7 @@ pub(super) struct After {
 pub(super) struct EventFrame {
     /// The event's number within the job, for `Last-Event-ID`.
     id: String,
-    /// `state`, `stage`, `progress`, `warning`, `eval`, `artifact` or `preview`.
+    /// `state`, `stage`, `progress`, `warning`, `placed`, `eval`, `artifact` or `preview`.
     event: String,
     /// A JSON object: what happened, and the job's progress as of now.
     data: String,

@@ -432,6 +432,7 @@ fn result(outcome: &serde_json::Value) -> serde_json::Value {
         "elapsed_s",
         "peak_memory_bytes",
         "adapter",
+        "placement",
         "test_mode",
     ];
     let figures = names.iter().filter_map(|name| Some(((*name).to_owned(), outcome.get(name)?.clone())));

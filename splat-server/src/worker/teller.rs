@@ -109,6 +109,7 @@ impl Teller {
                 self.push("stage", stage.title().to_owned(), data);
             }
             Event::Warning { message } => self.push("warning", message.clone(), json!(null)),
+            Event::Placed(placement) => self.push("placed", placement.to_string(), json!(placement)),
             Event::Estimate { total_s, .. } => {
                 self.progress.eta_s = Some(*total_s);
                 self.changed = true;

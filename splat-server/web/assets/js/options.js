@@ -67,7 +67,7 @@ export function optionFields(info) {
         choice('strategy', info.strategies ?? []),
         choice('renderer', info.renderers ?? []),
         tick('keep_distortion'),
-        choice('matcher', info.matchers ?? ['exhaustive', 'sequential']),
+        choice('matcher', info.matchers ?? ['exhaustive', 'preselection', 'sequential']),
         NUMBERS.slice(1).map(number))));
   return { element, read: () => read(element) };
 }

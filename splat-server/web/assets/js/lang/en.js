@@ -86,6 +86,7 @@ export default {
   'option.matcher': 'Matching',
   'option.matcher.hint': 'Sequential is faster for photos taken in order.',
   'option.matcher.exhaustive': 'Every pair',
+  'option.matcher.preselection': 'Likely pairs',
   'option.matcher.sequential': 'In order',
   'option.max_image_size': 'Longest side (px)',
   'option.max_image_size.hint': 'Photos are scaled down to this for training.',

@@ -86,6 +86,7 @@ export default {
   'option.matcher': '사진 맞추기',
   'option.matcher.hint': '순서대로 찍은 사진은 순차가 빠릅니다.',
   'option.matcher.exhaustive': '모든 쌍',
+  'option.matcher.preselection': '유력한 쌍',
   'option.matcher.sequential': '순차',
   'option.max_image_size': '긴 변 (px)',
   'option.max_image_size.hint': '학습할 때 사진을 이 크기로 줄입니다.',

@@ -1,0 +1,97 @@
+//! Which files of the folder that was given may be photos.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use super::state::fingerprint;
+use crate::error::{Result, read_error};
+
+/// Folders nested deeper than this are loops of links.
+const MAX_DEPTH: usize = 32;
+
+/// A file of the input folder.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// Relative to the input folder, `/`-separated.
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+    /// Size and time of change, which tell whether it is still the same.
+    stamp: String,
+}
+
+/// The files of an input folder.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Sorted by name.
+    pub(super) sources: Vec<Source>,
+    /// Folders that hold no photos of their own, sorted.
+    pub(super) passed_over: Vec<String>,
+}
+
+/// All files below `dir` but hidden ones, the folder `exclude`, and what lies beside a folder `images` and was made from it.
+pub(super) fn list(dir: &Path, exclude: &Path) -> Result<Listing> {
+    let exclude = fs::canonicalize(exclude).ok();
+    let mut sources = Vec::new();
+    let mut passed_over = Vec::new();
+    let mut folders = vec![(dir.to_owned(), String::new(), 0)];
+    while let Some((folder, prefix, depth)) = folders.pop() {
+        for entry in fs::read_dir(&folder).map_err(|error| read_error(&folder, error))? {
+            let entry = entry.map_err(|error| read_error(&folder, error))?;
+            let file_name = entry.file_name();
+            let shown = file_name.to_string_lossy();
+            if shown.starts_with('.') {
+                continue;
+            }
+            let (path, name) = (entry.path(), format!("{prefix}{shown}"));
+            // A dangling link has no metadata: it is listed, and named when it cannot be read.
+            let metadata = fs::metadata(&path).ok();
+            if metadata.as_ref().is_some_and(fs::Metadata::is_dir) {
+                if made_from_images(&shown) && folder.join("images").is_dir() {
+                    passed_over.push(name);
+                    continue;
+                }
+                let is_excluded = exclude.is_some() && fs::canonicalize(&path).ok() == exclude;
+                if !is_excluded && depth < MAX_DEPTH {
+                    folders.push((path, format!("{name}/"), depth + 1));
+                }
+                continue;
+            }
+            let changed = metadata.as_ref().and_then(|m| m.modified().ok()?.duration_since(UNIX_EPOCH).ok());
+            let stamp =
+                format!("{} {}", metadata.map_or(0, |m| m.len()), changed.map_or(0, |t| t.as_nanos()));
+            sources.push(Source { name, path, stamp });
+        }
+    }
+    sources.sort_by(|a, b| a.name.cmp(&b.name));
+    passed_over.sort();
+    Ok(Listing { sources, passed_over })
+}
+
+impl Listing {
+    /// A sentence on the folders passed over, if there are any.
+    pub(super) fn warning(&self) -> Option<String> {
+        let names: Vec<String> = self.passed_over.iter().map(|name| format!("`{name}`")).collect();
+        (!names.is_empty()).then(|| {
+            format!(
+                "passed over: {}, which programs make from the photos in `images` beside them: smaller copies, masks, depth maps. \
+                 If they hold photos of their own, give them another name",
+                names.join(", ")
+            )
+        })
+    }
+}
+
+/// Whether a folder beside `images` has the name of what programs make from those: copies at another size, and pictures that show
+/// no colours.
+fn made_from_images(name: &str) -> bool {
+    let copies = name.strip_prefix("images_").is_some_and(|factor| factor.parse::<u32>().is_ok());
+    let others = ["mask", "masks", "depth", "depths", "depth_maps", "normal", "normals", "sparse", "stereo"];
+    copies || others.contains(&name.to_ascii_lowercase().as_str())
+}
+
+/// What identifies a set of files.
+pub(super) fn key(sources: &[Source]) -> String {
+    let lines: Vec<String> = sources.iter().map(|s| format!("{} {}\n", s.name, s.stamp)).collect();
+    format!("{} files {}", sources.len(), fingerprint(&lines.concat()))
+}
