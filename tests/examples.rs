@@ -4,7 +4,7 @@
 #[path = "../splat-core/examples/own_loss.rs"]
 mod own_loss;
 #[expect(dead_code, unreachable_pub, reason = "its main is not called here")]
-#[path = "../splat-core/examples/train.rs"]
+#[path = "../splat-colmap/examples/train.rs"]
 mod train;
 
 #[test]

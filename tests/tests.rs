@@ -14,6 +14,7 @@ mod garden_data;
 mod gradients;
 mod gut;
 mod gut_fixture;
+mod imports;
 mod lenses;
 mod memory;
 mod npz;

@@ -98,7 +98,8 @@ pub(crate) fn photos(
     preset: Preset,
 ) -> Result<ColmapSource, Failure> {
     require_folder(photos)?;
-    let quality = options.quality.map_or(ColmapQuality::from(preset), |quality| match quality {
+    let by_preset = ColmapQuality::from_name(preset.colmap_quality()).unwrap_or_default();
+    let quality = options.quality.map_or(by_preset, |quality| match quality {
         args::Quality::Low => ColmapQuality::Low,
         args::Quality::Medium => ColmapQuality::Medium,
         args::Quality::High => ColmapQuality::High,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
-use crate::driver::Version;
+use crate::version::Version;
 
 /// Result of this crate's fallible functions.
 pub type Result<T, E = ColmapError> = std::result::Result<T, E>;

@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use splat_core::photo_names::{self, MatchedBy, Resolved};
 
-use crate::driver::WORK;
 use crate::error::{ColmapError, Result};
 use crate::model::Reconstruction;
 use crate::read::{list_models, read_poses};
 
 /// Folders above a model in which its photos may lie: `dense/0/sparse` and `distorted/sparse/0` need three.
 const ANCESTORS: usize = 4;
+
+/// Below the output folder of [`crate::ColmapSource`]: what a later run goes on from.
+pub(crate) const WORK: &str = "work";
 
 /// The model that is used.
 pub(crate) struct Found {

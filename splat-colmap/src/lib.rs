@@ -50,13 +50,15 @@ mod model;
 pub mod process_group;
 mod read;
 mod split;
+mod version;
 mod write;
 
 pub use dataset::DatasetSource;
 pub use driver::{
-    Colmap, ColmapOptions, ColmapQuality, ColmapSource, Matcher, MatcherEngine, Version, write_downscaled,
+    Colmap, ColmapOptions, ColmapQuality, ColmapSource, Matcher, MatcherEngine, write_downscaled,
 };
 pub use error::{ColmapError, Place, Result};
 pub use model::{Point2d, Point3d, PosedImage, Reconstruction, TrackElement};
 pub use read::{ModelChoice, ModelForm, find_best_model, read_model};
+pub use version::Version;
 pub use write::write_model;

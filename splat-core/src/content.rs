@@ -2,12 +2,14 @@
 //!
 //! Start at [`Content::of_file`]; [`Content::advice`] has what helps.
 
+mod photo_format;
+
 use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use crate::images::PhotoFormat;
+pub use photo_format::PhotoFormat;
 
 /// Bytes that [`Content::of`] looks at; more do no harm.
 pub const HEAD_BYTES: usize = 4096;

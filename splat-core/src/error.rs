@@ -146,7 +146,7 @@ pub enum Error {
         "cannot use photo `{}`: its header says {width}x{height} pixels ({} megapixels), above the limit of {}; scale it down first",
         path.display(),
         u64::from(*width) * u64::from(*height) / 1_000_000,
-        crate::images::MAX_PIXELS / 1_000_000
+        limit / 1_000_000
     )]
     PhotoTooLarge {
         /// The file.
@@ -155,6 +155,8 @@ pub enum Error {
         width: u32,
         /// Claimed height in pixels.
         height: u32,
+        /// Pixels that are decoded at most.
+        limit: u64,
     },
     /// A camera's calibration cannot be used.
     #[error("the {model} camera cannot be used: {what}")]

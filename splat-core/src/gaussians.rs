@@ -2,8 +2,10 @@
 
 mod edit;
 mod nearest;
+mod rotation;
 mod seed;
 
+pub use rotation::ShRotation;
 pub use seed::SeedOptions;
 pub(crate) use seed::thinned;
 
@@ -13,6 +15,11 @@ use crate::{Error, Result};
 pub const MAX_SH_COEFFS: usize = 16;
 /// The constant basis function, `1 / (2 sqrt(pi))`.
 pub const SH_C0: f32 = 0.282_094_79;
+
+/// An opacity from its logit.
+pub(crate) fn sigmoid(logit: f32) -> f32 {
+    1.0 / (1.0 + (-logit).exp())
+}
 
 /// `N` Gaussians, each parameter in its stored (pre-activation) form.
 ///

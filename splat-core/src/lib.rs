@@ -7,11 +7,14 @@
 //!
 //! ```no_run
 //! use std::{path::Path, sync::Arc};
-//! use splat_core::{dataset::*, ply, train::*, *};
+//! use splat_core::ply::{self, PlyOptions};
+//! use splat_core::train::{TrainConfig, Trainer};
+//! use splat_core::{CancelToken, Dataset, DatasetOptions, GaussianBuffers, Gpu, GpuOptions};
+//! use splat_core::{NerfstudioSource, RenderOptions, Renderer, SceneSource};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let gpu = Gpu::new(&GpuOptions::default())?;
-//! let scene = splat_colmap::DatasetSource::new("dataset").scene(&|event| println!("{event}"), &CancelToken::new())?;
+//! let scene = NerfstudioSource::new("dataset").scene(&|event| println!("{event}"), &CancelToken::new())?;
 //! let dataset = Arc::new(Dataset::new(scene, &DatasetOptions::default())?);
 //! let mut trainer = Trainer::new(&gpu, Arc::clone(&dataset), TrainConfig { steps: 2000, ..Default::default() })?;
 //! while trainer.steps_done() < 2000 {
@@ -22,20 +25,21 @@
 //! let buffers = GaussianBuffers::upload(&gpu, &cloud)?;
 //! let frame = Renderer::new(&gpu)?.render(&buffers, &dataset.camera(0), &RenderOptions::default())?;
 //! frame.read()?.save_png(Path::new("view.png"))?;
-//! ply::write(Path::new("scene.ply"), &cloud, &ply::PlyOptions::default())?;
+//! ply::write(Path::new("scene.ply"), &cloud, &PlyOptions::default())?;
 //! # Ok(()) }
 //! ```
 //!
-//! [`pipeline::Pipeline`] does all of that from photos on, with checkpoints, evaluation, events and cancellation.
+//! The crate `splat-colmap` reads COLMAP's datasets and poses photos. [`pipeline::Pipeline`] does all of that from photos on, with checkpoints, evaluation, events and cancellation.
 //!
 //! # The rasterizer alone
 //!
 //! Forward, then the gradients of any loss on the image with respect to every parameter and the camera's pose:
 //!
 //! ```no_run
-//! use splat_core::*;
+//! use splat_core::{FrameGradient, GaussianBuffers, Gpu, GpuOptions, RenderOptions, Renderer};
 //!
-//! # fn main() -> Result<()> {
+//! # use splat_core::{Camera, GaussianCloud};
+//! # fn main() -> splat_core::Result<()> {
 //! # let (cloud, camera): (GaussianCloud, Camera) = unimplemented!();
 //! let gpu = Gpu::new(&GpuOptions::default())?;
 //! let renderer = Renderer::new(&gpu)?;
@@ -50,9 +54,24 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Both are complete programs in `examples/`. Conventions are COLMAP's: see [`camera`]. The GPU is asked for
+//! Both are complete programs, `examples/train.rs` of `splat-colmap` and `examples/own_loss.rs` of this crate. Conventions are COLMAP's: see [`camera`]. The GPU is asked for
 //! synchronously; [`Gpu::new_async`] is for callers that run an executor.
+//!
+//! # Floors
+//!
+//! A module takes from its own floor and from those below, never from one above; a test holds it to that.
+//!
+//! | floor | modules |
+//! | --- | --- |
+//! | pipeline | [`pipeline`], [`bench`] |
+//! | train | [`train`] |
+//! | render | [`render`], [`reference`], [`self_test`] |
+//! | gpu | [`gpu`] |
+//! | scene | all others: cameras, photos, datasets, clouds of Gaussians and their formats, metrics, events |
+//!
+//! The scene floor needs no wgpu: without the default feature `gpu` it is all there is.
 
+#[cfg(feature = "gpu")]
 pub mod bench;
 pub mod camera;
 pub mod content;
@@ -65,6 +84,7 @@ pub mod flight;
 pub mod folder_lock;
 pub mod formats;
 pub mod gaussians;
+#[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod images;
 pub mod lens;
@@ -72,16 +92,23 @@ pub mod machine;
 pub mod metrics;
 pub mod nerfstudio;
 pub mod photo_names;
+#[cfg(feature = "gpu")]
 pub mod pipeline;
 pub mod placement;
-pub mod ply;
+mod pose;
 mod random;
+#[cfg(feature = "gpu")]
 pub mod reference;
+#[cfg(feature = "gpu")]
 pub mod render;
+mod renderer_kind;
 pub mod scene;
+#[cfg(feature = "gpu")]
 pub mod self_test;
+mod sh;
 pub mod shutter;
 pub mod text_file;
+#[cfg(feature = "gpu")]
 pub mod train;
 
 pub use camera::{Camera, LensCamera, Pinhole, Pose};
@@ -89,15 +116,19 @@ pub use content::Content;
 pub use dataset::{Dataset, DatasetOptions};
 pub use error::Error;
 pub use events::{CancelToken, Event};
+pub use formats::ply;
 pub use gaussians::GaussianCloud;
+#[cfg(feature = "gpu")]
 pub use gpu::{AdapterReport, Backend, Gpu, GpuOptions};
 pub use lens::{Lens, LensModel};
 pub use nerfstudio::NerfstudioSource;
 pub use placement::{LeftOut, LeftOutReason, OtherModel, Placement, SecondTry};
+#[cfg(feature = "gpu")]
 pub use render::{
     Frame, FrameGradient, FrameImage, GaussianBuffers, GaussianGradients, RenderOptions, Renderer,
-    RendererKind, ShutterGradients,
+    ShutterGradients,
 };
+pub use renderer_kind::RendererKind;
 pub use scene::{Scene, SceneSource, SeedPoint, View};
 pub use shutter::{RollingShutter, ShutterDirection};
 

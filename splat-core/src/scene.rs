@@ -3,13 +3,25 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::camera::Pose;
 use crate::events::{CancelToken, EventSink};
 use crate::lens::Lens;
 use crate::placement::Placement;
 use crate::shutter::RollingShutter;
-use crate::train::AlphaMode;
 use crate::{Error, Result};
+
+/// What the alpha channel of a photo means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlphaMode {
+    /// Pixels below one half are not compared.
+    #[default]
+    Mask,
+    /// The photo is transparent there: it is laid over a random background, so the scene learns to be too.
+    Transparent,
+}
 
 /// One posed photo.
 #[derive(Clone, Debug)]

@@ -5,8 +5,8 @@
 
 use glam::{DMat3, DQuat, DVec2, DVec3};
 
-use crate::camera::Pose;
 use crate::lens::LensProjector;
+use crate::pose::Pose;
 
 /// Rounds of the fixed point between a point's pixel and the time that pixel is read at.
 pub const SHUTTER_ROUNDS: usize = 10;

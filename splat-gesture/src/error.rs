@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::{Layout, limits};
+use crate::layout::Layout;
+use crate::limits;
 
 /// Result of this crate's fallible functions.
 pub type Result<T, E = GestureError> = std::result::Result<T, E>;

@@ -187,7 +187,11 @@ impl Parts {
         }
         #[cfg(feature = "ngrok")]
         let _tunnel = match &app.config.ngrok {
-            true => Some(crate::tunnel::open(address, app.config.ngrok_domain.as_deref()).await?),
+            true => Some(
+                crate::tunnel::open(address, app.config.ngrok_domain.as_deref())
+                    .await
+                    .map_err(|why| ServiceError::Tunnel { why })?,
+            ),
             false => None,
         };
         listening(address);

@@ -8,24 +8,18 @@ use ngrok::prelude::EndpointInfo;
 use ngrok::tunnel::HttpTunnel;
 use url::Url;
 
-use crate::service::ServiceError;
-
 /// Opens the URL and forwards it to the service's own address, for as long as the value lives.
-/// The account's token comes from `NGROK_AUTHTOKEN`.
-pub(crate) async fn open(
-    address: SocketAddr,
-    domain: Option<&str>,
-) -> Result<Forwarder<HttpTunnel>, ServiceError> {
-    let failed = |why: String| ServiceError::Tunnel { why };
+/// The account's token comes from `NGROK_AUTHTOKEN`. An error is what ngrok says.
+pub(crate) async fn open(address: SocketAddr, domain: Option<&str>) -> Result<Forwarder<HttpTunnel>, String> {
     crate::tls::install_provider();
     let session = ngrok::Session::builder().authtoken_from_env().connect().await;
-    let session = session.map_err(|error| failed(error.to_string()))?;
-    let target = Url::parse(&format!("http://{address}")).map_err(|error| failed(error.to_string()))?;
+    let session = session.map_err(|error| error.to_string())?;
+    let target = Url::parse(&format!("http://{address}")).map_err(|error| error.to_string())?;
     let mut endpoint = session.http_endpoint();
     if let Some(domain) = domain {
         endpoint.domain(domain);
     }
-    let forwarder = endpoint.listen_and_forward(target).await.map_err(|error| failed(error.to_string()))?;
+    let forwarder = endpoint.listen_and_forward(target).await.map_err(|error| error.to_string())?;
     tracing::info!(url = forwarder.url(), "the service has a public URL");
     Ok(forwarder)
 }

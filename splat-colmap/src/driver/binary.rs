@@ -11,6 +11,7 @@ use splat_core::CancelToken;
 use super::places;
 use super::process::{Ended, Run, run};
 use crate::error::{ColmapError, Result};
+use crate::version::Version;
 
 /// Environment variable that names the program.
 const BINARY_VARIABLE: &str = "SPLAT_COLMAP";
@@ -18,21 +19,6 @@ const BINARY_VARIABLE: &str = "SPLAT_COLMAP";
 const OLDEST: Version = Version { major: 3, minor: 6 };
 /// Asking for help loads many libraries but computes nothing.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// A release of COLMAP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version {
-    /// 3 in 3.8.
-    pub major: u32,
-    /// 8 in 3.8.
-    pub minor: u32,
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.major, self.minor)
-    }
-}
 
 /// A COLMAP program that answered.
 #[derive(Clone, Debug)]

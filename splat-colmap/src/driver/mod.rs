@@ -33,17 +33,16 @@ use std::path::{Path, PathBuf};
 use splat_core::events::{EventSink, Stage};
 use splat_core::{CancelToken, Placement, Scene, SceneSource};
 
-pub use binary::{Colmap, Version};
+pub use binary::Colmap;
 pub use downscale::write_downscaled;
 pub use options::{ColmapOptions, ColmapQuality, Matcher, MatcherEngine};
 
 use crate::dataset::DatasetSource;
 use crate::error::Result;
+use crate::find::WORK;
 use job::Job;
 use state::State;
 
-/// Below the output folder: what a later run goes on from.
-pub(crate) const WORK: &str = "work";
 /// In it: upright copies of the photos, what COLMAP found in them, and the record of finished stages.
 const PHOTOS: &str = "photos";
 const DATABASE: &str = "database.db";

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use splat_core::LensModel;
-use splat_core::pipeline::Preset;
 
 /// How much work COLMAP does.
 ///
@@ -35,6 +34,12 @@ impl ColmapQuality {
     /// All qualities, fastest first.
     pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Extreme];
 
+    /// The quality of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|quality| quality.name() == name)
+    }
+
     /// The name users type.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -63,17 +68,6 @@ impl ColmapQuality {
             Self::Medium => 10,
             Self::High => 15,
             Self::Extreme => 20,
-        }
-    }
-}
-
-impl From<Preset> for ColmapQuality {
-    fn from(preset: Preset) -> Self {
-        match preset {
-            Preset::Preview => Self::Low,
-            Preset::High => Self::High,
-            // `Standard`, and what later releases may add between.
-            _ => Self::Medium,
         }
     }
 }

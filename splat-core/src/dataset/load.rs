@@ -8,7 +8,6 @@ use crate::camera::Pinhole;
 use crate::images::{self, PackedImage};
 use crate::lens::Lens;
 use crate::lens::undistort::Remap;
-use crate::render::rays::projector_of;
 use crate::{Error, Result};
 
 /// Lenses of which the resampling is kept. Photos of one camera share one; a
@@ -37,7 +36,7 @@ impl BlindSpots {
         let sees = match found {
             Some(sees) => sees,
             None => {
-                let sees = Arc::new(projector_of(lens)?.seen_pixels(lens.width, lens.height));
+                let sees = Arc::new(lens.try_projector()?.seen_pixels(lens.width, lens.height));
                 if kept.len() >= KEPT_REMAPS {
                     kept.remove(0);
                 }

@@ -21,10 +21,9 @@ use crate::camera::{Camera, LensCamera, Pinhole};
 use crate::events::EventSink;
 use crate::images::{self, PackedImage};
 use crate::lens::Lens;
-use crate::render::RendererKind;
-use crate::scene::Scene;
+use crate::renderer_kind::RendererKind;
+use crate::scene::{AlphaMode, Scene};
 use crate::shutter::RollingShutter;
-use crate::train::AlphaMode;
 use crate::{CancelToken, Error, Event, Result};
 
 use geometry::Frame;

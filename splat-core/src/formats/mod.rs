@@ -8,9 +8,9 @@ mod gltf;
 mod ksplat;
 mod mode;
 pub(crate) mod morton;
+pub mod ply;
 pub(crate) mod quantize;
 mod region;
-mod rotation;
 mod sog;
 mod splat;
 mod spz;
@@ -23,12 +23,12 @@ use glam::{DMat3, DQuat, DVec3};
 
 use crate::content::Content;
 use crate::gaussians::GaussianCloud;
-use crate::ply::{self, PlyOptions};
+pub use crate::gaussians::ShRotation;
 use crate::{Error, Result};
+use ply::PlyOptions;
 
 pub use mode::SplatRenderMode;
 pub use region::{NotARegion, Region};
-pub use rotation::ShRotation;
 
 /// What is said of files with harmonics above the third degree.
 pub(crate) const HARMONICS_DROPPED: &str =

@@ -3,16 +3,12 @@
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 use crate::gaussians::SH_C0;
+pub(crate) use crate::gaussians::sigmoid;
 
 /// The nearest byte to a fraction of 1.
 pub(crate) fn byte(fraction: f32) -> u8 {
     // A cast of what is too large or negative saturates.
     (fraction * 255.0 + 0.5) as u8
-}
-
-/// An opacity from its logit.
-pub(crate) fn sigmoid(logit: f32) -> f32 {
-    1.0 / (1.0 + (-logit).exp())
 }
 
 /// The logit of an opacity. Exactly 0 and 1, which have none, stay within f32's last step of them.

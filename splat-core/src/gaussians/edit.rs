@@ -2,10 +2,8 @@
 
 use glam::{DMat3, DQuat, DVec3};
 
-use super::GaussianCloud;
 use super::nearest::mean_distance_to_nearest;
-use crate::formats::ShRotation;
-use crate::formats::quantize::sigmoid;
+use super::{GaussianCloud, ShRotation, sigmoid};
 
 impl GaussianCloud {
     /// Turns the cloud by `rotation`, scales it and then moves it by `translation` (new world units).

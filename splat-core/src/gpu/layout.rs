@@ -5,6 +5,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::camera::Camera;
+pub use crate::lens::LensUniform;
+use crate::renderer_kind::RendererKind;
 
 /// Tile width in pixels.
 pub const TILE_WIDTH: u32 = 16;
@@ -34,6 +36,14 @@ pub const SCAN_BLOCK: u32 = 1024;
 pub const SORT_DIGITS: u32 = 256;
 /// Pixels one invocation of the loss kernels makes.
 pub const LOSS_RUN: u32 = 64;
+
+/// Bytes of a Gaussian's splat: what `project` writes of it for one view.
+pub(crate) const fn splat_bytes(renderer: RendererKind) -> u64 {
+    match renderer {
+        RendererKind::Ewa => SPLAT_BYTES_EWA,
+        RendererKind::Gut => SPLAT_BYTES_GUT,
+    }
+}
 
 /// The Jacobian's slopes are held to this share of the half field of view beyond the image (gsplat).
 const SLOPE_MARGIN: f64 = 0.3;
@@ -123,34 +133,6 @@ impl ViewUniform {
     pub fn pixel_count(&self) -> u32 {
         self.image_size[0] * self.image_size[1]
     }
-}
-
-/// `LensUniform` of `lib/lens.wgsl`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
-#[repr(C)]
-pub struct LensUniform {
-    /// Focal lengths; of a panorama, its size.
-    pub focal_px: [f32; 2],
-    /// Principal point.
-    pub principal_px: [f32; 2],
-    /// Radial numerator, of `r^2` to `r^8`.
-    pub numerator: [f32; 4],
-    /// Radial denominator, of `r^2` to `r^6`.
-    pub denominator: [f32; 3],
-    /// Radial numerator, of `r^10`.
-    pub numerator5: f32,
-    /// Thin prism: x of `r^2`, x of `r^4`, y of `r^2`, y of `r^4`.
-    pub prism: [f32; 4],
-    /// Decentring.
-    pub decentring: [f32; 2],
-    /// Radial numerator, of `r^12`.
-    pub numerator6: f32,
-    /// Radius at which the map folds back on itself.
-    pub limit: f32,
-    /// What a model has of its own.
-    pub extra: [f32; 3],
-    /// 1 where shifts are those at the radially distorted point.
-    pub shift_after_radial: f32,
 }
 
 /// `TrainUniform` of `lib/adam.wgsl`.

@@ -1,56 +1,19 @@
 //! The kernels' sources: which shared files each one stands on.
 
-use super::layout::SLOT_FLOATS_ROLLING;
-use crate::render::RendererKind;
+use super::layout::{SLOT_FLOATS_EWA, SLOT_FLOATS_GUT, SLOT_FLOATS_ROLLING, splat_bytes};
+pub use crate::lens::CameraModule;
+use crate::renderer_kind::RendererKind;
 
-/// The families of camera models that 3DGUT projects by, each a WGSL module, `lib/camera_*.wgsl`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum CameraModule {
-    /// No distortion.
-    #[default]
-    Pinhole,
-    /// Polynomials of `(x, y) / z`.
-    Perspective,
-    /// Polynomials of the angle from the axis.
-    Fisheye,
-    /// The arc tangent model.
-    Fov,
-    /// The division model.
-    Division,
-    /// The enhanced unified model.
-    Eucm,
-    /// Longitude and latitude.
-    Sphere,
-}
-
-impl CameraModule {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Pinhole,
-        Self::Perspective,
-        Self::Fisheye,
-        Self::Fov,
-        Self::Division,
-        Self::Eucm,
-        Self::Sphere,
-    ];
-
-    /// Whether Gaussians are sorted by their distance instead of by camera z: where a lens may see behind itself.
-    #[must_use]
-    pub const fn depth_is_distance(self) -> bool {
-        matches!(self, Self::Fisheye | Self::Division | Self::Eucm | Self::Sphere)
-    }
-
-    const fn text(self) -> &'static str {
-        match self {
-            Self::Pinhole => include_str!("../../shaders/lib/camera_pinhole.wgsl"),
-            Self::Perspective => include_str!("../../shaders/lib/camera_perspective.wgsl"),
-            Self::Fisheye => include_str!("../../shaders/lib/camera_fisheye.wgsl"),
-            Self::Fov => include_str!("../../shaders/lib/camera_fov.wgsl"),
-            Self::Division => include_str!("../../shaders/lib/camera_division.wgsl"),
-            Self::Eucm => include_str!("../../shaders/lib/camera_eucm.wgsl"),
-            Self::Sphere => include_str!("../../shaders/lib/camera_sphere.wgsl"),
-        }
+/// The WGSL module of a family.
+const fn camera_text(camera: CameraModule) -> &'static str {
+    match camera {
+        CameraModule::Pinhole => include_str!("../../shaders/lib/camera_pinhole.wgsl"),
+        CameraModule::Perspective => include_str!("../../shaders/lib/camera_perspective.wgsl"),
+        CameraModule::Fisheye => include_str!("../../shaders/lib/camera_fisheye.wgsl"),
+        CameraModule::Fov => include_str!("../../shaders/lib/camera_fov.wgsl"),
+        CameraModule::Division => include_str!("../../shaders/lib/camera_division.wgsl"),
+        CameraModule::Eucm => include_str!("../../shaders/lib/camera_eucm.wgsl"),
+        CameraModule::Sphere => include_str!("../../shaders/lib/camera_sphere.wgsl"),
     }
 }
 
@@ -110,7 +73,11 @@ impl Switches {
     /// Floats that one intersection hands back.
     #[must_use]
     pub const fn slot_floats(self) -> u64 {
-        if self.rolling { SLOT_FLOATS_ROLLING } else { self.renderer.slot_floats() }
+        match self.renderer {
+            _ if self.rolling => SLOT_FLOATS_ROLLING,
+            RendererKind::Ewa => SLOT_FLOATS_EWA,
+            RendererKind::Gut => SLOT_FLOATS_GUT,
+        }
     }
 }
 
@@ -191,7 +158,7 @@ impl Lib {
             Self::Floor => include_str!("../../shaders/lib/floor.wgsl"),
             Self::Cone => include_str!("../../shaders/lib/cone.wgsl"),
             Self::Lens => include_str!("../../shaders/lib/lens.wgsl"),
-            Self::Camera => switches.camera.text(),
+            Self::Camera => camera_text(switches.camera),
             Self::Gaussian => include_str!("../../shaders/lib/gaussian.wgsl"),
             Self::Sh => include_str!("../../shaders/lib/sh.wgsl"),
             Self::Tiles | Self::Reach if gut && switches.has_ray_table() => match self {
@@ -300,7 +267,7 @@ impl Source {
         // Kernels that only 3DGUT has are never made for EWA.
         let own = self.name.ends_with("_gut");
         let renderer = if own { RendererKind::Gut } else { renderer };
-        let splat_vecs = renderer.splat_bytes() / 16;
+        let splat_vecs = splat_bytes(renderer) / 16;
         let slot_floats = Switches { renderer, ..switches }.slot_floats();
         let (ray_table, distance) = (switches.has_ray_table(), camera.depth_is_distance());
         let mut text = format!(

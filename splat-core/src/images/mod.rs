@@ -29,7 +29,9 @@ use crate::{Error, Result};
 pub use exif::Orientation;
 pub use packed::PackedImage;
 pub use resize::divided;
-pub use sniff::{PHOTO_EXTENSIONS, PhotoFormat, has_photo_extension};
+pub use sniff::{PHOTO_EXTENSIONS, has_photo_extension};
+
+pub use crate::content::PhotoFormat;
 
 /// Largest picture that is decoded, in pixels: 200 megapixels, the sensor of the largest phones.
 pub const MAX_PIXELS: u64 = 200_000_000;
@@ -178,7 +180,7 @@ fn header<'a>(
 ) -> Result<(PhotoInfo, Box<dyn ImageDecoder + 'a>)> {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_DECODER_BYTES);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format.to_image());
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), sniff::image_format(format));
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(|error| bad(path, damaged(format, &error)))?;
     let (width, height) = decoder.dimensions();
@@ -186,7 +188,7 @@ fn header<'a>(
         return Err(bad(path, format!("its size is {width}x{height} pixels")));
     }
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(Error::PhotoTooLarge { path: path.to_owned(), width, height });
+        return Err(Error::PhotoTooLarge { path: path.to_owned(), width, height, limit: MAX_PIXELS });
     }
     let tags = exif::read(bytes);
     let info = PhotoInfo {

@@ -1,29 +1,10 @@
 //! Which picture format a file's first bytes announce.
 
-use std::fmt;
 use std::path::Path;
 
 use image::ImageFormat;
 
-use crate::content::{self, Content};
-
-/// A picture format that can be decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum PhotoFormat {
-    /// JPEG, and MPO, which is several JPEGs in one file.
-    Jpeg,
-    /// PNG.
-    Png,
-    /// WebP, lossy or lossless.
-    WebP,
-    /// TIFF.
-    Tiff,
-    /// GIF.
-    Gif,
-    /// Windows bitmap.
-    Bmp,
-}
+use crate::content::{self, Content, PhotoFormat};
 
 /// Extensions (lower case) of files that are taken for photos when a folder is listed.
 pub const PHOTO_EXTENSIONS: [&str; 10] =
@@ -36,29 +17,15 @@ pub fn has_photo_extension(path: &Path) -> bool {
     extension.is_some_and(|extension| PHOTO_EXTENSIONS.contains(&extension.as_str()))
 }
 
-impl PhotoFormat {
-    pub(super) fn to_image(self) -> ImageFormat {
-        match self {
-            Self::Jpeg => ImageFormat::Jpeg,
-            Self::Png => ImageFormat::Png,
-            Self::WebP => ImageFormat::WebP,
-            Self::Tiff => ImageFormat::Tiff,
-            Self::Gif => ImageFormat::Gif,
-            Self::Bmp => ImageFormat::Bmp,
-        }
-    }
-}
-
-impl fmt::Display for PhotoFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Jpeg => "JPEG",
-            Self::Png => "PNG",
-            Self::WebP => "WebP",
-            Self::Tiff => "TIFF",
-            Self::Gif => "GIF",
-            Self::Bmp => "BMP",
-        })
+/// What the decoders call a format.
+pub(super) fn image_format(format: PhotoFormat) -> ImageFormat {
+    match format {
+        PhotoFormat::Jpeg => ImageFormat::Jpeg,
+        PhotoFormat::Png => ImageFormat::Png,
+        PhotoFormat::WebP => ImageFormat::WebP,
+        PhotoFormat::Tiff => ImageFormat::Tiff,
+        PhotoFormat::Gif => ImageFormat::Gif,
+        PhotoFormat::Bmp => ImageFormat::Bmp,
     }
 }
 

@@ -10,16 +10,19 @@
 //! Camera space is COLMAP's (x right, y down, z forward); pixel (0,0) has its centre at (0.5, 0.5).
 
 mod model;
+mod pinhole;
 mod polynomial;
 mod projector;
 pub mod undistort;
+mod uniform;
 
 use glam::{DVec2, DVec3};
 
 pub use model::LensModel;
+pub use pinhole::Pinhole;
 pub use projector::LensProjector;
+pub use uniform::{CameraModule, LensUniform};
 
-use crate::camera::Pinhole;
 use crate::{Error, Result};
 
 /// A camera's lens: model, image size and parameters in COLMAP's order.
@@ -99,6 +102,16 @@ impl Lens {
     pub fn projector(&self) -> Option<LensProjector> {
         self.validate().ok()?;
         LensProjector::new(self)
+    }
+
+    /// As [`Lens::projector`], with the reason where there is none.
+    ///
+    /// # Errors
+    /// [`Error::InvalidLens`].
+    pub fn try_projector(&self) -> Result<LensProjector> {
+        self.validate()?;
+        let what = "its parameters contradict each other".to_owned();
+        LensProjector::new(self).ok_or(Error::InvalidLens { model: self.model.name(), what })
     }
 
     /// The pixel of a camera-space point (`[3]`, any scale), or `None` where the lens cannot see it:

@@ -2,7 +2,7 @@
 
 use glam::{DMat2, DVec2};
 
-use crate::gpu::layout::LensUniform;
+use super::uniform::LensUniform;
 
 /// Iterations of any solver here. Newton's method converges in 3 to 6; bisection, its fallback,
 /// reaches the last bit in fewer than 100.

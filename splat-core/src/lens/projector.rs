@@ -6,9 +6,8 @@ use glam::{DVec2, DVec3};
 use rayon::prelude::*;
 
 use super::polynomial::{Distortion, Radial, Shift};
+use super::uniform::{CameraModule, LensUniform};
 use super::{Lens, LensModel};
-use crate::gpu::layout::LensUniform;
-use crate::gpu::shaders::CameraModule;
 
 /// Points nearer to the camera plane than this part of their distance are not seen by a
 /// perspective lens: their pixel would lie millions of focal lengths away.

@@ -3,8 +3,7 @@
 use glam::{DVec2, DVec3};
 use rayon::prelude::*;
 
-use super::{Lens, LensProjector};
-use crate::camera::Pinhole;
+use super::{Lens, LensProjector, Pinhole};
 use crate::{Error, Result};
 
 /// A pinhole picture of a wider view would be mostly stretched rim.

@@ -21,9 +21,8 @@ use crate::events::{CancelToken, Event, EventSink};
 use crate::images::{self, PHOTO_EXTENSIONS};
 use crate::photo_names::{self, MatchedBy, PhotoIndex, Resolved};
 use crate::ply;
-use crate::scene::{Scene, SceneSource, View};
+use crate::scene::{AlphaMode, Scene, SceneSource, View};
 use crate::shutter::{RollingShutter, ShutterDirection};
-use crate::train::AlphaMode;
 use crate::{Error, Result, text_file};
 
 use json::{Frame, Transforms};

@@ -254,5 +254,5 @@ fn a_split_of_its_own_is_kept() {
     let (scene, warnings) = load(folder.path()).unwrap();
     assert!(warnings.is_empty(), "{warnings:?}");
     assert_eq!(split(&scene, &options), (vec![0, 1, 2], vec![3, 4], true));
-    assert_eq!(scene.alpha, crate::train::AlphaMode::Transparent, "Blender's renders");
+    assert_eq!(scene.alpha, crate::scene::AlphaMode::Transparent, "Blender's renders");
 }

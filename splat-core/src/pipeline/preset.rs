@@ -64,6 +64,16 @@ impl Preset {
         }
     }
 
+    /// COLMAP's effort, by the name that users type: `low`, `medium` or `high`.
+    #[must_use]
+    pub fn colmap_quality(self) -> &'static str {
+        match self {
+            Self::Preview => "low",
+            Self::Standard => "medium",
+            Self::High => "high",
+        }
+    }
+
     /// Longest side of a training photo in pixels; `None` leaves photos as they are.
     #[must_use]
     pub fn max_image_size(self) -> Option<u32> {
@@ -85,6 +95,8 @@ mod tests {
             assert_eq!(Preset::from_name(preset.name()), Some(preset));
             let steps = crate::pipeline::text::thousands(u64::from(preset.steps()));
             assert!(preset.summary().starts_with(&format!("{steps} steps")), "{}", preset.summary());
+            let effort = format!("COLMAP {}", preset.colmap_quality());
+            assert!(preset.summary().contains(&effort), "{}", preset.summary());
         }
         assert_eq!(Preset::from_name("ultra"), None);
     }

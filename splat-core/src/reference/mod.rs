@@ -16,18 +16,17 @@ mod gut;
 mod loss;
 mod project;
 mod rasterize;
-mod sh;
 
 pub use gut::{Ellipsoid, LensView, SPREAD_SQUARED, project_gut, rasterize_gut, render_gut};
 pub use loss::{LUMA, SSIM_SIGMA_PX, SSIM_WEIGHT, SSIM_WINDOW, photometric_loss, ssim_map};
 pub use project::{Splat, project, sort};
 pub use rasterize::{Picture, rasterize, render};
-pub use sh::{sh_basis, sh_colour};
 
 use glam::{DMat3, DVec3};
 
 use crate::camera::{Camera, Pinhole};
 use crate::gaussians::GaussianCloud;
+pub use crate::sh::{sh_basis, sh_colour};
 
 /// Added to the diagonal of every 2-D covariance, in px²: the low-pass of the 3DGS authors' code.
 pub const EPS2D_PX2: f64 = 0.3;

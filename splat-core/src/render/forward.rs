@@ -9,7 +9,7 @@ use super::{GaussianBuffers, Seen};
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::gpu::kernel::Kernel;
-use crate::gpu::layout::{Counters, LensUniform, ViewUniform};
+use crate::gpu::layout::{Counters, LensUniform, ViewUniform, splat_bytes};
 use crate::gpu::profile::Pass;
 use crate::gpu::shaders::{self, Optics, Switches};
 use crate::render::RendererKind;
@@ -89,7 +89,7 @@ impl Capacity {
     /// A ray table counts where the camera of `switches` has one.
     pub(crate) fn forward_bytes(&self, gaussians: u64, switches: Switches) -> u64 {
         let (pixels, isects) = (u64::from(self.pixels), u64::from(self.isects));
-        let per_gaussian = switches.renderer.splat_bytes() + 4 * 4 + 4 + 4 + 8;
+        let per_gaussian = splat_bytes(switches.renderer) + 4 * 4 + 4 + 4 + 8;
         let rays = if switches.has_ray_table() { RAY_BYTES } else { 0 };
         let per_pixel = 16 + 8 + if switches.depth { 4 } else { 0 } + rays;
         gaussians * per_gaussian
@@ -172,7 +172,7 @@ impl ForwardPass {
                 | wgpu::BufferUsages::COPY_DST
                 | wgpu::BufferUsages::COPY_SRC,
         );
-        let splats = gpu.storage("splat.splats", n * renderer.splat_bytes())?;
+        let splats = gpu.storage("splat.splats", n * splat_bytes(renderer))?;
         let by_depth = SortBuffers { keys: pair("splat.depth_keys")?, values: pair("splat.depth_order")? };
         let touched = gpu.storage("splat.tiles_touched", n * 4)?;
         let isect_offsets = gpu.storage("splat.isect_offsets", n * 4)?;

@@ -18,7 +18,6 @@
 pub(crate) mod backward;
 pub(crate) mod forward;
 pub(crate) mod gaussian_buffers;
-mod kind;
 mod points;
 pub(crate) mod rays;
 mod seen;
@@ -29,7 +28,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use glam::DVec3;
 
 pub use gaussian_buffers::GaussianBuffers;
-pub use kind::RendererKind;
 pub use points::project_points;
 pub(crate) use seen::{Seen, optics_of};
 
@@ -40,11 +38,12 @@ use crate::gpu::layout::{Counters, GEOMETRY_FLOATS, RAY_GRADIENT_FLOATS, SLOT_FL
 use crate::gpu::profile::{Pass, Timer};
 use crate::gpu::shaders::{self, Optics, Switches};
 use crate::lens::Lens;
+pub use crate::renderer_kind::RendererKind;
 use crate::shutter::RollingShutter;
 use crate::{Error, Result};
 use backward::{BackwardKernels, BackwardPass};
 use forward::{Capacity, ForwardKernels, ForwardPass};
-use rays::{RayTables, projector_of};
+use rays::RayTables;
 
 /// Largest image side: coordinates stay exact to a hundredth of a pixel in f32.
 pub const MAX_IMAGE_SIDE: u32 = 16_384;
@@ -403,7 +402,7 @@ impl Renderer {
         let v_rays: Vec<f32> = self.gpu.read(&copied, floats as usize)?;
         Ok(rays::shutter_gradients(
             shutter,
-            &projector_of(&frame.lens)?,
+            &frame.lens.try_projector()?,
             frame.view.image_size,
             &v_rays,
             v_middle,

@@ -2,7 +2,6 @@
 
 use bytemuck::Zeroable;
 
-use super::rays::projector_of;
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::gpu::kernel::Kernel;
@@ -17,7 +16,7 @@ use crate::lens::Lens;
 /// # Errors
 /// [`crate::Error::InvalidLens`], or what the device reports.
 pub fn project_points(gpu: &Gpu, lens: &Lens, points: &[[f32; 3]]) -> Result<Vec<Option<[f32; 2]>>> {
-    let projector = projector_of(lens)?;
+    let projector = lens.try_projector()?;
     let switches = Switches { camera: projector.module(), ..Switches::default() };
     let kernel = Kernel::new(gpu, shaders::PROJECT_POINTS, switches, &[]);
     let count = points.len() as u32;

@@ -7,11 +7,11 @@ use glam::{DMat3, DQuat, DVec2, DVec3};
 use rayon::prelude::*;
 
 use super::ShutterGradients;
+use crate::Result;
 use crate::gpu::Gpu;
 use crate::gpu::layout::RAY_GRADIENT_FLOATS;
 use crate::lens::{Lens, LensProjector};
 use crate::shutter::RollingShutter;
-use crate::{Error, Result};
 
 /// Bytes of tables that are kept: 32 of 1600x1200 pixels. A dataset with more cameras works out the oldest again.
 const KEPT_BYTES: u64 = 1 << 30;
@@ -80,13 +80,6 @@ fn rays_of(lens: &Lens, projector: &LensProjector) -> Vec<[f32; 4]> {
         }
     });
     rays
-}
-
-/// A lens made ready to project, or the reason why it cannot be.
-pub(crate) fn projector_of(lens: &Lens) -> Result<LensProjector> {
-    lens.validate()?;
-    let what = "its parameters contradict each other".to_owned();
-    lens.projector().ok_or(Error::InvalidLens { model: lens.model.name(), what })
 }
 
 /// The gradient of a rolling shutter's poses, from that of every pixel's ray (direction and origin, seen from the camera in the

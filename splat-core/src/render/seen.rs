@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use super::RendererKind;
-use super::rays::{self, RayTables, projector_of};
+use super::rays::{self, RayTables};
 use crate::camera::{Camera, LensCamera};
 use crate::gpu::Gpu;
 use crate::gpu::layout::{LensUniform, ViewUniform};
 use crate::gpu::shaders::{CameraModule, Optics};
 use crate::lens::Lens;
-use crate::render::check_image_size;
+use crate::render::{RendererKind, check_image_size};
 use crate::{Error, Result};
 
 /// A camera as kernels see it.
@@ -39,13 +38,13 @@ impl Seen {
         let optics = optics_of(lens, camera.rolling_shutter.is_some())?;
         // A lens whose distortion is all zero needs no table.
         if !optics.has_ray_table() {
-            let lens = projector_of(&Lens::pinhole(intrinsics))?.uniform();
+            let lens = Lens::pinhole(intrinsics).try_projector()?.uniform();
             return Ok(Self { view, lens, optics, table: None, lines: Vec::new() });
         }
         if renderer == RendererKind::Ewa {
             return Err(needs_gut(lens, camera.rolling_shutter.is_some()));
         }
-        let projector = projector_of(lens)?;
+        let projector = lens.try_projector()?;
         let table = Some(tables.of(gpu, lens, &projector)?);
         let mut lines = Vec::new();
         if let Some(shutter) = &camera.rolling_shutter {
@@ -61,7 +60,7 @@ impl Seen {
 pub(crate) fn optics_of(lens: &Lens, rolling: bool) -> Result<Optics> {
     let camera = match lens.as_pinhole() {
         Some(_) => CameraModule::Pinhole,
-        None => projector_of(lens)?.module(),
+        None => lens.try_projector()?.module(),
     };
     Ok(Optics { camera, rolling })
 }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::render::RendererKind;
+use crate::renderer_kind::RendererKind;
+use crate::scene::AlphaMode;
 
 /// Steps that the schedule numbers below are given for; [`TrainConfig::steps`] scales them.
 pub const REFERENCE_STEPS: u32 = 30_000;
@@ -22,17 +23,6 @@ pub enum Strategy {
     /// Relocate and grow by opacity, with a random walk (Kheradmand et al. 2024).
     #[default]
     Mcmc,
-}
-
-/// What the alpha channel of a photo means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AlphaMode {
-    /// Pixels below one half are not compared.
-    #[default]
-    Mask,
-    /// The photo is transparent there: it is laid over a random background, so the scene learns to be too.
-    Transparent,
 }
 
 /// Settings of a training run. Plain data; [`Default`] is the standard recipe.

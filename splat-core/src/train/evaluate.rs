@@ -1,6 +1,5 @@
 //! Held-out views: rendered at full size and compared with their photos.
 
-use super::config::AlphaMode;
 use super::trainer::Trainer;
 use crate::Result;
 use crate::camera::LensCamera;
@@ -9,6 +8,7 @@ use crate::gpu::profile::Pass;
 use crate::images::{PackedImage, divided};
 use crate::metrics;
 use crate::render::{FrameImage, frame_image};
+use crate::scene::AlphaMode;
 
 /// How one held-out view compares with its photo.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]

@@ -10,7 +10,6 @@ use crate::camera::Pose;
 use crate::dataset::Dataset;
 use crate::gaussians::GaussianCloud;
 use crate::lens::LensProjector;
-use crate::render::rays::projector_of;
 
 /// A photo counts a little beyond its edges, in shares of its size (Mip-Splatting's authors' code).
 const MARGIN: f64 = 0.15;
@@ -86,7 +85,7 @@ impl Sampler {
         let k = dataset.camera(view).intrinsics;
         Ok(Self {
             cam_from_world: camera.middle(),
-            lens: projector_of(&camera.lens)?,
+            lens: camera.lens.try_projector()?,
             focal_px: k.fx.max(k.fy),
             size: [f64::from(k.width), f64::from(k.height)],
         })

@@ -24,9 +24,11 @@ mod small_view;
 mod trainer;
 mod uniforms;
 
-pub use config::{AlphaMode, DensifyConfig, REFERENCE_STEPS, SCALE_FLOOR_GUT, Strategy, TrainConfig};
+pub use config::{DensifyConfig, REFERENCE_STEPS, SCALE_FLOOR_GUT, Strategy, TrainConfig};
 pub use evaluate::{EvalReport, ViewMetrics};
 pub use trainer::{StepReport, Trainer};
+
+pub use crate::scene::AlphaMode;
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test")]

@@ -9,7 +9,6 @@ use crate::camera::Pose;
 use crate::dataset::Dataset;
 use crate::images::PackedImage;
 use crate::lens::LensProjector;
-use crate::render::rays::projector_of;
 use crate::{Error, Result};
 
 /// Photos are looked at in about this size, pixels on their longest side: finer ones would need as many more depths.
@@ -49,7 +48,7 @@ impl SmallView {
         let photo = dataset.image(view, shrinking(dataset, view))?;
         let focal_px = dataset.camera(view).intrinsics.resized(photo.width, photo.height).fx;
         let camera = frame.camera(&dataset.lens_camera(view, photo.width, photo.height));
-        let lens = projector_of(&camera.lens).map_err(|error| Error::View {
+        let lens = camera.lens.try_projector().map_err(|error| Error::View {
             name: dataset.scene.views[view].name.clone(),
             source: Box::new(error),
         })?;

@@ -1,10 +1,11 @@
 //! The numbers that a step's kernels are told.
 
-use super::config::{AlphaMode, Strategy};
+use super::config::Strategy;
 use super::frame::EXTENT;
 use super::trainer::Trainer;
 use crate::gpu::layout::{TrainUniform, ViewUniform};
 use crate::random::Random;
+use crate::scene::AlphaMode;
 
 /// Adam's epsilon (Inria, gsplat).
 const ADAM_EPSILON: f32 = 1e-15;

@@ -75,9 +75,10 @@ fn forget(from: RetryFrom, source: &ColmapSource, output: &OutputFolder) -> Resu
 
 fn colmap_options(options: &SceneOptions, machine: &MachineOptions) -> ColmapOptions {
     let defaults = ColmapOptions::default();
+    let by_preset = ColmapQuality::from_name(options.preset().colmap_quality()).unwrap_or_default();
     ColmapOptions {
         binary: machine.colmap.clone(),
-        quality: options.quality.unwrap_or(ColmapQuality::from(options.preset())),
+        quality: options.quality.unwrap_or(by_preset),
         matcher: options.matcher.unwrap_or(defaults.matcher),
         stage_timeout: Some(Duration::from_secs(machine.colmap_stage_timeout_s.max(1))),
         // The worker ends this process with its group, and COLMAP must not outlive it.

@@ -5,7 +5,6 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::formats::SplatRenderMode;
-use crate::gpu::layout::{SLOT_FLOATS_EWA, SLOT_FLOATS_GUT, SPLAT_BYTES_EWA, SPLAT_BYTES_GUT};
 
 /// How Gaussians are projected and evaluated. Sorting, tile lists, blending, loss and optimizer are the same for both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -38,22 +37,6 @@ impl RendererKind {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-
-    /// Bytes that a Gaussian seen from one view takes.
-    pub(crate) const fn splat_bytes(self) -> u64 {
-        match self {
-            Self::Ewa => SPLAT_BYTES_EWA,
-            Self::Gut => SPLAT_BYTES_GUT,
-        }
-    }
-
-    /// Floats that one intersection hands back.
-    pub(crate) const fn slot_floats(self) -> u64 {
-        match self {
-            Self::Ewa => SLOT_FLOATS_EWA,
-            Self::Gut => SLOT_FLOATS_GUT,
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use glam::{DMat3, DVec3};
 
-use crate::reference::sh_basis;
+use crate::sh::sh_basis;
 
 /// How the coefficients of degree 1 to 3 change when a scene turns: `c' = M c` for each degree, with
 /// `M_ij = integral of Y_i(R d) Y_j(d)` over the sphere.
@@ -60,7 +60,7 @@ mod tests {
     use glam::DQuat;
 
     use super::*;
-    use crate::reference::sh_colour;
+    use crate::sh::sh_colour;
 
     /// What a turned Gaussian shows from a turned direction is what it showed before.
     #[test]

@@ -1,0 +1,34 @@
+//! Formats of photos that are decoded.
+
+use std::fmt;
+
+/// A picture format that can be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PhotoFormat {
+    /// JPEG, and MPO, which is several JPEGs in one file.
+    Jpeg,
+    /// PNG.
+    Png,
+    /// WebP, lossy or lossless.
+    WebP,
+    /// TIFF.
+    Tiff,
+    /// GIF.
+    Gif,
+    /// Windows bitmap.
+    Bmp,
+}
+
+impl fmt::Display for PhotoFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Jpeg => "JPEG",
+            Self::Png => "PNG",
+            Self::WebP => "WebP",
+            Self::Tiff => "TIFF",
+            Self::Gif => "GIF",
+            Self::Bmp => "BMP",
+        })
+    }
+}
