@@ -9,12 +9,12 @@ fail() {
     printf 'error: %s\n' "$*" >&2
     exit 1
 }
-cargo package --locked --allow-dirty --no-verify --quiet -p splat-core -p splat-colmap -p splat-gesture -p splat-server -p splat-cli
+cargo package --locked --allow-dirty --no-verify --quiet -p splat-core -p splat-colmap -p splat-demo -p splat-gesture -p splat-server -p splat-cli
 
 unpacked=$target/package/unpacked
 rm -rf "$unpacked"
 mkdir -p "$unpacked"
-for crate in splat-core splat-colmap splat-gesture splat-server splat-cli; do
+for crate in splat-core splat-colmap splat-demo splat-gesture splat-server splat-cli; do
     archive=$(ls -t "$target/package/$crate"-[0-9]*.crate | head -n 1)
     mkdir "$unpacked/$crate"
     tar -xzf "$archive" -C "$unpacked/$crate" --strip-components 1
@@ -34,10 +34,11 @@ diff "$unpacked/expected" "$unpacked/packaged" || fail "splat-core's archive lac
 cat >"$unpacked/Cargo.toml" <<'TOML'
 [workspace]
 resolver = "3"
-members = ["splat-core", "splat-colmap", "splat-gesture", "splat-server", "splat-cli"]
+members = ["splat-core", "splat-colmap", "splat-demo", "splat-gesture", "splat-server", "splat-cli"]
 [patch.crates-io]
 splat-core = { path = "splat-core" }
 splat-colmap = { path = "splat-colmap" }
+splat-demo = { path = "splat-demo" }
 splat-gesture = { path = "splat-gesture" }
 splat-server = { path = "splat-server" }
 TOML
@@ -45,4 +46,4 @@ TOML
 sed -n '/^\[profile/,$p' Cargo.toml >>"$unpacked/Cargo.toml"
 cp Cargo.lock "$unpacked/Cargo.lock"
 cargo check --manifest-path "$unpacked/Cargo.toml" --target-dir "$target" --quiet --offline
-echo "packages complete: splat-core, splat-colmap, splat-gesture, splat-server, splat-cli"
+echo "packages complete: splat-core, splat-colmap, splat-demo, splat-gesture, splat-server, splat-cli"

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use exif::{In, Tag, Value};
 use image::GenericImageView as _;
-use splat_core::demo::{DemoOptions, DemoTruth, photograph};
 use splat_core::{CancelToken, Error};
+use splat_demo::{DemoOptions, DemoTruth, photograph};
 
 fn small(views: u32) -> DemoOptions {
     DemoOptions { views, ..DemoOptions::sized(96, 72) }

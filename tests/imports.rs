@@ -45,9 +45,10 @@ const FLOORS: [(&str, &[&str]); 5] = [
 ];
 
 /// The crates, by their root files.
-const CRATES: [&str; 5] = [
+const CRATES: [&str; 6] = [
     "splat-core/src/lib.rs",
     "splat-colmap/src/lib.rs",
+    "splat-demo/src/lib.rs",
     "splat-gesture/src/lib.rs",
     "splat-server/src/lib.rs",
     "splat-cli/src/main.rs",

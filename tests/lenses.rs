@@ -4,13 +4,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use splat_core::demo::{DemoOptions, photograph};
 use splat_core::train::{AlphaMode, EvalReport, Strategy, TrainConfig, Trainer, ViewMetrics};
 use splat_core::{
     CancelToken, Dataset, DatasetOptions, Error, GaussianBuffers, GaussianCloud, Lens, LensCamera, LensModel,
     RenderOptions, RendererKind, Scene, SeedPoint, ShutterDirection, View,
 };
 use splat_test_needs::needs;
+use splat_demo::{DemoOptions, photograph};
 
 use crate::fixtures::{Device, Rng};
 use crate::trainer::bits;

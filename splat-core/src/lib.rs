@@ -76,7 +76,6 @@ pub mod bench;
 pub mod camera;
 pub mod content;
 pub mod dataset;
-pub mod demo;
 pub mod error;
 pub mod events;
 pub mod files;

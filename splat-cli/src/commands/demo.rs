@@ -5,10 +5,10 @@ use std::time::Instant;
 use serde::Serialize;
 use splat_core::Event;
 use splat_core::dataset::DatasetOptions;
-use splat_core::demo::{DemoOptions, photograph};
 use splat_core::events::Stage;
 use splat_core::pipeline::{OutputFolder, PipelineOptions, Preset};
 use splat_core::train::TrainConfig;
+use splat_demo::{DemoOptions, photograph};
 
 use super::{Context, make};
 use crate::args::DemoArgs;

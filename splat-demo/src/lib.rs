@@ -31,11 +31,9 @@ use glam::{DQuat, DVec2, DVec3};
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
-use crate::camera::Pose;
-use crate::events::CancelToken;
-use crate::lens::{Lens, LensModel};
-use crate::shutter::{RollingShutter, ShutterDirection};
-use crate::{Error, Result, files};
+use splat_core::{
+    CancelToken, Error, Lens, LensModel, Pose, Result, RollingShutter, ShutterDirection, files,
+};
 
 /// JPEG quality of the photos, as a phone saves them.
 const JPEG_QUALITY: u8 = 92;
