@@ -14,6 +14,7 @@ const FLOORS: [(&str, &[&str]); 5] = [
         "scene",
         &[
             "camera",
+            "child",
             "content",
             "dataset",
             "error",

@@ -4,18 +4,34 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+use splat_core::CancelToken;
+use splat_core::child::{self, Ended, Run, group};
 
 use crate::failure::Failure;
 
 const PROGRAM: &str = "ffmpeg";
+/// Time for saying its version: it loads many libraries and computes nothing.
+const VERSION_LIMIT: Duration = Duration::from_secs(60);
 const NOT_THERE: &str = "install ffmpeg (`splat doctor` says how), or name a folder to get PNG frames";
 const REFUSED: &str = "name a folder to get PNG frames instead";
 
 /// The first line that ffmpeg says about itself; `None` where it is not installed.
 pub(crate) fn version() -> Option<String> {
-    let output = Command::new(PROGRAM).arg("-version").stdin(Stdio::null()).output().ok()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    output.status.success().then(|| text.lines().next().unwrap_or_default().to_owned())
+    let run = Run {
+        program: Path::new(PROGRAM),
+        arguments: &["-version".into()],
+        variables: &[],
+        timeout: Some(VERSION_LIMIT),
+        cancel: &CancelToken::new(),
+        own_group: true,
+    };
+    let mut lines = Vec::new();
+    let ended = child::run(run, &mut |line| lines.push(line.to_owned())).ok()?;
+    let succeeded = matches!(ended, Ended::Exited(status) if status.success());
+    // Lines of both streams arrive in any order.
+    lines.into_iter().find(|line| succeeded && line.starts_with("ffmpeg version"))
 }
 
 /// A video being written. Dropped before [`Video::finish`], it ends ffmpeg and leaves no file.
@@ -36,7 +52,10 @@ impl Video {
                 .map_err(|e| failure(path, format!("its folder cannot be made: {e}"), REFUSED))?;
         }
         let unfinished = path.with_extension("unfinished.mp4");
-        let mut child = Command::new(PROGRAM)
+        let mut command = Command::new(PROGRAM);
+        // A terminal's Ctrl-C is ours to hear: what ffmpeg has got by then is no whole video.
+        group::separate(&mut command);
+        let mut child = command
             .args(["-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"])
             .args(["-s", &format!("{width}x{height}"), "-r", &fps.to_string(), "-i", "-", "-an"])
             // Players want even sizes and 4:2:0; the index goes first so that browsers start at once.
@@ -101,6 +120,10 @@ impl Video {
 
     fn stop(&mut self) {
         drop(self.stdin.take());
+        // Once it has been waited for, its number may be another's.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            group::kill(self.child.id());
+        }
         // Already gone is as good as ended.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -47,7 +47,6 @@ mod error;
 mod find;
 mod matching;
 mod model;
-pub mod process_group;
 mod read;
 mod split;
 mod version;

@@ -74,6 +74,7 @@
 #[cfg(feature = "gpu")]
 pub mod bench;
 pub mod camera;
+pub mod child;
 pub mod content;
 pub mod dataset;
 pub mod error;

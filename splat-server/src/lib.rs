@@ -20,6 +20,7 @@
 //!
 //! Start at [`service::Parts`].
 
+mod child;
 pub mod config;
 pub(crate) mod export;
 pub mod gesture;

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use splat_core::CancelToken;
+use splat_core::child::{self, Ended, Run};
 
 use super::places;
-use super::process::{Ended, Run, run};
 use crate::error::{ColmapError, Result};
 use crate::version::Version;
 
@@ -19,6 +19,10 @@ const BINARY_VARIABLE: &str = "SPLAT_COLMAP";
 const OLDEST: Version = Version { major: 3, minor: 6 };
 /// Asking for help loads many libraries but computes nothing.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// COLMAP links Qt, which looks for a display even for commands without a window.
+pub(super) const VARIABLES: &[(&str, &str)] =
+    if cfg!(target_os = "linux") { &[("QT_QPA_PLATFORM", "offscreen")] } else { &[] };
 
 /// A COLMAP program that answered.
 #[derive(Clone, Debug)]
@@ -121,10 +125,11 @@ impl Command {
 fn ask(binary: &Path, arguments: &[&str]) -> Result<String> {
     let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
     let mut answer = String::new();
-    let ended = run(
+    let ended = child::run(
         Run {
-            binary,
+            program: binary,
             arguments: &arguments,
+            variables: VARIABLES,
             timeout: Some(PROBE_TIMEOUT),
             cancel: &CancelToken::new(),
             own_group: true,

@@ -5,12 +5,12 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use splat_core::Event;
+use splat_core::child::{self, Ended, Run};
 use splat_core::events::Stage;
 
-use super::binary::{Colmap, Command};
+use super::binary::{Colmap, Command, VARIABLES};
 use super::job::Job;
 use super::options::ColmapOptions;
-use super::process::{Ended, Run, run};
 use super::progress::Progress;
 use super::stages::Paths;
 use crate::error::{ColmapError, Result};
@@ -81,10 +81,11 @@ impl Job<'_> {
             }
         };
         let (binary, timeout) = (self.colmap.binary(), self.options.stage_timeout);
-        let ended = run(
+        let ended = child::run(
             Run {
-                binary,
+                program: binary,
                 arguments: &command.arguments,
+                variables: VARIABLES,
                 timeout,
                 cancel: self.cancel,
                 own_group: self.options.own_group,

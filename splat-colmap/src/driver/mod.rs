@@ -22,7 +22,6 @@ mod options;
 mod pairs;
 mod places;
 mod prepare;
-mod process;
 mod progress;
 mod stages;
 mod state;

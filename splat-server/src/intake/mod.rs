@@ -12,7 +12,6 @@
 //!
 //! No name that a client sends becomes a path. Memory is bounded by the number of requests, not by what they send.
 
-mod child;
 mod draft;
 mod error;
 mod limits;

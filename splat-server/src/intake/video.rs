@@ -10,9 +10,9 @@ use serde::Deserialize;
 use tokio::process::Command;
 
 use super::Limits;
-use super::child::{Done, Running};
 use super::error::{IntakeError, RejectCode, Result, at};
 use super::sniff::VideoKind;
+use crate::child::{self, Done};
 
 /// Closer frames show nothing new.
 const MOST_FRAMES_PER_SECOND: f64 = 4.0;
@@ -102,7 +102,7 @@ impl Ffmpeg {
             MAX_ALLOCATION,
         ]);
         command.args(["-f", kind.demuxer(), "-select_streams", "v:0"]).args(what).arg(format!("file:{file}"));
-        let done = Running::start(&mut command).map_err(at(&self.ffprobe))?.finish(PROBE_LIMIT).await;
+        let done = child::output(&mut command, PROBE_LIMIT).await;
         Ok(done.map_err(at(&self.ffprobe))?.filter(|done| done.success))
     }
 
@@ -161,7 +161,7 @@ impl Ffmpeg {
         command.arg(format!("file:{frames}/%05d.jpg"));
         let limit = Duration::from_secs(limits.video_timeout_seconds);
         let start = Instant::now();
-        let mut run = std::pin::pin!(Running::start(&mut command).map_err(at(&self.ffmpeg))?.finish(limit));
+        let mut run = std::pin::pin!(child::output(&mut command, limit));
         // What it writes is looked at while it writes.
         let done = loop {
             tokio::select! {

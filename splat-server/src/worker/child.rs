@@ -4,31 +4,28 @@ use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
 
-use splat_colmap::process_group;
+use splat_core::child::Environment;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
+use crate::child::Running;
 use crate::runner::{Line, Order};
 
 /// Of what the process says on standard error, the last so many bytes are kept.
 const STDERR_TAIL_BYTES: usize = 4 << 10;
-/// How long a process may take to end once it has closed its output.
-const EXIT_WITHIN: Duration = Duration::from_secs(15);
 /// The memory of a line; events are a few hundred bytes.
 const MAX_LINE_BYTES: usize = 4 << 20;
 
 /// A running attempt.
 #[derive(Debug)]
 pub(super) struct Runner {
-    child: Child,
+    process: Running,
     /// Open as long as the attempt should go on.
     stdin: Option<ChildStdin>,
     lines: Lines<BufReader<tokio::io::Take<ChildStdout>>>,
     stderr: Option<JoinHandle<String>>,
-    group: Option<u32>,
 }
 
 impl Runner {
@@ -40,19 +37,15 @@ impl Runner {
             .ok_or_else(|| io::Error::other("no program to run jobs with is configured"))?;
         let mut command = Command::new(program);
         command.args(arguments).current_dir(folder);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        command.env_clear().envs(std::env::vars_os().filter(|(name, _)| passed_on(Path::new(name))));
-        process_group::separate(command.as_std_mut());
-        let mut child = command.spawn()?;
-        let group = child.id();
-        let missing = || io::Error::other("the new process has no pipes");
-        let mut stdin = child.stdin.take().ok_or_else(missing)?;
-        let stdout = child.stdout.take().ok_or_else(missing)?;
-        let stderr = child.stderr.take().ok_or_else(missing)?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = Running::start(&mut command, Environment::Compute)?;
+        let (Some(mut stdin), Some(stdout), Some(stderr)) = process.pipes() else {
+            return Err(io::Error::other("the new process has no pipes"));
+        };
         let stderr = tokio::spawn(tail(stderr));
         // `take` is renewed with each line.
         let lines = BufReader::new(stdout.take(MAX_LINE_BYTES as u64)).lines();
-        let mut runner = Self { child, stdin: None, lines, stderr: Some(stderr), group };
+        let mut runner = Self { process, stdin: None, lines, stderr: Some(stderr) };
         let mut text = serde_json::to_vec(order)?;
         text.push(b'\n');
         stdin.write_all(&text).await?;
@@ -77,84 +70,24 @@ impl Runner {
     /// Asks for an orderly stop: TERM, and the end of its input where there are no signals.
     pub(super) fn stop(&mut self) {
         self.stdin = None;
-        if let Some(group) = self.group {
-            process_group::terminate(group);
-        }
+        self.process.terminate();
     }
 
     /// Ends the process and all of its group at once.
     pub(super) fn kill(&mut self) {
-        if let Some(group) = self.group {
-            process_group::kill(group);
-        }
-        // It fails when the process has ended, which is what is wanted.
-        let _ = self.child.start_kill();
+        self.process.kill();
     }
 
     /// Waits for its end; what is left of the group ends with it. Gives the last words it wrote on standard error.
     pub(super) async fn wait(mut self) -> (io::Result<ExitStatus>, String) {
         self.stdin = None;
-        if let Some(group) = self.group {
-            // The rest of the group is ended before its first process is reaped: from then on the number may be another's.
-            let ended = tokio::task::spawn_blocking(move || process_group::await_end(group));
-            // What closed its output and stays all the same is ended too.
-            let _ = tokio::time::timeout(EXIT_WITHIN, ended).await;
-            process_group::kill(group);
-        }
-        let status = self.child.wait().await;
+        let status = self.process.wait().await;
         let words = match self.stderr.take() {
             Some(task) => task.await.unwrap_or_default(),
             None => String::new(),
         };
         (status, words)
     }
-}
-
-impl Drop for Runner {
-    fn drop(&mut self) {
-        if self.child.id().is_some() {
-            self.kill();
-        }
-    }
-}
-
-/// Whether a variable of the service's environment is needed by COLMAP, the GPU driver or the loader. Everything else, such as
-/// keys and passwords, stays here.
-fn passed_on(name: &Path) -> bool {
-    const NAMES: [&str; 14] = [
-        "PATH",
-        "HOME",
-        "USER",
-        "TMPDIR",
-        "TEMP",
-        "TMP",
-        "LANG",
-        "LD_LIBRARY_PATH",
-        "XDG_RUNTIME_DIR",
-        "XDG_CACHE_HOME",
-        "SYSTEMROOT",
-        "SYSTEMDRIVE",
-        "APPDATA",
-        "LOCALAPPDATA",
-    ];
-    const PREFIXES: [&str; 13] = [
-        "SPLAT_ADAPTER",
-        "SPLAT_COLMAP",
-        "SPLAT_SHADER_CHECKS",
-        "SPLAT_NO_SUBGROUPS",
-        "SPLAT_VARYING_SUBGROUPS",
-        "VK_",
-        "MESA_",
-        "LP_",
-        "NODEVICE_",
-        "NVIDIA_",
-        "CUDA_",
-        "OMP_",
-        "RAYON_",
-    ];
-    let Some(name) = name.to_str() else { return false };
-    let upper = name.to_ascii_uppercase();
-    NAMES.contains(&upper.as_str()) || PREFIXES.iter().any(|prefix| upper.starts_with(prefix))
 }
 
 /// Reads to the end and keeps the last bytes.

@@ -1,5 +1,5 @@
 //! Programs in process groups of their own, so that a terminal's Ctrl-C does not reach them and they end with all that they
-//! started. For everything in this project that runs other programs.
+//! started.
 
 use std::process::Command;
 

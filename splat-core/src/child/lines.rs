@@ -8,9 +8,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use splat_core::CancelToken;
-
-use crate::process_group;
+use super::group;
+use crate::events::CancelToken;
 
 /// How often cancellation and the time limit are looked at.
 const POLL: Duration = Duration::from_millis(50);
@@ -21,20 +20,30 @@ const MAX_LINE_BYTES: u64 = 64 << 10;
 const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// What to run.
-pub(super) struct Run<'a> {
-    pub(super) binary: &'a Path,
-    pub(super) arguments: &'a [OsString],
-    pub(super) timeout: Option<Duration>,
-    pub(super) cancel: &'a CancelToken,
-    /// In a process group of its own, see [`super::ColmapOptions::own_group`].
-    pub(super) own_group: bool,
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// Path of the program, or its name to be looked up in `PATH`.
+    pub program: &'a Path,
+    /// Its arguments.
+    pub arguments: &'a [OsString],
+    /// Environment variables that it gets besides this process's own.
+    pub variables: &'a [(&'a str, &'a str)],
+    /// It is ended after so long.
+    pub timeout: Option<Duration>,
+    /// It is ended when this is cancelled.
+    pub cancel: &'a CancelToken,
+    /// Whether it has a process group of its own, so that it ends with all that it started.
+    pub own_group: bool,
 }
 
 /// How a run ended.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub enum Ended {
+    /// By itself.
     Exited(ExitStatus),
+    /// It was ended at the time limit.
     TimedOut,
+    /// It was ended on cancellation.
     Cancelled,
 }
 
@@ -43,15 +52,12 @@ pub(super) enum Ended {
 ///
 /// # Errors
 /// The program cannot be started.
-pub(super) fn run(run: Run<'_>, on_line: &mut dyn FnMut(&str)) -> io::Result<Ended> {
-    let mut command = Command::new(run.binary);
+pub fn run(run: Run<'_>, on_line: &mut dyn FnMut(&str)) -> io::Result<Ended> {
+    let mut command = Command::new(run.program);
     command.args(run.arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // COLMAP links Qt, which looks for a display even for commands without a window.
-    if cfg!(target_os = "linux") {
-        command.env("QT_QPA_PLATFORM", "offscreen");
-    }
+    command.envs(run.variables.iter().copied());
     if run.own_group {
-        process_group::separate(&mut command);
+        group::separate(&mut command);
     }
     let mut child = command.spawn()?;
     let (sender, lines) = mpsc::channel();
@@ -114,7 +120,7 @@ fn read_lines(stream: impl Read, sender: &mpsc::Sender<String>) {
 
 fn end(child: &mut Child, own_group: bool) -> io::Result<()> {
     if own_group {
-        process_group::kill(child.id());
+        group::kill(child.id());
     }
     // The group may be gone already; the child itself must not outlive this call.
     let _ = child.kill();
