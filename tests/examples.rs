@@ -1,6 +1,9 @@
 //! The library's examples run and do what they say.
 
 #[expect(dead_code, unreachable_pub, reason = "its main is not called here")]
+#[path = "../splat-core/examples/in_my_app.rs"]
+pub(crate) mod in_my_app;
+#[expect(dead_code, unreachable_pub, reason = "its main is not called here")]
 #[path = "../splat-core/examples/own_loss.rs"]
 mod own_loss;
 #[expect(dead_code, unreachable_pub, reason = "its main is not called here")]
@@ -12,6 +15,15 @@ fn own_loss_descends() {
     let losses = own_loss::run(12).expect("the example runs");
     assert!(losses.windows(2).all(|pair| pair[1] < pair[0]), "{losses:?}");
     assert!(losses[11] < 0.8 * losses[0], "{losses:?}");
+}
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn a_program_with_a_device_of_its_own_shows_a_scene() {
+    let (times, pixels) = in_my_app::run(&in_my_app::spiral(), 3).expect("the example runs");
+    assert_eq!(times.len(), 3);
+    let seen = pixels.iter().filter(|pixel| pixel[3] > 128).count();
+    assert!(seen > 500, "{seen} pixels of {} show something", pixels.len());
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod gut;
 mod gut_fixture;
 mod imports;
 mod lenses;
+mod live;
 mod memory;
 mod npz;
 mod parity;

@@ -132,6 +132,10 @@ pub use renderer_kind::RendererKind;
 pub use scene::{Scene, SceneSource, SeedPoint, View};
 pub use shutter::{RollingShutter, ShutterDirection};
 
+/// The wgpu that this crate computes with, for programs that share a device with it; see [`Gpu::from_device`].
+#[cfg(feature = "gpu")]
+pub use wgpu;
+
 /// Result of this crate's fallible functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

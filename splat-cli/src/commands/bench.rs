@@ -91,7 +91,11 @@ pub(super) fn bench(args: &BenchArgs, context: &Context) -> Result<(), Failure> 
             let (steps, failed) = match made_up_steps(args, &gpu, context, gaussians, (width, height)) {
                 Ok(steps) => (Some(steps), None),
                 Err(stopped @ Failure::Stopped { .. }) => return Err(stopped),
-                Err(failure) => (None, Some(failure.to_string())),
+                Err(failure) => {
+                    // Reported here: it is not the next scene's.
+                    let _ = gpu.check();
+                    (None, Some(failure.to_string()))
+                }
             };
             made_up.push(MadeUp { gaussians, width, height, steps, failed });
         }

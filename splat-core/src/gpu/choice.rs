@@ -118,7 +118,8 @@ impl Candidate {
     /// What it is and allows.
     #[must_use]
     pub fn report(&self) -> AdapterReport {
-        super::report(&self.adapter, &self.options).0
+        let (info, features) = (self.adapter.get_info(), Gpu::wanted_features(&self.adapter));
+        super::report(&info, features, &self.adapter.limits(), &self.options)
     }
 
     /// Opens it.

@@ -5,18 +5,20 @@
 
 pub mod buffers;
 mod choice;
+mod faults;
 pub mod kernel;
 pub mod layout;
 pub(crate) mod profile;
 pub mod shaders;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 pub use choice::{Backend, Candidate};
 pub use shaders::LaneSums;
 
 use crate::{Error, Result};
+use faults::Faults;
 
 /// Invocations per workgroup where subgroups are missing or vary in size: the size that AMD and Intel prefer for a group of 32.
 const FALLBACK_LANES: u32 = 32;
@@ -83,7 +85,7 @@ pub struct Gpu {
     queue: wgpu::Queue,
     report: AdapterReport,
     shader_checks: bool,
-    fault: Arc<Mutex<Option<Fault>>>,
+    faults: Faults,
     /// The most bytes allocated at a time since [`Gpu::watch_memory`], if that was called.
     peak_bytes: Arc<OnceLock<AtomicU64>>,
     usage: Arc<Usage>,
@@ -96,15 +98,21 @@ struct Usage {
     waits: AtomicU64,
 }
 
-#[derive(Clone, Debug)]
-enum Fault {
-    Lost(String),
-    OutOfMemory(String),
-    Internal(String),
-}
-
 fn env_flag(name: &str) -> bool {
     std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0")
+}
+
+/// How tiles add up on a device with these features.
+fn lane_sums(info: &wgpu::AdapterInfo, features: wgpu::Features, options: &GpuOptions) -> LaneSums {
+    let (min, max) = (info.subgroup_min_size, info.subgroup_max_size);
+    let fixed_size = min == max && max.is_power_of_two() && (4..=MAX_LANES).contains(&max);
+    let unwanted = options.no_subgroups || env_flag("SPLAT_NO_SUBGROUPS");
+    let varying = !fixed_size || options.varying_subgroups || env_flag("SPLAT_VARYING_SUBGROUPS");
+    match (features.contains(wgpu::Features::SUBGROUP) && !unwanted, varying) {
+        (false, _) => LaneSums::Shared,
+        (true, true) => LaneSums::Varying,
+        (true, false) => LaneSums::Subgroup,
+    }
 }
 
 fn instance() -> wgpu::Instance {
@@ -115,41 +123,28 @@ fn instance() -> wgpu::Instance {
     wgpu::Instance::new(descriptor)
 }
 
-/// What an adapter is, and the features that it is opened with.
-fn report(adapter: &wgpu::Adapter, options: &GpuOptions) -> (AdapterReport, wgpu::Features) {
-    let info = adapter.get_info();
-    let mut features = adapter.features()
-        & (wgpu::Features::SUBGROUP
-            | wgpu::Features::TIMESTAMP_QUERY
-            | wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES);
-    let (min, max) = (info.subgroup_min_size, info.subgroup_max_size);
-    let fixed_size = min == max && max.is_power_of_two() && (4..=MAX_LANES).contains(&max);
-    let unwanted = options.no_subgroups || env_flag("SPLAT_NO_SUBGROUPS");
-    let varying = !fixed_size || options.varying_subgroups || env_flag("SPLAT_VARYING_SUBGROUPS");
-    let lane_sums = match (features.contains(wgpu::Features::SUBGROUP) && !unwanted, varying) {
-        (false, _) => LaneSums::Shared,
-        (true, true) => LaneSums::Varying,
-        (true, false) => LaneSums::Subgroup,
-    };
-    if !lane_sums.uses_subgroups() {
-        features.remove(wgpu::Features::SUBGROUP);
-    }
-    let available = adapter.limits();
-    let report = AdapterReport {
-        name: info.name,
-        driver: info.driver,
-        driver_info: info.driver_info,
+/// What an adapter is, as far as a device with these features and limits lets kernels use it.
+fn report(
+    info: &wgpu::AdapterInfo,
+    features: wgpu::Features,
+    limits: &wgpu::Limits,
+    options: &GpuOptions,
+) -> AdapterReport {
+    let lane_sums = lane_sums(info, features, options);
+    AdapterReport {
+        name: info.name.clone(),
+        driver: info.driver.clone(),
+        driver_info: info.driver_info.clone(),
         backend: info.backend.to_string(),
         device_type: format!("{:?}", info.device_type),
-        subgroup_min: min,
-        subgroup_max: max,
+        subgroup_min: info.subgroup_min_size,
+        subgroup_max: info.subgroup_max_size,
         lane_sums,
-        lanes: if lane_sums == LaneSums::Subgroup { max } else { FALLBACK_LANES },
-        max_binding_bytes: available.max_storage_buffer_binding_size,
-        max_buffer_bytes: available.max_buffer_size,
+        lanes: if lane_sums == LaneSums::Subgroup { info.subgroup_max_size } else { FALLBACK_LANES },
+        max_binding_bytes: limits.max_storage_buffer_binding_size,
+        max_buffer_bytes: limits.max_buffer_size,
         timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
-    };
-    (report, features)
+    }
 }
 
 impl Gpu {
@@ -188,46 +183,86 @@ impl Gpu {
     }
 
     async fn open(adapter: &wgpu::Adapter, options: &GpuOptions) -> Result<Self> {
-        let (report, features) = report(adapter, options);
-        let available = adapter.limits();
-        let limits = wgpu::Limits {
-            max_buffer_size: available.max_buffer_size,
-            max_storage_buffer_binding_size: available.max_storage_buffer_binding_size,
-            ..wgpu::Limits::default()
-        };
+        let info = adapter.get_info();
+        let mut features = Self::wanted_features(adapter);
+        if !lane_sums(&info, features, options).uses_subgroups() {
+            features.remove(wgpu::Features::SUBGROUP);
+        }
         let (device, queue) = adapter
             .request_device(&wgpu::DeviceDescriptor {
                 label: Some("splat"),
                 required_features: features,
-                required_limits: limits,
+                required_limits: Self::wanted_limits(adapter),
                 ..wgpu::DeviceDescriptor::default()
             })
             .await
-            .map_err(|e| Error::NoAdapter { why: format!("`{}` could not be opened: {e}", report.name) })?;
-        let fault = Arc::new(Mutex::new(None));
-        let slot = Arc::clone(&fault);
-        device.set_device_lost_callback(move |_reason, message| {
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(Fault::Lost(message));
+            .map_err(|e| Error::NoAdapter { why: format!("`{}` could not be opened: {e}", info.name) })?;
+        let gpu = Self::on(&info, device, queue, options);
+        gpu.faults.listen(&gpu.device);
+        Ok(gpu)
+    }
+
+    /// The limits that a device must have to compute here: WebGPU's defaults. Larger buffers and bindings hold larger scenes.
+    pub const REQUIRED_LIMITS: wgpu::Limits = wgpu::Limits::defaults();
+
+    /// Features that are used where a device has them: subgroup operations make kernels faster, timestamps time them.
+    pub const OPTIONAL_FEATURES: wgpu::Features = wgpu::Features::SUBGROUP
+        .union(wgpu::Features::TIMESTAMP_QUERY)
+        .union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES);
+
+    /// What to request of an adapter, besides one's own: those of [`Gpu::OPTIONAL_FEATURES`] that it has.
+    #[must_use]
+    pub fn wanted_features(adapter: &wgpu::Adapter) -> wgpu::Features {
+        adapter.features() & Self::OPTIONAL_FEATURES
+    }
+
+    /// What to request of an adapter: [`Gpu::REQUIRED_LIMITS`] with the largest buffers that it has.
+    #[must_use]
+    pub fn wanted_limits(adapter: &wgpu::Adapter) -> wgpu::Limits {
+        let available = adapter.limits();
+        wgpu::Limits {
+            max_buffer_size: available.max_buffer_size,
+            max_storage_buffer_binding_size: available.max_storage_buffer_binding_size,
+            ..Self::REQUIRED_LIMITS
+        }
+    }
+
+    /// Computes on the device of a program that has one: with it, that program's textures and buffers and those here can be used
+    /// together. The device is best requested with [`Gpu::wanted_features`] and [`Gpu::wanted_limits`].
+    ///
+    /// What the driver complains of goes to the program's own handlers (`on_uncaptured_error`, `set_device_lost_callback`), which
+    /// stay as they are: [`Gpu::check`] hears of nothing.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] when the device has less than [`Gpu::REQUIRED_LIMITS`].
+    pub fn from_device(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+        let info = adapter.get_info();
+        let mut lacks = Vec::new();
+        Self::REQUIRED_LIMITS.check_limits_with_fail_fn(&device.limits(), false, |name, needed, has| {
+            lacks.push(format!("{name} is {has} and has to be {needed}"));
         });
-        let slot = Arc::clone(&fault);
-        device.on_uncaptured_error(Arc::new(move |error| {
-            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            // The first fault is the cause; what follows are its consequences.
-            slot.get_or_insert(match error {
-                wgpu::Error::OutOfMemory { source } => Fault::OutOfMemory(source.to_string()),
-                other => Fault::Internal(other.to_string()),
-            });
-        }));
-        let shader_checks = options.shader_checks || env_flag("SPLAT_SHADER_CHECKS");
-        Ok(Self {
+        if !lacks.is_empty() {
+            let why = format!(
+                "the device given on `{}` is too small ({}); request it with `Gpu::wanted_limits`",
+                info.name,
+                lacks.join(", ")
+            );
+            return Err(Error::NoAdapter { why });
+        }
+        Ok(Self::on(&info, device, queue, &GpuOptions::default()))
+    }
+
+    fn on(info: &wgpu::AdapterInfo, device: wgpu::Device, queue: wgpu::Queue, options: &GpuOptions) -> Self {
+        let report = report(info, device.features(), &device.limits(), options);
+        Self {
             device,
             queue,
             report,
-            shader_checks,
-            fault,
+            shader_checks: options.shader_checks || env_flag("SPLAT_SHADER_CHECKS"),
+            faults: Faults::default(),
             peak_bytes: Arc::default(),
             usage: Arc::default(),
-        })
+        }
     }
 
     /// What the adapter is.
@@ -319,16 +354,12 @@ impl Gpu {
         (self.usage.buffers.load(Ordering::Relaxed), self.usage.waits.load(Ordering::Relaxed))
     }
 
-    /// The first thing that went wrong on the device, if anything did.
+    /// The first thing that went wrong on the device and that this value has not reported yet. Each clone reports it once; that the
+    /// device was lost is reported each time.
     ///
     /// # Errors
     /// As [`Gpu::wait`].
     pub fn check(&self) -> Result<()> {
-        match self.fault.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            None => Ok(()),
-            Some(Fault::Lost(why)) => Err(Error::DeviceLost { why }),
-            Some(Fault::OutOfMemory(why)) => Err(Error::OutOfGpuMemory { why }),
-            Some(Fault::Internal(why)) => Err(Error::Gpu { why }),
-        }
+        self.faults.check()
     }
 }

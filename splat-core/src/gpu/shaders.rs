@@ -258,6 +258,10 @@ kernels! {
     COPY = "copy" [];
 }
 
+/// `shaders/draw/present.wgsl`: the one that draws, with a vertex and a fragment stage.
+pub const PRESENT: Source =
+    Source { name: "present", libs: &[Lib::Counters], body: include_str!("../../shaders/draw/present.wgsl") };
+
 impl Source {
     /// The whole WGSL text for an adapter with `lanes` invocations a group.
     #[must_use]

@@ -84,6 +84,14 @@ pub(crate) struct Capacity {
 }
 
 impl Capacity {
+    /// Whether there is room for as much as `other` asks for.
+    pub(crate) fn holds(&self, other: &Self) -> bool {
+        self.pixels >= other.pixels
+            && self.tiles >= other.tiles
+            && self.isects >= other.isects
+            && self.lines >= other.lines
+    }
+
     /// Bytes of a forward pass for `gaussians` Gaussians.
     ///
     /// A ray table counts where the camera of `switches` has one.

@@ -18,6 +18,7 @@
 pub(crate) mod backward;
 pub(crate) mod forward;
 pub(crate) mod gaussian_buffers;
+mod live;
 mod points;
 pub(crate) mod rays;
 mod seen;
@@ -28,6 +29,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use glam::DVec3;
 
 pub use gaussian_buffers::GaussianBuffers;
+pub use live::FRAMES_PER_SUBMISSION;
 pub use points::project_points;
 pub(crate) use seen::{Seen, optics_of};
 
@@ -91,6 +93,7 @@ pub struct Renderer {
     sh_gradient: [Kernel; 3],
     rays: RayTables,
     isects_hint: AtomicU32,
+    live: live::Live,
 }
 
 /// One rendered view, still on the GPU, with what its gradient needs.
@@ -194,6 +197,7 @@ impl Renderer {
                 .map(|c| Kernel::new(gpu, shaders::SH_GRADIENT, switches, &[("CHANNEL", c)])),
             rays: RayTables::default(),
             isects_hint: AtomicU32::new(FIRST_ISECTS),
+            live: live::Live::default(),
         };
         gpu.check()?;
         Ok(renderer)
@@ -241,15 +245,7 @@ impl Renderer {
         options: &RenderOptions,
         timer: &mut Option<Timer>,
     ) -> Result<Frame> {
-        let camera = camera.rebased(DVec3::from_array(options.origin), 1.0);
-        let seen =
-            Seen::new(&self.gpu, self.forward.switches.renderer, &self.rays, &camera, options.background)?;
-        let mut view = seen.view;
-        view.near_world = options.near;
-        view.gaussian_count = gaussians.count;
-        view.sh_stride = gaussians.sh_stride();
-        view.sh_degree = options.sh_degree.unwrap_or(3).min(gaussians.sh_degree);
-        view.antialiased = u32::from(options.antialiased);
+        let (camera, seen, mut view) = self.see(gaussians, camera, options)?;
         loop {
             view.isect_capacity = self.isects_hint.load(Ordering::Relaxed);
             let capacity = Capacity {
@@ -280,6 +276,25 @@ impl Renderer {
             }
             self.isects_hint.store(grown(needed), Ordering::Relaxed);
         }
+    }
+
+    /// A camera among the Gaussians' coordinates, made ready for the kernels; the uniforms lack the room for intersections.
+    fn see(
+        &self,
+        gaussians: &GaussianBuffers,
+        camera: &LensCamera,
+        options: &RenderOptions,
+    ) -> Result<(LensCamera, Seen, ViewUniform)> {
+        let camera = camera.rebased(DVec3::from_array(options.origin), 1.0);
+        let seen =
+            Seen::new(&self.gpu, self.forward.switches.renderer, &self.rays, &camera, options.background)?;
+        let mut view = seen.view;
+        view.near_world = options.near;
+        view.gaussian_count = gaussians.count;
+        view.sh_stride = gaussians.sh_stride();
+        view.sh_degree = options.sh_degree.unwrap_or(3).min(gaussians.sh_degree);
+        view.antialiased = u32::from(options.antialiased);
+        Ok((camera, seen, view))
     }
 
     /// Takes the gradient of an image back to every parameter and the camera pose.
@@ -420,6 +435,19 @@ impl Frame {
         let frame: Vec<[f32; 4]> = self.gpu.read(&self.pass.frame, pixels)?;
         let depth = self.gpu.read(&self.pass.depth, pixels)?;
         Ok(frame_image(&self.view, &frame, depth))
+    }
+
+    /// The pixels on the GPU, `[H*W]` `vec4f` row by row: colour over the background and the share of it that shows through
+    /// (1 - alpha). Usable as storage and as the source of a copy, on the renderer's device.
+    #[must_use]
+    pub fn buffer(&self) -> &wgpu::Buffer {
+        &self.pass.frame
+    }
+
+    /// The expected depth on the GPU, `[H*W]` `f32`, as [`FrameImage::depth`].
+    #[must_use]
+    pub fn depth_buffer(&self) -> &wgpu::Buffer {
+        &self.pass.depth
     }
 }
 
