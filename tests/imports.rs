@@ -42,7 +42,7 @@ const FLOORS: [(&str, &[&str]); 5] = [
     ("gpu", &["gpu"]),
     ("render", &["reference", "render", "self_test"]),
     ("train", &["train"]),
-    ("pipeline", &["bench", "pipeline"]),
+    ("pipeline", &["pipeline"]),
 ];
 
 /// The crates, by their root files.

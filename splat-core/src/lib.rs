@@ -63,7 +63,7 @@
 //!
 //! | floor | modules |
 //! | --- | --- |
-//! | pipeline | [`pipeline`], [`bench`] |
+//! | pipeline | [`pipeline`] |
 //! | train | [`train`] |
 //! | render | [`render`], [`reference`], [`self_test`] |
 //! | gpu | [`gpu`] |
@@ -71,8 +71,6 @@
 //!
 //! The scene floor needs no wgpu: without the default feature `gpu` it is all there is.
 
-#[cfg(feature = "gpu")]
-pub mod bench;
 pub mod camera;
 pub mod child;
 pub mod content;
@@ -96,7 +94,7 @@ pub mod photo_names;
 pub mod pipeline;
 pub mod placement;
 mod pose;
-mod random;
+pub mod random;
 #[cfg(feature = "gpu")]
 pub mod reference;
 #[cfg(feature = "gpu")]

@@ -9,6 +9,7 @@ mod faults;
 pub mod kernel;
 pub mod layout;
 pub(crate) mod profile;
+pub mod rates;
 pub mod shaders;
 
 use std::sync::atomic::{AtomicU64, Ordering};

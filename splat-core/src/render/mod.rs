@@ -24,6 +24,7 @@ pub(crate) mod rays;
 mod seen;
 pub(crate) mod sort;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use glam::DVec3;
@@ -238,7 +239,7 @@ impl Renderer {
     }
 
     /// As [`Renderer::render_lens`], with timestamps around each kernel.
-    pub(crate) fn render_timed(
+    fn render_timed(
         &self,
         gaussians: &GaussianBuffers,
         camera: &LensCamera,
@@ -276,6 +277,31 @@ impl Renderer {
             }
             self.isects_hint.store(grown(needed), Ordering::Relaxed);
         }
+    }
+
+    /// GPU time of each kernel of one rendering and its gradient, by name, in milliseconds; empty where the device has no timestamps
+    /// inside passes. The projection of spherical harmonics' gradients is not timed.
+    ///
+    /// # Errors
+    /// As [`Renderer::render_lens`] and [`Renderer::backward`].
+    pub fn profile(
+        &self,
+        gaussians: &GaussianBuffers,
+        camera: &LensCamera,
+        options: &RenderOptions,
+        gradient: &FrameGradient<'_>,
+    ) -> Result<BTreeMap<&'static str, f64>> {
+        let mut totals = BTreeMap::new();
+        let mut timer = Timer::new(&self.gpu);
+        let frame = self.render_timed(gaussians, camera, options, &mut timer)?;
+        if let Some(timer) = &mut timer {
+            timer.collect(&self.gpu, &mut totals)?;
+        }
+        self.backward_timed(gaussians, &frame, gradient, &mut timer)?;
+        if let Some(timer) = &mut timer {
+            timer.collect(&self.gpu, &mut totals)?;
+        }
+        Ok(totals)
     }
 
     /// A camera among the Gaussians' coordinates, made ready for the kernels; the uniforms lack the room for intersections.
@@ -317,7 +343,7 @@ impl Renderer {
     }
 
     /// As [`Renderer::backward`], with timestamps around each kernel up to the geometry's gradient.
-    pub(crate) fn backward_timed(
+    fn backward_timed(
         &self,
         gaussians: &GaussianBuffers,
         frame: &Frame,

@@ -1,14 +1,20 @@
 //! `splat bench`: how fast this machine blends, steps, and runs each kernel.
 
+mod blend;
+mod made_up;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
 use splat_core::Gpu;
-use splat_core::bench::{BlendRates, DeviceRates, blend_rates, device_rates, made_up_scene};
 use splat_core::dataset::{Dataset, DatasetOptions};
+use splat_core::gpu::rates::{DeviceRates, device_rates};
 use splat_core::train::{DensifyConfig, TrainConfig, Trainer};
+
+use blend::{BlendRates, blend_rates};
+use made_up::made_up_scene;
 
 use super::Context;
 use crate::args::BenchArgs;

@@ -5,10 +5,8 @@ use std::path::Path;
 use glam::DVec3;
 use image::{Rgb, RgbImage};
 
-use crate::lens::Lens;
-use crate::random::Random;
-use crate::scene::{Scene, SeedPoint, View};
-use crate::{Error, Pinhole, Pose, Result};
+use splat_core::random::Random;
+use splat_core::{Error, Lens, Pinhole, Pose, Result, Scene, SeedPoint, View};
 
 const VIEWS: u32 = 4;
 /// Distance of the cameras from the middle, world units.
@@ -28,7 +26,7 @@ const DOME_RADIUS: f64 = 8.0;
 ///
 /// # Errors
 /// [`Error::Scene`] where a photo cannot be written.
-pub fn made_up_scene(folder: &Path, gaussians: u32, width: u32, height: u32) -> Result<Scene> {
+pub(super) fn made_up_scene(folder: &Path, gaussians: u32, width: u32, height: u32) -> Result<Scene> {
     let focal = FOCAL * f64::from(width);
     let (cx, cy) = (f64::from(width) / 2.0, f64::from(height) / 2.0);
     let lens = Lens::pinhole(Pinhole { width, height, fx: focal, fy: focal, cx, cy });

@@ -5,24 +5,18 @@
 //! the ratio says what the kernels lose, and it holds when other programs slow both. On a GPU the kernels' own times, by
 //! timestamps, are compared with [`DeviceRates`].
 
-mod device;
-mod made_up;
-
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use glam::DVec3;
 use rayon::prelude::*;
 
-pub use device::{DeviceRates, device_rates};
-pub use made_up::made_up_scene;
-
-use crate::camera::LensCamera;
-use crate::gaussians::{GaussianCloud, SH_C0};
-use crate::gpu::Gpu;
-use crate::gpu::profile::Timer;
-use crate::render::{FrameGradient, GaussianBuffers, RenderOptions, Renderer};
-use crate::{Camera, Pinhole, Pose, Result};
+use splat_core::gaussians::SH_C0;
+use splat_core::gpu::rates::DeviceRates;
+use splat_core::{
+    Camera, FrameGradient, GaussianBuffers, GaussianCloud, Gpu, LensCamera, Pinhole, Pose, RenderOptions,
+    Renderer, Result,
+};
 
 /// Size of the picture and number of Gaussians that cover all of it (measured shapes of the project's notes).
 const WIDTH: u32 = 480;
@@ -44,24 +38,23 @@ const BACKWARD_OPERATIONS: f64 = 33.0;
 
 /// Rates in Gaussian-pixel evaluations per second.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
-pub struct BlendRates {
+pub(super) struct BlendRates {
     /// The whole forward pass, its launch and read-back included.
-    pub forward: f64,
+    pub(super) forward: f64,
     /// The whole backward pass, likewise.
-    pub backward: f64,
+    pub(super) backward: f64,
     /// The forward loop in plain Rust, all cores.
-    pub plain_rust: f64,
+    pub(super) plain_rust: f64,
     /// `rasterize` alone; `None` where the device has no timestamps.
-    pub rasterize: Option<f64>,
+    pub(super) rasterize: Option<f64>,
     /// `rasterize_backward` alone.
-    pub rasterize_backward: Option<f64>,
+    pub(super) rasterize_backward: Option<f64>,
 }
 
 impl BlendRates {
     /// Shares of the device's multiply-add rate that `rasterize` and `rasterize_backward` reach, by the arithmetic that an
     /// evaluation takes.
-    #[must_use]
-    pub fn shares(&self, device: &DeviceRates) -> Option<[f64; 2]> {
+    pub(super) fn shares(&self, device: &DeviceRates) -> Option<[f64; 2]> {
         Some([
             self.rasterize? * FORWARD_OPERATIONS / device.multiply_adds,
             self.rasterize_backward? * BACKWARD_OPERATIONS / device.multiply_adds,
@@ -73,7 +66,7 @@ impl BlendRates {
 ///
 /// # Errors
 /// What the device reports.
-pub fn blend_rates(gpu: &Gpu) -> Result<BlendRates> {
+pub(super) fn blend_rates(gpu: &Gpu) -> Result<BlendRates> {
     let renderer = Renderer::new(gpu)?;
     let cloud = faint_cover();
     let gaussians = GaussianBuffers::upload(gpu, &cloud)?;
@@ -111,16 +104,7 @@ pub fn blend_rates(gpu: &Gpu) -> Result<BlendRates> {
         std::hint::black_box(plain_blend(&splats()));
         best.plain_rust = best.plain_rust.max(plain_evaluations / start.elapsed().as_secs_f64());
 
-        let mut totals = BTreeMap::new();
-        let mut timer = Timer::new(gpu);
-        let frame = renderer.render_timed(&gaussians, &camera, &RenderOptions::default(), &mut timer)?;
-        if let Some(timer) = &mut timer {
-            timer.collect(gpu, &mut totals)?;
-        }
-        renderer.backward_timed(&gaussians, &frame, &gradient, &mut timer)?;
-        if let Some(timer) = &mut timer {
-            timer.collect(gpu, &mut totals)?;
-        }
+        let totals = renderer.profile(&gaussians, &camera, &RenderOptions::default(), &gradient)?;
         rate("rasterize", &totals, &mut best.rasterize);
         rate("rasterize_backward", &totals, &mut best.rasterize_backward);
     }

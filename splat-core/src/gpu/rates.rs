@@ -1,15 +1,15 @@
-//! What the device itself can do: two plain kernels to compare the rasterizer's with.
+//! What a device itself can do: two plain kernels to compare the rasterizer's with.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use bytemuck::{Pod, Zeroable};
 
+use super::Gpu;
+use super::kernel::Kernel;
+use super::profile::{Pass, Timer};
+use super::shaders::{self, Switches};
 use crate::Result;
-use crate::gpu::Gpu;
-use crate::gpu::kernel::Kernel;
-use crate::gpu::profile::{Pass, Timer};
-use crate::gpu::shaders::{self, Switches};
 
 /// Invocations of the multiply-add kernel: fills the largest GPUs several times over.
 const INVOCATIONS: u32 = 1 << 20;
@@ -52,8 +52,8 @@ pub fn device_rates(gpu: &Gpu) -> Result<DeviceRates> {
 
 fn multiply_adds(gpu: &Gpu) -> Result<f64> {
     let kernel = Kernel::new(gpu, shaders::MULTIPLY_ADD, Switches::default(), &[]);
-    let settings = gpu.uniform::<RateSettings>("splat.bench.rate");
-    let sink = gpu.storage("splat.bench.sink", u64::from(INVOCATIONS) * 16)?;
+    let settings = gpu.uniform::<RateSettings>("splat.rates.rate");
+    let sink = gpu.storage("splat.rates.sink", u64::from(INVOCATIONS) * 16)?;
     let bindings = kernel.bind(gpu, &[&settings, &sink]);
     let mut rounds = 8;
     loop {
@@ -72,8 +72,8 @@ fn copy_bytes(gpu: &Gpu) -> Result<f64> {
     let report = gpu.report();
     let wanted = if report.is_software() { COPY_BYTES_SOFTWARE } else { COPY_BYTES };
     let bytes = wanted.min(report.max_binding_bytes).min(report.max_buffer_bytes) / 16 * 16;
-    let from = gpu.storage("splat.bench.from", bytes)?;
-    let to = gpu.storage("splat.bench.to", bytes)?;
+    let from = gpu.storage("splat.rates.from", bytes)?;
+    let to = gpu.storage("splat.rates.to", bytes)?;
     let bindings = kernel.bind(gpu, &[&from, &to]);
     let seconds = fastest(gpu, |pass| kernel.dispatch_items(pass, &bindings, (bytes / 16) as u32))?;
     Ok(2.0 * bytes as f64 / seconds)
@@ -85,7 +85,7 @@ fn fastest(gpu: &Gpu, mut record: impl FnMut(&mut Pass<'_>)) -> Result<f64> {
     for _ in 0..REPEATS {
         let mut timer = Timer::new(gpu);
         let started = Instant::now();
-        gpu.submit("splat.bench", |encoder| {
+        gpu.submit("splat.rates", |encoder| {
             {
                 let mut pass = Pass::begin(encoder, timer.as_mut());
                 record(&mut pass);
