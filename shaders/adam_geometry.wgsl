@@ -1,10 +1,10 @@
 // adam_geometry: means, opacities, rotations and scales one step on, and the densify statistics.
 //
-// Threads   one a Gaussian
+// Threads   one per Gaussian
 // Reads     v_geometry [N,3 vec4f], v_colors [N vec4f] (w: densify statistic), counters
 // Writes    geometry, moment1, moment2 [N,3 vec4f]; statistics [N vec2f] (sum of the densify statistic,
 //           number of views that saw the Gaussian)
-// Equation  Adam; with noise_scale > 0 the random walk of 3DGS-MCMC (Kheradmand et al. 2024, eq. 9)
+// Equation  Adam; with noise_scale > 0 the random walk of 3DGS-MCMC (Kheradmand et al. 2024, section 3)
 // Note      Does nothing once a view has overflowed its buffers: the host runs that step again.
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;

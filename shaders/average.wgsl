@@ -1,6 +1,6 @@
 // average: one more state of a parameter joins the mean of its last states.
 //
-// Threads   one a word
+// Threads   one per word
 // Reads     values [W], counters; train.average_weight
 // Writes    mean [W]
 // Equation  mean += (value - mean) / n, where n counts this state: average_weight = 1 / n

@@ -1,6 +1,6 @@
 // copy: one buffer to another, for the device's memory rate (`splat bench`).
 //
-// Threads   one a vec4f
+// Threads   one per vec4f
 // Reads     source [n vec4f]
 // Writes    destination [n vec4f]
 

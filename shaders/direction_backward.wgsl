@@ -1,6 +1,6 @@
 // direction_backward: what a Gaussian's view direction does to its colour, back to mean and pose.
 //
-// Threads   one a Gaussian; dispatched only when the SH degree in use is above 0
+// Threads   one per Gaussian; dispatched only when the SH degree in use is above 0
 // Reads     geometry [N,3 vec4f], sh_r, sh_g, sh_b [N,K], v_colors [N vec4f] (w < 0: not seen)
 // Writes    adds to v_geometry's mean and, WITH_POSE, to v_pose
 // Equation  direction = (mean - centre) / |mean - centre|, centre = -W^T t

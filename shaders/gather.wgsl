@@ -1,14 +1,14 @@
 // gather: per-Gaussian records to their places after Gaussians were added, moved and removed.
 //
-// Threads   one a word of the new record
+// Threads   one per word of the new records
 // Reads     sources [M vec2u] (old Gaussian id; 1 to copy the record, 0 to start it at zero), old [N, words]
 // Writes    new [M, words]
 
 struct GatherUniform {
     count: u32,
-    // 32-bit words a Gaussian.
+    // 32-bit words per Gaussian.
     words: u32,
-    // 1: copy whatever the source says (parameters); 0: obey it (optimizer moments).
+    // 1: always copy (parameters); 0: write zero where `source.y == 0` (optimizer moments of new Gaussians).
     always: u32,
     padding: u32,
 }

@@ -1,6 +1,6 @@
 // loss_gradient: the gradient of (1 - w) L1 + w (1 - SSIM) with respect to the render.
 //
-// Threads   one a run of RUN pixels of a column
+// Threads   one per run of RUN pixels of a column
 // Reads     frame [H*W vec4f], photo [H*W] packed, spread [H*W, 3] from ssim_rows
 // Writes    v_frame [H*W vec4f] (rgb; w, the gradient of alpha, is 0); l1_parts [runs]
 // Equation  L1 is a mean over pixels and channels, SSIM one over pixels; with x and y the brightness of render and

@@ -1,6 +1,6 @@
 // multiply_add: as many multiply-adds as the device can do, for comparison with the kernels' own rates (`splat bench`).
 //
-// Threads   64 a group, each with 8 independent vec4f chains, so that latency is hidden
+// Threads   64 per group, each with 8 independent vec4f chains, so that latency is hidden
 // Reads     settings (rounds per invocation; a round is 4 multiply-adds of each chain, unrolled, since loops cost software drivers)
 // Writes    sink [invocations vec4f], so that nothing is optimised away
 

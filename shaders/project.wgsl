@@ -1,6 +1,6 @@
 // project: every Gaussian to its footprint in one view.
 //
-// Threads   one a Gaussian
+// Threads   one per Gaussian
 // Reads     geometry [N,3 vec4f], sh_r, sh_g, sh_b [N,K]
 // Writes    splats [N,3 vec4f]: (mean2d, conic.xy), (conic.z, log2 opacity, depth, 0), (rgb, 0), where conic is the
 //           upper triangle of the inverse 2-D covariance, px^-2; depth_keys [N] (all bits set where the Gaussian is not

@@ -1,6 +1,6 @@
 // project_backward_gut: per-intersection sums to gradients of the stored parameters (3DGUT).
 //
-// Threads   one a Gaussian; its slots lie side by side and are added in order
+// Threads   one per Gaussian; its slots lie side by side and are added in order
 // Reads     geometry [N,3 vec4f], splats [N,SPLAT_VECS vec4f], slot_ranges [N], slots [I, SLOT_FLOATS]
 // Writes    v_geometry [N,3 vec4f] as geometry; v_colors [N vec4f]: gradient of the SH colour before its
 //           clamp at 0 (the gradient of a coefficient is that times its basis function), and the densify

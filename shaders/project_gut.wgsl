@@ -1,6 +1,6 @@
 // project_gut: every Gaussian's box in the image by the unscented transform, and its response along rays (3DGUT).
 //
-// Threads   one a Gaussian
+// Threads   one per Gaussian
 // Reads     geometry [N,3 vec4f], sh_r, sh_g, sh_b [N,K]
 // Writes    splats [N,SPLAT_VECS vec4f], depth_keys [N] (all bits set where the Gaussian is not seen):
 //           0 box (low xy, high xy), px; 1 (mean2d, numerator xx, xy); 2 (numerator yy, linear xy, log2 opacity);

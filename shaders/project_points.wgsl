@@ -1,6 +1,6 @@
 // project_points: points in camera space to pixels, by the camera model that 3DGUT's kernels use.
 //
-// Threads   one a point; view.gaussian_count of them
+// Threads   one per point; view.gaussian_count of them
 // Reads     points [N vec4f]
 // Writes    pixels [N vec4f]: x, y, 1 where the lens sees the point (else 0), depth
 // Twin      lens::LensProjector::project

@@ -1,6 +1,6 @@
 // rasterize: blend depth-sorted splats front to back, one group of LANES invocations a tile.
 //
-// Threads   LANES a tile; each lane keeps PIXELS_PER_LANE pixels in registers: no shared memory, no barrier
+// Threads   LANES per tile; each lane keeps PIXELS_PER_LANE pixels in registers: no shared memory, no barrier
 // Reads     tile_ranges [tiles + 1], isect_ids [I] sorted, isect_gaussians [I], splats [N,SPLAT_VECS vec4f]
 // Writes    frame [H*W vec4f] (rgb over the background, transmittance), pixel_ends [H*W vec2u] (bits of the
 //           transmittance; one past the last list place that was blended), expected_depth [H*W] (WITH_DEPTH: sum a T depth)

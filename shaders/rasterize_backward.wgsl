@@ -1,6 +1,6 @@
 // rasterize_backward: the image's gradient to per-intersection sums, back to front, without float atomics.
 //
-// Threads   LANES a tile, as rasterize; one more group for the tile past the last one
+// Threads   LANES per tile, as rasterize; one more group for the tile past the last one
 // Reads     tile_ranges, isect_ids, isect_gaussians, splats, pixel_ends, v_frame [H*W vec4f] (gradient
 //           of rgb and of alpha = 1 - transmittance; WITH_DEPTH: behind it v_depth [H*W], four a vec4f)
 // Writes    slots [I, SLOT_FLOATS]: each intersection's sums over the tile's pixels, at its emission index,

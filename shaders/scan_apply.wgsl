@@ -1,6 +1,6 @@
 // scan_apply: exclusive prefix sums (second half).
 //
-// Threads   LANES a block of SCAN_BLOCK values; each lane owns a run of them
+// Threads   LANES per block of SCAN_BLOCK values; each lane owns a run of them
 // Reads     values [n], block_sums [blocks] from scan_reduce, counters (n)
 // Writes    sums [n]
 // Note      Every block adds up the sums before it by itself: a few thousand loads at most, which saves a

@@ -1,6 +1,6 @@
 // scan_reduce: the sum of each block of SCAN_BLOCK values (first half of an exclusive prefix sum).
 //
-// Threads   LANES a block
+// Threads   LANES per block
 // Reads     values [n], counters (n)
 // Writes    block_sums [blocks]
 

@@ -1,6 +1,6 @@
 // sh_gradient: gradients of the spherical harmonics of one colour channel, for callers with their own loss.
 //
-// Threads   one a Gaussian; dispatched once a channel (CHANNEL)
+// Threads   one per Gaussian; dispatched once per channel (CHANNEL)
 // Reads     geometry [N,3 vec4f], v_colors [N vec4f]
 // Writes    v_sh [N,K]; adam_sh applies the same product without storing it
 

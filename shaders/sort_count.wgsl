@@ -1,6 +1,6 @@
 // sort_count: how often each digit occurs in each block of keys (first third of a radix pass).
 //
-// Threads   LANES a block of SORT_BLOCK keys
+// Threads   LANES per block of SORT_BLOCK keys
 // Reads     keys [n], counters (n)
 // Writes    table [SORT_DIGITS, blocks], digit-major, so that its exclusive sum is where to scatter
 // Source    the classic count, scan, scatter: WebGPU promises no forward progress between workgroups,

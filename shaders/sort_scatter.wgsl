@@ -1,6 +1,6 @@
 // sort_scatter: every key and its value to their place, stably (last third of a radix pass).
 //
-// Threads   LANES a block of SORT_BLOCK keys, LANES keys at a time in order
+// Threads   LANES per block of SORT_BLOCK keys, LANES keys at a time in order
 // Reads     keys_in [n], values_in [n], offsets [SORT_DIGITS, blocks] (exclusive sum of sort_count's table)
 // Writes    keys_out [n], values_out [n]
 // Shared    next free place of each digit; the digits of the LANES keys in hand

@@ -1,6 +1,6 @@
 // ssim_columns: local moments of the brightness of render and photo, first along columns.
 //
-// Threads   one a run of RUN pixels of a column
+// Threads   one per run of RUN pixels of a column
 // Reads     frame [H*W vec4f], photo [H*W] packed
 // Writes    moments [W*H vec4f], by columns: the windowed sums of x, y, x^2 + y^2, x y
 // Source    Wang et al. 2004; sigma_x^2 and sigma_y^2 enter SSIM only as their sum, so one map serves both

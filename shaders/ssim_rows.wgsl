@@ -1,6 +1,6 @@
 // ssim_rows: local moments along rows, SSIM at every pixel, its partial derivatives, and these spread along rows.
 //
-// Threads   one a run of RUN pixels of a row; it loads 2 WINDOW_RADIUS more on either side
+// Threads   one per run of RUN pixels of a row; it loads 2 WINDOW_RADIUS more on either side
 // Reads     moments [W*H vec4f] from ssim_columns, by columns
 // Writes    spread [H*W, 3], by rows: dS/dmu_x, dS/dE[x^2 + y^2], dS/dE[x y], windowed along the row;
 //           ssim_parts [runs]: sum of S over the run

@@ -1,6 +1,6 @@
 // tile_count: how many tiles each splat reaches, in depth order.
 //
-// Threads   one a Gaussian, in sorted order
+// Threads   one per Gaussian, in sorted order
 // Reads     splats [N,SPLAT_VECS vec4f], depth_keys [N] sorted, order [N] (Gaussian ids, near to far)
 // Writes    tiles_touched [N], 0 for Gaussians that are not seen
 // Source    tight lists after Speedy-Splat (Hanson et al. 2025): SnugBox and AccuTile

@@ -1,6 +1,6 @@
 // tile_emit: one (tile, emission index) pair per intersection, in depth order.
 //
-// Threads   one a Gaussian, in sorted order
+// Threads   one per Gaussian, in sorted order
 // Reads     splats [N,SPLAT_VECS vec4f], order [N], tiles_touched [N], isect_offsets [N] (their exclusive sum)
 // Writes    isect_tiles [I], isect_ids [I] (the emission index itself), isect_gaussians [I],
 //           slot_ranges [N] (first slot and count, by Gaussian id)

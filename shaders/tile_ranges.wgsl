@@ -1,12 +1,12 @@
 // tile_ranges: where each tile's list begins and ends among the sorted intersections.
 //
-// Threads   one an intersection
+// Threads   one per intersection
 // Reads     isect_tiles [I] sorted
 // Writes    tile_ranges [tiles + 1] (begin, end); cleared by the host, so tiles without a list stay (0, 0)
 
 @group(0) @binding(0) var<storage, read> counters: Counters;
 @group(0) @binding(1) var<storage, read> isect_tiles: array<u32>;
-// Two words a tile; the last, past the image, holds what tile_emit could not place.
+// Two words per tile; the last, past the image, holds what tile_emit could not place.
 @group(0) @binding(2) var<storage, read_write> tile_ranges: array<u32>;
 
 @compute @workgroup_size(64)

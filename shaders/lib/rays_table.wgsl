@@ -1,4 +1,4 @@
-// rays (table form): rays from a table that the host computes once a camera, for every lens but the pinhole.
+// rays (table form): rays from a table that the host computes once per camera, for every lens but the pinhole.
 
 // Unit rays in camera space [H*W vec4f]; w is 0 where the lens has no ray for a pixel.
 @group(0) @binding(8) var<storage, read> rays: array<vec4f>;

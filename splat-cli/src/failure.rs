@@ -14,7 +14,7 @@ pub(crate) enum Failure {
     /// The library's own sentence.
     #[error(transparent)]
     Core(#[from] splat_core::Error),
-    /// COLMAP's part.
+    /// A failure of COLMAP or of its files.
     #[error(transparent)]
     Colmap(#[from] ColmapError),
     /// The gesture models' part.
@@ -29,7 +29,7 @@ pub(crate) enum Failure {
     /// The service's part.
     #[error(transparent)]
     Service(#[from] ServiceError),
-    /// Its settings.
+    /// The service's settings cannot be used.
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// Nothing usable at the path given.

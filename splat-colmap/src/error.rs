@@ -44,7 +44,7 @@ pub enum ColmapError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Where.
+        /// Place in the file.
         place: Place,
         /// What is wrong.
         what: String,
@@ -58,9 +58,9 @@ pub enum ColmapError {
     UnknownCamera {
         /// The images file.
         path: PathBuf,
-        /// The image.
+        /// Id of the image.
         image_id: u32,
-        /// Its name.
+        /// Name of the image.
         name: String,
         /// The camera that is not there.
         camera_id: u32,
@@ -142,7 +142,7 @@ pub enum ColmapError {
     TooOld {
         /// The program's path or name.
         binary: PathBuf,
-        /// Its release.
+        /// Release of the program that was found.
         found: Version,
         /// The oldest that will do.
         oldest: Version,
@@ -152,9 +152,9 @@ pub enum ColmapError {
     NoCommand {
         /// The program's path or name.
         binary: PathBuf,
-        /// The command.
+        /// COLMAP's command.
         command: &'static str,
-        /// Its release.
+        /// Release of the program.
         version: Version,
     },
     /// The output would replace files that an earlier run did not write.
@@ -173,13 +173,13 @@ pub enum ColmapError {
         log.display()
     )]
     StageFailed {
-        /// The command.
+        /// COLMAP's command.
         command: &'static str,
         /// How it ended.
         status: ExitStatus,
         /// Whether it ended by itself; false when a signal ended it, as a crash or want of memory does.
         exited: bool,
-        /// The log.
+        /// Path of the log, which has all that COLMAP wrote.
         log: PathBuf,
         /// Its last lines.
         tail: String,
@@ -191,7 +191,7 @@ pub enum ColmapError {
         log.display()
     )]
     Incomplete {
-        /// The command.
+        /// COLMAP's command.
         command: &'static str,
         /// Files that are not there or empty.
         missing: usize,
@@ -199,7 +199,7 @@ pub enum ColmapError {
         expected: usize,
         /// The first that is missing.
         first: String,
-        /// The log.
+        /// Path of the log, which has all that COLMAP wrote.
         log: PathBuf,
     },
     /// A command of COLMAP took too long and was ended.
@@ -209,11 +209,11 @@ pub enum ColmapError {
         log.display()
     )]
     TimedOut {
-        /// The command.
+        /// COLMAP's command.
         command: &'static str,
-        /// The limit.
+        /// Time limit in minutes.
         minutes: f64,
-        /// The log.
+        /// Path of the log, which has all that COLMAP wrote.
         log: PathBuf,
     },
     /// Comparing features took too long and was ended.
@@ -222,7 +222,7 @@ pub enum ColmapError {
          are kept: raise the limit or lower the COLMAP quality, and run again"
     )]
     MatchingTimedOut {
-        /// The limit.
+        /// Time limit in minutes.
         minutes: f64,
     },
     /// COLMAP's database of features and matches is damaged or of an unknown kind.
@@ -232,7 +232,7 @@ pub enum ColmapError {
         path.display()
     )]
     Database {
-        /// The database.
+        /// Path of the database.
         path: PathBuf,
         /// What is wrong.
         what: String,
@@ -267,11 +267,11 @@ pub enum ColmapError {
         log.display()
     )]
     NoReconstruction {
-        /// Photos placed.
+        /// Number of photos that were placed.
         registered: u64,
         /// Photos in all.
         photos: u64,
-        /// The log.
+        /// Path of the log, which has all that COLMAP wrote.
         log: PathBuf,
     },
 }

@@ -16,7 +16,7 @@ pub(crate) const WORK: &str = "work";
 
 /// The model that is used.
 pub(crate) struct Found {
-    /// Its folder.
+    /// Folder of the model.
     pub(crate) dir: PathBuf,
     /// Cameras and images; no points.
     pub(crate) model: Reconstruction,

@@ -29,7 +29,7 @@ pub struct PosedImage {
     pub camera_id: u32,
     /// World to camera.
     pub cam_from_world: Pose,
-    /// Features.
+    /// Features found in the image.
     pub points2d: Vec<Point2d>,
 }
 

@@ -32,7 +32,7 @@ pub enum Error {
         path.display()
     )]
     Busy {
-        /// The folder.
+        /// The output folder.
         path: PathBuf,
         /// Which process has it.
         holder: String,
@@ -72,7 +72,7 @@ pub enum Error {
         "`{what}` would need {bytes} bytes and this GPU binds {limit} at most; lower the cap on Gaussians or the image size"
     )]
     BindingTooLarge {
-        /// The buffer.
+        /// Label of the buffer.
         what: &'static str,
         /// Bytes needed.
         bytes: u64,

@@ -42,12 +42,12 @@ pub enum Stage {
 pub enum Event {
     /// A stage began.
     StageStarted {
-        /// Which.
+        /// The stage.
         stage: Stage,
     },
     /// A stage moved on.
     StageProgress {
-        /// Which.
+        /// The stage.
         stage: Stage,
         /// Units done (photos, pairs, images).
         done: u64,
@@ -56,9 +56,9 @@ pub enum Event {
     },
     /// A stage ended well.
     StageFinished {
-        /// Which.
+        /// The stage.
         stage: Stage,
-        /// Wall time.
+        /// Wall time, seconds.
         elapsed_s: f64,
         /// True when an earlier run had done it already.
         skipped: bool,
@@ -83,13 +83,13 @@ pub enum Event {
     Step {
         /// Steps done; counts from 1.
         step: u32,
-        /// Steps planned.
+        /// Steps that the run is planned for.
         steps: u32,
-        /// Training loss.
+        /// Training loss of this step: L1 and 1 - SSIM, weighted, and the regularizers.
         loss: f32,
-        /// Gaussians now.
+        /// Current number of Gaussians.
         gaussians: u32,
-        /// Recent speed.
+        /// Recent speed, steps per second.
         steps_per_s: f64,
         /// Seconds of training so far, without evaluation.
         elapsed_s: f64,
@@ -105,16 +105,16 @@ pub enum Event {
         /// The same after the affine colour map that brings each render nearest to its photo.
         #[serde(default)]
         cc_psnr: Option<f64>,
-        /// Mean SSIM.
+        /// Mean SSIM over the held-out views.
         ssim: f64,
         /// Seconds of training so far, without evaluation.
         elapsed_s: f64,
-        /// Gaussians now.
+        /// Current number of Gaussians.
         gaussians: u32,
     },
     /// A file was written.
     Saved {
-        /// Where.
+        /// Path of the file.
         path: PathBuf,
         /// What: `ply`, `checkpoint`, `comparison`, `metrics`, `preview`, `frame`, `video`.
         kind: String,

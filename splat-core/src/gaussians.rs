@@ -32,9 +32,9 @@ pub(crate) fn sigmoid(logit: f32) -> f32 {
 /// | `sh_coeffs` | `[N,K,3]`, `K = (degree + 1)^2` | `max(SH(dir) + 0.5, 0)` |
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GaussianCloud {
-    /// Centres.
+    /// Centres, world units.
     pub means: Vec<[f32; 3]>,
-    /// Rotations, w,x,y,z.
+    /// Rotations as quaternions w,x,y,z of any length.
     pub quats: Vec<[f32; 4]>,
     /// Natural logarithm of the standard deviations along the rotated axes.
     pub log_scales: Vec<[f32; 3]>,

@@ -52,11 +52,11 @@ impl MatchedBy {
 /// What a name came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resolved {
-    /// One file.
+    /// Exactly one file fits the name.
     File(PathBuf, MatchedBy),
     /// Several files are as good, or other names claim the same; these.
     Ambiguous(Vec<PathBuf>),
-    /// No file.
+    /// No file fits the name.
     Missing,
 }
 

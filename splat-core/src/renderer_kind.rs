@@ -21,7 +21,7 @@ pub enum RendererKind {
 }
 
 impl RendererKind {
-    /// Both.
+    /// All renderers.
     pub const ALL: [Self; 2] = [Self::Ewa, Self::Gut];
 
     /// The name in options and files.

@@ -37,7 +37,7 @@ pub struct RollingShutter {
 }
 
 impl ShutterDirection {
-    /// All four.
+    /// All directions.
     pub const ALL: [Self; 4] = [Self::TopToBottom, Self::BottomToTop, Self::LeftToRight, Self::RightToLeft];
 
     /// Whether lines are columns.

@@ -82,7 +82,7 @@ impl Default for DemoOptions {
 /// One photo that was taken.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DemoPhoto {
-    /// File name.
+    /// File name, without a folder.
     pub name: String,
     /// EXIF orientation: 1, 3, 6 or 8.
     pub orientation: u16,

@@ -43,7 +43,7 @@ pub enum GestureError {
     OutOfRange {
         /// Position in the recording, from 0.
         frame: usize,
-        /// The coordinate.
+        /// The coordinate out of range.
         value: f32,
         /// Smallest allowed.
         low: f32,
@@ -81,7 +81,7 @@ pub enum GestureError {
         limits::MAX_FRAMES
     )]
     TooFewFrames {
-        /// Frames sent.
+        /// Number of frames sent.
         found: usize,
     },
     /// More frames than one recording may have.
@@ -91,7 +91,7 @@ pub enum GestureError {
         limits::MAX_FRAMES
     )]
     TooManyFrames {
-        /// Frames sent.
+        /// Number of frames sent.
         found: usize,
     },
     /// The same frame again and again.
@@ -176,9 +176,9 @@ pub enum GestureError {
     /// Recording and model do not speak of the same coordinates.
     #[error("the recording has {found} landmarks and the model was trained on {expected} landmarks; send {}", expected.description())]
     LayoutMismatch {
-        /// The model's.
+        /// Layout of the model.
         expected: Layout,
-        /// The recording's.
+        /// Layout of the recording.
         found: Layout,
     },
     /// A text is no CSV or JSON of landmarks.
@@ -204,7 +204,7 @@ pub enum GestureError {
         "the gesture model has format {found}, and this program reads up to {known}; use a newer program"
     )]
     TooNew {
-        /// Its format.
+        /// Format version of the file.
         found: u32,
         /// The newest known.
         known: u32,

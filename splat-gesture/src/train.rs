@@ -133,7 +133,7 @@ pub fn check_addition(parent: &Bundle, new: &Recording) -> Result<()> {
     Ok(())
 }
 
-/// Trains a model on recordings alone, one a gesture, in the order of its labels; `origin` says where they come from.
+/// Trains a model on recordings alone, one per gesture, in the order of its labels; `origin` says where they come from.
 ///
 /// The gate asks `min_old_accuracy` of the mean over all gestures.
 ///

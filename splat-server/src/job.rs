@@ -230,7 +230,7 @@ pub struct Progress {
     /// PSNR in dB on held-out photos, when last measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub psnr: Option<f64>,
-    /// Gaussians now.
+    /// Current number of Gaussians.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gaussians: Option<u32>,
 }
@@ -242,7 +242,7 @@ pub struct Artifact {
     pub name: String,
     /// Path below the job's folder, with `/`; chosen by the service, never by a client.
     pub path: String,
-    /// Size.
+    /// Size in bytes.
     pub bytes: u64,
     /// MIME type.
     pub content_type: String,
@@ -251,9 +251,9 @@ pub struct Artifact {
 /// A job as the queue keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
-    /// Which.
+    /// Id of the job.
     pub id: JobId,
-    /// Whose.
+    /// The key's owner who submitted it.
     pub owner: Owner,
     /// `scene` or `gesture`.
     pub kind: String,
@@ -362,7 +362,7 @@ impl Change {
 pub struct NewJob {
     /// Chosen by the submitter, since files may lie under it already.
     pub id: JobId,
-    /// Whose.
+    /// The key's owner who submitted it.
     pub owner: Owner,
     /// `scene` or `gesture`.
     pub kind: String,
@@ -394,7 +394,7 @@ pub struct Idempotency {
 pub struct JobEvent {
     /// Counts from 1 within the job, without gaps.
     pub sequence: u64,
-    /// When.
+    /// Time of the event.
     pub at_ms: UnixMs,
     /// `state`, `stage`, `progress`, `warning`, `placed`, `eval`, `artifact`, `preview`.
     pub kind: String,

@@ -50,7 +50,7 @@ pub enum ServiceError {
     /// The address is taken or not this machine's.
     #[error("cannot listen on {bind}: {source}")]
     Bind {
-        /// The address.
+        /// The address it was to listen on.
         bind: SocketAddr,
         /// What the system says.
         source: std::io::Error,
@@ -58,7 +58,7 @@ pub enum ServiceError {
     /// The data folder cannot be made.
     #[error("cannot use the data folder `{}`: {source}", path.display())]
     DataDir {
-        /// Which.
+        /// Path of the data folder.
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,

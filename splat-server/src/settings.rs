@@ -14,7 +14,7 @@ pub enum SettingsError {
     /// The file cannot be read.
     #[error("cannot read the settings in `{}`: {source}", path.display())]
     Read {
-        /// Which.
+        /// Path of the settings file.
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,
@@ -22,7 +22,7 @@ pub enum SettingsError {
     /// The file says something that is no setting, or of the wrong type.
     #[error("the settings in `{}` cannot be understood: {why}", path.display())]
     Parse {
-        /// Which.
+        /// Path of the settings file.
         path: PathBuf,
         /// Where and why.
         why: String,

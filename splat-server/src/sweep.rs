@@ -17,7 +17,7 @@ use crate::queue::{Fate, Queue, QueueError, now_ms};
 use crate::store::{Found, JobStore};
 use crate::webhook;
 
-/// How often.
+/// Interval between sweeps.
 const EVERY: Duration = Duration::from_secs(60);
 
 /// Machines may write down when a job ended by clocks that differ so much.

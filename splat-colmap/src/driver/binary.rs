@@ -60,7 +60,7 @@ impl Colmap {
         &self.binary
     }
 
-    /// Its release.
+    /// Release of the program.
     #[must_use]
     pub fn version(&self) -> Version {
         self.version

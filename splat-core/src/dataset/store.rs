@@ -154,7 +154,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A worker's life.
+    /// Loop of a worker thread.
     fn work(&self) {
         loop {
             let mut state = self.lock();

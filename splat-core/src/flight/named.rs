@@ -54,22 +54,22 @@ struct Entry {
     origin: Option<[f64; 3]>,
     fx: f64,
     fy: f64,
-    /// Ours; where it is missing the principal point is the middle.
+    /// Written by this program alone; without it the principal point is the image's centre.
     #[serde(default)]
     cx: Option<f64>,
-    /// Ours.
+    /// Written by this program alone, as `cx`.
     #[serde(default)]
     cy: Option<f64>,
-    /// Ours.
+    /// Written by this program alone.
     #[serde(default)]
     held_out: bool,
-    /// Ours: COLMAP's name and parameters of a lens that bends.
+    /// Written by this program alone: COLMAP's name of a distorting camera model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lens_model: Option<String>,
-    /// Ours.
+    /// Written by this program alone: that model's parameters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     lens_params: Vec<f64>,
-    /// Ours.
+    /// Written by this program alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rolling_shutter: Option<ShutterEntry>,
     /// Ours.

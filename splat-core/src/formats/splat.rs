@@ -1,4 +1,4 @@
-//! antimatter15's `.splat`: 32 bytes a splat, no header, no view-dependent colour.
+//! antimatter15's `.splat`: 32 bytes per splat, no header, no view-dependent colour.
 
 use std::cmp::Reverse;
 use std::io::Write as _;

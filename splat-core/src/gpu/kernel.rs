@@ -4,7 +4,7 @@ use super::Gpu;
 use super::profile::Pass;
 use super::shaders::{Source, Switches};
 
-/// WebGPU's default limit of workgroups a dimension.
+/// WebGPU's default limit of workgroups per dimension.
 const MAX_GROUPS_PER_DIMENSION: u32 = 65_535;
 
 /// A compute pipeline made from one WGSL file.
@@ -60,7 +60,7 @@ impl Kernel {
         });
     }
 
-    /// Runs as many invocations as `items`, 64 a workgroup.
+    /// Runs as many invocations as `items`, 64 per workgroup.
     pub(crate) fn dispatch_items(&self, pass: &mut Pass<'_>, bindings: &wgpu::BindGroup, items: u32) {
         self.dispatch(pass, bindings, items.div_ceil(64));
     }

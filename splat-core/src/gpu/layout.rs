@@ -12,9 +12,9 @@ use crate::renderer_kind::RendererKind;
 pub const TILE_WIDTH: u32 = 16;
 /// Tile height in pixels.
 pub const TILE_HEIGHT: u32 = 16;
-/// Bytes of geometry a Gaussian: three `vec4f`.
+/// Bytes of geometry per Gaussian: three `vec4f`.
 pub const GEOMETRY_BYTES: u64 = 48;
-/// Floats of geometry a Gaussian.
+/// Floats of geometry per Gaussian.
 pub const GEOMETRY_FLOATS: usize = 12;
 /// Bytes of a splat of EWA: three `vec4f` (`project.wgsl`).
 pub const SPLAT_BYTES_EWA: u64 = 48;
@@ -26,15 +26,15 @@ pub const SLOT_FLOATS_EWA: u64 = 11;
 pub const SLOT_FLOATS_GUT: u64 = 16;
 /// The same with a rolling shutter (`lib/response_rolling.wgsl`).
 pub const SLOT_FLOATS_ROLLING: u64 = 25;
-/// Floats a pixel of the gradient of its ray (`lib/response_rolling.wgsl`): direction, origin.
+/// Floats per pixel of the gradient of its ray (`lib/response_rolling.wgsl`): direction, origin.
 pub const RAY_GRADIENT_FLOATS: u64 = 6;
-/// Elements a sort workgroup handles.
+/// Elements per sort workgroup.
 pub const SORT_BLOCK: u32 = 1024;
-/// Elements a scan workgroup handles.
+/// Elements per scan workgroup.
 pub const SCAN_BLOCK: u32 = 1024;
 /// Digits of a radix pass.
 pub const SORT_DIGITS: u32 = 256;
-/// Pixels one invocation of the loss kernels makes.
+/// Pixels per invocation of the loss kernels.
 pub const LOSS_RUN: u32 = 64;
 
 /// Bytes of a Gaussian's splat: what `project` writes of it for one view.
@@ -58,13 +58,13 @@ pub struct ViewUniform {
     pub camera_centre: [f32; 4],
     /// Colour behind everything.
     pub background: [f32; 4],
-    /// Focal lengths.
+    /// Focal lengths along x and y in pixels.
     pub focal_px: [f32; 2],
-    /// Principal point.
+    /// Principal point in pixels.
     pub principal_px: [f32; 2],
     /// Lower limits of x/z and y/z in the Jacobian.
     pub slope_min: [f32; 2],
-    /// Upper limits.
+    /// Upper limits of x/z and y/z in the Jacobian.
     pub slope_max: [f32; 2],
     /// Width and height.
     pub image_size: [u32; 2],
@@ -189,7 +189,7 @@ pub struct TrainUniform {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Counters {
-    /// Gaussians.
+    /// Number of Gaussians, set by the host.
     pub gaussians: u32,
     /// Intersections that fit.
     pub isects: u32,
@@ -199,7 +199,7 @@ pub struct Counters {
     pub overflowed: u32,
     /// Indirect dispatch of a sort pass over the intersections.
     pub sort_groups: [u32; 4],
-    /// Indirect dispatch of one invocation an intersection.
+    /// Indirect dispatch of one invocation per intersection.
     pub isect_groups: [u32; 4],
     /// Indirect dispatch of a scan over that sort's table.
     pub scan_groups: [u32; 4],
@@ -213,7 +213,7 @@ pub struct StepReport {
     pub loss: f32,
     /// Intersections needed so far.
     pub isects_needed: u32,
-    /// Not 0 when the step changed nothing, for want of room.
+    /// Non-zero if intersections overflowed and the step was skipped.
     pub overflowed: u32,
     /// Unused.
     pub padding: u32,

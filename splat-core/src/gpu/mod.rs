@@ -47,27 +47,27 @@ pub struct GpuOptions {
 pub struct AdapterReport {
     /// Name as the driver gives it.
     pub name: String,
-    /// Driver.
+    /// Name of the driver.
     pub driver: String,
-    /// Driver version.
+    /// Version of the driver.
     pub driver_info: String,
     /// Vulkan, Metal or Dx12.
     pub backend: String,
     /// `Cpu` for software Vulkan.
     pub device_type: String,
-    /// Smallest subgroup.
+    /// Smallest subgroup, in invocations.
     pub subgroup_min: u32,
-    /// Largest subgroup.
+    /// Largest subgroup, in invocations.
     pub subgroup_max: u32,
     /// How the tile kernels add up over the invocations of a tile.
     pub lane_sums: LaneSums,
     /// Invocations that share a tile.
     pub lanes: u32,
-    /// Largest storage binding.
+    /// Largest storage binding, bytes.
     pub max_binding_bytes: u64,
-    /// Largest buffer.
+    /// Largest buffer, bytes.
     pub max_buffer_bytes: u64,
-    /// Whether kernels can be timed.
+    /// Whether the device has timestamp queries, which time kernels.
     pub timestamps: bool,
 }
 

@@ -46,7 +46,7 @@ const MAX_DECODER_BYTES: u64 = MAX_PIXELS * 8;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PhotoInfo {
-    /// By content.
+    /// Format, detected from the content.
     pub format: PhotoFormat,
     /// Width in pixels as stored, before the orientation is applied.
     pub stored_width: u32,

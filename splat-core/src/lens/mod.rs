@@ -28,7 +28,7 @@ use crate::{Error, Result};
 /// A camera's lens: model, image size and parameters in COLMAP's order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lens {
-    /// Which model.
+    /// Camera model.
     pub model: LensModel,
     /// Image width in pixels.
     pub width: u32,

@@ -3,9 +3,9 @@
 /// Pinhole intrinsics at one image size, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Pinhole {
-    /// Image width.
+    /// Image width in pixels.
     pub width: u32,
-    /// Image height.
+    /// Image height in pixels.
     pub height: u32,
     /// Focal length along x.
     pub fx: f64,

@@ -47,7 +47,7 @@ impl CameraModule {
 pub struct LensUniform {
     /// Focal lengths; of a panorama, its size.
     pub focal_px: [f32; 2],
-    /// Principal point.
+    /// Principal point in pixels.
     pub principal_px: [f32; 2],
     /// Radial numerator, of `r^2` to `r^8`.
     pub numerator: [f32; 4],
@@ -57,11 +57,11 @@ pub struct LensUniform {
     pub numerator5: f32,
     /// Thin prism: x of `r^2`, x of `r^4`, y of `r^2`, y of `r^4`.
     pub prism: [f32; 4],
-    /// Decentring.
+    /// Decentring (tangential) distortion, p1 and p2.
     pub decentring: [f32; 2],
     /// Radial numerator, of `r^12`.
     pub numerator6: f32,
-    /// Radius at which the map folds back on itself.
+    /// Largest undistorted radius at which the distortion still grows: beyond it nothing is drawn.
     pub limit: f32,
     /// What a model has of its own.
     pub extra: [f32; 3],

@@ -45,7 +45,7 @@ pub(super) struct Timing {
 /// What to do after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
-    /// Nothing.
+    /// No advice.
     Nothing,
     /// A round of timed steps begins.
     Begin,

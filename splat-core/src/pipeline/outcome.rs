@@ -8,18 +8,18 @@ use crate::train::ViewMetrics;
 /// Held-out photos measured during training.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct EvalPoint {
-    /// Steps done.
+    /// Steps done when it was measured.
     pub step: u32,
     /// Mean PSNR in dB, at full size.
     pub psnr: f64,
     /// Mean colour-corrected PSNR in dB; see [`crate::metrics::color_corrected`].
     #[serde(default)]
     pub cc_psnr: Option<f64>,
-    /// Mean SSIM.
+    /// Mean SSIM over the held-out views.
     pub ssim: f64,
     /// Seconds of training, without evaluation.
     pub elapsed_s: f64,
-    /// Gaussians.
+    /// Number of Gaussians.
     pub gaussians: u32,
 }
 
@@ -29,14 +29,14 @@ pub struct EvalPoint {
 pub enum StopReason {
     /// The options said so.
     StopAt,
-    /// Somebody cancelled.
+    /// The run was cancelled.
     Cancelled,
 }
 
 /// What a run came to.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Outcome {
-    /// The scene.
+    /// Path of the scene's PLY.
     pub ply: PathBuf,
     /// The scene in the other forms that were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -55,7 +55,7 @@ pub struct Outcome {
     /// ([`crate::metrics::color_corrected`]): without what brightness and white balance of single photos decide.
     #[serde(default)]
     pub cc_psnr: Option<f64>,
-    /// Mean SSIM.
+    /// Mean SSIM over the held-out views; `None` without any.
     pub ssim: Option<f64>,
     /// Which photos structure-from-motion placed, and which it did not; `None` for datasets that were posed elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]

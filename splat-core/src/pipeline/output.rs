@@ -99,7 +99,7 @@ impl OutputFolder {
         self.root.join("cameras.json")
     }
 
-    /// The log.
+    /// Path of the log, `log.txt`.
     #[must_use]
     pub fn log(&self) -> PathBuf {
         self.root.join("log.txt")

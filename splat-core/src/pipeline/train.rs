@@ -15,7 +15,7 @@ use crate::gpu::Gpu;
 use crate::train::{EvalReport, TrainConfig, Trainer};
 use crate::{Error, Event, Result};
 
-/// Steps are told no more often than this.
+/// Minimum interval between step events.
 const STEP_EVENT_EVERY: Duration = Duration::from_millis(250);
 /// Checkpoints are this far apart unless the options say otherwise.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);

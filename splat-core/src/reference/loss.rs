@@ -1,4 +1,4 @@
-//! Twin of `loss.wgsl`: how far a rendered picture is from its photo.
+//! Twin of `ssim_columns`, `ssim_rows`, `loss_gradient` and `loss_total`: how far a rendered picture is from its photo.
 
 /// Side of the SSIM window, in pixels.
 pub const SSIM_WINDOW: usize = 11;

@@ -56,7 +56,7 @@ impl BackwardKernels {
 /// Buffers and bindings of a backward pass over a [`ForwardPass`].
 #[derive(Debug)]
 pub(crate) struct BackwardPass {
-    /// Gradient of the image, 16 bytes a pixel; with depth, behind those of the view's pixels, 4 bytes a pixel more.
+    /// Gradient of the image, 16 bytes per pixel; with depth, 4 bytes per pixel more behind them.
     pub(crate) v_frame: wgpu::Buffer,
     pub(crate) v_geometry: wgpu::Buffer,
     pub(crate) v_colors: wgpu::Buffer,

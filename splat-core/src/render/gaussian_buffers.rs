@@ -7,9 +7,9 @@ use crate::{Error, Result};
 
 /// Parameters of `count` Gaussians on the GPU.
 ///
-/// Geometry is three `vec4f` a Gaussian: (mean, opacity logit), quaternion w,x,y,z, (log-scale, floor). The
-/// spherical harmonics are one `[N,K]` buffer a colour channel: three bindings of degree 3 hold 2.1 million
-/// Gaussians on a device that allows 128 MiB a binding, where one would hold 0.7 million.
+/// Geometry is three `vec4f` per Gaussian: (mean, opacity logit), quaternion w,x,y,z, (log-scale, floor). The
+/// spherical harmonics are one `[N,K]` buffer per colour channel: three bindings of degree 3 hold 2.1 million
+/// Gaussians on a device that allows 128 MiB per binding, where one would hold 0.7 million.
 #[derive(Clone, Debug)]
 pub struct GaussianBuffers {
     pub(crate) count: u32,

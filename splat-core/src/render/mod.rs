@@ -10,8 +10,8 @@
 //! | rasterize_backward | image gradient, lists | sums an intersection |
 //! | project_backward, direction_backward | those sums | [`GaussianGradients`] |
 //!
-//! There are two renderers, [`RendererKind`]: EWA and 3DGUT. They differ in the two `project` kernels and in one shared file
-//! of the two `rasterize` kernels, `lib/response_*.wgsl`; everything else serves both.
+//! There are two renderers, [`RendererKind`]: EWA and 3DGUT. They have `project` kernels of their own, and other forms of
+//! the files in `shaders/lib` that `gpu/shaders.rs` chooses: response, tiles, extent and rays. Everything else serves both.
 //!
 //! Start at [`Renderer::render`]. Slow f64 twins are in `reference`.
 

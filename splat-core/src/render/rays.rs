@@ -1,4 +1,4 @@
-//! Ray tables: the ray of every pixel of a lens, worked out in f64 on the host, once a camera and image size.
+//! Ray tables: the ray of every pixel of a lens, computed in f64 on the host, once per camera and image size.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

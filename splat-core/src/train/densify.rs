@@ -11,7 +11,7 @@ use super::config::{DensifyConfig, Strategy, TrainConfig};
 use crate::gpu::layout::GEOMETRY_FLOATS;
 use crate::random::Random;
 
-/// One Gaussian's geometry record: mean, opacity logit, quaternion w,x,y,z, log-scale, 0.
+/// One Gaussian's geometry record: mean, opacity logit, quaternion w,x,y,z, log-scale, scale floor.
 pub(crate) type Record = [f32; GEOMETRY_FLOATS];
 
 /// What a refinement looks at.

@@ -34,7 +34,7 @@ pub struct EvalReport {
     /// Mean colour-corrected PSNR; `None` where a view has none.
     #[serde(default)]
     pub cc_psnr: Option<f64>,
-    /// Mean SSIM.
+    /// Mean SSIM over the views.
     pub ssim: f64,
 }
 

@@ -33,7 +33,7 @@ pub struct MemoryPrediction {
     pub gaussians_bytes: u64,
     /// Everything that a step works with and, while a densification or a lack of room replaces it, its second set.
     pub working_bytes: u64,
-    /// Both.
+    /// Sum of both, bytes.
     pub total_bytes: u64,
 }
 

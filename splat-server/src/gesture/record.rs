@@ -9,7 +9,7 @@ use crate::job::{JobId, UnixMs};
 /// A model of an owner. It exists when this record does, which is written last, and removed last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelRecord {
-    /// Which.
+    /// Id of the model.
     pub id: JobId,
     /// The model it was grown from.
     pub parent: ModelCode,
@@ -34,7 +34,7 @@ pub struct ModelRecord {
 pub struct ModelFile {
     /// `legacy.tflite` ...
     pub name: String,
-    /// Size.
+    /// Size in bytes.
     pub bytes: u64,
 }
 

@@ -54,7 +54,7 @@ pub(super) struct ModelView {
 pub(super) struct ModelFileView {
     /// `legacy.tflite`, `model.tflite`, `model.onnx`, `labels.json`, `manifest.json`, `model.gesture`.
     name: String,
-    /// Size.
+    /// Size in bytes.
     bytes: u64,
     /// Where it is.
     url: String,
@@ -89,7 +89,7 @@ impl ModelView {
 /// A page of models.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct ModelPage {
-    /// Newest first.
+    /// Models of the page, newest first.
     gestures: Vec<ModelView>,
     /// Ask for the next page with `before` this; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -235,7 +235,7 @@ pub(super) async fn delete(
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rename {
-    /// The gesture.
+    /// Name of the gesture.
     gesture: String,
     /// Its new name.
     #[schema(min_length = 1, max_length = 20)]
@@ -272,7 +272,7 @@ pub(super) async fn rename(
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TakeOut {
-    /// The gesture.
+    /// Name of the gesture.
     gesture: String,
 }
 

@@ -76,7 +76,7 @@ impl Hub {
         running.as_ref().filter(|(at, _)| at.elapsed() < NEWS_FOR).map(|(_, job)| job.clone())
     }
 
-    /// Something was done to the job: what was seen of it before holds no more.
+    /// Invalidates the cached view of a job that has changed.
     pub(super) fn changed(&self, id: &JobId) {
         if let Some(feed) = self.known(id) {
             let mut running = feed.running.lock().unwrap_or_else(PoisonError::into_inner);

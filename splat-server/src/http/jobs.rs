@@ -45,7 +45,7 @@ pub(super) struct Which {
 /// A page of jobs.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Page {
-    /// Newest first.
+    /// Jobs of the page, newest first.
     jobs: Vec<JobView>,
     /// Ask for the next page with `before` this; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]

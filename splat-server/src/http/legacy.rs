@@ -35,14 +35,14 @@ pub(super) struct TrainRequest {
 /// What is asked for at `/status`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct TrainAnswer {
-    /// The job.
+    /// Id of the job.
     task_id: String,
 }
 
 /// How far a training is, in the words of stock clients.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct StatusAnswer {
-    /// The job.
+    /// Id of the job.
     task_id: String,
     /// How far.
     #[schema(value_type = TrainingWord, example = "SUCCESS")]

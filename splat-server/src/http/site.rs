@@ -47,7 +47,7 @@ impl Site {
         }
     }
 
-    /// Refuses what may not be done without a key: from elsewhere, or by a foreign web page in a visitor's browser.
+    /// Rejects requests without a key that come under an unknown host name or from another origin (DNS rebinding, CSRF).
     pub(super) fn admit_anonymous(&self, request: &Parts) -> Result<(), Problem> {
         let host = host(&request.uri, &request.headers).unwrap_or("");
         let known = is_local_name(host)

@@ -119,7 +119,7 @@ impl From<GestureSpec> for GestureView {
 pub(super) struct ArtifactView {
     /// `scene.ply`, `preview.png` ...
     pub name: String,
-    /// Size.
+    /// Size in bytes.
     pub bytes: u64,
     /// MIME type.
     pub content_type: String,
@@ -135,9 +135,9 @@ pub(super) struct Links {
     pub this: String,
     /// Its events as they happen.
     pub events: String,
-    /// Its log.
+    /// URL of the job's log.
     pub log: String,
-    /// Stops it.
+    /// URL that cancels the job.
     pub cancel: String,
     /// Does it again.
     pub retry: String,

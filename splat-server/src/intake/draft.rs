@@ -112,7 +112,7 @@ impl Draft {
         &self.rejected
     }
 
-    /// Takes one file from `stream`: a photo, a zip of photos, or a video. What it is is told from its content.
+    /// Takes one file from `stream`: a photo, a zip of photos, or a video. The type is detected from the content.
     ///
     /// A file that cannot be used is named in [`Added::rejected`]; then the stream was perhaps not read to its end, and
     /// the next file may be added all the same.

@@ -94,19 +94,19 @@ pub enum IntakeError {
         "a job may have at most {max} photos; leave some out, and keep those that overlap their neighbours well"
     )]
     TooManyPhotos {
-        /// The limit.
+        /// Largest number allowed.
         max: usize,
     },
     /// More parts than a request may sensibly have.
     #[error("the request has more than {max} files")]
     TooManyFiles {
-        /// The limit.
+        /// Largest number allowed.
         max: usize,
     },
     /// More bytes than a job may have.
     #[error("the photos of a job may have at most {max} bytes in all")]
     JobTooLarge {
-        /// The limit.
+        /// Largest size allowed, bytes.
         max: u64,
     },
     /// Nothing usable was sent.
@@ -120,9 +120,9 @@ pub enum IntakeError {
         "{found} usable photos are too few for a scene: at least {min} are needed, and 20 or more do well"
     )]
     TooFewPhotos {
-        /// Usable photos.
+        /// Number of usable photos.
         found: usize,
-        /// Needed.
+        /// Smallest number of photos allowed.
         min: usize,
         /// What else was sent and why it was not taken.
         rejected: Vec<Rejected>,
@@ -164,13 +164,13 @@ pub enum IntakeError {
     /// A request header cannot be understood.
     #[error("{what}")]
     BadRequest {
-        /// A sentence.
+        /// What is wrong, as a sentence.
         what: String,
     },
     /// One upload announces more than an upload may have.
     #[error("an upload may have at most {max} bytes")]
     UploadTooLarge {
-        /// The limit.
+        /// Largest size allowed, bytes.
         max: u64,
     },
     /// The owner has as many uploads as one may have.
@@ -178,7 +178,7 @@ pub enum IntakeError {
         "you have {count} uploads that no job uses yet, as many as one may have; make a job of them or delete some"
     )]
     TooManyUploads {
-        /// How many.
+        /// Number of the owner's unused uploads.
         count: usize,
     },
     /// The owner's uploads fill the room one may take.
@@ -186,13 +186,13 @@ pub enum IntakeError {
         "your uploads that no job uses yet may have at most {max} bytes in all; make a job of them or delete some"
     )]
     OwnerFull {
-        /// The limit.
+        /// Largest size allowed, bytes.
         max: u64,
     },
     /// An upload that is to become a job's photos is not whole yet.
     #[error("upload {id} is not complete: {have} of {length} bytes are there")]
     Incomplete {
-        /// Which.
+        /// Id of the upload.
         id: String,
         /// Bytes that are there.
         have: u64,

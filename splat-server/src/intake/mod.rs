@@ -69,7 +69,7 @@ pub struct PhotoEntry {
 /// What became of one file that was sent: a photo gives one entry, a zip or a video many.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Added {
-    /// Photos taken.
+    /// Photos that were accepted.
     pub photos: Vec<PhotoEntry>,
     /// What was not, and why.
     pub rejected: Vec<Rejected>,

@@ -83,7 +83,7 @@ impl FromStr for Role {
 pub struct ApiKey {
     /// Names the key; no secret.
     pub id: String,
-    /// For people.
+    /// Name of the key, for people.
     pub name: String,
     /// What it may do.
     pub role: Role,

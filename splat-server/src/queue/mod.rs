@@ -73,7 +73,7 @@ pub enum QueueError {
         "you have {unfinished} unfinished jobs, as many as one may have; wait for one to end or cancel it"
     )]
     OwnerFull {
-        /// How many.
+        /// Number of the owner's unfinished jobs.
         unfinished: u64,
     },
     /// The owner has or has used as much as one may.
@@ -88,7 +88,7 @@ pub enum QueueError {
     /// The job is not in a state in which that can be done.
     #[error("the job is {}, so this cannot be done", state.name())]
     WrongState {
-        /// Its state.
+        /// State of the job.
         state: JobState,
     },
     /// The store behind the queue cannot be reached or failed. It may pass.
@@ -100,7 +100,7 @@ pub enum QueueError {
     /// What is stored cannot be read: another version or damage.
     #[error("the job store holds something unreadable: {why}")]
     Malformed {
-        /// What.
+        /// What cannot be read.
         why: String,
     },
 }
@@ -120,7 +120,7 @@ pub struct Claim {
 /// What proves that a worker still holds a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticket {
-    /// Which job.
+    /// Id of the claimed job.
     pub id: JobId,
     /// Greater with every claim of the job.
     pub token: u64,
@@ -136,7 +136,7 @@ pub struct Held {
 /// How a worker ends its claim.
 #[derive(Clone, Debug)]
 pub enum Ending {
-    /// Done.
+    /// The job succeeded.
     Succeeded {
         /// What came of it.
         result: serde_json::Value,
@@ -220,9 +220,9 @@ pub enum Fate {
 /// Jobs by lane and state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Depth {
-    /// Which line.
+    /// The line that the figures are of.
     pub lane: Lane,
-    /// Jobs waiting.
+    /// Number of jobs waiting in it.
     pub queued: u64,
     /// Jobs in work.
     pub running: u64,

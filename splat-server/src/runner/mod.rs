@@ -62,7 +62,7 @@ pub struct MachineOptions {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "line", content = "value", rename_all = "snake_case")]
 pub enum Line {
-    /// Something happened.
+    /// An event of the pipeline.
     Event(Event),
     /// The attempt came to its end; the last line.
     Ended(Ended),
@@ -100,9 +100,9 @@ pub enum Ended {
     },
     /// It was stopped in order.
     Cancelled,
-    /// It failed.
+    /// The attempt failed.
     Failed {
-        /// Why.
+        /// What went wrong.
         problem: JobProblem,
         /// Whether another attempt may go better.
         may_pass: bool,

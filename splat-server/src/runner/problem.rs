@@ -16,7 +16,7 @@ pub enum Failure {
     /// Test mode acted out a failure.
     #[error("test mode was told to fail at the stage `{stage}`")]
     ActedOut {
-        /// Where.
+        /// The stage in which it happened.
         stage: String,
     },
 }

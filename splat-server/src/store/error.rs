@@ -44,7 +44,7 @@ pub enum StoreError {
     /// A link stands where a file or folder of the job should be.
     #[error("`{}` is a link, and links are not followed", path.display())]
     Link {
-        /// The link.
+        /// Path of the link.
         path: PathBuf,
     },
     /// The range starts behind the end of the file.
@@ -58,7 +58,7 @@ pub enum StoreError {
     TooLarge {
         /// Below the job's folder.
         path: String,
-        /// Most bytes.
+        /// Largest size allowed, bytes.
         limit: usize,
     },
     /// The settings cannot be used.
@@ -70,7 +70,7 @@ pub enum StoreError {
     /// A file or folder on this machine's disk cannot be read or written.
     #[error("`{}` cannot be used: {source}", path.display())]
     Io {
-        /// Which.
+        /// Path of the file or folder.
         path: PathBuf,
         /// What the system said.
         source: io::Error,

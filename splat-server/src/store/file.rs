@@ -12,7 +12,7 @@ use futures_util::stream::BoxStream;
 pub struct FileHead {
     /// Below the job's folder, with `/`.
     pub path: String,
-    /// Size.
+    /// Size in bytes.
     pub bytes: u64,
     /// Changes when the content does; with its quotation marks, as HTTP's `ETag` is written.
     pub etag: String,

@@ -20,7 +20,7 @@ const SUBMITTED: &str = ".submitted";
 /// A job's folder as a sweep finds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Whose.
+    /// Id of the job.
     pub id: JobId,
     /// Id of the queue for which its files were taken in; `None` where an older version of this program did.
     pub taken_by: Option<String>,

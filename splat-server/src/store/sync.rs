@@ -18,9 +18,9 @@ const MANIFEST_SUFFIX: &str = ".synced.json";
 /// What was copied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Synced {
-    /// Files copied.
+    /// Number of files copied.
     pub files: usize,
-    /// Their bytes.
+    /// Total size of those files, bytes.
     pub bytes: u64,
     /// Files that were the same on both sides.
     pub unchanged: usize,
@@ -79,7 +79,7 @@ impl JobStore {
 }
 
 impl Workspace {
-    /// The folder.
+    /// Path of the folder.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir

@@ -127,11 +127,11 @@ async fn last_word(queue: &dyn Queue, ticket: &Ticket, ending: Ending) -> Option
         match queue.finish(ticket, ending.clone()).await {
             Ok(job) => return Some(job),
             Err(QueueError::Unavailable { why }) => {
-                tracing::warn!(job = %ticket.id, why, "the queue did not hear how a job ended; trying again");
+                tracing::warn!(job = %ticket.id, why, "the queue cannot be reached to record the final status of a job; trying again");
                 sleep(LAST_WORD_EVERY).await;
             }
             Err(error) => {
-                tracing::warn!(job = %ticket.id, %error, "how a job ended is not wanted");
+                tracing::warn!(job = %ticket.id, %error, "the queue rejected the final status of a job");
                 return None;
             }
         }

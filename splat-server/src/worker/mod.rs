@@ -151,7 +151,7 @@ impl Workers {
             }),
         };
         if let Err(error) = self.queue.finish(&claim.ticket, ending).await {
-            tracing::warn!(%error, "how a webhook went is not written down; it may be sent twice");
+            tracing::warn!(%error, "could not record the result of a webhook delivery; it may be sent twice");
         }
     }
 

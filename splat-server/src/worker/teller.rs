@@ -11,7 +11,7 @@ use super::artifacts;
 use crate::job::{Artifact, JobId, NewEvent, Progress};
 use crate::queue::Report;
 
-/// Progress is told no more often than this.
+/// Minimum interval between progress reports.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// A run of any length gives at most about so many points of its loss.
 const LOSS_POINTS: u32 = 500;

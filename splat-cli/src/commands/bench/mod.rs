@@ -24,7 +24,7 @@ use crate::settings;
 /// Steps before the first timed one: kernels are compiled, photos decoded and buffers grown there.
 const WARM_UP: u32 = 12;
 
-/// Everything measured.
+/// What `splat bench` measured.
 #[derive(Serialize)]
 struct Report<'a> {
     adapter: &'a str,

@@ -22,7 +22,7 @@ const ROWS_AT_ONCE: usize = 1024;
 pub struct PlyOptions {
     /// Header comments, one line each; line breaks become spaces.
     pub comments: Vec<String>,
-    /// Whether to write `nx ny nz` as zeros, as the 3DGS authors' files have them: 12 bytes a splat that
+    /// Whether to write `nx ny nz` as zeros, as the 3DGS authors' files have them: 12 bytes per splat that
     /// old viewers, which count properties instead of reading their names, rely on.
     pub normals: bool,
     /// Written as the comment `SplatRenderMode: ...`; it replaces one among the comments.

@@ -31,7 +31,7 @@ use record::Record;
 /// How an upload stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload {
-    /// Which.
+    /// Id of the upload.
     pub id: JobId,
     /// The client's name of the file, made fit to be shown.
     pub name: String,

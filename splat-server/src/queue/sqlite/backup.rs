@@ -28,7 +28,7 @@ pub enum BackupError {
     /// The file holds no queue, or one of a newer program.
     #[error("`{}` is no backup of a queue: {why}", path.display())]
     NoBackup {
-        /// Which file.
+        /// Path of the backup.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
@@ -39,7 +39,7 @@ pub enum BackupError {
     /// A file cannot be read or written.
     #[error("cannot use `{}`: {source}", path.display())]
     Io {
-        /// Which.
+        /// Path of the file.
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,
@@ -47,7 +47,7 @@ pub enum BackupError {
     /// SQLite's own words.
     #[error("the queue at `{}` cannot be copied: {source}", path.display())]
     Sqlite {
-        /// Which queue.
+        /// Path of the queue's database.
         path: PathBuf,
         /// What SQLite says.
         source: rusqlite::Error,
@@ -72,9 +72,9 @@ impl BackupError {
 /// What a copy holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Copied {
-    /// Jobs.
+    /// Number of jobs.
     pub jobs: u64,
-    /// API keys.
+    /// Number of API keys.
     pub keys: u64,
 }
 

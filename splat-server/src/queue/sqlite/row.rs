@@ -15,7 +15,7 @@ pub(super) const COLUMNS: &str = "number, id, owner, kind, lane, priority, state
 
 /// A job and what only the queue knows of it.
 pub(super) struct Stored {
-    /// Row.
+    /// Number of the row.
     pub(super) number: i64,
     /// Fencing token of the latest claim.
     pub(super) token: i64,
