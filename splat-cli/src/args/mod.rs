@@ -125,7 +125,9 @@ pub(crate) enum Command {
   splat bench                                     blend rates, and what the device itself can do
   splat bench dataset                             also whole steps at full size and GPU time by kernel
   splat bench --gaussians 100000,1000000 --size 1632x1224
-                                                  the same on a made-up scene of each number and size")]
+                                                  the same on a made-up scene of each number and size
+  splat bench --dump-shaders wgsl --renderer 3dgut
+                                                  the kernels' text, to read or to give to other tools")]
 pub(crate) struct BenchArgs {
     /// Posed dataset to take steps on
     #[arg(value_hint = ValueHint::AnyPath)]
@@ -145,6 +147,9 @@ pub(crate) struct BenchArgs {
     /// How Gaussians are drawn in these steps
     #[arg(long, value_enum, default_value_t = training::Renderer::Ewa)]
     pub(crate) renderer: training::Renderer,
+    /// Measure nothing; write the WGSL of every kernel to this folder, joined as for this GPU and `--renderer`
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["dataset", "gaussians"])]
+    pub(crate) dump_shaders: Option<std::path::PathBuf>,
 }
 
 fn image_size(text: &str) -> Result<(u32, u32), String> {

@@ -112,3 +112,25 @@ fn bench_times_steps_of_made_up_scenes() {
         assert_eq!(steps["host_waits"], 1.0, "a step waits for one report: {scene}");
     }
 }
+
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn bench_writes_the_kernels_text() {
+    let sandbox = Sandbox::new();
+    for (renderer, kernel, missing) in [
+        ("ewa", "project.wgsl", "project_gut.wgsl"),
+        ("3dgut", "project_gut.fisheye.rolling.wgsl", "sort_count.fisheye.wgsl"),
+    ] {
+        let stdout =
+            sandbox.ok(&["bench", "--dump-shaders", renderer, "--renderer", renderer, "--json"]).stdout;
+        let report: serde_json::Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+        let files = std::fs::read_dir(sandbox.path(renderer)).unwrap().count();
+        assert_eq!(report["files"], files, "{report}");
+        let text = std::fs::read_to_string(sandbox.path(renderer).join(kernel)).unwrap();
+        // Joined: the constants in front, the shared files, the kernel.
+        for part in ["const LANES", "struct ViewUniform", "@compute", "fn main"] {
+            assert!(text.contains(part), "{kernel} has no `{part}`");
+        }
+        assert!(!sandbox.path(renderer).join(missing).exists(), "{missing}");
+    }
+}

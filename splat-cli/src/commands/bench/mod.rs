@@ -1,6 +1,7 @@
 //! `splat bench`: how fast this machine blends, steps, and runs each kernel.
 
 mod blend;
+mod dump;
 mod made_up;
 
 use std::collections::BTreeMap;
@@ -73,6 +74,9 @@ struct Steps {
 
 pub(super) fn bench(args: &BenchArgs, context: &Context) -> Result<(), Failure> {
     let gpu = context.gpu()?;
+    if let Some(folder) = &args.dump_shaders {
+        return dump::shaders(folder, args.renderer.into(), &gpu, context);
+    }
     if cfg!(debug_assertions) {
         context
             .reporter
