@@ -20,7 +20,8 @@ fn own_loss_descends() {
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn a_program_with_a_device_of_its_own_shows_a_scene() {
-    let (times, pixels) = in_my_app::run(&in_my_app::spiral(), 3).expect("the example runs");
+    let in_my_app::Flight { times, pixels } =
+        in_my_app::run(&in_my_app::spiral(), 3).expect("the example runs");
     assert_eq!(times.len(), 3);
     let seen = pixels.iter().filter(|pixel| pixel[3] > 128).count();
     assert!(seen > 500, "{seen} pixels of {} show something", pixels.len());

@@ -26,13 +26,13 @@ impl Device {
     /// One of its own.
     pub(crate) fn open(options: &GpuOptions) -> Self {
         let gpu = Gpu::new(options).expect("a Vulkan, Metal or DX12 adapter is there");
-        let renderer = Renderer::new(&gpu).expect("the kernels compile");
+        let renderer = Renderer::new(&gpu, RendererKind::Ewa).expect("the kernels compile");
         Self { gpu, renderer, gut: OnceLock::new() }
     }
 
     /// The kernels of 3DGUT, compiled when first asked for.
     pub(crate) fn gut(&self) -> &Renderer {
-        let compile = || Renderer::of_kind(&self.gpu, RendererKind::Gut).expect("the kernels compile");
+        let compile = || Renderer::new(&self.gpu, RendererKind::Gut).expect("the kernels compile");
         self.gut.get_or_init(compile)
     }
 

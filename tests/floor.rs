@@ -113,7 +113,7 @@ fn downloaded_clouds_look_the_same_without_floors() {
     for kind in RendererKind::ALL {
         let renderer = if kind == RendererKind::Gut { device.gut() } else { &device.renderer };
         let picture = |buffers| {
-            let frame = renderer.render_lens(buffers, &camera, &RenderOptions::default());
+            let frame = renderer.render(buffers, &camera, &RenderOptions::default());
             frame.expect("it renders").read().expect("a picture")
         };
         let (with, without) = (picture(&buffers), picture(&read_back));
@@ -154,7 +154,7 @@ fn training_keeps_to_floors_and_resumes() {
             let mean = glam::DVec3::from_array(mean.map(f64::from));
             let smallest = f64::from(scales.iter().fold(f32::MAX, |a, b| a.min(*b))).exp();
             let depth_where_seen = |&view: &usize| {
-                let camera = dataset.full_lens_camera(view);
+                let camera = dataset.camera(view);
                 let point = camera.cam_from_world.transform_point(mean);
                 let at = camera.lens.project(point)?
                     / glam::DVec2::new(camera.lens.width.into(), camera.lens.height.into());
@@ -166,7 +166,7 @@ fn training_keeps_to_floors_and_resumes() {
             let Some(nearest) = dataset.train.iter().filter_map(depth_where_seen).reduce(f64::min) else {
                 continue;
             };
-            let floor = 0.2_f64.sqrt() * nearest / dataset.camera(0).intrinsics.fx;
+            let floor = 0.2_f64.sqrt() * nearest / dataset.pinhole_camera(0).intrinsics.fx;
             // Half, as it has moved on since its floor was found.
             assert!(smallest > 0.5 * floor, "{kind}: {smallest} below {floor}");
             judged += 1;

@@ -71,7 +71,7 @@ fn a_scene_trains_as_well_in_any_unit_and_place() {
                 ..RenderOptions::default()
             };
             let options = EvaluateOptions { render, ..EvaluateOptions::default() };
-            let drawn = Renderer::of_kind(&device.gpu, renderer).expect("a renderer");
+            let drawn = Renderer::new(&device.gpu, renderer).expect("a renderer");
             let (events, cancel) = (|_| {}, CancelToken::default());
             let report = evaluate_cloud(&drawn, &file.cloud, &dataset, &options, &events, &cancel);
             let again = report.expect("it is measured").psnr;
@@ -79,7 +79,7 @@ fn a_scene_trains_as_well_in_any_unit_and_place() {
 
             // And so do the cameras beside it, which come back in world coordinates.
             let cameras = dir.path().join("cameras.json");
-            let (name, camera) = ("a".to_owned(), dataset.camera(0));
+            let (name, camera) = ("a".to_owned(), dataset.pinhole_camera(0));
             let named = NamedCamera {
                 name,
                 held_out: false,
@@ -140,10 +140,10 @@ fn gaussians_that_no_camera_sees_are_left_out() {
     let (all, written) = (run.cloud().expect("a cloud"), run.seen_cloud().expect("a cloud"));
     assert!(written.len() < all.len() && written.len() * 2 > seen, "{} of {}", written.len(), all.len());
     let device = Device::shared();
-    let renderer = Renderer::new(&device.gpu).expect("a renderer");
+    let renderer = Renderer::new(&device.gpu, RendererKind::Ewa).expect("a renderer");
     let options = RenderOptions { near: run.near(), ..RenderOptions::default() };
     for view in 0..VIEWS as usize {
-        let camera = run.dataset().camera(view);
+        let camera = run.dataset().pinhole_camera(view);
         let [a, b] = [&all, &written].map(|cloud| {
             let buffers = splat_core::GaussianBuffers::upload(&device.gpu, cloud).expect("it fits");
             renderer.render(&buffers, &camera, &options).expect("it renders").read().expect("it is read").rgb

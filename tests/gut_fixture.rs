@@ -126,7 +126,7 @@ impl Fixture {
         let buffers = GaussianBuffers::upload(&device.gpu, &self.cloud).expect("the cloud fits the device");
         let rolling_shutter = self.shutter;
         let camera = LensCamera { lens: self.lens.clone(), cam_from_world: self.pose, rolling_shutter };
-        let frame = device.gut().render_lens(&buffers, &camera, &options).expect("the view renders");
+        let frame = device.gut().render(&buffers, &camera, &options).expect("the view renders");
         let gradients = device.gut().backward(&buffers, &frame, &gradient).expect("gradients");
         (frame.read().expect("the frame comes back"), gradients)
     }

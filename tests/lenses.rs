@@ -9,8 +9,8 @@ use splat_core::{
     CancelToken, Dataset, DatasetOptions, Error, GaussianBuffers, GaussianCloud, Lens, LensCamera, LensModel,
     RenderOptions, RendererKind, Scene, SeedPoint, ShutterDirection, View,
 };
-use splat_test_needs::needs;
 use splat_demo::{DemoOptions, photograph};
+use splat_test_needs::needs;
 
 use crate::fixtures::{Device, Rng};
 use crate::trainer::bits;
@@ -128,9 +128,9 @@ fn fit_with_and_without_shutter(trainer: &mut Trainer) -> [f64; 2] {
     let dataset = trainer.dataset();
     [true, false].map(|rolls| {
         let measure = |&view: &usize| {
-            let mut camera = dataset.full_lens_camera(view);
+            let mut camera = dataset.camera(view);
             camera.rolling_shutter = camera.rolling_shutter.filter(|_| rolls);
-            let frame = device.gut().render_lens(&buffers, &camera, &RenderOptions::default());
+            let frame = device.gut().render(&buffers, &camera, &RenderOptions::default());
             let picture = frame.expect("it renders").read().expect("a picture");
             let photo = dataset.image(view, 1).expect("a photo");
             ViewMetrics::measure("", &picture, &photo, AlphaMode::Mask, [0.0; 3]).expect("of one size")
@@ -209,7 +209,7 @@ fn colmaps_camera_models_all_render() {
         let device = Device::shared();
         let buffers = GaussianBuffers::upload(&device.gpu, &cloud).expect("the cloud fits the device");
         let camera = LensCamera::new(lens.clone(), image.cam_from_world);
-        let frame = device.gut().render_lens(&buffers, &camera, &RenderOptions::default());
+        let frame = device.gut().render(&buffers, &camera, &RenderOptions::default());
         let picture = frame.expect("it renders").read().expect("a picture");
         let mut features = 0;
         for feature in image.points2d.iter().filter(|feature| feature.point3d_id.is_some()) {

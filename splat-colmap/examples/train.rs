@@ -14,7 +14,9 @@ use splat_colmap::DatasetSource;
 use splat_core::dataset::{Dataset, DatasetOptions};
 use splat_core::ply::{self, PlyOptions};
 use splat_core::train::{StepReport, TrainConfig, Trainer};
-use splat_core::{CancelToken, GaussianBuffers, Gpu, GpuOptions, RenderOptions, Renderer, SceneSource};
+use splat_core::{
+    CancelToken, GaussianBuffers, Gpu, GpuOptions, RenderOptions, Renderer, RendererKind, SceneSource,
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
@@ -54,7 +56,8 @@ pub fn run(
     // Any camera will do; here it is the first photo's.
     let cloud = trainer.cloud()?;
     let buffers = GaussianBuffers::upload(&gpu, &cloud)?;
-    let frame = Renderer::new(&gpu)?.render(&buffers, &dataset.camera(0), &RenderOptions::default())?;
+    let renderer = Renderer::new(&gpu, RendererKind::Ewa)?;
+    let frame = renderer.render(&buffers, &dataset.camera(0), &RenderOptions::default())?;
     std::fs::create_dir_all(output)?;
     frame.read()?.save_png(&output.join("view.png"))?;
     ply::write(&output.join("scene.ply"), &cloud, &PlyOptions::default())?;

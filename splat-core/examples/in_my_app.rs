@@ -17,6 +17,7 @@ use glam::DVec3;
 use splat_core::wgpu;
 use splat_core::{
     Camera, GaussianBuffers, GaussianCloud, Gpu, LensCamera, Pinhole, Pose, RenderOptions, Renderer,
+    RendererKind,
 };
 
 const WIDTH: u32 = 320;
@@ -27,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(path) => splat_core::formats::read(Path::new(&path))?.cloud,
         None => spiral(),
     };
-    let (times, pixels) = run(&cloud, 60)?;
+    let Flight { times, pixels } = run(&cloud, 60)?;
     let mean = times.iter().sum::<Duration>() / times.len().max(1) as u32;
     println!("{} frames of {WIDTH}x{HEIGHT}, {:.2} ms each", times.len(), 1e3 * mean.as_secs_f64());
     println!(
@@ -42,11 +43,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Flies around the cloud for some frames; gives the time of each and the last one's pixels.
+/// What a flight showed.
+#[derive(Debug)]
+pub struct Flight {
+    /// Of each frame.
+    pub times: Vec<Duration>,
+    /// Of the last frame, RGBA, row by row.
+    pub pixels: Vec<[u8; 4]>,
+}
+
+/// Flies around the cloud for some frames.
 ///
 /// # Errors
 /// What the GPU says.
-pub fn run(cloud: &GaussianCloud, frames: u32) -> Result<(Vec<Duration>, Vec<[u8; 4]>), Box<dyn Error>> {
+pub fn run(cloud: &GaussianCloud, frames: u32) -> Result<Flight, Box<dyn Error>> {
     // The program's own device. What splat computes best with is asked for beside what the program needs.
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default()))?;
@@ -67,7 +77,7 @@ pub fn run(cloud: &GaussianCloud, frames: u32) -> Result<(Vec<Duration>, Vec<[u8
     });
 
     let gpu = Gpu::from_device(&adapter, device.clone(), queue.clone())?;
-    let renderer = Renderer::new(&gpu)?;
+    let renderer = Renderer::new(&gpu, RendererKind::Ewa)?;
     let gaussians = GaussianBuffers::upload(&gpu, cloud)?;
 
     let mut times = Vec::new();
@@ -82,7 +92,7 @@ pub fn run(cloud: &GaussianCloud, frames: u32) -> Result<(Vec<Duration>, Vec<[u8
         device.poll(wgpu::PollType::wait_indefinitely())?;
         times.push(started.elapsed());
     }
-    Ok((times, pixels_of(&gpu, &target)?))
+    Ok(Flight { times, pixels: pixels_of(&gpu, &target)? })
 }
 
 /// On a circle around the origin.

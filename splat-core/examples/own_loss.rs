@@ -11,7 +11,7 @@
 
 use splat_core::{
     Camera, FrameGradient, GaussianBuffers, GaussianCloud, Gpu, GpuOptions, Pinhole, Pose, RenderOptions,
-    Renderer,
+    Renderer, RendererKind,
 };
 
 fn main() -> splat_core::Result<()> {
@@ -29,7 +29,7 @@ pub fn run(steps: usize) -> splat_core::Result<Vec<f32>> {
     const RATE: f32 = 40.0;
 
     let gpu = Gpu::new(&GpuOptions::default())?;
-    let renderer = Renderer::new(&gpu)?;
+    let renderer = Renderer::new(&gpu, RendererKind::Ewa)?;
     let intrinsics = Pinhole { width: 64, height: 48, fx: 60.0, fy: 60.0, cx: 32.0, cy: 24.0 };
     let camera = Camera { intrinsics, cam_from_world: Pose::IDENTITY };
     let mut cloud = GaussianCloud {

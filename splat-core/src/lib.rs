@@ -10,7 +10,7 @@
 //! use splat_core::ply::{self, PlyOptions};
 //! use splat_core::train::{TrainConfig, Trainer};
 //! use splat_core::{CancelToken, Dataset, DatasetOptions, GaussianBuffers, Gpu, GpuOptions};
-//! use splat_core::{NerfstudioSource, RenderOptions, Renderer, SceneSource};
+//! use splat_core::{NerfstudioSource, RenderOptions, Renderer, RendererKind, SceneSource};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let gpu = Gpu::new(&GpuOptions::default())?;
@@ -23,7 +23,8 @@
 //! }
 //! let cloud = trainer.cloud()?;
 //! let buffers = GaussianBuffers::upload(&gpu, &cloud)?;
-//! let frame = Renderer::new(&gpu)?.render(&buffers, &dataset.camera(0), &RenderOptions::default())?;
+//! let renderer = Renderer::new(&gpu, RendererKind::Ewa)?;
+//! let frame = renderer.render(&buffers, &dataset.camera(0), &RenderOptions::default())?;
 //! frame.read()?.save_png(Path::new("view.png"))?;
 //! ply::write(Path::new("scene.ply"), &cloud, &PlyOptions::default())?;
 //! # Ok(()) }
@@ -36,13 +37,13 @@
 //! Forward, then the gradients of any loss on the image with respect to every parameter and the camera's pose:
 //!
 //! ```no_run
-//! use splat_core::{FrameGradient, GaussianBuffers, Gpu, GpuOptions, RenderOptions, Renderer};
+//! use splat_core::{FrameGradient, GaussianBuffers, Gpu, GpuOptions, RenderOptions, Renderer, RendererKind};
 //!
 //! # use splat_core::{Camera, GaussianCloud};
 //! # fn main() -> splat_core::Result<()> {
 //! # let (cloud, camera): (GaussianCloud, Camera) = unimplemented!();
 //! let gpu = Gpu::new(&GpuOptions::default())?;
-//! let renderer = Renderer::new(&gpu)?;
+//! let renderer = Renderer::new(&gpu, RendererKind::Ewa)?;
 //! let buffers = GaussianBuffers::upload(&gpu, &cloud)?;
 //! let frame = renderer.render(&buffers, &camera, &RenderOptions::default())?;
 //! let image = frame.read()?;

@@ -13,7 +13,7 @@ use crate::gpu::{Candidate, Gpu, GpuOptions};
 use crate::random::Random;
 use crate::reference;
 use crate::render::sort::{Over, Scan, Sort, SortBuffers, SortKernels, SortScratch};
-use crate::render::{FrameGradient, GaussianBuffers, RenderOptions, Renderer};
+use crate::render::{FrameGradient, GaussianBuffers, RenderOptions, Renderer, RendererKind};
 use crate::{Camera, Error, Pinhole, Pose, Result};
 
 /// More than two blocks of a sort, and not a multiple of anything.
@@ -152,7 +152,7 @@ fn forward_and_backward(gpu: &Gpu) -> Result<()> {
     let options = reference::Options::default();
     let expected = reference::render(&twin, &view, &options);
 
-    let renderer = Renderer::new(gpu)?;
+    let renderer = Renderer::new(gpu, RendererKind::Ewa)?;
     let gaussians = GaussianBuffers::upload(gpu, &cloud)?;
     let frame = renderer.render(&gaussians, &camera, &RenderOptions::default())?;
     let image = frame.read()?;

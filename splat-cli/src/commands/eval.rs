@@ -35,7 +35,7 @@ pub(super) fn eval(args: &EvalArgs, context: &Context) -> Result<(), Failure> {
             hint: "give `--holdout-every` as the scene was trained with, 8 by default",
         });
     }
-    let renderer = Renderer::of_kind(&context.gpu()?, renderer)?;
+    let renderer = Renderer::new(&context.gpu()?, renderer)?;
     // What the run that made the scene found of its photos' exposures lies beside it.
     let cameras = match &saved.cameras {
         Some(path) => read_cameras(path)?,

@@ -37,11 +37,11 @@ pub(super) fn render(args: &RenderArgs, context: &Context) -> Result<(), Failure
 
     let gpu = context.gpu()?;
     let buffers = GaussianBuffers::upload(&gpu, &cloud)?;
-    let renderer = Renderer::of_kind(&gpu, renderer)?;
+    let renderer = Renderer::new(&gpu, renderer)?;
     let total = frames.len() as u64;
     for (done, camera) in (1..).zip(&frames) {
         context.check()?;
-        let image = renderer.render_lens(&buffers, camera, &options)?.read()?;
+        let image = renderer.render(&buffers, camera, &options)?.read()?;
         sink.frame(&image, done - 1)?;
         context.reporter.event(Event::StageProgress { stage: Stage::Render, done, total: Some(total) });
     }

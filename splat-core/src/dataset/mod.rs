@@ -178,14 +178,24 @@ impl Dataset {
         Self::new(self.scene.clone(), &DatasetOptions { keep_distortion: false, ..self.options.clone() })
     }
 
-    /// The camera of a view at its full training size: after undistortion and scaling. Where the photo keeps its
-    /// distortion, the pinhole nearest to its lens: right in size, focal length and pose, not in where pixels look; see
-    /// [`Dataset::full_lens_camera`].
+    /// The camera of a view at its full training size, with the lens and the shutter that its training image was taken through: after
+    /// undistortion and scaling, or as in the photo where that keeps its distortion.
     ///
     /// # Panics
     /// If there is no such view.
     #[must_use]
-    pub fn camera(&self, view: usize) -> Camera {
+    pub fn camera(&self, view: usize) -> LensCamera {
+        let Pinhole { width, height, .. } = self.pinhole_camera(view).intrinsics;
+        self.camera_at(view, width, height)
+    }
+
+    /// The pinhole nearest to a view's camera, at the full training size. Where the photo keeps its distortion it is right in size,
+    /// focal length and pose, not in where pixels look; [`Dataset::camera`] is the camera to draw from.
+    ///
+    /// # Panics
+    /// If there is no such view.
+    #[must_use]
+    pub fn pinhole_camera(&self, view: usize) -> Camera {
         self.cameras[view]
     }
 
@@ -234,28 +244,18 @@ impl Dataset {
         self.store.frames().get(view)?.kept_shutter
     }
 
-    /// The camera of a view with the lens that its training image was taken through, for images of `width` x `height`.
+    /// [`Dataset::camera`] for images of `width` x `height` pixels.
     ///
     /// # Panics
     /// If there is no such view.
     #[must_use]
-    pub fn lens_camera(&self, view: usize, width: u32, height: u32) -> LensCamera {
-        let Camera { intrinsics, cam_from_world } = self.camera(view);
+    pub fn camera_at(&self, view: usize, width: u32, height: u32) -> LensCamera {
+        let Camera { intrinsics, cam_from_world } = self.pinhole_camera(view);
         let lens = match self.kept_lens(view) {
             Some(lens) => lens.resized(width, height),
             None => Lens::pinhole(intrinsics.resized(width, height)),
         };
         LensCamera { lens, cam_from_world, rolling_shutter: self.kept_shutter(view) }
-    }
-
-    /// [`Dataset::lens_camera`] at the full training size.
-    ///
-    /// # Panics
-    /// If there is no such view.
-    #[must_use]
-    pub fn full_lens_camera(&self, view: usize) -> LensCamera {
-        let Pinhole { width, height, .. } = self.camera(view).intrinsics;
-        self.lens_camera(view, width, height)
     }
 
     /// A view's photo at its full training size divided by `factor` (1 for the full size), rounded,

@@ -53,7 +53,7 @@ fn views_are_sorted_split_and_sized() {
     assert_eq!(dataset.held_out, [0, 4, 8]);
     assert_eq!(dataset.train, [1, 2, 3, 5, 6, 7, 9]);
     assert_eq!(dataset.scene.views[3].name, "03.png");
-    let k = dataset.camera(3).intrinsics;
+    let k = dataset.pinhole_camera(3).intrinsics;
     assert_eq!((k.width, k.height), (21, 15));
     assert!((k.fx - 21.0).abs() < 1e-12 && (k.cx - 10.5).abs() < 1e-12 && (k.fy - 20.5).abs() < 1e-12);
     let image = dataset.image(3, 1).unwrap();
@@ -137,7 +137,7 @@ fn photos_of_another_size_scale_the_camera() {
     let (folder, mut scene) = folder_of(1, 31, 20);
     scene.views[0].lens = Lens::pinhole(pinhole(61, 39)); // `images_2` of an odd size
     let dataset = Dataset::new(scene.clone(), &DatasetOptions::default()).unwrap();
-    let k = dataset.camera(0).intrinsics;
+    let k = dataset.pinhole_camera(0).intrinsics;
     assert_eq!((k.width, k.height), (31, 20));
     assert!((k.fx - 31.0).abs() < 1e-9 && (k.cy - 10.0).abs() < 1e-9, "{k:?}");
     scene.views[0].lens = Lens::pinhole(pinhole(60, 60));
@@ -195,7 +195,7 @@ fn distorted_photos_are_undistorted() {
     scene.views[0].lens = lens;
     let dataset = Dataset::new(scene, &DatasetOptions::default()).unwrap();
     let image = dataset.image(0, 1).unwrap();
-    let k = dataset.camera(0).intrinsics;
+    let k = dataset.pinhole_camera(0).intrinsics;
     assert_eq!((image.width, image.height), (k.width, k.height));
     assert!(!image.has_alpha(), "no blank border");
     let mut seen = 0;

@@ -160,7 +160,8 @@ impl Lens {
 
     /// `[fx, fy, cx, cy]` and the distortion parameters; `None` for an equirectangular image, which
     /// has no focal length, and for too few parameters.
-    pub(crate) fn split(&self) -> Option<([f64; 4], &[f64])> {
+    #[must_use]
+    pub fn split(&self) -> Option<([f64; 4], &[f64])> {
         match (self.model, self.params.as_slice()) {
             (LensModel::Equirectangular, _) => None,
             (model, [f, cx, cy, extra @ ..]) if model.has_one_focal_length() => {

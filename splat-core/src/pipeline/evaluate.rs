@@ -42,8 +42,7 @@ pub fn evaluate_cloud(
     let total = dataset.held_out.len() as u64;
     for (done, &view) in (1..).zip(&dataset.held_out) {
         cancel.check()?;
-        let mut render =
-            renderer.render_lens(&buffers, &dataset.full_lens_camera(view), &options.render)?.read()?;
+        let mut render = renderer.render(&buffers, &dataset.camera(view), &options.render)?.read()?;
         let photo = dataset.image(view, 1)?;
         let name = &dataset.scene.views[view].name;
         if let Some(camera) = options.cameras.iter().find(|camera| camera.name == *name) {

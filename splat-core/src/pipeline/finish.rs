@@ -99,7 +99,7 @@ impl Pipeline<'_> {
             .map(|(i, view)| NamedCamera {
                 name: view.name.clone(),
                 held_out: dataset.held_out.contains(&i),
-                camera: dataset.camera(i),
+                camera: dataset.pinhole_camera(i),
                 lens: dataset.kept_lens(i).cloned(),
                 rolling_shutter: dataset.kept_shutter(i),
                 exposure: trained.trainer.differs_in_exposure().then(|| trained.trainer.exposure(i)),

@@ -127,15 +127,16 @@ impl Renderer {
     /// texture holds the same. At most [`FRAMES_PER_SUBMISSION`] frames may be recorded before they are submitted.
     ///
     /// # Errors
-    /// As [`Renderer::render_lens`]; [`Error::ImageSize`] where the texture is of another size than the camera's image.
+    /// As [`Renderer::render`]; [`Error::ImageSize`] where the texture is of another size than the camera's image.
     pub fn render_to(
         &self,
         encoder: &mut wgpu::CommandEncoder,
         gaussians: &GaussianBuffers,
-        camera: &LensCamera,
+        camera: &(impl Clone + Into<LensCamera>),
         options: &RenderOptions,
         target: &wgpu::Texture,
     ) -> Result<()> {
+        let camera = &camera.clone().into();
         let (width, height) = (camera.lens.width, camera.lens.height);
         if (target.width(), target.height()) != (width, height) {
             let (have, want) = (target.width(), target.height());
@@ -166,7 +167,7 @@ impl Renderer {
         if !fits {
             // What it held is free before the new buffers are made.
             *kept = None;
-            let frame = self.render_lens(gaussians, camera, options)?;
+            let frame = self.render(gaussians, camera, options)?;
             let counters: Vec<Counters> = gpu.read(&frame.pass.counters, 1)?;
             let needed = counters.first().map_or(0, |counters| counters.isects_needed).max(wanted.isects);
             drop(frame);
@@ -256,8 +257,7 @@ impl Renderer {
     /// How many frames of [`Renderer::render_to`] lacked room and were left out, of those that are known to have run.
     #[must_use]
     pub fn incomplete_frames(&self) -> u64 {
-        let mut state = self.live.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.incomplete
+        self.live.0.lock().unwrap_or_else(PoisonError::into_inner).incomplete
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | stage | reads | writes |
 //! | --- | --- | --- |
-//! | project | [`GaussianBuffers`], [`Camera`] | splats, depth keys |
+//! | project | [`GaussianBuffers`], [`Camera`](crate::Camera) | splats, depth keys |
 //! | sort by depth | depth keys | order, near to far |
 //! | tile_count, scan, tile_emit | splats, order | (tile, emission index) pairs |
 //! | sort by tile, tile_ranges | pairs | a list a tile |
@@ -34,7 +34,7 @@ pub use live::FRAMES_PER_SUBMISSION;
 pub use points::project_points;
 pub(crate) use seen::{Seen, optics_of};
 
-use crate::camera::{Camera, LensCamera};
+use crate::camera::LensCamera;
 use crate::gpu::Gpu;
 use crate::gpu::kernel::Kernel;
 use crate::gpu::layout::{Counters, GEOMETRY_FLOATS, RAY_GRADIENT_FLOATS, SLOT_FLOATS_ROLLING, ViewUniform};
@@ -176,19 +176,11 @@ pub struct ShutterGradients {
 }
 
 impl Renderer {
-    /// Compiles the kernels of [`RendererKind::Ewa`].
-    ///
-    /// # Errors
-    /// [`Error::Gpu`] when the driver refuses one.
-    pub fn new(gpu: &Gpu) -> Result<Self> {
-        Self::of_kind(gpu, RendererKind::Ewa)
-    }
-
     /// Compiles the kernels of a kind.
     ///
     /// # Errors
     /// [`Error::Gpu`] when the driver refuses one.
-    pub fn of_kind(gpu: &Gpu, kind: RendererKind) -> Result<Self> {
+    pub fn new(gpu: &Gpu, kind: RendererKind) -> Result<Self> {
         let switches = Switches { depth: true, pose: true, renderer: kind, ..Switches::default() };
         let renderer = Self {
             gpu: gpu.clone(),
@@ -210,35 +202,23 @@ impl Renderer {
         &self.gpu
     }
 
-    /// Draws one view.
+    /// Draws one view, by a pinhole ([`Camera`](crate::Camera)) or a lens of any model ([`LensCamera`]). A lens's rays are computed when it is first
+    /// seen, and kept.
     ///
     /// # Errors
-    /// [`Error::ImageSize`] for an empty or too large image, [`Error::BindingTooLarge`] when the view needs
-    /// more memory than a binding holds, or what the device reports.
+    /// [`Error::ImageSize`] for an empty or too large image; [`Error::BindingTooLarge`] when the view needs more memory than a binding
+    /// holds; [`Error::InvalidLens`]; [`Error::NeedsGut`] and [`Error::RollingNeedsGut`] when [`RendererKind::Ewa`] is asked for
+    /// anything but a pinhole with a global shutter; or what the device reports.
     pub fn render(
         &self,
         gaussians: &GaussianBuffers,
-        camera: &Camera,
+        camera: &(impl Clone + Into<LensCamera>),
         options: &RenderOptions,
     ) -> Result<Frame> {
-        self.render_lens(gaussians, &LensCamera::from(*camera), options)
+        self.render_timed(gaussians, &camera.clone().into(), options, &mut None)
     }
 
-    /// Draws one view through a lens of any model. A lens's rays are worked out when it is first seen and kept.
-    ///
-    /// # Errors
-    /// As [`Renderer::render`]; [`Error::InvalidLens`]; [`Error::NeedsGut`] when [`RendererKind::Ewa`] is asked for
-    /// anything but a pinhole.
-    pub fn render_lens(
-        &self,
-        gaussians: &GaussianBuffers,
-        camera: &LensCamera,
-        options: &RenderOptions,
-    ) -> Result<Frame> {
-        self.render_timed(gaussians, camera, options, &mut None)
-    }
-
-    /// As [`Renderer::render_lens`], with timestamps around each kernel.
+    /// As [`Renderer::render`], with timestamps around each kernel.
     fn render_timed(
         &self,
         gaussians: &GaussianBuffers,
@@ -283,17 +263,17 @@ impl Renderer {
     /// inside passes. The projection of spherical harmonics' gradients is not timed.
     ///
     /// # Errors
-    /// As [`Renderer::render_lens`] and [`Renderer::backward`].
+    /// As [`Renderer::render`] and [`Renderer::backward`].
     pub fn profile(
         &self,
         gaussians: &GaussianBuffers,
-        camera: &LensCamera,
+        camera: &(impl Clone + Into<LensCamera>),
         options: &RenderOptions,
         gradient: &FrameGradient<'_>,
     ) -> Result<BTreeMap<&'static str, f64>> {
         let mut totals = BTreeMap::new();
         let mut timer = Timer::new(&self.gpu);
-        let frame = self.render_timed(gaussians, camera, options, &mut timer)?;
+        let frame = self.render_timed(gaussians, &camera.clone().into(), options, &mut timer)?;
         if let Some(timer) = &mut timer {
             timer.collect(&self.gpu, &mut totals)?;
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::camera::{Pinhole, Pose};
+use crate::camera::{Camera, Pinhole, Pose};
 use crate::gaussians::GaussianCloud;
 use crate::gpu::GpuOptions;
 use crate::gpu::layout::{TILE_HEIGHT, TILE_WIDTH};
@@ -143,7 +143,7 @@ fn empty_cloud() -> GaussianCloud {
 fn lists_hold_every_tile_that_is_reached_and_few_others() {
     let gpu = Gpu::new(&GpuOptions::default()).unwrap();
     for kind in RendererKind::ALL {
-        compare_kinds(&Renderer::of_kind(&gpu, kind).unwrap());
+        compare_kinds(&Renderer::new(&gpu, kind).unwrap());
     }
 }
 
@@ -191,7 +191,7 @@ fn compare_kinds(renderer: &Renderer) {
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn lists_follow_needles_to_their_ends() {
     let gpu = Gpu::new(&GpuOptions::default()).unwrap();
-    let renderer = Renderer::new(&gpu).unwrap();
+    let renderer = Renderer::new(&gpu, RendererKind::Ewa).unwrap();
     let camera = camera(1280, 960);
     let mut random = Random::new(12, 0, 0);
     let mut cloud = empty_cloud();
@@ -216,7 +216,7 @@ fn lists_follow_needles_to_their_ends() {
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn lists_are_exact_on_tile_edges() {
     let gpu = Gpu::new(&GpuOptions::default()).unwrap();
-    let renderer = Renderer::new(&gpu).unwrap();
+    let renderer = Renderer::new(&gpu, RendererKind::Ewa).unwrap();
     for (width, height) in [(128, 96), (127, 97)] {
         let camera = camera(width, height);
         let mut cloud = empty_cloud();

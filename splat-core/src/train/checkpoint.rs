@@ -202,7 +202,7 @@ fn train_views(dataset: &Dataset) -> Vec<String> {
 fn camera_fingerprint(dataset: &Dataset) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for &view in &dataset.train {
-        let Camera { intrinsics: k, cam_from_world: pose } = dataset.camera(view);
+        let Camera { intrinsics: k, cam_from_world: pose } = dataset.pinhole_camera(view);
         let numbers = [k.fx, k.fy, k.cx, k.cy, f64::from(k.width), f64::from(k.height)];
         let numbers = numbers.into_iter().chain(pose.rotation.to_array()).chain(pose.translation.to_array());
         // A lens as it is, where the dataset keeps it.

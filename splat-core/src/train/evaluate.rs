@@ -98,7 +98,7 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::step`].
     pub fn render_view(&mut self, index: usize) -> Result<FrameImage> {
-        self.render_camera(&self.dataset.full_lens_camera(index))
+        self.render_camera(&self.dataset.camera(index))
     }
 
     /// [`Trainer::render_view`] in the brightness of the view's photo, see [`Trainer::exposure`]: what is compared with it.
@@ -116,10 +116,10 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::step`].
     pub fn render_view_within(&mut self, index: usize, longest_side: u32) -> Result<FrameImage> {
-        let full = self.dataset.camera(index).intrinsics;
+        let full = self.dataset.pinhole_camera(index).intrinsics;
         let factor = full.width.max(full.height).div_ceil(longest_side.max(1));
         let (width, height) = (divided(full.width, factor), divided(full.height, factor));
-        self.render_camera(&self.dataset.lens_camera(index, width, height))
+        self.render_camera(&self.dataset.camera_at(index, width, height))
     }
 
     fn render_camera(&mut self, camera: &LensCamera) -> Result<FrameImage> {

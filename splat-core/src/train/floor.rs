@@ -81,8 +81,8 @@ pub(super) fn seen_by_any(dataset: &Dataset, frame: SceneFrame, cloud: &Gaussian
 
 impl Sampler {
     fn new(dataset: &Dataset, frame: SceneFrame, view: usize) -> Result<Self> {
-        let camera = frame.camera(&dataset.full_lens_camera(view));
-        let k = dataset.camera(view).intrinsics;
+        let camera = frame.camera(&dataset.camera(view));
+        let k = dataset.pinhole_camera(view).intrinsics;
         Ok(Self {
             cam_from_world: camera.middle(),
             lens: camera.lens.try_projector()?,

@@ -43,7 +43,7 @@ impl SceneFrame {
     /// them is from it. Where all stand on one spot, the median distance of the points; without points one world unit.
     pub(crate) fn of(dataset: &Dataset) -> Self {
         let centres: Vec<DVec3> =
-            dataset.train.iter().map(|&view| dataset.camera(view).cam_from_world.centre()).collect();
+            dataset.train.iter().map(|&view| dataset.pinhole_camera(view).cam_from_world.centre()).collect();
         let middle = DVec3::from_array(std::array::from_fn(|axis| {
             median(centres.iter().map(|centre| centre[axis]).collect()).unwrap_or(0.0)
         }));

@@ -70,7 +70,7 @@ impl Workload {
     pub fn of(dataset: &Dataset, sh_degree: u32, renderer: Option<RendererKind>) -> Result<Self> {
         let (mut width, mut height) = (1, 1);
         for view in 0..dataset.scene.views.len() {
-            let k = dataset.camera(view).intrinsics;
+            let k = dataset.pinhole_camera(view).intrinsics;
             check_image_size(k.width, k.height)?;
             (width, height) = (width.max(k.width), height.max(k.height));
         }

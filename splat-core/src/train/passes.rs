@@ -69,9 +69,9 @@ impl Passes {
     ) -> Result<Self> {
         let mut capacity = Capacity { pixels: 0, tiles: 0, isects, lines: 0 };
         for view in dataset.train.iter().chain(&dataset.held_out) {
-            let Pinhole { width, height, .. } = dataset.camera(*view).intrinsics;
+            let Pinhole { width, height, .. } = dataset.pinhole_camera(*view).intrinsics;
             check_image_size(width, height)?;
-            let uniform = ViewUniform::from_camera(&dataset.camera(*view), [0.0; 3]);
+            let uniform = ViewUniform::from_camera(&dataset.pinhole_camera(*view), [0.0; 3]);
             capacity.pixels = capacity.pixels.max(uniform.pixel_count());
             capacity.tiles = capacity.tiles.max(uniform.tile_count());
             if dataset.kept_shutter(*view).is_some() {

@@ -46,8 +46,8 @@ impl SmallView {
 
     fn new(dataset: &Dataset, frame: SceneFrame, view: usize) -> Result<Self> {
         let photo = dataset.image(view, shrinking(dataset, view))?;
-        let focal_px = dataset.camera(view).intrinsics.resized(photo.width, photo.height).fx;
-        let camera = frame.camera(&dataset.lens_camera(view, photo.width, photo.height));
+        let focal_px = dataset.pinhole_camera(view).intrinsics.resized(photo.width, photo.height).fx;
+        let camera = frame.camera(&dataset.camera_at(view, photo.width, photo.height));
         let lens = camera.lens.try_projector().map_err(|error| Error::View {
             name: dataset.scene.views[view].name.clone(),
             source: Box::new(error),
@@ -80,7 +80,7 @@ impl SmallView {
 
 /// How much smaller than its full training size a photo is looked at.
 fn shrinking(dataset: &Dataset, view: usize) -> u32 {
-    let size = dataset.camera(view).intrinsics;
+    let size = dataset.pinhole_camera(view).intrinsics;
     size.width.max(size.height).div_ceil(LONGEST_SIDE)
 }
 

@@ -413,7 +413,7 @@ impl Trainer {
         let photo = self.dataset.image(index, factor)?;
         let next = step + 1;
         self.dataset.prefetch(self.view_of(next), self.config.downscale_at(next));
-        let camera = self.dataset.lens_camera(index, photo.width, photo.height);
+        let camera = self.dataset.camera_at(index, photo.width, photo.height);
         let seen = self.see(&camera, self.background(step), self.config.sh_degree_at(step))?;
         let view = seen.view;
         self.prepare_average(step)?;

@@ -15,7 +15,7 @@ use splat_core::gaussians::SH_C0;
 use splat_core::gpu::rates::DeviceRates;
 use splat_core::{
     Camera, FrameGradient, GaussianBuffers, GaussianCloud, Gpu, LensCamera, Pinhole, Pose, RenderOptions,
-    Renderer, Result,
+    Renderer, RendererKind, Result,
 };
 
 /// Size of the picture and number of Gaussians that cover all of it (measured shapes of the project's notes).
@@ -67,7 +67,7 @@ impl BlendRates {
 /// # Errors
 /// What the device reports.
 pub(super) fn blend_rates(gpu: &Gpu) -> Result<BlendRates> {
-    let renderer = Renderer::new(gpu)?;
+    let renderer = Renderer::new(gpu, RendererKind::Ewa)?;
     let cloud = faint_cover();
     let gaussians = GaussianBuffers::upload(gpu, &cloud)?;
     let factor = if gpu.report().is_software() { 1 } else { GPU_FACTOR };
@@ -95,7 +95,7 @@ pub(super) fn blend_rates(gpu: &Gpu) -> Result<BlendRates> {
     };
     for _ in 0..ROUNDS {
         let start = Instant::now();
-        let frame = renderer.render_lens(&gaussians, &camera, &RenderOptions::default())?;
+        let frame = renderer.render(&gaussians, &camera, &RenderOptions::default())?;
         best.forward = best.forward.max(evaluations / start.elapsed().as_secs_f64());
         let start = Instant::now();
         renderer.backward(&gaussians, &frame, &gradient)?;
