@@ -45,7 +45,7 @@ pub(crate) struct JobEnded<'a> {
     /// The job.
     id: &'a str,
     /// What it makes.
-    #[schema(value_type = crate::http::JobKind)]
+    #[schema(value_type = crate::job_kind::JobKind)]
     kind: &'a str,
     /// How it ended.
     state: JobState,

@@ -17,7 +17,6 @@ use utoipa::{Modify, OpenApi};
 
 use super::{auth, info};
 use crate::webhook::JobEnded;
-use crate::{gesture, scene};
 
 /// What the document says of the service as a whole.
 #[derive(OpenApi)]
@@ -48,26 +47,6 @@ impl Modify for Bearer {
 #[schema(value_type = String, format = Binary)]
 #[expect(dead_code, reason = "describes a body")]
 pub(super) struct FileContent(Vec<u8>);
-
-/// What a job makes.
-#[derive(Clone, Copy, Debug, serde::Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum JobKind {
-    /// A scene of photos.
-    Scene,
-    /// A gesture, added to a model.
-    Gesture,
-}
-
-impl JobKind {
-    /// The kind as jobs have it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Scene => scene::KIND,
-            Self::Gesture => gesture::KIND,
-        }
-    }
-}
 
 /// The kind of a scene.
 #[derive(utoipa::ToSchema)]

@@ -10,12 +10,12 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
 use super::auth::{self, Caller};
-use super::document::JobKind;
 use super::plain::plain;
 use super::problem::{Problem, Result};
 use super::view::{JobView, OwnerView};
 use super::{App, json};
 use crate::job::{Job, JobId, JobState, Owner};
+use crate::job_kind::JobKind;
 use crate::queue::{ListQuery, Mode, QueueError, Quota};
 use crate::scene::{self, RetryFrom, SceneSpec};
 use crate::webhook;

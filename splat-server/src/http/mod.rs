@@ -74,7 +74,6 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(crate) use document::JobKind;
 pub use problem::Problem;
 
 use crate::config::Config;

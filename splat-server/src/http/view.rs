@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 
-use super::document::{JobKind, LayoutWord};
+use super::document::LayoutWord;
 use super::shares::ShareView;
 use crate::config::Config;
 use crate::gesture::{self, GestureSpec};
 use crate::intake::PhotoEntry;
 use crate::job::{Job, JobProblem, JobState, Progress, UnixMs};
+use crate::job_kind::JobKind;
 use crate::scene::{self, SceneOptions, SceneSpec};
 
 /// A job.
