@@ -30,6 +30,7 @@ const FLOORS: [(&str, &[&str]); 5] = [
             "metrics",
             "nerfstudio",
             "photo_names",
+            "placement",
             "pose",
             "random",
             "renderer_kind",

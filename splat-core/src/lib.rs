@@ -66,7 +66,7 @@
 //! | --- | --- |
 //! | pipeline | [`pipeline`] |
 //! | train | [`train`] |
-//! | render | [`render`], [`reference`], [`self_test`] |
+//! | render | [`render`], [`mod@reference`], [`self_test`] |
 //! | gpu | [`gpu`] |
 //! | scene | all others: cameras, photos, datasets, clouds of Gaussians and their formats, metrics, events |
 //!
