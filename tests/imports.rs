@@ -37,6 +37,7 @@ const FLOORS: [(&str, &[&str]); 5] = [
             "scene",
             "sh",
             "shutter",
+            "text",
             "text_file",
         ],
     ),

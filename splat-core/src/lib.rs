@@ -106,6 +106,7 @@ pub mod scene;
 pub mod self_test;
 mod sh;
 pub mod shutter;
+pub mod text;
 pub mod text_file;
 #[cfg(feature = "gpu")]
 pub mod train;

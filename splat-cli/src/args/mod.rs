@@ -17,7 +17,8 @@ pub(crate) use gesture::{
     GestureArgs, GestureCommand, GestureEvalArgs, GestureExportArgs, GesturePredictArgs, GestureTrainArgs,
 };
 pub(crate) use serve::{
-    AdminArgs, AdminCommand, BackupArgs, KeysArgs, KeysCommand, Role, ServeArgs, SettingsArgs, WorkerArgs,
+    AdminArgs, AdminCommand, BackupArgs, KeysArgs, KeysCommand, Role, ServeArgs, ServiceArgs, SettingsArgs,
+    WorkerArgs,
 };
 pub(crate) use training::{
     ColmapArgs, ColmapOptions, DemoArgs, ImageOptions, Matcher, MatcherEngine, PhotoFolders, Quality,

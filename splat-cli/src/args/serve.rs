@@ -58,6 +58,13 @@ pub(crate) struct SettingsArgs {
 pub(crate) struct KeysArgs {
     #[command(subcommand)]
     pub(crate) command: KeysCommand,
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
+}
+
+/// Which service a command about keys or jobs is for.
+#[derive(Args, Debug)]
+pub(crate) struct ServiceArgs {
     /// Settings of the service, in TOML
     #[arg(long, global = true, value_name = "FILE", env = "SPLAT_CONFIG", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
@@ -69,7 +76,7 @@ pub(crate) struct KeysArgs {
     pub(crate) redis_url: Option<String>,
 }
 
-/// `splat admin`.
+/// Options of `splat admin`: what an operator sees and decides.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   splat admin jobs --state running
@@ -82,15 +89,8 @@ They work on the queue itself, from the machine that it is on or through Redis, 
 pub(crate) struct AdminArgs {
     #[command(subcommand)]
     pub(crate) command: AdminCommand,
-    /// Settings of the service, in TOML
-    #[arg(long, global = true, value_name = "FILE", env = "SPLAT_CONFIG", value_hint = ValueHint::FilePath)]
-    pub(crate) config: Option<PathBuf>,
-    /// The service's data folder [default: splat-data]
-    #[arg(long, global = true, value_name = "DIR", env = "SPLAT_DATA_DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) data_dir: Option<PathBuf>,
-    /// The service's Redis, where it has one
-    #[arg(long, global = true, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
-    pub(crate) redis_url: Option<String>,
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
 }
 
 /// What an operator wants.

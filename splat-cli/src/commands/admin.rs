@@ -1,20 +1,18 @@
 //! `splat admin`: what an operator sees and decides, on the queue itself.
 
 use serde::Serialize;
-use splat_core::pipeline::text::bytes;
+use splat_core::text::bytes;
 use splat_server::job::{Job, JobState, Owner};
 use splat_server::queue::{ListQuery, Mode, Usage};
 use splat_server::service::Parts;
-use splat_server::settings::Settings;
 
 use super::Context;
-use super::serve::{config, runtime};
-use crate::args::{AdminArgs, AdminCommand, SettingsArgs};
+use super::serve::{config_of, runtime};
+use crate::args::{AdminArgs, AdminCommand};
 use crate::failure::Failure;
 
 pub(super) fn admin(args: AdminArgs, context: &Context) -> Result<(), Failure> {
-    let settings = Settings { data_dir: args.data_dir, redis_url: args.redis_url, ..Settings::default() };
-    let config = config(SettingsArgs { config: args.config, settings })?;
+    let config = config_of(args.service)?;
     runtime()?.block_on(async {
         let parts = Parts::open(config).await?;
         match args.command {

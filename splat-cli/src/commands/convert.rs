@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 use splat_core::formats::{self, Format, Region, SplatScene, SpzVersion};
 use splat_core::pipeline::SavedScene;
-use splat_core::pipeline::text::{bytes, thousands};
+use splat_core::text::{bytes, thousands};
 
 use super::render::read_scene;
 use super::{Context, view};

@@ -7,7 +7,7 @@ use serde::Serialize;
 use splat_colmap::Colmap;
 use splat_core::gpu::LaneSums;
 use splat_core::machine::{self, available_memory};
-use splat_core::pipeline::text::{bytes, duration, thousands};
+use splat_core::text::{bytes, duration, thousands};
 use splat_core::train::memory::Workload;
 use splat_core::{Gpu, RendererKind, self_test};
 

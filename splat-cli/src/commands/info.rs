@@ -6,8 +6,8 @@ use serde::Serialize;
 use splat_core::dataset::Dataset;
 use splat_core::gaussians::central_box;
 use splat_core::machine::available_memory;
-use splat_core::pipeline::text::{bytes, thousands};
 use splat_core::pipeline::{OutputFolder, Preset, SavedScene, memory};
+use splat_core::text::{bytes, thousands};
 use splat_core::train::memory::Workload;
 use splat_core::{Gpu, NerfstudioSource, View, formats, images};
 

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::Serialize;
 use splat_core::folder_lock::FolderLock;
-use splat_core::pipeline::text::{corrected, duration, thousands};
 use splat_core::pipeline::{Outcome, OutputFolder, Pipeline, PipelineOptions, StopReason};
+use splat_core::text::{corrected, duration, thousands};
 use splat_core::{Gpu, Placement, SceneSource};
 
 use super::Context;

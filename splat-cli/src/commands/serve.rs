@@ -16,7 +16,9 @@ use splat_server::settings::Settings;
 use tracing_subscriber::EnvFilter;
 
 use super::Context;
-use crate::args::{self, BackupArgs, KeysArgs, KeysCommand, ServeArgs, SettingsArgs, WorkerArgs};
+use crate::args::{
+    self, BackupArgs, KeysArgs, KeysCommand, ServeArgs, ServiceArgs, SettingsArgs, WorkerArgs,
+};
 use crate::failure::Failure;
 
 /// How often Ctrl-C is looked for.
@@ -66,8 +68,7 @@ pub(super) fn worker(args: WorkerArgs, context: &Context) -> Result<(), Failure>
 
 /// `splat keys`.
 pub(super) fn keys(args: KeysArgs, context: &Context) -> Result<(), Failure> {
-    let settings = Settings { data_dir: args.data_dir, redis_url: args.redis_url, ..Settings::default() };
-    let config = config(SettingsArgs { config: args.config, settings })?;
+    let config = config_of(args.service)?;
     runtime()?.block_on(async {
         let parts = Parts::open(config).await?;
         let keys = &parts.keys;
@@ -174,6 +175,12 @@ pub(super) fn tell_gpu(context: &Context) -> Result<(), Failure> {
         what: format!("what was found out cannot be written: {source}"),
         hint: "this command is for the service's own use; `splat doctor` tells people",
     })
+}
+
+/// The settings of the service that a command about keys or jobs is for.
+pub(super) fn config_of(args: ServiceArgs) -> Result<Config, Failure> {
+    let settings = Settings { data_dir: args.data_dir, redis_url: args.redis_url, ..Settings::default() };
+    config(SettingsArgs { config: args.config, settings })
 }
 
 pub(super) fn config(args: SettingsArgs) -> Result<Config, Failure> {

@@ -8,7 +8,7 @@ use splat_core::files::write_atomically;
 use splat_core::flight::{NamedCamera, cameras_json, orbit_of_cloud};
 use splat_core::formats::{self, Format, SplatScene};
 use splat_core::pipeline::SavedScene;
-use splat_core::pipeline::text::{bytes, thousands};
+use splat_core::text::{bytes, thousands};
 use splat_server::page;
 use splat_server::viewer::{self, LocalScene};
 use tokio::net::TcpListener;

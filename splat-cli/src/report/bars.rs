@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use splat_core::Event;
 use splat_core::events::Stage;
-use splat_core::pipeline::text::{duration, thousands};
+use splat_core::text::{duration, thousands};
 
 const TICK: Duration = Duration::from_millis(120);
 const SPINNER: &str = "{spinner} {prefix} {msg} [{elapsed}]";

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use splat_core::events::Stage;
-use splat_core::pipeline::text::duration;
+use splat_core::text::duration;
 use splat_core::{Event, LeftOut, LeftOutReason, OtherModel, Placement, SecondTry};
 
 use super::job::{GOOD_PLACED_PERCENT, Job};

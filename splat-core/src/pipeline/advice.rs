@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Preset;
 use super::clock::Speed;
-use super::text::{duration, thousands};
+use crate::text::{duration, thousands};
 use crate::train::TrainConfig;
 
 /// Share of a full-size step that does not shrink with the image (sorting, per-Gaussian kernels, dispatches), until steps of two

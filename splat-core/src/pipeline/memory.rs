@@ -1,6 +1,6 @@
 //! How much memory a run will need, and how much this process has needed at most.
 
-use super::text::bytes;
+use crate::text::bytes;
 use crate::train::memory::Workload;
 
 /// What the program, the driver and its compiled kernels take beside the data: measured on llvmpipe, the largest known.

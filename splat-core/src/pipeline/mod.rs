@@ -23,7 +23,6 @@ mod pictures;
 mod preset;
 mod preview;
 mod saved;
-pub mod text;
 mod train;
 
 use std::path::PathBuf;

@@ -93,7 +93,7 @@ mod tests {
     fn names_lead_back_to_their_presets() {
         for preset in Preset::ALL {
             assert_eq!(Preset::from_name(preset.name()), Some(preset));
-            let steps = crate::pipeline::text::thousands(u64::from(preset.steps()));
+            let steps = crate::text::thousands(u64::from(preset.steps()));
             assert!(preset.summary().starts_with(&format!("{steps} steps")), "{}", preset.summary());
             let effort = format!("COLMAP {}", preset.colmap_quality());
             assert!(preset.summary().contains(&effort), "{}", preset.summary());

@@ -19,13 +19,15 @@ struct Report<'a> {
     files: usize,
 }
 
-/// A kernel's text without the constants that nothing in it reads: every kernel is given all of them.
-fn without_idle(text: &str) -> Vec<&str> {
+/// A kernel's code without comments and without the constants that nothing in it reads: every kernel is given all of them.
+fn code(text: &str) -> Vec<&str> {
+    let lines: Vec<&str> = text.lines().map(|line| line.split("//").next().unwrap_or(line)).collect();
+    let reads = |name: &str| lines.iter().filter(|line| line.contains(name)).count() > 1;
     let is_idle = |line: &str| {
         let name = line.strip_prefix("const ").and_then(|rest| rest.split(':').next());
-        name.is_some_and(|name| text.matches(name).count() == 1)
+        name.is_some_and(|name| !reads(name))
     };
-    text.lines().filter(|line| !is_idle(line)).collect()
+    lines.iter().copied().filter(|line| !is_idle(line)).collect()
 }
 
 /// Writes `KERNEL.wgsl` for a pinhole with a global shutter, and `KERNEL.CAMERA.wgsl` and `KERNEL.CAMERA.rolling.wgsl` where other
@@ -53,7 +55,7 @@ pub(super) fn shaders(
                 let of_pinhole = optics == Optics::default();
                 let text = text(optics);
                 if (rolling && renderer == RendererKind::Ewa)
-                    || (!of_pinhole && without_idle(&text) == without_idle(&pinhole))
+                    || (!of_pinhole && code(&text) == code(&pinhole))
                 {
                     continue;
                 }
