@@ -14,7 +14,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let gpu = Gpu::new(&GpuOptions::default())?;
-//! let scene = NerfstudioSource::new("dataset").scene(&|event| println!("{event}"), &CancelToken::new())?;
+//! let scene = NerfstudioSource::new(Path::new("dataset")).scene(&|event| println!("{event}"), &CancelToken::new())?;
 //! let dataset = Arc::new(Dataset::new(scene, &DatasetOptions::default())?);
 //! let mut trainer = Trainer::new(&gpu, Arc::clone(&dataset), TrainConfig { steps: 2000, ..Default::default() })?;
 //! while trainer.steps_done() < 2000 {
