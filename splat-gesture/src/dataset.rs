@@ -1,6 +1,7 @@
 //! The frames a model is made of, split by time, and where they came from.
 
-use crate::frame::{Frame, Layout, Recording};
+use crate::frame::{Frame, Layout};
+use crate::recording::Recording;
 
 /// Frames of a recorded gesture that training sees.
 pub(crate) const TRAIN_ROWS: usize = 96;

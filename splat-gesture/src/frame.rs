@@ -1,11 +1,10 @@
 //! One frame of a hand: 21 landmarks and which hand it is, checked before anything else sees it.
 //!
-//! Start at [`Frame::parse`]; [`Recording::new`] checks a whole take and its name.
+//! Start at [`Frame::parse`]; a whole take is a [`Recording`](crate::Recording).
 
 use crate::error::{GestureError, Result};
 pub(crate) use crate::layout::Layout;
 use crate::limits;
-use crate::take;
 
 /// Landmarks of a hand, in MediaPipe's order: wrist, then thumb, index, middle, ring and little finger from palm to tip.
 pub const LANDMARKS: usize = 21;
@@ -160,102 +159,6 @@ pub(crate) fn check_stored_name(name: &str) -> Result<()> {
     }
     if name.trim().is_empty() {
         return Err(GestureError::NameBlank);
-    }
-    Ok(())
-}
-
-/// One take of one gesture: frames in the order in which they were recorded, all of one layout.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Recording {
-    name: String,
-    layout: Layout,
-    frames: Vec<Frame>,
-    left_out: Option<String>,
-}
-
-impl Recording {
-    /// Checks a take, whose name loses its outer spaces: `frames` of 64 numbers each, see [`Frame::parse`], within [`crate::limits`]. Up to
-    /// a tenth of the frames may be wrong: they are left out, which [`Recording::left_out`] tells.
-    ///
-    /// # Errors
-    /// What is wrong with the name, with the number of frames, with the first frame that is wrong where more than a tenth are, or with all of
-    /// them together; see [`Recording::from_frames`].
-    pub fn new<F: AsRef<[f32]>>(name: &str, layout: Layout, frames: &[F]) -> Result<Self> {
-        let name = name.trim();
-        check_name(name)?;
-        // Counted before they are parsed, so that a flood costs nothing.
-        check_count(frames.len())?;
-        let mut good = Vec::with_capacity(frames.len());
-        let mut first = None;
-        for (index, values) in frames.iter().enumerate() {
-            match Frame::parse(values.as_ref(), layout, index) {
-                Ok(frame) => good.push(frame),
-                Err(error) => {
-                    first.get_or_insert(error);
-                }
-            }
-        }
-        let bad = frames.len() - good.len();
-        let Some(first) = first else { return Self::from_frames(name, layout, good) };
-        if bad * limits::BAD_FRAMES_ONE_IN > frames.len() {
-            return Err(first);
-        }
-        let left_out = format!("{bad} of {} frames were left out; the first of them: {first}", frames.len());
-        Ok(Self { left_out: Some(left_out), ..Self::from_frames(name, layout, good)? })
-    }
-
-    /// The same from frames that are parsed already.
-    ///
-    /// # Errors
-    /// What is wrong with the name or the number of frames; [`GestureError::Frozen`] when hardly any two differ, and
-    /// [`GestureError::Noise`] when the bones' lengths change from frame to frame as no hand's do.
-    pub fn from_frames(name: &str, layout: Layout, frames: Vec<Frame>) -> Result<Self> {
-        // Two names that differ in such spaces only look the same in every list.
-        let name = name.trim();
-        check_name(name)?;
-        check_count(frames.len())?;
-        let distinct = 1 + frames.windows(2).filter(|pair| pair[0] != pair[1]).count();
-        if distinct < limits::MIN_DISTINCT_FRAMES {
-            return Err(GestureError::Frozen { distinct, frames: frames.len() });
-        }
-        let change = take::unsteadiness(&frames);
-        if change > limits::MAX_UNSTEADINESS {
-            return Err(GestureError::Noise { change });
-        }
-        Ok(Self { name: name.to_owned(), layout, frames, left_out: None })
-    }
-
-    /// The gesture's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// What the coordinates mean.
-    #[must_use]
-    pub fn layout(&self) -> Layout {
-        self.layout
-    }
-
-    /// How many frames were left out, and why, where any were.
-    #[must_use]
-    pub fn left_out(&self) -> Option<&str> {
-        self.left_out.as_deref()
-    }
-
-    /// The frames, in time.
-    #[must_use]
-    pub fn frames(&self) -> &[Frame] {
-        &self.frames
-    }
-}
-
-fn check_count(found: usize) -> Result<()> {
-    if found < limits::MIN_FRAMES {
-        return Err(GestureError::TooFewFrames { found });
-    }
-    if found > limits::MAX_FRAMES {
-        return Err(GestureError::TooManyFrames { found });
     }
     Ok(())
 }

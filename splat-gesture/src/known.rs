@@ -6,10 +6,12 @@
 use crate::axes::{AXES, Axes, Place};
 use crate::features::{FEATURES, UPRIGHT, features};
 use crate::frame::Frame;
-use crate::model::NARROWNESS;
+use crate::quantile::quantile;
 use crate::rounded::{of_step, step};
-use crate::take::quantile;
 
+/// How much a gesture that reaches farther must be nearer: a hand between two is more likely one of the gesture that lies
+/// closer together (a Gaussian's density falls with its width).
+const NARROWNESS: f32 = 1.5;
 /// Most examples of a recorded gesture. Exports hold examples in blocks of so many.
 pub(crate) const BLOCK: usize = 12;
 /// Blocks of a gesture whose hands are made up: they are of all people and views.

@@ -15,9 +15,6 @@ use crate::known::{Hand, Known};
 pub const ACCEPT_SCORE: f32 = 0.5;
 /// How sharply the score falls at the reach; gentle enough that runtimes agree to 1e-5.
 pub(crate) const STEEPNESS: f32 = 8.0;
-/// How much a gesture that reaches farther must be nearer: a hand between two is more likely one of the gesture that lies
-/// closer together (a Gaussian's density falls with its width).
-pub(crate) const NARROWNESS: f32 = 1.5;
 
 /// Normalisation, examples and reach of the gestures of one model, for frames of one layout.
 ///

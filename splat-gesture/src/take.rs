@@ -3,41 +3,10 @@
 use crate::axes::Axes;
 use crate::dataset::thinned;
 use crate::error::{GestureError, Result};
-use crate::features::{BONES, features};
-use crate::frame::{Frame, Recording};
+use crate::features::features;
 use crate::known::Hand;
-
-/// Whether the landmarks have no depth.
-fn are_flat(frames: &[Frame]) -> bool {
-    frames.iter().all(|frame| frame.points.iter().all(|point| point[2] == frame.points[0][2]))
-}
-
-/// The median bone's median change of length from a frame to the next, relative. Bones of one hand keep theirs, whatever it does; 0 of
-/// landmarks without depth, in which they do not.
-pub(crate) fn unsteadiness(frames: &[Frame]) -> f32 {
-    if are_flat(frames) {
-        return 0.0;
-    }
-    let lengths = |frame: &Frame| -> Vec<f32> {
-        let size = frame.size().max(f32::MIN_POSITIVE);
-        let bones = frame.points.iter().skip(1).zip(BONES);
-        bones
-            .map(|(end, root)| {
-                let start = frame.points[root];
-                (0..3).map(|axis| (end[axis] - start[axis]).powi(2)).sum::<f32>().sqrt() / size
-            })
-            .collect()
-    };
-    let lengths: Vec<Vec<f32>> = frames.iter().map(lengths).collect();
-    let changes = (0..BONES.len()).map(|bone| {
-        let change = |pair: &[Vec<f32>]| {
-            let (a, b) = (pair[0][bone], pair[1][bone]);
-            2.0 * (a - b).abs() / (a + b).max(f32::MIN_POSITIVE)
-        };
-        quantile(lengths.windows(2).map(change).collect(), 0.5)
-    });
-    quantile(changes.collect(), 0.5)
-}
+use crate::quantile::quantile;
+use crate::recording::{Recording, are_flat};
 
 /// Squared distance on the axes between what comes before and after a moment from which on a recording shows two gestures. Of recordings of
 /// one gesture, of drawn letters and of two takes in one the greatest was 17; of two gestures after each other, two pairs of fists were
@@ -77,10 +46,4 @@ pub(crate) fn shows_one_gesture(axes: &Axes, recording: &Recording) -> Result<()
         }
     }
     Ok(())
-}
-
-/// The value below which this share of them lies; 0 of none.
-pub(crate) fn quantile(mut values: Vec<f32>, share: f64) -> f32 {
-    values.sort_by(f32::total_cmp);
-    values.get((values.len() as f64 * share) as usize).copied().unwrap_or(0.0)
 }

@@ -7,10 +7,11 @@ use crate::axes::Axes;
 use crate::bundle::{Bundle, Provenance};
 use crate::dataset::{Dataset, Gesture};
 use crate::error::{GestureError, Result};
-use crate::frame::{Frame, Recording};
+use crate::frame::Frame;
 use crate::known::Known;
 use crate::limits;
 use crate::model::Model;
+use crate::recording::Recording;
 use crate::report::{QualityGate, Report, mixed};
 use crate::take::shows_one_gesture;
 
