@@ -1,8 +1,8 @@
 // adam_geometry: means, opacities, rotations and scales one step on, and the densify statistics.
 //
 // Threads   one per Gaussian
-// Reads     v_geometry [N,3 vec4f], v_colors [N vec4f] (w: densify statistic), counters
-// Writes    geometry, moment1, moment2 [N,3 vec4f]; statistics [N vec2f] (sum of the densify statistic,
+// Reads     v_geometry [N], v_colors [N vec4f] (w: densify statistic), counters
+// Writes    geometry, moment1, moment2 [N]; statistics [N vec2f] (sum of the densify statistic,
 //           number of views that saw the Gaussian)
 // Equation  Adam; with noise_scale > 0 the random walk of 3DGS-MCMC (Kheradmand et al. 2024, section 3)
 // Note      Does nothing once a view has overflowed its buffers: the host runs that step again.
@@ -10,11 +10,11 @@
 @group(0) @binding(0) var<uniform> view: ViewUniform;
 @group(0) @binding(1) var<uniform> train: TrainUniform;
 @group(0) @binding(2) var<storage, read> counters: Counters;
-@group(0) @binding(3) var<storage, read> v_geometry: array<vec4f>;
+@group(0) @binding(3) var<storage, read> v_geometry: array<Gaussian>;
 @group(0) @binding(4) var<storage, read> v_colors: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> geometry: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> moment1: array<vec4f>;
-@group(0) @binding(7) var<storage, read_write> moment2: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> geometry: array<Gaussian>;
+@group(0) @binding(6) var<storage, read_write> moment1: array<Gaussian>;
+@group(0) @binding(7) var<storage, read_write> moment2: array<Gaussian>;
 @group(0) @binding(8) var<storage, read_write> statistics: array<vec2f>;
 
 // Below this logit and above this one an opacity no longer changes in 32 bits.
@@ -47,21 +47,20 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     if (gid >= view.gaussian_count || counters.overflowed != 0u) {
         return;
     }
-    let base = gid * GEOMETRY_VECS;
-    let mean_opacity = geometry[base];
-    let log_scale = geometry[base + 2u];
-    let opacity = sigmoid(mean_opacity.w);
+    let mean_logit = geometry[gid].mean_logit;
+    let log_scale_floor = geometry[gid].log_scale_floor;
+    let opacity = sigmoid(mean_logit.w);
 
-    var g0 = v_geometry[base];
+    var g0 = v_geometry[gid].mean_logit;
     g0.w += train.opacity_regularizer * opacity * (1.0 - opacity);
-    let g2 = v_geometry[base + 2u]
-        + vec4f(train.scale_regularizer * exp(min(log_scale.xyz, vec3f(LOG_SCALE_LIMIT))), 0.0);
+    let g2 = v_geometry[gid].log_scale_floor
+        + vec4f(train.scale_regularizer * exp(min(log_scale_floor.xyz, vec3f(LOG_SCALE_LIMIT))), 0.0);
 
-    let a0 = adam(train, mean_opacity, moment1[base], moment2[base], g0,
+    let a0 = adam(train, mean_logit, moment1[gid].mean_logit, moment2[gid].mean_logit, g0,
         vec4f(vec3f(train.rate_mean), train.rate_opacity));
-    let a1 = adam(train, geometry[base + 1u], moment1[base + 1u], moment2[base + 1u], v_geometry[base + 1u],
+    let a1 = adam(train, geometry[gid].quat, moment1[gid].quat, moment2[gid].quat, v_geometry[gid].quat,
         vec4f(train.rate_quat));
-    let a2 = adam(train, log_scale, moment1[base + 2u], moment2[base + 2u], g2, vec4f(vec3f(train.rate_scale), 0.0));
+    let a2 = adam(train, log_scale_floor, moment1[gid].log_scale_floor, moment2[gid].log_scale_floor, g2, vec4f(vec3f(train.rate_scale), 0.0));
 
     var mean = a0.value.xyz;
     if (train.noise_scale > 0.0) {
@@ -78,15 +77,15 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
             mean += walk;
         }
     }
-    geometry[base] = vec4f(mean, clamp(a0.value.w, -LOGIT_LIMIT, LOGIT_LIMIT));
-    geometry[base + 1u] = a1.value;
-    geometry[base + 2u] = vec4f(clamp(a2.value.xyz, vec3f(-LOG_SCALE_LIMIT), vec3f(LOG_SCALE_LIMIT)), log_scale.w);
-    moment1[base] = a0.m;
-    moment1[base + 1u] = a1.m;
-    moment1[base + 2u] = a2.m;
-    moment2[base] = a0.v;
-    moment2[base + 1u] = a1.v;
-    moment2[base + 2u] = a2.v;
+    geometry[gid].mean_logit = vec4f(mean, clamp(a0.value.w, -LOGIT_LIMIT, LOGIT_LIMIT));
+    geometry[gid].quat = a1.value;
+    geometry[gid].log_scale_floor = vec4f(clamp(a2.value.xyz, vec3f(-LOG_SCALE_LIMIT), vec3f(LOG_SCALE_LIMIT)), log_scale_floor.w);
+    moment1[gid].mean_logit = a0.m;
+    moment1[gid].quat = a1.m;
+    moment1[gid].log_scale_floor = a2.m;
+    moment2[gid].mean_logit = a0.v;
+    moment2[gid].quat = a1.v;
+    moment2[gid].log_scale_floor = a2.v;
 
     let statistic = v_colors[gid].w;
     if (statistic >= 0.0) {

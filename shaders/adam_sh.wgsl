@@ -2,7 +2,7 @@
 //
 // Threads   one per Gaussian; dispatched once per channel (CHANNEL)
 // Note      For drivers whose lanes are few; adam_sh_lines is the form for GPUs, where reading memory in whole lines counts
-// Reads     geometry [N,3 vec4f], v_colors [N vec4f], counters
+// Reads     geometry [N], v_colors [N vec4f], counters
 // Writes    sh, moment1, moment2 [N,K]
 // Equation  dL/dcoefficient_k = basis_k(direction) v_color: the gradient itself is never stored. The
 //           direction is the one that the view was projected with, so this runs before adam_geometry
@@ -12,7 +12,7 @@ override CHANNEL: u32 = 0u;
 @group(0) @binding(0) var<uniform> view: ViewUniform;
 @group(0) @binding(1) var<uniform> train: TrainUniform;
 @group(0) @binding(2) var<storage, read> counters: Counters;
-@group(0) @binding(3) var<storage, read> geometry: array<vec4f>;
+@group(0) @binding(3) var<storage, read> geometry: array<Gaussian>;
 @group(0) @binding(4) var<storage, read> v_colors: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> sh: array<f32>;
 @group(0) @binding(6) var<storage, read_write> moment1: array<f32>;
@@ -24,7 +24,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     if (gid >= view.gaussian_count || counters.overflowed != 0u) {
         return;
     }
-    let offset = geometry[gid * GEOMETRY_VECS].xyz - view.camera_centre.xyz;
+    let offset = geometry[gid].mean_logit.xyz - view.camera_centre.xyz;
     let basis = sh_basis(offset * inverseSqrt(max(dot(offset, offset), 1e-30)), view.sh_degree);
     let v_color = v_colors[gid][CHANNEL];
     let used = (view.sh_degree + 1u) * (view.sh_degree + 1u);

@@ -1,7 +1,7 @@
 // adam_sh_lines: as adam_sh, but memory is read and written in whole lines: 6 times as fast on an H100.
 //
 // Threads   64 per 64 Gaussians: first one per Gaussian, then one per coefficient; dispatched once per channel (CHANNEL)
-// Reads     geometry [N,3 vec4f], v_colors [N vec4f], counters
+// Reads     geometry [N], v_colors [N vec4f], counters
 // Writes    sh, moment1, moment2 [N,K]
 // Shared    the gradients of the group's coefficients
 // Equation  dL/dcoefficient_k = basis_k(direction) v_color: the gradient itself is never stored. The
@@ -14,7 +14,7 @@ override STRIDE: u32 = 16u;
 @group(0) @binding(0) var<uniform> view: ViewUniform;
 @group(0) @binding(1) var<uniform> train: TrainUniform;
 @group(0) @binding(2) var<storage, read> counters: Counters;
-@group(0) @binding(3) var<storage, read> geometry: array<vec4f>;
+@group(0) @binding(3) var<storage, read> geometry: array<Gaussian>;
 @group(0) @binding(4) var<storage, read> v_colors: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> sh: array<f32>;
 @group(0) @binding(6) var<storage, read_write> moment1: array<f32>;
@@ -39,7 +39,7 @@ fn main(
     let gid = first + lane;
     let used = (view.sh_degree + 1u) * (view.sh_degree + 1u);
     if (gid < view.gaussian_count) {
-        let offset = geometry[gid * GEOMETRY_VECS].xyz - view.camera_centre.xyz;
+        let offset = geometry[gid].mean_logit.xyz - view.camera_centre.xyz;
         let basis = sh_basis(offset * inverseSqrt(max(dot(offset, offset), 1e-30)), view.sh_degree);
         let v_color = v_colors[gid][CHANNEL];
         for (var k = 0u; k < used; k += 1u) {

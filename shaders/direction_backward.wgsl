@@ -1,18 +1,18 @@
 // direction_backward: what a Gaussian's view direction does to its colour, back to mean and pose.
 //
 // Threads   one per Gaussian; dispatched only when the SH degree in use is above 0
-// Reads     geometry [N,3 vec4f], sh_r, sh_g, sh_b [N,K], v_colors [N vec4f] (w < 0: not seen)
+// Reads     geometry [N], sh_r, sh_g, sh_b [N,K], v_colors [N vec4f] (w < 0: not seen)
 // Writes    adds to v_geometry's mean and, WITH_POSE, to v_pose
 // Equation  direction = (mean - centre) / |mean - centre|, centre = -W^T t
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
-@group(0) @binding(1) var<storage, read> geometry: array<vec4f>;
+@group(0) @binding(1) var<storage, read> geometry: array<Gaussian>;
 @group(0) @binding(2) var<storage, read> sh_r: array<f32>;
 @group(0) @binding(3) var<storage, read> sh_g: array<f32>;
 @group(0) @binding(4) var<storage, read> sh_b: array<f32>;
 @group(0) @binding(5) var<storage, read> v_colors: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> v_geometry: array<vec4f>;
-@group(0) @binding(7) var<storage, read_write> v_pose: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> v_geometry: array<Gaussian>;
+@group(0) @binding(7) var<storage, read_write> v_pose: array<PoseGradient>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -24,7 +24,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     if (v_color.w < 0.0) {
         return;
     }
-    let offset = geometry[gid * GEOMETRY_VECS].xyz - view.camera_centre.xyz;
+    let offset = geometry[gid].mean_logit.xyz - view.camera_centre.xyz;
     let inv_distance = inverseSqrt(max(dot(offset, offset), 1e-30));
     let direction = offset * inv_distance;
     let used = (view.sh_degree + 1u) * (view.sh_degree + 1u);
@@ -38,12 +38,12 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     if (!is_finite3(v_mean)) {
         return;
     }
-    v_geometry[gid * GEOMETRY_VECS] += vec4f(v_mean, 0.0);
+    v_geometry[gid].mean_logit += vec4f(v_mean, 0.0);
     if (WITH_POSE) {
         let t = camera_translation(view);
         let v_t = camera_rotation(view) * v_mean;
         for (var row = 0u; row < 3u; row += 1u) {
-            v_pose[gid * 3u + row] += vec4f(t[row] * v_mean, v_t[row]);
+            v_pose[gid].rows[row] += vec4f(t[row] * v_mean, v_t[row]);
         }
     }
 }

@@ -1,19 +1,17 @@
 // project: every Gaussian to its footprint in one view.
 //
 // Threads   one per Gaussian
-// Reads     geometry [N,3 vec4f], sh_r, sh_g, sh_b [N,K]
-// Writes    splats [N,3 vec4f]: (mean2d, conic.xy), (conic.z, log2 opacity, depth, 0), (rgb, 0), where conic is the
-//           upper triangle of the inverse 2-D covariance, px^-2; depth_keys [N] (all bits set where the Gaussian is not
-//           seen)
+// Reads     geometry [N], sh_r, sh_g, sh_b [N,K]
+// Writes    splats [N] (lib/splat_ewa.wgsl); depth_keys [N] (all bits set where the Gaussian is not seen)
 // Equation  Zwicker et al. 2002, eq. 29 and 31; colour = max(SH(direction) + 0.5, 0)
 // Twin      reference::project; gradient in project_backward
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
-@group(0) @binding(1) var<storage, read> geometry: array<vec4f>;
+@group(0) @binding(1) var<storage, read> geometry: array<Gaussian>;
 @group(0) @binding(2) var<storage, read> sh_r: array<f32>;
 @group(0) @binding(3) var<storage, read> sh_g: array<f32>;
 @group(0) @binding(4) var<storage, read> sh_b: array<f32>;
-@group(0) @binding(5) var<storage, read_write> splats: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> splats: array<Splat>;
 @group(0) @binding(6) var<storage, read_write> depth_keys: array<u32>;
 @group(0) @binding(7) var<storage, read_write> sort_values: array<u32>;
 
@@ -26,11 +24,9 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     depth_keys[gid] = 0xffffffffu;
     sort_values[gid] = gid;
 
-    let v0 = geometry[gid * GEOMETRY_VECS];
-    let v1 = geometry[gid * GEOMETRY_VECS + 1u];
-    let v2 = geometry[gid * GEOMETRY_VECS + 2u];
-    let wide = floored(v2);
-    let g = Geometry(v0.xyz, v0.w, v1, wide.scale);
+    let stored = geometry[gid];
+    let wide = floored(stored.log_scale_floor);
+    let g = Geometry(stored.mean_logit.xyz, stored.mean_logit.w, stored.quat, wide.scale);
     let p = project_gaussian(g, view);
     let depth = p.mean_cam.z;
     if (!(depth > view.near_world && depth < view.far_world)) {
@@ -68,9 +64,9 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     }
     rgb = max(rgb, vec3f(0.0));
 
-    splats[gid * SPLAT_VECS] = vec4f(mean2d, p.conic.xy);
-    splats[gid * SPLAT_VECS + 1u] = vec4f(p.conic.z, log2(opacity), depth, 0.0);
-    splats[gid * SPLAT_VECS + 2u] = vec4f(rgb, 0.0);
+    splats[gid].mean2d_conic = vec4f(mean2d, p.conic.xy);
+    splats[gid].conic_opacity_depth = vec4f(p.conic.z, log2(opacity), depth, 0.0);
+    splats[gid].rgb = vec4f(rgb, 0.0);
     // Positive floats sort like their bits.
     depth_keys[gid] = bitcast<u32>(depth);
 }

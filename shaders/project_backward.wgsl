@@ -1,24 +1,24 @@
 // project_backward: per-intersection sums to gradients of the stored parameters.
 //
 // Threads   one per Gaussian; its slots lie side by side and are added in order
-// Reads     geometry [N,3 vec4f], splats [N,SPLAT_VECS vec4f], slot_ranges [N], slots [I, SLOT_FLOATS]
-// Writes    v_geometry [N,3 vec4f] as geometry; v_colors [N vec4f]: gradient of the SH colour before its
+// Reads     geometry [N], splats [N], slot_ranges [N], slots [I, SLOT_FLOATS]
+// Writes    v_geometry [N] as geometry; v_colors [N vec4f]: gradient of the SH colour before its
 //           clamp at 0 (the gradient of a coefficient is that times its basis function), and the densify
 //           statistic: |v_mean2d| in units of half the image, negative where the Gaussian is not seen;
-//           WITH_POSE: v_pose [N,3 vec4f], each Gaussian's part of the gradient of cam_from_world's rows
+//           WITH_POSE: v_pose [N], each Gaussian's part of the gradient of cam_from_world's rows
 // Note      What the colour's view direction does to mean and pose is added by direction_backward
 // Equation  conic = cov2d^-1, so v_cov2d = -conic v_conic conic; cov2d = U U^T, so v_U = 2 v_cov2d U;
 //           U = J W R S. gsplat (Ye et al. 2024), appendix, in the same conventions
 // Twin      central differences of reference::render
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
-@group(0) @binding(1) var<storage, read> geometry: array<vec4f>;
-@group(0) @binding(2) var<storage, read> splats: array<vec4f>;
+@group(0) @binding(1) var<storage, read> geometry: array<Gaussian>;
+@group(0) @binding(2) var<storage, read> splats: array<Splat>;
 @group(0) @binding(3) var<storage, read> slot_ranges: array<vec2u>;
 @group(0) @binding(4) var<storage, read> slots: array<f32>;
-@group(0) @binding(5) var<storage, read_write> v_geometry: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> v_geometry: array<Gaussian>;
 @group(0) @binding(6) var<storage, read_write> v_colors: array<vec4f>;
-@group(0) @binding(7) var<storage, read_write> v_pose: array<vec4f>;
+@group(0) @binding(7) var<storage, read_write> v_pose: array<PoseGradient>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -28,37 +28,33 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     }
     let range = slot_ranges[gid];
     if (range.y == 0u) {
-        v_geometry[gid * GEOMETRY_VECS] = vec4f(0.0);
-        v_geometry[gid * GEOMETRY_VECS + 1u] = vec4f(0.0);
-        v_geometry[gid * GEOMETRY_VECS + 2u] = vec4f(0.0);
+        v_geometry[gid] = Gaussian();
         v_colors[gid] = vec4f(0.0, 0.0, 0.0, -1.0);
         if (WITH_POSE) {
-            v_pose[gid * 3u] = vec4f(0.0);
-            v_pose[gid * 3u + 1u] = vec4f(0.0);
-            v_pose[gid * 3u + 2u] = vec4f(0.0);
+            v_pose[gid] = PoseGradient();
         }
         return;
     }
-    var sum: array<f32, SLOT_FLOATS>;
+    var words: array<f32, SLOT_FLOATS>;
     for (var word = 0u; word < SLOT_FLOATS; word += 1u) {
-        sum[word] = 0.0;
+        words[word] = 0.0;
     }
     for (var slot = range.x; slot < range.x + range.y; slot += 1u) {
         for (var word = 0u; word < SLOT_FLOATS; word += 1u) {
-            sum[word] += slots[slot * SLOT_FLOATS + word];
+            words[word] += slots[slot * SLOT_FLOATS + word];
         }
     }
+    let sum = unpack_slot(words);
 
-    let v0 = geometry[gid * GEOMETRY_VECS];
-    let v2 = geometry[gid * GEOMETRY_VECS + 2u];
-    let wide = floored(v2);
-    let g = Geometry(v0.xyz, v0.w, geometry[gid * GEOMETRY_VECS + 1u], wide.scale);
+    let stored = geometry[gid];
+    let wide = floored(stored.log_scale_floor);
+    let g = Geometry(stored.mean_logit.xyz, stored.mean_logit.w, stored.quat, wide.scale);
     let p = project_gaussian(g, view);
     let conic = p.conic;
 
     // dL/dsigma = -s at each pixel, sigma = (A dx^2 + C dy^2) / 2 + B dx dy, d = pixel - mean2d.
-    let v_mean2d = vec2f(conic.x * sum[1] + conic.y * sum[2], conic.y * sum[1] + conic.z * sum[2]);
-    let v_conic = vec3f(-0.5 * sum[3], -0.5 * sum[4], -0.5 * sum[5]);
+    let v_mean2d = vec2f(conic.x * sum.d.x + conic.y * sum.d.y, conic.y * sum.d.x + conic.z * sum.d.y);
+    let v_conic = vec3f(-0.5 * sum.dd.x, -0.5 * sum.dd.y, -0.5 * sum.dd.z);
     // -Q V Q for the symmetric matrices Q = conic, V = v_conic (off-diagonal entries each hold half).
     let qv = vec4f(
         conic.x * v_conic.x + conic.y * v_conic.y, conic.x * v_conic.y + conic.y * v_conic.z,
@@ -71,11 +67,11 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     );
 
     let opacity = sigmoid(g.opacity_logit);
-    let v_logit = sum[0] * (1.0 - opacity);
+    let v_logit = sum.s * (1.0 - opacity);
     if (view.antialiased != 0u && p.compensation > COMPENSATION_FLOOR) {
         // compensation = sqrt(det_raw / det): both determinants move with the covariance.
         let ratio = p.det_raw / p.det;
-        let v_ratio = 0.5 * sum[0] / max(ratio, 1e-20);
+        let v_ratio = 0.5 * sum.s / max(ratio, 1e-20);
         let raw = p.cov2d - vec3f(BLUR_PX2, 0.0, BLUR_PX2);
         v_cov += v_ratio * (vec3f(raw.z, -raw.y, raw.x) / p.det - ratio * conic);
     }
@@ -91,7 +87,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     let axes_z = vec3f(p.axes_cam[0].z, p.axes_cam[1].z, p.axes_cam[2].z);
 
     var v_mean_cam = vec3f(j * v_mean2d, 0.0);
-    v_mean_cam.z = -dot(v_mean_cam.xy, p.mean_cam.xy) * inv_z + sum[10];
+    v_mean_cam.z = -dot(v_mean_cam.xy, p.mean_cam.xy) * inv_z + sum.depth;
     // jx = fx / z moves with z; the slopes move with x, y and z unless they are held.
     v_mean_cam.z -= (dot(v_ux, p.u_x) + dot(v_uy, p.u_y)) * inv_z;
     let v_slope = select(-j * vec2f(dot(v_ux, axes_z), dot(v_uy, axes_z)), vec2f(0.0), p.slope_held);
@@ -113,15 +109,15 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     let v_mean = world_from_cam * v_mean_cam;
 
     // Colour: nothing flows where it is clamped at 0.
-    let rgb = splats[gid * SPLAT_VECS + 2u].xyz;
-    let v_rgb = select(vec3f(0.0), vec3f(sum[6], sum[7], sum[8]), rgb > vec3f(0.0));
+    let rgb = splats[gid].rgb.xyz;
+    let v_rgb = select(vec3f(0.0), sum.rgb, rgb > vec3f(0.0));
 
-    v_geometry[gid * GEOMETRY_VECS] = finite_or_zero4(vec4f(v_mean, v_logit));
-    v_geometry[gid * GEOMETRY_VECS + 1u] = finite_or_zero4(quat_gradient(g.quat, v_rotation));
-    v_geometry[gid * GEOMETRY_VECS + 2u] = finite_or_zero4(vec4f(floored_gradient(wide, v_log_scale, sum[0]), 0.0));
+    v_geometry[gid].mean_logit = finite_or_zero4(vec4f(v_mean, v_logit));
+    v_geometry[gid].quat = finite_or_zero4(quat_gradient(g.quat, v_rotation));
+    v_geometry[gid].log_scale_floor = finite_or_zero4(vec4f(floored_gradient(wide, v_log_scale, sum.s), 0.0));
     var statistic = length(v_mean2d * vec2f(view.image_size)) * 0.5;
     if (WITH_ABS) {
-        statistic = sum[9] * 0.5 * f32(max(view.image_size.x, view.image_size.y));
+        statistic = sum.abs * 0.5 * f32(max(view.image_size.x, view.image_size.y));
     }
     v_colors[gid] = finite_or_zero4(vec4f(v_rgb, statistic));
 
@@ -132,7 +128,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
         for (var row = 0u; row < 3u; row += 1u) {
             let from_axes = vec3f(v_w[0][row], v_w[1][row], v_w[2][row]);
             let v_row = from_axes + v_mean_cam[row] * g.mean;
-            v_pose[gid * 3u + row] = finite_or_zero4(vec4f(v_row, v_mean_cam[row]));
+            v_pose[gid].rows[row] = finite_or_zero4(vec4f(v_row, v_mean_cam[row]));
         }
     }
 }

@@ -1,11 +1,11 @@
 // project_backward_gut: per-intersection sums to gradients of the stored parameters (3DGUT).
 //
 // Threads   one per Gaussian; its slots lie side by side and are added in order
-// Reads     geometry [N,3 vec4f], splats [N,SPLAT_VECS vec4f], slot_ranges [N], slots [I, SLOT_FLOATS]
-// Writes    v_geometry [N,3 vec4f] as geometry; v_colors [N vec4f]: gradient of the SH colour before its
+// Reads     geometry [N], splats [N], slot_ranges [N], slots [I, SLOT_FLOATS]
+// Writes    v_geometry [N] as geometry; v_colors [N vec4f]: gradient of the SH colour before its
 //           clamp at 0 (the gradient of a coefficient is that times its basis function), and the densify
 //           statistic: |v_mean| times half the distance to the camera (3dgrut), negative where the Gaussian is not seen;
-//           WITH_POSE: v_pose [N,3 vec4f], each Gaussian's part of the gradient of cam_from_world's rows
+//           WITH_POSE: v_pose [N], each Gaussian's part of the gradient of cam_from_world's rows
 // Note      What the colour's view direction does to mean and pose is added by direction_backward. Nothing flows through
 //           boxes and order, and the camera model has no part in this: rays are fixed, Gaussians move
 // Equation  With N and D the numerator and denominator of lib/cone.wgsl at each pixel and s = alpha dL/dalpha:
@@ -15,13 +15,13 @@
 // Twin      central differences of reference::gut
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
-@group(0) @binding(1) var<storage, read> geometry: array<vec4f>;
-@group(0) @binding(2) var<storage, read> splats: array<vec4f>;
+@group(0) @binding(1) var<storage, read> geometry: array<Gaussian>;
+@group(0) @binding(2) var<storage, read> splats: array<Splat>;
 @group(0) @binding(3) var<storage, read> slot_ranges: array<vec2u>;
 @group(0) @binding(4) var<storage, read> slots: array<f32>;
-@group(0) @binding(5) var<storage, read_write> v_geometry: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> v_geometry: array<Gaussian>;
 @group(0) @binding(6) var<storage, read_write> v_colors: array<vec4f>;
-@group(0) @binding(7) var<storage, read_write> v_pose: array<vec4f>;
+@group(0) @binding(7) var<storage, read_write> v_pose: array<PoseGradient>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -31,70 +31,67 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     }
     let range = slot_ranges[gid];
     if (range.y == 0u) {
-        v_geometry[gid * GEOMETRY_VECS] = vec4f(0.0);
-        v_geometry[gid * GEOMETRY_VECS + 1u] = vec4f(0.0);
-        v_geometry[gid * GEOMETRY_VECS + 2u] = vec4f(0.0);
+        v_geometry[gid] = Gaussian();
         v_colors[gid] = vec4f(0.0, 0.0, 0.0, -1.0);
         if (WITH_POSE) {
-            v_pose[gid * 3u] = vec4f(0.0);
-            v_pose[gid * 3u + 1u] = vec4f(0.0);
-            v_pose[gid * 3u + 2u] = vec4f(0.0);
+            v_pose[gid] = PoseGradient();
         }
         return;
     }
-    var sum: array<f32, SLOT_FLOATS>;
+    var words: array<f32, SLOT_FLOATS>;
     for (var word = 0u; word < SLOT_FLOATS; word += 1u) {
-        sum[word] = 0.0;
+        words[word] = 0.0;
     }
     for (var slot = range.x; slot < range.x + range.y; slot += 1u) {
         for (var word = 0u; word < SLOT_FLOATS; word += 1u) {
-            sum[word] += slots[slot * SLOT_FLOATS + word];
+            words[word] += slots[slot * SLOT_FLOATS + word];
         }
     }
+    let sum = unpack_slot(words);
 
-    let v0 = geometry[gid * GEOMETRY_VECS];
-    let raw_quat = geometry[gid * GEOMETRY_VECS + 1u];
-    let wide = floored(geometry[gid * GEOMETRY_VECS + 2u]);
+    let stored = geometry[gid];
+    let raw_quat = stored.quat;
+    let wide = floored(stored.log_scale_floor);
     let scale = wide.scale;
     let cam_rotation = camera_rotation(view);
     let rotation = rotation_from_quat(unit_quat(raw_quat));
-    let mean = cam_rotation * v0.xyz + camera_translation(view);
+    let mean = cam_rotation * stored.mean_logit.xyz + camera_translation(view);
     var across = frame_across(mean);
     if (RAY_TABLE) {
         // The one that the sums were taken in: another kernel's rounding might choose another.
-        across = splats[gid * SPLAT_VECS + 5u].xyz;
+        across = splats[gid].across_linear.xyz;
     }
     let c = cone_of(mean, cam_rotation * rotation, scale, across);
 
-    let v_logit = sum[0] * (1.0 - sigmoid(v0.w));
+    let v_logit = sum.s * (1.0 - sigmoid(stored.mean_logit.w));
     let v = cone_gradient(c, sum);
-    let v_mean_cam = v.mean + sum[SLOT_DEPTH] * camera_depth_gradient(mean);
+    let v_mean_cam = v.mean + sum.depth * camera_depth_gradient(mean);
 
     let world_from_cam = transpose(cam_rotation);
     let v_mean = world_from_cam * v_mean_cam;
     let v_rotation = world_from_cam * v.axes;
 
     // Colour: nothing flows where it is clamped at 0.
-    let rgb = splats[gid * SPLAT_VECS + 4u].xyz;
-    let v_rgb = select(vec3f(0.0), vec3f(sum[SLOT_RGB], sum[SLOT_RGB + 1u], sum[SLOT_RGB + 2u]), rgb > vec3f(0.0));
+    let rgb = splats[gid].rgb_linear.xyz;
+    let v_rgb = select(vec3f(0.0), sum.rgb, rgb > vec3f(0.0));
 
-    v_geometry[gid * GEOMETRY_VECS] = finite_or_zero4(vec4f(v_mean, v_logit));
-    v_geometry[gid * GEOMETRY_VECS + 1u] = finite_or_zero4(quat_gradient(raw_quat, v_rotation));
-    v_geometry[gid * GEOMETRY_VECS + 2u] = finite_or_zero4(vec4f(floored_gradient(wide, v.log_scale, sum[0]), 0.0));
+    v_geometry[gid].mean_logit = finite_or_zero4(vec4f(v_mean, v_logit));
+    v_geometry[gid].quat = finite_or_zero4(quat_gradient(raw_quat, v_rotation));
+    v_geometry[gid].log_scale_floor = finite_or_zero4(vec4f(floored_gradient(wide, v.log_scale, sum.s), 0.0));
     v_colors[gid] = finite_or_zero4(vec4f(v_rgb, 0.5 * length(v_mean) * length(mean)));
 
     if (WITH_POSE) {
         // point_cam = W point + t; axes = W R. Where every line has a pose of its own, what the pixels' rays do to these
         // is found ray by ray (lib/response_rolling.wgsl), and depth alone is measured from this pose.
-        let v_point = select(v_mean_cam, sum[SLOT_DEPTH] * camera_depth_gradient(mean), ROLLING);
+        let v_point = select(v_mean_cam, sum.depth * camera_depth_gradient(mean), ROLLING);
         var v_w = v.axes * transpose(rotation);
         if (ROLLING) {
             v_w = mat3x3f();
         }
         for (var row = 0u; row < 3u; row += 1u) {
             let from_axes = vec3f(v_w[0][row], v_w[1][row], v_w[2][row]);
-            let v_row = from_axes + v_point[row] * v0.xyz;
-            v_pose[gid * 3u + row] = finite_or_zero4(vec4f(v_row, v_point[row]));
+            let v_row = from_axes + v_point[row] * stored.mean_logit.xyz;
+            v_pose[gid].rows[row] = finite_or_zero4(vec4f(v_row, v_point[row]));
         }
     }
 }

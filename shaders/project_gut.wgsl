@@ -1,12 +1,8 @@
 // project_gut: every Gaussian's box in the image by the unscented transform, and its response along rays (3DGUT).
 //
 // Threads   one per Gaussian
-// Reads     geometry [N,3 vec4f], sh_r, sh_g, sh_b [N,K]
-// Writes    splats [N,SPLAT_VECS vec4f], depth_keys [N] (all bits set where the Gaussian is not seen):
-//           0 box (low xy, high xy), px; 1 (mean2d, numerator xx, xy); 2 (numerator yy, linear xy, log2 opacity);
-//           3 (quadratic xx, xy, yy, depth); 4 (rgb, 0); with a ray table 5 (frame's first axis, 0), 6 (its third, 0);
-//           ROLLING: 1 (lever form xx, xy, yy, log2 opacity); 2 (its xz, yz, zz, 1 / distance); 4 (rgb, linear x);
-//           5 (frame's first axis, linear y)
+// Reads     geometry [N], sh_r, sh_g, sh_b [N,K]
+// Writes    splats [N] (lib/splat_gut.wgsl); depth_keys [N] (all bits set where the Gaussian is not seen)
 // Equation  Wu et al. 2025, section 3.2, with gsplat's alpha = 0.1, beta = 2, kappa = 0: 7 sigma points go through the
 //           camera model (lib/camera_*.wgsl, chosen when the pipeline is made, as is lib/shutter_*.wgsl); no Jacobian is
 //           needed. Coefficients: lib/cone.wgsl
@@ -16,11 +12,11 @@
 // Twin      reference::gut; gradient in project_backward_gut
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
-@group(0) @binding(1) var<storage, read> geometry: array<vec4f>;
+@group(0) @binding(1) var<storage, read> geometry: array<Gaussian>;
 @group(0) @binding(2) var<storage, read> sh_r: array<f32>;
 @group(0) @binding(3) var<storage, read> sh_g: array<f32>;
 @group(0) @binding(4) var<storage, read> sh_b: array<f32>;
-@group(0) @binding(5) var<storage, read_write> splats: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> splats: array<Splat>;
 @group(0) @binding(6) var<storage, read_write> depth_keys: array<u32>;
 @group(0) @binding(7) var<storage, read_write> sort_values: array<u32>;
 @group(0) @binding(8) var<uniform> lens: LensUniform;
@@ -81,17 +77,17 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     depth_keys[gid] = 0xffffffffu;
     sort_values[gid] = gid;
 
-    let v0 = geometry[gid * GEOMETRY_VECS];
-    let quat = unit_quat(geometry[gid * GEOMETRY_VECS + 1u]);
-    let wide = floored(geometry[gid * GEOMETRY_VECS + 2u]);
+    let stored = geometry[gid];
+    let quat = unit_quat(stored.quat);
+    let wide = floored(stored.log_scale_floor);
     let scale = wide.scale;
     let cam_rotation = camera_rotation(view);
-    let mean = cam_rotation * v0.xyz + camera_translation(view);
+    let mean = cam_rotation * stored.mean_logit.xyz + camera_translation(view);
     let depth = camera_depth(mean);
     if (!(depth > view.near_world && depth < view.far_world)) {
         return;
     }
-    let opacity = sigmoid(v0.w) * wide.opacity;
+    let opacity = sigmoid(stored.mean_logit.w) * wide.opacity;
     if (!(opacity >= ALPHA_FLOOR) || !is_finite(opacity)) {
         return;
     }
@@ -115,7 +111,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
         return;
     }
 
-    let offset = v0.xyz - view.camera_centre.xyz;
+    let offset = stored.mean_logit.xyz - view.camera_centre.xyz;
     let direction = offset * inverseSqrt(max(dot(offset, offset), 1e-30));
     let basis = sh_basis(direction, view.sh_degree);
     let used = (view.sh_degree + 1u) * (view.sh_degree + 1u);
@@ -129,23 +125,22 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     }
     rgb = max(rgb, vec3f(0.0));
 
-    let at = gid * SPLAT_VECS;
-    splats[at] = box;
-    splats[at + 3u] = vec4f(quadratic, depth);
+    splats[gid].box = box;
+    splats[gid].quadratic_depth = vec4f(quadratic, depth);
     if (ROLLING) {
         let form = cone_lever_form(c);
-        splats[at + 1u] = vec4f(form.plane, log2(opacity));
-        splats[at + 2u] = vec4f(form.along, 1.0 / length(mean));
-        splats[at + 4u] = vec4f(rgb, linear.x);
-        splats[at + 5u] = vec4f(c.frame[0], linear.y);
-        splats[at + 6u] = vec4f(c.frame[2], 0.0);
+        splats[gid].response_a = vec4f(form.plane, log2(opacity));
+        splats[gid].response_b = vec4f(form.along, 1.0 / length(mean));
+        splats[gid].rgb_linear = vec4f(rgb, linear.x);
+        splats[gid].across_linear = vec4f(c.frame[0], linear.y);
+        splats[gid].ahead = vec4f(c.frame[2], 0.0);
     } else {
-        splats[at + 1u] = vec4f(centre.xy, numerator.xy);
-        splats[at + 2u] = vec4f(numerator.z, linear, log2(opacity));
-        splats[at + 4u] = vec4f(rgb, 0.0);
+        splats[gid].response_a = vec4f(centre.xy, numerator.xy);
+        splats[gid].response_b = vec4f(numerator.z, linear, log2(opacity));
+        splats[gid].rgb_linear = vec4f(rgb, 0.0);
         if (RAY_TABLE) {
-            splats[at + 5u] = vec4f(c.frame[0], 0.0);
-            splats[at + 6u] = vec4f(c.frame[2], 0.0);
+            splats[gid].across_linear = vec4f(c.frame[0], 0.0);
+            splats[gid].ahead = vec4f(c.frame[2], 0.0);
         }
     }
     // Positive floats sort like their bits.

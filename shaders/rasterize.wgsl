@@ -1,7 +1,7 @@
 // rasterize: blend depth-sorted splats front to back, one group of LANES invocations a tile.
 //
 // Threads   LANES per tile; each lane keeps PIXELS_PER_LANE pixels in registers: no shared memory, no barrier
-// Reads     tile_ranges [tiles + 1], isect_ids [I] sorted, isect_gaussians [I], splats [N,SPLAT_VECS vec4f]
+// Reads     tile_ranges [tiles + 1], isect_ids [I] sorted, isect_gaussians [I], splats [N]
 // Writes    frame [H*W vec4f] (rgb over the background, transmittance), pixel_ends [H*W vec2u] (bits of the
 //           transmittance; one past the last list place that was blended), expected_depth [H*W] (WITH_DEPTH: sum a T depth)
 // Equation  C = sum c_i a_i T_i, T_i = prod_{j<i} (1 - a_j)   Kerbl et al. 2023, eq. 3
@@ -14,7 +14,7 @@
 @group(0) @binding(1) var<storage, read> tile_ranges: array<vec2u>;
 @group(0) @binding(2) var<storage, read> isect_ids: array<u32>;
 @group(0) @binding(3) var<storage, read> isect_gaussians: array<u32>;
-@group(0) @binding(4) var<storage, read> splats: array<vec4f>;
+@group(0) @binding(4) var<storage, read> splats: array<Splat>;
 @group(0) @binding(5) var<storage, read_write> frame: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> pixel_ends: array<vec2u>;
 @group(0) @binding(7) var<storage, read_write> expected_depth: array<f32>;

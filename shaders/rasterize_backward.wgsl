@@ -13,7 +13,7 @@
 @group(0) @binding(1) var<storage, read> tile_ranges: array<vec2u>;
 @group(0) @binding(2) var<storage, read> isect_ids: array<u32>;
 @group(0) @binding(3) var<storage, read> isect_gaussians: array<u32>;
-@group(0) @binding(4) var<storage, read> splats: array<vec4f>;
+@group(0) @binding(4) var<storage, read> splats: array<Splat>;
 @group(0) @binding(5) var<storage, read> pixel_ends: array<vec2u>;
 @group(0) @binding(6) var<storage, read> v_frame: array<vec4f>;
 @group(0) @binding(7) var<storage, read_write> slots: array<f32>;

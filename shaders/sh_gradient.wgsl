@@ -1,13 +1,13 @@
 // sh_gradient: gradients of the spherical harmonics of one colour channel, for callers with their own loss.
 //
 // Threads   one per Gaussian; dispatched once per channel (CHANNEL)
-// Reads     geometry [N,3 vec4f], v_colors [N vec4f]
+// Reads     geometry [N], v_colors [N vec4f]
 // Writes    v_sh [N,K]; adam_sh applies the same product without storing it
 
 override CHANNEL: u32 = 0u;
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
-@group(0) @binding(1) var<storage, read> geometry: array<vec4f>;
+@group(0) @binding(1) var<storage, read> geometry: array<Gaussian>;
 @group(0) @binding(2) var<storage, read> v_colors: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> v_sh: array<f32>;
 
@@ -17,7 +17,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     if (gid >= view.gaussian_count) {
         return;
     }
-    let offset = geometry[gid * GEOMETRY_VECS].xyz - view.camera_centre.xyz;
+    let offset = geometry[gid].mean_logit.xyz - view.camera_centre.xyz;
     let basis = sh_basis(offset * inverseSqrt(max(dot(offset, offset), 1e-30)), view.sh_degree);
     let v_color = v_colors[gid][CHANNEL];
     let base = gid * view.sh_stride;

@@ -1,13 +1,13 @@
 // tile_count: how many tiles each splat reaches, in depth order.
 //
 // Threads   one per Gaussian, in sorted order
-// Reads     splats [N,SPLAT_VECS vec4f], depth_keys [N] sorted, order [N] (Gaussian ids, near to far)
+// Reads     splats [N], depth_keys [N] sorted, order [N] (Gaussian ids, near to far)
 // Writes    tiles_touched [N], 0 for Gaussians that are not seen
 // Source    tight lists after Speedy-Splat (Hanson et al. 2025): SnugBox and AccuTile
 // Twin      tile_emit walks the same functions of lib/tiles_*.wgsl
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
-@group(0) @binding(1) var<storage, read> splats: array<vec4f>;
+@group(0) @binding(1) var<storage, read> splats: array<Splat>;
 @group(0) @binding(2) var<storage, read> depth_keys: array<u32>;
 @group(0) @binding(3) var<storage, read> order: array<u32>;
 @group(0) @binding(4) var<storage, read_write> tiles_touched: array<u32>;

@@ -1,14 +1,14 @@
 // tile_emit: one (tile, emission index) pair per intersection, in depth order.
 //
 // Threads   one per Gaussian, in sorted order
-// Reads     splats [N,SPLAT_VECS vec4f], order [N], tiles_touched [N], isect_offsets [N] (their exclusive sum)
+// Reads     splats [N], order [N], tiles_touched [N], isect_offsets [N] (their exclusive sum)
 // Writes    isect_tiles [I], isect_ids [I] (the emission index itself), isect_gaussians [I],
 //           slot_ranges [N] (first slot and count, by Gaussian id)
 // Note      Slots that the count promised and this walk did not fill (were rounding ever to differ) go to
 //           the tile past the last one, whose only work is to zero its slots.
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
-@group(0) @binding(1) var<storage, read> splats: array<vec4f>;
+@group(0) @binding(1) var<storage, read> splats: array<Splat>;
 @group(0) @binding(2) var<storage, read> order: array<u32>;
 @group(0) @binding(3) var<storage, read> tiles_touched: array<u32>;
 @group(0) @binding(4) var<storage, read> isect_offsets: array<u32>;

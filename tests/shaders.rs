@@ -10,7 +10,9 @@ use std::path::Path;
 
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use splat_core::RendererKind;
-use splat_core::gpu::layout::{self, Counters, StepReport, TrainUniform, ViewUniform};
+use splat_core::gpu::layout::{
+    self, Counters, GatherSource, Gaussian, StepReport, TrainUniform, ViewUniform,
+};
 use splat_core::gpu::shaders::{self, CameraModule, LaneSums, Source, Switches};
 
 /// Sizes of subgroups that [`splat_core::gpu::Gpu::new`] accepts and that adapters have.
@@ -237,6 +239,15 @@ fn host_structures_are_wgsls() {
             cam_from_world_x = cam_from_world + 0, cam_from_world_y = cam_from_world + 16,
             cam_from_world_z = cam_from_world + 32)
     );
+    assert_eq!(
+        wgsl_struct(&project, "Gaussian"),
+        host_struct!(Gaussian: quat; mean_logit = mean + 0, log_scale_floor = log_scale + 0)
+    );
+    // The last member of each of these vectors is a field of its own on the host.
+    assert_eq!(offset_of!(Gaussian, opacity_logit), offset_of!(Gaussian, mean) + 12);
+    assert_eq!(offset_of!(Gaussian, scale_floor), offset_of!(Gaussian, log_scale) + 12);
+    let gather = module_of(&shaders::GATHER);
+    assert_eq!(wgsl_struct(&gather, "GatherSource"), host_struct!(GatherSource: gid, keeps_moments));
     let total = module_of(&shaders::LOSS_TOTAL);
     assert_eq!(
         wgsl_struct(&total, "TrainUniform"),
@@ -262,12 +273,9 @@ fn host_constants_are_wgsls() {
     let project = module_of(&shaders::PROJECT);
     let sort = module_of(&shaders::SORT_COUNT);
     let ssim = module_of(&shaders::SSIM_ROWS);
-    let vec4_bytes = size_of::<[f32; 4]>() as f64;
     let pairs = [
         (&project, "TILE_WIDTH", f64::from(layout::TILE_WIDTH)),
         (&project, "TILE_HEIGHT", f64::from(layout::TILE_HEIGHT)),
-        (&project, "GEOMETRY_VECS", layout::GEOMETRY_BYTES as f64 / vec4_bytes),
-        (&project, "GEOMETRY_VECS", layout::GEOMETRY_FLOATS as f64 / 4.0),
         (&sort, "SORT_BLOCK", f64::from(layout::SORT_BLOCK)),
         (&sort, "SCAN_BLOCK", f64::from(layout::SCAN_BLOCK)),
         (&sort, "SORT_DIGITS", f64::from(layout::SORT_DIGITS)),
@@ -288,8 +296,10 @@ fn sizes_that_follow_from_the_renderer_are_the_layouts() {
     ] {
         let switches = Switches { renderer, rolling, ..Switches::default() };
         let kernel = parse(&shaders::RASTERIZE_BACKWARD, 32, LaneSums::Subgroup, switches);
-        assert_eq!(wgsl_const(&kernel, "SPLAT_VECS"), bytes as f64 / 16.0, "{renderer}");
+        assert_eq!(wgsl_struct(&kernel, "Splat").1 as u64, bytes, "{renderer}");
+        // `pack_slot` lists every word of a slot: a kernel does not parse where their number is another.
         assert_eq!(wgsl_const(&kernel, "SLOT_FLOATS"), floats as f64, "{renderer}");
+        assert_eq!(wgsl_const(&kernel, "SLOT_DEPTH"), floats as f64 - 1.0, "{renderer}: the last word");
     }
 }
 

@@ -1,20 +1,17 @@
 // cone_gradient (global form): the sums of lib/response_gut.wgsl, where all rays have one origin, to gradients.
 
-const SLOT_RGB: u32 = 12u;
-const SLOT_DEPTH: u32 = 15u;
-
-fn cone_gradient(c: Cone, sum: array<f32, SLOT_FLOATS>) -> ConeGradient {
+fn cone_gradient(c: Cone, sum: Slot) -> ConeGradient {
     // Sums over pixels of v_N x_i x_j, in units where Sigma is R diag(sigma^2) R^T.
     let over = -0.5 / (c.size * c.size * c.under);
-    let n_xx = over * sum[1];
-    let n_xy = over * sum[2];
-    let n_yy = over * sum[3];
-    let n_xz = over * sum[4];
-    let n_yz = over * sum[5];
+    let n_xx = over * sum.a.x;
+    let n_xy = over * sum.a.y;
+    let n_yy = over * sum.a.z;
+    let n_xz = over * sum.a_z.x;
+    let n_yz = over * sum.a_z.y;
     // Of v_D x_i x_j, in units where adj is R diag(cofactor^2) R^T.
     let under = LN_2 / c.under;
-    let d_plane = under * vec3f(sum[6], sum[7], sum[8]);
-    let d_along = under * vec3f(sum[9], sum[10], sum[11]);
+    let d_plane = under * sum.b;
+    let d_along = under * sum.b_z;
 
     let levers = mat3x3f(c.lever1, c.lever2, vec3f(0.0));
     let from_over = twice_form_times(levers, vec3f(n_xx, n_xy, n_yy), vec3f(0.0), c.axes);

@@ -1,5 +1,5 @@
 // floor: the 3-D smoothing filter of Mip-Splatting (Yu et al. 2024, eq. 9): no Gaussian is smaller than what the training
-// photos can tell. geometry[2].w is the variance that all three axes gain, world units squared; 0 for none.
+// photos can tell. Gaussian.log_scale_floor.w is the variance that all three axes gain, world units squared; 0 for none.
 
 struct Floored {
     scale: vec3f,
@@ -9,12 +9,13 @@ struct Floored {
     share: vec3f,
 }
 
-fn floored(log_scale: vec4f) -> Floored {
-    let scale = exp(log_scale.xyz);
-    if (!(log_scale.w > 0.0)) {
+fn floored(log_scale_floor: vec4f) -> Floored {
+    let scale = exp(log_scale_floor.xyz);
+    let floor = log_scale_floor.w;
+    if (!(floor > 0.0)) {
         return Floored(scale, 1.0, vec3f(1.0));
     }
-    let wider = sqrt(scale * scale + log_scale.w);
+    let wider = sqrt(scale * scale + floor);
     let ratio = scale / wider;
     return Floored(wider, ratio.x * ratio.y * ratio.z, ratio * ratio);
 }

@@ -9,8 +9,8 @@ fn prepare_pixel(k: u32, pixel: vec2u) -> bool {
     return true;
 }
 
-fn ray_frame(gid: u32, mean2d: vec2f, corner: vec2f) -> RayFrame {
-    return RayFrame(corner - mean2d);
+fn ray_frame(s: Splat, corner: vec2f) -> RayFrame {
+    return RayFrame(corner - splat_mean2d(s));
 }
 
 // The ray of pixel k in the Gaussian's frame: x and y in pixels, z in units of the mean's depth.

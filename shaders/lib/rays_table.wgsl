@@ -27,9 +27,9 @@ fn prepare_pixel(k: u32, pixel: vec2u) -> bool {
     return ray.w > 0.0;
 }
 
-fn ray_frame(gid: u32, mean2d: vec2f, corner: vec2f) -> RayFrame {
-    let across = splats[gid * SPLAT_VECS + 5u].xyz;
-    let ahead = splats[gid * SPLAT_VECS + 6u].xyz;
+fn ray_frame(s: Splat, corner: vec2f) -> RayFrame {
+    let across = s.across_linear.xyz;
+    let ahead = s.ahead.xyz;
     return RayFrame(across, cross(ahead, across), ahead);
 }
 

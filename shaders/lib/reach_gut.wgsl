@@ -5,15 +5,13 @@
 //           d^T A d - bound (linear . d) - bound <= 0, A = N - bound quadratic
 
 fn splat_reach(gid: u32) -> Reach {
-    let at = gid * SPLAT_VECS;
-    let box = splats[at];
-    let s1 = splats[at + 1u];
-    let s2 = splats[at + 2u];
-    let quadratic = splats[at + 3u].xyz;
+    let s = splats[gid];
+    let box = s.box;
+    let quadratic = s.quadratic_depth.xyz;
     // In powers of 2, as N is stored; a hair wider against rounding.
-    let bound = max(s2.w - LOG2_ALPHA_FLOOR, 0.0) * 1.0005 + 1e-4;
-    let linear = bound * s2.yz;
-    let a = vec3f(s1.zw, s2.x) - bound * quadratic;
+    let bound = max(splat_log2_opacity(s) - LOG2_ALPHA_FLOOR, 0.0) * 1.0005 + 1e-4;
+    let linear = bound * splat_linear(s);
+    let a = splat_numerator(s) - bound * quadratic;
     let conic = vec3f(a.x, 0.5 * a.y, a.z);
     let det = conic.x * conic.z - conic.y * conic.y;
     // Half the gradient is 0 at the centre: A d = linear / 2.
@@ -24,5 +22,5 @@ fn splat_reach(gid: u32) -> Reach {
         let half = max(0.5 * (box.zw - box.xy), vec2f(0.5));
         return ellipse_reach(0.5 * (box.xy + box.zw), vec3f(1.0 / (half.x * half.x), 0.0, 1.0 / (half.y * half.y)), 2.0);
     }
-    return ellipse_reach(s1.xy + centre, conic, level);
+    return ellipse_reach(splat_mean2d(s) + centre, conic, level);
 }

@@ -20,15 +20,13 @@ fn prepare_pixel(k: u32, pixel: vec2u) -> bool {
 }
 
 fn footprint(gid: u32, corner: vec2f) -> Footprint {
-    let s0 = splats[gid * SPLAT_VECS];
-    let s1 = splats[gid * SPLAT_VECS + 1u];
-    let s2 = splats[gid * SPLAT_VECS + 2u];
+    let s = splats[gid];
     var f: Footprint;
-    f.form = vec4f(-0.5 * LOG2_E * s0.z, -LOG2_E * s0.w, -0.5 * LOG2_E * s1.x, s1.y);
-    f.conic = vec3f(s0.zw, s1.x);
-    f.from_mean = corner - s0.xy;
-    f.rgb = s2.xyz;
-    f.depth = s1.z;
+    f.conic = splat_conic(s);
+    f.form = vec4f(-0.5 * LOG2_E * f.conic.x, -LOG2_E * f.conic.y, -0.5 * LOG2_E * f.conic.z, splat_log2_opacity(s));
+    f.from_mean = corner - s.mean2d_conic.xy;
+    f.rgb = s.rgb.xyz;
+    f.depth = splat_depth(s);
     return f;
 }
 
@@ -81,13 +79,5 @@ fn slot_of(sums: Sums, f: Footprint, rgb: vec3f, depth: f32) -> array<f32, SLOT_
         d = first * sums.s + sums.d;
         dd = vec3f(first.x * d.x, first.x * d.y, first.y * (d.y + sums.d.y) + sums.dd.z);
     }
-    return array<f32, SLOT_FLOATS>(
-        sums.s, d.x, d.y, dd.x, dd.y, dd.z,
-        rgb.x, rgb.y, rgb.z, sums.abs, depth,
-    );
-}
-
-// Whether a word of the slot holds anything.
-fn slot_word_used(word: u32) -> bool {
-    return (WITH_ABS || word != 9u) && (WITH_DEPTH || word != 10u);
+    return pack_slot(Slot(sums.s, d, dd, rgb, sums.abs, depth));
 }

@@ -22,17 +22,15 @@ struct Footprint {
 }
 
 fn footprint(gid: u32, corner: vec2f) -> Footprint {
-    let s1 = splats[gid * SPLAT_VECS + 1u];
-    let s2 = splats[gid * SPLAT_VECS + 2u];
-    let s3 = splats[gid * SPLAT_VECS + 3u];
+    let s = splats[gid];
     var f: Footprint;
-    f.ray = ray_frame(gid, s1.xy, corner);
-    f.numerator = vec3f(s1.zw, s2.x);
-    f.linear = s2.yz;
-    f.log2_opacity = s2.w;
-    f.quadratic = s3.xyz;
-    f.depth = s3.w;
-    f.rgb = splats[gid * SPLAT_VECS + 4u].xyz;
+    f.ray = ray_frame(s, corner);
+    f.numerator = splat_numerator(s);
+    f.linear = splat_linear(s);
+    f.log2_opacity = splat_log2_opacity(s);
+    f.quadratic = s.quadratic_depth.xyz;
+    f.depth = s.quadratic_depth.w;
+    f.rgb = s.rgb_linear.xyz;
     return f;
 }
 
@@ -77,14 +75,5 @@ fn add_pixel(before: Sums, f: Footprint, k: u32, s: f32) -> Sums {
 }
 
 fn slot_of(sums: Sums, f: Footprint, rgb: vec3f, depth: f32) -> array<f32, SLOT_FLOATS> {
-    return array<f32, SLOT_FLOATS>(
-        sums.s, sums.a.x, sums.a.y, sums.a.z, sums.a_z.x, sums.a_z.y,
-        sums.b.x, sums.b.y, sums.b.z, sums.b_z.x, sums.b_z.y, sums.b_z.z,
-        rgb.x, rgb.y, rgb.z, depth,
-    );
-}
-
-// Whether a word of the slot holds anything.
-fn slot_word_used(word: u32) -> bool {
-    return WITH_DEPTH || word != 15u;
+    return pack_slot(Slot(sums.s, sums.a, sums.a_z, sums.b, sums.b_z, rgb, depth));
 }

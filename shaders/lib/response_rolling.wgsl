@@ -22,24 +22,19 @@ struct Footprint {
 }
 
 fn footprint(gid: u32, corner: vec2f) -> Footprint {
-    let at = gid * SPLAT_VECS;
-    let s1 = splats[at + 1u];
-    let s2 = splats[at + 2u];
-    let s3 = splats[at + 3u];
-    let s4 = splats[at + 4u];
-    let s5 = splats[at + 5u];
+    let s = splats[gid];
     var f: Footprint;
-    f.across = s5.xyz;
-    f.ahead = splats[at + 6u].xyz;
+    f.across = s.across_linear.xyz;
+    f.ahead = s.ahead.xyz;
     f.down = cross(f.ahead, f.across);
-    f.numerator = s1.xyz;
-    f.log2_opacity = s1.w;
-    f.numerator_z = s2.xyz;
-    f.inverse_distance = s2.w;
-    f.quadratic = s3.xyz;
-    f.depth = s3.w;
-    f.rgb = s4.xyz;
-    f.linear = vec2f(s4.w, s5.w);
+    f.numerator = s.response_a.xyz;
+    f.log2_opacity = s.response_a.w;
+    f.numerator_z = s.response_b.xyz;
+    f.inverse_distance = s.response_b.w;
+    f.quadratic = s.quadratic_depth.xyz;
+    f.depth = s.quadratic_depth.w;
+    f.rgb = s.rgb_linear.xyz;
+    f.linear = vec2f(s.rgb_linear.w, s.across_linear.w);
     return f;
 }
 
@@ -150,16 +145,7 @@ fn add_pixel(before: Sums, f: Footprint, k: u32, s: f32) -> Sums {
 }
 
 fn slot_of(sums: Sums, f: Footprint, rgb: vec3f, depth: f32) -> array<f32, SLOT_FLOATS> {
-    return array<f32, SLOT_FLOATS>(
-        sums.s, sums.lever.x, sums.lever.y, sums.lever.z, sums.lever_z.x, sums.lever_z.y, sums.lever_z.z,
-        sums.turn_x.x, sums.turn_x.y, sums.turn_x.z, sums.turn_y.x, sums.turn_y.y, sums.turn_y.z,
-        sums.turn_z.x, sums.turn_z.y,
-        sums.b.x, sums.b.y, sums.b.z, sums.b_z.x, sums.b_z.y, sums.b_z.z,
-        rgb.x, rgb.y, rgb.z, depth,
-    );
-}
-
-// Whether a word of the slot holds anything.
-fn slot_word_used(word: u32) -> bool {
-    return WITH_DEPTH || word != 24u;
+    return pack_slot(Slot(
+        sums.s, sums.lever, sums.lever_z, sums.turn_x, sums.turn_y, sums.turn_z, sums.b, sums.b_z, rgb, depth,
+    ));
 }

@@ -9,7 +9,7 @@ struct Reach {
 }
 
 fn splat_reach(gid: u32) -> Reach {
-    let box = splats[gid * SPLAT_VECS];
+    let box = splats[gid].box;
     return Reach(box.xy, box.zw);
 }
 

@@ -2,8 +2,8 @@
 //
 // The host side is splat-core/src/gpu/layout.rs; a test compares offsets and constants. The host puts constants in front
 // of this file that follow from the adapter and from what is asked of a kernel: LANES, TILE_WIDTH, TILE_HEIGHT, the WITH_*
-// switches, SPLAT_VECS (vec4f that a splat takes), SLOT_FLOATS (floats that one intersection hands from rasterize_backward
-// to project_backward; lib/response_*.wgsl has their order) and RAY_TABLE (whether rays come from a table) and
+// switches, SLOT_FLOATS (floats that one intersection hands from rasterize_backward to project_backward:
+// lib/slot_*.wgsl) and RAY_TABLE (whether rays come from a table) and
 // DEPTH_IS_DISTANCE (whether depth is measured from the camera's centre instead of its plane) and ROLLING (whether every
 // line of pixels has a pose of its own).
 
@@ -52,9 +52,21 @@ struct ViewUniform {
     shutter: u32,
 }
 
-// A Gaussian's geometry is stored as three vec4f: (mean, opacity_logit), quat wxyz, (log_scale, floor):
-// lib/floor.wgsl.
-const GEOMETRY_VECS: u32 = 3u;
+// A Gaussian's geometry as it is stored, 48 bytes; its gradient and its optimizer's moments have the same form. Members are
+// whole vec4f: one 16-byte load each.
+struct Gaussian {
+    // Mean, world units; w: opacity logit.
+    mean_logit: vec4f,
+    // Rotation w,x,y,z, of any length.
+    quat: vec4f,
+    // Logarithms of the standard deviations; w: scale floor (lib/floor.wgsl), without gradient.
+    log_scale_floor: vec4f,
+}
+
+// Rows of the gradient of cam_from_world.
+struct PoseGradient {
+    rows: array<vec4f, 3>,
+}
 
 fn is_finite(x: f32) -> bool {
     // Bits, not comparisons: a compiler may assume that floats are never NaN.

@@ -1,6 +1,8 @@
-//! Host side of `shaders/lib/types.wgsl`, `counters.wgsl` and `adam.wgsl`.
+//! Host side of the structures that kernels share with it: `shaders/lib/types.wgsl`, `counters.wgsl`, `adam.wgsl`.
 //!
 //! A test parses the kernels and compares every offset and constant.
+
+use std::mem::size_of;
 
 use bytemuck::{Pod, Zeroable};
 
@@ -12,19 +14,19 @@ use crate::renderer_kind::RendererKind;
 pub const TILE_WIDTH: u32 = 16;
 /// Tile height in pixels.
 pub const TILE_HEIGHT: u32 = 16;
-/// Bytes of geometry per Gaussian: three `vec4f`.
-pub const GEOMETRY_BYTES: u64 = 48;
+/// Bytes of geometry per Gaussian.
+pub const GEOMETRY_BYTES: u64 = size_of::<Gaussian>() as u64;
 /// Floats of geometry per Gaussian.
-pub const GEOMETRY_FLOATS: usize = 12;
-/// Bytes of a splat of EWA: three `vec4f` (`project.wgsl`).
+pub const GEOMETRY_FLOATS: usize = size_of::<Gaussian>() / size_of::<f32>();
+/// Bytes of a splat of EWA (`lib/splat_ewa.wgsl`).
 pub const SPLAT_BYTES_EWA: u64 = 48;
-/// Bytes of a splat of 3DGUT: seven `vec4f` (`project_gut.wgsl`).
+/// Bytes of a splat of 3DGUT (`lib/splat_gut.wgsl`).
 pub const SPLAT_BYTES_GUT: u64 = 112;
-/// Floats one intersection of EWA hands back (`lib/response_ewa.wgsl`).
+/// Floats one intersection of EWA hands back (`lib/slot_ewa.wgsl`).
 pub const SLOT_FLOATS_EWA: u64 = 11;
-/// Floats one intersection of 3DGUT hands back (`lib/response_gut.wgsl`).
+/// Floats one intersection of 3DGUT hands back (`lib/slot_gut.wgsl`).
 pub const SLOT_FLOATS_GUT: u64 = 16;
-/// The same with a rolling shutter (`lib/response_rolling.wgsl`).
+/// The same with a rolling shutter (`lib/slot_rolling.wgsl`).
 pub const SLOT_FLOATS_ROLLING: u64 = 25;
 /// Floats per pixel of the gradient of its ray (`lib/response_rolling.wgsl`): direction, origin.
 pub const RAY_GRADIENT_FLOATS: u64 = 6;
@@ -43,6 +45,66 @@ pub(crate) const fn splat_bytes(renderer: RendererKind) -> u64 {
         RendererKind::Ewa => SPLAT_BYTES_EWA,
         RendererKind::Gut => SPLAT_BYTES_GUT,
     }
+}
+
+/// `Gaussian` of `lib/types.wgsl`: one Gaussian's geometry as it is stored. Its gradient and its optimizer's moments have the
+/// same form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Gaussian {
+    /// Mean, units of the buffers' frame.
+    pub mean: [f32; 3],
+    /// Opacity before the sigmoid.
+    pub opacity_logit: f32,
+    /// Rotation w,x,y,z, of any length.
+    pub quat: [f32; 4],
+    /// Logarithms of the standard deviations along its axes.
+    pub log_scale: [f32; 3],
+    /// Variance that all three axes gain when it is drawn (`lib/floor.wgsl`), units squared; 0 for none.
+    pub scale_floor: f32,
+}
+
+impl Gaussian {
+    /// Opacity, 0..1.
+    #[must_use]
+    pub fn opacity(&self) -> f32 {
+        1.0 / (1.0 + (-self.opacity_logit).exp())
+    }
+
+    /// Standard deviation along its longest axis.
+    #[must_use]
+    pub fn largest_scale(&self) -> f32 {
+        let [x, y, z] = self.log_scale;
+        x.max(y).max(z).exp()
+    }
+}
+
+/// What the optimizer adds up of a Gaussian between two densifications.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct DensifyStatistic {
+    /// Sum of the densify statistic over the views that saw it.
+    pub sum: f32,
+    /// How many these were.
+    pub views: f32,
+}
+
+impl DensifyStatistic {
+    /// Mean over the views that saw it; 0 where none did.
+    #[must_use]
+    pub fn mean(&self) -> f32 {
+        if self.views > 0.0 { self.sum / self.views } else { 0.0 }
+    }
+}
+
+/// `GatherSource` of `gather.wgsl`: where a new Gaussian comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct GatherSource {
+    /// Its id among the old ones.
+    pub gid: u32,
+    /// 1 if its moments are copied, 0 if they start at zero.
+    pub keeps_moments: u32,
 }
 
 /// The Jacobian's slopes are held to this share of the half field of view beyond the image (gsplat).

@@ -1,6 +1,6 @@
 //! The kernels' sources: which shared files each one stands on.
 
-use super::layout::{SLOT_FLOATS_EWA, SLOT_FLOATS_GUT, SLOT_FLOATS_ROLLING, splat_bytes};
+use super::layout::{SLOT_FLOATS_EWA, SLOT_FLOATS_GUT, SLOT_FLOATS_ROLLING};
 pub use crate::lens::CameraModule;
 use crate::renderer_kind::RendererKind;
 
@@ -123,6 +123,8 @@ enum Lib {
     Floor,
     Gaussian,
     Cone,
+    Splat,
+    Slot,
     Lens,
     Camera,
     Sh,
@@ -160,6 +162,11 @@ impl Lib {
             Self::Lens => include_str!("../../shaders/lib/lens.wgsl"),
             Self::Camera => camera_text(switches.camera),
             Self::Gaussian => include_str!("../../shaders/lib/gaussian.wgsl"),
+            Self::Splat if gut => include_str!("../../shaders/lib/splat_gut.wgsl"),
+            Self::Splat => include_str!("../../shaders/lib/splat_ewa.wgsl"),
+            Self::Slot if switches.rolling => include_str!("../../shaders/lib/slot_rolling.wgsl"),
+            Self::Slot if gut => include_str!("../../shaders/lib/slot_gut.wgsl"),
+            Self::Slot => include_str!("../../shaders/lib/slot_ewa.wgsl"),
             Self::Sh => include_str!("../../shaders/lib/sh.wgsl"),
             Self::Tiles | Self::Reach if gut && switches.has_ray_table() => match self {
                 // A box needs no walk but its own.
@@ -228,24 +235,24 @@ macro_rules! kernels {
 }
 
 kernels! {
-    PROJECT = "project" [Rotation, Floor, Gaussian, Sh];
-    PROJECT_GUT = "project_gut" [Rotation, Floor, Cone, Lens, Camera, Shutter, Sh];
+    PROJECT = "project" [Rotation, Floor, Gaussian, Splat, Sh];
+    PROJECT_GUT = "project_gut" [Rotation, Floor, Cone, Splat, Lens, Camera, Shutter, Sh];
     SORT_COUNT = "sort_count" [Counters, Blocks];
     SCAN_REDUCE = "scan_reduce" [Counters, Blocks, Scan];
     SCAN_APPLY = "scan_apply" [Counters, Blocks, Scan];
     SORT_SCATTER = "sort_scatter" [Counters, Blocks];
-    TILE_COUNT = "tile_count" [Tiles, Reach];
+    TILE_COUNT = "tile_count" [Splat, Tiles, Reach];
     ISECT_TOTAL = "isect_total" [Counters, Blocks];
-    TILE_EMIT = "tile_emit" [Tiles, Reach];
+    TILE_EMIT = "tile_emit" [Splat, Tiles, Reach];
     TILE_RANGES = "tile_ranges" [Counters];
-    RASTERIZE = "rasterize" [Raster, Ratio, Response, Rays];
+    RASTERIZE = "rasterize" [Splat, Slot, Raster, Ratio, Response, Rays];
     SSIM_COLUMNS = "ssim_columns" [Window, Adam];
     SSIM_ROWS = "ssim_rows" [Window];
     LOSS_GRADIENT = "loss_gradient" [Window, Adam];
     LOSS_TOTAL = "loss_total" [Window, Adam, Counters];
-    RASTERIZE_BACKWARD = "rasterize_backward" [Raster, Ratio, Response, Rays, RayGradient, Lanes];
-    PROJECT_BACKWARD = "project_backward" [Rotation, Floor, Gaussian];
-    PROJECT_BACKWARD_GUT = "project_backward_gut" [Rotation, Floor, Cone, ConeGradient, ConeSums];
+    RASTERIZE_BACKWARD = "rasterize_backward" [Splat, Slot, Raster, Ratio, Response, Rays, RayGradient, Lanes];
+    PROJECT_BACKWARD = "project_backward" [Rotation, Floor, Gaussian, Splat, Slot];
+    PROJECT_BACKWARD_GUT = "project_backward_gut" [Rotation, Floor, Cone, Splat, Slot, ConeGradient, ConeSums];
     DIRECTION_BACKWARD = "direction_backward" [Rotation, Sh];
     SH_GRADIENT = "sh_gradient" [Sh];
     ADAM_SH = "adam_sh" [Sh, Adam, Counters, ShStep];
@@ -263,22 +270,34 @@ pub const PRESENT: Source =
     Source { name: "present", libs: &[Lib::Counters], body: include_str!("../../shaders/draw/present.wgsl") };
 
 impl Source {
+    /// The nearest switches that the kernel is ever made with: some belong to one of the renderers.
+    fn possible(&self, switches: Switches) -> Switches {
+        let renderer = if self.libs.contains(&Lib::Gaussian) {
+            RendererKind::Ewa
+        } else if self.libs.contains(&Lib::Cone) {
+            RendererKind::Gut
+        } else {
+            switches.renderer
+        };
+        match renderer {
+            RendererKind::Ewa => Switches { renderer, ..switches }.seen_by(Optics::default()),
+            RendererKind::Gut => Switches { renderer, ..switches },
+        }
+    }
+
     /// The whole WGSL text for an adapter with `lanes` invocations a group.
     #[must_use]
     pub fn text(&self, lanes: u32, sums: LaneSums, switches: Switches) -> String {
         use super::layout::{TILE_HEIGHT, TILE_WIDTH};
-        let Switches { depth, abs_gradient, pose, renderer, camera, rolling } = switches;
-        // Kernels that only 3DGUT has are never made for EWA.
-        let own = self.name.ends_with("_gut");
-        let renderer = if own { RendererKind::Gut } else { renderer };
-        let splat_vecs = splat_bytes(renderer) / 16;
-        let slot_floats = Switches { renderer, ..switches }.slot_floats();
+        let switches = self.possible(switches);
+        let Switches { depth, abs_gradient, pose, renderer: _, camera, rolling } = switches;
+        let slot_floats = switches.slot_floats();
         let (ray_table, distance) = (switches.has_ray_table(), camera.depth_is_distance());
         let mut text = format!(
             "const LANES: u32 = {lanes}u;\nconst TILE_WIDTH: u32 = {TILE_WIDTH}u;\n\
              const TILE_HEIGHT: u32 = {TILE_HEIGHT}u;\nconst WITH_DEPTH: bool = {depth};\n\
              const WITH_ABS: bool = {abs_gradient};\nconst WITH_POSE: bool = {pose};\n\
-             const SPLAT_VECS: u32 = {splat_vecs}u;\nconst SLOT_FLOATS: u32 = {slot_floats}u;\n\
+             const SLOT_FLOATS: u32 = {slot_floats}u;\n\
              const RAY_TABLE: bool = {ray_table};\nconst DEPTH_IS_DISTANCE: bool = {distance};\n\
              const ROLLING: bool = {rolling};\n"
         );

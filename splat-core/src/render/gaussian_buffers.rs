@@ -2,12 +2,12 @@
 
 use crate::gaussians::GaussianCloud;
 use crate::gpu::Gpu;
-use crate::gpu::layout::{GEOMETRY_BYTES, GEOMETRY_FLOATS};
+use crate::gpu::layout::{GEOMETRY_BYTES, Gaussian};
 use crate::{Error, Result};
 
 /// Parameters of `count` Gaussians on the GPU.
 ///
-/// Geometry is three `vec4f` per Gaussian: (mean, opacity logit), quaternion w,x,y,z, (log-scale, floor). The
+/// Geometry is one `Gaussian` record of `gpu::layout` each. The
 /// spherical harmonics are one `[N,K]` buffer per colour channel: three bindings of degree 3 hold 2.1 million
 /// Gaussians on a device that allows 128 MiB per binding, where one would hold 0.7 million.
 #[derive(Clone, Debug)]
@@ -71,9 +71,9 @@ impl GaussianBuffers {
                 why: format!("{n} Gaussians were given {} scale floors", floors.len()),
             });
         }
-        let mut geometry: Vec<f32> = gpu.read(&self.geometry, n * GEOMETRY_FLOATS)?;
-        for (row, floor) in geometry.chunks_exact_mut(GEOMETRY_FLOATS).zip(floors) {
-            row[GEOMETRY_FLOATS - 1] = *floor;
+        let mut geometry: Vec<Gaussian> = gpu.read(&self.geometry, n)?;
+        for (gaussian, floor) in geometry.iter_mut().zip(floors) {
+            gaussian.scale_floor = *floor;
         }
         gpu.queue().write_buffer(&self.geometry, 0, bytemuck::cast_slice(&geometry));
         Ok(())
@@ -86,7 +86,7 @@ impl GaussianBuffers {
     pub fn download(&self, gpu: &Gpu) -> Result<GaussianCloud> {
         let n = self.count as usize;
         let k = self.sh_stride() as usize;
-        let geometry: Vec<f32> = gpu.read(&self.geometry, n * GEOMETRY_FLOATS)?;
+        let geometry: Vec<Gaussian> = gpu.read(&self.geometry, n)?;
         let [r, g, b] = &self.sh;
         let planes: [Vec<f32>; 3] = [gpu.read(r, n * k)?, gpu.read(g, n * k)?, gpu.read(b, n * k)?];
         let [r, g, b] = &planes;
@@ -119,25 +119,26 @@ impl GaussianBuffers {
 }
 
 /// The geometry records of a cloud.
-pub(crate) fn geometry_of(cloud: &GaussianCloud) -> Vec<f32> {
-    let mut geometry = Vec::with_capacity(cloud.len() * GEOMETRY_FLOATS);
+pub(crate) fn geometry_of(cloud: &GaussianCloud) -> Vec<Gaussian> {
     let rows = cloud.means.iter().zip(&cloud.quats).zip(&cloud.log_scales).zip(&cloud.opacity_logits);
-    for (((mean, quat), scale), opacity) in rows {
-        geometry.extend([mean[0], mean[1], mean[2], *opacity]);
-        geometry.extend(quat);
-        geometry.extend([scale[0], scale[1], scale[2], 0.0]);
-    }
-    geometry
+    rows.map(|(((&mean, &quat), &log_scale), &opacity_logit)| Gaussian {
+        mean,
+        opacity_logit,
+        quat,
+        log_scale,
+        scale_floor: 0.0,
+    })
+    .collect()
 }
 
 /// A cloud from geometry records, without its colours.
-pub(crate) fn cloud_of(geometry: &[f32], sh_degree: u32) -> GaussianCloud {
+pub(crate) fn cloud_of(geometry: &[Gaussian], sh_degree: u32) -> GaussianCloud {
     let mut cloud = GaussianCloud { sh_degree, ..GaussianCloud::default() };
-    for row in geometry.chunks_exact(GEOMETRY_FLOATS) {
-        let (log_scale, logit) = with_floor([row[8], row[9], row[10]], row[3], row[11]);
-        cloud.means.push([row[0], row[1], row[2]]);
+    for gaussian in geometry {
+        let (log_scale, logit) = with_floor(gaussian.log_scale, gaussian.opacity_logit, gaussian.scale_floor);
+        cloud.means.push(gaussian.mean);
         cloud.opacity_logits.push(logit);
-        cloud.quats.push([row[4], row[5], row[6], row[7]]);
+        cloud.quats.push(gaussian.quat);
         cloud.log_scales.push(log_scale);
     }
     cloud

@@ -37,7 +37,7 @@ pub(crate) use seen::{Seen, optics_of};
 use crate::camera::LensCamera;
 use crate::gpu::Gpu;
 use crate::gpu::kernel::Kernel;
-use crate::gpu::layout::{Counters, GEOMETRY_FLOATS, RAY_GRADIENT_FLOATS, SLOT_FLOATS_ROLLING, ViewUniform};
+use crate::gpu::layout::{Counters, Gaussian, RAY_GRADIENT_FLOATS, SLOT_FLOATS_ROLLING, ViewUniform};
 use crate::gpu::profile::{Pass, Timer};
 use crate::gpu::shaders::{self, Optics, Switches};
 use crate::lens::Lens;
@@ -370,7 +370,7 @@ impl Renderer {
                 timer.resolve(encoder);
             }
         });
-        let geometry: Vec<f32> = gpu.read(&pass.v_geometry, n * GEOMETRY_FLOATS)?;
+        let geometry: Vec<Gaussian> = gpu.read(&pass.v_geometry, n)?;
         let like = gaussian_buffers::cloud_of(&geometry, gaussians.sh_degree);
         let mut sh_coeffs = vec![[0.0; 3]; n * k];
         for (channel, (kernel, bindings)) in self.sh_gradient.iter().zip(&bind_sh).enumerate() {

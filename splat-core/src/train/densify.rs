@@ -8,19 +8,16 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::config::{DensifyConfig, Strategy, TrainConfig};
-use crate::gpu::layout::GEOMETRY_FLOATS;
+use crate::gpu::layout::{DensifyStatistic, GatherSource, Gaussian};
 use crate::random::Random;
-
-/// One Gaussian's geometry record: mean, opacity logit, quaternion w,x,y,z, log-scale, scale floor.
-pub(crate) type Record = [f32; GEOMETRY_FLOATS];
 
 /// What a refinement looks at.
 #[derive(Debug)]
 pub(crate) struct State<'a> {
     /// Geometry `[N]`.
-    pub(crate) geometry: &'a [Record],
-    /// Sum of the densify statistic and number of views, `[N]`.
-    pub(crate) statistics: &'a [[f32; 2]],
+    pub(crate) geometry: &'a [Gaussian],
+    /// Densify statistics `[N]`.
+    pub(crate) statistics: &'a [DensifyStatistic],
     /// Scene extent, units of the run's frame.
     pub(crate) extent: f32,
     /// Never more Gaussians than this.
@@ -33,9 +30,9 @@ pub(crate) struct State<'a> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Plan {
     /// New geometry `[M]`.
-    pub(crate) geometry: Vec<Record>,
-    /// Where each comes from: old id, and 1 if it keeps its moments.
-    pub(crate) sources: Vec<[u32; 2]>,
+    pub(crate) geometry: Vec<Gaussian>,
+    /// Where each comes from `[M]`.
+    pub(crate) sources: Vec<GatherSource>,
 }
 
 /// Splits shrink scales by this factor (3DGS authors' code).
@@ -45,17 +42,19 @@ const RESET_OPACITY_FACTOR: f32 = 2.0;
 /// At most this many Gaussians come from one in a relocation (3DGS-MCMC authors' code).
 const MAX_COPIES: usize = 51;
 
-pub(crate) fn opacity(record: &Record) -> f32 {
-    1.0 / (1.0 + (-record[3]).exp())
-}
-
 fn logit(opacity: f64) -> f32 {
     let clamped = opacity.clamp(1e-6, 1.0 - 1e-6);
     (clamped / (1.0 - clamped)).ln() as f32
 }
 
-fn largest_scale(record: &Record) -> f32 {
-    record[8].max(record[9]).max(record[10]).exp()
+/// The same Gaussian as before, with its moments.
+fn kept(gid: u32) -> GatherSource {
+    GatherSource { gid, keeps_moments: 1 }
+}
+
+/// One made of a Gaussian, or changed too much for its moments.
+fn fresh(gid: u32) -> GatherSource {
+    GatherSource { gid, keeps_moments: 0 }
 }
 
 /// What the configured strategy does to a state.
@@ -73,21 +72,21 @@ fn adc(config: &TrainConfig, state: &State<'_>, random: &mut Random) -> Plan {
     let settings = &config.densify;
     let threshold = config.grow_above();
     let was_reset = state.step > config.scaled(settings.reset_every);
-    let mut kept = Vec::new();
+    let mut staying = Vec::new();
     let mut growing: Vec<(u32, f32)> = Vec::new();
-    for (id, (record, [sum, views])) in (0_u32..).zip(state.geometry.iter().zip(state.statistics)) {
-        let gradient = if *views > 0.0 { sum / views } else { 0.0 };
-        let too_large = was_reset && largest_scale(record) > settings.prune_scale * state.extent;
-        if opacity(record) < settings.prune_opacity || too_large {
+    for (id, (gaussian, statistic)) in (0_u32..).zip(state.geometry.iter().zip(state.statistics)) {
+        let gradient = statistic.mean();
+        let too_large = was_reset && gaussian.largest_scale() > settings.prune_scale * state.extent;
+        if gaussian.opacity() < settings.prune_opacity || too_large {
             continue;
         }
-        kept.push(id);
+        staying.push(id);
         if gradient > threshold {
             growing.push((id, gradient));
         }
     }
     // Under the cap the strongest grow; ids break ties, so the choice never depends on the sort.
-    let room = state.cap.saturating_sub(kept.len());
+    let room = state.cap.saturating_sub(staying.len());
     growing.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     growing.truncate(room);
     let mut grows = vec![false; state.geometry.len()];
@@ -96,21 +95,21 @@ fn adc(config: &TrainConfig, state: &State<'_>, random: &mut Random) -> Plan {
     }
     let mut plan = Plan::default();
     let mut added = Plan::default();
-    for id in kept {
-        let record = state.geometry[id as usize];
+    for id in staying {
+        let gaussian = state.geometry[id as usize];
         let grow = grows[id as usize];
-        if grow && largest_scale(&record) > settings.split_scale * state.extent {
+        if grow && gaussian.largest_scale() > settings.split_scale * state.extent {
             for half in [&mut plan, &mut added] {
-                half.geometry.push(split_sample(&record, random));
-                half.sources.push([id, 0]);
+                half.geometry.push(split_sample(&gaussian, random));
+                half.sources.push(fresh(id));
             }
             continue;
         }
-        plan.geometry.push(record);
-        plan.sources.push([id, 1]);
+        plan.geometry.push(gaussian);
+        plan.sources.push(kept(id));
         if grow {
-            added.geometry.push(record);
-            added.sources.push([id, 0]);
+            added.geometry.push(gaussian);
+            added.sources.push(fresh(id));
         }
     }
     plan.geometry.append(&mut added.geometry);
@@ -119,36 +118,36 @@ fn adc(config: &TrainConfig, state: &State<'_>, random: &mut Random) -> Plan {
 }
 
 /// One half of a split Gaussian: drawn from it, and smaller.
-fn split_sample(record: &Record, random: &mut Random) -> Record {
-    let q = glam::Quat::from_xyzw(record[5], record[6], record[7], record[4]);
+fn split_sample(gaussian: &Gaussian, random: &mut Random) -> Gaussian {
+    let [w, x, y, z] = gaussian.quat;
+    let q = glam::Quat::from_xyzw(x, y, z, w);
     let rotation = if q.length_squared() > 1e-24 { q.normalize() } else { glam::Quat::IDENTITY };
     let mut drawn = glam::Vec3::ZERO;
     for axis in 0..3 {
-        drawn[axis] = random.normal() as f32 * record[8 + axis].exp();
+        drawn[axis] = random.normal() as f32 * gaussian.log_scale[axis].exp();
     }
     let offset = rotation * drawn;
-    let mut half = *record;
+    let mut half = *gaussian;
     for axis in 0..3 {
-        half[axis] += offset[axis];
-        half[8 + axis] -= SPLIT_SHRINK.ln();
+        half.mean[axis] += offset[axis];
+        half.log_scale[axis] -= SPLIT_SHRINK.ln();
     }
     half
 }
 
 /// Opacities brought down to just above the pruning threshold, so that what is not needed fades.
-pub(crate) fn reset_opacities(geometry: &mut [Record], settings: &DensifyConfig) {
+pub(crate) fn reset_opacities(geometry: &mut [Gaussian], settings: &DensifyConfig) {
     let limit = logit(f64::from(settings.prune_opacity * RESET_OPACITY_FACTOR));
-    for record in geometry {
-        record[3] = record[3].min(limit);
+    for gaussian in geometry {
+        gaussian.opacity_logit = gaussian.opacity_logit.min(limit);
     }
 }
 
 /// Move the dead, then grow (Kheradmand et al. 2024, section 4; gsplat's `MCMCStrategy`).
 fn mcmc(settings: &DensifyConfig, state: &State<'_>, random: &mut Random) -> Plan {
     let n = state.geometry.len();
-    let mut plan =
-        Plan { geometry: state.geometry.to_vec(), sources: (0..n as u32).map(|id| [id, 1]).collect() };
-    let mut opacities: Vec<f32> = plan.geometry.par_iter().map(opacity).collect();
+    let mut plan = Plan { geometry: state.geometry.to_vec(), sources: (0..n as u32).map(kept).collect() };
+    let mut opacities: Vec<f32> = plan.geometry.par_iter().map(Gaussian::opacity).collect();
     let is_dead = |opacity: f32| opacity <= settings.prune_opacity;
     let dead: Vec<usize> = (0..n).filter(|&id| is_dead(opacities[id])).collect();
     // Neither dead nor NaN, which is never more than anything.
@@ -203,24 +202,24 @@ fn place_copies(plan: &mut Plan, opacities: &mut Vec<f32>, chosen: &[usize], pla
         *copies.entry(id).or_default() += 1;
     }
     for (id, count) in copies {
-        let record = &mut plan.geometry[id];
-        let (shared, shrink) = share(f64::from(opacity(record)), (count + 1).min(MAX_COPIES));
-        record[3] = logit(shared);
-        for log_scale in &mut record[8..11] {
+        let gaussian = &mut plan.geometry[id];
+        let (shared, shrink) = share(f64::from(gaussian.opacity()), (count + 1).min(MAX_COPIES));
+        gaussian.opacity_logit = logit(shared);
+        for log_scale in &mut gaussian.log_scale {
             *log_scale += shrink.ln() as f32;
         }
-        opacities[id] = opacity(record);
-        plan.sources[id][1] = 0;
+        opacities[id] = gaussian.opacity();
+        plan.sources[id].keeps_moments = 0;
     }
     for (&id, &place) in chosen.iter().zip(places) {
-        let record = plan.geometry[id];
-        let source = [plan.sources[id][0], 0];
+        let gaussian = plan.geometry[id];
+        let source = fresh(plan.sources[id].gid);
         if place < plan.geometry.len() {
-            plan.geometry[place] = record;
+            plan.geometry[place] = gaussian;
             plan.sources[place] = source;
             opacities[place] = opacities[id];
         } else {
-            plan.geometry.push(record);
+            plan.geometry.push(gaussian);
             plan.sources.push(source);
             opacities.push(opacities[id]);
         }
@@ -248,28 +247,37 @@ fn share(o: f64, n: usize) -> (f64, f64) {
 mod tests {
     use super::*;
 
-    fn record(x: f32, opacity: f64, scale: f32) -> Record {
-        let s = scale.ln();
-        [x, 0.0, 0.0, logit(opacity), 1.0, 0.0, 0.0, 0.0, s, s, s, 0.0]
+    fn gaussian(x: f32, opacity: f64, scale: f32) -> Gaussian {
+        Gaussian {
+            mean: [x, 0.0, 0.0],
+            opacity_logit: logit(opacity),
+            quat: [1.0, 0.0, 0.0, 0.0],
+            log_scale: [scale.ln(); 3],
+            scale_floor: 0.0,
+        }
     }
 
-    fn state<'a>(geometry: &'a [Record], statistics: &'a [[f32; 2]], cap: usize) -> State<'a> {
+    fn state<'a>(geometry: &'a [Gaussian], statistics: &'a [DensifyStatistic], cap: usize) -> State<'a> {
         State { geometry, statistics, extent: 1.0, cap, step: 100 }
     }
 
     #[test]
     fn adc_clones_small_splits_large_and_prunes_faint() {
         let config = TrainConfig { strategy: Strategy::Adc, ..TrainConfig::default() };
-        let geometry =
-            [record(0.0, 0.5, 0.001), record(1.0, 0.5, 0.5), record(2.0, 0.001, 0.1), record(3.0, 0.5, 0.1)];
-        let statistics = [[1.0, 2.0], [1.0, 2.0], [1.0, 2.0], [0.0, 2.0]];
+        let geometry = [
+            gaussian(0.0, 0.5, 0.001),
+            gaussian(1.0, 0.5, 0.5),
+            gaussian(2.0, 0.001, 0.1),
+            gaussian(3.0, 0.5, 0.1),
+        ];
+        let statistics = [1.0, 1.0, 1.0, 0.0].map(|sum| DensifyStatistic { sum, views: 2.0 });
         let plan = plan(&config, &state(&geometry, &statistics, 100));
-        let ids: Vec<u32> = plan.sources.iter().map(|s| s[0]).collect();
+        let ids: Vec<u32> = plan.sources.iter().map(|source| source.gid).collect();
         assert_eq!(ids, [0, 1, 3, 0, 1]);
-        assert_eq!(plan.sources[0], [0, 1], "a cloned Gaussian keeps its moments");
+        assert_eq!(plan.sources[0], kept(0), "a cloned Gaussian keeps its moments");
         assert_eq!(plan.geometry[3], geometry[0], "its clone is the same");
-        assert!((plan.geometry[1][8] - (0.5_f32 / SPLIT_SHRINK).ln()).abs() < 1e-6);
-        assert_ne!(plan.geometry[1][0], plan.geometry[4][0], "halves are drawn apart");
+        assert!((plan.geometry[1].log_scale[0] - (0.5_f32 / SPLIT_SHRINK).ln()).abs() < 1e-6);
+        assert_ne!(plan.geometry[1].mean, plan.geometry[4].mean, "halves are drawn apart");
         let capped = super::plan(&config, &state(&geometry, &statistics, 3));
         assert_eq!(capped.geometry.len(), 3, "the cap holds");
     }
@@ -290,12 +298,12 @@ mod tests {
     #[test]
     fn mcmc_moves_the_dead_and_grows_to_the_cap() {
         let config = TrainConfig::default();
-        let mut geometry: Vec<Record> = (0..100).map(|i| record(i as f32, 0.5, 0.1)).collect();
-        geometry[7] = record(7.0, 0.001, 0.1);
-        let statistics = vec![[0.0; 2]; 100];
+        let mut geometry: Vec<Gaussian> = (0..100).map(|i| gaussian(i as f32, 0.5, 0.1)).collect();
+        geometry[7] = gaussian(7.0, 0.001, 0.1);
+        let statistics = vec![DensifyStatistic::default(); 100];
         let plan = plan(&config, &state(&geometry, &statistics, 103));
         assert_eq!(plan.geometry.len(), 103);
-        assert_ne!(plan.sources[7][0], 7, "the dead one has moved");
+        assert_ne!(plan.sources[7].gid, 7, "the dead one has moved");
         assert_eq!(plan, super::plan(&config, &state(&geometry, &statistics, 103)), "same seed, same plan");
     }
 }

@@ -3,12 +3,12 @@
 use glam::DVec3;
 use rayon::prelude::*;
 
-use super::densify::Record;
 use super::frame::SceneFrame;
 use crate::Result;
 use crate::camera::Pose;
 use crate::dataset::Dataset;
 use crate::gaussians::GaussianCloud;
+use crate::gpu::layout::Gaussian;
 use crate::lens::LensProjector;
 
 /// A photo counts a little beyond its edges, in shares of its size (Mip-Splatting's authors' code).
@@ -44,12 +44,12 @@ impl Sampling {
     ///
     /// # Source
     /// Mip-Splatting (Yu et al. 2024), eq. 7 to 9: the rate is the focal length over the depth.
-    pub(super) fn set_floors(&self, geometry: &mut [Record], pixels: f32) {
-        geometry.par_iter_mut().for_each(|record| {
-            let mean = DVec3::new(record[0].into(), record[1].into(), record[2].into());
+    pub(super) fn set_floors(&self, geometry: &mut [Gaussian], pixels: f32) {
+        geometry.par_iter_mut().for_each(|gaussian| {
+            let mean = DVec3::from_array(gaussian.mean.map(f64::from));
             let rate = self.views.iter().filter_map(|view| view.rate(mean, self.near)).fold(0.0, f64::max);
             if rate > 0.0 {
-                record[11] = (f64::from(pixels) / (rate * rate)) as f32;
+                gaussian.scale_floor = (f64::from(pixels) / (rate * rate)) as f32;
             }
         });
     }

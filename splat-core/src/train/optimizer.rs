@@ -2,11 +2,11 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::densify::{Plan, Record};
+use super::densify::Plan;
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::gpu::kernel::Kernel;
-use crate::gpu::layout::{GEOMETRY_BYTES, GEOMETRY_FLOATS};
+use crate::gpu::layout::{DensifyStatistic, GEOMETRY_BYTES, GEOMETRY_FLOATS};
 use crate::gpu::profile::Pass;
 use crate::gpu::shaders::{self, Switches};
 use crate::render::GaussianBuffers;
@@ -14,8 +14,8 @@ use crate::render::backward::BackwardPass;
 use crate::render::forward::ForwardPass;
 use crate::render::gaussian_buffers::SH_LABELS;
 
-/// Words of the densify statistics a Gaussian.
-const STATISTICS_WORDS: u32 = 2;
+/// Bytes of the densify statistics per Gaussian.
+const STATISTICS_BYTES: u64 = size_of::<DensifyStatistic>() as u64;
 
 /// The optimizer's kernels.
 #[derive(Debug)]
@@ -54,9 +54,9 @@ pub(crate) struct Moments {
 }
 
 impl Moments {
-    /// Bytes a Gaussian.
+    /// Bytes per Gaussian.
     pub(crate) fn bytes_per_gaussian(sh_degree: u32) -> u64 {
-        2 * GaussianBuffers::bytes_per_gaussian(sh_degree) + u64::from(STATISTICS_WORDS) * 4
+        2 * GaussianBuffers::bytes_per_gaussian(sh_degree) + STATISTICS_BYTES
     }
 
     /// Zeroed moments for `count` Gaussians.
@@ -71,7 +71,7 @@ impl Moments {
         Ok(Self {
             geometry: [geometry("splat.adam.geometry_m")?, geometry("splat.adam.geometry_v")?],
             sh: [sh()?, sh()?],
-            statistics: gpu.storage("splat.densify_statistics", n * u64::from(STATISTICS_WORDS) * 4)?,
+            statistics: gpu.storage("splat.densify_statistics", n * STATISTICS_BYTES)?,
         })
     }
 }
@@ -146,7 +146,7 @@ pub(crate) fn apply(
     let new = GaussianBuffers {
         count,
         sh_degree: gaussians.sh_degree,
-        geometry: gpu.storage_from::<Record>("splat.geometry", &plan.geometry)?,
+        geometry: gpu.storage_from("splat.geometry", &plan.geometry)?,
         sh: [gpu.storage(r, sh_bytes)?, gpu.storage(g, sh_bytes)?, gpu.storage(b, sh_bytes)?],
     };
     let geometry_words = GEOMETRY_FLOATS as u32;

@@ -1,16 +1,17 @@
 //! What happens to Gaussians between steps, on the host.
 
-use super::densify::{self, Record, State};
+use super::densify::{self, State};
 use super::frame::EXTENT;
 use super::optimizer;
 use super::trainer::Trainer;
 use crate::Result;
+use crate::gpu::layout::{DensifyStatistic, Gaussian};
 
 impl Trainer {
     /// Adds, moves and removes Gaussians, resets opacities and works scale floors out anew, whichever is due before a step.
     pub(super) fn refine(&mut self, step: u32) -> Result<()> {
         let count = self.gaussians.count as usize;
-        let mut geometry: Vec<Record> = self.gpu.read(&self.gaussians.geometry, count)?;
+        let mut geometry: Vec<Gaussian> = self.gpu.read(&self.gaussians.geometry, count)?;
         if self.config.resets_before(step) {
             densify::reset_opacities(&mut geometry, &self.config.densify);
             self.gpu.queue().write_buffer(&self.gaussians.geometry, 0, bytemuck::cast_slice(&geometry));
@@ -23,7 +24,7 @@ impl Trainer {
             }
             return Ok(());
         }
-        let statistics: Vec<[f32; 2]> = self.gpu.read(&self.moments.statistics, count)?;
+        let statistics: Vec<DensifyStatistic> = self.gpu.read(&self.moments.statistics, count)?;
         let state = State {
             geometry: &geometry,
             statistics: &statistics,
