@@ -19,6 +19,7 @@ mod lenses;
 mod live;
 mod memory;
 mod npz;
+mod own_loss;
 mod parity;
 mod reference;
 mod shaders;

@@ -16,9 +16,11 @@ mod frame;
 mod loss;
 pub mod memory;
 mod optimizer;
+mod own_loss;
 mod passes;
 mod photos;
 mod refine;
+mod reports;
 mod seeds;
 mod small_view;
 mod trainer;
@@ -26,6 +28,7 @@ mod uniforms;
 
 pub use config::{DensifyConfig, REFERENCE_STEPS, SCALE_FLOOR_GUT, Strategy, TrainConfig};
 pub use evaluate::{EvalReport, ViewMetrics};
+pub use own_loss::{ImageLoss, StepBuffers, StepView};
 pub use trainer::{StepReport, Trainer};
 
 pub use crate::scene::AlphaMode;

@@ -1,8 +1,7 @@
 //! The training loop, one step at a time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
 
 use super::average::Window;
 use super::config::TrainConfig;
@@ -10,15 +9,16 @@ use super::exposure::{LogGain, exposures};
 use super::floor::{Sampling, seen_by_any};
 use super::frame::SceneFrame;
 use super::optimizer::Moments;
+use super::own_loss::{OwnLoss, StepBuffers, StepView, record_counts};
 use super::passes::{Kernels, Passes};
 use super::photos::Photos;
+use super::reports::Reports;
 use super::seeds::seed_points;
 use super::small_view::SmallView;
 use crate::camera::LensCamera;
 use crate::dataset::Dataset;
 use crate::gaussians::{GaussianCloud, SeedOptions, thinned};
 use crate::gpu::Gpu;
-use crate::gpu::layout::StepReport as GpuReport;
 use crate::gpu::profile::{Pass, Timer};
 use crate::gpu::shaders::Switches;
 use crate::random::Random;
@@ -68,21 +68,14 @@ pub struct Trainer {
     /// The step before which Gaussians were last added and removed: a step that is run again after an overflow
     /// must not do so twice.
     densified_before: Option<u32>,
-    in_flight: VecDeque<InFlight>,
+    /// Of steps handed to the GPU.
+    reports: Reports,
     last_loss: f32,
     pub(super) timer: Option<Timer>,
     pub(super) rays: RayTables,
     pub(super) sampling: Sampling,
     /// Logarithms of what each view's photo is brighter than the scene, by channel; see [`super::exposure`].
     pub(super) gains: Vec<LogGain>,
-}
-
-#[derive(Debug)]
-struct InFlight {
-    step: u32,
-    submission: wgpu::SubmissionIndex,
-    staging: wgpu::Buffer,
-    mapped: Receiver<Result<(), wgpu::BufferAsyncError>>,
 }
 
 /// What every new run settles first.
@@ -243,7 +236,7 @@ impl Trainer {
             frame,
             cap,
             densified_before: None,
-            in_flight: VecDeque::new(),
+            reports: Reports::default(),
             last_loss: f32::NAN,
             timer: None,
             rays: RayTables::default(),
@@ -257,6 +250,12 @@ impl Trainer {
     /// # Errors
     /// A photo that cannot be read, or what the device reports.
     pub fn step(&mut self) -> Result<StepReport> {
+        self.advance(None)
+    }
+
+    /// One step, with the built-in loss or another. A step with another loss is not left in flight: nobody could run it again.
+    pub(super) fn advance(&mut self, mut own_loss: Option<&mut OwnLoss<'_>>) -> Result<StepReport> {
+        let left_in_flight = if own_loss.is_some() { 0 } else { STEPS_IN_FLIGHT };
         let target = self.next_step + 1;
         let mut image_size = (0, 0);
         // More than one round only where an earlier step had not enough room and is run again.
@@ -284,9 +283,9 @@ impl Trainer {
                 self.use_fitting_photos();
                 self.rebuild(self.passes.forward.capacity.isects)?;
             }
-            image_size = self.submit(step)?;
+            image_size = self.submit(step, own_loss.as_deref_mut())?;
             self.next_step += 1;
-            while self.in_flight.len() > STEPS_IN_FLIGHT {
+            while self.reports.len() > left_in_flight {
                 self.collect_oldest()?;
             }
         }
@@ -322,13 +321,13 @@ impl Trainer {
     pub fn flush(&mut self) -> Result<()> {
         let target = self.next_step;
         loop {
-            while !self.in_flight.is_empty() {
+            while self.reports.len() > 0 {
                 self.collect_oldest()?;
             }
             if self.next_step >= target {
                 return Ok(());
             }
-            self.submit(self.next_step)?;
+            self.submit(self.next_step, None)?;
             self.next_step += 1;
         }
     }
@@ -407,14 +406,15 @@ impl Trainer {
         self.dataset.train[order[place]]
     }
 
-    fn submit(&mut self, step: u32) -> Result<(u32, u32)> {
+    fn submit(&mut self, step: u32, own_loss: Option<&mut OwnLoss<'_>>) -> Result<(u32, u32)> {
         let factor = self.config.downscale_at(step);
         let index = self.view_of(step);
         let photo = self.dataset.image(index, factor)?;
         let next = step + 1;
         self.dataset.prefetch(self.view_of(next), self.config.downscale_at(next));
         let camera = self.dataset.camera_at(index, photo.width, photo.height);
-        let seen = self.see(&camera, self.background(step), self.config.sh_degree_at(step))?;
+        let background = self.background(step);
+        let seen = self.see(&camera, background, self.config.sh_degree_at(step))?;
         let view = seen.view;
         self.prepare_average(step)?;
         let train = self.train_uniform(step, index, &view);
@@ -429,7 +429,28 @@ impl Trainer {
         let mut encoder = self.gpu.device().create_command_encoder(&descriptor);
         forward.record_clear(&mut encoder);
         forward.record_rays(&mut encoder, seen.table.as_deref());
-        {
+        if let Some(own_loss) = own_loss {
+            let mut pass = Pass::begin(&mut encoder, None);
+            forward.record(&self.kernels.forward, &mut pass, &view, seen.optics);
+            drop(pass);
+            let view_of_step =
+                StepView { index, photo: Arc::clone(&photo), background, exposure: train.gain };
+            let buffers = StepBuffers {
+                view: &view_of_step,
+                frame: &forward.frame,
+                photo: &loss.photo,
+                v_frame: &backward.v_frame,
+                loss: &loss.report,
+                uniforms: &view,
+                counters: &forward.counters,
+            };
+            own_loss(&mut encoder, &buffers)?;
+            record_counts(&mut encoder, &forward.counters, &loss.report);
+            let mut pass = Pass::begin(&mut encoder, None);
+            backward.record(&self.kernels.backward, &mut pass, forward, &view, seen.optics);
+            optimizer.record(&self.kernels.optimizer, &mut pass);
+            self.record_average(step, &mut pass);
+        } else {
             let mut pass = Pass::begin(&mut encoder, timer.as_mut());
             forward.record(&self.kernels.forward, &mut pass, &view, seen.optics);
             loss.record(&self.kernels.loss, &mut pass, &view);
@@ -441,17 +462,7 @@ impl Trainer {
             timer.resolve(&mut encoder);
         }
         self.timer = timer;
-        let bytes = size_of::<GpuReport>() as u64;
-        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let staging = self.gpu.buffer("splat.step_report.staging", bytes, usage);
-        encoder.copy_buffer_to_buffer(&loss.report, 0, &staging, 0, bytes);
-        let submission = queue.submit([encoder.finish()]);
-        let (sender, mapped) = channel();
-        staging.map_async(wgpu::MapMode::Read, .., move |result| {
-            // A receiver that is gone no longer wants the answer.
-            let _ = sender.send(result);
-        });
-        self.in_flight.push_back(InFlight { step, submission, staging, mapped });
+        self.reports.submit(&self.gpu, encoder, &loss.report, step);
         self.gpu.check()?;
         Ok((photo.width, photo.height))
     }
@@ -459,21 +470,14 @@ impl Trainer {
     /// Waits for the oldest step in flight. If it had no room, everything after it changed nothing either:
     /// the buffers grow and the run goes back to it.
     fn collect_oldest(&mut self) -> Result<()> {
-        let Some(oldest) = self.in_flight.pop_front() else { return Ok(()) };
-        let lost = |why: String| Error::DeviceLost { why };
-        self.gpu.wait_for(oldest.submission)?;
-        oldest.mapped.recv().map_err(|e| lost(e.to_string()))?.map_err(|e| lost(e.to_string()))?;
-        let report: GpuReport = {
-            let view = oldest.staging.get_mapped_range(..).map_err(|e| lost(e.to_string()))?;
-            bytemuck::pod_read_unaligned(&view[..size_of::<GpuReport>()])
-        };
+        let Some((step, report)) = self.reports.wait_for_oldest(&self.gpu)? else { return Ok(()) };
         if report.overflowed == 0 {
             self.last_loss = report.loss;
             return Ok(());
         }
         self.gpu.wait()?;
-        self.in_flight.clear();
-        self.next_step = oldest.step;
+        self.reports.clear();
+        self.next_step = step;
         self.rebuild(self.room_for(report.isects_needed))
     }
 

@@ -1,0 +1,145 @@
+//! Training with a loss of one's own: the trainer renders, takes the loss's gradient back, and moves every parameter.
+//!
+//! Start at [`Trainer::step_with`], or at [`Trainer::step_with_buffers`] for a loss on the GPU.
+
+use std::mem::offset_of;
+use std::sync::Arc;
+
+use super::trainer::{StepReport, Trainer};
+use crate::gpu::Gpu;
+use crate::gpu::layout::{Counters, StepReport as GpuReport, ViewUniform};
+use crate::images::PackedImage;
+use crate::render::{FrameImage, frame_image};
+use crate::{Error, Result};
+
+/// The view of a training step.
+#[derive(Clone, Debug)]
+pub struct StepView {
+    /// Its place in the views of the dataset's scene.
+    pub index: usize,
+    /// Its photo, at the size that the step trains at; what alpha means is [`crate::train::TrainConfig::alpha_mode`].
+    pub photo: Arc<PackedImage>,
+    /// The colour behind everything in this step, 0..1.
+    pub background: [f32; 3],
+    /// What the photo is brighter than the scene, by channel: the built-in loss compares the photo with the render times this.
+    pub exposure: [f32; 3],
+}
+
+/// A loss and its gradient, on the host.
+#[derive(Clone, Debug, Default)]
+pub struct ImageLoss {
+    /// The loss, for [`StepReport::loss`]; nothing else depends on it.
+    pub loss: f32,
+    /// dL/d(rgb) `[H*W*3]`.
+    pub v_rgb: Vec<f32>,
+    /// dL/d(alpha) `[H*W]`, alpha being the opacity; `None`: 0.
+    pub v_alpha: Option<Vec<f32>>,
+}
+
+/// What a loss of one's own works on, on the GPU. Buffers hold the largest photo of the dataset: only the first H*W elements,
+/// row by row, are this step's. All of them are storage buffers and may be copied from and to.
+#[derive(Debug)]
+pub struct StepBuffers<'a> {
+    /// The view.
+    pub view: &'a StepView,
+    /// The render `[H*W]` `vec4f`: colour over the background, and the share of it that shows through (1 - alpha).
+    pub frame: &'a wgpu::Buffer,
+    /// The photo `[H*W]` `u32`, RGBA8 with red in the low byte.
+    pub photo: &'a wgpu::Buffer,
+    /// To be written, all of it: `[H*W]` `vec4f`, dL/d(rgb) and dL/d(alpha).
+    pub v_frame: &'a wgpu::Buffer,
+    /// To be written: the loss, one `f32`, for [`StepReport::loss`]; nothing else depends on it.
+    pub loss: &'a wgpu::Buffer,
+    pub(super) uniforms: &'a ViewUniform,
+    pub(super) counters: &'a wgpu::Buffer,
+}
+
+/// Records what makes a gradient of a frame.
+pub(super) type OwnLoss<'a> = dyn FnMut(&mut wgpu::CommandEncoder, &StepBuffers<'_>) -> Result<()> + 'a;
+
+impl Trainer {
+    /// As [`Trainer::step`] with another loss, worked out on the host from the render and the photo. The render has no depth.
+    /// Where an image's intersections outgrew their buffers the step is run again; the loss is asked for once.
+    ///
+    /// The regularizers of [`crate::train::DensifyConfig`] act as ever; [`crate::train::TrainConfig::ssim_weight`] does not.
+    ///
+    /// # Errors
+    /// [`Error::ImageSize`] for a gradient of another length than the image's, and as [`Trainer::step`].
+    pub fn step_with(
+        &mut self,
+        mut loss: impl FnMut(&FrameImage, &StepView) -> ImageLoss,
+    ) -> Result<StepReport> {
+        let gpu = self.gpu.clone();
+        self.step_with_own(&mut |encoder, buffers| {
+            // The frame has to be drawn before the host can look at it.
+            let next = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            gpu.queue().submit([std::mem::replace(encoder, next).finish()]);
+            let counters: Vec<Counters> = gpu.read(buffers.counters, 1)?;
+            if counters.iter().any(|counters| counters.overflowed != 0) {
+                return Ok(());
+            }
+            let pixels = buffers.uniforms.pixel_count() as usize;
+            let frame = gpu.read(buffers.frame, pixels)?;
+            let found = loss(&frame_image(buffers.uniforms, &frame, Vec::new()), buffers.view);
+            upload(&gpu, buffers, &found, pixels)
+        })
+    }
+
+    /// As [`Trainer::step_with`] with a loss on the GPU, which records its work into `encoder`: it reads [`StepBuffers::frame`] and
+    /// [`StepBuffers::photo`] and writes [`StepBuffers::v_frame`] and [`StepBuffers::loss`]. Nothing of an image passes the host
+    /// but the photo on its way to the GPU.
+    ///
+    /// It is called again where the step is run again. What it does for a step that is run again is not used.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub fn step_with_buffers(
+        &mut self,
+        mut loss: impl FnMut(&mut wgpu::CommandEncoder, &StepBuffers<'_>),
+    ) -> Result<StepReport> {
+        self.step_with_own(&mut |encoder, buffers| {
+            loss(encoder, buffers);
+            Ok(())
+        })
+    }
+
+    /// Steps before this one may have to run again, with the loss that they had; this one is done when it returns.
+    fn step_with_own(&mut self, loss: &mut OwnLoss<'_>) -> Result<StepReport> {
+        self.flush()?;
+        self.advance(Some(loss))
+    }
+}
+
+/// Hands a gradient found on the host to the GPU.
+fn upload(gpu: &Gpu, buffers: &StepBuffers<'_>, found: &ImageLoss, pixels: usize) -> Result<()> {
+    let ImageLoss { loss, v_rgb, v_alpha } = found;
+    let alphas = v_alpha.as_ref().map_or(pixels, Vec::len);
+    if v_rgb.len() != 3 * pixels || alphas != pixels {
+        let why = format!(
+            "the gradient of an image of {pixels} pixels has {} colour values (3 a pixel are needed) and {alphas} of alpha",
+            v_rgb.len()
+        );
+        return Err(Error::ImageSize { why });
+    }
+    let alpha = |pixel: usize| v_alpha.as_ref().and_then(|v| v.get(pixel)).copied().unwrap_or(0.0);
+    let rgb = v_rgb.as_chunks::<3>().0.iter().enumerate();
+    let v_frame: Vec<[f32; 4]> = rgb.map(|(pixel, &[r, g, b])| [r, g, b, alpha(pixel)]).collect();
+    gpu.queue().write_buffer(buffers.v_frame, 0, bytemuck::cast_slice(&v_frame));
+    gpu.queue().write_buffer(buffers.loss, 0, bytemuck::bytes_of(loss));
+    Ok(())
+}
+
+/// What the built-in loss copies to the report besides the loss: how many intersections there were, and whether they fit.
+pub(super) fn record_counts(
+    encoder: &mut wgpu::CommandEncoder,
+    counters: &wgpu::Buffer,
+    report: &wgpu::Buffer,
+) {
+    let pairs = [
+        (offset_of!(Counters, isects_needed), offset_of!(GpuReport, isects_needed)),
+        (offset_of!(Counters, overflowed), offset_of!(GpuReport, overflowed)),
+    ];
+    for (from, to) in pairs {
+        encoder.copy_buffer_to_buffer(counters, from as u64, report, to as u64, size_of::<u32>() as u64);
+    }
+}
