@@ -66,11 +66,12 @@
 //! | --- | --- |
 //! | pipeline | [`pipeline`] |
 //! | train | [`train`] |
-//! | render | [`render`], [`mod@reference`], [`self_test`] |
+//! | render | [`render`], [`self_test`], `reference` |
 //! | gpu | [`gpu`] |
 //! | scene | all others: cameras, photos, datasets, clouds of Gaussians and their formats, metrics, events |
 //!
-//! The scene floor needs no wgpu: without the default feature `gpu` it is all there is.
+//! The scene floor needs no wgpu: without the default feature `gpu` it is all there is. The feature `testing` makes public what
+//! tests of the kernels need: their sources, the memory they share with the host, and their f64 twins, `reference`.
 
 pub mod camera;
 pub mod child;
@@ -96,8 +97,11 @@ pub mod pipeline;
 pub mod placement;
 mod pose;
 pub mod random;
-#[cfg(feature = "gpu")]
+#[cfg(feature = "testing")]
 pub mod reference;
+#[cfg(all(feature = "gpu", not(feature = "testing")))]
+#[allow(unreachable_pub, dead_code, reason = "public with the feature `testing`; the self-test needs half of it")]
+mod reference;
 #[cfg(feature = "gpu")]
 pub mod render;
 mod renderer_kind;

@@ -65,13 +65,13 @@ impl Gpu {
 
     /// From now on every new buffer looks at what the device has allocated. [`Gpu::peak_bytes`] tells the most;
     /// memory only grows by new buffers, so no sampling thread can miss it.
-    #[doc(hidden)]
+    #[cfg(feature = "testing")]
     pub fn watch_memory(&self) {
         let _ = self.peak_bytes.set(AtomicU64::new(self.allocated_bytes()));
     }
 
     /// The most bytes allocated at a time since [`Gpu::watch_memory`]; 0 without it, or where the backend does not report.
-    #[doc(hidden)]
+    #[cfg(feature = "testing")]
     #[must_use]
     pub fn peak_bytes(&self) -> u64 {
         self.peak_bytes.get().map_or(0, |peak| peak.load(Ordering::Relaxed))

@@ -9,7 +9,7 @@ const MAX_GROUPS_PER_DIMENSION: u32 = 65_535;
 
 /// A compute pipeline made from one WGSL file.
 #[derive(Debug)]
-pub struct Kernel {
+pub(crate) struct Kernel {
     name: &'static str,
     pipeline: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,
@@ -17,8 +17,7 @@ pub struct Kernel {
 
 impl Kernel {
     /// Compiles a kernel; `constants` set its `override`s.
-    #[must_use]
-    pub fn new(gpu: &Gpu, source: Source, switches: Switches, constants: &[(&str, f64)]) -> Self {
+    pub(crate) fn new(gpu: &Gpu, source: Source, switches: Switches, constants: &[(&str, f64)]) -> Self {
         let text = source.text(gpu.lanes(), gpu.lane_sums(), switches);
         let module = gpu.shader_module(source.name, &text);
         let pipeline = gpu.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
@@ -37,8 +36,7 @@ impl Kernel {
     }
 
     /// Binds whole buffers to bindings 0, 1, 2 ... in the order of the kernel's declarations.
-    #[must_use]
-    pub fn bind(&self, gpu: &Gpu, buffers: &[&wgpu::Buffer]) -> wgpu::BindGroup {
+    pub(crate) fn bind(&self, gpu: &Gpu, buffers: &[&wgpu::Buffer]) -> wgpu::BindGroup {
         let entries: Vec<_> = (0u32..)
             .zip(buffers)
             .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })

@@ -1,22 +1,32 @@
 //! The adapter, the device and what both can do.
 //!
-//! Start at [`Gpu::new`]. Kernels are in [`kernel`], their sources in [`shaders`], the memory that host
-//! and kernels share in [`layout`].
+//! Start at [`Gpu::new`]. Kernels are in `kernel`, their sources in `shaders`, the memory that host and kernels share in
+//! `layout`; the latter two are public with the feature `testing`.
 
-pub mod buffers;
+mod buffers;
 mod choice;
 mod faults;
-pub mod kernel;
+pub(crate) mod kernel;
+#[cfg(feature = "testing")]
 pub mod layout;
+#[cfg(not(feature = "testing"))]
+#[allow(unreachable_pub, dead_code, reason = "public with the feature `testing`")]
+pub(crate) mod layout;
 pub(crate) mod profile;
 pub mod rates;
+#[cfg(feature = "testing")]
 pub mod shaders;
+#[cfg(not(feature = "testing"))]
+#[allow(unreachable_pub, dead_code, reason = "public with the feature `testing`")]
+pub(crate) mod shaders;
+mod texts;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 pub use choice::{Backend, Candidate};
 pub use shaders::LaneSums;
+pub use texts::{KernelText, kernel_texts};
 
 use crate::{Error, Result};
 use faults::Faults;
@@ -87,7 +97,7 @@ pub struct Gpu {
     report: AdapterReport,
     shader_checks: bool,
     faults: Faults,
-    /// The most bytes allocated at a time since [`Gpu::watch_memory`], if that was called.
+    /// The most bytes allocated at a time since `Gpu::watch_memory`, if that was called.
     peak_bytes: Arc<OnceLock<AtomicU64>>,
     usage: Arc<Usage>,
 }
