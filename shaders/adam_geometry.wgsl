@@ -1,11 +1,11 @@
-// adam_geometry: means, opacities, rotations and scales one step on, and the densify statistics.
+// adam_geometry: one optimizer step of means, opacities, rotations and scales, and the densify statistics.
 //
 // Threads   one per Gaussian
 // Reads     v_geometry [N], v_colors [N vec4f] (w: densify statistic), counters
 // Writes    geometry, moment1, moment2 [N]; statistics [N vec2f] (sum of the densify statistic,
 //           number of views that saw the Gaussian)
 // Equation  Adam; with noise_scale > 0 the random walk of 3DGS-MCMC (Kheradmand et al. 2024, section 3)
-// Note      Does nothing once a view has overflowed its buffers: the host runs that step again.
+// Note      Does nothing after a buffer overflow: the host runs that step again.
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
 @group(0) @binding(1) var<uniform> train: TrainUniform;
@@ -17,7 +17,7 @@
 @group(0) @binding(7) var<storage, read_write> moment2: array<Gaussian>;
 @group(0) @binding(8) var<storage, read_write> statistics: array<vec2f>;
 
-// Below this logit and above this one an opacity no longer changes in 32 bits.
+// Beyond +- this logit an opacity no longer changes in 32 bits.
 const LOGIT_LIMIT: f32 = 15.0;
 const LOG_SCALE_LIMIT: f32 = 20.0;
 const MCMC_OPACITY_SHARPNESS: f32 = 100.0;
@@ -60,7 +60,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
         vec4f(vec3f(train.rate_mean), train.rate_opacity));
     let a1 = adam(train, geometry[gid].quat, moment1[gid].quat, moment2[gid].quat, v_geometry[gid].quat,
         vec4f(train.rate_quat));
-    let a2 = adam(train, log_scale_floor, moment1[gid].log_scale_floor, moment2[gid].log_scale_floor, g2, vec4f(vec3f(train.rate_scale), 0.0));
+    let a2 = adam(train, log_scale_floor, moment1[gid].log_scale_floor, moment2[gid].log_scale_floor, g2,
+        vec4f(vec3f(train.rate_scale), 0.0));
 
     var mean = a0.value.xyz;
     if (train.noise_scale > 0.0) {
@@ -79,7 +80,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     }
     geometry[gid].mean_logit = vec4f(mean, clamp(a0.value.w, -LOGIT_LIMIT, LOGIT_LIMIT));
     geometry[gid].quat = a1.value;
-    geometry[gid].log_scale_floor = vec4f(clamp(a2.value.xyz, vec3f(-LOG_SCALE_LIMIT), vec3f(LOG_SCALE_LIMIT)), log_scale_floor.w);
+    let log_scale = clamp(a2.value.xyz, vec3f(-LOG_SCALE_LIMIT), vec3f(LOG_SCALE_LIMIT));
+    geometry[gid].log_scale_floor = vec4f(log_scale, log_scale_floor.w);
     moment1[gid].mean_logit = a0.m;
     moment1[gid].quat = a1.m;
     moment1[gid].log_scale_floor = a2.m;

@@ -1,7 +1,7 @@
-// adam_sh: the spherical harmonics of one colour channel one step on.
+// adam_sh: one optimizer step of the spherical harmonics of one colour channel.
 //
 // Threads   one per Gaussian; dispatched once per channel (CHANNEL)
-// Note      For drivers whose lanes are few; adam_sh_lines is the form for GPUs, where reading memory in whole lines counts
+// Note      For software drivers with small subgroups; adam_sh_lines is the form for GPUs, where coalesced memory access matters
 // Reads     geometry [N], v_colors [N vec4f], counters
 // Writes    sh, moment1, moment2 [N,K]
 // Equation  dL/dcoefficient_k = basis_k(direction) v_color: the gradient itself is never stored. The

@@ -1,4 +1,4 @@
-// adam_sh_lines: as adam_sh, but memory is read and written in whole lines: 6 times as fast on an H100.
+// adam_sh_lines: as adam_sh, with coalesced memory access: 6 times as fast on an H100.
 //
 // Threads   64 per 64 Gaussians: first one per Gaussian, then one per coefficient; dispatched once per channel (CHANNEL)
 // Reads     geometry [N], v_colors [N vec4f], counters
@@ -8,7 +8,7 @@
 //           direction is the one that the view was projected with, so this runs before adam_geometry
 
 override CHANNEL: u32 = 0u;
-// Stored coefficients per channel, `view.sh_stride`: as a constant, since divisions by it are cheap then.
+// `view.sh_stride` (stored coefficients per channel) as a constant, which makes divisions by it cheap.
 override STRIDE: u32 = 16u;
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
@@ -20,8 +20,7 @@ override STRIDE: u32 = 16u;
 @group(0) @binding(6) var<storage, read_write> moment1: array<f32>;
 @group(0) @binding(7) var<storage, read_write> moment2: array<f32>;
 
-// Gradients of the group's coefficients, [16, GROUP]; one column more, so that neighbours that read different coefficients
-// meet different banks.
+// Gradients of the group's coefficients, [16, GROUP], padded by one column to avoid bank conflicts.
 const GROUP: u32 = 64u;
 const COLUMNS: u32 = GROUP + 1u;
 var<workgroup> gradients: array<f32, 16u * COLUMNS>;
@@ -47,7 +46,7 @@ fn main(
         }
     }
     workgroupBarrier();
-    // Neighbouring invocations take neighbouring coefficients, so that memory is read and written in whole lines.
+    // Neighbouring invocations take neighbouring coefficients, so that accesses coalesce.
     let members = min(GROUP, view.gaussian_count - min(first, view.gaussian_count));
     for (var at = lane; at < members * STRIDE; at += GROUP) {
         let k = at % STRIDE;

@@ -1,10 +1,10 @@
-// average: one more state of a parameter joins the mean of its last states.
+// average: adds the current state of a parameter to the running mean of its last states.
 //
 // Threads   one per word
 // Reads     values [W], counters; train.average_weight
 // Writes    mean [W]
-// Equation  mean += (value - mean) / n, where n counts this state: average_weight = 1 / n
-// Note      Does nothing once a view has overflowed its buffers: the host runs that step again.
+// Equation  mean += (value - mean) / n, where n includes this state: average_weight = 1 / n
+// Note      Does nothing after a buffer overflow: the host runs that step again.
 
 @group(0) @binding(0) var<uniform> train: TrainUniform;
 @group(0) @binding(1) var<storage, read> counters: Counters;
@@ -18,7 +18,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
         return;
     }
     let value = values[i];
-    // The first state takes the place of whatever the buffer held.
+    // The first state overwrites the buffer.
     if (train.average_weight >= 1.0) {
         mean[i] = value;
     } else {

@@ -1,4 +1,4 @@
-// copy: one buffer to another, for the device's memory rate (`splat bench`).
+// copy: copies one buffer to another, to measure the device's memory bandwidth (`splat bench`).
 //
 // Threads   one per vec4f
 // Reads     source [n vec4f]

@@ -1,4 +1,4 @@
-// direction_backward: what a Gaussian's view direction does to its colour, back to mean and pose.
+// direction_backward: gradient of the colour through the view direction, to mean and pose.
 //
 // Threads   one per Gaussian; dispatched only when the SH degree in use is above 0
 // Reads     geometry [N], sh_r, sh_g, sh_b [N,K], v_colors [N vec4f] (w < 0: not seen)

@@ -1,4 +1,4 @@
-// gather: per-Gaussian records to their places after Gaussians were added, moved and removed.
+// gather: moves per-Gaussian records to their new indices after a densification.
 //
 // Threads   one per word of the new records
 // Reads     sources [M], old_records [N, words]

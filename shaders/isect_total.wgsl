@@ -1,4 +1,4 @@
-// isect_total: the number of intersections, whether they fit, and the dispatch sizes that follow from it.
+// isect_total: the number of intersections, whether they fit the buffers, and the indirect dispatch sizes.
 //
 // Threads   one
 // Reads     tiles_touched [N], isect_offsets [N]
@@ -9,7 +9,7 @@
 @group(0) @binding(2) var<storage, read> isect_offsets: array<u32>;
 @group(0) @binding(3) var<storage, read_write> counters: Counters;
 
-// As Kernel::dispatch on the host: WebGPU allows 65,535 workgroups a dimension.
+// As Kernel::dispatch on the host: WebGPU allows 65,535 workgroups per dimension.
 fn group_grid(groups: u32) -> vec3u {
     let rows = max((groups + 65534u) / 65535u, 1u);
     return vec3u((groups + rows - 1u) / rows, rows, 1u);

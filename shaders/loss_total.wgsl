@@ -1,8 +1,8 @@
 // loss_total: the loss of one view, added up in a fixed order.
 //
-// Threads   one group of 256: it is alone on the device meanwhile
+// Threads   one group of 256
 // Reads     ssim_parts [runs], l1_parts [runs], counters
-// Writes    report: loss, and the counts the host wants back with it
+// Writes    report: loss, and the intersection counts that the host reads back
 
 struct StepReport {
     loss: f32,

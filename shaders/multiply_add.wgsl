@@ -1,12 +1,12 @@
-// multiply_add: as many multiply-adds as the device can do, for comparison with the kernels' own rates (`splat bench`).
+// multiply_add: measures the device's peak multiply-add rate, to compare the kernels' rates with (`splat bench`).
 //
-// Threads   64 per group, each with 8 independent vec4f chains, so that latency is hidden
-// Reads     settings (rounds per invocation; a round is 4 multiply-adds of each chain, unrolled, since loops cost software drivers)
-// Writes    sink [invocations vec4f], so that nothing is optimised away
+// Threads   64 per group, each with 8 independent vec4f chains, to hide latency
+// Reads     settings (rounds per invocation; a round is 4 multiply-adds of each chain, unrolled, since loops are slow on software drivers)
+// Writes    sink [invocations vec4f], so that the compiler cannot drop the work
 
 struct RateSettings {
     rounds: u32,
-    // 1.0 and 0.0, unknown to the compiler: the chains never overflow and cannot be folded.
+    // 1.0 and 0.0, but as variables: the chains never overflow, and the compiler cannot fold them.
     factor: f32,
     term: f32,
     padding: u32,

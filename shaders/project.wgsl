@@ -1,4 +1,4 @@
-// project: every Gaussian to its footprint in one view.
+// project: projects every Gaussian to its 2-D footprint in one view.
 //
 // Threads   one per Gaussian
 // Reads     geometry [N], sh_r, sh_g, sh_b [N,K]
@@ -42,8 +42,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
         return;
     }
     // Where alpha >= 1/255: d^T conic d <= 2 ln(255 opacity), whose box has these half-extents.
-    let reach = max(2.0 * LN_2 * (log2(opacity) - LOG2_ALPHA_FLOOR), 0.0);
-    let extent = sqrt(reach * p.cov2d.xz) + vec2f(1.0);
+    let bound = max(2.0 * LN_2 * (log2(opacity) - LOG2_ALPHA_FLOOR), 0.0);
+    let extent = sqrt(bound * p.cov2d.xz) + vec2f(1.0);
     let size = vec2f(view.image_size);
     if (!(mean2d.x + extent.x > 0.0 && mean2d.x - extent.x < size.x
         && mean2d.y + extent.y > 0.0 && mean2d.y - extent.y < size.y)) {

@@ -6,7 +6,7 @@
 //           clamp at 0 (the gradient of a coefficient is that times its basis function), and the densify
 //           statistic: |v_mean2d| in units of half the image, negative where the Gaussian is not seen;
 //           WITH_POSE: v_pose [N], each Gaussian's part of the gradient of cam_from_world's rows
-// Note      What the colour's view direction does to mean and pose is added by direction_backward
+// Note      The gradient through the colour's view direction is added by direction_backward
 // Equation  conic = cov2d^-1, so v_cov2d = -conic v_conic conic; cov2d = U U^T, so v_U = 2 v_cov2d U;
 //           U = J W R S. gsplat (Ye et al. 2024), appendix, in the same conventions
 // Twin      central differences of reference::render
@@ -69,7 +69,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     let opacity = sigmoid(g.opacity_logit);
     let v_logit = sum.s * (1.0 - opacity);
     if (view.antialiased != 0u && p.compensation > COMPENSATION_FLOOR) {
-        // compensation = sqrt(det_raw / det): both determinants move with the covariance.
+        // compensation = sqrt(det_raw / det): both determinants depend on the covariance.
         let ratio = p.det_raw / p.det;
         let v_ratio = 0.5 * sum.s / max(ratio, 1e-20);
         let raw = p.cov2d - vec3f(BLUR_PX2, 0.0, BLUR_PX2);
@@ -88,7 +88,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 
     var v_mean_cam = vec3f(j * v_mean2d, 0.0);
     v_mean_cam.z = -dot(v_mean_cam.xy, p.mean_cam.xy) * inv_z + sum.depth;
-    // jx = fx / z moves with z; the slopes move with x, y and z unless they are held.
+    // jx = fx / z depends on z; the slopes depend on x, y and z unless they are clamped.
     v_mean_cam.z -= (dot(v_ux, p.u_x) + dot(v_uy, p.u_y)) * inv_z;
     let v_slope = select(-j * vec2f(dot(v_ux, axes_z), dot(v_uy, axes_z)), vec2f(0.0), p.slope_held);
     v_mean_cam.x += v_slope.x * inv_z;
@@ -108,7 +108,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     let v_rotation = mat3x3f(v_n[0] * p.scale.x, v_n[1] * p.scale.y, v_n[2] * p.scale.z);
     let v_mean = world_from_cam * v_mean_cam;
 
-    // Colour: nothing flows where it is clamped at 0.
+    // Colour: no gradient where it is clamped at 0.
     let rgb = splats[gid].rgb.xyz;
     let v_rgb = select(vec3f(0.0), sum.rgb, rgb > vec3f(0.0));
 

@@ -6,12 +6,12 @@
 //           clamp at 0 (the gradient of a coefficient is that times its basis function), and the densify
 //           statistic: |v_mean| times half the distance to the camera (3dgrut), negative where the Gaussian is not seen;
 //           WITH_POSE: v_pose [N], each Gaussian's part of the gradient of cam_from_world's rows
-// Note      What the colour's view direction does to mean and pose is added by direction_backward. Nothing flows through
-//           boxes and order, and the camera model has no part in this: rays are fixed, Gaussians move
-// Equation  With N and D the numerator and denominator of lib/cone.wgsl at each pixel and s = alpha dL/dalpha:
+// Note      The gradient through the colour's view direction is added by direction_backward. Boxes and order have no
+//           gradient, and neither has the camera model: rays are fixed, Gaussians move
+// Equation  With N and D the numerator and denominator of lib/ray_quadric.wgsl at each pixel and s = alpha dL/dalpha:
 //           v_N = -s / (2 D), v_D = s N / (2 D^2); N = q^T Sigma q, q = d x p, so v_Sigma = sum v_N q q^T and
 //           v_p = 2 sum v_N (Sigma q) x d; D = d^T adj d, so v_adj = sum v_D d d^T; both are R diag R^T
-//           (lib/cone_gradient_*.wgsl)
+//           (lib/ray_quadric_gradient_*.wgsl)
 // Twin      central differences of reference::gut
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
@@ -58,20 +58,20 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     let mean = cam_rotation * stored.mean_logit.xyz + camera_translation(view);
     var across = frame_across(mean);
     if (RAY_TABLE) {
-        // The one that the sums were taken in: another kernel's rounding might choose another.
+        // The axis that the sums were taken in. Recomputing it could choose another one by rounding.
         across = splats[gid].across_linear.xyz;
     }
-    let c = cone_of(mean, cam_rotation * rotation, scale, across);
+    let c = ray_quadric(mean, cam_rotation * rotation, scale, across);
 
     let v_logit = sum.s * (1.0 - sigmoid(stored.mean_logit.w));
-    let v = cone_gradient(c, sum);
+    let v = quadric_gradient(c, sum);
     let v_mean_cam = v.mean + sum.depth * camera_depth_gradient(mean);
 
     let world_from_cam = transpose(cam_rotation);
     let v_mean = world_from_cam * v_mean_cam;
     let v_rotation = world_from_cam * v.axes;
 
-    // Colour: nothing flows where it is clamped at 0.
+    // Colour: no gradient where it is clamped at 0.
     let rgb = splats[gid].rgb_linear.xyz;
     let v_rgb = select(vec3f(0.0), sum.rgb, rgb > vec3f(0.0));
 
@@ -81,8 +81,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     v_colors[gid] = finite_or_zero4(vec4f(v_rgb, 0.5 * length(v_mean) * length(mean)));
 
     if (WITH_POSE) {
-        // point_cam = W point + t; axes = W R. Where every line has a pose of its own, what the pixels' rays do to these
-        // is found ray by ray (lib/response_rolling.wgsl), and depth alone is measured from this pose.
+        // point_cam = W point + t; axes = W R. With a rolling shutter the gradient by way of rays is accumulated per ray
+        // (lib/response_rolling.wgsl), and only depth depends on this pose.
         let v_point = select(v_mean_cam, sum.depth * camera_depth_gradient(mean), ROLLING);
         var v_w = v.axes * transpose(rotation);
         if (ROLLING) {

@@ -1,14 +1,14 @@
-// project_gut: every Gaussian's box in the image by the unscented transform, and its response along rays (3DGUT).
+// project_gut: every Gaussian's bounding box in the image, by the unscented transform, and its response along rays (3DGUT).
 //
 // Threads   one per Gaussian
 // Reads     geometry [N], sh_r, sh_g, sh_b [N,K]
 // Writes    splats [N] (lib/splat_gut.wgsl); depth_keys [N] (all bits set where the Gaussian is not seen)
 // Equation  Wu et al. 2025, section 3.2, with gsplat's alpha = 0.1, beta = 2, kappa = 0: 7 sigma points go through the
-//           camera model (lib/camera_*.wgsl, chosen when the pipeline is made, as is lib/shutter_*.wgsl); no Jacobian is
-//           needed. Coefficients: lib/cone.wgsl
-// Departs   a sigma point that the lens does not see is mirrored from its twin instead of counting as pixel (0,0); where
-//           it sees neither, or stands inside the Gaussian, the box is the whole image. Boxes are widened by what a
-//           near Gaussian's outline exceeds its linear size. Both keep tiles from cutting visible parts off
+//           camera model (lib/camera_*.wgsl and lib/shutter_*.wgsl are chosen when the pipeline is made); no Jacobian is
+//           needed. Coefficients: lib/ray_quadric.wgsl
+// Departs   a sigma point that the lens does not map is mirrored from the opposite one instead of counting as pixel (0,0);
+//           where neither is mapped, or the camera is inside the Gaussian, the box is the whole image. Boxes are widened
+//           where a near Gaussian's outline is larger than its linearisation. Both prevent visible parts from being cut off
 // Twin      reference::gut; gradient in project_backward_gut
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
@@ -27,10 +27,10 @@ const SPREAD_SQUARED: f32 = 0.03;
 const OUTER_WEIGHT: f32 = 16.666667;
 // Weight of the centre in the covariance: lambda / (3 + lambda) + 1 - alpha^2 + beta.
 const CENTRE_WEIGHT: f32 = -96.01;
-// Low and high corner of where the Gaussian may show, for |c|^2 up to `bound`.
-fn unscented_box(c: Cone, sight: Sight, scale: vec3f, bound: f32) -> vec4f {
+// Low and high corner of the region where |c|^2 may be at most `bound`.
+fn unscented_box(c: RayQuadric, sight: Sight, scale: vec3f, bound: f32) -> vec4f {
     let centre = sight.image.xy;
-    // The first-order outline of an ellipsoid seen from near is wider than its shadow by this.
+    // Seen from near, an ellipsoid's outline is wider than its first-order projection by this factor.
     let room = 1.0 - bound / c.distance_squared;
     if (!(room > 0.01)) {
         return vec4f(-EVERYWHERE, -EVERYWHERE, EVERYWHERE, EVERYWHERE);
@@ -55,7 +55,7 @@ fn unscented_box(c: Cone, sight: Sight, scale: vec3f, bound: f32) -> vec4f {
     if (blind) {
         return vec4f(-EVERYWHERE, -EVERYWHERE, EVERYWHERE, EVERYWHERE);
     }
-    // The weights sum to 1, so the mean is taken relative to the centre, where nothing cancels.
+    // The weights sum to 1, so the mean can be taken relative to the centre, which avoids cancellation.
     let mean = OUTER_WEIGHT * shift;
     var variance = CENTRE_WEIGHT * mean * mean;
     for (var i = 0u; i < 6u; i += 1u) {
@@ -96,15 +96,15 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     if (!(centre.z > 0.0)) {
         return;
     }
-    let c = cone_of(mean, cam_rotation * rotation_from_quat(quat), scale, frame_across(mean));
-    let numerator = cone_numerator(c);
-    let linear = cone_linear(c);
-    let quadratic = cone_quadratic(c);
+    let c = ray_quadric(mean, cam_rotation * rotation_from_quat(quat), scale, frame_across(mean));
+    let numerator = quadric_numerator(c);
+    let linear = quadric_linear(c);
+    let quadratic = quadric_quadratic(c);
     if (!(c.under > 0.0) || !is_finite3(numerator) || !is_finite3(vec3f(linear, c.under)) || !is_finite3(quadratic)
         || !is_finite(centre.x) || !is_finite(centre.y)) {
         return;
     }
-    // Where alpha >= 1/255: |c|^2 <= 2 ln(255 opacity), a hair wider against rounding.
+    // Where alpha >= 1/255: |c|^2 <= 2 ln(255 opacity), slightly enlarged against rounding.
     let bound = max(2.0 * LN_2 * (log2(opacity) - LOG2_ALPHA_FLOOR), 0.0) * 1.0005 + 1e-4;
     let box = camera_clip(unscented_box(c, sight, scale, bound));
     if (!(box.x < box.z && box.y < box.w)) {
@@ -128,7 +128,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     splats[gid].box = box;
     splats[gid].quadratic_depth = vec4f(quadratic, depth);
     if (ROLLING) {
-        let form = cone_lever_form(c);
+        let form = quadric_lever_form(c);
         splats[gid].response_a = vec4f(form.plane, log2(opacity));
         splats[gid].response_b = vec4f(form.along, 1.0 / length(mean));
         splats[gid].rgb_linear = vec4f(rgb, linear.x);

@@ -1,4 +1,4 @@
-// rasterize: blend depth-sorted splats front to back, one group of LANES invocations a tile.
+// rasterize: blends depth-sorted splats front to back, one group of LANES invocations per tile.
 //
 // Threads   LANES per tile; each lane keeps PIXELS_PER_LANE pixels in registers: no shared memory, no barrier
 // Reads     tile_ranges [tiles + 1], isect_ids [I] sorted, isect_gaussians [I], splats [N]
@@ -32,8 +32,8 @@ fn main(
     let origin = vec2u(tile % view.tile_grid.x, tile / view.tile_grid.x) * vec2u(TILE_WIDTH, TILE_HEIGHT);
     let range = tile_ranges[tile];
 
-    // Transmittance; its sign turns negative once the pixel has ended.
-    var light: array<f32, PIXELS_PER_LANE>;
+    // Negative once the pixel is finished: its magnitude is then the final transmittance.
+    var transmittance: array<f32, PIXELS_PER_LANE>;
     var red: array<f32, PIXELS_PER_LANE>;
     var green: array<f32, PIXELS_PER_LANE>;
     var blue: array<f32, PIXELS_PER_LANE>;
@@ -41,9 +41,9 @@ fn main(
     var last: array<u32, PIXELS_PER_LANE>;
     for (var k = 0u; k < PIXELS_PER_LANE; k += 1u) {
         let pixel = origin + lane_pixel(k, lane);
-        // A pixel outside the image, or without a ray, never opens.
+        // A pixel outside the image, or without a ray, is finished from the start.
         let has_ray = prepare_pixel(k, pixel);
-        light[k] = select(-1.0, 1.0, all(pixel < view.image_size) && has_ray);
+        transmittance[k] = select(-1.0, 1.0, all(pixel < view.image_size) && has_ray);
         red[k] = 0.0;
         green[k] = 0.0;
         blue[k] = 0.0;
@@ -52,7 +52,7 @@ fn main(
     }
 
     let corner = vec2f(origin) + lane_offset(lane);
-    // A splat is loaded while the one before it is blended, and its id looked up one earlier still: nothing waits for memory.
+    // Software prefetch: a splat is loaded while the one before it is blended, and its id one iteration earlier still.
     var ahead: Footprint;
     var ahead_gid = 0u;
     if (range.x < range.y) {
@@ -67,10 +67,10 @@ fn main(
         for (var k = 0u; k < PIXELS_PER_LANE; k += 1u) {
             let log2_alpha = min(log2_response(f, k), LOG2_ALPHA_CAP);
             let alpha = exp2(log2_alpha);
-            let next = light[k] * (1.0 - alpha);
-            let seen = log2_alpha >= LOG2_ALPHA_FLOOR && light[k] > 0.0;
+            let next = transmittance[k] * (1.0 - alpha);
+            let seen = log2_alpha >= LOG2_ALPHA_FLOOR && transmittance[k] > 0.0;
             let ends = next <= TRANSMITTANCE_STOP;
-            let weight = select(0.0, alpha * light[k], seen && !ends);
+            let weight = select(0.0, alpha * transmittance[k], seen && !ends);
             red[k] += weight * f.rgb.x;
             green[k] += weight * f.rgb.y;
             blue[k] += weight * f.rgb.z;
@@ -78,8 +78,8 @@ fn main(
                 depth[k] += weight * f.depth;
             }
             last[k] = select(last[k], i + 1u, seen && !ends);
-            light[k] = select(light[k], select(next, -light[k], ends), seen);
-            open = max(open, light[k]);
+            transmittance[k] = select(transmittance[k], select(next, -transmittance[k], ends), seen);
+            open = max(open, transmittance[k]);
         }
         if (open <= 0.0) {
             break;
@@ -90,9 +90,9 @@ fn main(
         let pixel = origin + lane_pixel(k, lane);
         if (all(pixel < view.image_size)) {
             let index = pixel.y * view.image_size.x + pixel.x;
-            let left = abs(light[k]);
-            frame[index] = vec4f(vec3f(red[k], green[k], blue[k]) + left * view.background.xyz, left);
-            pixel_ends[index] = vec2u(bitcast<u32>(left), last[k]);
+            let remaining = abs(transmittance[k]);
+            frame[index] = vec4f(vec3f(red[k], green[k], blue[k]) + remaining * view.background.xyz, remaining);
+            pixel_ends[index] = vec2u(bitcast<u32>(remaining), last[k]);
             if (WITH_DEPTH) {
                 expected_depth[index] = depth[k];
             }

@@ -1,13 +1,13 @@
-// rasterize_backward: the image's gradient to per-intersection sums, back to front, without float atomics.
+// rasterize_backward: from the image's gradient to per-intersection sums, back to front, without float atomics.
 //
-// Threads   LANES per tile, as rasterize; one more group for the tile past the last one
+// Threads   LANES per tile, as rasterize, and one more group for the tile past the last (see tile_emit)
 // Reads     tile_ranges, isect_ids, isect_gaussians, splats, pixel_ends, v_frame [H*W vec4f] (gradient
 //           of rgb and of alpha = 1 - transmittance; WITH_DEPTH: behind it v_depth [H*W], four a vec4f)
 // Writes    slots [I, SLOT_FLOATS]: each intersection's sums over the tile's pixels, at its emission index,
 //           so that a Gaussian's slots lie side by side and project_backward adds them in a fixed order; with a rolling
 //           shutter and WITH_POSE behind them the gradient of every pixel's ray (lib/ray_gradient_rolling.wgsl)
-// Equation  what a slot holds is said in lib/response_ewa.wgsl and lib/response_gut.wgsl, beside the alphas
-// Note      Nothing flows through the cap at 0.99 nor the thresholds.
+// Equation  the contents of a slot are defined in lib/slot_*.wgsl, beside the alphas in lib/response_*.wgsl
+// Note      The cap at 0.99 and the thresholds have no gradient.
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
 @group(0) @binding(1) var<storage, read> tile_ranges: array<vec2u>;
@@ -32,8 +32,8 @@ fn main(
     let origin = vec2u(tile % view.tile_grid.x, tile / view.tile_grid.x) * vec2u(TILE_WIDTH, TILE_HEIGHT);
     let range = tile_ranges[tile];
 
-    var light: array<f32, PIXELS_PER_LANE>;
-    // Light that the Gaussians behind would lose, summed back to front and weighted with the gradient.
+    var transmittance: array<f32, PIXELS_PER_LANE>;
+    // Colour contributed by the Gaussians behind and the background, dotted with the gradient; summed back to front.
     var behind: array<f32, PIXELS_PER_LANE>;
     var v_red: array<f32, PIXELS_PER_LANE>;
     var v_green: array<f32, PIXELS_PER_LANE>;
@@ -43,7 +43,7 @@ fn main(
     var lane_last = range.x;
     for (var k = 0u; k < PIXELS_PER_LANE; k += 1u) {
         let pixel = origin + lane_pixel(k, lane);
-        light[k] = 0.0;
+        transmittance[k] = 0.0;
         behind[k] = 0.0;
         v_red[k] = 0.0;
         v_green[k] = 0.0;
@@ -55,8 +55,8 @@ fn main(
             let index = pixel.y * view.image_size.x + pixel.x;
             let v = v_frame[index];
             let end = pixel_ends[index];
-            light[k] = bitcast<f32>(end.x);
-            behind[k] = light[k] * (dot(view.background.xyz, v.xyz) - v.w);
+            transmittance[k] = bitcast<f32>(end.x);
+            behind[k] = transmittance[k] * (dot(view.background.xyz, v.xyz) - v.w);
             v_red[k] = v.x;
             v_green[k] = v.y;
             v_blue[k] = v.z;
@@ -76,7 +76,7 @@ fn main(
     }
 
     let corner = vec2f(origin) + lane_offset(lane);
-    // The next ids are looked up while this one is worked on, as in rasterize.
+    // The next ids are prefetched, as in rasterize.
     var next_isect = 0u;
     var next_gid = 0u;
     if (tile_last > range.x) {
@@ -98,15 +98,15 @@ fn main(
             let seen = log2_alpha >= LOG2_ALPHA_FLOOR && i <= last[k];
             let alpha = select(0.0, exp2(log2_alpha), seen);
             let inv_rest = 1.0 / (1.0 - alpha);
-            light[k] *= inv_rest;
-            let weight = alpha * light[k];
+            transmittance[k] *= inv_rest;
+            let weight = alpha * transmittance[k];
             sum_rgb += weight * vec3f(v_red[k], v_green[k], v_blue[k]);
             var toward = f.rgb.x * v_red[k] + f.rgb.y * v_green[k] + f.rgb.z * v_blue[k];
             if (WITH_DEPTH) {
                 sum_depth += weight * v_far[k];
                 toward += f.depth * v_far[k];
             }
-            let v_alpha = light[k] * toward - inv_rest * behind[k];
+            let v_alpha = transmittance[k] * toward - inv_rest * behind[k];
             behind[k] += weight * toward;
             let s = select(0.0, alpha * v_alpha, free_log2_alpha <= LOG2_ALPHA_CAP);
             sums = add_pixel(sums, f, k, s);

@@ -3,7 +3,7 @@
 // Threads   LANES per block of SCAN_BLOCK values; each lane owns a run of them
 // Reads     values [n], block_sums [blocks] from scan_reduce, counters (n)
 // Writes    sums [n]
-// Note      Every block adds up the sums before it by itself: a few thousand loads at most, which saves a
+// Note      Each block adds up the preceding block sums itself: a few thousand loads at most, which saves a
 //           pass and its barrier.
 
 @group(0) @binding(0) var<storage, read> counters: Counters;

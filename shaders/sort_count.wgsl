@@ -1,10 +1,10 @@
-// sort_count: how often each digit occurs in each block of keys (first third of a radix pass).
+// sort_count: histogram of digits in each block of keys (first third of a radix pass).
 //
 // Threads   LANES per block of SORT_BLOCK keys
 // Reads     keys [n], counters (n)
-// Writes    table [SORT_DIGITS, blocks], digit-major, so that its exclusive sum is where to scatter
-// Source    the classic count, scan, scatter: WebGPU promises no forward progress between workgroups,
-//           so single-pass (onesweep, decoupled look-back) sorts are out
+// Writes    table [SORT_DIGITS, blocks], digit-major, so that its exclusive sum gives the scatter positions
+// Source    count, scan, scatter: WebGPU does not guarantee forward progress between workgroups, which
+//           single-pass sorts (onesweep, decoupled look-back) rely on
 
 override SHIFT: u32 = 0u;
 override OVER: u32 = 0u;

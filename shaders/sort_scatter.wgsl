@@ -1,9 +1,9 @@
-// sort_scatter: every key and its value to their place, stably (last third of a radix pass).
+// sort_scatter: moves every key and its value to its place, stably (last third of a radix pass).
 //
 // Threads   LANES per block of SORT_BLOCK keys, LANES keys at a time in order
 // Reads     keys_in [n], values_in [n], offsets [SORT_DIGITS, blocks] (exclusive sum of sort_count's table)
 // Writes    keys_out [n], values_out [n]
-// Shared    next free place of each digit; the digits of the LANES keys in hand
+// Shared    next free place of each digit; the digits of the current LANES keys
 
 override SHIFT: u32 = 0u;
 override OVER: u32 = 0u;
@@ -45,7 +45,7 @@ fn main(
         }
         digits[lane] = digit;
         workgroupBarrier();
-        // Rank among the keys in hand that share the digit; the last of them moves the place on.
+        // Rank among the current keys with the same digit; the last of them advances the digit's next free place.
         var rank = 0u;
         var is_last = true;
         for (var other = 0u; other < LANES; other += 1u) {

@@ -6,7 +6,7 @@
 // Source    Wang et al. 2004; sigma_x^2 and sigma_y^2 enter SSIM only as their sum, so one map serves both
 // Departs   SSIM is taken of the brightness, as in that paper, where the 3DGS authors take it of each channel:
 //           a third of the work. Outside the image counts as 0 ("same" padding), as in the 3DGS authors' code;
-//           where a mask is black the render is taken to equal the photo
+//           where a mask is black the render counts as equal to the photo
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
 @group(0) @binding(1) var<uniform> train: TrainUniform;
@@ -16,7 +16,7 @@
 
 fn moments_at(run: Run, tap: u32) -> vec4f {
     let size = view.image_size;
-    // Above the image this wraps to a huge number, and so is outside as well.
+    // Above the image this wraps around to a huge number, which is outside as well.
     let y = run.first + tap - WINDOW_RADIUS;
     if (y >= size.y) {
         return vec4f(0.0);

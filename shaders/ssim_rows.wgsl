@@ -1,4 +1,4 @@
-// ssim_rows: local moments along rows, SSIM at every pixel, its partial derivatives, and these spread along rows.
+// ssim_rows: local moments along rows, SSIM at every pixel, its partial derivatives, and the latter filtered along rows.
 //
 // Threads   one per run of RUN pixels of a row; it loads 2 WINDOW_RADIUS more on either side
 // Reads     moments [W*H vec4f] from ssim_columns, by columns
@@ -53,8 +53,8 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     var spread_z: Filter;
     var total = 0.0;
     let end = min(run.first + RUN, size.x);
-    // The moments that a step takes in are 2 WINDOW_RADIUS pixels ahead of what it puts out. Left of the image
-    // positions wrap to huge numbers, and so are outside as well.
+    // An iteration reads moments 2 WINDOW_RADIUS pixels ahead of what it writes. Left of the image positions wrap
+    // around to huge numbers, which are outside as well.
     for (var ahead = run.first - 2u * WINDOW_RADIUS; ahead != end + 2u * WINDOW_RADIUS; ahead += 1u) {
         var m = vec4f(0.0);
         if (ahead < size.x) {

@@ -1,10 +1,10 @@
-// tile_count: how many tiles each splat reaches, in depth order.
+// tile_count: how many tiles each splat overlaps, in depth order.
 //
 // Threads   one per Gaussian, in sorted order
 // Reads     splats [N], depth_keys [N] sorted, order [N] (Gaussian ids, near to far)
 // Writes    tiles_touched [N], 0 for Gaussians that are not seen
 // Source    tight lists after Speedy-Splat (Hanson et al. 2025): SnugBox and AccuTile
-// Twin      tile_emit walks the same functions of lib/tiles_*.wgsl
+// Twin      tile_emit iterates with the same functions of lib/tiles_*.wgsl
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
 @group(0) @binding(1) var<storage, read> splats: array<Splat>;
@@ -21,10 +21,10 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     var count = 0u;
     if (depth_keys[rank] != 0xffffffffu) {
         let gid = order[rank];
-        let reach = splat_reach(gid);
-        let rows = tile_rows(reach, view.tile_grid);
+        let extent = splat_extent(gid);
+        let rows = tile_rows(extent, view.tile_grid);
         for (var row = rows.x; row < rows.y; row += 1u) {
-            let columns = tile_columns(reach, row, view.tile_grid);
+            let columns = tile_columns(extent, row, view.tile_grid);
             count += columns.y - columns.x;
         }
     }

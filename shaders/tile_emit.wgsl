@@ -4,8 +4,8 @@
 // Reads     splats [N], order [N], tiles_touched [N], isect_offsets [N] (their exclusive sum)
 // Writes    isect_tiles [I], isect_ids [I] (the emission index itself), isect_gaussians [I],
 //           slot_ranges [N] (first slot and count, by Gaussian id)
-// Note      Slots that the count promised and this walk did not fill (were rounding ever to differ) go to
-//           the tile past the last one, whose only work is to zero its slots.
+// Note      If rounding ever made this kernel emit fewer pairs than tile_count counted, the rest go to the
+//           tile past the last one, which only zeroes its slots.
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
 @group(0) @binding(1) var<storage, read> splats: array<Splat>;
@@ -24,7 +24,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
         return;
     }
     let gid = order[rank];
-    // Nothing is written past buffers that are too small: the host grows them and runs the view again.
+    // Nothing is written past the end of a buffer that is too small: the host grows it and runs the view again.
     let first = isect_offsets[rank];
     let room = view.isect_capacity - min(first, view.isect_capacity);
     let touched = select(0u, tiles_touched[rank], tiles_touched[rank] <= room);
@@ -32,11 +32,11 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     if (touched == 0u) {
         return;
     }
-    let reach = splat_reach(gid);
-    let rows = tile_rows(reach, view.tile_grid);
+    let extent = splat_extent(gid);
+    let rows = tile_rows(extent, view.tile_grid);
     var written = 0u;
     for (var row = rows.x; row < rows.y; row += 1u) {
-        let columns = tile_columns(reach, row, view.tile_grid);
+        let columns = tile_columns(extent, row, view.tile_grid);
         for (var column = columns.x; column < columns.y; column += 1u) {
             if (written < touched) {
                 isect_tiles[first + written] = row * view.tile_grid.x + column % view.tile_grid.x;

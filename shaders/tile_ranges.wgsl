@@ -6,7 +6,7 @@
 
 @group(0) @binding(0) var<storage, read> counters: Counters;
 @group(0) @binding(1) var<storage, read> isect_tiles: array<u32>;
-// Two words per tile; the last, past the image, holds what tile_emit could not place.
+// Two words per tile; the last tile, past the image, holds the pairs that tile_emit could not place.
 @group(0) @binding(2) var<storage, read_write> tile_ranges: array<u32>;
 
 @compute @workgroup_size(64)

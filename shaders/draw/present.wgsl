@@ -1,15 +1,15 @@
-// present: a frame into a texture of a program that shows it, by one triangle that covers the texture.
+// present: draws a frame into a render target, by one triangle that covers it.
 //
 // Threads   one per pixel (fragment stage)
 // Reads     frame [H*W] (rgb, transmittance), counters
 // Writes    the colour target: rgb over the background, opacity
-// Note      A view whose intersections did not fit leaves the target as it was.
+// Note      Leaves the target unchanged if the view's intersections did not fit their buffers.
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
 @group(0) @binding(1) var<storage, read> frame: array<vec4f>;
 @group(0) @binding(2) var<storage, read> counters: Counters;
 
-// Whether the target encodes what is written to it, as sRGB formats do: a frame's colours are encoded already.
+// Whether the target's format applies the sRGB encoding on writes: a frame's colours are encoded already.
 override TARGET_ENCODES: bool = false;
 
 @vertex

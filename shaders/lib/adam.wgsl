@@ -1,4 +1,4 @@
-// adam: one Adam update (Kingma and Ba 2015), and the numbers a training step hands to the optimizer kernels.
+// adam: one Adam update (Kingma and Ba 2015), and a training step's parameters for the loss and optimizer kernels.
 
 struct TrainUniform {
     // Learning rates: means, opacity logit, quats, log-scales; SH constant term, other SH terms.
@@ -26,9 +26,9 @@ struct TrainUniform {
     ssim_weight: f32,
     // How the photo's alpha is read: 0 mask, 1 transparency over the background.
     alpha_mode: u32,
-    // One over how many states the mean of the last ones holds once this step's has joined; 0: it does not join.
+    // 1 / n for the n-th state that joins the mean of the last states; 0: this step's does not join.
     average_weight: f32,
-    // The photo's brightness over that of the scene.
+    // The photo's exposure relative to the scene, per channel.
     gain_red: f32,
     gain_green: f32,
     gain_blue: f32,

@@ -1,11 +1,11 @@
-// blocks: how sorts and scans cut their input.
+// blocks: how sorts and scans divide their input into blocks.
 
 // Elements one workgroup counts and scatters in a sort pass, and sums in a scan.
 const SORT_BLOCK: u32 = 1024u;
 const SCAN_BLOCK: u32 = 1024u;
 const SORT_DIGITS: u32 = 256u;
 
-// What a sort or scan runs over: which count, or the sort's table of digits by blocks.
+// The input of a sort or scan: a count of elements, or the digit table of a sort.
 const OVER_GAUSSIANS: u32 = 0u;
 const OVER_ISECTS: u32 = 1u;
 

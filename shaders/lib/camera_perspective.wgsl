@@ -2,7 +2,7 @@
 //
 // Twin: lens::LensProjector. The kernel declares `view` and `lens`.
 
-// Radial polynomial r N(r^2) / D(r^2) and shifts (decentring, thin prism); in z 0 beyond the radius where the map folds.
+// Radial polynomial r N(r^2) / D(r^2) plus decentring and thin-prism shifts; z is 0 beyond the radius where the map folds back.
 fn distort(at: vec2f) -> vec3f {
     let s = dot(at, at);
     if (!(s <= lens.limit * lens.limit)) {
@@ -23,7 +23,7 @@ fn distort(at: vec2f) -> vec3f {
     return vec3f(radial + shift, 1.0);
 }
 
-// Pixel of a point in camera space, and in z 1 where the lens sees it.
+// Projects a point in camera space: x and y are the pixel, z is 1 if the lens maps the point and 0 otherwise.
 fn camera_project(p: vec3f) -> vec3f {
     if (!(p.z > 0.0)) {
         return vec3f(0.0);
@@ -32,17 +32,17 @@ fn camera_project(p: vec3f) -> vec3f {
     return vec3f(lens.focal_px * image.xy + lens.principal_px, image.z);
 }
 
-// From pixel `b` to pixel `a`.
+// Offset from pixel `b` to pixel `a`.
 fn camera_offset(a: vec2f, b: vec2f) -> vec2f {
     return a - b;
 }
 
-// The part of a box that lies in the image.
+// Clips a box to the image.
 fn camera_clip(box: vec4f) -> vec4f {
     return vec4f(max(box.xy, vec2f(0.0)), min(box.zw, vec2f(view.image_size)));
 }
 
-// A box around a mean that no point of the image is singular for.
+// No widening: this model has no singular point inside the image.
 fn camera_widen(box: vec4f, mean: vec3f, sine: f32) -> vec4f {
     return box;
 }

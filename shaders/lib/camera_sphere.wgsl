@@ -1,8 +1,8 @@
-// camera (sphere form): longitude and latitude: an equirectangular panorama, which goes on from its right edge to its left.
+// camera (sphere form): longitude and latitude (an equirectangular panorama, whose left and right edges join).
 //
 // Twin: lens::LensProjector. The kernel declares `view` and `lens`.
 
-// Pixel of a point in camera space, and in z 1 where the lens sees it.
+// Projects a point in camera space: x and y are the pixel, z is 1 if the lens maps the point and 0 otherwise.
 fn camera_project(p: vec3f) -> vec3f {
     let n = p / length(p);
     let longitude = atan2(n.x, n.z);
@@ -11,25 +11,25 @@ fn camera_project(p: vec3f) -> vec3f {
     return vec3f(lens.focal_px * image + lens.principal_px, 1.0);
 }
 
-// From pixel `b` to pixel `a`, the short way round.
+// Offset from pixel `b` to pixel `a`, the shorter way around the panorama.
 fn camera_offset(a: vec2f, b: vec2f) -> vec2f {
     let d = a - b;
     return vec2f(d.x - lens.focal_px.x * round(d.x / lens.focal_px.x), d.y);
 }
 
-// The part of a box that lies in the image; along x tile lists wrap around instead.
+// Clips a box to the image vertically; horizontally the tile lists wrap around.
 fn camera_clip(box: vec4f) -> vec4f {
     return vec4f(box.x, max(box.y, 0.0), box.z, min(box.w, f32(view.image_size.y)));
 }
 
-// A cone around the mean, of that sine, that holds a pole shows at every longitude.
+// `sine` is that of the half-angle of the cone around the mean. A cone that contains a pole covers every longitude.
 fn camera_widen(box: vec4f, mean: vec3f, sine: f32) -> vec4f {
     let n = mean / length(mean);
     let across = length(n.xz);
     if (across <= sine) {
-        let reach = asin(min(sine, 1.0)) / 3.141592653589793 * lens.focal_px.y + 1.0;
+        let extent = asin(min(sine, 1.0)) / 3.141592653589793 * lens.focal_px.y + 1.0;
         let middle = camera_project(mean).y;
-        return vec4f(-EVERYWHERE, min(box.y, middle - reach), EVERYWHERE, max(box.w, middle + reach));
+        return vec4f(-EVERYWHERE, min(box.y, middle - extent), EVERYWHERE, max(box.w, middle + extent));
     }
     return box;
 }

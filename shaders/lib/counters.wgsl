@@ -1,4 +1,4 @@
-// counters: counts that one kernel finds and later ones follow, and what the host reads back.
+// counters: counts that one kernel computes and later ones and the host read.
 
 struct Counters {
     // Gaussians, set by the host.
@@ -7,7 +7,7 @@ struct Counters {
     isects: u32,
     // Intersections needed, whether they fit or not.
     isects_needed: u32,
-    // Set when a view did not fit, cleared by the host alone: updates stop until it has grown the buffers.
+    // Set when a view did not fit; updates are skipped until the host has grown the buffers and cleared it.
     overflowed: u32,
     // Indirect dispatch over the intersections' sort blocks and over the intersections.
     sort_groups: vec3u,

@@ -1,11 +1,11 @@
-// floor: the 3-D smoothing filter of Mip-Splatting (Yu et al. 2024, eq. 9): no Gaussian is smaller than what the training
-// photos can tell. Gaussian.log_scale_floor.w is the variance that all three axes gain, world units squared; 0 for none.
+// floor: the 3-D smoothing filter of Mip-Splatting (Yu et al. 2024, eq. 9): no Gaussian is drawn smaller than the
+// training photos can resolve. Gaussian.log_scale_floor.w is the variance that all three axes gain, world units squared; 0 for none.
 
 struct Floored {
     scale: vec3f,
-    // What the opacity is scaled by: the volume's loss.
+    // Factor on the opacity, which keeps the Gaussian's mass.
     opacity: f32,
-    // Share of the stored variances in the widened ones.
+    // Stored variances over the widened ones.
     share: vec3f,
 }
 

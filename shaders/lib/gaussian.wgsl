@@ -1,6 +1,6 @@
 // gaussian: a 3-D Gaussian seen by a pinhole camera, to first order (EWA).
 //
-// Used by project and project_backward, so that each formula stands once.
+// Shared by project and project_backward.
 
 struct Geometry {
     mean: vec3f,
@@ -10,14 +10,14 @@ struct Geometry {
     scale: vec3f,
 }
 
-// Everything between the parameters and the 2-D footprint that the gradient needs again.
+// Intermediate values of the projection that the gradient needs.
 struct Projection {
     mean_cam: vec3f,
     rotation: mat3x3f,
     scale: vec3f,
     // Columns are cam_rotation * rotation * diag(scale).
     axes_cam: mat3x3f,
-    // Slopes x/z and y/z, held inside the Jacobian's limits, and whether they were held.
+    // Slopes x/z and y/z, clamped to the Jacobian's limits, and whether they were clamped.
     slope: vec2f,
     slope_held: vec2<bool>,
     // Rows of J * axes_cam: cov2d = U U^T.

@@ -1,8 +1,8 @@
 // lanes (scatter form): sums over a group of LANES = 32 or 64 invocations that is one subgroup.
 //
-// In each round two lanes exchange halves of what they hold: one goes on with the lower words, the other with the upper ones.
-// That takes WORDS additions and exchanges in all, where adding each word by itself takes five times SLOT_FLOATS, and at
-// the end each lane holds the sum of one word, so that all are stored at once.
+// A reduce-scatter: in each round two lanes exchange halves of their words; one continues with the lower words, the other with
+// the upper ones. That takes WORDS additions and exchanges in total, where reducing each word by itself takes five times
+// SLOT_FLOATS. At the end each lane holds the sum of one word, so all are stored at once.
 
 const WORDS: u32 = select(16u, 32u, SLOT_FLOATS > 16u);
 
@@ -10,7 +10,7 @@ fn lanes_max(x: u32, lane: u32) -> u32 {
     return subgroupMax(x);
 }
 
-// Writes the sums over the lanes of each component to slots[base ..].
+// Writes each component's sum over the lanes to slots[base ..].
 fn write_slot(base: u32, lane: u32, parts: array<f32, SLOT_FLOATS>) {
     var held: array<f32, WORDS>;
     for (var word = 0u; word < WORDS; word += 1u) {

@@ -8,7 +8,7 @@ fn lanes_max(x: u32, lane: u32) -> u32 {
     return workgroupUniformLoad(&lane_maximum);
 }
 
-// Writes the sums over the lanes of each component to slots[base ..]: each lane adds up one of them.
+// Writes each component's sum over the lanes to slots[base ..]; each lane adds up one component.
 fn write_slot(base: u32, lane: u32, parts: array<f32, SLOT_FLOATS>) {
     for (var word = 0u; word < SLOT_FLOATS; word += 1u) {
         lane_parts[word * LANES + lane] = parts[word];

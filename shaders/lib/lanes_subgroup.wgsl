@@ -4,11 +4,11 @@ fn lanes_max(x: u32, lane: u32) -> u32 {
     return subgroupMax(x);
 }
 
-// Writes the sums over the lanes of each component to slots[base ..].
+// Writes each component's sum over the lanes to slots[base ..].
 fn write_slot(base: u32, lane: u32, parts: array<f32, SLOT_FLOATS>) {
     var sums: array<f32, SLOT_FLOATS>;
     for (var word = 0u; word < SLOT_FLOATS; word += 1u) {
-        // A statistic or depth that is not asked for is 0 on every lane.
+        // Words that are not used are 0 on every lane.
         if (slot_word_used(word)) {
             sums[word] = subgroupAdd(parts[word]);
         }

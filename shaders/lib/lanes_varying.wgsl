@@ -1,10 +1,10 @@
 // lanes (varying form): sums over the LANES invocations of a group where subgroups vary in size (AMD 32 or 64, Intel 8 to 32).
 //
-// If the group turns out to be one subgroup, or part of a larger one, subgroup operations alone do. If it is several, each adds
-// up its own part, and the parts are added through workgroup memory in the order of their first lanes: the same bits as long
-// as the driver cuts groups in the same way.
+// If the group is one subgroup, or part of a larger one, subgroup operations suffice. If it is several, each sums its own part,
+// and the parts are added through workgroup memory in the order of their first lanes: the same bits as long as the driver
+// divides groups into subgroups in the same way.
 //
-// Sizes are counted, not asked for: Vulkan's subgroup_size may name the largest size where the compiler chose a smaller one.
+// Sizes are counted, since Vulkan's subgroup_size may report the largest size where the compiler chose a smaller one.
 
 var<workgroup> lane_parts: array<f32, SLOT_FLOATS * LANES>;
 var<workgroup> lane_maximum: atomic<u32>;
@@ -12,13 +12,12 @@ var<workgroup> lane_maximum: atomic<u32>;
 var<workgroup> lane_leads: array<u32, LANES>;
 var<workgroup> subgroup_count: u32;
 
-// Of this lane: whether it is the first of its subgroup, and how many subgroups come before its own. Of the group: how many
-// subgroups it is.
+// Whether this lane is the first of its subgroup; how many subgroups precede its own; how many subgroups the group consists of.
 var<private> lane_leader: bool;
 var<private> lane_part: u32;
 var<private> lane_part_count: u32;
 
-// Has to run before write_slot, which relies on what is counted here.
+// Must run before write_slot, which uses these counts.
 fn lanes_max(x: u32, lane: u32) -> u32 {
     lane_leader = subgroupMin(lane) == lane;
     lane_leads[lane] = select(0u, 1u, lane_leader);
@@ -37,11 +36,11 @@ fn lanes_max(x: u32, lane: u32) -> u32 {
     return workgroupUniformLoad(&lane_maximum);
 }
 
-// Writes the sums over the lanes of each component to slots[base ..].
+// Writes each component's sum over the lanes to slots[base ..].
 fn write_slot(base: u32, lane: u32, parts: array<f32, SLOT_FLOATS>) {
     var sums: array<f32, SLOT_FLOATS>;
     for (var word = 0u; word < SLOT_FLOATS; word += 1u) {
-        // A statistic or depth that is not asked for is 0 on every lane.
+        // Words that are not used are 0 on every lane.
         if (slot_word_used(word)) {
             sums[word] = subgroupAdd(parts[word]);
         }

@@ -3,18 +3,18 @@
 struct LensUniform {
     focal_px: vec2f,
     principal_px: vec2f,
-    // Of s = r^2, s^2, s^3, s^4; numerator5 and numerator6 are of s^5 and s^6.
+    // Coefficients of s = r^2, s^2, s^3, s^4; numerator5 and numerator6 are those of s^5 and s^6.
     numerator: vec4f,
     denominator: vec3f,
     numerator5: f32,
-    // Thin prism: along x of s and s^2, along y of s and s^2.
+    // Thin-prism coefficients: x shift by s and s^2, y shift by s and s^2.
     prism: vec4f,
     decentring: vec2f,
     numerator6: f32,
     // Radius at which the map folds back on itself.
     limit: f32,
-    // What a model has of its own.
+    // Parameters specific to one model; see its camera_*.wgsl.
     extra: vec3f,
-    // 1 where shifts are those at the radially distorted point.
+    // 1 if decentring and thin-prism shifts are evaluated at the radially distorted point.
     shift_after_radial: f32,
 }

@@ -1,4 +1,4 @@
-// raster: how a tile's pixels lie on the lanes.
+// raster: how a tile's pixels are distributed over the lanes.
 
 const LANES_PER_ROW: u32 = min(LANES, TILE_WIDTH);
 const ROWS_PER_CHUNK: u32 = LANES / LANES_PER_ROW;
@@ -12,7 +12,7 @@ fn lane_pixel(k: u32, lane: u32) -> vec2u {
     );
 }
 
-// The same as floats, in two parts: one that the lane fixes (to the pixel's centre), one that k fixes.
+// The same as floats, as the sum of a part that depends on the lane (with the offset of the pixel's centre) and one that depends on k.
 fn lane_offset(lane: u32) -> vec2f {
     return vec2f(f32(lane % LANES_PER_ROW) + 0.5, f32(lane / LANES_PER_ROW) + 0.5);
 }

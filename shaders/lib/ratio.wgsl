@@ -1,9 +1,9 @@
-// ratio (3DGUT): the two quadratic forms of a response, at one ray, and the alpha that follows.
+// ratio (3DGUT): the two quadratic forms of a response, evaluated at one ray, and the resulting alpha.
 
-// log2 of an alpha that no pixel shows.
+// log2 of an alpha that counts as 0.
 const NOT_SEEN: f32 = -1e9;
 
-// Denominators are 1 at the mean and positive everywhere; rounding must not make them otherwise.
+// Denominators are 1 at the mean and positive everywhere; this guards against rounding.
 const DENOMINATOR_FLOOR: f32 = 1e-12;
 
 struct Ratio {

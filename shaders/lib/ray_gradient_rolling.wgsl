@@ -1,6 +1,6 @@
-// ray_gradient (rolling form): the gradients of a pixel's ray, from which the host takes those of the shutter's two poses.
+// ray_gradient (rolling form): the gradient of each pixel's ray, from which the host computes that of the shutter's two poses.
 
-// Behind the slots: for each pixel the gradient of its ray's direction and origin.
+// Stored behind the slots: per pixel the gradient of its ray's direction and origin.
 fn write_ray_gradient(k: u32, index: u32) {
     if (WITH_POSE) {
         let at = view.isect_capacity * SLOT_FLOATS + index * 6u;

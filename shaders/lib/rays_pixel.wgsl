@@ -1,4 +1,4 @@
-// rays (pinhole form): a pinhole's rays are its pixels, so local coordinates are pixels from the mean.
+// rays (pinhole form): a pinhole's rays are linear in its pixels, so local coordinates are pixels from the mean.
 
 struct RayFrame {
     // From the mean's pixel to the lane's first pixel.

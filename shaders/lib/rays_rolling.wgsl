@@ -1,6 +1,6 @@
-// rays (rolling form): every line of pixels was read from a pose of its own, so rays have origins of their own.
+// rays (rolling form): every line of pixels has its own camera pose, so every ray has its own origin.
 //
-// Rays and origins are seen from the camera in the middle of the exposure, as Gaussians are.
+// Rays and origins are expressed in the space of the camera in the middle of the exposure, as Gaussians are.
 
 // Unit rays in camera space [H*W vec4f], w 0 where the lens has none; then for each line two vec4f: the rotation x,y,z,w
 // from the camera at its time to that in the middle, and the camera's centre.
@@ -14,7 +14,7 @@ var<private> from_x: array<f32, PIXELS_PER_LANE>;
 var<private> from_y: array<f32, PIXELS_PER_LANE>;
 var<private> from_z: array<f32, PIXELS_PER_LANE>;
 
-// Loads pixel k's ray; whether it has one.
+// Loads pixel k's ray; returns whether it has one.
 fn prepare_pixel(k: u32, pixel: vec2u) -> bool {
     var ray = vec4f(0.0, 0.0, 1.0, 0.0);
     var direction = ray.xyz;

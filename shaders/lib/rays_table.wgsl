@@ -1,4 +1,4 @@
-// rays (table form): rays from a table that the host computes once per camera, for every lens but the pinhole.
+// rays (table form): rays from a table that the host computes once per lens and image size, for every lens but the pinhole.
 
 // Unit rays in camera space [H*W vec4f]; w is 0 where the lens has no ray for a pixel.
 @group(0) @binding(8) var<storage, read> rays: array<vec4f>;
@@ -15,7 +15,7 @@ struct RayFrame {
     ahead: vec3f,
 }
 
-// Loads pixel k's ray; whether it has one.
+// Loads pixel k's ray; returns whether it has one.
 fn prepare_pixel(k: u32, pixel: vec2u) -> bool {
     var ray = vec4f(0.0, 0.0, 1.0, 0.0);
     if (all(pixel < view.image_size)) {
@@ -35,7 +35,7 @@ fn ray_frame(s: Splat, corner: vec2f) -> RayFrame {
 
 // The ray of pixel k in the Gaussian's frame.
 fn local_ray(frame: RayFrame, k: u32) -> vec3f {
-    // Small differences of unit vectors, so that coordinates near the mean keep their digits.
+    // Differences of unit vectors, so that coordinates near the mean do not lose precision.
     let off = vec3f(ray_x[k], ray_y[k], ray_z[k]) - frame.ahead;
     return vec3f(dot(frame.across, off), dot(frame.down, off), 1.0 + dot(frame.ahead, off));
 }

@@ -1,8 +1,8 @@
 // response (EWA form): a splat's alpha at a pixel from its 2-D mean and conic, and the sums that its gradient is made of.
 //
-// rasterize and rasterize_backward must find the same alphas, so both take them from here. The kernel declares `splats`.
+// Shared by rasterize and rasterize_backward, which must compute the same alphas. The kernel declares `splats`.
 
-// One splat as a lane sees it.
+// One splat, relative to a lane's pixels.
 struct Footprint {
     // alpha = opacity exp(-(A dx^2 + C dy^2) / 2 - B dx dy) with its factors folded into an exponent of 2:
     // (a, b, c, log2 opacity) with log2 alpha = a dx^2 + b dx dy + c dy^2 + log2 opacity.
@@ -14,7 +14,7 @@ struct Footprint {
     depth: f32,
 }
 
-// Nothing has to be made ready for a pixel inside the image.
+// A pinhole has a ray for every pixel.
 fn prepare_pixel(k: u32, pixel: vec2u) -> bool {
     return true;
 }
@@ -33,7 +33,7 @@ fn footprint(gid: u32, corner: vec2f) -> Footprint {
 // log2 of the alpha, before its cap, at pixel k of the lane.
 fn log2_response(f: Footprint, k: u32) -> f32 {
     let d = f.from_mean + chunk_offset(k);
-    // What depends on x alone is the same for all of a lane's pixels in a column, and is worked out once.
+    // The part that depends on x alone is the same for all of a lane's pixels in a column and is computed once.
     return (f.form.w + f.form.x * d.x * d.x) + d.y * (f.form.y * d.x + f.form.z * d.y);
 }
 
@@ -41,7 +41,7 @@ fn log2_response(f: Footprint, k: u32) -> f32 {
 // statistic of AbsGS. Everything about mean2d and conic is linear in these moments.
 //
 // Where a lane's pixels are one column, dx is the same for all of them. Then s, s o and s o^2 are summed, with o the constant
-// offset of a pixel from the lane's first one, and slot_of makes the moments of them: half the work per pixel.
+// offset of a pixel from the lane's first one, and slot_of derives the moments from them: half the work per pixel.
 struct Sums {
     s: f32,
     d: vec2f,

@@ -1,13 +1,13 @@
 // response (3DGUT form): a Gaussian's alpha along a pixel's ray, evaluated in 3-D, and the sums that its gradient is made of.
 //
-// rasterize and rasterize_backward must find the same alphas, so both take them from here. The kernel declares `splats`;
-// where rays come from is lib/rays_*.wgsl.
+// Shared by rasterize and rasterize_backward, which must compute the same alphas. The kernel declares `splats`; rays come from
+// lib/rays_*.wgsl.
 //
 // Equation  Wu et al. 2025: alpha = opacity exp(-|c|^2 / 2), c the whitened ray's closest approach to the mean. With
-//           Sigma the covariance, p the mean and d the ray, all seen from the camera, |c|^2 is
-//           (d x p)^T Sigma (d x p) / (d^T adj(Sigma) d): a ratio of two quadratic forms in d. lib/cone.wgsl works
-//           their coefficients out in a frame whose third axis points at the mean, so that the numerator depends on
-//           two coordinates alone and nothing cancels however small or far the Gaussian is.
+//           Sigma the covariance, p the mean and d the ray, all in camera space, |c|^2 is
+//           (d x p)^T Sigma (d x p) / (d^T adj(Sigma) d): a ratio of two quadratic forms in d. lib/ray_quadric.wgsl
+//           computes their coefficients in a frame whose third axis points at the mean, so that the numerator depends on
+//           two coordinates only and there is no cancellation however small or far the Gaussian is.
 
 struct Footprint {
     ray: RayFrame,

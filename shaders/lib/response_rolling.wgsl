@@ -1,7 +1,7 @@
-// response (3DGUT form for rolling shutters): a Gaussian's alpha along rays that each have an origin of their own.
+// response (3DGUT form for rolling shutters): a Gaussian's alpha along rays that each have their own origin.
 //
-// As lib/response_gut.wgsl, with q = d x (p - o) in place of d x p, o the ray's origin: q no longer lies at right angles to p,
-// so the numerator q^T Sigma q takes all six coefficients. Lengths are taken over the mean's distance, so that
+// As lib/response_gut.wgsl, with q = d x (p - o) in place of d x p, o the ray's origin: q is no longer perpendicular to p,
+// so the numerator q^T Sigma q needs all six coefficients. Lengths are divided by the mean's distance, so that
 // p = (0, 0, 1) in the Gaussian's frame.
 
 struct Footprint {
@@ -48,7 +48,7 @@ struct Local {
 }
 
 fn local_ray(f: Footprint, k: u32) -> Local {
-    // Small differences of unit vectors, so that coordinates near the mean keep their digits.
+    // Differences of unit vectors, so that coordinates near the mean do not lose precision.
     let off = vec3f(ray_x[k], ray_y[k], ray_z[k]) - f.ahead;
     let x = dot(f.across, off);
     let y = dot(f.down, off);
@@ -92,7 +92,7 @@ fn log2_response(f: Footprint, k: u32) -> f32 {
 }
 
 // With s = alpha dL/dalpha, d the ray and q its lever in the Gaussian's frame, N and D the two forms, as stored: sum s;
-// a = s / D times q q^T and times q d^T but for zz, which the others give as q . d = 0; b = a N / D times d d^T.
+// a = s / D times q q^T and times q d^T without zz, which follows from q . d = 0; b = a N / D times d d^T.
 struct Sums {
     s: f32,
     lever: vec3f,

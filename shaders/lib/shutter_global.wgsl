@@ -1,8 +1,8 @@
-// shutter (global form): every pixel sees at once. The kernel stands on lib/camera_*.wgsl.
+// shutter (global form): all pixels are exposed at the same time. Uses lib/camera_*.wgsl.
 
-// Where a point of the reference camera's space is seen.
+// Where a point of the reference camera's space appears in the image.
 struct Sight {
-    // Pixel, and in z 1 where the lens sees it.
+    // Pixel; z is 1 if the lens maps the point, else 0.
     image: vec3f,
     // The point in the space of the camera that sees it.
     point: vec3f,

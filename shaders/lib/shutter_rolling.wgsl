@@ -1,16 +1,16 @@
-// shutter (rolling form): a point is seen by the line of pixels that is read while the camera sees it there.
+// shutter (rolling form): a point appears on the line that is read out at the time the camera projects the point to that line.
 //
-// Equation  Wu et al. 2025, section 3.4: a fixed point between pixel and time, from the first line read on; here times are
-//           those of lines, whose poses the host works out (lib/rays_rolling.wgsl says how they lie)
+// Equation  Wu et al. 2025, section 3.4: a fixed point between pixel and time, starting at the first line read; times are those
+//           of lines, whose poses the host computes (layout: lib/rays_rolling.wgsl)
 // Twin      shutter::RollingShutter::project
 
 @group(0) @binding(9) var<storage, read> rays: array<vec4f>;
 
 const SHUTTER_ROUNDS: u32 = 10u;
 
-// Where a point of the reference camera's space (in the middle of the exposure) is seen.
+// Where a point of the reference camera's space (in the middle of the exposure) appears in the image.
 struct Sight {
-    // Pixel, and in z 1 where the lens sees it.
+    // Pixel; z is 1 if the lens maps the point, else 0.
     image: vec3f,
     // The point in the space of the camera that sees it.
     point: vec3f,
@@ -20,7 +20,7 @@ fn sight_from_line(p: vec3f, line: u32) -> Sight {
     let at = view.image_size.x * view.image_size.y + 2u * line;
     let turn = rays[at];
     let off = p - rays[at + 1u].xyz;
-    // Back: the conjugate's rotation.
+    // The inverse rotation, by the conjugate.
     let point = off + 2.0 * cross(turn.xyz, cross(turn.xyz, off) - turn.w * off);
     return Sight(camera_project(point), point);
 }

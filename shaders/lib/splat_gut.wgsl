@@ -1,6 +1,6 @@
 // splat (3DGUT form): what project_gut stores of a Gaussian for one view, 112 bytes.
 //
-// Members are whole vec4f: one 16-byte load each. What the coefficients are is said in lib/cone.wgsl, how they are used in
+// Members are whole vec4f: one 16-byte load each. What the coefficients are is said in lib/ray_quadric.wgsl, how they are used in
 // lib/response_gut.wgsl and, with a rolling shutter, in lib/response_rolling.wgsl.
 
 struct Splat {

@@ -1,20 +1,20 @@
-// tiles (box form): which tiles a Gaussian of 3DGUT may reach through a lens that bends: those that its box touches.
+// tiles (box form): which tiles a 3DGUT Gaussian may overlap through a lens with distortion: those that its box touches.
 //
-// Seen through a bent lens the region where alpha >= 1/255 is no ellipse, so no finer test is made; gsplat keeps the box
-// for the same reason. tile_count and tile_emit both walk with these functions.
+// With distortion the region where alpha >= 1/255 is not an ellipse, so there is no finer test; gsplat uses the box for the
+// same reason. Shared by tile_count and tile_emit.
 
-struct Reach {
+struct Extent {
     low: vec2f,
     high: vec2f,
 }
 
-fn splat_reach(gid: u32) -> Reach {
+fn splat_extent(gid: u32) -> Extent {
     let box = splats[gid].box;
-    return Reach(box.xy, box.zw);
+    return Extent(box.xy, box.zw);
 }
 
 // First and one-past-last tile row, within the grid.
-fn tile_rows(r: Reach, grid: vec2u) -> vec2u {
+fn tile_rows(r: Extent, grid: vec2u) -> vec2u {
     let height = f32(TILE_HEIGHT);
     // Row t holds pixel centres from t * height + 0.5 to (t + 1) * height - 0.5.
     let first = ceil((r.low.y + 0.5) / height - 1.0);
@@ -24,9 +24,9 @@ fn tile_rows(r: Reach, grid: vec2u) -> vec2u {
     return vec2u(u32(begin), u32(max(begin, end)));
 }
 
-// First and one-past-last tile column, the same in every row. A box that leaves the image on one side (only a panorama's
-// does) comes in on the other: the range then ends beyond the grid, and tile_emit takes columns modulo its width.
-fn tile_columns(r: Reach, row: u32, grid: vec2u) -> vec2u {
+// First and one-past-last tile column, the same in every row. A box that leaves the image on one side (in panoramas only)
+// re-enters on the other: the range then ends beyond the grid, and tile_emit takes columns modulo its width.
+fn tile_columns(r: Extent, row: u32, grid: vec2u) -> vec2u {
     let width = f32(TILE_WIDTH);
     let across = f32(view.image_size.x);
     if (r.high.x - r.low.x >= across) {

@@ -1,7 +1,7 @@
-// tiles (ellipse form): which tiles an ellipse reaches, exactly. tile_count and tile_emit both walk with these functions;
-// lib/reach_*.wgsl say which ellipse is a splat's.
+// tiles (ellipse form): which tiles an ellipse overlaps, exactly. Shared by tile_count and tile_emit; lib/extent_*.wgsl compute
+// the ellipse of a splat.
 
-struct Reach {
+struct Extent {
     mean2d: vec2f,
     conic: vec3f,
     // d^T conic d <= bound is where alpha >= 1/255.
@@ -12,8 +12,8 @@ struct Reach {
     dy_at_right: f32,
 }
 
-fn ellipse_reach(mean2d: vec2f, conic: vec3f, bound: f32) -> Reach {
-    var r: Reach;
+fn ellipse_extent(mean2d: vec2f, conic: vec3f, bound: f32) -> Extent {
+    var r: Extent;
     r.mean2d = mean2d;
     r.conic = conic;
     r.bound = bound;
@@ -25,7 +25,7 @@ fn ellipse_reach(mean2d: vec2f, conic: vec3f, bound: f32) -> Reach {
 }
 
 // First and one-past-last tile row, within the grid.
-fn tile_rows(r: Reach, grid: vec2u) -> vec2u {
+fn tile_rows(r: Extent, grid: vec2u) -> vec2u {
     let height = f32(TILE_HEIGHT);
     // Row t holds pixel centres from t * height + 0.5 to (t + 1) * height - 0.5.
     let first = ceil((r.mean2d.y - r.extent_y + 0.5) / height - 1.0);
@@ -35,21 +35,21 @@ fn tile_rows(r: Reach, grid: vec2u) -> vec2u {
     return vec2u(u32(begin), u32(max(begin, end)));
 }
 
-// x extent of the ellipse at height dy: centre and half-width (0 where it does not reach).
-fn ellipse_at(r: Reach, dy: f32) -> vec2f {
+// x extent of the ellipse at height dy: centre and half-width (0 outside).
+fn ellipse_at(r: Extent, dy: f32) -> vec2f {
     let discriminant = r.conic.x * r.bound - (r.conic.x * r.conic.z - r.conic.y * r.conic.y) * dy * dy;
     return vec2f(-r.conic.y * dy, sqrt(max(discriminant, 0.0))) / r.conic.x;
 }
 
 // First and one-past-last tile column in tile row `row`, within the grid.
-fn tile_columns(r: Reach, row: u32, grid: vec2u) -> vec2u {
+fn tile_columns(r: Extent, row: u32, grid: vec2u) -> vec2u {
     let height = f32(TILE_HEIGHT);
     let width = f32(TILE_WIDTH);
     let low = clamp(f32(row) * height + 0.5 - r.mean2d.y, -r.extent_y, r.extent_y);
     let high = clamp(f32(row + 1u) * height - 0.5 - r.mean2d.y, -r.extent_y, r.extent_y);
     let right = ellipse_at(r, clamp(r.dy_at_right, low, high));
     let left = ellipse_at(r, clamp(-r.dy_at_right, low, high));
-    // A hundredth of a pixel for the rounding of sums with large coordinates.
+    // A margin of 0.01 px for rounding at large coordinates.
     let x_min = r.mean2d.x + left.x - left.y - 0.01;
     let x_max = r.mean2d.x + right.x + right.y + 0.01;
     let first = ceil((x_min + 0.5) / width - 1.0);

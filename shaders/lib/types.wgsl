@@ -1,21 +1,23 @@
 // types: structures and constants that several kernels share.
 //
 // The host side is splat-core/src/gpu/layout.rs; a test compares offsets and constants. The host puts constants in front
-// of this file that follow from the adapter and from what is asked of a kernel: LANES, TILE_WIDTH, TILE_HEIGHT, the WITH_*
-// switches, SLOT_FLOATS (floats that one intersection hands from rasterize_backward to project_backward:
-// lib/slot_*.wgsl) and RAY_TABLE (whether rays come from a table) and
-// DEPTH_IS_DISTANCE (whether depth is measured from the camera's centre instead of its plane) and ROLLING (whether every
-// line of pixels has a pose of its own).
+// of this file that depend on the adapter and on what the kernel is compiled for:
+//   LANES, TILE_WIDTH, TILE_HEIGHT
+//   WITH_DEPTH, WITH_ABS, WITH_POSE  which gradients and statistics are computed
+//   SLOT_FLOATS                      floats that one intersection hands from rasterize_backward to project_backward
+//   RAY_TABLE                        whether rays come from a table
+//   DEPTH_IS_DISTANCE                whether depth is measured from the camera's centre instead of its plane
+//   ROLLING                          whether every line of pixels has its own camera pose
 
-// A Gaussian adds nothing visible below this opacity (8-bit colour).
+// Alphas below this are skipped: invisible in 8-bit colour.
 const ALPHA_FLOOR: f32 = 1.0 / 255.0;
 // log2 of ALPHA_FLOOR.
 const LOG2_ALPHA_FLOOR: f32 = -7.9943534368588579;
-// Alphas are capped so that no Gaussian hides everything behind it.
+// Alphas are capped, so that the transmittance never becomes 0.
 const ALPHA_CAP: f32 = 0.99;
 // log2 of ALPHA_CAP.
 const LOG2_ALPHA_CAP: f32 = -0.014499569695115089;
-// A pixel ends before the Gaussian that would leave less light than this.
+// A pixel is finished before the Gaussian that would bring its transmittance to this or less.
 const TRANSMITTANCE_STOP: f32 = 1e-4;
 // Low-pass filter added to 2-D covariances, px^2 (3DGS authors' code, not their paper).
 const BLUR_PX2: f32 = 0.3;

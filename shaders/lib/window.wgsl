@@ -1,7 +1,7 @@
-// window: SSIM's Gaussian window as a filter that values are pushed through, and how images are cut into runs.
+// window: SSIM's Gaussian window as a streaming filter, and how images are divided into runs.
 
 const WINDOW_RADIUS: u32 = 5u;
-// Neighbouring outputs one invocation makes: it loads RUN + 2 WINDOW_RADIUS inputs for them.
+// Consecutive outputs per invocation, which loads RUN + 2 WINDOW_RADIUS inputs for them.
 const RUN: u32 = 64u;
 
 // exp(-d^2 / (2 sigma^2)) for sigma = 1.5 and d = 5, 4, .. 0, normalised so that all eleven sum to 1
@@ -13,13 +13,13 @@ const WEIGHT_2: f32 = 0.1093606895;
 const WEIGHT_1: f32 = 0.2130055377;
 const WEIGHT_0: f32 = 0.2660117249;
 
-// Ten partial sums of the outputs that the last input still belongs to.
+// Partial sums of the ten outputs whose windows are not complete.
 struct Filter {
     s0: f32, s1: f32, s2: f32, s3: f32, s4: f32, s5: f32, s6: f32, s7: f32, s8: f32, s9: f32,
 }
 
 // Pushes one input and returns the windowed sum that it completes: the one centred WINDOW_RADIUS inputs ago.
-// The transposed form of the filter: no input is kept, and the symmetric weights are multiplied once.
+// Transposed FIR filter: no input is stored, and each product with a symmetric weight is computed once.
 fn push(f: ptr<function, Filter>, value: f32) -> f32 {
     let p5 = WEIGHT_5 * value;
     let p4 = WEIGHT_4 * value;
@@ -42,11 +42,11 @@ fn push(f: ptr<function, Filter>, value: f32) -> f32 {
 }
 
 // One invocation's share of a pass along one axis: a run of a line (row or column). Neighbouring invocations
-// take neighbouring lines, so that they touch neighbouring memory.
+// take neighbouring lines, so that their accesses coalesce.
 struct Run {
     line: u32,
     first: u32,
-    // Past the last share: nothing to do.
+    // No work: past the last run.
     idle: bool,
 }
 
@@ -58,8 +58,8 @@ fn run_of(id: u32, lines: u32, length: u32) -> Run {
 // Brightness of an encoded colour (ITU-R BT.601).
 const LUMA = vec3f(0.299, 0.587, 0.114);
 
-// The colour that a pixel is compared with, and in w whether it is compared at all. Photos stay packed, 8 bits
-// a channel: r in the low byte, alpha in the high one.
+// The colour that a pixel is compared with; w is its weight in the loss, 0 or 1. Photos are packed, 8 bits per channel:
+// red in the low byte, alpha in the high one.
 fn wanted_color(word: u32, alpha_mode: u32, background: vec3f) -> vec4f {
     let photo = unpack4x8unorm(word);
     if (alpha_mode == 1u) {

@@ -1,4 +1,4 @@
-//! Labelled buffers, and the way back to the host.
+//! Labelled buffers, and reading them back to the host.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,7 +7,7 @@ use bytemuck::Pod;
 use super::Gpu;
 use crate::{Error, Result};
 
-/// Buffers are never empty, since bindings cannot be.
+/// Smallest size of a buffer: empty buffers cannot be bound.
 const MIN_BUFFER_BYTES: u64 = 16;
 
 impl Gpu {
@@ -56,21 +56,21 @@ impl Gpu {
         buffer
     }
 
-    /// Bytes that the device has allocated now; 0 where the backend does not report it.
+    /// Bytes allocated on the device at present; 0 if the backend does not report it.
     #[doc(hidden)]
     #[must_use]
     pub fn allocated_bytes(&self) -> u64 {
         self.device().generate_allocator_report().map_or(0, |report| report.total_allocated_bytes)
     }
 
-    /// From now on every new buffer looks at what the device has allocated. [`Gpu::peak_bytes`] tells the most;
-    /// memory only grows by new buffers, so no sampling thread can miss it.
+    /// Starts to record the device's allocated memory at every buffer creation, for [`Gpu::peak_bytes`]. Memory only grows when
+    /// a buffer is created, so the peak is exact.
     #[cfg(feature = "testing")]
     pub fn watch_memory(&self) {
         let _ = self.peak_bytes.set(AtomicU64::new(self.allocated_bytes()));
     }
 
-    /// The most bytes allocated at a time since [`Gpu::watch_memory`]; 0 without it, or where the backend does not report.
+    /// Peak of allocated bytes since [`Gpu::watch_memory`]; 0 without it, or if the backend does not report it.
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn peak_bytes(&self) -> u64 {
@@ -93,7 +93,7 @@ impl Gpu {
         self.queue().submit([encoder.finish()]);
         let (sender, receiver) = std::sync::mpsc::channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
-            // A receiver that is gone no longer wants the answer.
+            // The receiver is gone if the wait failed.
             let _ = sender.send(result);
         });
         self.wait()?;

@@ -1,14 +1,14 @@
-//! Which adapter is taken where a machine has several, or several drivers for one card.
+//! Selection of an adapter, on machines with several cards or several drivers for one card.
 
 use std::str::FromStr;
 
 use super::{AdapterReport, Gpu, GpuOptions};
 use crate::{Error, Result};
 
-/// A programming interface that a driver offers.
+/// A graphics API.
 ///
-/// Ordered by preference for the same card: Windows offers most cards by Vulkan and by DX12, and DX12 without the `dxcompiler`
-/// library has no subgroups and takes minutes to compile unrolled loops.
+/// Ordered by preference for the same card: on Windows most cards support Vulkan and DX12, and DX12 without the `dxcompiler`
+/// library lacks subgroups and takes minutes to compile unrolled loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
@@ -23,7 +23,7 @@ pub enum Backend {
 impl Backend {
     const ALL: [Self; 3] = [Self::Vulkan, Self::Metal, Self::Dx12];
 
-    /// Name as options and environment give it.
+    /// Name in options and in the environment.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -48,11 +48,11 @@ impl FromStr for Backend {
 
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         let known = Self::ALL.into_iter().find(|backend| backend.name().eq_ignore_ascii_case(text.trim()));
-        known.ok_or_else(|| format!("`{text}` is no backend; there are vulkan, metal and dx12"))
+        known.ok_or_else(|| format!("`{text}` is not a backend; choose vulkan, metal or dx12"))
     }
 }
 
-/// What the choice looks at.
+/// The properties of an adapter that the selection depends on.
 #[derive(Clone, Debug)]
 struct Card {
     name: String,
@@ -63,7 +63,7 @@ struct Card {
 }
 
 impl Card {
-    /// Whether two entries are one card under two drivers. Metal gives no numbers; there the name tells.
+    /// Whether two entries are one card under two drivers. Metal reports no device ids; names are compared there.
     fn is_same(&self, other: &Self) -> bool {
         if self.vendor == 0 || other.vendor == 0 {
             return self.name.eq_ignore_ascii_case(&other.name);
@@ -82,7 +82,8 @@ impl Card {
     }
 }
 
-/// Places in `cards` of those that fit, best first: by kind of card, then card by card as the system lists them, then by backend.
+/// Indices into `cards` of those that match the options, best first: by kind of card, then by card in the system's order, then by
+/// backend.
 fn order(cards: &[Card], name: Option<&str>, backend: Option<Backend>) -> Vec<usize> {
     let name = name.map(str::to_lowercase);
     let fits = |card: &Card| {
@@ -92,7 +93,7 @@ fn order(cards: &[Card], name: Option<&str>, backend: Option<Backend>) -> Vec<us
     let mut places: Vec<usize> = (0..cards.len()).filter(|&at| fits(&cards[at])).collect();
     places.sort_by_key(|&at| {
         let same = || cards.iter().enumerate().filter(|(_, other)| other.is_same(&cards[at]));
-        // Drivers may name one card's kind differently; the best of them speaks for all.
+        // Drivers may report different kinds for one card; the best of them counts.
         let rank = same().map(|(_, card)| card.rank()).min();
         let first = same().map(|(at, _)| at).next();
         (rank, first, cards[at].backend.is_none(), cards[at].backend, at)
@@ -115,14 +116,14 @@ impl Candidate {
         format!("{} ({})", info.name, info.backend)
     }
 
-    /// What it is and allows.
+    /// Its properties and limits.
     #[must_use]
     pub fn report(&self) -> AdapterReport {
         let (info, features) = (self.adapter.get_info(), Gpu::wanted_features(&self.adapter));
         super::report(&info, features, &self.adapter.limits(), &self.options)
     }
 
-    /// Opens it.
+    /// Opens the device.
     ///
     /// # Errors
     /// [`Error::NoAdapter`] when the driver refuses.
@@ -132,7 +133,7 @@ impl Candidate {
 }
 
 impl Gpu {
-    /// The adapters that fit the options, best first; never empty.
+    /// The adapters that match the options, best first; never empty.
     ///
     /// # Errors
     /// [`Error::NoAdapter`] when there is none, or none that fits.
@@ -248,6 +249,6 @@ mod tests {
     #[test]
     fn backends_are_read_in_any_case() {
         assert_eq!(" DX12".parse(), Ok(Backend::Dx12));
-        assert!("opengl".parse::<Backend>().is_err_and(|why| why.contains("vulkan, metal and dx12")));
+        assert!("opengl".parse::<Backend>().is_err_and(|why| why.contains("vulkan, metal or dx12")));
     }
 }

@@ -1,4 +1,4 @@
-//! What went wrong on a device, for each of its clones to report once.
+//! Errors reported by a device, each returned once by every clone of its [`Gpu`](super::Gpu).
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{Error, Result};
 
-/// Faults that are kept, the latest ones.
+/// Number of faults kept: the latest ones.
 const MAX_KEPT: usize = 64;
 
 #[derive(Clone, Debug)]
@@ -24,24 +24,24 @@ impl From<Fault> for Error {
     }
 }
 
-/// What one device has reported.
+/// All faults of one device.
 #[derive(Debug, Default)]
 struct Reports {
-    /// Why the device is no more.
+    /// Why the device was lost.
     lost: Option<String>,
     kept: VecDeque<Fault>,
-    /// Faults so far, those no longer kept included.
+    /// Total number of faults, including those no longer kept.
     count: u64,
 }
 
-/// The faults of one device, and how many of them this clone has reported.
+/// The faults of one device, and how many of them this clone has returned.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     seen: AtomicU64,
     reports: Arc<Mutex<Reports>>,
 }
 
-/// A clone has reported what its original has.
+/// A new clone counts the same faults as returned as its original.
 impl Clone for Faults {
     fn clone(&self) -> Self {
         Self { seen: AtomicU64::new(self.seen.load(Ordering::Relaxed)), reports: Arc::clone(&self.reports) }
@@ -49,7 +49,7 @@ impl Clone for Faults {
 }
 
 impl Faults {
-    /// Has the device report here.
+    /// Installs the device's error handlers.
     pub(super) fn listen(&self, device: &wgpu::Device) {
         let faults = self.clone();
         device.set_device_lost_callback(move |_reason, message| faults.lose(message));
@@ -75,8 +75,8 @@ impl Faults {
         reports.count += 1;
     }
 
-    /// The loss of the device; else the first fault that this clone has not reported. Those after it are its consequences and count as
-    /// reported with it.
+    /// Returns the loss of the device, or else the first fault that this clone has not returned. Later faults are its consequences and
+    /// count as returned with it.
     pub(super) fn check(&self) -> Result<()> {
         let reports = self.reports.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(why) = &reports.lost {

@@ -48,7 +48,7 @@ impl Kernel {
         })
     }
 
-    /// Runs `groups` workgroups, laid out in two dimensions where one does not hold them.
+    /// Dispatches `groups` workgroups, in two dimensions if they exceed the limit of one.
     pub(crate) fn dispatch(&self, pass: &mut Pass<'_>, bindings: &wgpu::BindGroup, groups: u32) {
         let rows = groups.div_ceil(MAX_GROUPS_PER_DIMENSION).max(1);
         pass.timed(self.name, |pass| {
@@ -58,12 +58,12 @@ impl Kernel {
         });
     }
 
-    /// Runs as many invocations as `items`, 64 per workgroup.
+    /// Dispatches at least `items` invocations, 64 per workgroup.
     pub(crate) fn dispatch_items(&self, pass: &mut Pass<'_>, bindings: &wgpu::BindGroup, items: u32) {
         self.dispatch(pass, bindings, items.div_ceil(64));
     }
 
-    /// Runs the workgroups whose three counts lie at `offset` of `groups`.
+    /// Indirect dispatch: the three workgroup counts are at `offset` in `groups`.
     pub(crate) fn dispatch_indirect(
         &self,
         pass: &mut Pass<'_>,

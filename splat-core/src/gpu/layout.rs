@@ -1,4 +1,4 @@
-//! Host side of the structures that kernels share with it: `shaders/lib/types.wgsl`, `counters.wgsl`, `adam.wgsl`.
+//! Host side of the structures and constants shared with kernels: `shaders/lib/types.wgsl`, `counters.wgsl`, `adam.wgsl`.
 //!
 //! A test parses the kernels and compares every offset and constant.
 
@@ -22,11 +22,11 @@ pub const GEOMETRY_FLOATS: usize = size_of::<Gaussian>() / size_of::<f32>();
 pub const SPLAT_BYTES_EWA: u64 = 48;
 /// Bytes of a splat of 3DGUT (`lib/splat_gut.wgsl`).
 pub const SPLAT_BYTES_GUT: u64 = 112;
-/// Floats one intersection of EWA hands back (`lib/slot_ewa.wgsl`).
+/// Floats of an intersection's gradient sums, EWA (`lib/slot_ewa.wgsl`).
 pub const SLOT_FLOATS_EWA: u64 = 11;
-/// Floats one intersection of 3DGUT hands back (`lib/slot_gut.wgsl`).
+/// Floats of an intersection's gradient sums, 3DGUT (`lib/slot_gut.wgsl`).
 pub const SLOT_FLOATS_GUT: u64 = 16;
-/// The same with a rolling shutter (`lib/slot_rolling.wgsl`).
+/// Floats of an intersection's gradient sums, 3DGUT with a rolling shutter (`lib/slot_rolling.wgsl`).
 pub const SLOT_FLOATS_ROLLING: u64 = 25;
 /// Floats per pixel of the gradient of its ray (`lib/response_rolling.wgsl`): direction, origin.
 pub const RAY_GRADIENT_FLOATS: u64 = 6;
@@ -39,7 +39,7 @@ pub const SORT_DIGITS: u32 = 256;
 /// Pixels per invocation of the loss kernels.
 pub const LOSS_RUN: u32 = 64;
 
-/// Bytes of a Gaussian's splat: what `project` writes of it for one view.
+/// Bytes of a splat: what `project` or `project_gut` writes per Gaussian.
 pub(crate) const fn splat_bytes(renderer: RendererKind) -> u64 {
     match renderer {
         RendererKind::Ewa => SPLAT_BYTES_EWA,
@@ -47,12 +47,11 @@ pub(crate) const fn splat_bytes(renderer: RendererKind) -> u64 {
     }
 }
 
-/// `Gaussian` of `lib/types.wgsl`: one Gaussian's geometry as it is stored. Its gradient and its optimizer's moments have the
-/// same form.
+/// `Gaussian` of `lib/types.wgsl`: the stored geometry of one Gaussian. Its gradient and its optimizer moments use the same layout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Gaussian {
-    /// Mean, units of the buffers' frame.
+    /// Mean, in the units of the buffers' coordinate frame.
     pub mean: [f32; 3],
     /// Opacity before the sigmoid.
     pub opacity_logit: f32,
@@ -60,7 +59,7 @@ pub struct Gaussian {
     pub quat: [f32; 4],
     /// Logarithms of the standard deviations along its axes.
     pub log_scale: [f32; 3],
-    /// Variance that all three axes gain when it is drawn (`lib/floor.wgsl`), units squared; 0 for none.
+    /// Variance added to all three axes when it is rendered (`lib/floor.wgsl`), units squared; 0 for none.
     pub scale_floor: f32,
 }
 
@@ -79,35 +78,35 @@ impl Gaussian {
     }
 }
 
-/// What the optimizer adds up of a Gaussian between two densifications.
+/// Densify statistics that the optimizer accumulates per Gaussian between two densifications.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub struct DensifyStatistic {
-    /// Sum of the densify statistic over the views that saw it.
+    /// Sum of the statistic over the views in which the Gaussian was visible.
     pub sum: f32,
-    /// How many these were.
+    /// Number of those views.
     pub views: f32,
 }
 
 impl DensifyStatistic {
-    /// Mean over the views that saw it; 0 where none did.
+    /// Mean over those views; 0 if there were none.
     #[must_use]
     pub fn mean(&self) -> f32 {
         if self.views > 0.0 { self.sum / self.views } else { 0.0 }
     }
 }
 
-/// `GatherSource` of `gather.wgsl`: where a new Gaussian comes from.
+/// `GatherSource` of `gather.wgsl`: the origin of a Gaussian after a densification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct GatherSource {
-    /// Its id among the old ones.
+    /// Index of the Gaussian before the densification.
     pub gid: u32,
-    /// 1 if its moments are copied, 0 if they start at zero.
+    /// 1 if its optimizer moments are copied, 0 if they start at zero.
     pub keeps_moments: u32,
 }
 
-/// The Jacobian's slopes are held to this share of the half field of view beyond the image (gsplat).
+/// The Jacobian's slopes are clamped to the image plus this share of half the field of view (gsplat).
 const SLOPE_MARGIN: f64 = 0.3;
 
 /// `ViewUniform` of `lib/types.wgsl`.
@@ -132,26 +131,26 @@ pub struct ViewUniform {
     pub image_size: [u32; 2],
     /// Tiles along x and y.
     pub tile_grid: [u32; 2],
-    /// Nearer Gaussians are not drawn.
+    /// Near plane, world units.
     pub near_world: f32,
-    /// Farther Gaussians are not drawn.
+    /// Far plane, world units.
     pub far_world: f32,
-    /// Gaussians in the buffers.
+    /// Number of Gaussians.
     pub gaussian_count: u32,
     /// SH coefficients stored per channel.
     pub sh_stride: u32,
     /// SH degree in use.
     pub sh_degree: u32,
-    /// Intersections that the buffers hold.
+    /// Intersections that fit in the buffers.
     pub isect_capacity: u32,
-    /// 1 for the anti-aliased mode.
+    /// 1 in the anti-aliased mode, else 0.
     pub antialiased: u32,
-    /// Order in which a rolling shutter reads lines: 1 if they are columns, 2 more if the last comes first.
+    /// Readout of a rolling shutter: bit 0 if its lines are columns, bit 1 if the last line is read first.
     pub shutter: u32,
 }
 
 impl ViewUniform {
-    /// The camera's part; counts and modes are left 0 for the caller.
+    /// Fills in the camera; counts and modes stay 0 for the caller to set.
     #[must_use]
     pub fn from_camera(camera: &Camera, background: [f32; 3]) -> Self {
         let k = camera.intrinsics;
@@ -203,31 +202,31 @@ impl ViewUniform {
 pub struct TrainUniform {
     /// Learning rate of the means, world units.
     pub rate_mean: f32,
-    /// Of the opacity logits.
+    /// Learning rate of the opacity logits.
     pub rate_opacity: f32,
-    /// Of the quaternions.
+    /// Learning rate of the quaternions.
     pub rate_quat: f32,
-    /// Of the log-scales.
+    /// Learning rate of the log-scales.
     pub rate_scale: f32,
-    /// Of the SH constant term.
+    /// Learning rate of the SH constant term.
     pub rate_sh_constant: f32,
-    /// Of the other SH terms.
+    /// Learning rate of the other SH terms.
     pub rate_sh_rest: f32,
     /// Decay of the first moment.
     pub beta1: f32,
     /// Decay of the second moment.
     pub beta2: f32,
-    /// Added to the root of the second moment.
+    /// Adam's epsilon.
     pub epsilon: f32,
     /// `1 - beta1^t`.
     pub correction1: f32,
     /// `sqrt(1 - beta2^t)`.
     pub correction2_sqrt: f32,
-    /// Weight of an opacity in the loss.
+    /// Weight of each opacity in the loss (MCMC).
     pub opacity_regularizer: f32,
-    /// Weight of a scale in the loss.
+    /// Weight of each scale in the loss (MCMC).
     pub scale_regularizer: f32,
-    /// Length of the random walk (MCMC).
+    /// Scale of the noise added to means (MCMC); 0 for none.
     pub noise_scale: f32,
     /// Step, from 0.
     pub step: u32,
@@ -239,9 +238,9 @@ pub struct TrainUniform {
     pub ssim_weight: f32,
     /// 0: the photo's alpha is a mask; 1: transparency.
     pub alpha_mode: u32,
-    /// One over how many states the mean of the last ones holds with this step's; 0: it does not join.
+    /// `1 / n` for the n-th state that joins the mean of the last states; 0: this step's does not join.
     pub average_weight: f32,
-    /// What the render is multiplied by before it is compared with the photo: red, green, blue.
+    /// Factors on the render before it is compared with the photo: red, green, blue.
     pub gain: [f32; 3],
     /// Unused.
     pub padding: u32,
@@ -251,13 +250,13 @@ pub struct TrainUniform {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Counters {
-    /// Number of Gaussians, set by the host.
+    /// Number of Gaussians; written by the host.
     pub gaussians: u32,
-    /// Intersections that fit.
+    /// Number of intersections; 0 if they did not fit.
     pub isects: u32,
-    /// Intersections needed.
+    /// Number of intersections, whether they fit or not.
     pub isects_needed: u32,
-    /// Whether a view did not fit.
+    /// Non-zero if a view's intersections did not fit.
     pub overflowed: u32,
     /// Indirect dispatch of a sort pass over the intersections.
     pub sort_groups: [u32; 4],
@@ -273,7 +272,7 @@ pub struct Counters {
 pub struct StepReport {
     /// Loss of the view.
     pub loss: f32,
-    /// Intersections needed so far.
+    /// Number of intersections of the view, whether they fit or not.
     pub isects_needed: u32,
     /// Non-zero if intersections overflowed and the step was skipped.
     pub overflowed: u32,

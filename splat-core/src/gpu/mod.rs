@@ -1,4 +1,4 @@
-//! The adapter, the device and what both can do.
+//! Adapters, devices and their capabilities.
 //!
 //! Start at [`Gpu::new`]. Kernels are in `kernel`, their sources in `shaders`, the memory that host and kernels share in
 //! `layout`; the latter two are public with the feature `testing`.
@@ -31,31 +31,31 @@ pub use texts::{KernelText, kernel_texts};
 use crate::{Error, Result};
 use faults::Faults;
 
-/// Invocations per workgroup where subgroups are missing or vary in size: the size that AMD and Intel prefer for a group of 32.
+/// Invocations per tile if subgroups are missing or vary in size; AMD and Intel compile workgroups of 32 to one subgroup by preference.
 const FALLBACK_LANES: u32 = 32;
-/// The largest subgroup that the tile kernels are laid out for.
+/// The largest subgroup that the tile kernels support.
 const MAX_LANES: u32 = 64;
 
 /// How to choose and open an adapter.
 #[derive(Clone, Debug, Default)]
 pub struct GpuOptions {
-    /// Part of the adapter's name, any case; also `SPLAT_ADAPTER`. Default: the fastest kind found.
+    /// Part of the adapter's name, in any case; also `SPLAT_ADAPTER`. Default: the fastest kind found.
     pub adapter_name: Option<String>,
-    /// Only adapters by this interface; also `SPLAT_BACKEND`. Default: for the same card Vulkan or Metal before DX12.
+    /// Only adapters of this backend; also `SPLAT_BACKEND`. Default: for the same card Vulkan or Metal before DX12.
     pub backend: Option<Backend>,
-    /// Bounds and loop checks inside the kernels (slow, for finding bugs); also `SPLAT_SHADER_CHECKS=1`.
+    /// Compile kernels with bounds and loop checks (slow; to find bugs); also `SPLAT_SHADER_CHECKS=1`.
     pub shader_checks: bool,
     /// Use the kernels for adapters without subgroups; also `SPLAT_NO_SUBGROUPS=1`.
     pub no_subgroups: bool,
     /// Use the kernels for adapters whose subgroups vary in size (AMD, Intel); also `SPLAT_VARYING_SUBGROUPS=1`. For tests:
-    /// such adapters get them anyway.
+    /// those adapters use them in any case.
     pub varying_subgroups: bool,
 }
 
-/// What an adapter is and what it allows.
+/// Properties and limits of an adapter.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct AdapterReport {
-    /// Name as the driver gives it.
+    /// Name reported by the driver.
     pub name: String,
     /// Name of the driver.
     pub driver: String,
@@ -69,20 +69,20 @@ pub struct AdapterReport {
     pub subgroup_min: u32,
     /// Largest subgroup, in invocations.
     pub subgroup_max: u32,
-    /// How the tile kernels add up over the invocations of a tile.
+    /// How the tile kernels sum over the invocations of a tile.
     pub lane_sums: LaneSums,
-    /// Invocations that share a tile.
+    /// Invocations per tile.
     pub lanes: u32,
     /// Largest storage binding, bytes.
     pub max_binding_bytes: u64,
     /// Largest buffer, bytes.
     pub max_buffer_bytes: u64,
-    /// Whether the device has timestamp queries, which time kernels.
+    /// Whether the device supports timestamp queries, which time kernels.
     pub timestamps: bool,
 }
 
 impl AdapterReport {
-    /// Whether the processor plays the GPU.
+    /// Whether this is a software renderer on the CPU.
     #[must_use]
     pub fn is_software(&self) -> bool {
         self.device_type == "Cpu"
@@ -97,12 +97,12 @@ pub struct Gpu {
     report: AdapterReport,
     shader_checks: bool,
     faults: Faults,
-    /// The most bytes allocated at a time since `Gpu::watch_memory`, if that was called.
+    /// Peak of allocated bytes since `Gpu::watch_memory`, if that was called.
     peak_bytes: Arc<OnceLock<AtomicU64>>,
     usage: Arc<Usage>,
 }
 
-/// How often the host asked for memory or waited, since the device was opened; see [`Gpu::usage`].
+/// Buffers created and waits since the device was opened; see [`Gpu::usage`].
 #[derive(Debug, Default)]
 struct Usage {
     buffers: AtomicU64,
@@ -113,7 +113,7 @@ fn env_flag(name: &str) -> bool {
     std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0")
 }
 
-/// How tiles add up on a device with these features.
+/// How tile kernels sum on a device with these features.
 fn lane_sums(info: &wgpu::AdapterInfo, features: wgpu::Features, options: &GpuOptions) -> LaneSums {
     let (min, max) = (info.subgroup_min_size, info.subgroup_max_size);
     let fixed_size = min == max && max.is_power_of_two() && (4..=MAX_LANES).contains(&max);
@@ -129,12 +129,12 @@ fn lane_sums(info: &wgpu::AdapterInfo, features: wgpu::Features, options: &GpuOp
 fn instance() -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
-    // Indirect counts are computed by our own kernels, within limits; checking them costs a pass each.
+    // Indirect counts are computed by our own kernels and within limits; wgpu's validation of them would cost a pass each.
     descriptor.flags = wgpu::InstanceFlags::empty().with_env();
     wgpu::Instance::new(descriptor)
 }
 
-/// What an adapter is, as far as a device with these features and limits lets kernels use it.
+/// Properties of an adapter, restricted to a device with these features and limits.
 fn report(
     info: &wgpu::AdapterInfo,
     features: wgpu::Features,
@@ -159,8 +159,8 @@ fn report(
 }
 
 impl Gpu {
-    /// Opens the adapter that the options name, or the fastest kind there is: the first of [`Gpu::candidates`].
-    /// [`crate::self_test::open`] also looks whether it computes correctly, and takes the next one if not.
+    /// Opens the adapter that the options select, or the fastest kind found: the first of [`Gpu::candidates`].
+    /// [`crate::self_test::open`] also checks that it computes correctly, and falls back to the next one.
     ///
     /// # Errors
     /// [`Error::NoAdapter`] when there is none, or none that fits.
@@ -213,21 +213,21 @@ impl Gpu {
         Ok(gpu)
     }
 
-    /// The limits that a device must have to compute here: WebGPU's defaults. Larger buffers and bindings hold larger scenes.
+    /// Minimum limits of a device: WebGPU's defaults. Larger buffers and bindings allow larger scenes.
     pub const REQUIRED_LIMITS: wgpu::Limits = wgpu::Limits::defaults();
 
-    /// Features that are used where a device has them: subgroup operations make kernels faster, timestamps time them.
+    /// Features that are used if the device has them: subgroup operations make kernels faster, timestamps time them.
     pub const OPTIONAL_FEATURES: wgpu::Features = wgpu::Features::SUBGROUP
         .union(wgpu::Features::TIMESTAMP_QUERY)
         .union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES);
 
-    /// What to request of an adapter, besides one's own: those of [`Gpu::OPTIONAL_FEATURES`] that it has.
+    /// The features to request of an adapter, in addition to one's own: those of [`Gpu::OPTIONAL_FEATURES`] that it supports.
     #[must_use]
     pub fn wanted_features(adapter: &wgpu::Adapter) -> wgpu::Features {
         adapter.features() & Self::OPTIONAL_FEATURES
     }
 
-    /// What to request of an adapter: [`Gpu::REQUIRED_LIMITS`] with the largest buffers that it has.
+    /// The limits to request of an adapter: [`Gpu::REQUIRED_LIMITS`] with the largest buffers that it supports.
     #[must_use]
     pub fn wanted_limits(adapter: &wgpu::Adapter) -> wgpu::Limits {
         let available = adapter.limits();
@@ -238,11 +238,11 @@ impl Gpu {
         }
     }
 
-    /// Computes on the device of a program that has one: with it, that program's textures and buffers and those here can be used
-    /// together. The device is best requested with [`Gpu::wanted_features`] and [`Gpu::wanted_limits`].
+    /// Uses a device that the program has opened, so that its textures and buffers can be shared. Request the device with
+    /// [`Gpu::wanted_features`] and [`Gpu::wanted_limits`].
     ///
-    /// What the driver complains of goes to the program's own handlers (`on_uncaptured_error`, `set_device_lost_callback`), which
-    /// stay as they are: [`Gpu::check`] hears of nothing.
+    /// Errors of the device go to the program's own handlers (`on_uncaptured_error`, `set_device_lost_callback`), which are left in
+    /// place; [`Gpu::check`] does not report them.
     ///
     /// # Errors
     /// [`Error::NoAdapter`] when the device has less than [`Gpu::REQUIRED_LIMITS`].
@@ -276,7 +276,7 @@ impl Gpu {
         }
     }
 
-    /// What the adapter is.
+    /// Properties of the adapter.
     #[must_use]
     pub fn report(&self) -> &AdapterReport {
         &self.report
@@ -294,19 +294,19 @@ impl Gpu {
         &self.queue
     }
 
-    /// Invocations that share a tile.
+    /// Invocations per tile.
     #[must_use]
     pub fn lanes(&self) -> u32 {
         self.report.lanes
     }
 
-    /// How those invocations add up.
+    /// How tile kernels sum over the invocations of a tile.
     #[must_use]
     pub fn lane_sums(&self) -> LaneSums {
         self.report.lane_sums
     }
 
-    /// Whether kernels check their indices.
+    /// Whether kernels are compiled with bounds checks.
     #[must_use]
     pub fn has_shader_checks(&self) -> bool {
         self.shader_checks
@@ -321,9 +321,9 @@ impl Gpu {
         if self.shader_checks {
             return self.device.create_shader_module(descriptor);
         }
-        // SAFETY: the text is one of our own kernels, which pass naga's validation, guard every index by the
-        // counts that the buffers were sized for, and have no loop without a bound. The test suite runs all
-        // of them with the checks on as well.
+        // SAFETY: the text is one of our own kernels. They pass naga's validation, check every index against the
+        // counts that the buffers were sized for, and have only bounded loops. The test suite also runs all of them
+        // with the checks enabled.
         unsafe {
             self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
         }
@@ -337,7 +337,7 @@ impl Gpu {
         self.queue.submit([encoder.finish()]);
     }
 
-    /// Waits until everything submitted has run.
+    /// Waits until all submitted work has completed.
     ///
     /// # Errors
     /// What the device reported since the last call, as [`Error::DeviceLost`], [`Error::OutOfGpuMemory`]
@@ -346,7 +346,7 @@ impl Gpu {
         self.poll(wgpu::PollType::wait_indefinitely())
     }
 
-    /// As [`Gpu::wait`], but until one submission has run.
+    /// As [`Gpu::wait`], for one submission.
     pub(crate) fn wait_for(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
         self.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None })
     }
@@ -358,15 +358,15 @@ impl Gpu {
         polled.map(|_| ()).map_err(|e| Error::DeviceLost { why: e.to_string() })
     }
 
-    /// Buffers created and waits for the device since it was opened: what costs a step time on the host.
+    /// Number of buffers created and of waits for the device since it was opened.
     #[doc(hidden)]
     #[must_use]
     pub fn usage(&self) -> (u64, u64) {
         (self.usage.buffers.load(Ordering::Relaxed), self.usage.waits.load(Ordering::Relaxed))
     }
 
-    /// The first thing that went wrong on the device and that this value has not reported yet. Each clone reports it once; that the
-    /// device was lost is reported each time.
+    /// Returns the first error of the device that this clone has not returned yet. Every clone returns each error once, and the loss
+    /// of the device every time.
     ///
     /// # Errors
     /// As [`Gpu::wait`].

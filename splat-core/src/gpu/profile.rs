@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Gpu;
 use crate::Result;
 
-/// Dispatches that one recording can time.
+/// Maximum number of timed dispatches per recording.
 const MAX_DISPATCHES: u32 = 1024;
 
 /// Collects timestamps while a compute pass is recorded.
@@ -17,7 +17,7 @@ pub(crate) struct Timer {
 }
 
 impl Timer {
-    /// `None` where the device has no timestamps inside passes.
+    /// `None` if the device does not support timestamps inside passes.
     pub(crate) fn new(gpu: &Gpu) -> Option<Self> {
         if !gpu.device().features().contains(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES) {
             return None;
@@ -38,7 +38,7 @@ impl Timer {
         (used < MAX_DISPATCHES).then_some(used * 2)
     }
 
-    /// Copies what was recorded to where it can be read; call after the pass has ended.
+    /// Resolves the recorded timestamps into a readable buffer; call after the pass has ended.
     pub(crate) fn resolve(&self, encoder: &mut wgpu::CommandEncoder) {
         let count = self.names.len() as u32 * 2;
         if count > 0 {
@@ -46,7 +46,7 @@ impl Timer {
         }
     }
 
-    /// Adds the milliseconds of each kernel to `totals`, once the recording has run.
+    /// Adds the milliseconds of each kernel to `totals`; call after the recording was submitted.
     pub(crate) fn collect(&mut self, gpu: &Gpu, totals: &mut BTreeMap<&'static str, f64>) -> Result<()> {
         let ticks: Vec<u64> = gpu.read(&self.resolved, self.names.len() * 2)?;
         let period_ns = f64::from(gpu.queue().get_timestamp_period());
@@ -57,7 +57,7 @@ impl Timer {
     }
 }
 
-/// A compute pass that kernels are recorded into, timed or not.
+/// A compute pass, with optional timing of each dispatch.
 #[derive(Debug)]
 pub(crate) struct Pass<'a> {
     pass: wgpu::ComputePass<'a>,

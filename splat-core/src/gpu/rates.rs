@@ -1,4 +1,4 @@
-//! What a device itself can do: two plain kernels to compare the rasterizer's with.
+//! Peak arithmetic and memory rates of a device, to compare the rasterizer's with.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -11,25 +11,25 @@ use super::profile::{Pass, Timer};
 use super::shaders::{self, Switches};
 use crate::Result;
 
-/// Invocations of the multiply-add kernel: fills the largest GPUs several times over.
+/// Invocations of the multiply-add kernel: several times what the largest GPUs run at once.
 const INVOCATIONS: u32 = 1 << 20;
 /// Multiply-adds per invocation and round: 4 of each of 8 chains of `vec4f`.
 const PER_ROUND: f64 = 128.0;
 /// The number of rounds doubles until one dispatch takes this long.
 const LONG_ENOUGH_S: f64 = 0.02;
 const MAX_ROUNDS: u32 = 1 << 16;
-/// Bytes that are copied: beyond every cache of a GPU; less where a binding or a software driver's memory is small.
+/// Bytes that are copied: larger than any GPU cache; less on software drivers and where bindings are small.
 const COPY_BYTES: u64 = 512 << 20;
 const COPY_BYTES_SOFTWARE: u64 = 64 << 20;
 /// Repetitions; the fastest counts.
 const REPEATS: u32 = 5;
 
-/// Rates of the device itself.
+/// Measured peak rates of a device.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct DeviceRates {
     /// 32-bit multiply-adds per second.
     pub multiply_adds: f64,
-    /// Bytes per second of a copy, those read and those written counted.
+    /// Bytes per second of a copy, reads plus writes.
     pub copy_bytes: f64,
 }
 

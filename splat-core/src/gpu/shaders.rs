@@ -1,10 +1,10 @@
-//! The kernels' sources: which shared files each one stands on.
+//! The kernels' sources, and which shared files each one includes.
 
 use super::layout::{SLOT_FLOATS_EWA, SLOT_FLOATS_GUT, SLOT_FLOATS_ROLLING};
 pub use crate::lens::CameraModule;
 use crate::renderer_kind::RendererKind;
 
-/// The WGSL module of a family.
+/// The WGSL module of a family of camera models.
 const fn camera_text(camera: CameraModule) -> &'static str {
     match camera {
         CameraModule::Pinhole => include_str!("../../shaders/lib/camera_pinhole.wgsl"),
@@ -17,13 +17,13 @@ const fn camera_text(camera: CameraModule) -> &'static str {
     }
 }
 
-/// How the invocations that share a tile add up what each of them holds.
+/// How the invocations of a tile sum their values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LaneSums {
     /// Through workgroup memory: the device has no subgroup operations.
     Shared,
-    /// By subgroup operations, and through workgroup memory where a group turns out to be several subgroups: their size varies.
+    /// By subgroup operations, and through workgroup memory if the workgroup consists of several subgroups: their size varies.
     Varying,
     /// By subgroup operations alone: a group is one subgroup.
     Subgroup,
@@ -40,10 +40,10 @@ impl LaneSums {
     }
 }
 
-/// What a kernel is made for: constants in front of its text, and which form of a shared file it stands on.
+/// The variant of a kernel: it decides the constants in front of its text and which form of a shared file it includes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Switches {
-    /// Render expected depth and take its gradient.
+    /// Render expected depth and compute its gradient.
     pub depth: bool,
     /// Sum the absolute image-plane gradients (AbsGS statistic).
     pub abs_gradient: bool,
@@ -51,16 +51,16 @@ pub struct Switches {
     pub pose: bool,
     /// How Gaussians are projected and evaluated.
     pub renderer: RendererKind,
-    /// Through which camera model; EWA knows the pinhole only.
+    /// The family of camera models; EWA supports the pinhole only.
     pub camera: CameraModule,
-    /// Whether the shutter rolls, so that every line of pixels has a pose of its own; never with EWA.
+    /// Whether the shutter rolls, so that every line of pixels has its own pose; never with EWA.
     pub rolling: bool,
 }
 
 impl Switches {
-    /// These, for a camera.
+    /// The same variant for other optics.
     #[must_use]
-    pub const fn seen_by(self, optics: Optics) -> Self {
+    pub const fn for_optics(self, optics: Optics) -> Self {
         Self { camera: optics.camera, rolling: optics.rolling, ..self }
     }
 
@@ -70,7 +70,7 @@ impl Switches {
         Optics { camera: self.camera, rolling: self.rolling }.has_ray_table()
     }
 
-    /// Floats that one intersection hands back.
+    /// Floats of an intersection's gradient sums.
     #[must_use]
     pub const fn slot_floats(self) -> u64 {
         match self.renderer {
@@ -81,7 +81,7 @@ impl Switches {
     }
 }
 
-/// What a view is seen through, as far as kernels differ by it.
+/// The camera family and kind of shutter of a view, by which kernels differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Optics {
     /// The family of camera models.
@@ -91,10 +91,10 @@ pub struct Optics {
 }
 
 impl Optics {
-    /// How many there are.
+    /// Number of different values.
     pub const COUNT: usize = 2 * CameraModule::ALL.len();
 
-    /// A number below [`Optics::COUNT`] for each.
+    /// A distinct number below [`Optics::COUNT`].
     #[must_use]
     pub const fn index(self) -> usize {
         2 * self.camera as usize + self.rolling as usize
@@ -112,7 +112,7 @@ impl Optics {
 pub struct Source {
     /// File name without `.wgsl`.
     pub name: &'static str,
-    /// Shared files it stands on, beside `lib/types.wgsl`.
+    /// Shared files that it includes besides `lib/types.wgsl`.
     libs: &'static [Lib],
     body: &'static str,
 }
@@ -122,14 +122,14 @@ enum Lib {
     Rotation,
     Floor,
     Gaussian,
-    Cone,
+    RayQuadric,
     Splat,
     Slot,
     Lens,
     Camera,
     Sh,
     Tiles,
-    Reach,
+    Extent,
     Counters,
     Blocks,
     Scan,
@@ -139,17 +139,17 @@ enum Lib {
     Rays,
     RayGradient,
     Shutter,
-    ConeGradient,
-    ConeSums,
+    QuadricGradient,
+    QuadricSums,
     Lanes,
     Window,
     Adam,
     ShStep,
 }
 
-/// From this size of groups on the forms made for GPUs are used. `lib/lanes_scatter.wgsl` exchanges halves instead of adding
-/// each sum by itself, which makes rasterize_backward 2.7 times as fast on an H100; `adam_sh_lines.wgsl` takes memory by whole
-/// lines. Software drivers have smaller groups, exchange slowly and gain nothing from whole lines.
+/// Smallest subgroup for which the forms made for GPUs are used. `lib/lanes_scatter.wgsl` is a reduce-scatter, which makes
+/// rasterize_backward 2.7 times as fast on an H100; `adam_sh_lines.wgsl` coalesces memory accesses. Software drivers have smaller
+/// subgroups, slow exchanges and nothing to gain from coalescing.
 pub(crate) const GPU_LANES: u32 = 32;
 
 impl Lib {
@@ -158,7 +158,7 @@ impl Lib {
         match self {
             Self::Rotation => include_str!("../../shaders/lib/rotation.wgsl"),
             Self::Floor => include_str!("../../shaders/lib/floor.wgsl"),
-            Self::Cone => include_str!("../../shaders/lib/cone.wgsl"),
+            Self::RayQuadric => include_str!("../../shaders/lib/ray_quadric.wgsl"),
             Self::Lens => include_str!("../../shaders/lib/lens.wgsl"),
             Self::Camera => camera_text(switches.camera),
             Self::Gaussian => include_str!("../../shaders/lib/gaussian.wgsl"),
@@ -168,14 +168,14 @@ impl Lib {
             Self::Slot if gut => include_str!("../../shaders/lib/slot_gut.wgsl"),
             Self::Slot => include_str!("../../shaders/lib/slot_ewa.wgsl"),
             Self::Sh => include_str!("../../shaders/lib/sh.wgsl"),
-            Self::Tiles | Self::Reach if gut && switches.has_ray_table() => match self {
-                // A box needs no walk but its own.
-                Self::Reach => "",
+            Self::Tiles | Self::Extent if gut && switches.has_ray_table() => match self {
+                // The box form computes the extent itself.
+                Self::Extent => "",
                 _ => include_str!("../../shaders/lib/tiles_box.wgsl"),
             },
             Self::Tiles => include_str!("../../shaders/lib/tiles_ellipse.wgsl"),
-            Self::Reach if gut => include_str!("../../shaders/lib/reach_gut.wgsl"),
-            Self::Reach => include_str!("../../shaders/lib/reach_ewa.wgsl"),
+            Self::Extent if gut => include_str!("../../shaders/lib/extent_gut.wgsl"),
+            Self::Extent => include_str!("../../shaders/lib/extent_ewa.wgsl"),
             Self::Counters => include_str!("../../shaders/lib/counters.wgsl"),
             Self::Blocks => include_str!("../../shaders/lib/blocks.wgsl"),
             Self::Scan => include_str!("../../shaders/lib/scan.wgsl"),
@@ -186,7 +186,7 @@ impl Lib {
             Self::Response if switches.rolling => include_str!("../../shaders/lib/response_rolling.wgsl"),
             Self::Response if gut => include_str!("../../shaders/lib/response_gut.wgsl"),
             Self::Response => include_str!("../../shaders/lib/response_ewa.wgsl"),
-            // Only 3DGUT asks where rays come from.
+            // Only 3DGUT evaluates rays.
             Self::Rays if !gut => "",
             Self::Rays if switches.rolling => include_str!("../../shaders/lib/rays_rolling.wgsl"),
             Self::Rays if switches.has_ray_table() => {
@@ -199,11 +199,11 @@ impl Lib {
             Self::RayGradient => include_str!("../../shaders/lib/ray_gradient_none.wgsl"),
             Self::Shutter if switches.rolling => include_str!("../../shaders/lib/shutter_rolling.wgsl"),
             Self::Shutter => include_str!("../../shaders/lib/shutter_global.wgsl"),
-            Self::ConeGradient => include_str!("../../shaders/lib/cone_gradient.wgsl"),
-            Self::ConeSums if switches.rolling => {
-                include_str!("../../shaders/lib/cone_gradient_rolling.wgsl")
+            Self::QuadricGradient => include_str!("../../shaders/lib/ray_quadric_gradient.wgsl"),
+            Self::QuadricSums if switches.rolling => {
+                include_str!("../../shaders/lib/ray_quadric_gradient_rolling.wgsl")
             }
-            Self::ConeSums => include_str!("../../shaders/lib/cone_gradient_global.wgsl"),
+            Self::QuadricSums => include_str!("../../shaders/lib/ray_quadric_gradient_global.wgsl"),
             Self::Lanes => match sums {
                 LaneSums::Shared => include_str!("../../shaders/lib/lanes_shared.wgsl"),
                 LaneSums::Varying => include_str!("../../shaders/lib/lanes_varying.wgsl"),
@@ -236,14 +236,14 @@ macro_rules! kernels {
 
 kernels! {
     PROJECT = "project" [Rotation, Floor, Gaussian, Splat, Sh];
-    PROJECT_GUT = "project_gut" [Rotation, Floor, Cone, Splat, Lens, Camera, Shutter, Sh];
+    PROJECT_GUT = "project_gut" [Rotation, Floor, RayQuadric, Splat, Lens, Camera, Shutter, Sh];
     SORT_COUNT = "sort_count" [Counters, Blocks];
     SCAN_REDUCE = "scan_reduce" [Counters, Blocks, Scan];
     SCAN_APPLY = "scan_apply" [Counters, Blocks, Scan];
     SORT_SCATTER = "sort_scatter" [Counters, Blocks];
-    TILE_COUNT = "tile_count" [Splat, Tiles, Reach];
+    TILE_COUNT = "tile_count" [Splat, Tiles, Extent];
     ISECT_TOTAL = "isect_total" [Counters, Blocks];
-    TILE_EMIT = "tile_emit" [Splat, Tiles, Reach];
+    TILE_EMIT = "tile_emit" [Splat, Tiles, Extent];
     TILE_RANGES = "tile_ranges" [Counters];
     RASTERIZE = "rasterize" [Splat, Slot, Raster, Ratio, Response, Rays];
     SSIM_COLUMNS = "ssim_columns" [Window, Adam];
@@ -252,7 +252,7 @@ kernels! {
     LOSS_TOTAL = "loss_total" [Window, Adam, Counters];
     RASTERIZE_BACKWARD = "rasterize_backward" [Splat, Slot, Raster, Ratio, Response, Rays, RayGradient, Lanes];
     PROJECT_BACKWARD = "project_backward" [Rotation, Floor, Gaussian, Splat, Slot];
-    PROJECT_BACKWARD_GUT = "project_backward_gut" [Rotation, Floor, Cone, Splat, Slot, ConeGradient, ConeSums];
+    PROJECT_BACKWARD_GUT = "project_backward_gut" [Rotation, Floor, RayQuadric, Splat, Slot, QuadricGradient, QuadricSums];
     DIRECTION_BACKWARD = "direction_backward" [Rotation, Sh];
     SH_GRADIENT = "sh_gradient" [Sh];
     ADAM_SH = "adam_sh" [Sh, Adam, Counters, ShStep];
@@ -260,32 +260,32 @@ kernels! {
     ADAM_GEOMETRY = "adam_geometry" [Rotation, Adam, Counters];
     GATHER = "gather" [];
     AVERAGE = "average" [Adam, Counters];
-    PROJECT_POINTS = "project_points" [Cone, Lens, Camera];
+    PROJECT_POINTS = "project_points" [RayQuadric, Lens, Camera];
     MULTIPLY_ADD = "multiply_add" [];
     COPY = "copy" [];
 }
 
-/// `shaders/draw/present.wgsl`: the one that draws, with a vertex and a fragment stage.
+/// `shaders/draw/present.wgsl`, with a vertex and a fragment stage.
 pub const PRESENT: Source =
     Source { name: "present", libs: &[Lib::Counters], body: include_str!("../../shaders/draw/present.wgsl") };
 
 impl Source {
-    /// The nearest switches that the kernel is ever made with: some belong to one of the renderers.
+    /// Switches with the renderer that the kernel belongs to, if it belongs to one.
     fn possible(&self, switches: Switches) -> Switches {
         let renderer = if self.libs.contains(&Lib::Gaussian) {
             RendererKind::Ewa
-        } else if self.libs.contains(&Lib::Cone) {
+        } else if self.libs.contains(&Lib::RayQuadric) {
             RendererKind::Gut
         } else {
             switches.renderer
         };
         match renderer {
-            RendererKind::Ewa => Switches { renderer, ..switches }.seen_by(Optics::default()),
+            RendererKind::Ewa => Switches { renderer, ..switches }.for_optics(Optics::default()),
             RendererKind::Gut => Switches { renderer, ..switches },
         }
     }
 
-    /// The whole WGSL text for an adapter with `lanes` invocations a group.
+    /// The complete WGSL text for `lanes` invocations per tile.
     #[must_use]
     pub fn text(&self, lanes: u32, sums: LaneSums, switches: Switches) -> String {
         use super::layout::{TILE_HEIGHT, TILE_WIDTH};

@@ -1,15 +1,16 @@
-//! The text of every kernel, as a device gets it.
+//! The text of every kernel, as it is compiled for a device.
 
 use super::Gpu;
 use super::shaders::{self, CameraModule, Optics, Source, Switches};
 use crate::renderer_kind::RendererKind;
 
-/// A kernel's text for some optics.
+/// A kernel's text for one camera family and kind of shutter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelText {
-    /// `KERNEL` for a pinhole with a global shutter; `KERNEL.CAMERA` and `KERNEL.CAMERA.rolling` where other optics take another text.
+    /// `KERNEL` for a pinhole with a global shutter; `KERNEL.CAMERA` and `KERNEL.CAMERA.rolling` where other optics have a different
+    /// text.
     pub name: String,
-    /// WGSL, with the constants and shared files that stand in front of the kernel's own.
+    /// WGSL: constants, shared files, then the kernel itself.
     pub text: String,
 }
 
@@ -22,7 +23,7 @@ pub fn kernel_texts(gpu: &Gpu, renderer: RendererKind) -> Vec<KernelText> {
 
 fn texts_of(kernel: &Source, gpu: &Gpu, renderer: RendererKind) -> Vec<KernelText> {
     let switches = Switches { renderer, ..Switches::default() };
-    let text = |optics| kernel.text(gpu.lanes(), gpu.lane_sums(), switches.seen_by(optics));
+    let text = |optics| kernel.text(gpu.lanes(), gpu.lane_sums(), switches.for_optics(optics));
     let pinhole = text(Optics::default());
     let mut texts = vec![KernelText { name: kernel.name.to_owned(), text: pinhole.clone() }];
     if renderer == RendererKind::Ewa {
@@ -43,7 +44,7 @@ fn texts_of(kernel: &Source, gpu: &Gpu, renderer: RendererKind) -> Vec<KernelTex
     texts
 }
 
-/// A kernel's code without comments and without the constants that nothing in it reads: every kernel is given all of them.
+/// A kernel's code without comments and without unused constants (all kernels start with the same ones).
 fn code(text: &str) -> Vec<&str> {
     let lines: Vec<&str> = text.lines().map(|line| line.split("//").next().unwrap_or(line)).collect();
     let reads = |name: &str| lines.iter().filter(|line| line.contains(name)).count() > 1;

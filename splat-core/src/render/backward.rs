@@ -1,4 +1,4 @@
-//! The gradient of an image, recorded: pixels to intersections to parameters.
+//! The backward pass: from the gradient of an image to sums per intersection to gradients of the parameters.
 
 use std::sync::OnceLock;
 
@@ -22,7 +22,7 @@ pub(crate) struct BackwardKernels {
     views: [OnceLock<ViewKernels>; Optics::COUNT],
 }
 
-/// The kernels that know what a Gaussian looks like through a camera model.
+/// The kernels that depend on the camera model.
 #[derive(Debug)]
 struct ViewKernels {
     rasterize: Kernel,
@@ -42,7 +42,7 @@ impl BackwardKernels {
     /// The kernels for a camera.
     fn view(&self, optics: Optics) -> &ViewKernels {
         self.views[optics.index()].get_or_init(|| {
-            let switches = self.switches.seen_by(optics);
+            let switches = self.switches.for_optics(optics);
             let kernel = |source| Kernel::new(&self.gpu, source, switches, &[]);
             let project = match switches.renderer {
                 RendererKind::Ewa => kernel(shaders::PROJECT_BACKWARD),
@@ -56,12 +56,12 @@ impl BackwardKernels {
 /// Buffers and bindings of a backward pass over a [`ForwardPass`].
 #[derive(Debug)]
 pub(crate) struct BackwardPass {
-    /// Gradient of the image, 16 bytes per pixel; with depth, 4 bytes per pixel more behind them.
+    /// Gradient of the image, 16 bytes per pixel; with depth, followed by 4 bytes per pixel.
     pub(crate) v_frame: wgpu::Buffer,
     pub(crate) v_geometry: wgpu::Buffer,
     pub(crate) v_colors: wgpu::Buffer,
     pub(crate) v_pose: wgpu::Buffer,
-    /// What intersections hand back and, behind it, with a rolling shutter and pose, the gradient of every pixel's ray.
+    /// Gradient sums of the intersections; with a rolling shutter and pose, followed by the gradient of every pixel's ray.
     pub(crate) slots: wgpu::Buffer,
     bind_direction: wgpu::BindGroup,
     bind_views: Vec<(Optics, ViewBindings)>,
@@ -96,7 +96,7 @@ impl BackwardPass {
         let n = u64::from(gaussians.count);
         let pixels = u64::from(forward.capacity.pixels);
         let slot_bytes =
-            |optics| u64::from(forward.capacity.isects) * switches.seen_by(optics).slot_floats() * 4;
+            |optics| u64::from(forward.capacity.isects) * switches.for_optics(optics).slot_floats() * 4;
         let slot_bytes = forward.cameras().map(slot_bytes).max().unwrap_or(0);
         let rolls = switches.pose && forward.cameras().any(|optics| optics.rolling);
         let slots = gpu
@@ -144,14 +144,14 @@ impl BackwardPass {
             debug_assert!(false, "the pass was not made for {camera:?}");
             return;
         };
-        let seen_by = kernels.view(camera);
+        let view_kernels = kernels.view(camera);
         if forward.count == 0 {
             return;
         }
         let sorted = ForwardPass::sorted(view);
-        // One group more than tiles: see tile_emit.
-        seen_by.rasterize.dispatch(pass, &bind.rasterize[sorted], view.tile_count() + 1);
-        seen_by.project.dispatch_items(pass, &bind.project, forward.count);
+        // One more group than there are tiles: see tile_emit.
+        view_kernels.rasterize.dispatch(pass, &bind.rasterize[sorted], view.tile_count() + 1);
+        view_kernels.project.dispatch_items(pass, &bind.project, forward.count);
         if view.sh_degree > 0 {
             kernels.direction.dispatch_items(pass, &self.bind_direction, forward.count);
         }

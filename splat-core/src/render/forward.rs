@@ -1,11 +1,11 @@
-//! Forward rendering, recorded: project, sort by depth, list tiles, sort by tile, blend.
+//! The forward pass: project, sort by depth, list tiles, sort by tile, blend.
 
 use std::mem::offset_of;
 use std::sync::OnceLock;
 
 use super::rays::{LINE_BYTES, RAY_BYTES};
 use super::sort::{Over, Scan, Sort, SortBuffers, SortKernels, SortScratch};
-use super::{GaussianBuffers, Seen};
+use super::{GaussianBuffers, ViewInputs};
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::gpu::kernel::Kernel;
@@ -14,7 +14,7 @@ use crate::gpu::profile::Pass;
 use crate::gpu::shaders::{self, Optics, Switches};
 use crate::render::RendererKind;
 
-/// Where the indirect dispatch over intersections lies in `Counters`.
+/// Offset in `Counters` of the indirect dispatch over intersections.
 const ISECT_GROUPS_OFFSET: u64 = offset_of!(Counters, isect_groups) as u64;
 
 /// The kernels of a forward pass.
@@ -29,7 +29,7 @@ pub(crate) struct ForwardKernels {
     views: [OnceLock<ViewKernels>; Optics::COUNT],
 }
 
-/// The kernels that know what a Gaussian looks like through a camera model; all others serve every renderer.
+/// The kernels that depend on the camera model; all others are shared by every renderer.
 #[derive(Debug)]
 struct ViewKernels {
     project: Kernel,
@@ -54,7 +54,7 @@ impl ForwardKernels {
     /// The kernels for a camera.
     fn view(&self, optics: Optics) -> &ViewKernels {
         self.views[optics.index()].get_or_init(|| {
-            let switches = self.switches.seen_by(optics);
+            let switches = self.switches.for_optics(optics);
             let kernel = |source| Kernel::new(&self.gpu, source, switches, &[]);
             let project = match switches.renderer {
                 RendererKind::Ewa => kernel(shaders::PROJECT),
@@ -70,7 +70,7 @@ impl ForwardKernels {
     }
 }
 
-/// How much room a [`ForwardPass`] has.
+/// Sizes that a [`ForwardPass`] is allocated for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Capacity {
     /// Pixels of the largest image.
@@ -84,7 +84,7 @@ pub(crate) struct Capacity {
 }
 
 impl Capacity {
-    /// Whether there is room for as much as `other` asks for.
+    /// Whether these sizes are sufficient for `other`.
     pub(crate) fn holds(&self, other: &Self) -> bool {
         self.pixels >= other.pixels
             && self.tiles >= other.tiles
@@ -94,7 +94,7 @@ impl Capacity {
 
     /// Bytes of a forward pass for `gaussians` Gaussians.
     ///
-    /// A ray table counts where the camera of `switches` has one.
+    /// Includes a ray table if the camera of `switches` has one.
     pub(crate) fn forward_bytes(&self, gaussians: u64, switches: Switches) -> u64 {
         let (pixels, isects) = (u64::from(self.pixels), u64::from(self.isects));
         let per_gaussian = splat_bytes(switches.renderer) + 4 * 4 + 4 + 4 + 8;
@@ -126,13 +126,13 @@ pub(crate) struct ForwardPass {
     depth_sort: Sort,
     touched_scan: Scan,
     tile_sort: Sort,
-    /// The lens that the view is seen through (3DGUT).
+    /// Uniform of the view's lens (3DGUT).
     pub(crate) lens: wgpu::Buffer,
-    /// Its rays, copied from its table; empty where every camera is a pinhole.
+    /// The lens's rays, copied from its table; empty if every camera is a pinhole.
     pub(crate) rays: wgpu::Buffer,
     bind_views: Vec<(Optics, ViewBindings)>,
     bind_isect_total: wgpu::BindGroup,
-    /// By which buffer the sorted intersections end in.
+    /// Indexed by the buffer that the sorted intersections end in.
     bind_tile_ranges: [wgpu::BindGroup; 2],
 }
 
@@ -141,7 +141,7 @@ struct ViewBindings {
     project: wgpu::BindGroup,
     tile_count: wgpu::BindGroup,
     tile_emit: wgpu::BindGroup,
-    /// By which buffer the sorted intersections end in.
+    /// Indexed by the buffer that the sorted intersections end in.
     rasterize: [wgpu::BindGroup; 2],
 }
 
@@ -201,7 +201,7 @@ impl ForwardPass {
         let touched_scan =
             Scan::new(gpu, &kernels.sort, gaussians.count, &counters, [&touched, &isect_offsets], &scratch);
 
-        // Four passes over 32-bit depths end where they began.
+        // An even number of passes over 32-bit depths: the result is in the first buffer.
         let [keys, order] = [&by_depth.keys[0], &by_depth.values[0]];
         let [r, g, b] = &gaussians.sh;
         let bind_isect_total = kernels.isect_total.bind(gpu, &[&view, &touched, &isect_offsets, &counters]);
@@ -267,22 +267,22 @@ impl ForwardPass {
         Ok(pass)
     }
 
-    /// The camera models that this was made for.
+    /// The optics that the pass was allocated for.
     pub(crate) fn cameras(&self) -> impl Iterator<Item = Optics> + '_ {
         self.bind_views.iter().map(|(camera, _)| *camera)
     }
 
-    /// Sets the view that is recorded next; `view` is the one of `seen` with its counts.
-    pub(crate) fn set_view(&self, gpu: &Gpu, view: &ViewUniform, seen: &Seen) {
+    /// Sets the view that is recorded next; `view` is the one of `inputs` with its counts.
+    pub(crate) fn set_view(&self, gpu: &Gpu, view: &ViewUniform, inputs: &ViewInputs) {
         gpu.queue().write_buffer(&self.view, 0, bytemuck::bytes_of(view));
-        gpu.queue().write_buffer(&self.lens, 0, bytemuck::bytes_of(&seen.lens));
-        if !seen.lines.is_empty() {
+        gpu.queue().write_buffer(&self.lens, 0, bytemuck::bytes_of(&inputs.lens));
+        if !inputs.lines.is_empty() {
             let behind_rays = u64::from(view.pixel_count()) * RAY_BYTES;
-            gpu.queue().write_buffer(&self.rays, behind_rays, bytemuck::cast_slice(&seen.lines));
+            gpu.queue().write_buffer(&self.rays, behind_rays, bytemuck::cast_slice(&inputs.lines));
         }
     }
 
-    /// Copies a lens's table to where kernels read it.
+    /// Records the copy of a lens's ray table into the pass's buffer.
     pub(crate) fn record_rays(&self, encoder: &mut wgpu::CommandEncoder, table: Option<&wgpu::Buffer>) {
         if let Some(table) = table {
             encoder.copy_buffer_to_buffer(table, 0, &self.rays, 0, table.size().min(self.rays.size()));
@@ -300,13 +300,13 @@ impl ForwardPass {
         Sort::pass_count(tile_bits(view)) % 2
     }
 
-    /// What a view needs cleared before its pass.
+    /// Clears what must be zero before a view is recorded.
     pub(crate) fn record_clear(&self, encoder: &mut wgpu::CommandEncoder) {
         encoder.clear_buffer(&self.tile_ranges, 0, None);
     }
 
-    /// Records the whole forward pass of a view whose uniforms are (or will be) in `self.view` and `self.lens`.
-    /// `camera` is one of those that the pass was made for.
+    /// Records the forward pass of a view whose uniforms are, or will be by submission, in `self.view` and `self.lens`.
+    /// `camera` must be one that the pass was allocated for.
     pub(crate) fn record(
         &self,
         kernels: &ForwardKernels,
@@ -318,26 +318,26 @@ impl ForwardPass {
             debug_assert!(false, "the pass was not made for {camera:?}");
             return;
         };
-        let seen_by = kernels.view(camera);
+        let view_kernels = kernels.view(camera);
         let n = self.count;
         let sorted = Self::sorted(view);
         if n > 0 {
-            seen_by.project.dispatch_items(pass, &bind.project, n);
+            view_kernels.project.dispatch_items(pass, &bind.project, n);
             self.depth_sort.record(&kernels.sort, pass, &self.counters, Sort::pass_count(u32::BITS));
-            seen_by.tile_count.dispatch_items(pass, &bind.tile_count, n);
+            view_kernels.tile_count.dispatch_items(pass, &bind.tile_count, n);
             self.touched_scan.record(&kernels.sort, pass);
             kernels.isect_total.dispatch(pass, &self.bind_isect_total, 1);
-            seen_by.tile_emit.dispatch_items(pass, &bind.tile_emit, n);
+            view_kernels.tile_emit.dispatch_items(pass, &bind.tile_emit, n);
             let passes = Sort::pass_count(tile_bits(view));
             self.tile_sort.record(&kernels.sort, pass, &self.counters, passes);
             let ranges = &self.bind_tile_ranges[sorted];
             kernels.tile_ranges.dispatch_indirect(pass, ranges, &self.counters, ISECT_GROUPS_OFFSET);
         }
-        seen_by.rasterize.dispatch(pass, &bind.rasterize[sorted], view.tile_count());
+        view_kernels.rasterize.dispatch(pass, &bind.rasterize[sorted], view.tile_count());
     }
 }
 
-/// Bits that tell a view's tiles apart, the one past the last included.
+/// Bits of a tile index, including that of the tile past the last.
 fn tile_bits(view: &ViewUniform) -> u32 {
     u32::BITS - view.tile_count().leading_zeros()
 }

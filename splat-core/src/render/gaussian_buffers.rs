@@ -7,9 +7,8 @@ use crate::{Error, Result};
 
 /// Parameters of `count` Gaussians on the GPU.
 ///
-/// Geometry is one `Gaussian` record of `gpu::layout` each. The
-/// spherical harmonics are one `[N,K]` buffer per colour channel: three bindings of degree 3 hold 2.1 million
-/// Gaussians on a device that allows 128 MiB per binding, where one would hold 0.7 million.
+/// Geometry is one buffer of `gpu::layout::Gaussian` records. The spherical harmonics are one `[N,K]` buffer per colour channel:
+/// with 128 MiB per binding, three of them hold 2.1 million Gaussians of degree 3, where one would hold 0.7 million.
 #[derive(Clone, Debug)]
 pub struct GaussianBuffers {
     pub(crate) count: u32,
@@ -38,11 +37,14 @@ impl GaussianBuffers {
         ];
         if cloud.sh_degree > 3 || lengths.iter().any(|&len| len != n) || cloud.sh_coeffs.len() != n * k {
             return Err(Error::Cloud {
-                why: format!("{n} means came with {lengths:?} quats, log-scales, opacities and SH sets"),
+                why: format!(
+                    "the lengths of its vectors differ: {n} means, and {lengths:?} quaternions, log-scales, opacities and SH sets"
+                ),
             });
         }
-        let count =
-            u32::try_from(n).map_err(|_| Error::Cloud { why: format!("{n} Gaussians are too many") })?;
+        let count = u32::try_from(n).map_err(|_| Error::Cloud {
+            why: format!("{n} Gaussians are more than can be numbered in 32 bits"),
+        })?;
         let geometry = gpu.storage_from("splat.geometry", &geometry_of(cloud))?;
         let mut planes = [0, 1, 2].map(|_| Vec::with_capacity(n * k));
         for rgb in &cloud.sh_coeffs {
@@ -56,8 +58,8 @@ impl GaussianBuffers {
         Ok(Self { count, sh_degree: cloud.sh_degree, geometry, sh })
     }
 
-    /// Sets the variance (world units squared) that each Gaussian's axes gain when it is drawn, its opacity falling as its
-    /// volume grows: the 3-D smoothing filter of Mip-Splatting. Uploaded clouds have none.
+    /// Sets the variance (world units squared) that is added to each Gaussian's axes when it is rendered, with its opacity reduced by
+    /// the same factor as its volume grows: the 3-D smoothing filter of Mip-Splatting. Uploaded clouds have none.
     ///
     /// # Errors
     /// [`Error::Cloud`] for another number of floors than Gaussians, or what the device reports.
@@ -68,7 +70,7 @@ impl GaussianBuffers {
         let n = self.count as usize;
         if floors.len() != n {
             return Err(Error::Cloud {
-                why: format!("{n} Gaussians were given {} scale floors", floors.len()),
+                why: format!("{n} Gaussians need as many scale floors, but {} were given", floors.len()),
             });
         }
         let mut geometry: Vec<Gaussian> = gpu.read(&self.geometry, n)?;
@@ -79,7 +81,7 @@ impl GaussianBuffers {
         Ok(())
     }
 
-    /// Copies the cloud back, with scale floors worked into scales and opacities, so that it looks the same without them.
+    /// Copies the cloud back to the host. Scale floors are applied to scales and opacities, so that it looks the same without them.
     ///
     /// # Errors
     /// What the device reports.
@@ -144,7 +146,7 @@ pub(crate) fn cloud_of(geometry: &[Gaussian], sh_degree: u32) -> GaussianCloud {
     cloud
 }
 
-/// Log-scales and opacity logit of a Gaussian whose axes gain the variance `floor`, as `lib/floor.wgsl` draws it.
+/// Log-scales and opacity logit of a Gaussian with the variance `floor` added to its axes, as in `lib/floor.wgsl`.
 fn with_floor(log_scale: [f32; 3], logit: f32, floor: f32) -> ([f32; 3], f32) {
     if floor <= 0.0 || floor.is_nan() {
         return (log_scale, logit);

@@ -1,4 +1,4 @@
-//! Frames for a program that shows them: recorded into its own command encoder, without allocation, read-back or wait.
+//! Rendering into a texture of the calling program, recorded into its command encoder: no allocation, read-back or wait.
 
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -14,24 +14,24 @@ use crate::gpu::profile::Pass;
 use crate::gpu::shaders::{self, LaneSums, Switches};
 use crate::{Error, Result};
 
-/// Frames that may be recorded before they are submitted: each has a place of its own for its uniforms.
+/// Maximum number of frames recorded before a submission: each needs its own copy of the uniforms.
 pub const FRAMES_PER_SUBMISSION: u64 = 64;
-/// Frames whose counts can be on their way back at a time; those of further ones are not looked at.
+/// Maximum number of pending read-backs of counters; further frames' counters are not read.
 const COUNTS_IN_FLIGHT: usize = 4;
-/// What is cleared of the counters before a frame: how many intersections it needs, and whether they fit.
+/// The range of the counters cleared before a frame: the number of intersections, and whether they fit.
 const COUNTERS_CLEARED: std::ops::Range<u64> =
     offset_of!(Counters, isects_needed) as u64..offset_of!(Counters, sort_groups) as u64;
 const VIEW_BYTES: u64 = size_of::<ViewUniform>() as u64;
 const UNIFORM_BYTES: u64 = VIEW_BYTES + size_of::<LensUniform>() as u64;
 
-/// What [`Renderer::render_to`] keeps between frames.
+/// State of [`Renderer::render_to`] between frames.
 #[derive(Debug, Default)]
 pub(super) struct Live(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     kept: Option<Kept>,
-    /// By the format that they draw to.
+    /// By target format.
     presenters: Vec<(wgpu::TextureFormat, wgpu::RenderPipeline)>,
     incomplete: u64,
 }
@@ -41,14 +41,14 @@ struct State {
 struct Kept {
     gaussians: GaussianBuffers,
     pass: ForwardPass,
-    /// Uniforms of the latest frames, one place each.
+    /// A ring of the latest frames' uniforms.
     uniforms: wgpu::Buffer,
     frames: u64,
     counts: Vec<Count>,
     bindings: Vec<(wgpu::TextureFormat, wgpu::BindGroup)>,
 }
 
-/// A frame's counters on their way back to the host.
+/// A pending read-back of a frame's counters.
 #[derive(Debug)]
 struct Count {
     buffer: wgpu::Buffer,
@@ -67,7 +67,7 @@ impl Count {
     }
 
     fn record(&self, encoder: &wgpu::CommandEncoder) {
-        /// A recording that is dropped unsubmitted never calls back: its place is free again then.
+        /// If the encoder is dropped without submission, the callback is dropped uncalled: the buffer is free again.
         struct Waiting(Arc<AtomicU8>);
         impl Drop for Waiting {
             fn drop(&mut self) {
@@ -84,7 +84,7 @@ impl Count {
         });
     }
 
-    /// The counters, if they have arrived.
+    /// The counters, if the read-back has completed.
     fn take(&self) -> Option<Counters> {
         if self.state.load(Ordering::Acquire) != Self::READY {
             return None;
@@ -104,7 +104,8 @@ impl Kept {
             == (other.count, other.sh_degree, &other.geometry, &other.sh)
     }
 
-    /// The most intersections of a frame that did not fit, of those whose counts have arrived, and how many frames that were.
+    /// The largest number of intersections among frames that did not fit and whose read-back has completed, and the number of those
+    /// frames.
     fn lacking(&self) -> (u32, u64) {
         let counts = self.counts.iter().filter_map(Count::take);
         let needed = counts.map(|counters| counters.isects_needed);
@@ -114,20 +115,20 @@ impl Kept {
 }
 
 impl Renderer {
-    /// Records one view of `gaussians` into `encoder`, drawn over the whole of `target`: colour over the background and opacity, one
-    /// pixel of the camera's image for each of the texture's.
+    /// Records the rendering of one view of `gaussians` to the whole of `target`, which has the size of the camera's image: colour over
+    /// the background, and opacity.
     ///
-    /// Nothing is submitted. Buffers are kept: as long as the Gaussians' buffers, the kind of camera and the image's size (or a smaller
-    /// one) stay, a frame allocates nothing on the device and waits for nothing, except that rows of a rolling shutter's poses take a
-    /// buffer per frame. The first frame, and the first after such a change, is drawn once beforehand to learn how much room it needs.
-    /// Only the GPU knows that of later ones; where one needs more it leaves the target as it was, the buffers grow as soon as that is
-    /// known, and [`Renderer::incomplete_frames`] counts it.
+    /// Nothing is submitted. Buffers are kept between frames: as long as the Gaussians' buffers and the kind of camera stay the same and
+    /// the image is not larger than before, a frame allocates no device memory and does not wait (with a rolling shutter it allocates a
+    /// buffer for the lines' poses). The first frame, and the first after such a change, is rendered and waited for once in advance, to
+    /// size the buffers. A later frame whose intersections do not fit leaves the target unchanged; the buffers grow once the host has
+    /// read its count, and [`Renderer::incomplete_frames`] counts it.
     ///
-    /// `target` needs `RENDER_ATTACHMENT`, any colour format, and one sample. Formats that encode sRGB get linear colours, so that the
-    /// texture holds the same. At most [`FRAMES_PER_SUBMISSION`] frames may be recorded before they are submitted.
+    /// `target` needs the usage `RENDER_ATTACHMENT`, a colour format and one sample per pixel. The texture holds the same encoded colours
+    /// in sRGB and other formats. At most [`FRAMES_PER_SUBMISSION`] frames may be recorded before a submission.
     ///
     /// # Errors
-    /// As [`Renderer::render`]; [`Error::ImageSize`] where the texture is of another size than the camera's image.
+    /// As [`Renderer::render`]; [`Error::ImageSize`] if the texture and the camera's image differ in size.
     pub fn render_to(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -143,7 +144,7 @@ impl Renderer {
             let why = format!("the camera's image is {width}x{height} and the texture {have}x{want}");
             return Err(Error::ImageSize { why });
         }
-        let (_, seen, mut view) = self.see(gaussians, camera, options)?;
+        let (_, inputs, mut view) = self.prepare(gaussians, camera, options)?;
         let gpu = &self.gpu;
         let mut state = self.live.0.lock().unwrap_or_else(PoisonError::into_inner);
         let State { kept, presenters, incomplete } = &mut *state;
@@ -152,7 +153,7 @@ impl Renderer {
             pixels: view.pixel_count(),
             tiles: view.tile_count(),
             isects: 0,
-            lines: seen.lines.len() as u32,
+            lines: inputs.lines.len() as u32,
         };
         if let Some(kept) = kept {
             let (needed, frames) = kept.lacking();
@@ -161,22 +162,22 @@ impl Renderer {
         }
         let fits = kept.as_ref().is_some_and(|kept| {
             kept.holds(gaussians)
-                && kept.pass.cameras().any(|optics| optics == seen.optics)
+                && kept.pass.cameras().any(|optics| optics == inputs.optics)
                 && kept.pass.capacity.holds(&wanted)
         });
         if !fits {
-            // What it held is free before the new buffers are made.
+            // The old buffers are freed before the new ones are allocated.
             *kept = None;
             let frame = self.render(gaussians, camera, options)?;
             let counters: Vec<Counters> = gpu.read(&frame.pass.counters, 1)?;
             let needed = counters.first().map_or(0, |counters| counters.isects_needed).max(wanted.isects);
             drop(frame);
-            // Twice as many: the next views are others, and what they need is known only afterwards.
+            // Twice the need of this view: that of later views is known only after they were rendered.
             let largest = u32::try_from(gpu.report().max_binding_bytes / 4).unwrap_or(u32::MAX);
             wanted.isects = grown(needed.saturating_mul(2)).min(largest).max(needed);
             *kept = Some(Kept {
                 gaussians: gaussians.clone(),
-                pass: ForwardPass::new(gpu, &self.forward, gaussians, wanted, &[seen.optics])?,
+                pass: ForwardPass::new(gpu, &self.forward, gaussians, wanted, &[inputs.optics])?,
                 uniforms: gpu.buffer(
                     "splat.live.uniforms",
                     FRAMES_PER_SUBMISSION * UNIFORM_BYTES,
@@ -198,11 +199,11 @@ impl Renderer {
         };
 
         view.isect_capacity = kept.pass.capacity.isects;
-        // The queue's writes come before all that is submitted with them, so each frame's uniforms are copied from a place of their own.
+        // Queue writes take effect before all commands of the next submission, so each frame's uniforms need their own place.
         let place = kept.frames % FRAMES_PER_SUBMISSION * UNIFORM_BYTES;
         kept.frames += 1;
         gpu.queue().write_buffer(&kept.uniforms, place, bytemuck::bytes_of(&view));
-        gpu.queue().write_buffer(&kept.uniforms, place + VIEW_BYTES, bytemuck::bytes_of(&seen.lens));
+        gpu.queue().write_buffer(&kept.uniforms, place + VIEW_BYTES, bytemuck::bytes_of(&inputs.lens));
         let Kept { pass, uniforms, counts, bindings, .. } = kept;
         encoder.copy_buffer_to_buffer(uniforms, place, &pass.view, 0, VIEW_BYTES);
         encoder.copy_buffer_to_buffer(
@@ -215,13 +216,13 @@ impl Renderer {
         let cleared = COUNTERS_CLEARED;
         encoder.clear_buffer(&pass.counters, cleared.start, Some(cleared.end - cleared.start));
         pass.record_clear(encoder);
-        pass.record_rays(encoder, seen.table.as_deref());
-        if !seen.lines.is_empty() {
-            let lines = gpu.storage_from("splat.live.lines", &seen.lines)?;
+        pass.record_rays(encoder, inputs.table.as_deref());
+        if !inputs.lines.is_empty() {
+            let lines = gpu.storage_from("splat.live.lines", &inputs.lines)?;
             let behind_rays = u64::from(view.pixel_count()) * RAY_BYTES;
             encoder.copy_buffer_to_buffer(&lines, 0, &pass.rays, behind_rays, lines.size());
         }
-        pass.record(&self.forward, &mut Pass::begin(encoder, None), &view, seen.optics);
+        pass.record(&self.forward, &mut Pass::begin(encoder, None), &view, inputs.optics);
         if let Some(count) = counts.iter().find(|count| count.state.load(Ordering::Acquire) == Count::FREE) {
             encoder.copy_buffer_to_buffer(&pass.counters, 0, &count.buffer, 0, count.buffer.size());
             count.record(encoder);
@@ -254,14 +255,15 @@ impl Renderer {
         Ok(())
     }
 
-    /// How many frames of [`Renderer::render_to`] lacked room and were left out, of those that are known to have run.
+    /// Number of frames of [`Renderer::render_to`] that were left out because their intersections did not fit, as far as the host has
+    /// read their counts.
     #[must_use]
     pub fn incomplete_frames(&self) -> u64 {
         self.live.0.lock().unwrap_or_else(PoisonError::into_inner).incomplete
     }
 }
 
-/// The pipeline that draws a frame to textures of one format.
+/// The render pipeline for targets of one format.
 fn presenter(gpu: &Gpu, format: wgpu::TextureFormat) -> wgpu::RenderPipeline {
     let source = shaders::PRESENT;
     let text = source.text(gpu.lanes(), LaneSums::Shared, Switches::default());

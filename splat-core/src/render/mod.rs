@@ -5,13 +5,13 @@
 //! | project | [`GaussianBuffers`], [`Camera`](crate::Camera) | splats, depth keys |
 //! | sort by depth | depth keys | order, near to far |
 //! | tile_count, scan, tile_emit | splats, order | (tile, emission index) pairs |
-//! | sort by tile, tile_ranges | pairs | a list a tile |
+//! | sort by tile, tile_ranges | pairs | a list per tile |
 //! | rasterize | lists, splats | [`Frame`] |
-//! | rasterize_backward | image gradient, lists | sums an intersection |
+//! | rasterize_backward | image gradient, lists | sums per intersection |
 //! | project_backward, direction_backward | those sums | [`GaussianGradients`] |
 //!
-//! There are two renderers, [`RendererKind`]: EWA and 3DGUT. They have `project` kernels of their own, and other forms of
-//! the files in `shaders/lib` that `gpu/shaders.rs` chooses: response, tiles, extent and rays. Everything else serves both.
+//! There are two renderers, [`RendererKind`]: EWA and 3DGUT. They differ in the `project` kernels and in the forms of some files in
+//! `shaders/lib` that `gpu/shaders.rs` chooses: splat, slot, response, tiles, extent and rays. Everything else is shared.
 //!
 //! Start at [`Renderer::render`]. Slow f64 twins are in `reference`.
 
@@ -21,8 +21,8 @@ pub(crate) mod gaussian_buffers;
 mod live;
 mod points;
 pub(crate) mod rays;
-mod seen;
 pub(crate) mod sort;
+mod view_inputs;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -32,7 +32,7 @@ use glam::DVec3;
 pub use gaussian_buffers::GaussianBuffers;
 pub use live::FRAMES_PER_SUBMISSION;
 pub use points::project_points;
-pub(crate) use seen::{Seen, optics_of};
+pub(crate) use view_inputs::{ViewInputs, optics_of};
 
 use crate::camera::LensCamera;
 use crate::gpu::Gpu;
@@ -50,26 +50,25 @@ use rays::RayTables;
 
 /// Largest image side: coordinates stay exact to a hundredth of a pixel in f32.
 pub const MAX_IMAGE_SIDE: u32 = 16_384;
-/// [`RenderOptions::near`] unless told otherwise, world units.
+/// Default of [`RenderOptions::near`], world units.
 pub const DEFAULT_NEAR: f32 = 0.01;
-/// Intersections that a first frame has room for.
+/// Intersections that the first frame's buffers hold.
 const FIRST_ISECTS: u32 = 1 << 16;
 
-/// How a view is drawn.
+/// How a view is rendered.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RenderOptions {
     /// Colour behind everything, 0..1.
     pub background: [f32; 3],
-    /// Scale opacities by the low-pass filter's loss of mass (Mip-Splatting's 2-D filter). EWA only: 3DGUT has no such
-    /// filter.
+    /// Compensate opacities for the 2-D low-pass filter (Mip-Splatting's 2-D filter). EWA only: 3DGUT has no such filter.
     pub antialiased: bool,
     /// SH degree to use, if less than the stored one.
     pub sh_degree: Option<u32>,
-    /// Gaussians nearer to the camera than this are not drawn, world units. A scene in small units needs less than the
-    /// default, 0.01 (gsplat's); [`crate::formats::SplatScene::near`] says what a scene was trained with.
+    /// Near plane, world units: Gaussians nearer to the camera are not drawn. A scene in small units needs less than the default,
+    /// 0.01 (gsplat's); [`crate::formats::SplatScene::near`] is the value that a scene was trained with.
     pub near: f32,
-    /// World coordinates that the Gaussians' count from: scenes in a survey's coordinates have an origin of their own, since
-    /// f32 cannot hold them; see [`crate::formats::SplatScene::origin`]. Cameras stay in the world.
+    /// World coordinates of the Gaussians' origin. Scenes in survey coordinates have one, since f32 lacks the precision; see
+    /// [`crate::formats::SplatScene::origin`]. Cameras are in world coordinates.
     pub origin: [f64; 3],
 }
 
@@ -85,7 +84,7 @@ impl Default for RenderOptions {
     }
 }
 
-/// Draws Gaussians, and takes gradients of images back to them.
+/// Renders Gaussians, and computes gradients with respect to them.
 #[derive(Debug)]
 pub struct Renderer {
     gpu: Gpu,
@@ -97,7 +96,7 @@ pub struct Renderer {
     live: live::Live,
 }
 
-/// One rendered view, still on the GPU, with what its gradient needs.
+/// One rendered view on the GPU, with everything that its gradient needs.
 #[derive(Debug)]
 pub struct Frame {
     gpu: Gpu,
@@ -158,25 +157,25 @@ pub struct GaussianGradients {
     pub opacity_logits: Vec<f32>,
     /// `[N,K,3]`.
     pub sh_coeffs: Vec<[f32; 3]>,
-    /// Row-major 3x4 entries of `cam_from_world`, each taken as free; the camera centre is `-R^T t`. With a rolling shutter
+    /// Row-major 3x4 entries of `cam_from_world`, as independent variables; the camera centre is `-R^T t`. With a rolling shutter
     /// 0: see [`GaussianGradients::shutter`].
     pub cam_from_world: [f64; 12],
-    /// With a rolling shutter: of the six ways each of its two poses can move.
+    /// With a rolling shutter: gradient with respect to its two poses, six degrees of freedom each.
     pub shutter: Option<ShutterGradients>,
 }
 
-/// Gradient of a loss with respect to the two poses of a rolling shutter: first to turns about the camera's axes (radians),
-/// then to shifts along them (world units). A motion `(w, v)` takes a pose `(R, t)` to `(exp(w) R, t + v)`.
+/// Gradient of a loss with respect to the two poses of a rolling shutter: three rotations about the camera's axes (radians), then
+/// three translations along them (world units). A motion `(w, v)` maps a pose `(R, t)` to `(exp(w) R, t + v)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ShutterGradients {
-    /// Of the pose when the first line is read.
+    /// With respect to the pose at which the first line is read.
     pub start: [f64; 6],
-    /// Of the pose when the last line is read.
+    /// With respect to the pose at which the last line is read.
     pub end: [f64; 6],
 }
 
 impl Renderer {
-    /// Compiles the kernels of a kind.
+    /// Compiles the kernels of a renderer.
     ///
     /// # Errors
     /// [`Error::Gpu`] when the driver refuses one.
@@ -196,14 +195,14 @@ impl Renderer {
         Ok(renderer)
     }
 
-    /// The device that it draws on.
+    /// The device that it renders on.
     #[must_use]
     pub fn gpu(&self) -> &Gpu {
         &self.gpu
     }
 
-    /// Draws one view, by a pinhole ([`Camera`](crate::Camera)) or a lens of any model ([`LensCamera`]). A lens's rays are computed when it is first
-    /// seen, and kept.
+    /// Renders one view, through a pinhole ([`Camera`](crate::Camera)) or a lens of any model ([`LensCamera`]). The rays of a lens are
+    /// computed when it is first used, and cached.
     ///
     /// # Errors
     /// [`Error::ImageSize`] for an empty or too large image; [`Error::BindingTooLarge`] when the view needs more memory than a binding
@@ -226,23 +225,23 @@ impl Renderer {
         options: &RenderOptions,
         timer: &mut Option<Timer>,
     ) -> Result<Frame> {
-        let (camera, seen, mut view) = self.see(gaussians, camera, options)?;
+        let (camera, inputs, mut view) = self.prepare(gaussians, camera, options)?;
         loop {
             view.isect_capacity = self.isects_hint.load(Ordering::Relaxed);
             let capacity = Capacity {
                 pixels: view.pixel_count(),
                 tiles: view.tile_count(),
                 isects: view.isect_capacity,
-                lines: seen.lines.len() as u32,
+                lines: inputs.lines.len() as u32,
             };
-            let pass = ForwardPass::new(&self.gpu, &self.forward, gaussians, capacity, &[seen.optics])?;
-            pass.set_view(&self.gpu, &view, &seen);
+            let pass = ForwardPass::new(&self.gpu, &self.forward, gaussians, capacity, &[inputs.optics])?;
+            pass.set_view(&self.gpu, &view, &inputs);
             self.gpu.submit("splat.render", |encoder| {
                 pass.record_clear(encoder);
-                pass.record_rays(encoder, seen.table.as_deref());
+                pass.record_rays(encoder, inputs.table.as_deref());
                 {
                     let mut compute = Pass::begin(encoder, timer.as_mut());
-                    pass.record(&self.forward, &mut compute, &view, seen.optics);
+                    pass.record(&self.forward, &mut compute, &view, inputs.optics);
                 }
                 if let Some(timer) = timer {
                     timer.resolve(encoder);
@@ -251,7 +250,7 @@ impl Renderer {
             let counters: Vec<Counters> = self.gpu.read(&pass.counters, 1)?;
             let needed = counters.first().map_or(0, |c| c.isects_needed);
             if needed <= view.isect_capacity {
-                let (gpu, optics) = (self.gpu.clone(), seen.optics);
+                let (gpu, optics) = (self.gpu.clone(), inputs.optics);
                 let (shutter, lens) = (camera.rolling_shutter, camera.lens.clone());
                 return Ok(Frame { gpu, view, optics, shutter, lens, pass });
             }
@@ -259,8 +258,8 @@ impl Renderer {
         }
     }
 
-    /// GPU time of each kernel of one rendering and its gradient, by name, in milliseconds; empty where the device has no timestamps
-    /// inside passes. The projection of spherical harmonics' gradients is not timed.
+    /// GPU time of each kernel of one forward and backward pass, by name, in milliseconds; empty if the device does not support
+    /// timestamps inside passes. The gradient of the spherical harmonics is not timed.
     ///
     /// # Errors
     /// As [`Renderer::render`] and [`Renderer::backward`].
@@ -284,26 +283,31 @@ impl Renderer {
         Ok(totals)
     }
 
-    /// A camera among the Gaussians' coordinates, made ready for the kernels; the uniforms lack the room for intersections.
-    fn see(
+    /// A camera in the Gaussians' coordinates, and the kernels' inputs for it; `isect_capacity` of the uniforms is left to the caller.
+    fn prepare(
         &self,
         gaussians: &GaussianBuffers,
         camera: &LensCamera,
         options: &RenderOptions,
-    ) -> Result<(LensCamera, Seen, ViewUniform)> {
+    ) -> Result<(LensCamera, ViewInputs, ViewUniform)> {
         let camera = camera.rebased(DVec3::from_array(options.origin), 1.0);
-        let seen =
-            Seen::new(&self.gpu, self.forward.switches.renderer, &self.rays, &camera, options.background)?;
-        let mut view = seen.view;
+        let inputs = ViewInputs::new(
+            &self.gpu,
+            self.forward.switches.renderer,
+            &self.rays,
+            &camera,
+            options.background,
+        )?;
+        let mut view = inputs.view;
         view.near_world = options.near;
         view.gaussian_count = gaussians.count;
         view.sh_stride = gaussians.sh_stride();
         view.sh_degree = options.sh_degree.unwrap_or(3).min(gaussians.sh_degree);
         view.antialiased = u32::from(options.antialiased);
-        Ok((camera, seen, view))
+        Ok((camera, inputs, view))
     }
 
-    /// Takes the gradient of an image back to every parameter and the camera pose.
+    /// Computes the gradient with respect to every parameter and the camera pose from that of the image.
     ///
     /// `gaussians` must be the ones that `frame` was rendered from.
     ///
@@ -339,7 +343,7 @@ impl Renderer {
         if lengths.iter().any(|(have, want)| have != want) || gaussians.count != frame.pass.count {
             return Err(Error::ImageSize {
                 why: format!(
-                    "the gradient has {lengths:?} (given, needed) values and {} Gaussians were rendered of {}",
+                    "the gradient's lengths are {lengths:?} (given, needed), and the frame was rendered from {} Gaussians where {} were given",
                     frame.pass.count, gaussians.count
                 ),
             });
@@ -383,7 +387,7 @@ impl Renderer {
                 rgb[channel] = value;
             }
         }
-        // Summed here in f64: a caller with its own loss asks for few poses, and the order is fixed.
+        // Summed on the host in f64, in a fixed order.
         let mut cam_from_world = [0.0_f64; 12];
         for row in gpu.read::<f32>(&pass.v_pose, n * 12)?.chunks_exact(12) {
             for (sum, value) in cam_from_world.iter_mut().zip(row) {
@@ -406,7 +410,7 @@ impl Renderer {
         })
     }
 
-    /// From the gradient of every pixel's ray, and of the pose in the middle (by depth and colour), to the shutter's poses.
+    /// From the gradient of every pixel's ray, and that of the middle pose (through depth and colour), to the shutter's poses.
     fn shutter_gradients(
         &self,
         frame: &Frame,
@@ -443,8 +447,8 @@ impl Frame {
         Ok(frame_image(&self.view, &frame, depth))
     }
 
-    /// The pixels on the GPU, `[H*W]` `vec4f` row by row: colour over the background and the share of it that shows through
-    /// (1 - alpha). Usable as storage and as the source of a copy, on the renderer's device.
+    /// The pixels on the GPU, `[H*W]` `vec4f` in row-major order: colour over the background, and transmittance (1 - alpha). Usable as
+    /// a storage buffer and as the source of a copy, on the renderer's device.
     #[must_use]
     pub fn buffer(&self) -> &wgpu::Buffer {
         &self.pass.frame
@@ -478,7 +482,7 @@ pub(crate) fn check_image_size(width: u32, height: u32) -> Result<()> {
     })
 }
 
-/// Room for `needed` intersections and some more, so that the next view rarely asks again.
+/// Capacity for `needed` intersections plus a margin, so that the next view rarely needs larger buffers.
 pub(crate) fn grown(needed: u32) -> u32 {
     needed.saturating_add(needed / 4).max(FIRST_ISECTS)
 }

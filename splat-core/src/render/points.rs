@@ -1,4 +1,4 @@
-//! Points through a lens on the GPU.
+//! Projection of points through a lens on the GPU.
 
 use bytemuck::Zeroable;
 

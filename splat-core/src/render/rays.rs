@@ -13,14 +13,14 @@ use crate::gpu::layout::RAY_GRADIENT_FLOATS;
 use crate::lens::{Lens, LensProjector};
 use crate::shutter::RollingShutter;
 
-/// Bytes of tables that are kept: 32 of 1600x1200 pixels. A dataset with more cameras works out the oldest again.
+/// Size of the cache in bytes: 32 tables of 1600x1200 pixels. A dataset with more cameras recomputes the oldest.
 const KEPT_BYTES: u64 = 1 << 30;
-/// Bytes a pixel.
+/// Bytes per pixel.
 pub(crate) const RAY_BYTES: u64 = 16;
-/// Bytes a line of a rolling shutter: rotation and centre (`lib/rays_rolling.wgsl`).
+/// Bytes per line of a rolling shutter: rotation and centre (`lib/rays_rolling.wgsl`).
 pub(crate) const LINE_BYTES: u64 = 32;
 
-/// The lines of a rolling shutter as kernels read them.
+/// The poses of a rolling shutter's lines, in the layout that kernels read.
 pub(crate) fn lines_of(shutter: &RollingShutter, width: u32, height: u32) -> Vec<[f32; 8]> {
     let line = |(rotation, centre): (DQuat, DVec3)| {
         let [x, y, z, w] = rotation.as_quat().to_array();
@@ -30,16 +30,16 @@ pub(crate) fn lines_of(shutter: &RollingShutter, width: u32, height: u32) -> Vec
     shutter.lines(width, height).map(line).collect()
 }
 
-/// The tables of the lenses used last.
+/// A cache of the most recently used lenses' tables.
 #[derive(Debug, Default)]
 pub(crate) struct RayTables {
-    /// The latest last.
+    /// Most recently used last.
     kept: Mutex<Vec<(Lens, Arc<wgpu::Buffer>)>>,
     computed: AtomicU32,
 }
 
 impl RayTables {
-    /// The table of a lens: its pixels' unit rays in camera space, x, y, z, and 1, or 0 where there is none.
+    /// The table of a lens: per pixel a unit ray in camera space x, y, z, and 1, or 0 if the pixel has no ray.
     pub(crate) fn of(&self, gpu: &Gpu, lens: &Lens, projector: &LensProjector) -> Result<Arc<wgpu::Buffer>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = kept.iter().position(|(known, _)| known == lens) {
@@ -61,7 +61,7 @@ impl RayTables {
         Ok(table)
     }
 
-    /// How many tables have been worked out.
+    /// Number of tables computed so far.
     pub(crate) fn computed(&self) -> u32 {
         self.computed.load(Ordering::Relaxed)
     }
@@ -82,11 +82,11 @@ fn rays_of(lens: &Lens, projector: &LensProjector) -> Vec<[f32; 4]> {
     rays
 }
 
-/// The gradient of a rolling shutter's poses, from that of every pixel's ray (direction and origin, seen from the camera in the
-/// middle of the exposure) and that of the middle pose's 12 entries, by depth and colour.
+/// The gradient with respect to a rolling shutter's poses, from that of every pixel's ray (direction and origin, in the space of the
+/// camera in the middle of the exposure) and that of the middle pose's 12 entries (through depth and colour).
 ///
-/// With `Q = R_m R^T` from a pixel's camera `(R, t)` to the middle one, its direction is `Q d` and its origin `t_m - Q t`. The
-/// middle pose cancels out, since Gaussians are seen from it too.
+/// With `Q = R_m R^T` from a pixel's camera `(R, t)` to the middle one, the ray's direction is `Q d` and its origin `t_m - Q t`. The
+/// middle pose cancels out, since Gaussians are transformed by it too.
 pub(crate) fn shutter_gradients(
     shutter: &RollingShutter,
     lens: &LensProjector,
@@ -96,7 +96,7 @@ pub(crate) fn shutter_gradients(
 ) -> ShutterGradients {
     let direction = shutter.direction;
     let lines = direction.lines(width, height);
-    // Turn and shift of each line's pose, as those of the two ends: `(turn, shift)`.
+    // Rotation and translation of each line's pose, by those of the two ends: `(rotation, translation)`.
     let mut motions = vec![(DVec3::ZERO, DVec3::ZERO); lines as usize];
     let poses: Vec<_> = shutter.lines(width, height).collect();
     for (index, v) in v_rays.chunks_exact(RAY_GRADIENT_FLOATS as usize).enumerate() {
@@ -130,7 +130,7 @@ pub(crate) fn shutter_gradients(
     for (line, (turn, shift)) in motions.into_iter().enumerate() {
         add(direction.time_of_line(line as f64, lines), turn, shift);
     }
-    // d(R, t) = (w x R, v): a turn of the middle pose leaves its translation.
+    // d(R, t) = (w x R, v): a rotation of the middle pose does not change its translation.
     let rotation = DMat3::from_quat(shutter.middle().rotation);
     let by_axis = |axis: DVec3| -> f64 {
         let turned = |column: usize| axis.cross(rotation.col(column));

@@ -1,4 +1,4 @@
-//! Radix sorts and prefix sums over buffers whose length only the GPU may know.
+//! Radix sorts and prefix sums over buffers whose length may be known only to the GPU.
 
 use std::mem::offset_of;
 
@@ -8,18 +8,18 @@ use crate::gpu::layout::{Counters, SCAN_BLOCK, SORT_BLOCK, SORT_DIGITS};
 use crate::gpu::profile::Pass;
 use crate::gpu::shaders::{self, Switches};
 
-/// Bits one radix pass sorts by.
+/// Bits per radix pass.
 const DIGIT_BITS: u32 = 8;
-/// Where the indirect dispatches lie in `Counters`.
+/// Offsets of the indirect dispatches in `Counters`.
 const SORT_GROUPS_OFFSET: u64 = offset_of!(Counters, sort_groups) as u64;
 const SCAN_GROUPS_OFFSET: u64 = offset_of!(Counters, scan_groups) as u64;
 
-/// What a sort or scan runs over: where its length comes from.
+/// The elements of a sort or scan, which determine where its length comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Over {
-    /// As many elements as Gaussians; the host knows.
+    /// One per Gaussian; the host knows their number.
     Gaussians(u32),
-    /// As many as intersections; only the GPU knows.
+    /// One per intersection; only the GPU knows their number.
     Isects,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct SortKernels {
     /// By [`Over`], then by pass.
     count: [Vec<Kernel>; 2],
     scatter: [Vec<Kernel>; 2],
-    /// By what is scanned: Gaussians, table over Gaussians, table over intersections.
+    /// By input: Gaussians, digit table over Gaussians, digit table over intersections.
     scan_reduce: [Kernel; 3],
     scan_apply: [Kernel; 3],
 }
@@ -92,7 +92,7 @@ impl SortScratch {
     }
 }
 
-/// Keys and values, each with the second buffer that passes alternate with.
+/// Keys and values, each as a pair of buffers between which passes alternate.
 #[derive(Debug)]
 pub(crate) struct SortBuffers {
     pub(crate) keys: [wgpu::Buffer; 2],
@@ -103,7 +103,7 @@ pub(crate) struct SortBuffers {
 #[derive(Debug)]
 pub(crate) struct Sort {
     over: Over,
-    /// By pass: count, reduce, apply, scatter.
+    /// Bindings per pass: count, reduce, apply, scatter.
     passes: Vec<[wgpu::BindGroup; 4]>,
 }
 
@@ -137,7 +137,7 @@ impl Sort {
         Self { over, passes }
     }
 
-    /// Passes that sort by `bits` bits; the result lies in buffer `pass_count % 2`.
+    /// Number of passes to sort by `bits` bits; the result is in buffer `pass_count % 2`.
     pub(crate) fn pass_count(bits: u32) -> usize {
         bits.div_ceil(DIGIT_BITS).max(1) as usize
     }
@@ -174,7 +174,7 @@ impl Sort {
     }
 }
 
-/// An exclusive prefix sum over one value a Gaussian, bound to its buffers.
+/// An exclusive prefix sum over one value per Gaussian, bound to its buffers.
 #[derive(Debug)]
 pub(crate) struct Scan {
     groups: u32,

@@ -36,14 +36,14 @@ fn push(
     cloud.sh_coeffs.push([0.5; 3]);
 }
 
-/// What the lists of one view hold, and what they should.
+/// Counts of listed and needed tiles.
 #[derive(Debug, Default)]
 struct Tally {
     listed: u32,
     needed: u32,
 }
 
-/// What a Gaussian's alpha is at a place in the picture; `None` where it is not drawn.
+/// A Gaussian's alpha as a function of the position in the image; `None` if it is not drawn.
 type Alpha = Option<Box<dyn Fn(f64, f64) -> f64>>;
 
 fn alphas(kind: RendererKind, cloud: &GaussianCloud, camera: &Camera) -> Vec<Alpha> {
@@ -63,7 +63,7 @@ fn alphas(kind: RendererKind, cloud: &GaussianCloud, camera: &Camera) -> Vec<Alp
     let view = reference::LensView::new(&lens, pose).unwrap();
     let alpha = |twin: reference::Ellipsoid| -> Box<dyn Fn(f64, f64) -> f64> {
         Box::new(move |x, y| {
-            // What lies outside its box is cut off, as the unscented transform has it.
+            // Outside of the box of the unscented transform the Gaussian is cut off.
             let ((left, top), (right, bottom)) = (twin.bounds.0.into(), twin.bounds.1.into());
             if !(x >= left && x <= right && y >= top && y <= bottom) {
                 return 0.0;
@@ -130,8 +130,8 @@ fn compare(renderer: &Renderer, cloud: &GaussianCloud, camera: &Camera, what: &s
     tally
 }
 
-/// Alphas this little above 1/255 must be found: f32 projects the mean to a few thousandths of a pixel, where the alpha
-/// of the sharpest splat changes by less.
+/// Alphas above 1/255 by this factor must be listed: f32 projects the mean to within a few thousandths of a pixel, over which the
+/// alpha of the sharpest splat changes by less.
 const MARGIN: f64 = 1.01;
 
 fn empty_cloud() -> GaussianCloud {
@@ -149,7 +149,7 @@ fn lists_hold_every_tile_that_is_reached_and_few_others() {
 
 fn compare_kinds(renderer: &Renderer) {
     let mut random = Random::new(11, 0, 0);
-    // Without a low-pass filter what is much thinner than a pixel lies between pixels, or where f32 decides.
+    // Without a low-pass filter, Gaussians much thinner than a pixel fall between pixels, or depend on rounding.
     let thinnest = if renderer.forward.switches.renderer == RendererKind::Gut { -0.5 } else { f64::MIN };
     // Deviations in pixels of the longest and the shortest axis, as powers of ten.
     let kinds = [
@@ -180,13 +180,13 @@ fn compare_kinds(renderer: &Renderer) {
         let drawn_by = renderer.forward.switches.renderer;
         assert!(total.needed > 150, "{kind}: only {} tiles are reached", total.needed);
         let ratio = f64::from(total.listed) / f64::from(total.needed);
-        // What reaches beyond its unscented box is listed all the same, where the ellipse knows of it.
+        // The ellipse form also lists parts outside of the unscented box.
         let exact = drawn_by == RendererKind::Ewa || ["round", "elongated"].contains(&kind);
         assert!(ratio < 1.35 || !exact, "{kind}, {drawn_by}: {ratio:.3} times the tiles that are reached");
     }
 }
 
-/// Thin and long, with both ends inside a large image: the determinant of such a conic is what rounding spoils first.
+/// Thin and long, with both ends inside a large image: the determinant of such a conic is the most sensitive to rounding.
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn lists_follow_needles_to_their_ends() {
@@ -211,7 +211,7 @@ fn lists_follow_needles_to_their_ends() {
     );
 }
 
-/// Means exactly on pixel centres on either side of tile edges, and on the edges: where rounding decides.
+/// Means exactly on pixel centres on either side of tile edges, and on the edges, where results depend on rounding.
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn lists_are_exact_on_tile_edges() {
@@ -223,7 +223,7 @@ fn lists_are_exact_on_tile_edges() {
         for edge in 0..6 {
             for step in [-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5] {
                 let along = f64::from(edge * 16) + step;
-                // From a splat that its own pixel alone sees to one of several tiles.
+                // From a splat visible in a single pixel to one that covers several tiles.
                 for (sigma, logit) in [(1e-3, -5.5), (1e-3, 6.0), (3.0, 2.0), (12.0, 0.0)] {
                     for at in [[along, along], [along, 40.5], [40.5, along]] {
                         push(&mut cloud, &camera, at, [sigma; 3], [1.0, 0.0, 0.0, 0.0], logit);

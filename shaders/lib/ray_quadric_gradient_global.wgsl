@@ -1,6 +1,6 @@
-// cone_gradient (global form): the sums of lib/response_gut.wgsl, where all rays have one origin, to gradients.
+// ray_quadric_gradient (global form): from the sums of lib/response_gut.wgsl, where all rays have one origin, to gradients.
 
-fn cone_gradient(c: Cone, sum: Slot) -> ConeGradient {
+fn quadric_gradient(c: RayQuadric, sum: Slot) -> QuadricGradient {
     // Sums over pixels of v_N x_i x_j, in units where Sigma is R diag(sigma^2) R^T.
     let over = -0.5 / (c.size * c.size * c.under);
     let n_xx = over * sum.a.x;
@@ -23,5 +23,5 @@ fn cone_gradient(c: Cone, sum: Slot) -> ConeGradient {
     let s2 = c.axes * (sigma2 * (c.lever2 * c.axes));
     let v_mean = 2.0 * (cross(s1, n_xx * c.frame[0] + n_xy * c.frame[1] + n_xz * c.frame[2])
         + cross(s2, n_xy * c.frame[0] + n_yy * c.frame[1] + n_yz * c.frame[2]));
-    return cone_gradient_of(c, v_mean, from_over, from_under);
+    return quadric_gradient_of(c, v_mean, from_over, from_under);
 }

@@ -1,4 +1,4 @@
-// cone_gradient: from what a Gaussian's two quadratic forms are made of, lib/cone.wgsl, back to its parameters.
+// ray_quadric_gradient: from the gradient of the two quadratic forms of lib/ray_quadric.wgsl to that of the Gaussian's parameters.
 
 // Columns 2 F d, for the symmetric form F = sum_ij weights_ij u_i u_j^T of the vectors u (columns of `frame`) and each
 // column d of `axes`; (xx, xy, yy), (xz, yz, zz).
@@ -11,7 +11,7 @@ fn twice_form_times(frame: mat3x3f, plane: vec3f, along: vec3f, axes: mat3x3f) -
     return frame * (symmetric * (transpose(frame) * axes)) * 2.0;
 }
 
-struct ConeGradient {
+struct QuadricGradient {
     // Of the mean and of the Gaussian's axes, in camera space.
     mean: vec3f,
     axes: mat3x3f,
@@ -19,7 +19,7 @@ struct ConeGradient {
 }
 
 // From 2 v_Sigma R and 2 v_adj R, in units where Sigma is R diag(sigma^2) R^T and adj R diag(cofactor^2) R^T.
-fn cone_gradient_of(c: Cone, v_mean: vec3f, from_over: mat3x3f, from_under: mat3x3f) -> ConeGradient {
+fn quadric_gradient_of(c: RayQuadric, v_mean: vec3f, from_over: mat3x3f, from_under: mat3x3f) -> QuadricGradient {
     let sigma2 = c.sigma * c.sigma;
     let cofactor2 = c.cofactor * c.cofactor;
     let v_axes = mat3x3f(
@@ -31,5 +31,5 @@ fn cone_gradient_of(c: Cone, v_mean: vec3f, from_over: mat3x3f, from_under: mat3
     let by_sigma = sigma2 * vec3f(dot(from_over[0], c.axes[0]), dot(from_over[1], c.axes[1]), dot(from_over[2], c.axes[2]));
     let by_cofactor =
         cofactor2 * vec3f(dot(from_under[0], c.axes[0]), dot(from_under[1], c.axes[1]), dot(from_under[2], c.axes[2]));
-    return ConeGradient(v_mean, v_axes, by_sigma + by_cofactor.yzx + by_cofactor.zxy);
+    return QuadricGradient(v_mean, v_axes, by_sigma + by_cofactor.yzx + by_cofactor.zxy);
 }

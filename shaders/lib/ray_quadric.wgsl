@@ -1,6 +1,6 @@
-// cone: a 3-D Gaussian as the rays of one camera see it; everything but the rays themselves.
+// ray_quadric: a 3-D Gaussian's response to the rays of one camera, as coefficients of two quadratic forms in the ray.
 //
-// Used by project_gut and project_backward_gut, so that each formula stands once. The kernel declares `view`.
+// Shared by project_gut and project_backward_gut. The kernel declares `view`.
 //
 // Equation  For a ray d from the camera and a Gaussian at p with covariance Sigma = R diag(s^2) R^T, all in camera space,
 //           Wu et al. 2025 take alpha = opacity exp(-|c|^2 / 2), c = g x A p, g = A d / |A d|, A = diag(1/s) R^T. As
@@ -9,15 +9,15 @@
 //           cofactor = the products of the two other scales. With d = x t1 + y t2 + z t3 and t3 along p the numerator is
 //           a form in x and y alone.
 
-struct Cone {
+struct RayQuadric {
     // Mean, and rotation of the Gaussian's axes, in camera space.
     mean: vec3f,
     axes: mat3x3f,
-    // Largest scale; scales over it; products of the two other of these.
+    // Largest scale; scales divided by it; for each axis the product of the other two of these.
     size: f32,
     sigma: vec3f,
     cofactor: vec3f,
-    // Columns t1, t2, t3 of the frame that rays are taken apart in, and t1 x p, t2 x p.
+    // Columns t1, t2, t3 of the frame in which rays are expressed, and t1 x p, t2 x p.
     frame: mat3x3f,
     lever1: vec3f,
     lever2: vec3f,
@@ -27,11 +27,10 @@ struct Cone {
     distance_squared: f32,
 }
 
-// Pixels beyond any image: a box that reaches everywhere.
+// Half-width of a box that covers any image, px.
 const EVERYWHERE: f32 = 1e6;
 
-// What Gaussians are sorted and cut off by: camera z, as a plane's points are all equally deep; the distance for a lens
-// that may see behind itself, to which z means nothing.
+// Depth for sorting and clipping: camera z, or the distance for a lens that may see behind itself.
 fn camera_depth(p: vec3f) -> f32 {
     return select(p.z, length(p), DEPTH_IS_DISTANCE);
 }
@@ -41,7 +40,7 @@ fn camera_depth_gradient(p: vec3f) -> vec3f {
     return select(vec3f(0.0, 0.0, 1.0), normalize(p), DEPTH_IS_DISTANCE);
 }
 
-// Some unit vector at right angles to `v`.
+// A unit vector perpendicular to `v`.
 fn any_across(v: vec3f) -> vec3f {
     let helper = select(vec3f(1.0, 0.0, 0.0), vec3f(0.0, 1.0, 0.0), abs(v.x) > 0.6);
     return normalize(cross(helper, v));
@@ -56,8 +55,8 @@ fn frame_across(mean: vec3f) -> vec3f {
     return vec3f(1.0 / view.focal_px.x, 0.0, 0.0);
 }
 
-fn cone_of(mean: vec3f, axes: mat3x3f, scale: vec3f, across: vec3f) -> Cone {
-    var c: Cone;
+fn ray_quadric(mean: vec3f, axes: mat3x3f, scale: vec3f, across: vec3f) -> RayQuadric {
+    var c: RayQuadric;
     c.mean = mean;
     c.axes = axes;
     c.size = max(max(scale.x, scale.y), scale.z);
@@ -78,21 +77,21 @@ fn cone_of(mean: vec3f, axes: mat3x3f, scale: vec3f, across: vec3f) -> Cone {
     return c;
 }
 
-// Numerator (xx, xy, yy) over the denominator at the mean, as log2 of what it takes off the opacity.
-fn cone_numerator(c: Cone) -> vec3f {
+// Numerator (xx, xy, yy) over the denominator at the mean, scaled so that the ratio is subtracted from log2 of the opacity.
+fn quadric_numerator(c: RayQuadric) -> vec3f {
     let a1 = c.sigma * (c.lever1 * c.axes);
     let a2 = c.sigma * (c.lever2 * c.axes);
     return 0.5 * LOG2_E / (c.size * c.size * c.under) * vec3f(dot(a1, a1), 2.0 * dot(a1, a2), dot(a2, a2));
 }
 
-// Of rays with origins of their own (lib/response_rolling.wgsl): the numerator's form in levers over the mean's distance,
-// (xx, xy, yy) and (xz, yz, zz), with the same factor.
+// For rays with individual origins (lib/response_rolling.wgsl): the numerator as a form in levers divided by the mean's
+// distance, (xx, xy, yy) and (xz, yz, zz), with the same factor.
 struct LeverForm {
     plane: vec3f,
     along: vec3f,
 }
 
-fn cone_lever_form(c: Cone) -> LeverForm {
+fn quadric_lever_form(c: RayQuadric) -> LeverForm {
     let y1 = c.sigma * (c.frame[0] * c.axes);
     let y2 = c.sigma * (c.frame[1] * c.axes);
     let y3 = c.sigma * (c.frame[2] * c.axes);
@@ -104,7 +103,7 @@ fn cone_lever_form(c: Cone) -> LeverForm {
 }
 
 // Denominator over its value at the mean: coefficients of xz and yz.
-fn cone_linear(c: Cone) -> vec2f {
+fn quadric_linear(c: RayQuadric) -> vec2f {
     let y3 = c.cofactor * (c.frame[2] * c.axes);
     return 2.0 / c.under * vec2f(
         dot(c.cofactor * (c.frame[0] * c.axes), y3),
@@ -113,7 +112,7 @@ fn cone_linear(c: Cone) -> vec2f {
 }
 
 // The same for xx, xy and yy.
-fn cone_quadratic(c: Cone) -> vec3f {
+fn quadric_quadratic(c: RayQuadric) -> vec3f {
     let y1 = c.cofactor * (c.frame[0] * c.axes);
     let y2 = c.cofactor * (c.frame[1] * c.axes);
     return vec3f(dot(y1, y1), 2.0 * dot(y1, y2), dot(y2, y2)) / c.under;

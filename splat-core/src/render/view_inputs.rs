@@ -1,4 +1,4 @@
-//! A camera made ready for the kernels: uniforms, ray table, and which kernels it takes.
+//! The kernels' inputs for a camera: uniforms, ray table, and the optics that select the kernels.
 
 use std::sync::Arc;
 
@@ -11,18 +11,18 @@ use crate::lens::Lens;
 use crate::render::{RendererKind, check_image_size};
 use crate::{Error, Result};
 
-/// A camera as kernels see it.
-pub(crate) struct Seen {
-    /// Counts and modes are left for the caller.
+/// The kernels' inputs for one view.
+pub(crate) struct ViewInputs {
+    /// Counts and modes are left to the caller.
     pub(crate) view: ViewUniform,
     pub(crate) lens: LensUniform,
     pub(crate) optics: Optics,
     pub(crate) table: Option<Arc<wgpu::Buffer>>,
-    /// A rolling shutter's lines.
+    /// Poses of a rolling shutter's lines; empty for a global shutter.
     pub(crate) lines: Vec<[f32; 8]>,
 }
 
-impl Seen {
+impl ViewInputs {
     pub(crate) fn new(
         gpu: &Gpu,
         renderer: RendererKind,
@@ -36,7 +36,7 @@ impl Seen {
         let pinhole = Camera { intrinsics, cam_from_world: camera.middle() };
         let mut view = ViewUniform::from_camera(&pinhole, background);
         let optics = optics_of(lens, camera.rolling_shutter.is_some())?;
-        // A lens whose distortion is all zero needs no table.
+        // A lens without distortion needs no table.
         if !optics.has_ray_table() {
             let lens = Lens::pinhole(intrinsics).try_projector()?.uniform();
             return Ok(Self { view, lens, optics, table: None, lines: Vec::new() });
@@ -56,7 +56,7 @@ impl Seen {
     }
 }
 
-/// What a view is seen through: of a lens whose distortion is all zero, a pinhole.
+/// The optics of a view; a lens whose distortion is all zero counts as a pinhole.
 pub(crate) fn optics_of(lens: &Lens, rolling: bool) -> Result<Optics> {
     let camera = match lens.as_pinhole() {
         Some(_) => CameraModule::Pinhole,
@@ -65,7 +65,7 @@ pub(crate) fn optics_of(lens: &Lens, rolling: bool) -> Result<Optics> {
     Ok(Optics { camera, rolling })
 }
 
-/// Why EWA cannot draw a view.
+/// The error for a view that EWA cannot render.
 fn needs_gut(lens: &Lens, rolling: bool) -> Error {
     if rolling && lens.as_pinhole().is_some() {
         return Error::RollingNeedsGut;
