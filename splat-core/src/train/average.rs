@@ -1,9 +1,8 @@
-//! The mean of a run's last states: what it shows and writes at its end.
+//! The mean of a run's last states, which evaluation and output use in place of the state.
 //!
-//! A step follows one photo at a rate that is not small, so every state is a little off, each to another side; their mean is
+//! A step follows the gradient of one photo at a finite rate, so every state is a little off, in varying directions; their mean is
 //! not. (Polyak and Juditsky 1992; figures in [`super::TrainConfig::average_last`].)
 
-use super::trainer::Trainer;
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::gpu::kernel::Kernel;
@@ -13,26 +12,26 @@ use crate::gpu::shaders::{self, Switches};
 use crate::render::GaussianBuffers;
 use crate::render::gaussian_buffers::SH_LABELS;
 
-/// About so many states make the mean: a hundredth of a run costs more time than it adds.
+/// Approximate number of states in the mean: taking every state of the last hundredth of a run would cost more time than it is worth.
 const STATES: u32 = 32;
 
 /// Which steps' states join the mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Window {
-    /// The first, from 0.
-    pub(super) from: u32,
-    /// Then every so many.
-    pub(super) stride: u32,
+struct Window {
+    /// The first step, from 0.
+    from: u32,
+    /// Every how many steps after it.
+    stride: u32,
 }
 
 impl Window {
-    /// The last `length` of `steps`; none where `length` is 0.
-    pub(super) fn last(length: u32, steps: u32) -> Self {
+    /// The last `length` of `steps`; none if `length` is 0.
+    fn last(length: u32, steps: u32) -> Self {
         Self { from: steps - length.min(steps), stride: length.div_ceil(STATES).max(1) }
     }
 
-    /// One over how many states the mean holds once this step's has joined; 0 where it does not join.
-    pub(super) fn weight(&self, step: u32) -> f32 {
+    /// `1 / n` if this step's state is the n-th to join the mean; 0 if it does not join.
+    fn weight(&self, step: u32) -> f32 {
         match step.checked_sub(self.from) {
             Some(past) if past.is_multiple_of(self.stride) => 1.0 / (past / self.stride + 1) as f32,
             _ => 0.0,
@@ -40,7 +39,7 @@ impl Window {
     }
 }
 
-/// The kernel that adds to the mean.
+/// The kernel that adds a state to the mean.
 #[derive(Debug)]
 pub(super) struct AverageKernel(Kernel);
 
@@ -50,7 +49,91 @@ impl AverageKernel {
     }
 }
 
-/// Buffers like those of `like`, for the mean.
+/// The mean of a run's last states.
+#[derive(Debug)]
+pub(super) struct Average {
+    window: Window,
+    /// `None` before the first state has joined.
+    mean: Option<GaussianBuffers>,
+}
+
+impl Average {
+    /// Of the last `length` states of a run of `steps`.
+    pub(super) fn new(length: u32, steps: u32) -> Self {
+        Self { window: Window::last(length, steps), mean: None }
+    }
+
+    /// As a checkpoint has it: a mean that began at step `from`.
+    pub(super) fn resume(&mut self, from: u32, mean: GaussianBuffers) {
+        self.window.from = from;
+        self.mean = Some(mean);
+    }
+
+    /// The mean's buffers and the step it began at, if it has begun.
+    pub(super) fn begun(&self) -> Option<(u32, &GaussianBuffers)> {
+        self.mean.as_ref().map(|mean| (self.window.from, mean))
+    }
+
+    /// The mean, if states have joined it before `next_step`.
+    pub(super) fn before(&self, next_step: u32) -> Option<&GaussianBuffers> {
+        self.mean.as_ref().filter(|_| next_step > self.window.from)
+    }
+
+    /// Discards the mean, to begin anew at `step` or later: states before and after a change such as a densification have no mean.
+    pub(super) fn restart(&mut self, step: u32) {
+        self.mean = None;
+        self.window.from = self.window.from.max(step);
+    }
+
+    /// See [`Window::weight`].
+    pub(super) fn weight(&self, step: u32) -> f32 {
+        self.window.weight(step)
+    }
+
+    /// Allocates the mean if this step's state is the first to join it.
+    pub(super) fn prepare(&mut self, gpu: &Gpu, state: &GaussianBuffers, step: u32) -> Result<()> {
+        if self.weight(step) > 0.0 && self.mean.is_none() {
+            self.mean = Some(buffers_like(gpu, state)?);
+        }
+        Ok(())
+    }
+
+    /// Records that this step's state joins the mean, if it does. `train` and `counters` are the step's uniform and counters.
+    pub(super) fn record(
+        &self,
+        gpu: &Gpu,
+        AverageKernel(kernel): &AverageKernel,
+        state: &GaussianBuffers,
+        [train, counters]: [&wgpu::Buffer; 2],
+        step: u32,
+        pass: &mut Pass<'_>,
+    ) {
+        let Some(mean) = self.mean.as_ref().filter(|_| self.weight(step) > 0.0) else { return };
+        for ((values, words), (mean, _)) in arrays(state).into_iter().zip(arrays(mean)) {
+            kernel.dispatch_items(pass, &kernel.bind(gpu, &[train, counters, values, mean]), words);
+        }
+    }
+
+    /// Swaps the contents of state and mean: the passes are bound to the state's buffers.
+    pub(super) fn exchange(&self, gpu: &Gpu, state: &GaussianBuffers) -> Result<()> {
+        let Some(mean) = &self.mean else { return Ok(()) };
+        for ((state, words), (mean, _)) in arrays(state).into_iter().zip(arrays(mean)) {
+            let bytes = u64::from(words) * 4;
+            if bytes == 0 {
+                continue;
+            }
+            let spare = gpu.storage("splat.average.spare", bytes)?;
+            gpu.submit("splat.average.exchange", |encoder| {
+                encoder.copy_buffer_to_buffer(state, 0, &spare, 0, bytes);
+                encoder.copy_buffer_to_buffer(mean, 0, state, 0, bytes);
+                encoder.copy_buffer_to_buffer(&spare, 0, mean, 0, bytes);
+            });
+        }
+        gpu.check()
+    }
+}
+
+/// Buffers of the same size as those of `like`.
 pub(super) fn buffers_like(gpu: &Gpu, like: &GaussianBuffers) -> Result<GaussianBuffers> {
     let n = u64::from(like.count);
     let sh_bytes = n * u64::from(like.sh_stride()) * 4;
@@ -63,75 +146,11 @@ pub(super) fn buffers_like(gpu: &Gpu, like: &GaussianBuffers) -> Result<Gaussian
     })
 }
 
-/// Every buffer of a cloud with its words.
-fn parts(buffers: &GaussianBuffers) -> [(&wgpu::Buffer, u32); 4] {
+/// Every buffer of a cloud, with its length in words.
+fn arrays(buffers: &GaussianBuffers) -> [(&wgpu::Buffer, u32); 4] {
     let sh = buffers.count * buffers.sh_stride();
     let [r, g, b] = &buffers.sh;
     [(&buffers.geometry, buffers.count * GEOMETRY_FLOATS as u32), (r, sh), (g, sh), (b, sh)]
-}
-
-impl Trainer {
-    /// What the run shows: the mean of the last states where there is one, else the state.
-    pub(super) fn shown(&self) -> &GaussianBuffers {
-        match &self.average {
-            Some(average) if self.next_step > self.window.from => average,
-            _ => &self.gaussians,
-        }
-    }
-
-    /// The mean begins anew before a step: what is shown is not of one piece with what was.
-    pub(super) fn restart_average(&mut self, step: u32) {
-        self.average = None;
-        self.window.from = self.window.from.max(step);
-    }
-
-    /// Makes room for the mean if this step's state is the first to join it.
-    pub(super) fn prepare_average(&mut self, step: u32) -> Result<()> {
-        if self.window.weight(step) > 0.0 && self.average.is_none() {
-            self.average = Some(buffers_like(&self.gpu, &self.gaussians)?);
-        }
-        Ok(())
-    }
-
-    /// Records that a step's state joins the mean, if it does.
-    pub(super) fn record_average(&self, step: u32, pass: &mut Pass<'_>) {
-        let Some(average) = self.average.as_ref().filter(|_| self.window.weight(step) > 0.0) else { return };
-        let kernel = &self.kernels.average.0;
-        for ((values, words), (mean, _)) in parts(&self.gaussians).into_iter().zip(parts(average)) {
-            let buffers = [&self.passes.train, &self.passes.forward.counters, values, mean];
-            kernel.dispatch_items(pass, &kernel.bind(&self.gpu, &buffers), words);
-        }
-    }
-
-    /// Does something with the shown Gaussians in the place of the state.
-    pub(super) fn with_shown<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        if std::ptr::eq(self.shown(), &self.gaussians) {
-            return work(self);
-        }
-        self.exchange()?;
-        let done = work(self);
-        // The run goes on from its state whatever happened.
-        self.exchange()?;
-        done
-    }
-
-    /// Swaps what state and mean hold; the passes are bound to the state's buffers.
-    fn exchange(&self) -> Result<()> {
-        let Some(average) = &self.average else { return Ok(()) };
-        for ((state, words), (mean, _)) in parts(&self.gaussians).into_iter().zip(parts(average)) {
-            let bytes = u64::from(words) * 4;
-            if bytes == 0 {
-                continue;
-            }
-            let spare = self.gpu.storage("splat.average.spare", bytes)?;
-            self.gpu.submit("splat.average.exchange", |encoder| {
-                encoder.copy_buffer_to_buffer(state, 0, &spare, 0, bytes);
-                encoder.copy_buffer_to_buffer(mean, 0, state, 0, bytes);
-                encoder.copy_buffer_to_buffer(&spare, 0, mean, 0, bytes);
-            });
-        }
-        self.gpu.check()
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Checkpoints: everything a run needs to go on as if it had never stopped.
+//! Checkpoints: the complete state of a run, to resume it bit for bit.
 //!
 //! Layout, little-endian: magic, u32 length of a JSON header, the header, then the arrays it counts:
 //! geometry, SH by channel, first moments (geometry, SH), second moments, densify statistics and, in a run's last steps, the
@@ -34,21 +34,21 @@ struct Header {
     config: TrainConfig,
     steps_done: u32,
     gaussians: u32,
-    /// The cap in force: a resumed run keeps it, whatever memory is free then.
+    /// Maximum number of Gaussians: a resumed run keeps it, independent of the memory available then.
     cap: u32,
     sh_degree: u32,
-    /// The frame that the arrays are in; the world itself in files of before there was one.
+    /// Coordinate frame of the arrays; world coordinates in files from before there was one.
     #[serde(default = "world")]
     frame: SceneFrame,
-    /// First step of the mean of the last states, if that has begun: its arrays are the last in the file.
+    /// First step of the mean of the last states, if it has begun: its arrays are the last in the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     averaged_from: Option<u32>,
-    /// What each view's photo is brighter than the scene; none in files of before that was measured.
+    /// Each view's exposure relative to the scene; absent from files from before it was measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     gains: Vec<LogGain>,
-    /// Names of the training views: another dataset would train on, to nobody's use.
+    /// Names of the training views, to detect another dataset.
     train_views: Vec<String>,
-    /// Of the training cameras: photos of another place are often named alike.
+    /// Fingerprint of the training cameras: photos of different scenes often have the same names.
     cameras: u64,
 }
 
@@ -66,14 +66,16 @@ impl Trainer {
             cap: self.cap,
             sh_degree: self.gaussians.sh_degree,
             frame: self.frame,
-            averaged_from: self.average.as_ref().map(|_| self.window.from),
+            averaged_from: self.average.begun().map(|(from, _)| from),
             gains: if self.differs_in_exposure() { self.gains.clone() } else { Vec::new() },
             train_views: train_views(&self.photos.given),
             cameras: camera_fingerprint(&self.photos.given),
         };
         let json = serde_json::to_vec(&header).map_err(|e| malformed(path, e.to_string()))?;
         let mut arrays = Vec::new();
-        for (buffer, words) in buffers(&self.gaussians, &self.moments, self.average.as_ref()) {
+        for (buffer, words) in
+            buffers(&self.gaussians, &self.moments, self.average.begun().map(|(_, mean)| mean))
+        {
             arrays.push(self.gpu.read::<f32>(buffer, words)?);
         }
         files::write_atomically(path, |out| {
@@ -87,11 +89,11 @@ impl Trainer {
         })
     }
 
-    /// Goes on from a checkpoint, bit for bit as the run that wrote it would have.
+    /// Resumes from a checkpoint, with the same bits as the run that wrote it.
     ///
     /// # Errors
     /// [`Error::Read`] or [`Error::Malformed`] for a file that is not a whole checkpoint,
-    /// [`Error::Scene`] when the dataset is another one, and what the device reports.
+    /// [`Error::Scene`] if the dataset is a different one, and what the device reports.
     pub fn resume(gpu: &Gpu, dataset: Arc<Dataset>, path: &Path) -> Result<Self> {
         let read_error = |source| Error::Read { path: path.to_path_buf(), source };
         let mut file = std::fs::File::open(path).map_err(read_error)?;
@@ -101,14 +103,14 @@ impl Trainer {
         file.read_exact(&mut start).map_err(cut)?;
         let length = u32::from_le_bytes([start[8], start[9], start[10], start[11]]);
         if &start[..8] != MAGIC || length > MAX_HEADER_BYTES {
-            return Err(malformed(path, "it does not begin as one".into()));
+            return Err(malformed(path, "it does not begin with the signature of one".into()));
         }
         let mut json = vec![0; length as usize];
         file.read_exact(&mut json).map_err(cut)?;
         let header: Header = serde_json::from_slice(&json).map_err(|e| malformed(path, e.to_string()))?;
         header.config.validate()?;
         if !header.frame.is_valid() {
-            return Err(malformed(path, "its frame is none".into()));
+            return Err(malformed(path, "its coordinate frame is not valid".into()));
         }
         let same_names = header.train_views == train_views(&dataset);
         if !same_names || header.cameras != camera_fingerprint(&dataset) {
@@ -160,9 +162,8 @@ impl Trainer {
         if header.gains.len() == trainer.gains.len() {
             trainer.gains = header.gains;
         }
-        if let Some(from) = header.averaged_from {
-            trainer.window.from = from;
-            trainer.average = average;
+        if let (Some(from), Some(mean)) = (header.averaged_from, average) {
+            trainer.average.resume(from, mean);
         }
         Ok(trainer)
     }
@@ -205,7 +206,7 @@ fn camera_fingerprint(dataset: &Dataset) -> u64 {
         let Camera { intrinsics: k, cam_from_world: pose } = dataset.pinhole_camera(view);
         let numbers = [k.fx, k.fy, k.cx, k.cy, f64::from(k.width), f64::from(k.height)];
         let numbers = numbers.into_iter().chain(pose.rotation.to_array()).chain(pose.translation.to_array());
-        // A lens as it is, where the dataset keeps it.
+        // Including distortion, where the dataset keeps it.
         let lens = dataset.kept_lens(view);
         let model = lens.map(|lens| f64::from(lens.model.colmap_id()));
         let params = lens.map(|lens| lens.params.clone()).unwrap_or_default();

@@ -1,7 +1,6 @@
-//! Adding, moving and removing Gaussians: decided on the host from a small read-back, carried out on the GPU.
+//! Adding, moving and removing Gaussians: planned on the host from geometry and statistics, carried out on the GPU.
 //!
-//! Both strategies answer with a [`Plan`]: the new geometry, and where each new Gaussian's colours and
-//! optimizer moments come from.
+//! Both strategies return a [`Plan`]: the new geometry, and the source of each new Gaussian's colours and optimizer moments.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +10,7 @@ use super::config::{DensifyConfig, Strategy, TrainConfig};
 use crate::gpu::layout::{DensifyStatistic, GatherSource, Gaussian};
 use crate::random::Random;
 
-/// What a refinement looks at.
+/// Input of a densification.
 #[derive(Debug)]
 pub(crate) struct State<'a> {
     /// Geometry `[N]`.
@@ -20,18 +19,18 @@ pub(crate) struct State<'a> {
     pub(crate) statistics: &'a [DensifyStatistic],
     /// Scene extent, units of the run's frame.
     pub(crate) extent: f32,
-    /// Never more Gaussians than this.
+    /// Maximum number of Gaussians.
     pub(crate) cap: usize,
     /// Step (from 0) before which this happens.
     pub(crate) step: u32,
 }
 
-/// What a refinement does.
+/// Result of a densification.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Plan {
     /// New geometry `[M]`.
     pub(crate) geometry: Vec<Gaussian>,
-    /// Where each comes from `[M]`.
+    /// Sources `[M]`.
     pub(crate) sources: Vec<GatherSource>,
 }
 
@@ -47,17 +46,17 @@ fn logit(opacity: f64) -> f32 {
     (clamped / (1.0 - clamped)).ln() as f32
 }
 
-/// The same Gaussian as before, with its moments.
+/// Source of an unchanged Gaussian, which keeps its moments.
 fn kept(gid: u32) -> GatherSource {
     GatherSource { gid, keeps_moments: 1 }
 }
 
-/// One made of a Gaussian, or changed too much for its moments.
+/// Source of a new or substantially changed Gaussian, whose moments start at zero.
 fn fresh(gid: u32) -> GatherSource {
     GatherSource { gid, keeps_moments: 0 }
 }
 
-/// What the configured strategy does to a state.
+/// Plans a densification with the configured strategy.
 pub(crate) fn plan(config: &TrainConfig, state: &State<'_>) -> Plan {
     let purpose = 0x6465_6e73;
     let mut random = Random::new(config.seed, purpose, state.step);
@@ -85,7 +84,7 @@ fn adc(config: &TrainConfig, state: &State<'_>, random: &mut Random) -> Plan {
             growing.push((id, gradient));
         }
     }
-    // Under the cap the strongest grow; ids break ties, so the choice never depends on the sort.
+    // If the cap is reached, those with the largest gradients grow; ids break ties, so that the choice is independent of the sort.
     let room = state.cap.saturating_sub(staying.len());
     growing.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     growing.truncate(room);
@@ -117,7 +116,7 @@ fn adc(config: &TrainConfig, state: &State<'_>, random: &mut Random) -> Plan {
     plan
 }
 
-/// One half of a split Gaussian: drawn from it, and smaller.
+/// One half of a split Gaussian: smaller, with a mean sampled from the original.
 fn split_sample(gaussian: &Gaussian, random: &mut Random) -> Gaussian {
     let [w, x, y, z] = gaussian.quat;
     let q = glam::Quat::from_xyzw(x, y, z, w);
@@ -135,7 +134,7 @@ fn split_sample(gaussian: &Gaussian, random: &mut Random) -> Gaussian {
     half
 }
 
-/// Opacities brought down to just above the pruning threshold, so that what is not needed fades.
+/// Resets opacities to just above the pruning threshold; Gaussians that are not needed stay faint and are pruned later.
 pub(crate) fn reset_opacities(geometry: &mut [Gaussian], settings: &DensifyConfig) {
     let limit = logit(f64::from(settings.prune_opacity * RESET_OPACITY_FACTOR));
     for gaussian in geometry {
@@ -143,14 +142,14 @@ pub(crate) fn reset_opacities(geometry: &mut [Gaussian], settings: &DensifyConfi
     }
 }
 
-/// Move the dead, then grow (Kheradmand et al. 2024, section 4; gsplat's `MCMCStrategy`).
+/// Relocates dead Gaussians, then adds new ones (Kheradmand et al. 2024, section 4; gsplat's `MCMCStrategy`).
 fn mcmc(settings: &DensifyConfig, state: &State<'_>, random: &mut Random) -> Plan {
     let n = state.geometry.len();
     let mut plan = Plan { geometry: state.geometry.to_vec(), sources: (0..n as u32).map(kept).collect() };
     let mut opacities: Vec<f32> = plan.geometry.par_iter().map(Gaussian::opacity).collect();
     let is_dead = |opacity: f32| opacity <= settings.prune_opacity;
     let dead: Vec<usize> = (0..n).filter(|&id| is_dead(opacities[id])).collect();
-    // Neither dead nor NaN, which is never more than anything.
+    // False for NaN.
     let is_alive = |opacity: f32| opacity > settings.prune_opacity;
     if !opacities.iter().any(|&opacity| is_alive(opacity)) {
         return plan;
@@ -166,7 +165,7 @@ fn mcmc(settings: &DensifyConfig, state: &State<'_>, random: &mut Random) -> Pla
     plan
 }
 
-/// Draws `count` ids among those whose opacity is wanted, each as likely as it is opaque, with replacement.
+/// Samples `count` ids among those whose opacity passes `wanted`, with probability proportional to opacity, with replacement.
 fn sample_by_opacity(
     opacities: &[f32],
     wanted: impl Fn(f32) -> bool,
@@ -194,8 +193,8 @@ fn sample_by_opacity(
         .collect()
 }
 
-/// Copies `chosen[i]` to place `places[i]`, and shares opacity and size among a Gaussian and its copies so
-/// that the render stays the same (3DGS-MCMC, eq. 9).
+/// Copies `chosen[i]` to index `places[i]`, and divides opacity and size among a Gaussian and its copies so that the render stays
+/// the same (3DGS-MCMC, eq. 9).
 fn place_copies(plan: &mut Plan, opacities: &mut Vec<f32>, chosen: &[usize], places: &[usize]) {
     let mut copies = BTreeMap::<usize, usize>::new();
     for &id in chosen {
@@ -226,7 +225,7 @@ fn place_copies(plan: &mut Plan, opacities: &mut Vec<f32>, chosen: &[usize], pla
     }
 }
 
-/// Opacity of each of `n` Gaussians that stand for one of opacity `o`, and the factor on its scales.
+/// Opacity of each of `n` Gaussians that replace one of opacity `o`, and the factor on its scales.
 fn share(o: f64, n: usize) -> (f64, f64) {
     let shared = 1.0 - (1.0 - o).powf(1.0 / n as f64);
     let mut denominator = 0.0;
@@ -239,7 +238,7 @@ fn share(o: f64, n: usize) -> (f64, f64) {
         }
     }
     let factor = o / denominator;
-    // The alternating sum loses its digits for many copies of an opaque Gaussian.
+    // The alternating sum loses precision for many copies of an opaque Gaussian.
     (shared, if factor.is_finite() && factor > 0.0 { factor.min(1.0) } else { 1.0 / n as f64 })
 }
 

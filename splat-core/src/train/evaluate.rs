@@ -17,7 +17,7 @@ pub struct ViewMetrics {
     pub name: String,
     /// Peak signal-to-noise ratio in dB, on the image clamped to 0..1.
     pub psnr: f64,
-    /// The same after [`metrics::color_corrected`]; `None` in reports from before it was measured.
+    /// PSNR after [`metrics::color_corrected`]; `None` in reports from before it was measured.
     #[serde(default)]
     pub cc_psnr: Option<f64>,
     /// Structural similarity, 11x11 Gaussian window of sigma 1.5.
@@ -27,11 +27,11 @@ pub struct ViewMetrics {
 /// How all held-out views compare.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct EvalReport {
-    /// One entry a view.
+    /// One entry per view.
     pub views: Vec<ViewMetrics>,
     /// Mean PSNR over the views; NaN without any.
     pub psnr: f64,
-    /// Mean colour-corrected PSNR; `None` where a view has none.
+    /// Mean colour-corrected PSNR; `None` if it is missing for a view.
     #[serde(default)]
     pub cc_psnr: Option<f64>,
     /// Mean SSIM over the views.
@@ -39,11 +39,11 @@ pub struct EvalReport {
 }
 
 impl ViewMetrics {
-    /// Compares a render with its photo. Where alpha is a mask, pixels count by it; where it is transparency, the photo is laid over
-    /// `background`, that of the render, and all pixels count.
+    /// Compares a render with its photo. If alpha is a mask, it weights the pixels; if it is transparency, the photo is composited over
+    /// `background` (the render's) and all pixels count.
     ///
     /// # Errors
-    /// [`crate::Error::ImageSize`] for a photo of another size, or one that is masked all over.
+    /// [`crate::Error::ImageSize`] for a photo of another size, or one that is completely masked.
     pub fn measure(
         name: &str,
         render: &FrameImage,
@@ -65,7 +65,7 @@ impl ViewMetrics {
 }
 
 impl EvalReport {
-    /// The report on these views.
+    /// Summarizes these views.
     #[must_use]
     pub fn of(views: Vec<ViewMetrics>) -> Self {
         let mean = |of: fn(&ViewMetrics) -> f64| views.iter().map(of).sum::<f64>() / views.len() as f64;
@@ -93,7 +93,7 @@ impl Trainer {
         Ok(EvalReport::of(views))
     }
 
-    /// Renders one view of the dataset at full size, as the scene is now. `depth` is left empty.
+    /// Renders one view of the dataset at full size, in the current state. `depth` is left empty.
     ///
     /// # Errors
     /// As [`Trainer::step`].
@@ -101,7 +101,7 @@ impl Trainer {
         self.render_camera(&self.dataset.camera(index))
     }
 
-    /// [`Trainer::render_view`] in the brightness of the view's photo, see [`Trainer::exposure`]: what is compared with it.
+    /// [`Trainer::render_view`] with the exposure of the view's photo ([`Trainer::exposure`]), for comparison with it.
     ///
     /// # Errors
     /// As [`Trainer::step`].
@@ -130,15 +130,15 @@ impl Trainer {
     fn draw(&mut self, camera: &LensCamera) -> Result<FrameImage> {
         let sh_degree = self.config.sh_degree_at(self.next_step.saturating_sub(1));
         loop {
-            let seen = self.see(camera, self.config.background, sh_degree)?;
-            let view = seen.view;
+            let inputs = self.prepare(camera, self.config.background, sh_degree)?;
+            let view = inputs.view;
             let forward = &self.passes.forward;
-            forward.set_view(&self.gpu, &view, &seen);
+            forward.set_view(&self.gpu, &view, &inputs);
             self.gpu.submit("splat.render_view", |encoder| {
                 forward.record_clear(encoder);
-                forward.record_rays(encoder, seen.table.as_deref());
+                forward.record_rays(encoder, inputs.table.as_deref());
                 let mut pass = Pass::begin(encoder, None);
-                forward.record(&self.kernels.forward, &mut pass, &view, seen.optics);
+                forward.record(&self.kernels.forward, &mut pass, &view, inputs.optics);
             });
             let counters: Counters = self.gpu.read(&forward.counters, 1)?[0];
             if counters.overflowed == 0 {

@@ -1,4 +1,4 @@
-//! Scale floors: how small a Gaussian may be before no training photo can tell.
+//! Scale floors: the smallest size of a Gaussian that the training photos can resolve.
 
 use glam::DVec3;
 use rayon::prelude::*;
@@ -11,14 +11,14 @@ use crate::gaussians::GaussianCloud;
 use crate::gpu::layout::Gaussian;
 use crate::lens::LensProjector;
 
-/// A photo counts a little beyond its edges, in shares of its size (Mip-Splatting's authors' code).
+/// Margin around a photo within which a Gaussian counts as visible, relative to its size (Mip-Splatting's authors' code).
 const MARGIN: f64 = 0.15;
 
-/// The training cameras, as far as sampling rates go.
+/// Sampling rates of the training cameras.
 #[derive(Debug)]
 pub(super) struct Sampling {
     views: Vec<Sampler>,
-    /// Nearer Gaussians are not drawn.
+    /// Near plane, units of the run's frame.
     near: f64,
 }
 
@@ -26,21 +26,21 @@ pub(super) struct Sampling {
 struct Sampler {
     cam_from_world: Pose,
     lens: LensProjector,
-    /// Pixels a radian near the axis.
+    /// Pixels per radian near the axis.
     focal_px: f64,
     size: [f64; 2],
 }
 
 impl Sampling {
-    /// Of a dataset's training views at full size, in a run's frame.
+    /// For a dataset's training views at full size, in the run's frame.
     pub(super) fn new(dataset: &Dataset, frame: SceneFrame) -> Result<Self> {
         let sampler = |&view: &usize| Sampler::new(dataset, frame, view);
         let near = f64::from(frame.near());
         Ok(Self { near, views: dataset.train.iter().map(sampler).collect::<Result<_>>()? })
     }
 
-    /// Sets the floor of every Gaussian: `pixels` (a variance, square pixels) at the highest sampling rate that a training
-    /// view sees it with. Gaussians that none sees keep theirs.
+    /// Sets the floor of every Gaussian: `pixels` (a variance, square pixels) at the highest sampling rate among the training views
+    /// that show it. Gaussians that are in no view keep theirs.
     ///
     /// # Source
     /// Mip-Splatting (Yu et al. 2024), eq. 7 to 9: the rate is the focal length over the depth.
@@ -55,14 +55,13 @@ impl Sampling {
     }
 }
 
-/// A Gaussian is drawn out to so many standard deviations (opacity 1 at the least alpha that is drawn, 1/255).
-const REACH_SIGMAS: f64 = 3.33;
-/// The least alpha that the rasterizer draws.
+/// Extent of a splat in standard deviations: where one of opacity 1 has alpha 1/255.
+const EXTENT_SIGMAS: f64 = 3.33;
+/// Smallest alpha that the rasterizer draws.
 const MIN_ALPHA: f64 = 1.0 / 255.0;
 
-/// Which Gaussians of a cloud in a run's frame any of a dataset's views, held-out ones included, can show a pixel of. Those
-/// left out change no picture of these views: they are too faint to be drawn, before the near plane, or their splats miss
-/// every picture.
+/// Which Gaussians of a cloud (in the run's frame) may be visible in any of a dataset's views, including held-out ones. The others
+/// do not change any of these images: they are too faint, nearer than the near plane, or their splats miss every image.
 pub(super) fn seen_by_any(dataset: &Dataset, frame: SceneFrame, cloud: &GaussianCloud) -> Result<Vec<bool>> {
     let near = f64::from(frame.near());
     let views = dataset.train.iter().chain(&dataset.held_out);
@@ -72,9 +71,9 @@ pub(super) fn seen_by_any(dataset: &Dataset, frame: SceneFrame, cloud: &Gaussian
         .map(|i| {
             let opacity = 1.0 / (1.0 + (-f64::from(cloud.opacity_logits[i])).exp());
             let largest = cloud.log_scales[i].iter().copied().fold(f32::MIN, f32::max);
-            let reach = REACH_SIGMAS * f64::from(largest).exp();
+            let extent = EXTENT_SIGMAS * f64::from(largest).exp();
             let mean = DVec3::from_array(cloud.means[i].map(f64::from));
-            opacity >= MIN_ALPHA && views.iter().any(|view| view.may_show(mean, reach, near))
+            opacity >= MIN_ALPHA && views.iter().any(|view| view.may_show(mean, extent, near))
         })
         .collect())
 }
@@ -91,20 +90,20 @@ impl Sampler {
         })
     }
 
-    /// Whether a splat around a point that reaches so far can touch the photo. Errs towards yes: a margin around the photo
-    /// stands for what lenses and the first-order projection stretch.
-    fn may_show(&self, mean: DVec3, reach: f64, near: f64) -> bool {
+    /// Whether a splat around a point may touch the photo; `extent` is its radius. Conservative: a margin around the photo accounts for
+    /// the stretching by lenses and by the first-order projection.
+    fn may_show(&self, mean: DVec3, extent: f64, near: f64) -> bool {
         let point = self.cam_from_world.transform_point(mean);
         let depth = self.lens.depth(point);
         if depth.is_nan() || depth <= near {
             return false;
         }
-        if point.length() <= 2.0 * reach {
+        if point.length() <= 2.0 * extent {
             return true;
         }
-        // Beyond what the lens maps, only a splat that reaches far in angle can touch the picture.
-        let Some(pixel) = self.lens.project(point) else { return reach > 0.1 * depth };
-        let beyond = 2.0 * self.focal_px * reach / depth;
+        // If the lens does not map the mean, only a splat of large angular size can touch the image.
+        let Some(pixel) = self.lens.project(point) else { return extent > 0.1 * depth };
+        let beyond = 2.0 * self.focal_px * extent / depth;
         let inside = |at: f64, size: f64| {
             let margin = MARGIN * size + beyond;
             at > -margin && at < size + margin
@@ -112,7 +111,7 @@ impl Sampler {
         inside(pixel.x, self.size[0]) && inside(pixel.y, self.size[1])
     }
 
-    /// Pixels a unit at a point; `None` where the photo does not show it.
+    /// Pixels per unit of length at a point; `None` if it is not in the photo.
     fn rate(&self, mean: DVec3, near: f64) -> Option<f64> {
         let point = self.cam_from_world.transform_point(mean);
         let depth = self.lens.depth(point);

@@ -1,8 +1,7 @@
-//! The frame that a run works in: its origin amid the cameras, its unit their reach.
+//! The coordinate frame of a run: its origin is the centre of the cameras, its unit their extent.
 //!
-//! Learning rates, the random walk, the near plane and every other length of a recipe mean something only against the size of
-//! the scene, and 32 bits hold seven digits: a scene in millimetres or in a survey's coordinates has to be brought to a size
-//! and a place of its own. Poses are in f64 on both sides.
+//! Learning rates, noise, the near plane and all other lengths of a recipe are relative to the size of the scene, and f32 has seven
+//! digits: a scene in millimetres or in survey coordinates has to be scaled and moved first. Poses are in f64 in both frames.
 
 use glam::DVec3;
 
@@ -12,35 +11,35 @@ use crate::gaussians::GaussianCloud;
 use crate::render::DEFAULT_NEAR;
 use crate::scene::SeedPoint;
 
-/// Nearer Gaussians are not drawn, in units of the frame: 0.01 (gsplat's) where cameras reach 5 world units far, as COLMAP's
-/// models of one place do.
+/// Near plane in units of the frame: equal to gsplat's 0.01 if the cameras' extent is 5 world units, which is typical of COLMAP's
+/// models of one place.
 const NEAR: f32 = 0.002;
 
-/// Scene extent in units of the frame: 1.1 times the reach of the cameras (Inria, gsplat).
+/// Scene extent in units of the frame: 1.1 times the extent of the cameras (Inria, gsplat).
 pub(crate) const EXTENT: f32 = 1.1;
 
-/// Cameras farther from the median of all than this many median distances say nothing of the scene's size.
+/// Cameras farther from the median than this many median distances are outliers and do not count for the scene's size.
 const OUTLIER: f64 = 4.0;
 
-/// A scene that lies farther off than this, in units of the frame, is written relative to an origin of its own: f32 world
-/// coordinates would lose a twentieth of a pixel and more.
+/// A scene farther from the world's origin than this, in units of the frame, is written relative to an origin of its own: f32 world
+/// coordinates would be off by a twentieth of a pixel or more.
 const FAR_OFF: f64 = 1_000.0;
 
-/// A run's own frame: `world = origin + unit * frame`.
+/// A run's coordinate frame: `world = origin + unit * frame`.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct SceneFrame {
-    /// World coordinates of its zero.
+    /// World coordinates of its origin.
     pub(crate) origin: [f64; 3],
-    /// World units a unit of it.
+    /// World units per unit of the frame.
     pub(crate) unit: f64,
 }
 
 impl SceneFrame {
-    /// The world itself: that of checkpoints which name none.
+    /// World coordinates: the frame of checkpoints without one.
     pub(crate) const WORLD: Self = Self { origin: [0.0; 3], unit: 1.0 };
 
-    /// Of a dataset's training cameras: the origin is the mean of those that stand together, the unit how far the farthest of
-    /// them is from it. Where all stand on one spot, the median distance of the points; without points one world unit.
+    /// For a dataset's training cameras: the origin is the mean of those that are no outliers, the unit the distance of the farthest of
+    /// them. If all are at one position, the unit is the median distance of the points, or one world unit without points.
     pub(crate) fn of(dataset: &Dataset) -> Self {
         let centres: Vec<DVec3> =
             dataset.train.iter().map(|&view| dataset.pinhole_camera(view).cam_from_world.centre()).collect();
@@ -49,17 +48,17 @@ impl SceneFrame {
         }));
         let distances: Vec<f64> = centres.iter().map(|centre| centre.distance(middle)).collect();
         let typical = median(distances.clone()).unwrap_or(0.0);
-        // Were more than half on one spot, the others are the scene's size and no outliers.
+        // If more than half are at one position, the others define the scene's size and are no outliers.
         let limit =
             if typical > 1e-6 * middle.length().max(1e-6) { OUTLIER * typical } else { f64::INFINITY };
         let near: Vec<DVec3> = (centres.iter().zip(&distances))
             .filter(|(_, distance)| **distance <= limit)
             .map(|(centre, _)| *centre)
             .collect();
-        // Summed relative to the middle, so that large offsets cost no digits.
+        // Summed relative to the median, so that large offsets do not cost precision.
         let mean = middle + near.iter().map(|c| *c - middle).sum::<DVec3>() / near.len().max(1) as f64;
-        let reach = near.iter().map(|centre| centre.distance(mean)).fold(0.0, f64::max);
-        // What is left of equal centres after f64 transforms of far-off poses is no reach.
+        let extent = near.iter().map(|centre| centre.distance(mean)).fold(0.0, f64::max);
+        // Differences of equal centres that are due to rounding of far-away poses do not count.
         let rounding = 1e-9 * mean.length().max(1e-9);
         let to_points = || {
             let points = dataset.scene.points.iter().map(|point| DVec3::from_array(point.position));
@@ -67,43 +66,42 @@ impl SceneFrame {
                 points.map(|point| point.distance(mean)).filter(|d| d.is_finite() && *d > rounding).collect(),
             )
         };
-        let unit = if reach > rounding { reach } else { to_points().unwrap_or(1.0) };
+        let unit = if extent > rounding { extent } else { to_points().unwrap_or(1.0) };
         if !(mean.is_finite() && unit.is_normal()) {
             return Self::WORLD;
         }
         Self { origin: mean.to_array(), unit }
     }
 
-    /// Whether its numbers can be computed with.
+    /// Whether its numbers are finite and its unit positive.
     pub(crate) fn is_valid(&self) -> bool {
         self.origin.iter().all(|x| x.is_finite()) && self.unit.is_normal() && self.unit > 0.0
     }
 
-    /// A camera of the world in this frame.
+    /// Transforms a camera from world coordinates to this frame.
     pub(crate) fn camera(&self, world: &LensCamera) -> LensCamera {
         world.rebased(DVec3::from_array(self.origin), self.unit)
     }
 
-    /// A point of the world in this frame.
+    /// Transforms a point from world coordinates to this frame.
     pub(crate) fn point(&self, world: &SeedPoint) -> SeedPoint {
         let position = (DVec3::from_array(world.position) - DVec3::from_array(self.origin)) / self.unit;
         SeedPoint { position: position.to_array(), rgb: world.rgb }
     }
 
-    /// World coordinates that a file of the scene counts from: zero, unless the scene is so far off that f32 cannot hold its
-    /// world coordinates.
+    /// World coordinates of the origin of a file of the scene: zero, unless the scene is so far away that f32 lacks the precision.
     pub(crate) fn file_origin(&self) -> [f64; 3] {
         let origin = DVec3::from_array(self.origin);
         if origin.length() <= FAR_OFF * self.unit {
             return [0.0; 3];
         }
-        // As few digits as do.
+        // Rounded to few digits.
         let step = 10.0_f64.powf(self.unit.log10().ceil());
         let rounded = (origin / step).round() * step;
         if rounded.is_finite() { rounded.to_array() } else { self.origin }
     }
 
-    /// A cloud of this frame in world units, relative to [`SceneFrame::file_origin`].
+    /// Transforms a cloud from this frame to world units, relative to [`SceneFrame::file_origin`].
     pub(crate) fn to_world(self, mut cloud: GaussianCloud) -> GaussianCloud {
         if self == Self::WORLD {
             return cloud;
@@ -120,7 +118,7 @@ impl SceneFrame {
         cloud
     }
 
-    /// A cloud in world units relative to `origin` in this frame.
+    /// Transforms a cloud in world units relative to `origin` to this frame.
     pub(crate) fn to_frame(self, mut cloud: GaussianCloud, origin: [f64; 3]) -> GaussianCloud {
         let shift = DVec3::from_array(origin) - DVec3::from_array(self.origin);
         for mean in &mut cloud.means {
@@ -135,7 +133,7 @@ impl SceneFrame {
 
     /// The near plane in units of the frame.
     pub(crate) fn near(self) -> f32 {
-        // What runs began with that know no frame.
+        // As in runs from before there was a frame.
         if self == Self::WORLD { DEFAULT_NEAR } else { NEAR }
     }
 

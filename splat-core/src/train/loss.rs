@@ -1,4 +1,4 @@
-//! L1 + SSIM between a frame and a photo, and its gradient, without leaving the GPU.
+//! The photometric loss, L1 + SSIM between a frame and a photo, and its gradient, on the GPU.
 
 use crate::Result;
 use crate::gpu::Gpu;
@@ -104,10 +104,10 @@ mod tests {
     const SIZES: [(u32, u32); 3] = [(71, 19), (5, 67), (1, 1)];
     const NUDGE: f64 = 1e-4;
 
-    /// What renders are multiplied by: photos alike, and a dark reddish one.
+    /// Exposures: equal to the scene's, and dark and reddish.
     const GAINS: [[f32; 3]; 2] = [[1.0; 3], [0.8, 0.7, 0.6]];
 
-    /// A frame, a photo whose left half of alpha may be 0, and what the kernels make of them.
+    /// A frame, a photo whose leftmost columns may be masked, and the kernels' results for them.
     struct Case {
         size: (u32, u32),
         rendered: Vec<f64>,

@@ -1,4 +1,4 @@
-//! How much memory a training run takes, and how many Gaussians that allows.
+//! Memory needed by a training run, and the number of Gaussians that fit.
 
 use super::loss::Loss;
 use super::optimizer::Moments;
@@ -11,33 +11,33 @@ use crate::render::backward::BackwardPass;
 use crate::render::forward::Capacity;
 use crate::render::{GaussianBuffers, RendererKind, check_image_size};
 
-/// Photos tell about one Gaussian apart for so many of their pixels: each surface is seen in several photos, and a Gaussian with
-/// colours of degree 3 has 59 parameters where a pixel gives three values.
+/// Photo pixels per Gaussian that can be resolved: each surface is in several photos, and a Gaussian of SH degree 3 has 59
+/// parameters where a pixel has three values.
 pub(super) const PIXELS_PER_GAUSSIAN: u64 = 64;
-/// No default cap is lower than this.
+/// Smallest default cap.
 const FEWEST_GAUSSIANS: u64 = 100_000;
-/// Tiles a Gaussian reaches on average: early in training, when they are largest, on the scenes measured.
+/// Mean number of tiles per Gaussian early in training, when they are largest, on the scenes measured.
 const ISECTS_PER_GAUSSIAN: u64 = 16;
-/// Bytes a pixel on their way between host and device: photos of the steps in flight, and a frame read back. The
-/// driver frees them some steps late.
+/// Bytes per pixel of staging memory: photos of the steps in flight, and a frame read back. The driver frees them with a delay
+/// of some steps.
 const TRANSFER_BYTES_PER_PIXEL: u64 = 64;
-/// Share of the memory that training may plan with.
+/// Share of the available memory that training may use.
 const USABLE_SHARE: f64 = 0.6;
-/// Memory assumed where the system does not say.
+/// Memory assumed if the system does not report it.
 const ASSUMED_BYTES: u64 = 8 << 30;
 
 /// Memory of a training run, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct MemoryPrediction {
-    /// Parameters, optimizer moments and, while a densification copies them, their second set.
+    /// Parameters and optimizer moments, twice: a densification copies them.
     pub gaussians_bytes: u64,
-    /// Everything that a step works with and, while a densification or a lack of room replaces it, its second set.
+    /// Working buffers of a step, including what their replacement takes meanwhile.
     pub working_bytes: u64,
     /// Sum of both, bytes.
     pub total_bytes: u64,
 }
 
-/// What decides how much memory a run needs, besides how many Gaussians it has.
+/// The properties of a run, besides its number of Gaussians, that determine its memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workload {
     /// Width of the largest image, pixels.
@@ -46,12 +46,12 @@ pub struct Workload {
     pub height: u32,
     /// SH degree of the colours.
     pub sh_degree: u32,
-    /// How Gaussians are drawn.
+    /// The renderer.
     pub renderer: RendererKind,
     /// Whether a photo keeps the motion of its rolling shutter.
     pub rolling_shutter: bool,
-    /// As many Gaussians as the photos can tell apart: one per 64 of all their pixels, as many as the scene has points, and
-    /// 100,000 in any case.
+    /// Number of Gaussians that the photos can resolve: one per 64 of all their pixels, but at least the scene's number of points and
+    /// at least 100,000.
     pub useful_gaussians: u32,
 }
 
@@ -63,10 +63,10 @@ fn useful_gaussians(dataset: &Dataset) -> u32 {
 }
 
 impl Workload {
-    /// Of photos that are as large and were taken as those of a dataset; `renderer` `None`: the one that fits it.
+    /// The workload of a dataset; `renderer` `None`: the one that [`Dataset::fitting_renderer`] chooses.
     ///
     /// # Errors
-    /// [`crate::Error::View`] or another error of an image that is too large to draw.
+    /// [`crate::Error::View`] or another error for an image that is too large to render.
     pub fn of(dataset: &Dataset, sh_degree: u32, renderer: Option<RendererKind>) -> Result<Self> {
         let (mut width, mut height) = (1, 1);
         for view in 0..dataset.scene.views.len() {
@@ -85,7 +85,7 @@ impl Workload {
     }
 
     fn switches(&self) -> Switches {
-        // With 3DGUT a lens may need a ray table: one more stands for those that are kept.
+        // With 3DGUT a lens may need a ray table: one more accounts for the cached ones.
         let camera = match self.renderer {
             RendererKind::Ewa => CameraModule::Pinhole,
             RendererKind::Gut => CameraModule::Perspective,
@@ -94,7 +94,7 @@ impl Workload {
         Switches { renderer: self.renderer, camera, rolling, ..Switches::default() }
     }
 
-    /// Predicts what training takes with so many Gaussians.
+    /// Predicts the memory of training with `gaussians` Gaussians.
     #[must_use]
     pub fn predict(&self, gaussians: u32) -> MemoryPrediction {
         let Self { width, height, sh_degree, .. } = *self;
@@ -119,16 +119,16 @@ impl Workload {
         MemoryPrediction { gaussians_bytes, working_bytes, total_bytes: gaussians_bytes + working_bytes }
     }
 
-    /// The cap on Gaussians where none is set: as many as are useful and fit, see [`Workload::most_gaussians`].
+    /// The default cap on the number of Gaussians: what is useful, but no more than fits; see [`Workload::most_gaussians`].
     ///
-    /// Memory alone is no cap where there is much of it: on an H100 42 photos of 480x360 grew to 1.7 million Gaussians within
+    /// On large GPUs memory alone does not limit it: on an H100 a run on 42 photos of 480x360 grew to 1.7 million Gaussians within
     /// 12,000 steps.
     #[must_use]
     pub fn default_gaussians(&self, report: &AdapterReport, memory_bytes: Option<u64>) -> u32 {
         self.most_gaussians(report, memory_bytes).min(self.useful_gaussians.max(1))
     }
 
-    /// The most Gaussians that fit `memory_bytes` (`None`: unknown) and this adapter's bindings.
+    /// Maximum number of Gaussians that fit `memory_bytes` (`None`: unknown) and this adapter's bindings.
     #[must_use]
     pub fn most_gaussians(&self, report: &AdapterReport, memory_bytes: Option<u64>) -> u32 {
         let usable = (memory_bytes.unwrap_or(ASSUMED_BYTES) as f64 * USABLE_SHARE) as u64;

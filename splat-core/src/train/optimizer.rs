@@ -1,4 +1,4 @@
-//! Adam over every parameter, and the gather that follows a densification.
+//! Adam for every parameter, and the reordering of parameters and moments after a densification.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -48,7 +48,7 @@ impl OptimizerKernels {
 #[derive(Debug)]
 pub(crate) struct Moments {
     pub(crate) geometry: [wgpu::Buffer; 2],
-    /// By moment, then by channel.
+    /// Indexed by moment, then by channel.
     pub(crate) sh: [[wgpu::Buffer; 3]; 2],
     pub(crate) statistics: wgpu::Buffer,
 }
@@ -112,7 +112,7 @@ impl Optimizer {
         if self.count == 0 {
             return;
         }
-        // Colours first: their basis depends on the means that the view was rendered with.
+        // Colours first: their basis depends on the means before the update.
         for (kernel, bindings) in kernels.sh.iter().zip(&self.bind_sh) {
             kernel.dispatch_items(pass, bindings, self.count);
         }
@@ -129,7 +129,7 @@ struct GatherUniform {
     padding: u32,
 }
 
-/// Carries out a densification: new buffers, filled as the plan says; statistics start again at zero.
+/// Carries out a densification: allocates new buffers and fills them according to the plan; statistics start at zero.
 pub(crate) fn apply(
     gpu: &Gpu,
     kernels: &OptimizerKernels,

@@ -1,4 +1,4 @@
-//! What a training step runs: its kernels, and the buffers and bindings they work on.
+//! The kernels of a training step, and their buffers and bindings.
 
 use super::average::AverageKernel;
 use super::loss::{Loss, LossKernels};
@@ -23,7 +23,7 @@ pub(super) struct Kernels {
     pub(super) average: AverageKernel,
 }
 
-/// Everything sized by the number of Gaussians, pixels and intersections.
+/// Buffers and bindings, whose sizes depend on the number of Gaussians, pixels and intersections.
 #[derive(Debug)]
 pub(super) struct Passes {
     pub(super) forward: ForwardPass,
@@ -45,7 +45,7 @@ impl Kernels {
     }
 }
 
-/// What a dataset's views are seen through, each once.
+/// The distinct optics of a dataset's views.
 fn optics(dataset: &Dataset) -> Result<Vec<Optics>> {
     let mut optics = std::collections::BTreeSet::new();
     for &view in dataset.train.iter().chain(&dataset.held_out) {

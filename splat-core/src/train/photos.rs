@@ -1,4 +1,4 @@
-//! Which form of the photos a step is trained on.
+//! The photos of a run: as given, or undistorted for its last steps.
 
 use std::sync::Arc;
 
@@ -12,17 +12,16 @@ use crate::{Error, Result};
 /// A run's photos.
 #[derive(Debug)]
 pub(super) struct Photos {
-    /// What was asked for; the run's cameras, extent and scale floors are this one's.
+    /// The dataset as given; it determines the run's cameras, extent and scale floors.
     pub(super) given: Arc<Dataset>,
-    /// The same undistorted: of a run that begins with photos as they were taken and ends with EWA, which draws pinholes
-    /// alone.
+    /// The same, undistorted, for a run that begins with distorted photos and ends with EWA, which supports only pinholes.
     flat: Option<Arc<Dataset>>,
 }
 
 impl Photos {
     /// # Errors
-    /// [`Error::NeedsGut`] or [`Error::RollingNeedsGut`] for EWA on photos that it cannot draw, [`Error::View`] for a lens
-    /// that no flat picture can stand for in a run that ends with EWA.
+    /// [`Error::NeedsGut`] or [`Error::RollingNeedsGut`] for EWA on photos that it cannot render, [`Error::View`] for a lens that cannot
+    /// be undistorted, in a run that ends with EWA.
     pub(super) fn new(given: Arc<Dataset>, config: &TrainConfig) -> Result<Self> {
         let bent = given.keeps_distortion();
         if bent && config.renderer_kind() == RendererKind::Ewa {
@@ -34,8 +33,8 @@ impl Photos {
         Ok(Self { given, flat })
     }
 
-    /// The form that a renderer trains on.
-    pub(super) fn seen_by(&self, renderer: RendererKind) -> &Arc<Dataset> {
+    /// The version that a renderer trains on.
+    pub(super) fn for_renderer(&self, renderer: RendererKind) -> &Arc<Dataset> {
         match (&self.flat, renderer) {
             (Some(flat), RendererKind::Ewa) => flat,
             _ => &self.given,
@@ -46,7 +45,7 @@ impl Photos {
         std::iter::once(&self.given).chain(&self.flat)
     }
 
-    /// What decides how much memory the run needs.
+    /// The run's workload, which determines its memory.
     pub(super) fn workload(&self, config: &TrainConfig) -> Result<Workload> {
         let mut workload = Workload::of(&self.given, config.sh_degree, config.renderer)?;
         if let Some(flat) = &self.flat {
@@ -59,7 +58,7 @@ impl Photos {
 }
 
 impl Trainer {
-    /// What decides how much memory this run needs, besides how many Gaussians it has.
+    /// The properties of this run, besides its number of Gaussians, that determine its memory.
     ///
     /// # Errors
     /// As [`Workload::of`].
@@ -70,20 +69,19 @@ impl Trainer {
     /// Bytes of memory that this run's photos take at most; see [`Dataset::peak_memory_bytes`].
     #[must_use]
     pub fn peak_photo_bytes(&self) -> u64 {
-        // One form at a time: what was decoded of the other is let go.
+        // Only one version is in memory at a time.
         self.photos.forms().map(|dataset| dataset.peak_memory_bytes()).max().unwrap_or(0)
     }
 
-    /// The dataset in use: the one given, or, in the last steps by EWA of photos that kept their distortion, the same
-    /// undistorted.
+    /// The dataset in use: the one given, or its undistorted version in the last steps of a run that ends with EWA.
     #[must_use]
     pub fn dataset(&self) -> &Arc<Dataset> {
         &self.dataset
     }
 
-    /// Trains on the form of the photos that the renderer in force can draw.
+    /// Switches to the version of the photos that the current renderer can render.
     pub(super) fn use_fitting_photos(&mut self) {
-        let fitting = self.photos.seen_by(self.renderer());
+        let fitting = self.photos.for_renderer(self.renderer());
         if !Arc::ptr_eq(fitting, &self.dataset) {
             self.dataset.forget_images();
             self.dataset = Arc::clone(fitting);

@@ -1,4 +1,4 @@
-//! What happens to Gaussians between steps, on the host.
+//! Changes to Gaussians between steps, on the host.
 
 use super::densify::{self, State};
 use super::frame::EXTENT;
@@ -8,14 +8,14 @@ use crate::Result;
 use crate::gpu::layout::{DensifyStatistic, Gaussian};
 
 impl Trainer {
-    /// Adds, moves and removes Gaussians, resets opacities and works scale floors out anew, whichever is due before a step.
+    /// Densifies, resets opacities and recomputes scale floors, whichever is due before a step.
     pub(super) fn refine(&mut self, step: u32) -> Result<()> {
         let count = self.gaussians.count as usize;
         let mut geometry: Vec<Gaussian> = self.gpu.read(&self.gaussians.geometry, count)?;
         if self.config.resets_before(step) {
             densify::reset_opacities(&mut geometry, &self.config.densify);
             self.gpu.queue().write_buffer(&self.gaussians.geometry, 0, bytemuck::cast_slice(&geometry));
-            self.restart_average(step);
+            self.average.restart(step);
         }
         if !self.config.densifies_before(step) {
             if self.config.floors_before(step) {
@@ -34,13 +34,13 @@ impl Trainer {
         };
         let mut plan = densify::plan(&self.config, &state);
         if plan.geometry.is_empty() {
-            // Nothing left to train is worse than a faint cloud.
+            // Keep the faint cloud rather than training nothing.
             return Ok(());
         }
         if self.config.floors_before(step) {
             self.sampling.set_floors(&mut plan.geometry, self.config.scale_floor_px2());
         }
-        self.restart_average(step);
+        self.average.restart(step);
         (self.gaussians, self.moments) =
             optimizer::apply(&self.gpu, &self.kernels.optimizer, &self.gaussians, &self.moments, &plan)?;
         self.rebuild(self.passes.forward.capacity.isects)

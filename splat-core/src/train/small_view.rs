@@ -1,4 +1,4 @@
-//! The training photos, small: what is looked at before the first step.
+//! Reduced training photos, for the analysis before the first step.
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use crate::images::PackedImage;
 use crate::lens::LensProjector;
 use crate::{Error, Result};
 
-/// Photos are looked at in about this size, pixels on their longest side: finer ones would need as many more depths.
+/// Approximate longest side of a reduced photo in pixels: larger ones would need proportionally more depth samples.
 const LONGEST_SIDE: u32 = 128;
-/// Darker in a mask than this, a pixel is not trained on.
+/// Pixels whose mask is darker than this are not trained on.
 pub(super) const MIN_ALPHA: u8 = 128;
 
-/// A training photo, small.
+/// A reduced training photo.
 #[derive(Debug)]
 pub(super) struct SmallView {
     pub(super) photo: Arc<PackedImage>,
     pub(super) lens: LensProjector,
-    /// Focal length in its pixels.
+    /// Focal length in pixels of the reduced photo.
     pub(super) focal_px: f64,
-    /// Of the run's frame, where the shutter rolls in the middle of the exposure.
+    /// Pose in the run's frame; with a rolling shutter, in the middle of the exposure.
     pub(super) cam_from_world: Pose,
 }
 
@@ -35,7 +35,7 @@ impl SmallView {
     pub(super) fn of_training_views(dataset: &Dataset, frame: SceneFrame) -> Result<Vec<Self>> {
         let mut views = Vec::with_capacity(dataset.train.len());
         for (index, &view) in dataset.train.iter().enumerate() {
-            // Decoded ahead by the dataset's own threads, whose memory is accounted for.
+            // Prefetched by the dataset's own threads, within its memory budget.
             for &next in dataset.train.iter().skip(index + 1).take(2) {
                 dataset.prefetch(next, shrinking(dataset, next));
             }
@@ -55,21 +55,21 @@ impl SmallView {
         Ok(Self { photo, lens, focal_px, cam_from_world: camera.middle() })
     }
 
-    /// The pixel at a place of the picture.
+    /// The pixel that contains a point of the image.
     pub(super) fn pixel_at(&self, place: DVec2) -> Option<[i64; 2]> {
         let size = DVec2::new(self.photo.width.into(), self.photo.height.into());
         let inside = place.cmpge(DVec2::ZERO).all() && place.cmplt(size).all();
         inside.then_some([place.x as i64, place.y as i64])
     }
 
-    /// Red, green, blue and alpha; beyond the edges the nearest pixel's.
+    /// Red, green, blue and alpha, clamped to the edge.
     pub(super) fn colour(&self, [x, y]: [i64; 2]) -> [u8; 4] {
         let (width, height) = (i64::from(self.photo.width), i64::from(self.photo.height));
         let index = y.clamp(0, height - 1) * width + x.clamp(0, width - 1);
         self.photo.pixels[index as usize].to_le_bytes()
     }
 
-    /// The colours of the 3x3 pixels around one.
+    /// The colours of the 3x3 neighbourhood of a pixel.
     pub(super) fn patch(&self, [x, y]: [i64; 2]) -> [[u8; 3]; 9] {
         std::array::from_fn(|i| {
             let [r, g, b, _] = self.colour([x + i as i64 % 3 - 1, y + i as i64 / 3 - 1]);
@@ -78,7 +78,7 @@ impl SmallView {
     }
 }
 
-/// How much smaller than its full training size a photo is looked at.
+/// Reduction factor from a photo's full training size.
 fn shrinking(dataset: &Dataset, view: usize) -> u32 {
     let size = dataset.pinhole_camera(view).intrinsics;
     size.width.max(size.height).div_ceil(LONGEST_SIDE)

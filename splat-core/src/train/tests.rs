@@ -1,4 +1,4 @@
-//! What needs a look inside: that running out of room for intersections changes no bit.
+//! Tests of internals: an overflow of the intersection buffers does not change the result.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::scene::{Scene, SeedPoint, View};
 const WIDTH: u32 = 40;
 const HEIGHT: u32 = 24;
 const STEPS: u32 = 30;
-/// Far less than any view needs.
+/// A capacity far below what any view needs.
 const NO_ROOM: u32 = 16;
 
 /// Four photos of waves, side by side, and a grid of points in front of them.
@@ -51,7 +51,7 @@ fn config(strategy: Strategy) -> TrainConfig {
     TrainConfig { steps: STEPS, strategy, sh_degree: 1, densify, ..TrainConfig::default() }
 }
 
-/// A run that is left without room before each of these steps.
+/// A run whose capacity is reduced before each of these steps.
 fn run(gpu: &Gpu, dataset: &Arc<Dataset>, strategy: Strategy, tight_before: &[u32]) -> GaussianCloud {
     let mut trainer = Trainer::new(gpu, Arc::clone(dataset), config(strategy)).unwrap();
     for step in 0..STEPS {

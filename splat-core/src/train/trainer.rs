@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::average::Window;
+use super::average::Average;
 use super::config::TrainConfig;
 use super::exposure::{LogGain, exposures};
 use super::floor::{Sampling, seen_by_any};
@@ -15,6 +15,7 @@ use super::photos::Photos;
 use super::reports::Reports;
 use super::seeds::seed_points;
 use super::small_view::SmallView;
+use super::uniforms::{StepState, background, train_uniform};
 use crate::camera::LensCamera;
 use crate::dataset::Dataset;
 use crate::gaussians::{GaussianCloud, SeedOptions, thinned};
@@ -23,13 +24,13 @@ use crate::gpu::profile::{Pass, Timer};
 use crate::gpu::shaders::Switches;
 use crate::random::Random;
 use crate::render::rays::RayTables;
-use crate::render::{GaussianBuffers, RendererKind, Seen, grown};
+use crate::render::{GaussianBuffers, RendererKind, ViewInputs, grown};
 use crate::scene::SeedPoint;
 use crate::{Error, Result};
 
-/// Steps handed to the GPU before the host looks at their reports.
+/// Steps submitted to the GPU before the host waits for a report.
 const STEPS_IN_FLIGHT: usize = 2;
-/// Tiles a Gaussian reaches on average, for the first guess of the room for intersections.
+/// Tiles per Gaussian assumed for the initial capacity for intersections.
 const FIRST_ISECTS_PER_GAUSSIAN: u32 = 8;
 
 /// What a step did.
@@ -37,11 +38,11 @@ const FIRST_ISECTS_PER_GAUSSIAN: u32 = 8;
 pub struct StepReport {
     /// Steps done; counts from 1.
     pub step: u32,
-    /// Loss of the latest step whose report has come back, a few steps ago; NaN before the first.
+    /// Loss of the latest step whose report has arrived, a few steps ago; NaN before the first.
     pub loss: f32,
-    /// Gaussians now.
+    /// Current number of Gaussians.
     pub gaussians: u32,
-    /// Width and height that the step trained at.
+    /// Width and height of the step's image.
     pub image_size: (u32, u32),
 }
 
@@ -50,43 +51,42 @@ pub struct StepReport {
 pub struct Trainer {
     pub(super) gpu: Gpu,
     pub(super) photos: Photos,
-    /// The form of them in use.
+    /// The version of the photos in use.
     pub(super) dataset: Arc<Dataset>,
     pub(super) config: TrainConfig,
     pub(super) kernels: Kernels,
     pub(super) gaussians: GaussianBuffers,
     pub(super) moments: Moments,
-    /// Mean of the last states, once it has begun.
-    pub(super) average: Option<GaussianBuffers>,
-    pub(super) window: Window,
+    /// Mean of the last states.
+    pub(super) average: Average,
     pub(super) passes: Passes,
     /// The next step, from 0.
     pub(super) next_step: u32,
-    /// Where Gaussians, cameras and all lengths are while the run lasts.
+    /// The run's coordinate frame: of Gaussians, cameras and all lengths.
     pub(super) frame: SceneFrame,
     pub(super) cap: u32,
-    /// The step before which Gaussians were last added and removed: a step that is run again after an overflow
-    /// must not do so twice.
+    /// The step before which the last densification happened: a step that is run again after an overflow must not densify
+    /// twice.
     densified_before: Option<u32>,
-    /// Of steps handed to the GPU.
+    /// Pending reports of submitted steps.
     reports: Reports,
     last_loss: f32,
     pub(super) timer: Option<Timer>,
     pub(super) rays: RayTables,
     pub(super) sampling: Sampling,
-    /// Logarithms of what each view's photo is brighter than the scene, by channel; see [`super::exposure`].
+    /// Logarithm of each view's exposure relative to the scene, per channel; see [`super::exposure`].
     pub(super) gains: Vec<LogGain>,
 }
 
-/// What every new run settles first.
-struct Start {
+/// What a new run determines first.
+struct RunSetup {
     photos: Photos,
     config: TrainConfig,
     cap: u32,
     frame: SceneFrame,
 }
 
-impl Start {
+impl RunSetup {
     fn of(gpu: &Gpu, dataset: Arc<Dataset>, mut config: TrainConfig) -> Result<Self> {
         config.validate()?;
         config.renderer.get_or_insert(dataset.fitting_renderer());
@@ -108,7 +108,7 @@ impl Trainer {
     /// [`Error::Config`] for settings that cannot work, [`Error::Scene`] for a dataset without training
     /// views, and whatever the device reports.
     pub fn new(gpu: &Gpu, dataset: Arc<Dataset>, config: TrainConfig) -> Result<Self> {
-        let Start { photos, config, cap, frame } = Start::of(gpu, dataset, config)?;
+        let RunSetup { photos, config, cap, frame } = RunSetup::of(gpu, dataset, config)?;
         let views = SmallView::of_training_views(&photos.given, frame)?;
         let points = seed_points(&photos.given, &views, frame, config.seed_points.min(cap), config.seed);
         let gains = config.exposure.then(|| exposures(&photos.given, &views, &points));
@@ -125,27 +125,27 @@ impl Trainer {
             .map(|trainer| trainer.with(gains))
     }
 
-    /// With the photos' brightness as measured.
+    /// Sets the measured exposures of the photos.
     fn with(mut self, gains: Option<Vec<LogGain>>) -> Self {
         self.gains = gains.unwrap_or(self.gains);
         self
     }
 
-    /// Whether the photos were found to differ in brightness or white balance; see [`TrainConfig::exposure`].
+    /// Whether the photos differ in exposure or white balance; see [`TrainConfig::exposure`].
     #[must_use]
     pub fn differs_in_exposure(&self) -> bool {
         self.gains.iter().any(|gain| *gain != [0.0; 3])
     }
 
-    /// What a view's photo is brighter than the scene: factors of red, green and blue. See [`TrainConfig::exposure`].
+    /// Exposure of a view's photo relative to the scene: factors of red, green and blue. See [`TrainConfig::exposure`].
     #[must_use]
     pub fn exposure(&self, view: usize) -> [f64; 3] {
         self.gains.get(view).map_or([1.0; 3], |gain| gain.map(f64::exp))
     }
 
-    /// Starts from the Gaussians of a scene in the dataset's world coordinates, counted from `origin`. They are trained at full image
-    /// size and, where they have view-dependent colours, with all of them from the first step on. Of more Gaussians than the cap
-    /// allows the most visible (opacity times cross-section) are taken.
+    /// Starts from the Gaussians of a scene in the dataset's world coordinates, relative to `origin`. They are trained at full image
+    /// size and, if they have view-dependent colours, with all SH degrees from the first step on. If there are more than the cap
+    /// allows, the most visible ones (opacity times cross-section) are kept.
     ///
     /// # Errors
     /// [`Error::Cloud`] for one whose parts do not fit together or that is empty, and as [`Trainer::new`].
@@ -156,7 +156,7 @@ impl Trainer {
         mut cloud: GaussianCloud,
         origin: [f64; 3],
     ) -> Result<Self> {
-        let Start { photos, mut config, cap, frame } = Start::of(gpu, dataset, config)?;
+        let RunSetup { photos, mut config, cap, frame } = RunSetup::of(gpu, dataset, config)?;
         cloud.retain_finite()?;
         if cloud.is_empty() {
             return Err(Error::Cloud { why: "it is empty; start with a scene that holds Gaussians".into() });
@@ -181,11 +181,10 @@ impl Trainer {
             .map(|trainer| trainer.with(gains))
     }
 
-    /// Goes on beyond the end of the run: to `steps` steps, with the schedules of a run of so many; see
-    /// [`TrainConfig::extended`].
+    /// Extends the run to `steps` steps, with the schedules of a run of that length; see [`TrainConfig::extended`].
     ///
     /// # Errors
-    /// [`Error::Config`] where it would be no more than the run has, and as [`Trainer::step`].
+    /// [`Error::Config`] if `steps` is not larger than the run's, and as [`Trainer::step`].
     pub fn extend_to(&mut self, steps: u32) -> Result<()> {
         self.flush()?;
         if steps <= self.config.steps {
@@ -193,8 +192,8 @@ impl Trainer {
             return Err(Error::Config { why });
         }
         self.config = self.config.extended(self.next_step, steps);
-        self.window = Window::last(self.config.averaged_steps(), steps);
-        self.restart_average(self.next_step);
+        self.average = Average::new(self.config.averaged_steps(), steps);
+        self.average.restart(self.next_step);
         Ok(())
     }
 
@@ -211,15 +210,15 @@ impl Trainer {
             return Err(Error::Scene { why: "it has no view to train on".into() });
         }
         let renderer = config.renderer_at(next_step);
-        // The statistic of 3DGUT is that of the mean in 3-D, which has no such form.
+        // The statistic of 3DGUT is taken in 3-D, where there is no absolute form of it.
         let abs_gradient = config.uses_abs_gradient();
         let switches = Switches { abs_gradient, renderer, ..Switches::default() };
-        let dataset = Arc::clone(photos.seen_by(renderer));
+        let dataset = Arc::clone(photos.for_renderer(renderer));
         let kernels = Kernels::new(gpu, switches, gaussians.sh_stride());
         let isects = room_for(gpu, &dataset, switches, gaussians.count, FIRST_ISECTS_PER_GAUSSIAN);
         let passes = Passes::new(gpu, &kernels, &gaussians, &moments, &dataset, isects)?;
         let sampling = Sampling::new(&photos.given, frame)?;
-        let window = Window::last(config.averaged_steps(), config.steps);
+        let average = Average::new(config.averaged_steps(), config.steps);
         let gains = vec![[0.0; 3]; photos.given.scene.views.len()];
         Ok(Self {
             gpu: gpu.clone(),
@@ -229,8 +228,7 @@ impl Trainer {
             kernels,
             gaussians,
             moments,
-            average: None,
-            window,
+            average,
             passes,
             next_step,
             frame,
@@ -253,12 +251,13 @@ impl Trainer {
         self.advance(None)
     }
 
-    /// One step, with the built-in loss or another. A step with another loss is not left in flight: nobody could run it again.
+    /// One step, with the built-in loss or another. A step with another loss is not left in flight, since only this call can run it
+    /// again.
     pub(super) fn advance(&mut self, mut own_loss: Option<&mut OwnLoss<'_>>) -> Result<StepReport> {
         let left_in_flight = if own_loss.is_some() { 0 } else { STEPS_IN_FLIGHT };
         let target = self.next_step + 1;
         let mut image_size = (0, 0);
-        // More than one round only where an earlier step had not enough room and is run again.
+        // More than one iteration only if an earlier step overflowed and is run again.
         while self.next_step < target {
             let step = self.next_step;
             let config = &self.config;
@@ -279,7 +278,7 @@ impl Trainer {
                 }
                 let switches = Switches { renderer: self.config.renderer_at(step), ..Switches::default() };
                 self.kernels = Kernels::new(&self.gpu, switches, self.gaussians.sh_stride());
-                self.restart_average(step);
+                self.average.restart(step);
                 self.use_fitting_photos();
                 self.rebuild(self.passes.forward.capacity.isects)?;
             }
@@ -297,9 +296,9 @@ impl Trainer {
         })
     }
 
-    /// Runs one step by itself and adds the GPU milliseconds of each kernel to `totals`.
+    /// Runs one step with nothing else in flight and adds the GPU milliseconds of each kernel to `totals`.
     ///
-    /// Returns false, with the step done all the same, where the device has no timestamps inside passes.
+    /// Returns false, with the step done, if the device does not support timestamps inside passes.
     ///
     /// # Errors
     /// As [`Trainer::step`].
@@ -314,7 +313,7 @@ impl Trainer {
         }
     }
 
-    /// Waits until every step handed to the GPU has run, running again what had not enough room.
+    /// Waits until every submitted step has completed, and runs again those that overflowed.
     ///
     /// # Errors
     /// As [`Trainer::step`].
@@ -332,8 +331,8 @@ impl Trainer {
         }
     }
 
-    /// Copies the Gaussians to the host: world units, relative to [`Trainer::origin`]. In a run's last steps they are the
-    /// mean of its states so far; see [`TrainConfig::average_last`].
+    /// Copies the Gaussians to the host, in world units relative to [`Trainer::origin`]. In a run's last steps they are the mean
+    /// of the last states; see [`TrainConfig::average_last`].
     ///
     /// # Errors
     /// As [`Trainer::step`].
@@ -342,7 +341,7 @@ impl Trainer {
         Ok(self.frame.to_world(self.shown().download(&self.gpu)?))
     }
 
-    /// [`Trainer::cloud`] without the Gaussians that no view of the dataset shows a pixel of: what a file of the scene needs.
+    /// [`Trainer::cloud`] without the Gaussians that are not visible in any view of the dataset, for writing the scene to a file.
     ///
     /// # Errors
     /// As [`Trainer::step`].
@@ -354,21 +353,20 @@ impl Trainer {
         Ok(self.frame.to_world(cloud))
     }
 
-    /// World coordinates that [`Trainer::cloud`] counts from: zero, unless the scene lies so far off (a survey's coordinates)
-    /// that f32 cannot hold where its Gaussians are.
+    /// World coordinates of the origin of [`Trainer::cloud`]: zero, unless the scene is so far away (survey coordinates) that f32
+    /// lacks the precision.
     #[must_use]
     pub fn origin(&self) -> [f64; 3] {
         self.frame.file_origin()
     }
 
-    /// Gaussians nearer to a camera than this, in world units, are not drawn in this run; whoever draws its scene should use
-    /// the same, see [`crate::RenderOptions::near`].
+    /// Near plane of this run, world units. Render its scene with the same value, see [`crate::RenderOptions::near`].
     #[must_use]
     pub fn near(&self) -> f32 {
         self.frame.near_world()
     }
 
-    /// Loss of the latest step that the host has heard of; after [`Trainer::flush`], of the last one.
+    /// Loss of the latest step whose report has arrived; after [`Trainer::flush`] that of the last step.
     #[must_use]
     pub fn latest_loss(&self) -> f32 {
         self.last_loss
@@ -380,13 +378,13 @@ impl Trainer {
         self.next_step
     }
 
-    /// Gaussians now.
+    /// Current number of Gaussians.
     #[must_use]
     pub fn gaussian_count(&self) -> u32 {
         self.gaussians.count
     }
 
-    /// The cap on Gaussians that this run keeps to.
+    /// Maximum number of Gaussians in this run.
     #[must_use]
     pub fn gaussian_cap(&self) -> u32 {
         self.cap
@@ -398,7 +396,7 @@ impl Trainer {
         &self.config
     }
 
-    /// The view of a step: every training view once, in an order of its own each round.
+    /// The view of a step: every training view once per round, in a random order.
     fn view_of(&self, step: u32) -> usize {
         let views = self.dataset.train.len();
         let (round, place) = (step as usize / views, step as usize % views);
@@ -413,14 +411,23 @@ impl Trainer {
         let next = step + 1;
         self.dataset.prefetch(self.view_of(next), self.config.downscale_at(next));
         let camera = self.dataset.camera_at(index, photo.width, photo.height);
-        let background = self.background(step);
-        let seen = self.see(&camera, background, self.config.sh_degree_at(step))?;
-        let view = seen.view;
-        self.prepare_average(step)?;
-        let train = self.train_uniform(step, index, &view);
+        let background = background(&self.config, step);
+        let inputs = self.prepare(&camera, background, self.config.sh_degree_at(step))?;
+        let view = inputs.view;
+        self.average.prepare(&self.gpu, &self.gaussians, step)?;
+        let train = train_uniform(
+            &self.config,
+            &StepState {
+                step,
+                gaussians: self.gaussians.count,
+                pixels: view.pixel_count(),
+                gain: self.exposure(index).map(|factor| factor as f32),
+                average_weight: self.average.weight(step),
+            },
+        );
         let Passes { forward, backward, loss, optimizer, .. } = &self.passes;
         let queue = self.gpu.queue();
-        forward.set_view(&self.gpu, &view, &seen);
+        forward.set_view(&self.gpu, &view, &inputs);
         queue.write_buffer(&self.passes.train, 0, bytemuck::bytes_of(&train));
         queue.write_buffer(&loss.photo, 0, bytemuck::cast_slice(&photo.pixels));
 
@@ -428,10 +435,10 @@ impl Trainer {
         let descriptor = wgpu::CommandEncoderDescriptor { label: Some("splat.train_step") };
         let mut encoder = self.gpu.device().create_command_encoder(&descriptor);
         forward.record_clear(&mut encoder);
-        forward.record_rays(&mut encoder, seen.table.as_deref());
+        forward.record_rays(&mut encoder, inputs.table.as_deref());
         if let Some(own_loss) = own_loss {
             let mut pass = Pass::begin(&mut encoder, None);
-            forward.record(&self.kernels.forward, &mut pass, &view, seen.optics);
+            forward.record(&self.kernels.forward, &mut pass, &view, inputs.optics);
             drop(pass);
             let view_of_step =
                 StepView { index, photo: Arc::clone(&photo), background, exposure: train.gain };
@@ -447,14 +454,14 @@ impl Trainer {
             own_loss(&mut encoder, &buffers)?;
             record_counts(&mut encoder, &forward.counters, &loss.report);
             let mut pass = Pass::begin(&mut encoder, None);
-            backward.record(&self.kernels.backward, &mut pass, forward, &view, seen.optics);
+            backward.record(&self.kernels.backward, &mut pass, forward, &view, inputs.optics);
             optimizer.record(&self.kernels.optimizer, &mut pass);
             self.record_average(step, &mut pass);
         } else {
             let mut pass = Pass::begin(&mut encoder, timer.as_mut());
-            forward.record(&self.kernels.forward, &mut pass, &view, seen.optics);
+            forward.record(&self.kernels.forward, &mut pass, &view, inputs.optics);
             loss.record(&self.kernels.loss, &mut pass, &view);
-            backward.record(&self.kernels.backward, &mut pass, forward, &view, seen.optics);
+            backward.record(&self.kernels.backward, &mut pass, forward, &view, inputs.optics);
             optimizer.record(&self.kernels.optimizer, &mut pass);
             self.record_average(step, &mut pass);
         }
@@ -467,8 +474,8 @@ impl Trainer {
         Ok((photo.width, photo.height))
     }
 
-    /// Waits for the oldest step in flight. If it had no room, everything after it changed nothing either:
-    /// the buffers grow and the run goes back to it.
+    /// Waits for the oldest step in flight. If it overflowed, the steps after it changed nothing either: the buffers grow and the
+    /// run goes back to it.
     fn collect_oldest(&mut self) -> Result<()> {
         let Some((step, report)) = self.reports.wait_for_oldest(&self.gpu)? else { return Ok(()) };
         if report.overflowed == 0 {
@@ -481,13 +488,36 @@ impl Trainer {
         self.rebuild(self.room_for(report.isects_needed))
     }
 
-    /// Room for so many intersections and, as far as the GPU can bind it, for more.
+    /// Records that a step's state joins the mean of the last ones, if it does.
+    fn record_average(&self, step: u32, pass: &mut Pass<'_>) {
+        let uniforms = [&self.passes.train, &self.passes.forward.counters];
+        self.average.record(&self.gpu, &self.kernels.average, &self.gaussians, uniforms, step, pass);
+    }
+
+    /// The Gaussians for evaluation and output: the mean of the last states once it has begun, else the state.
+    pub(super) fn shown(&self) -> &GaussianBuffers {
+        self.average.before(self.next_step).unwrap_or(&self.gaussians)
+    }
+
+    /// Runs `work` with the shown Gaussians in place of the state.
+    pub(super) fn with_shown<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        if self.average.before(self.next_step).is_none() {
+            return work(self);
+        }
+        self.average.exchange(&self.gpu, &self.gaussians)?;
+        let done = work(self);
+        // Restored even if the work failed, so that training can continue.
+        self.average.exchange(&self.gpu, &self.gaussians)?;
+        done
+    }
+
+    /// Capacity for `isects` intersections plus a margin, as far as a binding can hold it.
     pub(super) fn room_for(&self, isects: u32) -> u32 {
         room_for(&self.gpu, &self.dataset, self.kernels.forward.switches, isects, 1).max(isects)
     }
 
-    /// New working buffers for the Gaussians there are now. The large old ones are freed first: nothing in them is needed
-    /// again, and old and new together would take twice the memory.
+    /// Allocates working buffers for the current Gaussians. The large old ones are freed first: their contents are not needed, and
+    /// old and new together would take twice the memory.
     pub(super) fn rebuild(&mut self, isects: u32) -> Result<()> {
         self.gpu.wait()?;
         self.passes.forward.release();
@@ -497,35 +527,40 @@ impl Trainer {
         Ok(())
     }
 
-    /// The renderer in force: that of the step done last, or of the first to do.
+    /// The current renderer: that of the last step, or of the first step before training.
     #[must_use]
     pub fn renderer(&self) -> RendererKind {
         self.kernels.forward.switches.renderer
     }
 
-    /// How many ray tables were worked out: one for each lens and image size that was trained at or drawn.
+    /// Number of ray tables computed: one per lens and image size used.
     #[must_use]
     pub fn ray_tables_computed(&self) -> u32 {
         self.rays.computed()
     }
 
-    /// A camera as the kernels of this run see it now.
-    pub(super) fn see(&self, camera: &LensCamera, background: [f32; 3], sh_degree: u32) -> Result<Seen> {
+    /// The kernels' inputs for a camera, in the run's current state.
+    pub(super) fn prepare(
+        &self,
+        camera: &LensCamera,
+        background: [f32; 3],
+        sh_degree: u32,
+    ) -> Result<ViewInputs> {
         let camera = self.frame.camera(camera);
-        let mut seen = Seen::new(&self.gpu, self.renderer(), &self.rays, &camera, background)?;
-        let view = &mut seen.view;
+        let mut inputs = ViewInputs::new(&self.gpu, self.renderer(), &self.rays, &camera, background)?;
+        let view = &mut inputs.view;
         view.near_world = self.frame.near();
         view.gaussian_count = self.gaussians.count;
         view.sh_stride = self.gaussians.sh_stride();
         view.sh_degree = sh_degree.min(self.gaussians.sh_degree);
         view.antialiased = u32::from(self.config.antialiased);
         view.isect_capacity = self.passes.forward.capacity.isects;
-        Ok(seen)
+        Ok(inputs)
     }
 }
 
-/// Room to begin with for `count` times `each` intersections: a guess that is too small costs a step run again, one that is too
-/// large for a binding would end a run that fits.
+/// Capacity for `count` times `each` intersections, limited to what a binding holds: too small a guess costs one step that is run
+/// again, while exceeding the limit would end the run.
 fn room_for(gpu: &Gpu, dataset: &Dataset, switches: Switches, count: u32, each: u32) -> u32 {
     let rolling = switches.renderer == RendererKind::Gut && dataset.keeps_rolling_shutter();
     let slot_bytes = 4 * Switches { rolling, ..switches }.slot_floats();
