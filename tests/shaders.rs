@@ -67,11 +67,12 @@ fn for_each_variant(mut check: impl FnMut(&Source, u32, LaneSums, &naga::Module)
                     // What is compiled: the text without the constants in front of it that it never names.
                     let (constants, body) =
                         text.split_at(text.find("// types:").expect("types.wgsl is part of it"));
+                    let code: String = body.lines().filter_map(|line| line.split("//").next()).collect();
                     let used: Vec<&str> = constants
                         .lines()
                         .filter(|line| {
                             let name = line.split([' ', ':']).nth(1).expect("a constant has a name");
-                            body.contains(name)
+                            code.contains(name)
                         })
                         .collect();
                     if checked.insert((source.name, used.join("\n"), body.to_owned())) {

@@ -1,4 +1,4 @@
-//! Video through the ffmpeg program, where it is installed: frames go in by a pipe, an mp4 comes out whole or not at all.
+//! Video encoding with the ffmpeg program: frames are piped to it, and the mp4 is written atomically.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ use splat_core::child::{self, Ended, Run, group};
 use crate::failure::Failure;
 
 const PROGRAM: &str = "ffmpeg";
-/// Time for saying its version: it loads many libraries and computes nothing.
+/// Time limit of `-version`, which loads many libraries but computes nothing.
 const VERSION_LIMIT: Duration = Duration::from_secs(60);
 const NOT_THERE: &str = "install ffmpeg (`splat doctor` says how), or name a folder to get PNG frames";
 const REFUSED: &str = "name a folder to get PNG frames instead";
 
-/// The first line that ffmpeg says about itself; `None` where it is not installed.
+/// The first line of ffmpeg's version; `None` if it is not installed.
 pub(crate) fn version() -> Option<String> {
     let run = Run {
         program: Path::new(PROGRAM),
@@ -30,11 +30,11 @@ pub(crate) fn version() -> Option<String> {
     let mut lines = Vec::new();
     let ended = child::run(run, &mut |line| lines.push(line.to_owned())).ok()?;
     let succeeded = matches!(ended, Ended::Exited(status) if status.success());
-    // Lines of both streams arrive in any order.
+    // The order of lines of both streams is undefined.
     lines.into_iter().find(|line| succeeded && line.starts_with("ffmpeg version"))
 }
 
-/// A video being written. Dropped before [`Video::finish`], it ends ffmpeg and leaves no file.
+/// A video being written. If it is dropped before [`Video::finish`], ffmpeg is ended and no file is left.
 pub(crate) struct Video {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -45,7 +45,7 @@ pub(crate) struct Video {
 }
 
 impl Video {
-    /// Starts ffmpeg for frames of `width` x `height` RGB bytes.
+    /// Starts ffmpeg for frames of `width` x `height` pixels in RGB8.
     pub(crate) fn begin(path: &Path, width: u32, height: u32, fps: u32) -> Result<Self, Failure> {
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             std::fs::create_dir_all(parent)
@@ -53,12 +53,12 @@ impl Video {
         }
         let unfinished = path.with_extension("unfinished.mp4");
         let mut command = Command::new(PROGRAM);
-        // A terminal's Ctrl-C is ours to hear: what ffmpeg has got by then is no whole video.
+        // Only this process handles a terminal's Ctrl-C: ffmpeg would finish an incomplete video.
         group::separate(&mut command);
         let mut child = command
             .args(["-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"])
             .args(["-s", &format!("{width}x{height}"), "-r", &fps.to_string(), "-i", "-", "-an"])
-            // Players want even sizes and 4:2:0; the index goes first so that browsers start at once.
+            // Players need even sizes and 4:2:0; with the index first, browsers can start playing immediately.
             .args([
                 "-vf",
                 "pad=ceil(iw/2)*2:ceil(ih/2)*2",
@@ -77,7 +77,7 @@ impl Video {
             .spawn()
             .map_err(|e| failure(path, format!("ffmpeg cannot be started: {e}"), NOT_THERE))?;
         let stdin = child.stdin.take();
-        // Read on a thread of its own: a full pipe would stop ffmpeg, and then us.
+        // Read on its own thread: a full pipe would block ffmpeg, and then this process.
         let complaints = child.stderr.take().map(|mut pipe| {
             std::thread::spawn(move || {
                 let mut text = Vec::new();
@@ -94,7 +94,7 @@ impl Video {
         written.map_err(|e| self.refusal(format!("ffmpeg stopped taking frames: {e}")))
     }
 
-    /// Ends the video and gives it its name.
+    /// Finishes the video and renames it to its final name.
     pub(crate) fn finish(mut self) -> Result<(), Failure> {
         drop(self.stdin.take());
         match self.child.wait() {
@@ -120,11 +120,11 @@ impl Video {
 
     fn stop(&mut self) {
         drop(self.stdin.take());
-        // Once it has been waited for, its number may be another's.
+        // Once it was reaped, its id may be reused.
         if matches!(self.child.try_wait(), Ok(None)) {
             group::kill(self.child.id());
         }
-        // Already gone is as good as ended.
+        // Fails only if it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! Ctrl-C: the first asks the run to stop at its next safe point, the second ends it at once.
+//! Ctrl-C: the first stops the run at its next safe point, the second ends the process immediately.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -7,11 +7,10 @@ use splat_core::CancelToken;
 
 use crate::report::Reporter;
 
-/// Signals closer together than this are one request: `timeout`, `make` and terminals may send it to the process and once
-/// more to its group.
+/// Signals within this interval count as one: `timeout`, `make` and terminals may send it to the process and again to its group.
 const SAME_REQUEST: Duration = Duration::from_millis(500);
 
-/// Installs the handler. Where the system has none to give, Ctrl-C ends the program as usual.
+/// Installs the handler. If that fails, Ctrl-C ends the program as usual.
 pub(crate) fn install(reporter: &Reporter) -> CancelToken {
     let cancel = CancelToken::new();
     let (token, screen) = (cancel.clone(), reporter.clone());

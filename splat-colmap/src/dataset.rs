@@ -1,4 +1,4 @@
-//! A COLMAP dataset on disk as a source of a scene.
+//! A scene source that reads a COLMAP dataset on disk.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -13,17 +13,17 @@ use crate::model::Reconstruction;
 use crate::read::read_points;
 use crate::split;
 
-/// How many missing photos a warning names.
+/// Maximum number of missing photos named in a warning.
 const NAMES_SHOWN: usize = 5;
 
 /// A folder with a sparse model and its photos.
 ///
-/// | part | looked for in |
+/// | part | searched for in |
 /// | --- | --- |
 /// | model | `DIR` and three levels below (`sparse/0`, `colmap/sparse/0`, `dense/0/sparse` ...): the undistorted one that has its photos, then the one with most |
 /// | photos | `images`, `input`, `images_2` and so on beside the model and above it, else anywhere in `DIR` |
 /// | masks | `masks` beside the photos or in `DIR`; white is used |
-/// | split | `test.txt` and `train.txt` (or `test_list.txt` and so on) in the model's folder and above it: a photo's name a line |
+/// | split | `test.txt` and `train.txt` (or `test_list.txt` and so on) in the model's folder and above it: one photo name per line |
 ///
 /// Photos and masks are matched to names by [`splat_core::photo_names`]. `DIR` may also be the `sparse` folder, or a model
 /// inside it.
@@ -35,27 +35,27 @@ pub struct DatasetSource {
 }
 
 impl DatasetSource {
-    /// The dataset in `dir`; nothing is read yet.
+    /// A source for the dataset in `dir`; reads nothing yet.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self { dir: dir.into(), images: None, masks: None }
     }
 
-    /// Takes photos from `images` instead.
+    /// Overrides the folder of photos.
     #[must_use]
     pub fn with_images(mut self, images: impl Into<PathBuf>) -> Self {
         self.images = Some(images.into());
         self
     }
 
-    /// Takes masks from `masks` instead.
+    /// Overrides the folder of masks.
     #[must_use]
     pub fn with_masks(mut self, masks: impl Into<PathBuf>) -> Self {
         self.masks = Some(masks.into());
         self
     }
 
-    /// Reads the model and finds its photos; missing ones are warned about and left out, as are second ones of a photo.
+    /// Reads the model and finds its photos; missing photos and duplicates are left out with a warning.
     ///
     /// # Errors
     /// [`ColmapError::NoModel`], [`ColmapError::Malformed`], [`ColmapError::NoImages`],
@@ -111,7 +111,7 @@ impl DatasetSource {
         Ok(scene)
     }
 
-    /// The masks of the model's photos; what is odd about them is told.
+    /// The masks of the model's photos, with warnings about missing ones.
     fn masks(&self, images: &Path, model: &Reconstruction, events: EventSink<'_>) -> Vec<Resolved> {
         let warn = |message: String| events(Event::Warning { message });
         let beside = [images.parent(), Some(self.dir.as_path())].into_iter().flatten();

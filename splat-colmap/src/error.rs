@@ -1,4 +1,4 @@
-//! What can go wrong between photos and a posed dataset, in sentences for the caller.
+//! The errors of this crate.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use crate::version::Version;
 /// Result of this crate's fallible functions.
 pub type Result<T, E = ColmapError> = std::result::Result<T, E>;
 
-/// Where in a file something is wrong.
+/// A position in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// Bytes from the start of a binary file.
@@ -27,7 +27,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// Why a sparse model could not be made, read or written.
+/// An error of this crate.
 ///
 /// `Display` says what happened and what to try; the cause is in `source`.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +95,7 @@ pub enum ColmapError {
         /// Name of the first.
         first: String,
     },
-    /// The model names photos, and for none a single one on disk is meant.
+    /// The model names photos, and all of them are ambiguous on disk.
     #[error(
         "none of the {count} photos of the model can be told in `{}`: {what}; keep the folders that COLMAP saw, or name the \
          right folder with `--images`",
@@ -129,7 +129,7 @@ pub enum ColmapError {
         /// The first line of its answer.
         answer: String,
     },
-    /// The program does not even answer.
+    /// The program did not respond.
     #[error("`{}` did not answer within {seconds} s and was ended; try `colmap help` in a terminal", binary.display())]
     Hangs {
         /// The program's path or name.
@@ -137,7 +137,7 @@ pub enum ColmapError {
         /// How long it was waited for.
         seconds: u64,
     },
-    /// The program is older than what is known here.
+    /// The program is older than the oldest supported release.
     #[error("COLMAP {found} (`{}`) is too old; {oldest} or later is needed", binary.display())]
     TooOld {
         /// The program's path or name.
@@ -177,14 +177,14 @@ pub enum ColmapError {
         command: &'static str,
         /// How it ended.
         status: ExitStatus,
-        /// Whether it ended by itself; false when a signal ended it, as a crash or want of memory does.
+        /// Whether it exited by itself; false if a signal ended it, as for a crash or out of memory.
         exited: bool,
         /// Path of the log, which has all that COLMAP wrote.
         log: PathBuf,
         /// Its last lines.
         tail: String,
     },
-    /// A command of COLMAP said that it succeeded, and files of it are not there.
+    /// A command of COLMAP reported success, but files are missing.
     #[error(
         "COLMAP's `{command}` left {missing} of {expected} files unwritten, such as `{first}`, without saying so (its log is \
          `{}`); look whether the disk is full or the folder can be written to, and run again: finished stages are kept",
@@ -237,7 +237,7 @@ pub enum ColmapError {
         /// What is wrong.
         what: String,
     },
-    /// The folder holds nothing that can be used.
+    /// The folder contains no usable photo.
     #[error("no photos in `{}`: JPEG, PNG, WebP, TIFF, GIF and BMP files are taken, in subfolders too. {skipped}", dir.display())]
     NoPhotos {
         /// The folder.
@@ -245,7 +245,7 @@ pub enum ColmapError {
         /// A sentence on the files left out, or nothing.
         skipped: String,
     },
-    /// The folder holds too little.
+    /// The folder contains too few photos.
     #[error(
         "only {count} usable photo(s) in `{}`; a scene takes at least 3, and 20 or more that overlap by \
          60 % to look good. {skipped}",
@@ -259,7 +259,7 @@ pub enum ColmapError {
         /// A sentence on the files left out, or nothing.
         skipped: String,
     },
-    /// COLMAP could not place the photos relative to each other.
+    /// COLMAP found no poses for the photos.
     #[error(
         "COLMAP could not place the photos: {registered} of {photos} registered, because too few of them show the \
          same things from different places; take sharp photos of one place with 60 % overlap, walking around it \

@@ -1,4 +1,4 @@
-//! Which of the models in a dataset's folder is meant, and where its photos are.
+//! Selection of the model in a dataset's folder, and location of its photos.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,10 @@ use crate::error::{ColmapError, Result};
 use crate::model::Reconstruction;
 use crate::read::{list_models, read_poses};
 
-/// Folders above a model in which its photos may lie: `dense/0/sparse` and `distorted/sparse/0` need three.
+/// Levels above a model that are searched for its photos: `dense/0/sparse` and `distorted/sparse/0` need three.
 const ANCESTORS: usize = 4;
 
-/// Below the output folder of [`crate::ColmapSource`]: what a later run goes on from.
+/// Subfolder of the output folder of [`crate::ColmapSource`], from which a later run resumes.
 pub(crate) const WORK: &str = "work";
 
 /// The model that is used.
@@ -22,7 +22,7 @@ pub(crate) struct Found {
     pub(crate) model: Reconstruction,
     /// The folder of its photos.
     pub(crate) images: PathBuf,
-    /// What each image's name came to there, in the order of [`Reconstruction::names`].
+    /// The result of resolving each image's name there, in the order of [`Reconstruction::names`].
     pub(crate) photos: Vec<Resolved>,
     /// Sentences on the models that are not used.
     pub(crate) passed_over: Vec<String>,
@@ -30,19 +30,19 @@ pub(crate) struct Found {
 
 struct Candidate {
     found: Found,
-    /// Images whose photo is there.
+    /// Number of images whose photo exists.
     with_photo: usize,
-    /// Whether no lens bends.
+    /// Whether all lenses are without distortion.
     undistorted: bool,
 }
 
-/// The model of the dataset in `dir`: the undistorted one that has its photos first, then the one with most photos.
-/// `images` is where photos are, where that is known.
+/// The model of the dataset in `dir`: preferably an undistorted one whose photos exist, then the one with most photos. `images` is the
+/// folder of photos, if known.
 pub(crate) fn model(dir: &Path, images: Option<&Path>) -> Result<Found> {
     let work = dir.join(WORK);
     let mut candidates = Vec::new();
     let mut broken = Vec::new();
-    // What the driver of COLMAP leaves beside a finished dataset is no second one.
+    // Intermediate files of our COLMAP driver beside a finished dataset are not another dataset.
     for place in list_models(dir).into_iter().filter(|place| !place.starts_with(&work)) {
         match read_poses(&place) {
             Ok(model) => candidates.push(candidate(dir, place, model, images)),
@@ -51,13 +51,13 @@ pub(crate) fn model(dir: &Path, images: Option<&Path>) -> Result<Found> {
     }
     let most = candidates.iter().map(|candidate| candidate.with_photo).max().unwrap_or(0);
     let key = |candidate: &Candidate| {
-        // A splinter that is undistorted does not stand for the whole.
+        // A small undistorted model is not preferred over a much larger one.
         let enough = candidate.with_photo > 0 && 2 * candidate.with_photo >= most;
         let by_path = |photo: &&Resolved| matches!(photo, Resolved::File(_, MatchedBy::Path));
         let exact = candidate.found.photos.iter().filter(by_path).count();
         (enough, candidate.undistorted, candidate.with_photo, exact, candidate.found.model.images.len())
     };
-    // The first of equals.
+    // The first among equals.
     let best = (0..candidates.len()).rev().max_by_key(|&at| candidates.get(at).map(&key));
     let Some(best) = best else {
         let none = ColmapError::NoModel { dir: dir.to_owned() };
@@ -119,11 +119,11 @@ fn tell_passed_over(best: &Candidate, others: &[Candidate]) -> Vec<String> {
     let parent = used.dir.parent();
     let (siblings, elsewhere): (Vec<_>, Vec<_>) =
         others.iter().partition(|other| other.found.dir.parent() == parent && is_number(&other.found.dir));
-    let mut told = Vec::new();
+    let mut sentences = Vec::new();
     if !siblings.is_empty() && is_number(&used.dir) {
         let counts: Vec<String> =
             siblings.iter().map(|other| other.found.model.images.len().to_string()).collect();
-        told.push(format!(
+        sentences.push(format!(
             "COLMAP made {} models that do not connect; `{}` with {} photos is used, the others have {}",
             siblings.len() + 1,
             used.dir.display(),
@@ -139,9 +139,13 @@ fn tell_passed_over(best: &Candidate, others: &[Candidate]) -> Vec<String> {
                 format!("`{}` ({there} of {all} photos there{lens})", other.found.dir.display())
             })
             .collect();
-        told.push(format!("the model in `{}` is used; passed over: {}", used.dir.display(), list.join(", ")));
+        sentences.push(format!(
+            "the model in `{}` is used; passed over: {}",
+            used.dir.display(),
+            list.join(", ")
+        ));
     }
-    told
+    sentences
 }
 
 fn is_number(dir: &Path) -> bool {

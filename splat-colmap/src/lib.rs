@@ -1,5 +1,4 @@
-//! COLMAP for Gaussian splatting: sparse models read and written, and the program driven from photos
-//! to a posed dataset.
+//! COLMAP for Gaussian splatting: reads and writes sparse models, and runs the COLMAP program from photos to a posed dataset.
 //!
 //! | to | use |
 //! | --- | --- |

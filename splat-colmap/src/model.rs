@@ -38,7 +38,7 @@ pub struct PosedImage {
 pub struct Point2d {
     /// Position in pixels; pixel (0,0) has its centre at (0.5, 0.5).
     pub xy: [f64; 2],
-    /// The point it sees, in [`Reconstruction::points`].
+    /// The point it observes, in [`Reconstruction::points`].
     pub point3d_id: Option<u64>,
 }
 
@@ -49,13 +49,13 @@ pub struct Point3d {
     pub position: [f64; 3],
     /// Colour, 0..=255.
     pub rgb: [u8; 3],
-    /// Mean reprojection error in pixels; -1 where it was not computed.
+    /// Mean reprojection error in pixels; -1 if it was not computed.
     pub error: f64,
-    /// Which features see it.
+    /// The features that observe it.
     pub track: Vec<TrackElement>,
 }
 
-/// One feature that sees a point.
+/// An observation of a point by a feature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrackElement {
     /// The image in [`Reconstruction::images`].
@@ -78,8 +78,8 @@ impl Reconstruction {
         self.images.values().map(|image| image.name.as_str()).collect()
     }
 
-    /// The scene of this model, with photos in `images` and masks, if any, in `masks`, each found by
-    /// [`splat_core::photo_names`], and the names of photos that are not there: those are left out.
+    /// The scene of this model, with photos in `images` and masks, if any, in `masks`, resolved by [`splat_core::photo_names`], and the
+    /// names of missing photos, which are left out.
     #[must_use]
     pub fn to_scene(&self, images: &Path, masks: Option<&Path>) -> (Scene, Vec<String>) {
         let photos = PhotoIndex::of(images).resolve(&self.names());
@@ -87,7 +87,7 @@ impl Reconstruction {
         self.scene_of(images, &photos, masks.as_deref().unwrap_or_default())
     }
 
-    /// As [`Reconstruction::to_scene`], with what each name came to already known.
+    /// As [`Reconstruction::to_scene`], with the names resolved already.
     pub(crate) fn scene_of(
         &self,
         root: &Path,
@@ -109,7 +109,7 @@ impl Reconstruction {
             };
             let below = image_path.strip_prefix(root).ok().and_then(Path::to_str);
             let name = match below {
-                // What the photo is called here, where the model calls it otherwise.
+                // The photo's actual name, if the model has another one.
                 Some(below) if *how != MatchedBy::Path => below.replace('\\', "/"),
                 _ => image.name.replace('\\', "/"),
             };

@@ -1,4 +1,4 @@
-//! Where a photo was taken from and how its pixels map to rays.
+//! Cameras: the pose of a photo and the mapping of its pixels to rays.
 //!
 //! Conventions are COLMAP's: camera x points right, y down, z forward, and pixel (0,0) has its
 //! centre at (0.5, 0.5). Transforms are named `a_from_b`: `point_cam = cam_from_world * point_world`.
@@ -10,14 +10,14 @@ pub use crate::lens::Pinhole;
 pub use crate::pose::Pose;
 use crate::shutter::RollingShutter;
 
-/// A posed camera with any lens, as the photo was taken: what [`crate::RendererKind::Gut`] can draw a view from.
+/// A posed camera with a lens of any model, which [`crate::RendererKind::Gut`] can render.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LensCamera {
     /// The lens; its width and height are the rendered size.
     pub lens: Lens,
-    /// World to camera; where the shutter rolls, [`RollingShutter::middle`] takes its place.
+    /// World to camera; with a rolling shutter [`RollingShutter::middle`] is used instead.
     pub cam_from_world: Pose,
-    /// How the camera moves while its sensor is read out; `None`: a global shutter.
+    /// Motion of the camera during readout; `None`: a global shutter.
     pub rolling_shutter: Option<RollingShutter>,
 }
 
@@ -28,7 +28,7 @@ impl LensCamera {
         Self { lens, cam_from_world, rolling_shutter: None }
     }
 
-    /// [`Pose::rebased`] of every pose of it.
+    /// Applies [`Pose::rebased`] to every pose.
     #[must_use]
     pub fn rebased(&self, origin: DVec3, unit: f64) -> Self {
         let rolling_shutter = self.rolling_shutter.map(|shutter| RollingShutter {
@@ -40,7 +40,7 @@ impl LensCamera {
         Self { lens: self.lens.clone(), cam_from_world, rolling_shutter }
     }
 
-    /// The pose that the view is sorted and coloured from: in the middle of the exposure.
+    /// The pose in the middle of the exposure, which is used for sorting and view-dependent colours.
     #[must_use]
     pub fn middle(&self) -> Pose {
         self.rolling_shutter.map_or(self.cam_from_world, |shutter| shutter.middle())
@@ -53,7 +53,7 @@ impl From<Camera> for LensCamera {
     }
 }
 
-/// A posed pinhole camera: what the renderer draws a view from.
+/// A posed pinhole camera.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Camera {
     /// Intrinsics; their width and height are the rendered size.

@@ -1,17 +1,17 @@
-//! What a run tells its caller while it works, and how the caller stops it.
+//! Events emitted by a run, and its cancellation.
 //!
 //! One event type serves the terminal, `--json` and the HTTP service: it serialises as
-//! `{"event": "...", ...}`, one line an event.
+//! `{"event": "...", ...}`, one line per event.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A stage of the path from photos to scene, in order.
+/// A stage of the pipeline from photos to scene, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// The demo's photos are taken.
+    /// The demo's photos are rendered.
     Photograph,
     /// Photos are checked, turned upright and copied.
     Prepare,
@@ -19,9 +19,9 @@ pub enum Stage {
     Features,
     /// COLMAP matches photos.
     Matching,
-    /// COLMAP places cameras.
+    /// COLMAP estimates camera poses.
     Mapping,
-    /// Photos are undistorted and down-scaled.
+    /// Photos are undistorted and downscaled.
     Undistort,
     /// The posed dataset is read.
     Load,
@@ -31,11 +31,11 @@ pub enum Stage {
     Evaluate,
     /// Results are written.
     Save,
-    /// Pictures of a finished scene are drawn.
+    /// Images of a finished scene are rendered.
     Render,
 }
 
-/// One thing that happened.
+/// An event.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -45,32 +45,32 @@ pub enum Event {
         /// The stage.
         stage: Stage,
     },
-    /// A stage moved on.
+    /// Progress of a stage.
     StageProgress {
         /// The stage.
         stage: Stage,
         /// Units done (photos, pairs, images).
         done: u64,
-        /// Units in all, when known.
+        /// Total number of units, if known.
         total: Option<u64>,
     },
-    /// A stage ended well.
+    /// A stage succeeded.
     StageFinished {
         /// The stage.
         stage: Stage,
         /// Wall time, seconds.
         elapsed_s: f64,
-        /// True when an earlier run had done it already.
+        /// True if an earlier run had finished it already.
         skipped: bool,
     },
-    /// Something the user should know that does not stop the run.
+    /// A problem that does not stop the run.
     Warning {
         /// One sentence or two.
         message: String,
     },
-    /// Structure-from-motion ended: which photos are placed, and which are not.
+    /// Structure-from-motion ended: which photos have a pose, and which do not.
     Placed(crate::Placement),
-    /// What training will cost, measured on this machine from a few timed steps.
+    /// Estimate of the training's duration and memory, from a few timed steps.
     Estimate {
         /// Steps per second.
         steps_per_s: f64,
@@ -79,11 +79,11 @@ pub enum Event {
         /// Bytes of memory predicted at the cap on Gaussians.
         predicted_bytes: u64,
     },
-    /// Training moved on.
+    /// Progress of training.
     Step {
         /// Steps done; counts from 1.
         step: u32,
-        /// Steps that the run is planned for.
+        /// Total number of steps of the run.
         steps: u32,
         /// Training loss of this step: L1 and 1 - SSIM, weighted, and the regularizers.
         loss: f32,
@@ -93,16 +93,16 @@ pub enum Event {
         steps_per_s: f64,
         /// Seconds of training so far, without evaluation.
         elapsed_s: f64,
-        /// Seconds left at the recent speed; `None` until enough steps were timed to know.
+        /// Estimated seconds left; `None` until enough steps were timed.
         eta_s: Option<f64>,
     },
-    /// Held-out views were measured.
+    /// Held-out views were evaluated.
     Eval {
         /// Steps done.
         step: u32,
         /// Mean PSNR in dB over the held-out views, at full size.
         psnr: f64,
-        /// The same after the affine colour map that brings each render nearest to its photo.
+        /// Mean PSNR after fitting an affine colour map from each render to its photo.
         #[serde(default)]
         cc_psnr: Option<f64>,
         /// Mean SSIM over the held-out views.
@@ -116,37 +116,37 @@ pub enum Event {
     Saved {
         /// Path of the file.
         path: PathBuf,
-        /// What: `ply`, `checkpoint`, `comparison`, `metrics`, `preview`, `frame`, `video`.
+        /// Kind: `ply`, `checkpoint`, `comparison`, `metrics`, `preview`, `frame`, `video`.
         kind: String,
     },
 }
 
-/// Where events go.
+/// A receiver of events.
 pub type EventSink<'a> = &'a (dyn Fn(Event) + Sync);
 
-/// Asks a run to stop at its next safe point. Clones share one flag.
+/// Cancels a run at its next safe point. Clones share one flag.
 #[derive(Clone, Debug, Default)]
 pub struct CancelToken(Arc<AtomicBool>);
 
 impl CancelToken {
-    /// A token nobody has cancelled.
+    /// A token that is not cancelled.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks the run to stop.
+    /// Requests cancellation.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 
-    /// Whether somebody asked.
+    /// Whether cancellation was requested.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 
-    /// An error once somebody asked, for use with `?`.
+    /// Returns an error once cancellation was requested, for use with `?`.
     ///
     /// # Errors
     /// [`crate::Error::Cancelled`].

@@ -1,4 +1,4 @@
-//! Writing files so that a reader sees either the old content or all of the new.
+//! Atomic file writes: a reader sees either the old content or all of the new.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, Result};
 
-/// Makes a folder and its parents.
+/// Creates a folder and its parents.
 ///
 /// # Errors
 /// [`Error::Write`].
@@ -14,7 +14,7 @@ pub fn make_dir(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(|source| write_error(path, source))
 }
 
-/// Makes the folder that `path` will lie in.
+/// Creates the parent folder of `path`.
 ///
 /// # Errors
 /// [`Error::Write`].
@@ -24,7 +24,7 @@ pub fn make_parent(path: &Path) -> Result<()> {
 
 /// Writes to a file beside `path` and renames it over `path` once everything is on disk.
 ///
-/// Makes the folder where it is missing. On failure `path` is as it was and the other file is gone.
+/// Creates the folder if it is missing. On failure `path` is unchanged and the temporary file is removed.
 ///
 /// # Errors
 /// [`Error::Write`].
@@ -44,22 +44,22 @@ pub fn write_atomically(
         fs::rename(&unfinished, path)
     });
     written.map_err(|source| {
-        // The first failure is the one to tell; this only tidies up.
+        // Cleanup: the first failure is the one reported.
         let _ = fs::remove_file(&unfinished);
         write_error(path, source)
     })
 }
 
-/// Whether hardly anything more can be written where `path` is. `false` where the system does not tell.
+/// Whether the disk of `path` is nearly full. `false` if the system does not report it.
 #[must_use]
 pub fn disk_is_full(path: &Path) -> bool {
-    /// Less than the smallest file that matters here needs.
+    /// Below this not even the smallest file could be written.
     const FULL_BYTES: u64 = 1 << 20;
     let place = path.ancestors().find(|place| place.exists());
     place.is_some_and(|place| fs4::available_space(place).is_ok_and(|free| free < FULL_BYTES))
 }
 
-/// [`Error::Write`] with the hint that fits the system's answer.
+/// [`Error::Write`] with a hint that depends on the system's error.
 #[must_use]
 pub fn write_error(path: &Path, source: io::Error) -> Error {
     use io::ErrorKind;

@@ -1,4 +1,4 @@
-//! One run in a folder at a time.
+//! Locks a folder against concurrent runs.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -7,23 +7,23 @@ use std::path::Path;
 use crate::files::{make_dir, write_error};
 use crate::{Error, Result};
 
-/// The lock file; it stays when the run ends, unlocked.
+/// The lock file; it is unlocked but not removed when the run ends.
 const LOCK_FILE: &str = ".splat.lock";
-/// More than a holder's line has.
+/// Maximum length of the holder's description in the lock file.
 const MAX_HOLDER_BYTES: u64 = 200;
 
-/// A folder held by this process until the value is dropped or the process ends, however it ends.
+/// A folder locked by this process until the value is dropped or the process ends, also by a crash.
 #[derive(Debug)]
 pub struct FolderLock {
-    /// The system releases the lock with it.
+    /// Closing it releases the lock.
     _file: File,
 }
 
 impl FolderLock {
-    /// Takes a folder, which is made where it is missing. File systems without locks are not guarded.
+    /// Locks a folder, which is created if it is missing. On file systems without locks this has no effect.
     ///
     /// # Errors
-    /// [`Error::Busy`], which names the process that has it; [`Error::Write`] when the folder cannot be written to.
+    /// [`Error::Busy`], which names the process that holds the lock; [`Error::Write`] if the folder is not writable.
     pub fn take(dir: &Path) -> Result<Self> {
         make_dir(dir)?;
         let path = dir.join(LOCK_FILE);
@@ -31,7 +31,7 @@ impl FolderLock {
         let mut file = open.map_err(|source| write_error(&path, source))?;
         if let Err(fs4::TryLockError::WouldBlock) = fs4::FileExt::try_lock(&file) {
             let mut holder = String::new();
-            // Only a message is at stake: systems that lock the content, too, do not tell.
+            // Only for the message; systems with mandatory locks do not allow reading it.
             let _ = file.take(MAX_HOLDER_BYTES).read_to_string(&mut holder);
             let holder = Some(holder.trim()).filter(|holder| !holder.is_empty()).unwrap_or("another process");
             return Err(Error::Busy { path: dir.to_owned(), holder: holder.to_owned() });

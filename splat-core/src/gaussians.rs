@@ -47,7 +47,7 @@ pub struct GaussianCloud {
 }
 
 impl GaussianCloud {
-    /// An empty cloud with room for so many Gaussians: a vector that grows as it is filled takes three times as much.
+    /// An empty cloud with capacity for `count` Gaussians; growing vectors while filling them would take three times the memory.
     pub(crate) fn with_room(count: usize, sh_degree: u32) -> Self {
         let mut cloud = Self { sh_degree, ..Self::default() };
         cloud.means.reserve_exact(count);
@@ -64,7 +64,7 @@ impl GaussianCloud {
         self.means.len()
     }
 
-    /// Whether there are none.
+    /// Whether it has no Gaussians.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.means.is_empty()
@@ -76,8 +76,7 @@ impl GaussianCloud {
         (self.sh_degree as usize + 1).pow(2)
     }
 
-    /// Checks that the parts fit together: equal counts, a degree of 0 to 3. Values are not looked at;
-    /// see [`GaussianCloud::retain_finite`].
+    /// Checks that lengths agree and that the degree is 0 to 3. Values are not checked; see [`GaussianCloud::retain_finite`].
     ///
     /// # Errors
     /// [`Error::Cloud`] names the part that does not fit.
@@ -102,8 +101,8 @@ impl GaussianCloud {
         }
     }
 
-    /// Replaces infinite opacities and scales by the nearest values that still compute, and gives the number of Gaussians
-    /// changed. Editors write them for an opacity of exactly 0 or 1 (logit) and for a size of 0 (ln).
+    /// Replaces infinite opacities and scales by the nearest usable values, and returns the number of Gaussians changed. Editors write
+    /// them for an opacity of exactly 0 or 1 (logit) and for a size of 0 (ln).
     pub fn clamp_infinite(&mut self) -> usize {
         /// sigmoid(16) is 1 - 1e-7: the last step before 1 in `f32`.
         const LOGIT: f32 = 16.0;
@@ -123,12 +122,11 @@ impl GaussianCloud {
         changed
     }
 
-    /// The box along the axes that a viewer can frame the scene by, as its lowest and highest corner: of the Gaussians that
-    /// can be seen, the middle 98 % along each axis. A few far floaters would make the whole box useless for that. `None`
-    /// without Gaussians.
+    /// An axis-aligned box for framing the scene in a viewer, as its lowest and highest corner: the middle 98 % along each axis of the
+    /// Gaussians that are visible, so that a few distant floaters do not matter. `None` without Gaussians.
     #[must_use]
     pub fn framing_bounds(&self) -> Option<[[f64; 3]; 2]> {
-        /// Below an opacity of 5 % a Gaussian is hardly seen.
+        /// Gaussians below an opacity of 5 % are hardly visible.
         const MIN_LOGIT: f32 = -2.944_439;
         let seen = |wanted: bool| {
             let both = self.means.iter().zip(&self.opacity_logits);
@@ -142,7 +140,7 @@ impl GaussianCloud {
         central_box(&points)
     }
 
-    /// Drops every Gaussian with a value that is not finite and says how many that were. Order is kept.
+    /// Removes every Gaussian with a value that is not finite and returns their number. Order is kept.
     ///
     /// # Errors
     /// As [`GaussianCloud::validate`].
@@ -166,7 +164,7 @@ impl GaussianCloud {
         retain(&mut self.sh_coeffs, keep, coeffs);
     }
 
-    /// The cloud with harmonics of another degree: higher terms are dropped, or zero. The cloud must be valid.
+    /// The cloud with spherical harmonics of another degree: higher terms are dropped, or added as zero. The cloud must be valid.
     pub(crate) fn with_sh_degree(mut self, degree: u32) -> Self {
         let (old, new) = (self.coeffs_per_gaussian(), (degree as usize + 1).pow(2));
         if old != new {
@@ -229,7 +227,7 @@ impl GaussianCloud {
     }
 }
 
-/// Of points the lowest and highest corner of the middle 98 % along each axis; all of fewer than 100.
+/// Lowest and highest corner of the middle 98 % of points along each axis; of all points if there are fewer than 100.
 #[must_use]
 pub fn central_box(points: &[[f64; 3]]) -> Option<[[f64; 3]; 2]> {
     if points.is_empty() {

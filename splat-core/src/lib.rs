@@ -30,7 +30,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The crate `splat-colmap` reads COLMAP's datasets and poses photos. [`pipeline::Pipeline`] does all of that from photos on, with checkpoints, evaluation, events and cancellation.
+//! The crate `splat-colmap` reads COLMAP's datasets and poses photos. [`pipeline::Pipeline`] runs all stages from photos to a scene,
+//! with checkpoints, evaluation, events and cancellation.
 //!
 //! # The rasterizer alone
 //!
@@ -55,8 +56,11 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Both are complete programs, `examples/train.rs` of `splat-colmap` and `examples/own_loss.rs` of this crate. Conventions are COLMAP's: see [`camera`]. The GPU is asked for
-//! synchronously; [`Gpu::new_async`] is for callers that run an executor.
+//! [`train::Trainer::step_with`] trains with such a loss: the trainer renders, and updates every parameter with its optimizer.
+//!
+//! Complete programs are `examples/train.rs` of `splat-colmap` and, in this crate, `examples/own_loss.rs`, which trains with a custom
+//! loss on the host and on the GPU, and `examples/in_my_app.rs`, which renders with a wgpu device of its own. Conventions are COLMAP's:
+//! see [`camera`]. The GPU is opened synchronously; [`Gpu::new_async`] is for callers that run an executor.
 //!
 //! # Floors
 //!
@@ -100,7 +104,11 @@ pub mod random;
 #[cfg(feature = "testing")]
 pub mod reference;
 #[cfg(all(feature = "gpu", not(feature = "testing")))]
-#[allow(unreachable_pub, dead_code, reason = "public with the feature `testing`; the self-test needs half of it")]
+#[allow(
+    unreachable_pub,
+    dead_code,
+    reason = "public with the feature `testing`; the self-test needs half of it"
+)]
 mod reference;
 #[cfg(feature = "gpu")]
 pub mod render;

@@ -1,4 +1,4 @@
-//! What the machine tells about its memory, and how programs are installed on its system.
+//! Available memory, and how to install programs on this system.
 
 /// How COLMAP is installed on this system.
 pub const INSTALL_COLMAP: &str = if cfg!(windows) {
@@ -18,7 +18,7 @@ pub const INSTALL_FFMPEG: &str = if cfg!(windows) {
     "Debian, Ubuntu: `apt install ffmpeg`"
 };
 
-/// How a machine gets something to compute on where no adapter was found.
+/// How to install a GPU driver, where no adapter was found.
 pub const INSTALL_GPU_DRIVER: &str = if cfg!(windows) {
     "install the driver of your GPU's maker; it brings Vulkan and DirectX 12"
 } else if cfg!(target_os = "macos") {
@@ -27,9 +27,9 @@ pub const INSTALL_GPU_DRIVER: &str = if cfg!(windows) {
     "install your GPU's Vulkan driver; without a GPU, Mesa's software Vulkan computes on the CPU (Debian, Ubuntu: `apt install mesa-vulkan-drivers`)"
 };
 
-/// Memory that programs may still take, in bytes; `None` where the system does not tell, and callers assume a small machine.
+/// Available memory in bytes; `None` if unknown, and callers assume a small machine.
 ///
-/// Linux keeps it in `/proc/meminfo` as `MemAvailable` (KiB); other systems are asked through the crate `sysinfo`.
+/// Linux reports it in `/proc/meminfo` as `MemAvailable` (KiB); on other systems the crate `sysinfo` is used.
 #[must_use]
 pub fn available_memory() -> Option<u64> {
     #[cfg(target_os = "linux")]

@@ -1,8 +1,7 @@
-//! How close a render is to its photo: PSNR and SSIM on the CPU.
+//! Image quality metrics on the CPU: PSNR and SSIM.
 //!
 //! Both take images `[H*W*3]`, rows from the top, RGB within a pixel, and clamp them to 0..=1
-//! first, as the field's evaluations do; a value that is not a number counts as 0. Optional weights
-//! `[H*W]` say how far a pixel counts, for masked photos.
+//! first, as is customary; NaN counts as 0. Optional weights `[H*W]` weight the pixels, for masked photos.
 
 use glam::{DMat4, DVec4};
 use rayon::prelude::*;
@@ -38,9 +37,9 @@ pub fn psnr(image: &[f32], photo: &[f32], weights: Option<&[f32]>) -> Result<f64
     Ok(-10.0 * sum.mean()?.log10())
 }
 
-/// The image after the affine colour map that brings it nearest to the photo in least squares: one 3x4 matrix for the whole
-/// picture, applied to values clamped to 0..=1, and clamped again. PSNR of it leaves out what brightness and white balance of the
-/// photo alone decide, and is never below that of the image itself.
+/// The image after a least-squares affine colour map to the photo: one 3x4 matrix for the whole image, applied to values clamped to
+/// 0..=1, and clamped again. Its PSNR is independent of the photo's exposure and white balance, and never below that of the image
+/// itself.
 ///
 /// # Errors
 /// As [`psnr`].
@@ -48,7 +47,7 @@ pub fn psnr(image: &[f32], photo: &[f32], weights: Option<&[f32]>) -> Result<f64
 /// # Source
 /// The colour-corrected PSNR of NeRF and splatting benchmarks with varying exposure; theirs fits quadratic maps in places.
 pub fn color_corrected(image: &[f32], photo: &[f32], weights: Option<&[f32]>) -> Result<Vec<f32>> {
-    /// Pulls towards no change, per pixel of weight: what a picture of few colours leaves open is not changed.
+    /// Regularization towards the identity, per pixel of weight, for images whose colours do not determine the map.
     const RIDGE: f64 = 1e-6;
     if image.len() != photo.len() || !image.len().is_multiple_of(CHANNELS) {
         return Err(size_error(format!("{} against {} values", image.len(), photo.len())));
@@ -103,7 +102,7 @@ pub fn ssim(image: &[f32], photo: &[f32], width: u32, height: u32, weights: Opti
     check_weights(weights, width * height)?;
     let clamped = |values: &[f32]| values.par_iter().map(|&value| clamp(value) as f32).collect::<Vec<_>>();
     let (image, photo) = (clamped(image), clamped(photo));
-    // One sum a row, added in order afterwards: the result does not depend on the threads.
+    // One sum per row, added in order afterwards: the result does not depend on the threads.
     let rows: Vec<Weighted> = (0..height)
         .into_par_iter()
         .map(|y| {
@@ -170,12 +169,12 @@ fn gaussian_window() -> [f64; WINDOW] {
     taps.map(|tap| tap / sum)
 }
 
-/// To 0..=1; not-a-number becomes 0.
+/// Clamps to 0..=1; maps NaN to 0.
 fn clamp(value: f32) -> f64 {
     if value.is_nan() { 0.0 } else { f64::from(value.clamp(0.0, 1.0)) }
 }
 
-/// A weighted mean in the making.
+/// Accumulator of a weighted mean.
 #[derive(Clone, Copy, Debug, Default)]
 struct Weighted {
     sum: f64,

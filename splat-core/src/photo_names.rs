@@ -1,10 +1,10 @@
-//! Which file on disk a dataset's photo name means.
+//! Resolves a dataset's photo names to files on disk.
 //!
 //! Datasets move between machines and programs: letters change case, JPEGs become PNGs, folders are added, flattened or
 //! renamed, paths are absolute or have `\`, accents and syllables are one character on one system and several on another (NFC and
-//! NFD). [`PhotoIndex::resolve`] takes all names of a dataset at once and gives each the
-//! one file that it can mean: exact, then by the longest trailing path, then the same without extensions, letters of any
-//! case. A name for which two files are as good, and a file that two names claim, are refused rather than guessed.
+//! NFD). [`PhotoIndex::resolve`] takes all names of a dataset at once and finds the
+//! unique file for each: by exact path, then by the longest matching path suffix, then the same without extensions, ignoring case. A
+//! name that matches two files equally well and a file that matches two names are reported as ambiguous rather than guessed.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,23 +15,23 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 
 use crate::images::has_photo_extension;
 
-/// Folders below the one given that are looked into.
+/// Maximum depth of subfolders that are searched.
 const MAX_DEPTH: usize = 6;
-/// Files that are listed; more than any dataset has.
+/// Maximum number of files listed; more than any dataset has.
 const MAX_FILES: usize = 500_000;
 
-/// How names found their files, loosest last.
+/// How a name matched its file, from the strictest to the loosest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MatchedBy {
-    /// The very path.
+    /// The exact path.
     Path,
-    /// The path in another Unicode form: composed characters (NFC), or letters and marks apart (NFD), as on macOS.
+    /// The path in another Unicode normalization form: composed (NFC) or decomposed (NFD, as on macOS).
     UnicodeForm,
-    /// The path in letters of another case.
+    /// The path in another case.
     Case,
-    /// The end of the path: folders were added, left out or renamed.
+    /// A suffix of the path: folders were added, removed or renamed.
     TrailingPath,
-    /// The name without its extension, and as much of the path before it as agrees.
+    /// The name without its extension, and a suffix of the path before it.
     Stem,
 }
 
@@ -49,18 +49,18 @@ impl MatchedBy {
     }
 }
 
-/// What a name came to.
+/// Result of resolving a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resolved {
-    /// Exactly one file fits the name.
+    /// Exactly one file matches.
     File(PathBuf, MatchedBy),
-    /// Several files are as good, or other names claim the same; these.
+    /// Ambiguous: several files match equally well, or another name matches the same file; the files.
     Ambiguous(Vec<PathBuf>),
-    /// No file fits the name.
+    /// No file matches.
     Missing,
 }
 
-/// The photos in a folder and in those below it.
+/// The photos in a folder and its subfolders.
 #[derive(Clone, Debug, Default)]
 pub struct PhotoIndex {
     root: PathBuf,
@@ -77,7 +77,7 @@ struct File {
 }
 
 impl PhotoIndex {
-    /// Lists a folder's files with a photo's extension, in a fixed order. A folder that cannot be read has none.
+    /// Lists a folder's files with a photo's extension, in a fixed order; empty if the folder cannot be read.
     #[must_use]
     pub fn of(root: &Path) -> Self {
         let mut index = Self { root: root.to_owned(), ..Self::default() };
@@ -94,7 +94,7 @@ impl PhotoIndex {
         let mut entries: Vec<_> = fs::read_dir(dir).into_iter().flatten().flatten().collect();
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
-            // Names that are not UTF-8 cannot stand in a dataset's files.
+            // Names that are not UTF-8 cannot occur in a dataset's files.
             let Ok(name) = entry.file_name().into_string() else { continue };
             if name.starts_with('.') || self.files.len() >= MAX_FILES {
                 continue;
@@ -118,13 +118,13 @@ impl PhotoIndex {
         &self.root
     }
 
-    /// Photos in it.
+    /// Number of photos.
     #[must_use]
     pub fn len(&self) -> usize {
         self.files.len()
     }
 
-    /// Whether it has no photo.
+    /// Whether there are no photos.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
@@ -134,7 +134,7 @@ impl PhotoIndex {
     #[must_use]
     pub fn resolve(&self, names: &[&str]) -> Vec<Resolved> {
         let mut found: Vec<Resolved> = names.iter().map(|name| self.resolve_one(name)).collect();
-        // One file is one photo: of several names that claim it only a single best match may have it.
+        // A file is one photo: if several names match it, only a unique best match gets it.
         let mut claims: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
         for (at, resolved) in found.iter().enumerate() {
             if let Resolved::File(path, _) = resolved {
@@ -142,7 +142,7 @@ impl PhotoIndex {
             }
         }
         for (path, claimants) in claims {
-            // The same name twice is the dataset's affair.
+            // A name listed twice is not an ambiguity.
             let name = |at: usize| names.get(at).and_then(|name| parts_of(name));
             let distinct: BTreeSet<_> = claimants.iter().map(|&at| name(at)).collect();
             if distinct.len() < 2 {
@@ -185,7 +185,7 @@ impl PhotoIndex {
         }
     }
 
-    /// The candidate that shares the longest end of the path.
+    /// The candidate with the longest common path suffix.
     fn closest(&self, candidates: &[usize], wanted: &[String], by_stem: bool) -> Resolved {
         // Shared components, those in the same case, and whether one path is wholly the end of the other.
         let rank = |file: &File| {
@@ -218,13 +218,13 @@ impl PhotoIndex {
     }
 }
 
-/// Folders that photos lie in, lower case, the likeliest first; after them come `images_2` and so on.
+/// Usual names of photo folders, lower case, most likely first; `images_2` and so on come after them.
 const PHOTO_FOLDERS: [&str; 12] = [
     "images", "image", "input", "photos", "imgs", "img", "frames", "rgb", "color", "images_2", "images_4",
     "images_8",
 ];
 
-/// The photo folders in `dir`, in any case, the likeliest first; with `input_first`, which holds photos before undistortion.
+/// The photo folders in `dir`, in any case, most likely first; with `input_first`, that of photos before undistortion comes first.
 #[must_use]
 pub fn photo_folders(dir: &Path, input_first: bool) -> Vec<PathBuf> {
     let mut found: Vec<(usize, PathBuf)> = fs::read_dir(dir)
@@ -247,8 +247,8 @@ pub fn photo_folders(dir: &Path, input_first: bool) -> Vec<PathBuf> {
     found.into_iter().map(|(_, path)| path).collect()
 }
 
-/// The folder that has most of the photos, with what each name came to there: of equals the one with most under their very
-/// names, then the first. `None` without folders.
+/// The folder in which most names resolve, with the results: among equals the one with most exact matches, then the first. `None`
+/// without folders.
 #[must_use]
 pub fn best_folder(folders: &[PathBuf], names: &[&str]) -> Option<(PhotoIndex, Vec<Resolved>)> {
     let mut best: Option<((usize, usize), PhotoIndex, Vec<Resolved>)> = None;
@@ -272,7 +272,7 @@ pub fn best_folder(folders: &[PathBuf], names: &[&str]) -> Option<(PhotoIndex, V
     best.map(|(_, index, resolved)| (index, resolved))
 }
 
-/// A name as it is compared: letters of one case, in one Unicode form.
+/// A name normalized for comparison: one case and one Unicode form.
 #[must_use]
 pub fn folded(name: &str) -> String {
     composed(&name.to_lowercase()).into_owned()
@@ -282,8 +282,8 @@ fn composed(name: &str) -> Cow<'_, str> {
     ComposingNormalizerBorrowed::new_nfc().normalize(name)
 }
 
-/// The components of a name as any system writes it; `None` without any. What lies before the last `..` is dropped: a
-/// dataset is somebody's file, and its names must not lead out of the folder.
+/// The components of a name, with separators of any system; `None` without any. Everything up to the last `..` is dropped: names in
+/// a dataset are untrusted and must not lead out of the folder.
 fn parts_of(name: &str) -> Option<Vec<String>> {
     let slashed = name.trim().replace('\\', "/");
     let mut parts = Vec::new();
@@ -294,14 +294,14 @@ fn parts_of(name: &str) -> Option<Vec<String>> {
             part => parts.push(part.to_owned()),
         }
     }
-    // A drive is no folder.
+    // Skip the drive.
     if parts.first().is_some_and(|first| first.len() == 2 && first.ends_with(':')) {
         parts.remove(0);
     }
     (!parts.is_empty()).then_some(parts)
 }
 
-/// A file name without a photo's extension, a raw one's included: such names stand in datasets whose photos were developed.
+/// A file name without a photo's extension, including those of raw files, which occur in datasets whose photos were developed.
 fn stem(name: &str) -> &str {
     const OTHERS: [&str; 14] =
         ["heic", "heif", "avif", "dng", "nef", "cr2", "cr3", "arw", "raf", "rw2", "orf", "exr", "hdr", "jxl"];
@@ -313,8 +313,7 @@ fn stem(name: &str) -> &str {
     if known { stem } else { name }
 }
 
-/// How many names were matched how, as one clause: "12 photos: 10 by name, 2 by the end of the path". `None` where all were
-/// found under the very path.
+/// Summary of how names were matched: "12 photos: 10 by name, 2 by the end of the path". `None` if all matched exactly.
 #[must_use]
 pub fn summary(resolved: &[Resolved]) -> Option<String> {
     let mut counts: BTreeMap<MatchedBy, usize> = BTreeMap::new();

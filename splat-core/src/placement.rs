@@ -1,20 +1,20 @@
-//! Which photos structure-from-motion placed, and why it left others out.
+//! Which photos have a pose after structure-from-motion, and why others do not.
 
 use std::fmt;
 
-/// What became of the photos of a run. Files that are no usable photos are not counted.
+/// Photos of a run with and without a pose. Files that are not usable photos are not counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Placement {
-    /// Photos in all.
+    /// Total number of photos.
     pub photos: u64,
     /// Photos that have a pose in the model that is used.
     pub placed: u64,
-    /// The others, sorted by name.
+    /// Photos without a pose, sorted by name.
     pub left_out: Vec<LeftOut>,
     /// Models of other photos, which do not connect with the one that is used; largest first.
     #[serde(default)]
     pub other_models: Vec<OtherModel>,
-    /// What trying the photos that were left out once more came to, where that was done.
+    /// Result of the second try of the photos that were left out, if there was one.
     #[serde(default)]
     pub second_try: Option<SecondTry>,
 }
@@ -29,17 +29,17 @@ pub struct LeftOut {
     pub reason: LeftOutReason,
 }
 
-/// Why a photo has no pose, as far as what structure-from-motion left tells.
+/// Why a photo has no pose, as far as structure-from-motion's results show.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LeftOutReason {
-    /// It shows hardly anything that can be found again.
+    /// It has too few features.
     TooFewFeatures {
         /// Features found in it.
         features: u64,
     },
-    /// Nothing in it was found again in another photo.
+    /// It matches no other photo.
     NoVerifiedPair {
         /// Features found in it.
         features: u64,
@@ -49,17 +49,17 @@ pub enum LeftOutReason {
         /// The model's number.
         model: u32,
     },
-    /// It shares things only with photos that are left out as well.
+    /// It matches only photos without a pose.
     OnlyWithLeftOut {
-        /// Pairs that it is in.
+        /// Number of its pairs.
         pairs: u64,
     },
-    /// It shares things with placed photos, of which too few have a place in space.
+    /// It matches photos with a pose, but too few of its matched features have a 3-D point.
     TooFewPoints {
-        /// Pairs with placed photos.
+        /// Number of its pairs with posed photos.
         pairs: u64,
     },
-    /// What would tell is not there.
+    /// The data that would show the reason is missing.
     Unknown,
 }
 
@@ -79,7 +79,7 @@ pub struct SecondTry {
     pub photos: u64,
     /// How many of these are placed now.
     pub placed: u64,
-    /// Seconds that it took; 0 where that is not known.
+    /// Duration in seconds; 0 if unknown.
     pub elapsed_s: u64,
 }
 
@@ -116,10 +116,10 @@ impl fmt::Display for LeftOutReason {
 }
 
 impl Placement {
-    /// How many photos a sentence names.
+    /// Maximum number of photos named in a sentence.
     const NAMES_SHOWN: usize = 10;
 
-    /// One sentence or two on the photos left out; `None` where there are none.
+    /// A summary of the photos left out; `None` if there are none.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         let named: Vec<String> = (self.left_out.iter().take(Self::NAMES_SHOWN))

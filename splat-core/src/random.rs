@@ -1,4 +1,4 @@
-//! Random numbers that depend on nothing but a seed, a purpose and a step, so that a resumed run draws the same.
+//! Random numbers that depend only on a seed, a purpose and a step, so that a resumed run draws the same.
 
 /// SplitMix64 (Steele et al. 2014).
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! The two ways to draw a Gaussian.
+//! The two renderers.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use crate::formats::SplatRenderMode;
 /// How Gaussians are projected and evaluated. Sorting, tile lists, blending, loss and optimizer are the same for both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum RendererKind {
-    /// Each Gaussian becomes a 2-D one by the first-order expansion of a pinhole's projection (Zwicker et al. 2002, Kerbl
-    /// et al. 2023): what ordinary viewers show.
+    /// Each Gaussian is projected to a 2-D one by the first-order expansion of a pinhole's projection (Zwicker et al. 2002, Kerbl et
+    /// al. 2023), as in other viewers.
     #[default]
     #[serde(rename = "ewa")]
     Ewa,
-    /// Each pixel's ray meets the Gaussian in 3-D, and the unscented transform finds its box (3DGUT, Wu et al. 2025): for
-    /// lenses of any kind, exact where EWA is an approximation.
+    /// Each Gaussian is evaluated in 3-D along every pixel's ray, and bounded by the unscented transform (3DGUT, Wu et al. 2025):
+    /// supports lenses of any model, and is exact where EWA is an approximation.
     #[serde(rename = "3dgut")]
     Gut,
 }
@@ -33,14 +33,14 @@ impl RendererKind {
         }
     }
 
-    /// The one of that name.
+    /// The renderer of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 
-/// The one that draws a scene as it was trained.
+/// The renderer and mode that a scene was trained with.
 impl From<SplatRenderMode> for RendererKind {
     fn from(mode: SplatRenderMode) -> Self {
         match mode {
@@ -51,7 +51,7 @@ impl From<SplatRenderMode> for RendererKind {
 }
 
 impl SplatRenderMode {
-    /// Of scenes trained with `renderer`; `antialiased` is EWA's.
+    /// For scenes trained with `renderer`; `antialiased` only applies to EWA.
     #[must_use]
     pub const fn of(renderer: RendererKind, antialiased: bool) -> Self {
         match renderer {

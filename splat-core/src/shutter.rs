@@ -1,17 +1,17 @@
 //! Rolling shutters: sensors that are read out line by line while the camera moves.
 //!
-//! The first line read sees from the pose at the start, the last from the pose at the end, and those between from poses
-//! between: translations go linearly, rotations along the shortest turn (as gsplat's).
+//! The first line read has the pose at the start, the last one that at the end; poses in between are interpolated, translations
+//! linearly and rotations along the shortest arc (as in gsplat).
 
 use glam::{DMat3, DQuat, DVec2, DVec3};
 
 use crate::lens::LensProjector;
 use crate::pose::Pose;
 
-/// Rounds of the fixed point between a point's pixel and the time that pixel is read at.
+/// Iterations of the fixed point between a point's pixel and the time at which that pixel is read.
 pub const SHUTTER_ROUNDS: usize = 10;
 
-/// In which order a sensor's lines are read.
+/// Order in which a sensor's lines are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShutterDirection {
@@ -25,7 +25,7 @@ pub enum ShutterDirection {
     RightToLeft,
 }
 
-/// How a camera moves while its sensor is read out.
+/// Motion of a camera during readout.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RollingShutter {
     /// In which order lines are read.
@@ -52,13 +52,13 @@ impl ShutterDirection {
         matches!(self, Self::BottomToTop | Self::RightToLeft)
     }
 
-    /// Lines of a picture of that size.
+    /// Number of lines of an image of that size.
     #[must_use]
     pub const fn lines(self, width: u32, height: u32) -> u32 {
         if self.reads_columns() { width } else { height }
     }
 
-    /// When a line is read: 0 for the first, 1 for the last.
+    /// Time at which a line is read: 0 for the first, 1 for the last.
     #[must_use]
     pub fn time_of_line(self, line: f64, lines: u32) -> f64 {
         let last = f64::from(lines.max(2) - 1);
@@ -66,7 +66,7 @@ impl ShutterDirection {
         if self.is_reversed() { 1.0 - time } else { time }
     }
 
-    /// When a place of the picture (pixel (0,0) has its centre at (0.5, 0.5)) is read.
+    /// Time at which a point of the image (pixel (0,0) has its centre at (0.5, 0.5)) is read.
     #[must_use]
     pub fn time_at(self, place: DVec2, width: u32, height: u32) -> f64 {
         let along = if self.reads_columns() { place.x } else { place.y };
@@ -84,18 +84,17 @@ impl RollingShutter {
         }
     }
 
-    /// World to camera in the middle of the exposure: what stands for the view where it is taken for a global shutter,
-    /// and where Gaussians are sorted and coloured from.
+    /// World to camera in the middle of the exposure: the pose used for sorting, view-dependent colours, and wherever the shutter is
+    /// treated as global.
     #[must_use]
     pub fn middle(&self) -> Pose {
         self.pose_at(0.5)
     }
 
-    /// The pixel at which a point of the world is seen; `None` where the lens sees it neither from the first pose nor from
-    /// the last.
+    /// The pixel of a world point; `None` if the lens maps it neither from the first pose nor from the last.
     ///
     /// # Source
-    /// 3DGUT (Wu et al. 2025), section 3.4: at most [`SHUTTER_ROUNDS`] rounds between pixel and time, from the start on.
+    /// 3DGUT (Wu et al. 2025), section 3.4: at most [`SHUTTER_ROUNDS`] iterations between pixel and time, beginning with the start.
     #[must_use]
     pub fn project(&self, lens: &LensProjector, size: (u32, u32), point_world: DVec3) -> Option<DVec2> {
         let see = |pose: Pose| lens.project(pose.transform_point(point_world));
@@ -111,8 +110,8 @@ impl RollingShutter {
         Some(pixel)
     }
 
-    /// For each line of a picture, by its number: from the camera at its time to the camera in the middle of the exposure,
-    /// as rotation and camera centre.
+    /// For each line of an image: the transform from the camera at the line's time to the camera in the middle of the exposure, as
+    /// rotation and camera centre.
     pub(crate) fn lines(&self, width: u32, height: u32) -> impl Iterator<Item = (DQuat, DVec3)> + '_ {
         let lines = self.direction.lines(width, height);
         let middle = self.middle();
@@ -123,10 +122,10 @@ impl RollingShutter {
         })
     }
 
-    /// How much a small turn (about the camera's axes, applied after the pose) of the start and of the end turns the camera at
-    /// a time: the two derivatives.
+    /// The derivatives of the camera's rotation at a time with respect to small rotations (about the camera's axes, applied after the
+    /// pose) of the start and of the end.
     ///
-    /// With `phi` the rotation vector from start to end, the camera at `time` is turned by `exp(time phi)` from the start;
+    /// With `phi` the rotation vector from start to end, the camera at `time` is rotated by `exp(time phi)` from the start;
     /// `J` is the left Jacobian of the rotation group.
     pub(crate) fn turn_shares(&self, time: f64) -> [DMat3; 2] {
         let between = self.end.rotation * self.start.rotation.conjugate();
@@ -141,7 +140,7 @@ impl RollingShutter {
     }
 }
 
-/// Of a rotation vector: what a change of it turns by, in the frame it turns in (Sola et al. 2018, eq. 145).
+/// The left Jacobian of the rotation group at a rotation vector (Sola et al. 2018, eq. 145).
 fn left_jacobian(phi: DVec3) -> DMat3 {
     let cross = DMat3::from_cols(
         DVec3::new(0.0, phi.z, -phi.y),
@@ -150,7 +149,7 @@ fn left_jacobian(phi: DVec3) -> DMat3 {
     );
     let angle_squared = phi.length_squared();
     let angle = angle_squared.sqrt();
-    // The series where the quotients lose their digits.
+    // The series where the quotients lose precision.
     let (first, second) = if angle < 1e-3 {
         (0.5 - angle_squared / 24.0, 1.0 / 6.0 - angle_squared / 120.0)
     } else {

@@ -1,4 +1,4 @@
-//! Events, durations and sizes as a person reads them: for log files and terminals.
+//! Human-readable events, durations and sizes, for log files and terminals.
 
 use std::fmt;
 
@@ -37,7 +37,7 @@ pub fn bytes(n: u64) -> String {
     if value < 10.0 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
 }
 
-/// Seconds as `45 s`, `3 min 20 s` or `2 h 05 min`; not a number is `?`.
+/// Seconds as `45 s`, `3 min 20 s` or `2 h 05 min`; NaN as `?`.
 #[must_use]
 pub fn duration(seconds: f64) -> String {
     if !seconds.is_finite() || seconds < 0.0 {
@@ -74,7 +74,7 @@ impl Stage {
     }
 }
 
-/// One line without its end; what a log file or a plain terminal shows.
+/// One line without line end, for a log file or a plain terminal.
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -122,7 +122,7 @@ impl fmt::Display for Event {
     }
 }
 
-/// How colour-corrected PSNR stands behind the plain one.
+/// The colour-corrected PSNR, in brackets behind the plain one.
 #[must_use]
 pub fn corrected(cc_psnr: Option<f64>) -> String {
     cc_psnr.map(|psnr| format!(" ({psnr:.2} colour-corrected)")).unwrap_or_default()

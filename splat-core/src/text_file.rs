@@ -1,7 +1,7 @@
-//! Text files as people's editors and shells write them.
+//! Tolerant reading of text files, as editors and shells write them.
 //!
 //! One reader for JSON, COLMAP's text models and camera paths: a UTF-8 byte order mark is skipped, lines may end in CR LF, and
-//! what is no text is named, not quoted. [`whole`] reads integers that were written as `200.0`.
+//! errors on binary files name their kind instead of quoting them. [`whole`] reads integers that were written as `200.0`.
 
 use std::fs;
 use std::path::Path;
@@ -14,29 +14,29 @@ use crate::{Error, Result};
 
 const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The text of a file. `format` is what it should be, for messages.
+/// The text of a file. `format` is the expected format, for messages.
 ///
-/// Bytes that are no UTF-8 are replaced: they stand in names and comments of programs that write a local encoding.
+/// Invalid UTF-8 is replaced: it occurs in names and comments by programs that write a local encoding.
 ///
 /// # Errors
-/// [`Error::Read`]; [`Error::Malformed`] for what is no text, with what it is and what to do.
+/// [`Error::Read`]; [`Error::Malformed`] for a file that is not text, with its kind and what to do.
 pub fn read(path: &Path, format: &'static str) -> Result<String> {
     let bytes = fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
     decode(path, format, bytes)
 }
 
-/// As [`read`], of bytes read already.
+/// As [`read`], for bytes in memory.
 ///
 /// # Errors
 /// [`Error::Malformed`].
 pub fn decode(path: &Path, format: &'static str, bytes: Vec<u8>) -> Result<String> {
     let malformed = |what: String| Error::Malformed { path: path.to_owned(), format, what };
     match Content::of(&bytes[..bytes.len().min(content::HEAD_BYTES)]) {
-        // An empty model has empty files; JSON's own message on them is good, too.
+        // Files of an empty model are empty, and serde_json's message on them is good.
         None | Some(Content::Empty | Content::Text | Content::Json | Content::Xml) => {}
         Some(other) => return Err(malformed(other.sentence())),
     }
-    // Text has no zero bytes; a binary file can be megabytes long before the first odd number.
+    // Text has no zero bytes; parsing a binary file might fail only after megabytes.
     if bytes.iter().take(content::HEAD_BYTES).any(|&byte| byte == 0) {
         return Err(malformed("it is a binary file, and text is needed".into()));
     }
@@ -89,10 +89,10 @@ fn nulls_for_odd_numbers(text: &str) -> Option<String> {
     found.then_some(out)
 }
 
-/// A whole number that may be written as `200`, `200.0` or `2e2`; `None` for anything else.
+/// An integer that may be written as `200`, `200.0` or `2e2`; `None` for anything else.
 #[must_use]
 pub fn whole(word: &str) -> Option<i128> {
-    /// Above 2^53 a float is not what was written.
+    /// Above 2^53 a float may differ from the number written.
     const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
     word.parse().ok().or_else(|| {
         let value: f64 = word.parse().ok()?;
@@ -103,7 +103,7 @@ pub fn whole(word: &str) -> Option<i128> {
 /// For serde's `deserialize_with`: a `u32` that may be written as `200.0`.
 ///
 /// # Errors
-/// The deserializer's, for what is no whole number in range.
+/// The deserializer's, for anything but an integer in range.
 pub fn whole_u32<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     let value = f64::deserialize(deserializer)?;
     if value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&value) {

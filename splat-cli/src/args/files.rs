@@ -54,7 +54,7 @@ pub(crate) struct RenderArgs {
     /// Background colour as three numbers from 0 to 1
     #[arg(long, value_name = "R,G,B", value_delimiter = ',', num_args = 1..=3, default_value = "0,0,0")]
     pub(crate) background: Vec<f32>,
-    /// Frames a second of the video [default: the path's, else 30]
+    /// Frames per second of the video [default: the path's, else 30]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=240))]
     pub(crate) fps: Option<u32>,
 }

@@ -1,4 +1,4 @@
-//! `splat convert`: a scene in another form.
+//! `splat convert`: converts a scene to another format.
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ pub(super) fn convert(args: &ConvertArgs, context: &Context) -> Result<(), Failu
     }
     context.check()?;
     let Some(format) = format else {
-        // Cameras of the run no longer fit a scene that was turned, scaled or moved.
+        // The run's cameras do not match a scene that was rotated, scaled or moved.
         let moved = args.up.is_some() || args.scale.is_some() || args.recentre;
         let saved = if moved { SavedScene::default() } else { saved };
         let cameras = view::cameras(&scene, &saved, None, context)?;
@@ -101,7 +101,7 @@ fn region(text: &str) -> Result<Region, Failure> {
     })
 }
 
-/// Does the steps asked for. Coordinates given are world coordinates; the cloud's count from the scene's origin.
+/// Applies the requested edits. Given coordinates are world coordinates; the cloud's are relative to the scene's origin.
 fn edit(scene: &mut SplatScene, args: &ConvertArgs, crop: Option<&Region>) {
     if let Some(crop) = crop {
         scene.keep_region(crop);

@@ -1,4 +1,4 @@
-//! `splat doctor`: is this machine ready, and what to do about each lack.
+//! `splat doctor`: checks this machine, with advice on each problem.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -15,18 +15,18 @@ use super::Context;
 use crate::failure::Failure;
 use crate::ffmpeg;
 
-/// Sizes that the memory table is given for: `--preset preview` and `--preset standard`.
+/// Image sizes of the memory table: `--preset preview` and `--preset standard`.
 const TYPICAL_SIZES: [(u32, u32); 2] = [(480, 360), (1600, 1200)];
 const SH_DEGREE: u32 = 3;
 
-/// How a check came out.
+/// Result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
     Ok,
-    /// Something works less well, or an extra is missing.
+    /// Something works less well, or an optional program is missing.
     Warn,
-    /// The main job will not run.
+    /// Training is not possible.
     Fail,
 }
 
@@ -35,7 +35,7 @@ struct Check {
     name: &'static str,
     verdict: Verdict,
     finding: String,
-    /// What to do about it.
+    /// Advice.
     advice: Option<String>,
 }
 
@@ -52,7 +52,7 @@ impl Check {
 pub(super) fn doctor(context: &Context) -> Result<(), Failure> {
     let mut checks = Vec::new();
     let mut passed_over = Vec::new();
-    // Where none computes correctly the best one is shown all the same, with its failing self-test.
+    // If no adapter passes the self-test, the best one is shown with its failure.
     let gpu = self_test::open(&context.gpu_options(), &mut |text| passed_over.push(text))
         .or_else(|_| Gpu::new(&context.gpu_options()));
     checks.extend(passed_over.into_iter().map(|text| {
@@ -143,7 +143,7 @@ fn gpu_checks(gpu: &Gpu) -> Vec<Check> {
     checks
 }
 
-/// Training as it is by default, on photos of that size.
+/// The memory of default training on photos of that size.
 fn workload(width: u32, height: u32) -> Workload {
     Workload {
         width,

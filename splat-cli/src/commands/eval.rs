@@ -1,4 +1,4 @@
-//! `splat eval`: a scene against a dataset's held-out photos.
+//! `splat eval`: evaluates a scene on a dataset's held-out photos.
 
 use serde::Serialize;
 use splat_core::dataset::Dataset;
@@ -24,7 +24,7 @@ pub(super) fn eval(args: &EvalArgs, context: &Context) -> Result<(), Failure> {
     let folders = PhotoFolders { images: place.images, masks: place.masks };
     let scene = settings::posed(&place.path, &folders)?.scene(&events, &context.cancel)?;
     let mut trained_with = saved.trained_with.unwrap_or_default();
-    // A scene whose last steps were ewa's was measured on undistorted photos.
+    // A run that ends with EWA is evaluated on undistorted photos.
     trained_with.keep_distortion &= renderer == RendererKind::Gut;
     let photos = settings::dataset_as(&args.images, trained_with);
     let dataset = Dataset::open(scene, &photos, &events)?;
@@ -36,7 +36,7 @@ pub(super) fn eval(args: &EvalArgs, context: &Context) -> Result<(), Failure> {
         });
     }
     let renderer = Renderer::new(&context.gpu()?, renderer)?;
-    // What the run that made the scene found of its photos' exposures lies beside it.
+    // The exposures estimated by the run are in the cameras.json beside the scene.
     let cameras = match &saved.cameras {
         Some(path) => read_cameras(path)?,
         None => Vec::new(),
@@ -58,8 +58,7 @@ pub(super) fn eval(args: &EvalArgs, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The dataset that is named, else the one that the scene was trained on; where both are one, with the photo folders of the
-/// training.
+/// The given dataset, or the one that the scene was trained on; if both are the same, with the photo folders of the training.
 fn place(args: &EvalArgs, saved: &SavedScene) -> Result<DatasetPlace, Failure> {
     const HINT: &str = "name the dataset after the scene: `splat eval SCENE DATASET`";
     let asked = args.dataset.as_ref().map(|path| settings::place(path, &args.folders));

@@ -1,4 +1,4 @@
-//! `splat gesture`: models of hand gestures, grown, measured, written and tried.
+//! `splat gesture`: trains, evaluates, exports and applies hand-gesture models.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use crate::failure::Failure;
 
 /// Name of the stored model in an output folder.
 const MODEL_FILE: &str = "model.gesture";
-/// The model that needs no file.
+/// Name of the built-in model.
 const BASE: &str = "base_v1";
 
 pub(super) fn gesture(args: &GestureArgs, context: &Context) -> Result<(), Failure> {
@@ -52,7 +52,7 @@ fn train(args: &GestureTrainArgs, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The model, or why there is none.
+/// The model, or why it was rejected.
 fn published(outcome: Outcome) -> Result<Bundle, Failure> {
     match outcome {
         Outcome::Published(bundle) => Ok(*bundle),
@@ -130,9 +130,9 @@ struct Row {
     gesture: String,
     known: bool,
     frames: usize,
-    /// Share recognised as this gesture, or left alone where it is unknown.
+    /// Share recognised as this gesture, or rejected if it is unknown.
     right: f64,
-    /// By answer; the last is "none".
+    /// Counts by prediction; the last is "none".
     counts: Vec<u32>,
 }
 
@@ -227,7 +227,7 @@ fn predict(args: &GesturePredictArgs, context: &Context) -> Result<(), Failure> 
     Ok(())
 }
 
-/// A model by file, by folder, or the base.
+/// Loads a model from a file or folder, or the built-in one.
 fn open(path: &Path, context: &Context) -> Result<Bundle, Failure> {
     if path == Path::new(BASE) && !path.exists() {
         context.reporter.note("making base_v1 from made-up hands, some seconds");
@@ -238,7 +238,7 @@ fn open(path: &Path, context: &Context) -> Result<Bundle, Failure> {
     Ok(Bundle::from_bytes(&bytes)?)
 }
 
-/// All frames of the files; labels that several of them have are joined in the order of the files.
+/// All frames of the files; equal labels are joined in the order of the files.
 fn frames(paths: &[PathBuf], layout: Layout) -> Result<Vec<LabelledFrames>, Failure> {
     let mut groups: Vec<LabelledFrames> = Vec::new();
     for path in paths {

@@ -1,4 +1,4 @@
-//! `splat info`: what a scene or a dataset holds.
+//! `splat info`: describes a scene or a dataset.
 
 use std::path::Path;
 
@@ -26,21 +26,21 @@ pub(super) fn info(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
     if formats::is_scene(path) {
         return scene(path, context);
     }
-    // A run on a dataset that lies elsewhere left scenes only.
+    // The output of a run on a dataset elsewhere contains only scenes.
     let is_dataset =
         path.join("sparse").exists() || path.join("colmap_data").exists() || NerfstudioSource::matches(path);
     if is_dataset {
         return dataset(args, context);
     }
     match SavedScene::find(path) {
-        // In a folder of a run, which holds nothing else.
+        // The output folder of a run.
         Ok(saved) if saved.scene.parent() != Some(path) => scene(&saved.scene, context),
         Ok(saved) => dataset(args, context).or_else(|_| scene(&saved.scene, context)),
         Err(_) => dataset(args, context),
     }
 }
 
-/// Smallest box around points, along the axes.
+/// Axis-aligned bounding box.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Bounds {
     min: [f64; 3],
@@ -54,7 +54,7 @@ impl From<[[f64; 3]; 2]> for Bounds {
 }
 
 impl Bounds {
-    /// The same box in world coordinates, where a file counts from an origin of its own.
+    /// The same box in world coordinates, if the file has an origin.
     fn moved(self, origin: [f64; 3]) -> Self {
         let Self { min, max } = self;
         let moved = |corner: [f64; 3]| std::array::from_fn(|axis| corner[axis] + origin[axis]);
@@ -91,12 +91,12 @@ struct SceneInfo<'a> {
     /// Gaussians whose infinite opacity or scale was replaced by a finite one.
     clamped_rows: u64,
     file_bytes: u64,
-    /// The middle 98 % of what can be seen: what a viewer can frame by.
+    /// The middle 98 % of the visible Gaussians, for framing.
     bounds: Option<Bounds>,
-    /// Of all Gaussians.
+    /// Bounds of all Gaussians.
     extent: Option<Bounds>,
     comments: &'a [String],
-    /// What of the file was not taken as it is.
+    /// Values of the file that were changed or left out.
     notes: &'a [String],
 }
 
@@ -138,27 +138,27 @@ fn scene(path: &Path, context: &Context) -> Result<(), Failure> {
 struct DatasetInfo {
     kind: &'static str,
     photos: usize,
-    /// Photos in the images folder, where that is known: more than `photos` when some were not placed.
+    /// Photos in the images folder, if known: more than `photos` if some have no pose.
     photos_on_disk: Option<usize>,
     cameras: Vec<String>,
     points: usize,
     /// The middle 98 % of the points along each axis.
     bounds: Option<Bounds>,
-    /// Of all points.
+    /// Bounds of all points.
     extent: Option<Bounds>,
     held_out: usize,
-    /// How photos are chosen for evaluation.
+    /// The split for evaluation.
     split: String,
     /// Photos with a mask.
     masks: usize,
     /// Photos with an alpha channel.
     alpha: usize,
-    /// Of [`InfoArgs::preset`].
+    /// Steps of [`InfoArgs::preset`].
     preset: Preset,
     steps: u32,
     training_width: u32,
     training_height: u32,
-    /// `None` without a GPU to ask.
+    /// `None` without a GPU.
     gaussian_cap: Option<u32>,
     memory: Vec<MemoryRow>,
     scenes: Vec<std::path::PathBuf>,
@@ -179,7 +179,7 @@ fn dataset(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
     let extent = Bounds::of(positions.iter().copied());
     let photos_on_disk = photos_on_disk(&scene);
     let points = scene.points.len();
-    // As `splat train` would take them.
+    // As in `splat train`.
     let photos_as = settings::dataset(&args.images, args.preset.max_image_size());
     let dataset = Dataset::open(scene, &photos_as, &events)?;
     let cameras = cameras(&dataset.scene);
@@ -260,7 +260,7 @@ fn rows(info: &DatasetInfo) -> Vec<(&'static str, String)> {
     rows
 }
 
-/// Each kind of camera once, with how many photos it took.
+/// The distinct cameras, with their number of photos.
 fn cameras(scene: &splat_core::Scene) -> Vec<String> {
     let mut kinds: Vec<(String, usize)> = Vec::new();
     for view in &scene.views {
@@ -274,7 +274,7 @@ fn cameras(scene: &splat_core::Scene) -> Vec<String> {
     kinds.into_iter().map(|(kind, count)| format!("{kind} ({count} photos)")).collect()
 }
 
-/// Photos in the folders that the views' photos lie in.
+/// Number of photos in the folders of the views' photos.
 fn photos_on_disk(scene: &splat_core::Scene) -> Option<usize> {
     let mut folders: Vec<_> = scene.views.iter().filter_map(|view| view.image_path.parent()).collect();
     folders.sort_unstable();

@@ -1,4 +1,4 @@
-//! `splat render`: pictures of a scene.
+//! `splat render`: renders images of a scene.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ pub(super) fn render(args: &RenderArgs, context: &Context) -> Result<(), Failure
     if args.list {
         return list(&saved, args.cameras.as_deref(), context);
     }
-    // Reading the scene first: without it nothing else matters.
+    // The scene is read first, since nothing works without it.
     let Opened { cloud, mut options, renderer } = open_scene(&saved.scene, args.renderer, context)?;
     options.background = background(&args.background)?;
     let (frames, fps) = frames(args, &saved, &cloud, options.origin, renderer, context)?;
@@ -58,14 +58,14 @@ pub(super) fn render(args: &RenderArgs, context: &Context) -> Result<(), Failure
     Ok(())
 }
 
-/// A scene and how it is to be drawn.
+/// A scene and its rendering options.
 pub(super) struct Opened {
     pub(super) cloud: GaussianCloud,
     pub(super) options: RenderOptions,
     pub(super) renderer: RendererKind,
 }
 
-/// Reads a scene; its header says how it wants to be drawn where `renderer` does not.
+/// Reads a scene; if `renderer` is not given, the scene's header determines it.
 pub(super) fn open_scene(
     path: &Path,
     renderer: Option<args::Renderer>,
@@ -80,7 +80,7 @@ pub(super) fn open_scene(
     Ok(Opened { cloud: scene.cloud, options, renderer })
 }
 
-/// Reads a scene of any form, and warns of what was not taken as it is.
+/// Reads a scene of any format, with warnings about values that were changed or left out.
 pub(super) fn read_scene(path: &Path, context: &Context) -> Result<SplatScene, Failure> {
     let scene = formats::read(path)?;
     if scene.dropped_rows > 0 {
@@ -97,7 +97,7 @@ pub(super) fn read_scene(path: &Path, context: &Context) -> Result<SplatScene, F
     Ok(scene)
 }
 
-/// The cameras to draw from, and the frame rate that their file asks for.
+/// The cameras to render, and the frame rate of their file.
 fn frames(
     args: &RenderArgs,
     saved: &SavedScene,
@@ -109,7 +109,7 @@ fn frames(
     if let Some(name) = &args.view {
         let cameras = training_cameras(saved, args.cameras.as_deref(), context)?;
         let found = find(&cameras, name)?;
-        // Through the photo's own lens, where the renderer can.
+        // With the photo's own lens, if the renderer supports it.
         let camera = match renderer {
             RendererKind::Gut => found.lens_camera(),
             RendererKind::Ewa => LensCamera::from(found.camera),
@@ -123,7 +123,7 @@ fn frames(
     let count = args.orbit.unwrap_or(1);
     let frames = match training_cameras(saved, args.cameras.as_deref(), context) {
         Ok(cameras) => orbit(&cameras.iter().map(|named| named.camera).collect::<Vec<_>>(), count),
-        // Without any the scene itself says where to stand; asked for by name, they must be there.
+        // Without cameras the orbit is derived from the scene; if they were given explicitly, they must exist.
         Err(_) if args.cameras.is_none() => orbit_of_cloud(cloud, origin, count),
         Err(failure) => return Err(failure),
     };
@@ -138,7 +138,7 @@ fn frames(
     Ok((frames.into_iter().map(LensCamera::from).collect(), None))
 }
 
-/// The cameras that `--cameras` names, or those that the scene's run left.
+/// The cameras given by `--cameras`, or those of the scene's run.
 pub(super) fn training_cameras(
     saved: &SavedScene,
     given: Option<&Path>,
@@ -155,7 +155,7 @@ pub(super) fn training_cameras(
     let events = |event| context.reporter.event(event);
     let scene = settings::posed(&path, &Default::default())?.scene(&events, &context.cancel)?;
     let named = scene.views.iter().map(|view| {
-        // Flat, as it would be trained on; a lens that no flat picture can stand for as it is.
+        // Undistorted, as in training; a lens that cannot be undistorted is used directly.
         let (intrinsics, lens) = match view.lens.undistorted_pinhole() {
             Ok(flat) => (flat, None),
             Err(_) => (view.lens.nearest_pinhole(), Some(view.lens.clone())),
@@ -234,7 +234,7 @@ fn resized(camera: LensCamera, width: Option<u32>) -> LensCamera {
     LensCamera { lens: old.resized(width, height.round().max(1.0) as u32), ..camera }
 }
 
-/// Where frames go.
+/// The destination of frames.
 enum Sink {
     Picture(PathBuf),
     Folder(PathBuf),

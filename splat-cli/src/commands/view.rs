@@ -20,7 +20,7 @@ use crate::args::ViewArgs;
 use crate::failure::Failure;
 use crate::settings;
 
-/// Cameras that stand for those of the training where none are known.
+/// Number of substitute cameras if those of the training are unknown.
 const MADE_UP_CAMERAS: u32 = 8;
 
 pub(super) fn view(args: &ViewArgs, context: &Context) -> Result<(), Failure> {
@@ -35,7 +35,7 @@ pub(super) fn view(args: &ViewArgs, context: &Context) -> Result<(), Failure> {
     if let Some(html) = &args.export {
         return export(&scene, &cameras, &title(&args.scene), html, context);
     }
-    // Whatever the form, the viewer gets the one that all viewers know, exact.
+    // The viewer always gets a PLY, which is exact.
     let folder = scratch()?;
     let ply = folder.path().join("scene.ply");
     formats::write(&ply, Format::Ply, &scene)?;
@@ -78,7 +78,7 @@ pub(super) fn view(args: &ViewArgs, context: &Context) -> Result<(), Failure> {
     })
 }
 
-/// Refuses where the viewer was not there when this program was built.
+/// Fails if this program was built without the viewer.
 pub(super) fn require_viewer() -> Result<(), Failure> {
     if page::has_viewer() {
         return Ok(());
@@ -89,8 +89,8 @@ pub(super) fn require_viewer() -> Result<(), Failure> {
     })
 }
 
-/// What the viewer starts from: the training cameras, or some around the scene where none are known, as JSON. Photos' names are left
-/// out: an exported page is given away.
+/// Start cameras for the viewer, as JSON: the training cameras, or some around the scene if they are unknown. Without the photos' names,
+/// since an exported page may be published.
 pub(super) fn cameras(
     scene: &SplatScene,
     saved: &SavedScene,
@@ -99,7 +99,7 @@ pub(super) fn cameras(
 ) -> Result<Vec<u8>, Failure> {
     let known = match training_cameras(saved, given, context) {
         Ok(cameras) => cameras,
-        // Asked for by name, they must be there.
+        // If given explicitly, they must exist.
         Err(failure) if given.is_some() => return Err(failure),
         Err(_) => Vec::new(),
     };
@@ -116,7 +116,7 @@ pub(super) fn cameras(
     Ok(cameras_json(&nameless, scene.origin))
 }
 
-/// Cameras on a circle around a scene of which none are known.
+/// Cameras on a circle around a scene without known cameras.
 fn around(scene: &SplatScene) -> Vec<NamedCamera> {
     let named = |camera| NamedCamera {
         name: String::new(),
@@ -174,7 +174,7 @@ pub(super) fn export(
     Ok(())
 }
 
-/// A title for people: the name of the file or folder that was given.
+/// The page's title: the name of the given file or folder.
 pub(super) fn title(path: &Path) -> String {
     let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     whole.file_stem().map_or_else(|| "scene".into(), |stem| stem.to_string_lossy().into_owned())
@@ -188,7 +188,7 @@ fn scratch() -> Result<tempfile::TempDir, Failure> {
     })
 }
 
-/// Opens the user's browser, where there is a screen to show it on.
+/// Opens the user's browser, if there is a display.
 fn open_browser(url: &str, context: &Context) {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let screen =

@@ -1,4 +1,4 @@
-//! Progress bars for a terminal: one for the stage that runs, lines above it for what is done.
+//! Progress bars for a terminal: one for the current stage, and lines above it for finished ones.
 
 use std::time::Duration;
 
@@ -58,14 +58,14 @@ impl Bars {
         if self.bar.is_hidden() { super::print_err(text) } else { self.bar.println(text) }
     }
 
-    /// Takes the bar off the screen.
+    /// Removes the bar from the screen.
     pub(super) fn clear(&mut self) {
         self.bar.finish_and_clear();
         self.bar = ProgressBar::hidden();
         self.stage = None;
     }
 
-    /// Shows the stage's bar, new if another stage's was there.
+    /// Shows the stage's bar, replacing that of another stage.
     fn begin(&mut self, stage: Stage, total: Option<u64>) {
         if self.stage != Some(stage) {
             self.clear();
@@ -82,7 +82,7 @@ impl Bars {
     }
 }
 
-/// A style, plain where the template does not parse (which a test rules out).
+/// A style; the default one if the template does not parse (a test checks that it does).
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -1,6 +1,6 @@
-//! What the user sees while a command works: bars, plain lines, JSON or nothing.
+//! Output while a command runs: progress bars, plain lines, JSON or nothing.
 //!
-//! Results go to stdout, everything else to stderr; with `--json` events go to stdout too, one object a line.
+//! Results go to stdout, everything else to stderr; with `--json` events go to stdout too, one object per line.
 
 mod bars;
 
@@ -15,7 +15,7 @@ use crate::args::GlobalArgs;
 use crate::failure::Failure;
 use bars::Bars;
 
-/// Without a terminal, progress is told this often.
+/// Interval of progress lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// Shows events and results. Clones share one screen.
@@ -41,7 +41,7 @@ impl Reporter {
         Self(Arc::new(Shared { json: args.json, quiet: args.quiet, screen: Mutex::new(screen) }))
     }
 
-    /// Whether everything is said in JSON.
+    /// Whether output is JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.0.json
     }
@@ -71,14 +71,14 @@ impl Reporter {
         }
     }
 
-    /// Something worth knowing that is neither event nor result.
+    /// Prints a note that is neither event nor result.
     pub(crate) fn note(&self, text: &str) {
         if !self.0.quiet {
             self.say(text);
         }
     }
 
-    /// Something the user should act on.
+    /// Prints a warning.
     pub(crate) fn warn(&self, text: &str) {
         self.event(Event::Warning { message: text.to_owned() });
     }
@@ -124,7 +124,7 @@ impl Reporter {
     }
 }
 
-/// Events that come many times and may be left out.
+/// Frequent events, which may be skipped.
 fn is_progress(event: &Event) -> bool {
     match event {
         Event::StageProgress { done, total, .. } => *total != Some(*done),
@@ -133,7 +133,7 @@ fn is_progress(event: &Event) -> bool {
     }
 }
 
-// A reader that has gone away (`splat ... | head`) is no reason to fail: the run and its files matter, the text does not.
+// Write errors are ignored: a closed pipe (`splat ... | head`) must not stop the run.
 
 fn print_json<T: Serialize>(value: &T) {
     if let Ok(text) = serde_json::to_string(value) {

@@ -91,7 +91,7 @@ fn no_gpu_of_that_name_is_2() {
     let message = sandbox.fails(2, &["train", "dataset", "-o", "out", "--adapter", "Voodoo2"]);
     says(&message, &["Voodoo2", "hint: `splat doctor`"]);
     let message = sandbox.fails(2, &["train", "dataset", "-o", "out", "--backend", "glide"]);
-    says(&message, &["glide", "vulkan, metal and dx12"]);
+    says(&message, &["glide", "vulkan, metal or dx12"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The COLMAP program: where it is, which version, which options it knows.
+//! The COLMAP program: its location, version and options.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -15,16 +15,16 @@ use crate::version::Version;
 
 /// Environment variable that names the program.
 const BINARY_VARIABLE: &str = "SPLAT_COLMAP";
-/// The oldest release whose options and files are known here.
+/// The oldest supported release.
 const OLDEST: Version = Version { major: 3, minor: 6 };
-/// Asking for help loads many libraries but computes nothing.
+/// Time limit for `help`, which loads many libraries but computes nothing.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// COLMAP links Qt, which looks for a display even for commands without a window.
+/// Qt, which COLMAP links, needs this to run without a display.
 pub(super) const VARIABLES: &[(&str, &str)] =
     if cfg!(target_os = "linux") { &[("QT_QPA_PLATFORM", "offscreen")] } else { &[] };
 
-/// A COLMAP program that answered.
+/// A working COLMAP program.
 #[derive(Clone, Debug)]
 pub struct Colmap {
     binary: PathBuf,
@@ -33,12 +33,12 @@ pub struct Colmap {
 }
 
 impl Colmap {
-    /// Finds and asks the program: `binary` if given, else the one that `SPLAT_COLMAP` names, else
-    /// `colmap` on PATH, else in the places where releases for Windows, Homebrew and MacPorts are put.
+    /// Finds the program and queries its version: `binary` if given, else `SPLAT_COLMAP`, else `colmap` on PATH, else the usual locations
+    /// of releases for Windows, Homebrew and MacPorts.
     ///
     /// # Errors
-    /// [`ColmapError::CannotStart`] where there is none or it does not start;
-    /// [`ColmapError::NotColmap`] for a program that answers otherwise; [`ColmapError::TooOld`].
+    /// [`ColmapError::CannotStart`] if there is none or it does not start; [`ColmapError::NotColmap`] for another program;
+    /// [`ColmapError::TooOld`].
     pub fn find(binary: Option<&Path>) -> Result<Self> {
         let named =
             binary.map(Path::to_owned).or_else(|| std::env::var_os(BINARY_VARIABLE).map(PathBuf::from));
@@ -72,7 +72,7 @@ impl Colmap {
         self.has_cuda
     }
 
-    /// A command line for one of its commands, with the option names this release knows.
+    /// A command line for one of its commands, with the option names of this release.
     pub(super) fn command(&self, name: &'static str) -> Result<Command> {
         let help = ask(&self.binary, &[name, "--help"])?;
         let known: BTreeSet<String> = parse_options(&help);
@@ -94,7 +94,7 @@ impl fmt::Display for Colmap {
     }
 }
 
-/// A command line in the making.
+/// A command line under construction.
 #[derive(Clone, Debug)]
 pub(super) struct Command {
     pub(super) name: &'static str,
@@ -103,8 +103,7 @@ pub(super) struct Command {
 }
 
 impl Command {
-    /// Adds an option under the first of its names that this release knows; without any, leaves it
-    /// at the program's default. Names differ between releases (3.8's `SiftExtraction.use_gpu` is
+    /// Adds an option by the first of its names that this release supports; if it supports none, the program's default applies. Names differ between releases (3.8's `SiftExtraction.use_gpu` is
     /// `FeatureExtraction.use_gpu` since 3.12), so they are looked up, not derived from the version.
     pub(super) fn option(mut self, names: &[&str], value: impl Into<OsString>) -> Self {
         if let Some(name) = names.iter().find(|name| self.known.contains(**name)) {
@@ -114,14 +113,14 @@ impl Command {
         self
     }
 
-    /// What identifies the work that this command line does.
+    /// A key that identifies the work of this command line.
     pub(super) fn key(&self) -> String {
         let words: Vec<_> = self.arguments.iter().map(|a| a.to_string_lossy()).collect();
         words.join(" ")
     }
 }
 
-/// Runs the program briefly and returns what it says.
+/// Runs the program with a short time limit and returns its output.
 fn ask(binary: &Path, arguments: &[&str]) -> Result<String> {
     let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
     let mut answer = String::new();
@@ -135,7 +134,7 @@ fn ask(binary: &Path, arguments: &[&str]) -> Result<String> {
             own_group: true,
         },
         &mut |line| {
-            // No help text is longer; a program that is not COLMAP may say anything.
+            // No help text is longer; a program that is not COLMAP may print anything.
             if answer.len() < 1 << 20 {
                 answer.push_str(line);
                 answer.push('\n');

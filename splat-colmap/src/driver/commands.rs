@@ -1,4 +1,4 @@
-//! How a run starts COLMAP's commands: where things lie, what is logged, what a failure means.
+//! Running COLMAP's commands: paths, logging, and the interpretation of failures.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -15,15 +15,14 @@ use super::progress::Progress;
 use super::stages::Paths;
 use crate::error::{ColmapError, Result};
 
-/// Of a failed stage, this many of its last lines are told.
+/// Number of last lines of a failed stage in the error.
 const TAIL_LINES: usize = 5;
-/// What the mapper says, in all releases, when it found no model, and when no pair matched at all.
-/// It says so on stderr, which may be read before the last lines of stdout: every line is looked at, not the tail.
+/// Messages of the mapper, in all releases, when it found no model and when no pair matched. They are on stderr, which may be read
+/// before the last lines of stdout, so all lines are searched.
 const NO_MODEL: [&str; 2] = ["failed to create sparse model", "No images with matches"];
 
 impl Job<'_> {
-    /// With CUDA, and once more without where that fails: a CUDA build on a machine without its
-    /// driver ends with an error.
+    /// Runs with CUDA, and again without if that fails: a CUDA build fails on a machine without the driver.
     pub(super) fn with_gpu_or_without(
         &mut self,
         mut work: impl FnMut(&mut Self) -> Result<()>,
@@ -52,7 +51,7 @@ impl Job<'_> {
         build(&self.colmap, &options, &paths)
     }
 
-    /// Runs one command, its lines to the log and its progress (from `done_before` on) to the events.
+    /// Runs one command; logs its lines and emits its progress (starting at `done_before`).
     pub(super) fn colmap(
         &mut self,
         stage: Stage,
@@ -68,7 +67,7 @@ impl Job<'_> {
         *found_no_model = false;
         let mut on_line = |line: &str| {
             *found_no_model |= NO_MODEL.iter().any(|words| line.contains(words));
-            // The log is a help, not a result: a full disk shows in the results.
+            // Logging errors are ignored: a full disk is detected with the results.
             let _ = writeln!(log, "{line}");
             if !line.trim().is_empty() {
                 if tail.len() == TAIL_LINES {

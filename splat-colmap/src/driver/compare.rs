@@ -1,4 +1,4 @@
-//! The Matching stage: which pairs are compared, comparing them in this program, and COLMAP's verification.
+//! The Matching stage: selection of pairs, feature matching in this program, and verification by COLMAP.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,7 +17,7 @@ use crate::matching::{
 };
 
 impl Job<'_> {
-    /// Who compares features in this run.
+    /// The matching engine of this run.
     pub(super) fn engine(&self) -> MatcherEngine {
         match self.options.matcher_engine {
             MatcherEngine::Auto if self.use_gpu => MatcherEngine::Colmap,
@@ -46,7 +46,7 @@ impl Job<'_> {
         )
     }
 
-    /// Takes out of the database what another engine or another choice of pairs left there. Features stay.
+    /// Removes from the database the matches of another engine or another selection of pairs. Features are kept.
     fn begin_matching(&mut self) -> Result<()> {
         let (engine, overlap) = (self.engine(), self.options.quality.overlap());
         let how = format!("{:?} {engine:?} {overlap}", self.options.matcher);
@@ -57,8 +57,8 @@ impl Job<'_> {
         self.state.save()
     }
 
-    /// The pairs of `names` (sorted) to compare. Where it takes the features to choose and COLMAP's database is not as known
-    /// here, names and number of the photos decide.
+    /// The pairs of `names` (sorted) to compare. If the selection needs features and COLMAP's database has an unknown schema, it depends
+    /// on names and number of the photos only.
     fn choose_pairs(&mut self, photos: &Photos, names: &[&str]) -> Result<Pairs> {
         let by_features = match self.options.matcher {
             Matcher::Exhaustive => return Ok(Pairs::All),
@@ -85,8 +85,8 @@ impl Job<'_> {
         let places: BTreeMap<&str, usize> =
             names.iter().enumerate().map(|(place, name)| (*name, place)).collect();
         let steps = names.len() as u64;
-        let told = telling(self.events, 0, steps, 3 * steps);
-        let chosen = preselect(&database, &images, self.watch(&told))?;
+        let progress = progress_of(self.events, 0, steps, 3 * steps);
+        let chosen = preselect(&database, &images, self.watch(&progress))?;
         let in_names = |pair: [usize; 2]| {
             let [a, b] = pair.map(|place| places.get(images[place].name.as_str()).copied());
             Some([a?.min(b?), a?.max(b?)])
@@ -101,8 +101,8 @@ impl Job<'_> {
         Ok(Pairs::Listed(pairs.into_iter().collect()))
     }
 
-    /// Compares `pairs` where that is this program's part. Without being asked for it by name, this gives way to COLMAP where
-    /// its database is not as known here.
+    /// Matches `pairs` if this program is the engine. Falls back to COLMAP if its database has an unknown schema, unless this engine was
+    /// requested explicitly.
     fn compare(&mut self, names: &[&str], pairs: &Pairs) -> Result<()> {
         if self.engine() != MatcherEngine::Splat {
             return Ok(());
@@ -130,11 +130,11 @@ impl Job<'_> {
             Pairs::Listed(_) => [steps, 3 * steps],
             _ => [0, 2 * steps],
         };
-        let told = telling(self.events, before, steps, total);
-        match_pairs(&mut database, &images, &places, self.watch(&told))
+        let progress = progress_of(self.events, before, steps, total);
+        match_pairs(&mut database, &images, &places, self.watch(&progress))
     }
 
-    /// Has COLMAP verify the matches, and compare what has not been compared.
+    /// Runs COLMAP to verify the matches, and to match pairs that have not been compared.
     fn verify_pairs(&mut self, names: &[&str], pairs: &Pairs) -> Result<()> {
         let steps = steps(names, pairs);
         let compared = self.engine() == MatcherEngine::Splat;
@@ -156,7 +156,7 @@ impl Job<'_> {
     fn verify_selected(&mut self, names: &[&str], listed: &[[usize; 2]], steps: u64) -> Result<()> {
         let mut database = Database::open(&self.database())?;
         let images = database.images()?;
-        // The list is split at white space, so names with some cannot be told apart in it.
+        // COLMAP splits the list at white space, so names that contain it cannot be listed.
         if names.iter().any(|name| name.contains(char::is_whitespace)) {
             let places: BTreeSet<[usize; 2]> = image_places(&images, listed, names).into_iter().collect();
             database.write_unmatched(&images, &places)?;
@@ -195,15 +195,20 @@ impl Job<'_> {
     }
 }
 
-/// Tells the stage's progress: `steps` steps after `before` out of `total`.
-fn telling(events: EventSink<'_>, before: u64, steps: u64, total: u64) -> impl Fn(u64, u64) + Sync + use<'_> {
+/// Emits the stage's progress: `steps` steps after `before` out of `total`.
+fn progress_of(
+    events: EventSink<'_>,
+    before: u64,
+    steps: u64,
+    total: u64,
+) -> impl Fn(u64, u64) + Sync + use<'_> {
     move |done, all| {
         let done = before + steps * done / all.max(1);
         events(Event::StageProgress { stage: Stage::Matching, done, total: Some(total) });
     }
 }
 
-/// Steps of progress: blocks of COLMAP's, or photos, once for each part of the stage.
+/// Steps of progress: COLMAP's blocks, or photos, once for each part of the stage.
 fn steps(names: &[&str], pairs: &Pairs) -> u64 {
     match pairs {
         Pairs::All => stages::blocks(names.len()),
@@ -211,7 +216,7 @@ fn steps(names: &[&str], pairs: &Pairs) -> u64 {
     }
 }
 
-/// From places in the sorted names to places in the database; pairs of photos that it does not have are left out.
+/// Converts indices into the sorted names to indices into the database's images; pairs of photos that are not in the database are left out.
 fn image_places(images: &[ImageRow], pairs: &[[usize; 2]], names: &[&str]) -> Vec<[usize; 2]> {
     let known: BTreeMap<&str, usize> =
         images.iter().enumerate().map(|(place, image)| (image.name.as_str(), place)).collect();

@@ -18,8 +18,8 @@ use crate::error::{Result, read_error, write_error};
 /// Quality of the JPEGs.
 const JPEG_QUALITY: u8 = 97;
 
-/// Writes the photos of `dataset/images` at `1 / factor` of their size to `dataset/images_<factor>`,
-/// under the same names, and returns that folder; an older one is replaced.
+/// Writes the photos of `dataset/images` downscaled by `factor` to `dataset/images_<factor>`, with the same names, and returns that
+/// folder; an older one is replaced.
 ///
 /// Sizes are rounded to the nearest pixel. Pixels are area-weighted averages with a triangle of
 /// twice the factor's width, without any sharpening: the choice of filter alone moves PSNR by
@@ -30,7 +30,7 @@ const JPEG_QUALITY: u8 = 97;
 pub fn write_downscaled(dataset: &Path, factor: u32, cancel: &CancelToken) -> Result<PathBuf> {
     let factor = factor.max(1);
     let (input, out) = (dataset.join("images"), dataset.join(format!("images_{factor}")));
-    // Written beside and renamed, so that a cut-off run does not leave half a folder under the name.
+    // Written to a temporary folder and renamed, so that an interrupted run leaves no partial folder.
     let unfinished = dataset.join(format!("images_{factor}.tmp"));
     remove_dir(&unfinished)?;
     splat_core::files::make_dir(&unfinished)?;
@@ -51,7 +51,7 @@ pub fn write_downscaled(dataset: &Path, factor: u32, cancel: &CancelToken) -> Re
     Ok(out)
 }
 
-/// In the format that the name says: PNG, or else JPEG.
+/// Encodes in the format of the name's extension: PNG, or else JPEG.
 fn write_picture(path: &Path, picture: &DynamicImage) -> std::io::Result<()> {
     let mut file = BufWriter::new(fs::File::create(path)?);
     let is_png = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("png"));

@@ -1,4 +1,4 @@
-//! Which files of the folder that was given may be photos.
+//! Lists the candidate photos of the input folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 use super::state::fingerprint;
 use crate::error::{Result, read_error};
 
-/// Folders nested deeper than this are loops of links.
+/// Maximum depth of folders, against loops of links.
 const MAX_DEPTH: usize = 32;
 
 /// A file of the input folder.
@@ -16,7 +16,7 @@ pub(super) struct Source {
     /// Relative to the input folder, `/`-separated.
     pub(super) name: String,
     pub(super) path: PathBuf,
-    /// Size and time of change, which tell whether it is still the same.
+    /// Size and modification time, to detect changes.
     stamp: String,
 }
 
@@ -69,7 +69,7 @@ pub(super) fn list(dir: &Path, exclude: &Path) -> Result<Listing> {
 }
 
 impl Listing {
-    /// A sentence on the folders passed over, if there are any.
+    /// A sentence on the folders that were skipped, if there are any.
     pub(super) fn warning(&self) -> Option<String> {
         let names: Vec<String> = self.passed_over.iter().map(|name| format!("`{name}`")).collect();
         (!names.is_empty()).then(|| {

@@ -1,17 +1,17 @@
-//! Which pairs of photos are worth comparing.
+//! Selection of pairs of photos by their names and positions.
 
 use std::collections::BTreeSet;
 
-/// Photos, spread evenly, that are all compared with each other to close loops.
+/// Number of evenly spaced photos that are all matched with each other to close loops.
 const LOOP_PHOTOS: usize = 30;
 
-/// Sets up to this size are compared exhaustively where their features cannot be looked at: 1,770 pairs.
+/// Sets up to this size are matched exhaustively if their features are not available: 1,770 pairs.
 const EXHAUSTIVE_PHOTOS: usize = 60;
-/// Sets whose names do not count up, or of several cameras, up to this size: 44,850 pairs.
+/// The same for sets whose names are not consecutive, or from several cameras: 44,850 pairs.
 const UNORDERED_PHOTOS: usize = 300;
-/// The next photos by name that are always compared with one.
+/// Number of next photos by name that each photo is always matched with.
 const NEIGHBOURS: usize = 4;
-/// The nearest photos by position that are always compared with one.
+/// Number of nearest photos by position that each photo is always matched with.
 const NEAREST: usize = 8;
 
 /// The pairs that a run compares.
@@ -20,12 +20,12 @@ pub(super) enum Pairs {
     All,
     /// Those of [`super::Matcher::Sequential`].
     InOrder,
-    /// By places among the sorted names, the lower first.
+    /// By indices into the sorted names, the lower first.
     Listed(Vec<[usize; 2]>),
 }
 
 impl Pairs {
-    /// The places of all pairs among `count` sorted names; `overlap` as in COLMAP's options.
+    /// The index pairs among `count` sorted names; `overlap` as in COLMAP's options.
     pub(super) fn places(&self, count: usize, overlap: u32) -> Vec<[usize; 2]> {
         match self {
             Self::All => (0..count).flat_map(|a| (a + 1..count).map(move |b| [a, b])).collect(),
@@ -43,7 +43,7 @@ impl Pairs {
     }
 }
 
-/// What is compared where nothing but names is known; `names` sorted.
+/// The selection when only names are known; `names` sorted.
 pub(super) fn without_features(names: &[&str], cameras: usize) -> Pairs {
     let ordered = cameras == 1 && count_up(names);
     let limit = if ordered { EXHAUSTIVE_PHOTOS } else { UNORDERED_PHOTOS };
@@ -60,7 +60,7 @@ pub(super) fn nearest(positions: &[Option<[f64; 2]>]) -> BTreeSet<[usize; 2]> {
     let mut pairs = BTreeSet::new();
     for (a, own) in positions.iter().enumerate() {
         let Some([north, east]) = *own else { continue };
-        // Near to each other, a degree east is shorter than one north by the cosine of the latitude.
+        // Locally, a degree east is shorter than one north by the cosine of the latitude.
         let shrink = north.to_radians().cos();
         let mut others: Vec<(f64, usize)> = (positions.iter().enumerate())
             .filter_map(|(b, other)| {
@@ -92,7 +92,7 @@ fn count_up(names: &[&str]) -> bool {
     10 * regular >= 8 * names.len().saturating_sub(1)
 }
 
-/// What stands before the last number of a name, and the number.
+/// The part of a name before its last number, and the number.
 fn last_number(name: &str) -> Option<(&str, u64)> {
     let end = name.rfind(|c: char| c.is_ascii_digit())? + 1;
     let start = name[..end]
@@ -101,12 +101,12 @@ fn last_number(name: &str) -> Option<(&str, u64)> {
     Some((&name[..start], name[start..end].parse().ok()?))
 }
 
-/// The list of pairs, one a line, that closes loops in a sequence of `names`.
+/// The list of pairs, one per line, that closes loops in a sequence of `names`.
 pub(super) fn loop_pairs(names: &[&str]) -> String {
     loop_places(names.len()).map(|[a, b]| format!("{} {}\n", names[a], names[b])).collect()
 }
 
-/// The places of those pairs among `count` names.
+/// The index pairs of that list among `count` names.
 fn loop_places(count: usize) -> impl Iterator<Item = [usize; 2]> {
     let step = count.div_ceil(LOOP_PHOTOS).max(1);
     (0..count).step_by(step).flat_map(move |a| (a + step..count).step_by(step).map(move |b| [a, b]))

@@ -1,4 +1,4 @@
-//! Where the COLMAP program is looked for when nobody names it.
+//! Default locations of the COLMAP program.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Name of the program where it is on PATH.
 const ON_PATH: &str = "colmap";
 
-/// Kinds of system, by where programs are put.
+/// Systems, by where programs are installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum System {
     Windows,
@@ -22,7 +22,7 @@ impl System {
     };
 }
 
-/// The program on PATH, else in one of the places where it is usually put; `colmap` where there is none.
+/// The program on PATH, else in one of the usual locations; `colmap` if it is not found.
 pub(super) fn program() -> PathBuf {
     find(System::HERE, &|variable| std::env::var_os(variable)).unwrap_or_else(|| PathBuf::from(ON_PATH))
 }
@@ -61,7 +61,7 @@ fn find(system: System, variable: &dyn Fn(&str) -> Option<OsString>) -> Option<P
     roots.into_iter().flatten().find_map(|root| in_folders_named_colmap(&root))
 }
 
-/// The program in a folder such as `COLMAP-3.9.1-windows-cuda`, the last by name where there are several.
+/// The program in a folder such as `COLMAP-3.9.1-windows-cuda`, the last by name if there are several.
 fn in_folders_named_colmap(root: &Path) -> Option<PathBuf> {
     let mut folders: Vec<PathBuf> = std::fs::read_dir(root)
         .ok()?
@@ -77,8 +77,8 @@ fn in_folders_named_colmap(root: &Path) -> Option<PathBuf> {
 
 /// The program in an unpacked release for Windows, or in its `bin`.
 ///
-/// The script that lies beside `bin` lets the program find its libraries. Where they are in `bin`, the program itself is better: it
-/// ends when it is told to.
+/// The script beside `bin` sets the library path. If the libraries are in `bin`, the program itself is preferred, since it can be
+/// terminated directly.
 fn in_release(folder: &Path) -> Option<PathBuf> {
     let exists = |name: &str| Some(folder.join(name)).filter(|file| file.is_file());
     let brings_libraries = |bin: &Path| {

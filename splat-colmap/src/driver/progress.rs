@@ -1,4 +1,4 @@
-//! How far a stage is, from the lines it writes.
+//! Parses the progress of a stage from its output.
 
 /// Reads COLMAP's progress lines, of 3.8 ("Matching block \[1/4, 2/4\] in 3s", "Processed file
 /// \[3/49\]", "Registering image #12 (7)") and of later releases, which put a log prefix before and
@@ -9,7 +9,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Done and, where it is known, total; `None` for other lines and where nothing moved on.
+    /// Done and, if known, total; `None` for other lines and without progress.
     pub(super) fn read(&mut self, line: &str) -> Option<(u64, Option<u64>)> {
         let (done, total) = if let Some((_, rest)) = line.split_once("Registering image #") {
             let count = rest.split_once('(')?.1.trim_start_matches("num_reg_frames=");

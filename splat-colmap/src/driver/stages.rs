@@ -9,25 +9,24 @@ use super::options::{ColmapOptions, FeatureSettings};
 use super::prepare::Photos;
 use crate::error::Result;
 
-/// Cameras with fewer photos than this cannot fix OPENCV's eight parameters.
+/// Cameras with fewer photos than this cannot be calibrated with OPENCV's eight parameters.
 const OPENCV_MIN_PHOTOS: usize = 10;
 /// COLMAP's own limit on a feature's contrast, 0.02 over three layers an octave; and half of it.
 const USUAL_PEAKS: &str = "0.0066666666666666671";
 const FAINT_PEAKS: &str = "0.0033333333333333335";
-/// Photos a side of the blocks of pairs that are matched at once: small, because each block's end
-/// is the only sign of progress.
+/// Photos per side of a block of pairs: small, because progress is only reported at the end of a block.
 const BLOCK_PHOTOS: usize = 10;
 /// Most pairs of a large set show different things, and each of those costs RANSAC's full limit. A
 /// tenth of COLMAP's own limit still finds a fundamental matrix (7 points) among half outliers with
 /// 99.9 % confidence: ln(0.001) / ln(1 - 0.5^7) = 880.
 const RANSAC_TRIALS: &str = "1000";
-/// Points of the model that a photo left out must show to be added. COLMAP asks for twice as many, and so leaves out photos that
-/// link two parts of a set: of 16 photos of an object on a turn, 7 follow the one that has 15 to 30.
+/// Minimum number of the model's points in a photo to add it in the second try. COLMAP's default of twice as many leaves out photos
+/// that link two parts of a set: of 16 photos around an object, 7 follow once the one with 15 to 30 points is added.
 const MIN_POINTS_OF_LEFT_OUT: usize = 15;
-/// COLMAP drops models below 10 images; small sets have no larger ones.
+/// Minimum size of a model; COLMAP's default of 10 images would drop those of small sets.
 const MIN_MODEL_PHOTOS: usize = 3;
 
-/// Photos of one camera, as `feature_extractor` is told.
+/// How `feature_extractor` assigns cameras to photos.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CameraMode {
     /// All photos of the list share a camera.
@@ -50,12 +49,12 @@ pub(super) fn camera_lists(photos: &Photos) -> Vec<(CameraMode, Vec<&str>)> {
     lists
 }
 
-/// Whether a stage may use CUDA.
+/// The option value for the use of CUDA.
 fn gpu(colmap: &Colmap, options: &ColmapOptions) -> &'static str {
     if colmap.has_cuda() && options.use_gpu { "1" } else { "0" }
 }
 
-/// Where the stages' things lie.
+/// Paths of the stages' files.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Paths<'a> {
     pub(super) photos: &'a Path,
@@ -64,15 +63,15 @@ pub(super) struct Paths<'a> {
     pub(super) undistorted: &'a Path,
 }
 
-/// Photos whose features are sought by one command.
+/// Photos whose features are extracted by one command.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FeatureList<'a> {
-    /// The file that names them, one a line.
+    /// The list file, one name per line.
     pub(super) path: &'a Path,
     pub(super) mode: CameraMode,
     /// Photos of their camera, or, with [`CameraMode::PerPhoto`], of all those cameras.
     pub(super) photos: usize,
-    /// A camera in the database that they join.
+    /// An existing camera in the database that they share.
     pub(super) camera: Option<u32>,
 }
 
@@ -119,7 +118,7 @@ fn matching(command: Command, colmap: &Colmap, options: &ColmapOptions, paths: &
         .option(&["TwoViewGeometry.max_num_trials", "SiftMatching.max_num_trials"], RANSAC_TRIALS)
 }
 
-/// Blocks of pairs that `exhaustive_matcher` tells the end of.
+/// Number of blocks of pairs whose end `exhaustive_matcher` reports.
 pub(super) fn blocks(photos: usize) -> u64 {
     (photos.div_ceil(BLOCK_PHOTOS) as u64).pow(2)
 }
@@ -158,7 +157,7 @@ pub(super) fn mapping(colmap: &Colmap, paths: &Paths<'_>) -> Result<Command> {
         .option(&["Mapper.min_model_size"], MIN_MODEL_PHOTOS.to_string()))
 }
 
-/// On from a model.
+/// The mapper, starting from a model.
 pub(super) fn mapping_on(colmap: &Colmap, paths: &Paths<'_>, model: &Path, out: &Path) -> Result<Command> {
     let paths = Paths { sparse: out, ..*paths };
     Ok(mapping(colmap, &paths)?

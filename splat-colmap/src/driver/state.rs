@@ -1,4 +1,4 @@
-//! What an earlier run finished, so that the next one can go on from there.
+//! The record of finished stages, from which the next run resumes.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -13,39 +13,39 @@ use super::options::ColmapQuality;
 use super::prepare::Photos;
 use crate::error::Result;
 
-/// Raised when stages come to mean something else.
+/// Version of the record; incremented when the meaning of stages changes.
 const VERSION: u32 = 1;
 
-/// Finished stages and the key of each: what went in, in words.
+/// Finished stages with their keys, which describe their inputs.
 #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct State {
     version: u32,
     /// By the stage's name.
     finished: BTreeMap<String, String>,
-    /// What the Prepare stage made.
+    /// Result of the Prepare stage.
     pub(super) photos: Option<Photos>,
     /// Whether `images` and `sparse` of the output folder are ours to replace.
     #[serde(default)]
     pub(super) wrote_output: bool,
-    /// Set once the quality asked for had placed too few of the photos.
+    /// Set if the requested quality had placed too few of the photos.
     pub(super) raised: Option<Raised>,
     /// The photos that were left out at first.
     #[serde(default)]
     pub(super) again: Option<Again>,
-    /// What the features in the database were made from; `None` where there is none to go on with.
+    /// Inputs of the features in the database; `None` if there are none to reuse.
     #[serde(default)]
     pub(super) features: Option<FoundFeatures>,
-    /// Who compared which pairs in the database; `None` where none are compared.
+    /// Engine and selection of the pairs matched in the database; `None` if there are none.
     #[serde(default)]
     pub(super) matched: Option<String>,
     #[serde(skip)]
     path: PathBuf,
 }
 
-/// A quality that was tried instead of the one asked for.
+/// A quality that was tried instead of the requested one.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Raised {
-    /// The key of the photos.
+    /// Key of the set of photos.
     pub(super) photos: String,
     pub(super) from: ColmapQuality,
     pub(super) to: ColmapQuality,
@@ -58,14 +58,14 @@ impl Raised {
 }
 
 impl State {
-    /// The state in `path`; an empty one where there is none that can be used.
+    /// Reads the state from `path`; empty if there is no usable one.
     pub(super) fn load(path: &Path) -> Self {
         let stored = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
         let stored = stored.filter(|state| state.version == VERSION).unwrap_or_default();
         Self { version: VERSION, path: path.to_owned(), ..stored }
     }
 
-    /// Forgets all but whose the files in the output folder are.
+    /// Resets everything except the ownership of files in the output folder.
     pub(super) fn start_over(self) -> Self {
         Self { version: VERSION, path: self.path, wrote_output: self.wrote_output, ..Self::default() }
     }
@@ -74,12 +74,12 @@ impl State {
         self.finished.get(stage).is_some_and(|stored| stored == key)
     }
 
-    /// Whether a stage was finished, from whatever.
+    /// Whether a stage was finished, with any inputs.
     pub(super) fn has_finished(&self, stage: Stage) -> bool {
         self.finished.contains_key(&stage_name(stage))
     }
 
-    /// Forgets stages before they are done again.
+    /// Removes stages from the record before they are run again.
     pub(super) fn forget(&mut self, stages: &[String]) -> Result<()> {
         self.finished.retain(|stage, _| !stages.contains(stage));
         self.save()
@@ -90,13 +90,13 @@ impl State {
         self.save()
     }
 
-    /// Notes that `images` and `sparse` are ours, before they are written.
+    /// Records that `images` and `sparse` are ours, before they are written.
     pub(super) fn own_output(&mut self) -> Result<()> {
         self.wrote_output = true;
         self.save()
     }
 
-    /// Has the next run do these stages from nothing, without what the database holds of them.
+    /// Makes the next run repeat these stages from scratch, ignoring their results in the database.
     pub(super) fn forget_made(&mut self, stage: Stage) -> Result<()> {
         if stage <= Stage::Features {
             self.features = None;
@@ -113,7 +113,7 @@ impl State {
     }
 }
 
-/// FNV-1a, 64 bits: tells lists of files apart; nobody attacks it.
+/// FNV-1a, 64 bits: identifies lists of files; need not be collision resistant against attacks.
 pub(super) fn fingerprint(text: &str) -> String {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)

@@ -1,4 +1,4 @@
-//! What a stage left against what it should have left: COLMAP does not always say when a file could not be written.
+//! Checks that a stage's output is complete: COLMAP does not always report write errors.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use splat_core::files;
 
 use crate::error::{ColmapError, Result, write_error};
 
-/// Refuses a folder of pictures that is not whole.
+/// Rejects an incomplete folder of images.
 ///
 /// # Errors
 /// [`ColmapError::Incomplete`].
@@ -23,7 +23,7 @@ pub(super) fn pictures(command: &'static str, dir: &Path, names: &[&str], log: &
     })
 }
 
-/// The error that stopped a run, or, where a full disk explains it, that.
+/// The error of a run, replaced by that of a full disk if this is the cause.
 pub(super) fn explained(error: ColmapError, dir: &Path) -> ColmapError {
     let by_files = matches!(
         error,

@@ -1,4 +1,4 @@
-//! Products of all descriptors of two photos, and of each descriptor the best and second best.
+//! All products of the descriptors of two photos, reduced to the best and second best per descriptor.
 //!
 //! A matrix product in integers: six rows by sixteen columns are summed in registers, two bytes of a descriptor at a time
 //! (16-bit products in pairs, `vpmaddwd`). All forms add the same integers, so every machine has the same result.
@@ -7,7 +7,7 @@
 pub(super) const LENGTH: usize = 128;
 /// Pairs of bytes of a descriptor; each pair is held as two 16-bit numbers in 32 bits, the first one low.
 const PAIRS: usize = LENGTH / 2;
-/// Rows that are summed at once. With two vectors of columns that takes 12 of AVX2's 16 registers.
+/// Rows summed at once. With two vectors of columns that takes 12 of AVX2's 16 registers.
 const ROWS: usize = 6;
 /// Columns that are summed at once: two vectors of eight.
 const COLUMNS: usize = 16;
@@ -31,7 +31,7 @@ pub(super) struct BestTwo {
     pub(super) index: i32,
 }
 
-/// Memory of one thread, used again for every pair of photos.
+/// Scratch memory of one thread, reused for every pair of photos.
 #[derive(Default)]
 pub(super) struct Buffers {
     rows: Vec<Row>,
@@ -43,7 +43,7 @@ impl Buffers {
     /// Best and second best of each descriptor in `a` (rows) and in `b` (columns), 128 bytes a descriptor.
     pub(super) fn best_two(&mut self, a: &[u8], b: &[u8]) -> (Vec<BestTwo>, Vec<BestTwo>) {
         let (a, b) = (a.as_chunks::<LENGTH>().0, b.as_chunks::<LENGTH>().0);
-        // Descriptors of zeros fill up: their products are 0, which is never better than nothing.
+        // Padded with zero descriptors, whose products of 0 are never a match.
         self.rows.clear();
         self.rows.extend(a.iter().map(row));
         self.rows.resize(a.len().next_multiple_of(ROWS), [[0; 2]; PAIRS]);
@@ -97,7 +97,7 @@ trait Multiply: Copy {
     fn products(self, rows: &[Row; ROWS], panel: &Panel) -> Sums;
 }
 
-/// In operations that every compiler vectorises for the machine's least instructions.
+/// Portable form, which compilers vectorise for the baseline instruction set.
 #[derive(Clone, Copy)]
 struct Portable;
 
@@ -137,7 +137,7 @@ impl Multiply for pulp::x86::V3 {
     }
 }
 
-/// What is compared, and where the best go.
+/// Input and output of the kernel.
 struct Comparison<'a> {
     rows: &'a [Row],
     panels: &'a [Panel],
@@ -146,7 +146,7 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// By the best instructions that this machine has.
+    /// Runs with the best instruction set of this machine.
     fn run(self) {
         #[cfg(target_arch = "x86_64")]
         if let Some(simd) = pulp::x86::V3::try_new() {

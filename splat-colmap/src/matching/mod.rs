@@ -1,8 +1,8 @@
-//! Features compared in this process, into COLMAP's database.
+//! Feature matching in this process, with COLMAP's database as input and output.
 //!
-//! COLMAP compares on a CPU by an approximate search for neighbours, one descriptor at a time, which is most of the way
-//! from photos to a scene. Here all products of two photos' descriptors are one integer matrix product. Its matchers
-//! only verify a pair that has a row in `matches`, so they run afterwards as ever.
+//! On a CPU, COLMAP matches by an approximate nearest-neighbour search, one descriptor at a time, which takes most of the time from
+//! photos to a scene. Here the products of two photos' descriptors are one integer matrix product. COLMAP's matchers only verify a
+//! pair that has a row in `matches`, so they run afterwards as usual.
 //!
 //! Matches are the same on every machine and for any number of threads.
 
@@ -25,24 +25,24 @@ pub(crate) use preselect::{preselect, products_of_all_pairs};
 
 use crate::error::{ColmapError, Result};
 
-/// Photos a side of the blocks of pairs that are compared and written together: of at most twice so many the descriptors
-/// are in memory, a megabyte for 8,192.
+/// Photos per side of a block of pairs that are matched and written together: the descriptors of at most twice as many photos are in
+/// memory, one megabyte per 8,192.
 const BLOCK_PHOTOS: usize = 32;
 
-/// COLMAP takes no pair with fewer inliers for verified, so that one with fewer matches need not be looked at.
+/// COLMAP's minimum number of inliers of a verified pair; a pair with fewer matches needs no verification.
 pub(crate) const MIN_MATCHES: u32 = 15;
 
-/// Who looks on, and what ends a comparison early.
+/// Progress callback, and conditions that end matching early.
 #[derive(Clone, Copy)]
 pub(crate) struct Watch<'a> {
     pub(crate) cancel: &'a CancelToken,
-    /// Longest that it may take.
+    /// Time limit.
     pub(crate) limit: Option<Duration>,
-    /// Is told pairs compared and pairs in all, from any thread.
+    /// Called with the number of pairs matched and their total number, from any thread.
     pub(crate) progress: &'a (dyn Fn(u64, u64) + Sync),
 }
 
-/// What ends a comparison, from its beginning on.
+/// The deadline and cancellation of matching.
 struct Limit<'a> {
     watch: Watch<'a>,
     started: Instant,
@@ -64,11 +64,11 @@ impl<'a> Limit<'a> {
     }
 }
 
-/// Compares the features of pairs of photos, each named by its places in `images`, and writes their matches. Pairs that
-/// have been compared before are not compared again.
+/// Matches the features of pairs of photos, given by indices into `images`, and writes the matches. Pairs that have been matched before
+/// are skipped.
 ///
 /// # Errors
-/// [`ColmapError::Database`], [`ColmapError::MatchingTimedOut`], cancellation. Blocks that are done stay written.
+/// [`ColmapError::Database`], [`ColmapError::MatchingTimedOut`], cancellation. Finished blocks stay in the database.
 pub(crate) fn match_pairs(
     database: &mut Database,
     images: &[ImageRow],
@@ -110,7 +110,7 @@ pub(crate) fn match_pairs(
     Ok(())
 }
 
-/// Features of `a` and `b` (128 bytes each) that are each other's partner.
+/// Features of `a` and `b` (128 bytes each) that are mutual best matches.
 fn matches(buffers: &mut Buffers, a: &[u8], b: &[u8]) -> Matches {
     let (rows, columns) = buffers.best_two(a, b);
     let mut matches: Matches = (columns.iter().enumerate())

@@ -1,8 +1,8 @@
-//! Which photos may show the same things, told from few of their features.
+//! Preselection of pairs of photos that may show the same things, from a few of their features.
 //!
-//! A feature of large scale is a large part of the picture, which shows from most places where the picture's subject shows. The
-//! largest of one photo are compared with all features of another, by the same rule as all others: where a photo comes
-//! nearer, a large feature's partner is a middling one. Few of a photo against few of another find fewer of the pairs.
+//! Features of large scale cover a large part of the image and are visible from most viewpoints. The largest features of one photo are
+//! matched with all features of another, by the usual rule: in a photo from a different distance a large feature's match may be of
+//! medium scale. Matching few features of one photo with few of the other finds fewer of the pairs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,24 +14,24 @@ use super::kernel::{Buffers, LENGTH};
 use super::{Limit, Watch, matches};
 use crate::error::Result;
 
-/// One look at pairs: so many of the largest features of one photo with all of the other's.
+/// One pass over pairs, which matches a number of the largest features of one photo with all of the other's.
 #[derive(Clone, Copy, Debug)]
 struct Look {
     largest: usize,
-    /// Photos with most matches that each photo keeps.
+    /// Number of photos with most matches that each photo keeps.
     partners: usize,
-    /// Pairs with fewer matches are no partners: so many are found between photos of different things.
+    /// Minimum number of matches of a pair: fewer also occur between unrelated photos.
     min_matches: usize,
 }
 
-/// The short list, made with few features.
+/// The first pass, with few features.
 const SHORT: Look = Look { largest: 128, partners: 64, min_matches: 2 };
-/// The look that decides.
+/// The second pass, which decides.
 const LONG: Look = Look { largest: 512, partners: 32, min_matches: 4 };
-/// From so many photos on, the long look is at the short list alone.
+/// From this number of photos on, the second pass only considers the pairs kept by the first.
 const SHORT_LIST_PHOTOS: usize = 200;
 
-/// Pairs of places in `images` that are worth comparing whole, in order.
+/// Index pairs into `images` to match completely, in order.
 ///
 /// # Errors
 /// As [`super::match_pairs`].
@@ -44,15 +44,15 @@ pub(crate) fn preselect(
     if images.len() < SHORT_LIST_PHOTOS {
         return look(database, images, &all, LONG, watch);
     }
-    // The first look takes a quarter of the second's time a pair, and the second sees few pairs.
+    // The first pass takes a quarter of the second's time per pair, and the second has few pairs.
     let half = |from: u64| move |done: u64, total: u64| (from * total + done, 2 * total);
-    let told = |map: &(dyn Fn(u64, u64) -> (u64, u64) + Sync), done, total| {
+    let report = |map: &(dyn Fn(u64, u64) -> (u64, u64) + Sync), done, total| {
         let (done, total) = map(done, total);
         (watch.progress)(done, total);
     };
-    let first = |done, total| told(&half(0), done, total);
+    let first = |done, total| report(&half(0), done, total);
     let listed = look(database, images, &all, SHORT, Watch { progress: &first, ..watch })?;
-    let second = |done, total| told(&half(1), done, total);
+    let second = |done, total| report(&half(1), done, total);
     look(database, images, &listed, LONG, Watch { progress: &second, ..watch })
 }
 
@@ -90,7 +90,7 @@ fn look(
     Ok(partners(images.len(), &counts, look.partners))
 }
 
-/// Of each photo the `keep` pairs with most matches; of equals those with the lower places.
+/// For each photo the `keep` pairs with most matches; among equals those with lower indices.
 fn partners(photos: usize, counts: &[([usize; 2], usize)], keep: usize) -> BTreeSet<[usize; 2]> {
     let mut of_photo = vec![Vec::new(); photos];
     for &(pair, count) in counts {
@@ -106,20 +106,20 @@ fn partners(photos: usize, counts: &[([usize; 2], usize)], keep: usize) -> BTree
     kept
 }
 
-/// The descriptors of the `count` features of largest scale; of equals those that come first.
+/// The descriptors of the `count` features of largest scale; among equals those that come first.
 fn largest_features(database: &Database, image: &ImageRow, count: usize) -> Result<Vec<u8>> {
     let descriptors = database.descriptors(image)?;
     let scales = database.scales(image)?;
     let mut order: Vec<usize> = (0..scales.len().min(descriptors.len() / LENGTH)).collect();
     order.sort_by(|&a, &b| scales[b].total_cmp(&scales[a]).then(a.cmp(&b)));
     order.truncate(count);
-    // In their own order: what follows does not depend on how scales compare.
+    // In their original order, so that results do not depend on the comparison of scales.
     order.sort_unstable();
     let of = |place: usize| descriptors.chunks_exact(LENGTH).nth(place).unwrap_or_default();
     Ok(order.into_iter().flat_map(of).copied().collect())
 }
 
-/// Products of descriptors that comparing every pair of these photos takes.
+/// Number of descriptor products needed to match every pair of these photos.
 pub(crate) fn products_of_all_pairs(images: &[ImageRow]) -> u64 {
     let (mut sum, mut of_pairs) = (0_u64, 0_u64);
     for image in images {

@@ -1,9 +1,9 @@
-//! COLMAP's rule for a match, decided alike on every machine.
+//! COLMAP's ratio test for a match, with the same result on every machine.
 //!
 //! A feature's partner is the one at the smallest angle, if that angle is at most 0.7 rad and below 0.8 times the angle of
 //! the second best. Angles are acos(d / 512^2) of the integer product d of two descriptors of length 512. Mathematical
 //! libraries differ in the last bits of an arc cosine; the form here takes additions, products and square roots, which
-//! IEEE 754 rounds alike everywhere.
+//! IEEE 754 defines exactly.
 
 /// The product of a descriptor of length 512 with itself.
 const UNIT: i32 = 512 * 512;

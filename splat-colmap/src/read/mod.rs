@@ -96,7 +96,7 @@ pub(crate) fn read_points(dir: &Path) -> Result<BTreeMap<u64, Point3d>> {
     Ok(numbered.collect())
 }
 
-/// A file's bytes; what is no part of a model at all is named.
+/// A file's bytes; a file that is not part of a model is reported with its kind.
 fn load(path: &Path, form: ModelForm) -> Result<Vec<u8>> {
     let bytes = fs::read(path).map_err(|error| read_error(path, error))?;
     let kind = Content::of(&bytes[..bytes.len().min(content::HEAD_BYTES)]);
@@ -126,7 +126,7 @@ fn decode(path: &Path, bytes: Vec<u8>) -> Result<String> {
     Ok(splat_core::text_file::decode(path, FORMAT, bytes)?)
 }
 
-/// Every image's camera must be there; no byte of the file is to blame for that.
+/// Checks that every image's camera exists.
 fn check_cameras(
     dir: &Path,
     form: ModelForm,
@@ -156,7 +156,7 @@ fn count_images(dir: &Path, form: ModelForm) -> Result<u64> {
     }
 }
 
-/// One of the models that a mapper left behind.
+/// One of the models written by a mapper.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelChoice {
     /// The folder of the model's files.
@@ -167,7 +167,7 @@ pub struct ModelChoice {
     pub others: Vec<u64>,
 }
 
-/// Levels of folders below the one given in which models are looked for.
+/// Maximum depth of subfolders searched for models.
 const MAX_LEVELS: usize = 3;
 
 /// All folders with a model in `dir` and up to three levels below it: `sparse` before others, numbers in order, a folder's
@@ -231,7 +231,7 @@ fn subfolders(dir: &Path) -> Vec<PathBuf> {
         .filter(|path| path.is_dir())
         .collect();
     let number = |path: &Path| path.file_name()?.to_str()?.parse::<u64>().ok();
-    // A link is what somebody put beside the thing itself, unless it is the only way there.
+    // Links come last: they usually lead to folders that are listed themselves.
     folders.sort_by_key(|path| (path.is_symlink(), number(path).unwrap_or(u64::MAX), path.clone()));
     folders
 }

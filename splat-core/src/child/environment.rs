@@ -1,8 +1,9 @@
-//! Which environment variables a program gets.
+//! The environment variables that are passed on to child processes.
 
 use std::ffi::{OsStr, OsString};
 
-/// What any program needs to start and to write text and temporary files. In upper case: Windows' names have no case.
+/// Variables that any program needs to start and to write text and temporary files. Compared in upper case, since names on Windows are
+/// case-insensitive.
 const TO_START: [&str; 10] = [
     "PATH",
     "LD_LIBRARY_PATH",
@@ -15,10 +16,10 @@ const TO_START: [&str; 10] = [
     "TMP",
     "TMPDIR",
 ];
-/// What COLMAP, a GPU driver and its loader look at besides.
+/// Further variables used by COLMAP, GPU drivers and their loader.
 const TO_COMPUTE: [&str; 6] =
     ["HOME", "USER", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME", "APPDATA", "LOCALAPPDATA"];
-/// Settings of this project, of Vulkan's loader and drivers, of CUDA, and of thread pools begin like this.
+/// Prefixes of the settings of this project, of Vulkan's loader and drivers, of CUDA, and of thread pools.
 const TO_COMPUTE_PREFIXES: [&str; 13] = [
     "SPLAT_ADAPTER",
     "SPLAT_COLMAP",
@@ -35,16 +36,16 @@ const TO_COMPUTE_PREFIXES: [&str; 13] = [
     "RAYON_",
 ];
 
-/// How much of this process's environment a program gets. A service keeps its keys and passwords there, so it passes on by name
-/// what a program needs, and nothing else.
+/// Which part of this process's environment a program gets. A service has keys and passwords in its environment, so it only passes on
+/// an explicit list of what a program needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Environment {
-    /// All of it: the program works for the same person.
+    /// All of it: the program runs on behalf of the same user.
     #[default]
     Inherited,
-    /// What it takes to start, to use the GPU and to run COLMAP.
+    /// What is needed to start, to use the GPU and to run COLMAP.
     Compute,
-    /// What it takes to start.
+    /// What is needed to start.
     Minimal,
 }
 
@@ -52,7 +53,7 @@ impl Environment {
     /// Whether the variable of that name is passed on.
     #[must_use]
     pub fn passes(self, name: &OsStr) -> bool {
-        // A name that is no text is none of those below.
+        // Names that are not UTF-8 are not listed below.
         let upper = name.to_str().map(str::to_ascii_uppercase);
         let is_in = |names: &[&str]| upper.as_deref().is_some_and(|upper| names.contains(&upper));
         let begins = |starts: &[&str]| {

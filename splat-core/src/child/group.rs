@@ -1,5 +1,4 @@
-//! Programs in process groups of their own, so that a terminal's Ctrl-C does not reach them and they end with all that they
-//! started.
+//! Process groups for child processes: a terminal's Ctrl-C does not reach them, and they can be ended with all their descendants.
 
 use std::process::Command;
 
@@ -31,7 +30,7 @@ mod system {
 
     fn signal(id: u32, signal: Signal) {
         if let Some(group) = i32::try_from(id).ok().and_then(Pid::from_raw) {
-            // It fails when the group has ended, which is what is wanted.
+            // Fails only if the group has ended already.
             let _ = kill_process_group(group, signal);
         }
     }
@@ -42,45 +41,45 @@ mod system {
     use std::os::windows::process::CommandExt;
     use std::process::{Command, Stdio};
 
-    /// `CREATE_NEW_PROCESS_GROUP`: a console's Ctrl-C reaches only us.
+    /// `CREATE_NEW_PROCESS_GROUP`: a console's Ctrl-C reaches only this process.
     const NEW_PROCESS_GROUP: u32 = 0x0000_0200;
 
     pub(super) fn separate(command: &mut Command) {
         command.creation_flags(NEW_PROCESS_GROUP);
     }
 
-    /// There is no such signal; the end of its input is what stops a program in order.
+    /// There is no such signal; programs are stopped by the end of their standard input.
     pub(super) fn terminate(_id: u32) {}
 
-    /// A process is known by its handle there, not by its number.
+    /// A process is identified by its handle, not by its id.
     pub(super) fn await_end(_id: u32) {}
 
-    /// Windows' own tool ends a process with all that descends from it.
+    /// `taskkill` ends a process with all its descendants.
     pub(super) fn kill(id: u32) {
         let mut taskkill = Command::new("taskkill");
         taskkill.args(["/T", "/F", "/PID", &id.to_string()]);
-        // It fails when the process has ended, which is what is wanted.
+        // Fails only if the process has ended already.
         let _ = taskkill.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     }
 }
 
-/// Has the program start a group of its own.
+/// Starts the program in its own process group.
 pub fn separate(command: &mut Command) {
     system::separate(command);
 }
 
-/// Asks the group of the process `id` to end, where the system has a way to ask.
+/// Requests the group of process `id` to terminate, if the system supports it.
 pub fn terminate(id: u32) {
     system::terminate(id);
 }
 
-/// Waits until the child process `id` has ended, and leaves it to be reaped: until then its number, which is that of its group, is not
-/// given to another. Returns at once where that cannot be done. Blocks.
+/// Waits until the child process `id` has ended, without reaping it: until it is reaped its id, which is that of its group, is not
+/// reused. Returns immediately if the system does not support this. Blocks.
 pub fn await_end(id: u32) {
     system::await_end(id);
 }
 
-/// Ends the group of the process `id` at once.
+/// Kills the group of process `id`.
 pub fn kill(id: u32) {
     system::kill(id);
 }
@@ -97,7 +96,7 @@ mod tests {
         separate(&mut command);
         let mut child = command.spawn().unwrap();
         await_end(child.id());
-        // Its number is its own still.
+        // Its id is not reused yet.
         kill(child.id());
         assert_eq!(child.wait().unwrap().code(), Some(7));
         // Nothing to wait for.

@@ -1,4 +1,4 @@
-//! One run of another program: its lines, a time limit, cancellation that ends its children too.
+//! Runs a program with its output line by line, a time limit, and cancellation that also ends its children.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read};
@@ -11,47 +11,46 @@ use std::time::{Duration, Instant};
 use super::group;
 use crate::events::CancelToken;
 
-/// How often cancellation and the time limit are looked at.
+/// Interval at which cancellation and the time limit are checked.
 const POLL: Duration = Duration::from_millis(50);
-/// A line is cut here, so that a program that writes none cannot fill memory.
+/// Maximum length of a line, so that output without line ends cannot fill memory.
 const MAX_LINE_BYTES: u64 = 64 << 10;
-/// How long lines are awaited after the program ended; only a child that left its group can hold
-/// its output open longer.
+/// How long to wait for output after the program ended; only a child that left its group can hold the output open longer.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// What to run.
+/// A program to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
-    /// Path of the program, or its name to be looked up in `PATH`.
+    /// Path of the program, or its name to look up in `PATH`.
     pub program: &'a Path,
     /// Its arguments.
     pub arguments: &'a [OsString],
-    /// Environment variables that it gets besides this process's own.
+    /// Additional environment variables.
     pub variables: &'a [(&'a str, &'a str)],
-    /// It is ended after so long.
+    /// Time limit.
     pub timeout: Option<Duration>,
-    /// It is ended when this is cancelled.
+    /// Cancels the run.
     pub cancel: &'a CancelToken,
-    /// Whether it has a process group of its own, so that it ends with all that it started.
+    /// Whether it runs in its own process group, so that it can be ended with all its descendants.
     pub own_group: bool,
 }
 
 /// How a run ended.
 #[derive(Debug)]
 pub enum Ended {
-    /// By itself.
+    /// By itself, with this status.
     Exited(ExitStatus),
-    /// It was ended at the time limit.
+    /// It was killed at the time limit.
     TimedOut,
-    /// It was ended on cancellation.
+    /// It was killed on cancellation.
     Cancelled,
 }
 
-/// Runs a program and hands over its lines (both streams, without line ends). On cancellation and at the time limit it is
-/// ended, with its whole group if that is its own.
+/// Runs a program and passes its lines (of both streams, without line ends) to a callback. On cancellation and at the time limit it is
+/// killed, with its whole group if it has its own.
 ///
 /// # Errors
-/// The program cannot be started.
+/// If the program cannot be started.
 pub fn run(run: Run<'_>, on_line: &mut dyn FnMut(&str)) -> io::Result<Ended> {
     let mut command = Command::new(run.program);
     command.args(run.arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -1,12 +1,12 @@
-//! Other programs that this one starts: COLMAP, ffmpeg, the process of a job.
+//! Child processes: COLMAP, ffmpeg, the process of a job.
 //!
-//! | part | what it does |
+//! | part | purpose |
 //! | --- | --- |
-//! | [`Environment`] | which environment variables a program gets |
-//! | [`group`] | process groups, so that a program ends with all that it started |
+//! | [`Environment`] | the environment variables that are passed on |
+//! | [`group`] | process groups, so that a program can be ended with all its descendants |
 //! | [`run`] | one run from start to end, line by line, with a time limit and cancellation |
 //!
-//! A server that awaits programs instead of blocking on them uses the first two.
+//! A server, which waits for programs asynchronously, uses the first two.
 
 mod environment;
 pub mod group;

@@ -1,4 +1,4 @@
-//! From a photo's header and its lens to the camera that is trained with.
+//! The training camera of a view, from its photo's header and its lens.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,29 +11,28 @@ use crate::scene::View;
 use crate::shutter::RollingShutter;
 use crate::{Error, Result};
 
-/// All that is needed to make one view's training image.
+/// Everything needed to compute one view's training image.
 #[derive(Debug)]
-pub(super) struct Frame {
+pub(super) struct PhotoGeometry {
     pub(super) image_path: PathBuf,
     pub(super) mask_path: Option<PathBuf>,
     /// Whether the photo's file has an alpha channel or transparent colour.
     pub(super) has_alpha: bool,
     /// Whether EXIF orientation is applied.
     pub(super) upright: bool,
-    /// Size of the photo as it is used, in pixels.
+    /// Size of the photo after orientation, in pixels.
     pub(super) photo_size: (u32, u32),
-    /// The distorting lens at the photo's size and the pinhole that takes its place; `None` where the
-    /// photo needs no undistortion.
+    /// The lens at the photo's size and the pinhole to undistort to; `None` if the photo needs no undistortion.
     pub(super) undistort: Option<Arc<(Lens, Pinhole)>>,
-    /// The distorting lens at the training size, where the photo keeps its distortion.
+    /// The lens at the training size, if the photo keeps its distortion.
     pub(super) kept_lens: Option<Arc<Lens>>,
-    /// How the camera moved, where the photo is used as it was taken.
+    /// Motion during readout, if the photo keeps its rolling shutter.
     pub(super) kept_shutter: Option<RollingShutter>,
-    /// At the full training size.
+    /// The pinhole camera at the full training size.
     pub(super) camera: Camera,
 }
 
-impl Frame {
+impl PhotoGeometry {
     pub(super) fn new(view: &View, options: &DatasetOptions) -> Result<Self> {
         let info = images::probe_header(&view.image_path)?;
         let (upright, photo_size) = way_up(&view.image_path, &info, (view.lens.width, view.lens.height))?;
@@ -59,7 +58,7 @@ impl Frame {
                 pinhole
             }
         };
-        // A kept lens has the training size already; its pinhole stays as it is.
+        // A kept lens has the training size already, and so has its pinhole.
         let intrinsics = if kept_lens.is_some() {
             pinhole
         } else {
@@ -82,12 +81,12 @@ impl Frame {
     }
 }
 
-/// Whether a photo is used upright (true) or as stored, and its size that way: the one of which
-/// `expected` is a scaled copy, as stored if both are.
+/// Whether a photo is used upright (true) or as stored, and its size in that orientation: the one with the aspect of `expected`, as
+/// stored if both have it.
 pub(super) fn way_up(path: &Path, info: &PhotoInfo, expected: (u32, u32)) -> Result<(bool, (u32, u32))> {
     let stored = (info.stored_width, info.stored_height);
     let upright = info.upright_size();
-    // An exact match either way is better evidence than a scaled one.
+    // An exact match in either orientation is better evidence than a scaled one.
     let found = [(false, stored), (true, upright)].into_iter().find(|&(_, size)| size == expected);
     let found = found.or_else(|| {
         [(false, stored), (true, upright)].into_iter().find(|&(_, size)| is_scaled(size, expected))
@@ -102,11 +101,11 @@ pub(super) fn way_up(path: &Path, info: &PhotoInfo, expected: (u32, u32)) -> Res
     })
 }
 
-/// Whether both sizes are of one shape, each side rounded to whole pixels by up to one.
+/// Whether two sizes have the same aspect, up to rounding of each side by one pixel.
 fn is_scaled(size: (u32, u32), original: (u32, u32)) -> bool {
     let [width, height, of_width, of_height] = [size.0, size.1, original.0, original.1].map(f64::from);
     let scale = (width / of_width).max(height / of_height);
-    // A larger copy repeats the original's rounding magnified.
+    // In a larger copy the original's rounding error is magnified.
     let slack = scale.max(1.0);
     (scale * of_width - width).abs() <= slack && (scale * of_height - height).abs() <= slack
 }

@@ -1,37 +1,37 @@
-//! Decoded images within a memory budget, and the threads that decode ahead.
+//! A cache of decoded images with a memory budget, and the threads that prefetch into it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use super::geometry::Frame;
+use super::geometry::PhotoGeometry;
 use super::load::{BlindSpots, Remaps, training_image};
 use crate::Result;
 use crate::images::PackedImage;
 
-/// Threads that decode ahead: one may be held up by a slow disk.
+/// Number of prefetching threads: one may be blocked by a slow disk.
 pub(super) const WORKERS: usize = 2;
-/// Requests that may wait; a hint beyond that comes too early to be of use and is dropped.
+/// Maximum number of queued requests; further hints are dropped.
 const MAX_QUEUE: usize = 64;
 
 /// View and factor.
 pub(super) type Key = (usize, u32);
 
-/// See the module's text.
-pub(super) struct Store {
+/// The cache; see the module's documentation.
+pub(super) struct ImageCache {
     shared: Arc<Shared>,
     /// Started by the first hint.
     workers: Mutex<Vec<JoinHandle<()>>>,
 }
 
 struct Shared {
-    frames: Vec<Frame>,
+    photos: Vec<PhotoGeometry>,
     remaps: Remaps,
     blind: BlindSpots,
     budget: u64,
     state: Mutex<State>,
-    /// Told when an image is done, a request arrives, or the store closes.
+    /// Notified when an image is done, a request arrives, or the cache closes.
     changed: Condvar,
 }
 
@@ -41,7 +41,7 @@ struct State {
     bytes: u64,
     /// Counts uses, for [`Entry::last_use`].
     uses: u64,
-    /// Being made by some thread.
+    /// Images that some thread is decoding.
     in_work: BTreeSet<Key>,
     queue: VecDeque<Key>,
     closed: bool,
@@ -52,10 +52,10 @@ struct Entry {
     last_use: u64,
 }
 
-impl Store {
-    pub(super) fn new(frames: Vec<Frame>, budget: u64) -> Self {
+impl ImageCache {
+    pub(super) fn new(photos: Vec<PhotoGeometry>, budget: u64) -> Self {
         let shared = Shared {
-            frames,
+            photos,
             remaps: Remaps::default(),
             blind: BlindSpots::default(),
             budget,
@@ -65,7 +65,7 @@ impl Store {
         Self { shared: Arc::new(shared), workers: Mutex::default() }
     }
 
-    /// The image, from the cache or made now.
+    /// The image, from the cache or decoded now.
     pub(super) fn get(&self, key: Key) -> Result<Arc<PackedImage>> {
         let mut state = self.shared.lock();
         loop {
@@ -97,13 +97,13 @@ impl Store {
         while workers.len() < WORKERS {
             let shared = Arc::clone(&self.shared);
             let name = format!("splat-images-{}", workers.len());
-            // Without a thread the image is made when it is asked for.
+            // Without a thread the image is decoded when it is requested.
             let Ok(worker) = thread::Builder::new().name(name).spawn(move || shared.work()) else { break };
             workers.push(worker);
         }
     }
 
-    /// Lets go of every image that is kept, and of requests that wait.
+    /// Drops all images and queued requests.
     pub(super) fn clear(&self) {
         let mut state = self.shared.lock();
         state.queue.clear();
@@ -111,8 +111,8 @@ impl Store {
         state.bytes = 0;
     }
 
-    pub(super) fn frames(&self) -> &[Frame] {
-        &self.shared.frames
+    pub(super) fn photos(&self) -> &[PhotoGeometry] {
+        &self.shared.photos
     }
 
     pub(super) fn budget(&self) -> u64 {
@@ -125,23 +125,23 @@ impl Store {
     }
 }
 
-impl Drop for Store {
+impl Drop for ImageCache {
     fn drop(&mut self) {
         self.shared.lock().closed = true;
         self.shared.changed.notify_all();
         let workers = self.workers.get_mut().unwrap_or_else(PoisonError::into_inner);
         for worker in workers.drain(..) {
-            // A worker that panicked has nothing left to tidy up.
+            // A worker that panicked needs no cleanup.
             let _ = worker.join();
         }
     }
 }
 
-impl fmt::Debug for Store {
+impl fmt::Debug for ImageCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.shared.lock();
-        f.debug_struct("Store")
-            .field("views", &self.shared.frames.len())
+        f.debug_struct("ImageCache")
+            .field("views", &self.shared.photos.len())
             .field("images", &state.images.len())
             .field("bytes", &state.bytes)
             .field("budget", &self.shared.budget)
@@ -170,12 +170,12 @@ impl Shared {
             };
             state.in_work.insert(key);
             drop(state);
-            // Whoever asks for the image meets the error again and can report it.
+            // The error occurs again when the image is requested, and is returned then.
             let _ = self.make(key);
         }
     }
 
-    /// Makes and keeps an image that was entered in `in_work`.
+    /// Decodes and caches an image that was added to `in_work`.
     fn make(&self, key: Key) -> Result<Arc<PackedImage>> {
         let _finish = Finish { shared: self, key };
         let (view, factor) = key;
@@ -183,13 +183,13 @@ impl Shared {
         let full = self.lock().find(full_key);
         let full = match full {
             Some(full) => full,
-            None => Arc::new(training_image(&self.frames[view], &self.remaps, &self.blind)?),
+            None => Arc::new(training_image(&self.photos[view], &self.remaps, &self.blind)?),
         };
-        // Always from the 8-bit full-size image, so that the pixels do not depend on what was kept.
+        // Always from the 8-bit full-size image, so that the pixels do not depend on the cache.
         let image = if factor == 1 { Arc::clone(&full) } else { Arc::new(full.shrunk_by(factor)) };
         let mut state = self.lock();
         state.keep(key, &image, self.budget);
-        // The full size is worth keeping for the next factor, but not at the cost of what is in use.
+        // The full size is useful for the next factor, but must not evict images in use.
         if factor != 1 && state.bytes.saturating_add(full.byte_len()) <= self.budget {
             state.keep(full_key, &full, self.budget);
         }
@@ -205,7 +205,7 @@ impl State {
         Some(Arc::clone(&entry.image))
     }
 
-    /// Keeps an image if the budget can hold it, at the expense of the least recently used.
+    /// Caches an image if it fits the budget, evicting the least recently used.
     fn keep(&mut self, key: Key, image: &Arc<PackedImage>, budget: u64) {
         let bytes = image.byte_len();
         if bytes > budget || self.images.contains_key(&key) {
@@ -225,7 +225,7 @@ impl State {
     }
 }
 
-/// Takes a key out of `in_work` however the work ends, so that nobody waits for it in vain.
+/// Removes a key from `in_work` however the work ends, so that no thread waits forever.
 struct Finish<'a> {
     shared: &'a Shared,
     key: Key,

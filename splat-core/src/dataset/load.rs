@@ -1,36 +1,36 @@
-//! From files to the training image of one view.
+//! Computes the training image of one view from its files.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::geometry::{Frame, way_up};
+use super::geometry::{PhotoGeometry, way_up};
 use crate::camera::Pinhole;
 use crate::images::{self, PackedImage};
 use crate::lens::Lens;
 use crate::lens::undistort::Remap;
 use crate::{Error, Result};
 
-/// Lenses of which the resampling is kept. Photos of one camera share one; a
-/// dataset with a lens for each photo gains nothing from more.
+/// Maximum number of cached resampling maps. Photos of one camera share one; a dataset with a lens per photo would not benefit from
+/// more.
 pub(super) const KEPT_REMAPS: usize = 4;
-/// Bytes that a resampling holds for each pixel.
+/// Bytes per pixel of a resampling map.
 pub(super) const REMAP_BYTES_PER_PIXEL: u64 = 8;
 
-/// Resamplings by lens, the latest last.
+/// Resampling maps by lens, most recently used last.
 #[derive(Debug, Default)]
 pub(super) struct Remaps(Mutex<Vec<(Lens, Pinhole, Arc<Remap>)>>);
 
-/// By lens, which pixels it has a ray for; the latest last.
+/// Per lens which pixels have a ray; most recently used last.
 #[derive(Debug, Default)]
 pub(super) struct BlindSpots(Mutex<Vec<(Arc<Lens>, Seen)>>);
 
-/// Whether there is a ray, pixel by pixel.
+/// Whether each pixel has a ray.
 type Seen = Arc<Vec<bool>>;
 
 impl BlindSpots {
-    /// Masks the pixels of a photo that no ray of its lens meets: nothing that is drawn can show there.
+    /// Masks the pixels of a photo that have no ray: nothing can be rendered there.
     fn mask(&self, photo: &mut PackedImage, lens: &Arc<Lens>) -> Result<()> {
-        // Held while rays are looked for, as with resamplings.
+        // Locked during the computation, as for resampling maps.
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = kept.iter().find(|(known, _)| known == lens).map(|(_, sees)| Arc::clone(sees));
         let sees = match found {
@@ -56,7 +56,7 @@ impl BlindSpots {
 
 impl Remaps {
     fn get(&self, lens: &Lens, pinhole: &Pinhole) -> Result<Arc<Remap>> {
-        // Held while a resampling is made, so that threads which need the same wait for one of them.
+        // Locked during the computation, so that threads that need the same map wait for one of them.
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((.., remap)) = kept.iter().find(|(l, p, _)| l == lens && p == pinhole) {
             return Ok(Arc::clone(remap));
@@ -71,23 +71,27 @@ impl Remaps {
 }
 
 /// A view's photo at its full training size.
-pub(super) fn training_image(frame: &Frame, remaps: &Remaps, blind: &BlindSpots) -> Result<PackedImage> {
-    let mut photo = decode(&frame.image_path, frame.upright, frame.photo_size)?;
-    if let Some(path) = &frame.mask_path {
+pub(super) fn training_image(
+    geometry: &PhotoGeometry,
+    remaps: &Remaps,
+    blind: &BlindSpots,
+) -> Result<PackedImage> {
+    let mut photo = decode(&geometry.image_path, geometry.upright, geometry.photo_size)?;
+    if let Some(path) = &geometry.mask_path {
         apply_mask(&mut photo, path)?;
     }
-    if let Some(undistort) = &frame.undistort {
+    if let Some(undistort) = &geometry.undistort {
         let (lens, pinhole) = &**undistort;
         let rgba = remaps.get(lens, pinhole)?.apply(&photo.to_rgba())?;
         photo = PackedImage::from_rgba(pinhole.width, pinhole.height, &rgba)
             .ok_or_else(|| Error::ImageSize { why: format!("undistortion gave {} bytes", rgba.len()) })?;
     }
-    let (width, height) = (frame.camera.intrinsics.width, frame.camera.intrinsics.height);
-    // `shrunk_to` copies a picture that has the size already.
+    let (width, height) = (geometry.camera.intrinsics.width, geometry.camera.intrinsics.height);
+    // Avoid `shrunk_to`'s copy if the image has the size already.
     if (photo.width, photo.height) != (width, height) {
         photo = photo.shrunk_to(width, height);
     }
-    if let Some(lens) = &frame.kept_lens {
+    if let Some(lens) = &geometry.kept_lens {
         blind.mask(&mut photo, lens)?;
     }
     Ok(photo)
@@ -114,7 +118,7 @@ fn apply_mask(photo: &mut PackedImage, path: &Path) -> Result<()> {
     for (pixel, mask) in photo.pixels.iter_mut().zip(&mask.pixels) {
         let [r, g, b, alpha] = pixel.to_le_bytes();
         let [mr, mg, mb, ma] = mask.to_le_bytes().map(u32::from);
-        // The brightest channel: masks are black and white, and coloured ones mean "something is here".
+        // The brightest channel: masks are black and white, and colour counts as white.
         let used = mr.max(mg).max(mb) * ma;
         let alpha = (u32::from(alpha) * used + 255 * 255 / 2) / (255 * 255);
         *pixel = u32::from_le_bytes([r, g, b, alpha as u8]);

@@ -1,16 +1,14 @@
-//! A posed scene made ready for training: cameras at the training size and photos to match.
+//! Datasets: a posed scene with cameras and photos at the training size.
 //!
-//! [`Dataset::new`] looks at every photo's header and settles what is trained on: which way up the
-//! photo is used, the pinhole camera that takes its lens's place, the size, and which views are held
-//! out. [`Dataset::image`] gives the pixels: decoded, turned, masked, undistorted and shrunk, from a
-//! cache with a memory budget that [`Dataset::prefetch`] fills in the background.
+//! [`Dataset::new`] reads every photo's header and determines orientation, pinhole camera, size, and which views are held out.
+//! [`Dataset::image`] returns the pixels, decoded, oriented, masked, undistorted and downscaled, from a cache with a memory budget
+//! that [`Dataset::prefetch`] fills in the background.
 //!
-//! The pixels of a view depend on nothing but its files and the options: not on the cache, its
-//! budget or the order of calls.
+//! The pixels of a view depend only on its files and the options, not on the cache, its budget or the order of calls.
 
 mod geometry;
+mod image_cache;
 mod load;
-mod store;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,34 +24,31 @@ use crate::scene::{AlphaMode, Scene};
 use crate::shutter::RollingShutter;
 use crate::{CancelToken, Error, Event, Result};
 
-use geometry::Frame;
-use store::{Store, WORKERS};
+use geometry::PhotoGeometry;
+use image_cache::{ImageCache, WORKERS};
 
 use load::{KEPT_REMAPS, REMAP_BYTES_PER_PIXEL};
 
-/// Budget for decoded photos unless told otherwise, in bytes: 330 photos of 1600x1200.
+/// Default budget for decoded photos, in bytes: 330 photos of 1600x1200.
 pub const DEFAULT_IMAGE_MEMORY_BYTES: u64 = 2_560 * 1024 * 1024;
 
-/// How a scene's photos are used.
+/// Size, split and memory of a scene's photos.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DatasetOptions {
-    /// Longest side of a training image in pixels; larger ones are shrunk to it. `None`: no limit.
+    /// Longest side of a training image in pixels; larger ones are downscaled to it. `None`: no limit.
     pub max_image_size: Option<u32>,
-    /// Whole factor by which images are shrunk before `max_image_size` applies. `None`: 1.
+    /// Integer factor by which images are downscaled before `max_image_size` applies. `None`: 1.
     pub downscale: Option<u32>,
-    /// Every how many-th view (sorted by name, the first included) is kept from training for
-    /// evaluation; 8 is the field's custom. `None`, or a single view: none is.
+    /// Hold out every n-th view by name, beginning with the first, for evaluation; 8 is customary. `None`, or a single view: none.
     pub holdout_every: Option<u32>,
-    /// Where the dataset says which views are for evaluation, hold those out instead (with `holdout_every: None` none is).
+    /// Hold out the views that the dataset itself declares for evaluation, if it does (with `holdout_every: None` none is).
     pub own_split: bool,
-    /// Leave photos of distorting lenses as they are instead of undistorting them, for [`crate::RendererKind::Gut`]: no
-    /// field of view is lost, and lenses that no flat picture can stand for (beyond 170 degrees, panoramas) can be used.
-    /// Pixels that no ray of the lens meets count as masked. The same goes for rolling shutters, which are else taken for
-    /// global ones.
+    /// Keep photos distorted instead of undistorting them, for [`crate::RendererKind::Gut`]: no field of view is lost, and lenses that
+    /// cannot be undistorted (beyond 170 degrees, panoramas) are supported. Pixels without a ray count as masked. Also keeps rolling
+    /// shutters, which otherwise are treated as global ones.
     pub keep_distortion: bool,
-    /// Bytes of decoded photos that may be kept in memory; decoding needs some on top, see
-    /// [`Dataset::peak_memory_bytes`].
+    /// Budget for decoded photos in memory, in bytes; decoding needs more, see [`Dataset::peak_memory_bytes`].
     pub image_memory_bytes: u64,
 }
 
@@ -81,15 +76,15 @@ pub struct Dataset {
     pub held_out: Vec<usize>,
     options: DatasetOptions,
     cameras: Vec<Camera>,
-    store: Store,
+    cache: ImageCache,
 }
 
 impl Dataset {
-    /// Reads the headers of all photos (not their pixels) and settles sizes, cameras and the split.
+    /// Reads the headers of all photos (not their pixels) and determines sizes, cameras and the split.
     ///
-    /// A photo of another size than its lens, such as from `images_2`, is taken for the same picture
-    /// scaled, and the camera is scaled to it. EXIF orientation is ignored where the stored picture has
-    /// the lens's shape, since COLMAP ignores it; it is applied where only the upright one has.
+    /// A photo of another size than its lens, such as from `images_2`, is treated as a scaled copy, and the camera is scaled to it. EXIF
+    /// orientation is ignored if the stored image has the lens's aspect, since COLMAP ignores it; it is applied if only the upright
+    /// image has it.
     ///
     /// # Errors
     /// [`Error::Scene`] for a scene without views or with values that cannot be used;
@@ -98,13 +93,13 @@ impl Dataset {
     pub fn new(mut scene: Scene, options: &DatasetOptions) -> Result<Self> {
         scene.views.sort_by(|a, b| a.name.cmp(&b.name));
         scene.validate()?;
-        let prepared: Vec<Result<Frame>> = scene
+        let prepared: Vec<Result<PhotoGeometry>> = scene
             .views
             .par_iter()
-            .map(|view| Frame::new(view, options).map_err(|error| in_view(&view.name, error)))
+            .map(|view| PhotoGeometry::new(view, options).map_err(|error| in_view(&view.name, error)))
             .collect();
-        let frames = prepared.into_iter().collect::<Result<Vec<_>>>()?;
-        let cameras = frames.iter().map(|frame| frame.camera).collect();
+        let photos = prepared.into_iter().collect::<Result<Vec<_>>>()?;
+        let cameras = photos.iter().map(|photo| photo.camera).collect();
         let count = scene.views.len();
         let every = options.holdout_every.filter(|&every| every > 1 && count > 1).map(|every| every as usize);
         let own = own_split(&scene, options);
@@ -112,23 +107,23 @@ impl Dataset {
             Some(own) => own.contains(&index),
             None => every.is_some_and(|every| index % every == 0),
         });
-        let store = Store::new(frames, options.image_memory_bytes);
-        Ok(Self { scene, train, held_out, options: options.clone(), cameras, store })
+        let cache = ImageCache::new(photos, options.image_memory_bytes);
+        Ok(Self { scene, train, held_out, options: options.clone(), cameras, cache })
     }
 
-    /// As [`Dataset::new`], but reads every photo's file and leaves out those that are damaged, no pictures, or of another shape
-    /// than their camera, with a warning; photos of another size than their camera are told, too.
+    /// As [`Dataset::new`], but reads every photo's file and leaves out those that are damaged, not images, or of another aspect than
+    /// their camera, with a warning; there is also a warning if photos differ in size from their camera.
     ///
-    /// Damage inside compressed data shows only in [`Dataset::without_damaged_photos`].
+    /// Damage inside compressed data is detected only by [`Dataset::without_damaged_photos`].
     ///
     /// # Errors
-    /// As [`Dataset::new`] where no photo can be used, or where it is not the photo's fault.
+    /// As [`Dataset::new`] if no photo can be used, or if the problem is not in the photo.
     pub fn open(mut scene: Scene, options: &DatasetOptions, events: EventSink<'_>) -> Result<Self> {
         let checked: Vec<Result<bool>> = (scene.views.par_iter())
             .map(|view| {
                 images::probe(&view.image_path)?;
-                let frame = Frame::new(view, options)?;
-                Ok(frame.photo_size != (view.lens.width, view.lens.height))
+                let photo = PhotoGeometry::new(view, options)?;
+                Ok(photo.photo_size != (view.lens.width, view.lens.height))
             })
             .collect();
         let scaled = checked.iter().filter(|checked| matches!(checked, Ok(true))).count();
@@ -145,16 +140,16 @@ impl Dataset {
         Ok(dataset)
     }
 
-    /// The same without photos that cannot be decoded, with a warning. Decodes all; what the memory budget holds is kept for use.
+    /// The dataset without photos that cannot be decoded, with a warning. Decodes all photos; those within the budget stay cached.
     ///
     /// # Errors
-    /// What is wrong with the first where no photo can be used; [`Error::Cancelled`].
+    /// The first photo's error if none can be used; [`Error::Cancelled`].
     pub fn without_damaged_photos(self, events: EventSink<'_>, cancel: &CancelToken) -> Result<Self> {
         let mut checked = Vec::with_capacity(self.scene.views.len());
         for view in 0..self.scene.views.len() {
             cancel.check()?;
             (1..=WORKERS).for_each(|ahead| self.prefetch(view + ahead, 1));
-            checked.push(self.store.get((view, 1)).map(|_| false));
+            checked.push(self.cache.get((view, 1)).map(|_| false));
         }
         if checked.iter().all(Result::is_ok) {
             return Ok(self);
@@ -178,8 +173,8 @@ impl Dataset {
         Self::new(self.scene.clone(), &DatasetOptions { keep_distortion: false, ..self.options.clone() })
     }
 
-    /// The camera of a view at its full training size, with the lens and the shutter that its training image was taken through: after
-    /// undistortion and scaling, or as in the photo where that keeps its distortion.
+    /// The camera of a view's training image at full size: the undistorted and scaled pinhole, or the photo's lens and shutter if the
+    /// photo keeps its distortion.
     ///
     /// # Panics
     /// If there is no such view.
@@ -189,8 +184,8 @@ impl Dataset {
         self.camera_at(view, width, height)
     }
 
-    /// The pinhole nearest to a view's camera, at the full training size. Where the photo keeps its distortion it is right in size,
-    /// focal length and pose, not in where pixels look; [`Dataset::camera`] is the camera to draw from.
+    /// The pinhole approximation of a view's camera at full training size: exact in size, focal length and pose, but without the
+    /// distortion if the photo keeps it. Render with [`Dataset::camera`].
     ///
     /// # Panics
     /// If there is no such view.
@@ -202,10 +197,10 @@ impl Dataset {
     /// The lens of a view whose photo keeps its distortion, at the full training size. `None`: a pinhole.
     #[must_use]
     pub fn kept_lens(&self, view: usize) -> Option<&Lens> {
-        self.store.frames().get(view)?.kept_lens.as_deref()
+        self.cache.photos().get(view)?.kept_lens.as_deref()
     }
 
-    /// The first lens of the views in use that distorts and was kept.
+    /// The first lens with distortion among the views in use, if photos keep it.
     #[must_use]
     pub fn distorted_lens(&self) -> Option<&Lens> {
         self.train.iter().chain(&self.held_out).find_map(|&view| self.kept_lens(view))
@@ -223,25 +218,26 @@ impl Dataset {
         self.distorted_lens().is_some() || self.keeps_rolling_shutter()
     }
 
-    /// The renderer to train with where none is asked for: the one that ordinary viewers show, if it can draw the photos.
+    /// The default renderer: EWA, as in other viewers, if it can render the photos' cameras; else 3DGUT.
     #[must_use]
     pub fn fitting_renderer(&self) -> RendererKind {
         if self.keeps_distortion() { RendererKind::Gut } else { RendererKind::Ewa }
     }
 
-    /// What alpha means where nothing is asked for: transparency where the dataset says so ([`Scene::alpha`]), photos have
-    /// alpha channels, and there are no masks, which alpha is multiplied by; else a mask.
+    /// The default meaning of alpha: transparency if the dataset declares it ([`Scene::alpha`]), photos have alpha channels, and there
+    /// are no masks (which alpha would be multiplied by); else a mask.
     #[must_use]
     pub fn fitting_alpha(&self) -> AlphaMode {
-        let frames = self.store.frames();
-        let clear = frames.iter().any(|f| f.has_alpha) && frames.iter().all(|f| f.mask_path.is_none());
+        let photos = self.cache.photos();
+        let clear = photos.iter().any(|photo| photo.has_alpha)
+            && photos.iter().all(|photo| photo.mask_path.is_none());
         if clear { self.scene.alpha } else { AlphaMode::Mask }
     }
 
-    /// How the camera moved while it took a view, where photos are used as they were taken.
+    /// The rolling shutter of a view, if photos keep it.
     #[must_use]
     pub fn kept_shutter(&self, view: usize) -> Option<RollingShutter> {
-        self.store.frames().get(view)?.kept_shutter
+        self.cache.photos().get(view)?.kept_shutter
     }
 
     /// [`Dataset::camera`] for images of `width` x `height` pixels.
@@ -270,23 +266,23 @@ impl Dataset {
         let Some(name) = self.scene.views.get(view).map(|view| &view.name) else {
             return Err(Error::Scene { why: format!("it has no view number {view}") });
         };
-        self.store.get((view, factor.max(1))).map_err(|error| in_view(name, error))
+        self.cache.get((view, factor.max(1))).map_err(|error| in_view(name, error))
     }
 
-    /// Asks a background thread to have [`Dataset::image`] of the same arguments ready. A hint: it
-    /// returns at once, and what goes wrong shows when the image is asked for.
+    /// Prefetches [`Dataset::image`] of the same arguments in the background. A hint: returns immediately, and errors are reported when
+    /// the image is requested.
     pub fn prefetch(&self, view: usize, factor: u32) {
         if view < self.cameras.len() {
-            self.store.prefetch((view, factor.max(1)));
+            self.cache.prefetch((view, factor.max(1)));
         }
     }
 
-    /// Lets go of every decoded photo that is kept; those asked for again are decoded again.
+    /// Drops all cached photos.
     pub fn forget_images(&self) {
-        self.store.clear();
+        self.cache.clear();
     }
 
-    /// Bytes that all photos take at full training size, were the budget to hold them.
+    /// Bytes of all photos at full training size, independent of the budget.
     #[must_use]
     pub fn image_bytes(&self) -> u64 {
         let pixels =
@@ -294,18 +290,17 @@ impl Dataset {
         self.cameras.iter().map(|camera| 4 * pixels(camera)).sum()
     }
 
-    /// Bytes of memory that images take at most: the budget, or all photos at full and at half, quarter
-    /// and so on of their size if that is less; resamplings for distorting lenses; and what the caller and
-    /// two background threads hold while they decode the largest photos.
+    /// Peak memory of images in bytes: the budget, or all photos at full, half, quarter (and so on) size if that is less; resampling
+    /// maps for lenses; and what the caller and two background threads need while decoding the largest photos.
     #[must_use]
     pub fn peak_memory_bytes(&self) -> u64 {
         // 1 + 1/4 + 1/16 + ... = 4/3
-        let kept = self.store.budget().min(self.image_bytes().saturating_mul(4) / 3);
-        let frames = self.store.frames();
+        let kept = self.cache.budget().min(self.image_bytes().saturating_mul(4) / 3);
+        let photos = self.cache.photos();
         let pixels = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
-        let largest = frames.iter().map(|frame| pixels(frame.photo_size)).max().unwrap_or(0);
+        let largest = photos.iter().map(|photo| pixels(photo.photo_size)).max().unwrap_or(0);
         let mut lenses: Vec<&(Lens, Pinhole)> = Vec::new();
-        for lens in frames.iter().filter_map(|frame| frame.undistort.as_deref()) {
+        for lens in photos.iter().filter_map(|photo| photo.undistort.as_deref()) {
             if lenses.len() < KEPT_REMAPS && !lenses.contains(&lens) {
                 lenses.push(lens);
             }
@@ -316,11 +311,10 @@ impl Dataset {
     }
 }
 
-/// Bytes for each of its pixels while a photo is decoded: the decoder's picture (16-bit RGBA at worst) and
-/// its packed form.
+/// Bytes per pixel while a photo is decoded: the decoder's image (16-bit RGBA at worst) and its packed form.
 const DECODE_BYTES_PER_PIXEL: u64 = 12;
 
-/// Indices of the views that the dataset itself keeps for evaluation, where that is asked for and leaves both kinds.
+/// Indices of the views that the dataset itself declares for evaluation, if requested and neither set is empty.
 fn own_split(scene: &Scene, options: &DatasetOptions) -> Option<BTreeSet<usize>> {
     let names = scene.test_views.as_ref().filter(|_| options.own_split && options.holdout_every.is_some())?;
     let held = |view: &crate::View| names.contains(&view.name);
@@ -328,9 +322,9 @@ fn own_split(scene: &Scene, options: &DatasetOptions) -> Option<BTreeSet<usize>>
     (!held.is_empty() && held.len() < scene.views.len()).then_some(held)
 }
 
-/// Leaves out the views whose check failed for a reason that lies in their files, and tells which.
+/// Removes the views whose check failed because of their files, with a warning.
 fn leave_out(scene: &mut Scene, checked: Vec<Result<bool>>, events: EventSink<'_>) -> Result<()> {
-    /// How many a warning names.
+    /// Maximum number of photos named in a warning.
     const SHOWN: usize = 3;
     let total = scene.views.len();
     let mut bad = Vec::new();

@@ -85,7 +85,7 @@ fn pixels_do_not_depend_on_the_cache() {
                 dataset.prefetch(view, factor);
             }
             assert_eq!(dataset.image(view, factor).unwrap(), *expected);
-            assert!(dataset.store.bytes_held() <= budget, "{} of {budget}", dataset.store.bytes_held());
+            assert!(dataset.cache.bytes_held() <= budget, "{} of {budget}", dataset.cache.bytes_held());
         }
         let together = keys
             .par_iter()

@@ -1,4 +1,4 @@
-//! Camera paths as users write them, and the frames along them.
+//! Camera paths in JSON, and the frames along them.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::{Camera, Error, Pinhole, Pose, Result, text_file};
 
 const FORMAT: &str = "camera path";
 
-/// A path with more frames than this is taken for a mistake (an hour at 60 frames a second is 216,000).
+/// Maximum number of frames of a path, against mistakes (an hour at 60 frames per second is 216,000).
 const MAX_FRAMES: usize = 1_000_000;
 
 /// A camera path.
@@ -24,27 +24,27 @@ pub struct CameraPath {
     /// Vertical field of view in degrees.
     #[serde(default = "default_fov")]
     pub fov_y_deg: f64,
-    /// Frames a second of a video.
+    /// Frames per second of a video.
     #[serde(default)]
     pub fps: Option<u32>,
-    /// Frames between two keys; 0 draws the keys alone.
+    /// Frames between two keys; 0: only the keys.
     #[serde(default)]
     pub between: u32,
-    /// Places the camera passes.
+    /// Poses on the path.
     pub keys: Vec<Key>,
 }
 
-/// A place on a path.
+/// A pose on a path.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(untagged)]
 pub enum Key {
-    /// Stand at `eye` and look at `target`.
+    /// A camera at `eye` that looks at `target`.
     LookAt {
         /// Camera position.
         eye: [f64; 3],
-        /// Point in the middle of the picture.
+        /// Point in the centre of the image.
         target: [f64; 3],
-        /// The world direction that points down in the picture; COLMAP's y by default.
+        /// The world direction that points down in the image; COLMAP's y by default.
         #[serde(default = "default_down")]
         down: [f64; 3],
     },
@@ -99,11 +99,10 @@ impl CameraPath {
         Ok(())
     }
 
-    /// One camera a frame: positions run smoothly through the keys (Catmull-Rom), rotations turn evenly between
-    /// neighbours (slerp).
+    /// One camera per frame: positions are interpolated by Catmull-Rom splines, rotations by slerp.
     ///
     /// # Errors
-    /// [`Error::InvalidPath`] when a key is no camera.
+    /// [`Error::InvalidPath`] if a key is not a valid camera.
     pub fn frames(&self) -> Result<Vec<Camera>> {
         self.check().map_err(|what| Error::InvalidPath { what })?;
         let focal = f64::from(self.height) / 2.0 / (self.fov_y_deg.to_radians() / 2.0).tan();

@@ -1,4 +1,4 @@
-//! A whole cloud moved, turned, scaled, thinned and cut.
+//! Operations on a whole cloud: moving, rotating, scaling, thinning and cropping.
 
 use glam::{DMat3, DQuat, DVec3};
 
@@ -6,7 +6,7 @@ use super::nearest::mean_distance_to_nearest;
 use super::{GaussianCloud, ShRotation, sigmoid};
 
 impl GaussianCloud {
-    /// Turns the cloud by `rotation`, scales it and then moves it by `translation` (new world units).
+    /// Rotates the cloud by `rotation`, scales it and then moves it by `translation` (new world units).
     pub fn transform(&mut self, rotation: DMat3, scale: f64, translation: DVec3) {
         let turn = DQuat::from_mat3(&rotation);
         let turned = rotation != DMat3::IDENTITY;
@@ -30,7 +30,7 @@ impl GaussianCloud {
         self.sh_coeffs.chunks_exact_mut(coeffs).for_each(|own| harmonics.apply(own));
     }
 
-    /// Cuts the harmonics above a degree, or fills up to it with zeros. A degree above 3 is taken for 3.
+    /// Removes spherical harmonics above a degree, or pads up to it with zeros. A degree above 3 counts as 3.
     pub fn set_sh_degree(&mut self, degree: u32) {
         let (old, new) = (self.coeffs_per_gaussian(), (degree.min(3) as usize + 1).pow(2));
         if old != new {
@@ -43,14 +43,13 @@ impl GaussianCloud {
         self.sh_degree = degree.min(3);
     }
 
-    /// Keeps the Gaussians whose centres `inside` says yes to; gives how many went.
+    /// Keeps the Gaussians whose centres are inside; returns the number removed.
     pub fn keep_inside(&mut self, inside: impl Fn([f32; 3]) -> bool) -> usize {
         let keep: Vec<bool> = self.means.iter().map(|mean| inside(*mean)).collect();
         self.keep(&keep)
     }
 
-    /// Keeps the `count` that are seen most, by opacity times the area of the two larger axes, in their order; gives how
-    /// many went.
+    /// Keeps the `count` most visible Gaussians (opacity times the area of the two larger axes), in order; returns the number removed.
     pub fn keep_most_seen(&mut self, count: usize) -> usize {
         if count >= self.len() {
             return 0;
@@ -67,9 +66,8 @@ impl GaussianCloud {
         self.keep(&keep)
     }
 
-    /// Drops Gaussians that float alone or hide everything; gives how many went. Three rules: hardly seen (opacity below
-    /// 2 %); larger than the middle 98 % of the scene; or without neighbours, farther from the eight nearest on average than
-    /// eight times the middle of all such distances.
+    /// Removes floaters; returns their number. Three rules: nearly invisible (opacity below 2 %); larger than the middle 98 % of the
+    /// scene; or isolated (mean distance to the eight nearest is more than eight times the median of such distances).
     pub fn drop_floaters(&mut self) -> usize {
         const MIN_OPACITY: f32 = 0.02;
         const NEIGHBOURS: usize = 8;

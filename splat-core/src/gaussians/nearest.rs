@@ -2,11 +2,11 @@
 
 use rayon::prelude::*;
 
-/// Points in a leaf: few enough to try one after the other.
+/// Maximum number of points in a leaf, which are searched linearly.
 const LEAF: usize = 12;
 
-/// Mean distance of each point to its `K` nearest others (to all others where there are fewer;
-/// `None` for a point alone). Coordinates must be finite.
+/// Mean distance of each point to its `K` nearest others (to all others if there are fewer; `None` for a single point). Coordinates
+/// must be finite.
 pub(super) fn mean_distance_to_nearest<const K: usize>(points: &[[f32; 3]]) -> Vec<Option<f64>> {
     let mut entries: Vec<Entry> =
         points.iter().enumerate().map(|(index, &position)| Entry { position, index, axis: 0 }).collect();
@@ -28,12 +28,12 @@ pub(super) fn mean_distance_to_nearest<const K: usize>(points: &[[f32; 3]]) -> V
 struct Entry {
     position: [f32; 3],
     index: usize,
-    /// Along which the halves before and after this entry were split.
+    /// Axis along which the halves before and after this entry are split.
     axis: usize,
 }
 
-/// Orders entries as an implicit tree: the middle one splits its range along the widest axis,
-/// smaller coordinates before it, larger ones after it, and so on in both halves.
+/// Orders entries as an implicit tree: the middle entry splits its range along the widest axis, with smaller coordinates before it and
+/// larger ones after it, recursively in both halves.
 fn arrange(entries: &mut [Entry]) {
     if entries.len() <= LEAF {
         return;

@@ -1,19 +1,19 @@
-//! Spherical harmonics of a turned scene.
+//! Rotation of spherical harmonics.
 
 use glam::{DMat3, DVec3};
 
 use crate::sh::sh_basis;
 
-/// How the coefficients of degree 1 to 3 change when a scene turns: `c' = M c` for each degree, with
-/// `M_ij = integral of Y_i(R d) Y_j(d)` over the sphere.
+/// The transformation of the coefficients of degree 1 to 3 under a rotation of the scene: `c' = M c` for each degree, with `M_ij` the
+/// integral of `Y_i(R d) Y_j(d)` over the sphere.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShRotation {
-    /// Of all 16; entries between degrees are zero.
+    /// The matrix of all 16 coefficients; entries between degrees are zero.
     matrix: [[f32; 16]; 16],
 }
 
 impl ShRotation {
-    /// Of a rotation, or one with a reflection.
+    /// For a rotation, with or without a reflection.
     #[must_use]
     pub fn new(rotation: DMat3) -> Self {
         let mut matrix = [[0.0_f64; 16]; 16];
@@ -39,12 +39,12 @@ impl ShRotation {
         }
         let degree = |index: usize| index.isqrt();
         let kept = |i: usize, j: usize| if degree(i) == degree(j) { matrix[i][j] } else { 0.0 };
-        // What is zero by symmetry stays so: turns by right angles then only change signs and places.
+        // Entries that are zero by symmetry are set to zero: rotations by right angles then only permute and change signs.
         let entry = |i: usize, j: usize| if kept(i, j).abs() < 1e-12 { 0.0 } else { kept(i, j) as f32 };
         Self { matrix: std::array::from_fn(|i| std::array::from_fn(|j| entry(i, j))) }
     }
 
-    /// Turns the coefficients of one Gaussian, `[K,3]` with K of 1, 4, 9 or 16.
+    /// Rotates the coefficients of one Gaussian, `[K,3]` with K of 1, 4, 9 or 16.
     pub fn apply(&self, coeffs: &mut [[f32; 3]]) {
         let old: [[f32; 3]; 16] = std::array::from_fn(|i| coeffs.get(i).copied().unwrap_or_default());
         for (coefficient, row) in coeffs.iter_mut().zip(&self.matrix).skip(1) {
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
     use crate::sh::sh_colour;
 
-    /// What a turned Gaussian shows from a turned direction is what it showed before.
+    /// A rotated Gaussian has the same colour from a rotated direction as before.
     #[test]
     fn colours_turn_with_the_scene() {
         let rotation = DMat3::from_quat(DQuat::from_xyzw(0.3, -0.5, 0.2, 0.7).normalize());

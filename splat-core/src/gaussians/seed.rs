@@ -7,10 +7,10 @@ use crate::scene::SeedPoint;
 
 /// Standard deviation of a Gaussian without a neighbour, in world units.
 const ALONE_SCALE: f64 = 0.1;
-/// Scales are at least this part of the median one: points on one spot would make infinitely small ones.
+/// Minimum scale relative to the median one: coincident points would have a scale of zero.
 const MIN_SCALE_OF_MEDIAN: f64 = 1e-3;
 
-/// How [`GaussianCloud::from_seed_points`] begins.
+/// Options of [`GaussianCloud::from_seed_points`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SeedOptions {
     /// Degree of the spherical harmonics, 0 to 3; only the constant one is not zero at first.
@@ -31,7 +31,7 @@ impl Default for SeedOptions {
 impl GaussianCloud {
     /// One Gaussian per point, in the points' order; points that are not finite are left out.
     ///
-    /// Each is round: its standard deviation is `options.scale` times the mean distance to the three
+    /// Each is isotropic: its standard deviation is `options.scale` times the mean distance to the three
     /// nearest other points, at least 1/1000 of the median over all points (duplicates). Rotations are
     /// the identity, colours the points'.
     #[must_use]
@@ -62,7 +62,7 @@ impl GaussianCloud {
     }
 }
 
-/// At most `most` of the points: a random choice that `seed` fixes, in the points' order.
+/// At most `most` of the points: a random choice determined by `seed`, in the points' order.
 pub(crate) fn thinned(points: Vec<SeedPoint>, most: usize, seed: u64) -> Vec<SeedPoint> {
     const PURPOSE: u64 = 0x7468_696e; // "thin"
     if points.len() <= most {

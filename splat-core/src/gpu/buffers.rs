@@ -1,6 +1,6 @@
 //! Labelled buffers, and reading them back to the host.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use bytemuck::Pod;
 
@@ -67,7 +67,7 @@ impl Gpu {
     /// a buffer is created, so the peak is exact.
     #[cfg(feature = "testing")]
     pub fn watch_memory(&self) {
-        let _ = self.peak_bytes.set(AtomicU64::new(self.allocated_bytes()));
+        let _ = self.peak_bytes.set(std::sync::atomic::AtomicU64::new(self.allocated_bytes()));
     }
 
     /// Peak of allocated bytes since [`Gpu::watch_memory`]; 0 without it, or if the backend does not report it.

@@ -1,10 +1,10 @@
-//! The few EXIF tags that reconstruction uses. Broken EXIF counts as missing: the picture is good.
+//! The EXIF tags that reconstruction uses. Invalid EXIF counts as missing, since the image may be good.
 
 use std::io::Cursor;
 
 use ::exif::{Exif, In, Reader, Tag, Value};
 
-/// How a stored picture must be turned to stand upright: EXIF orientation 1 to 8.
+/// The transformation of a stored image to upright: EXIF orientation 1 to 8.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Orientation {
     /// 1: as stored.
@@ -12,17 +12,17 @@ pub enum Orientation {
     Upright,
     /// 2: mirrored left to right.
     MirrorX,
-    /// 3: turned by 180 degrees.
+    /// 3: rotated by 180 degrees.
     Rotate180,
     /// 4: mirrored top to bottom.
     MirrorY,
     /// 5: mirrored along the main diagonal.
     Transpose,
-    /// 6: to be turned by 90 degrees clockwise.
+    /// 6: to be rotated by 90 degrees clockwise.
     Rotate90,
     /// 7: mirrored along the other diagonal.
     Transverse,
-    /// 8: to be turned by 270 degrees clockwise.
+    /// 8: to be rotated by 270 degrees clockwise.
     Rotate270,
 }
 
@@ -42,7 +42,7 @@ impl Orientation {
         }
     }
 
-    /// Whether turning upright exchanges width and height.
+    /// Whether the transformation exchanges width and height.
     #[must_use]
     pub fn swaps_axes(self) -> bool {
         matches!(self, Self::Transpose | Self::Rotate90 | Self::Transverse | Self::Rotate270)
@@ -93,7 +93,7 @@ pub(super) fn read(bytes: &[u8]) -> Tags {
     }
 }
 
-/// Of exposure time, f-number and sensitivity; a fixed f-number (a phone's) may be missing.
+/// From exposure time, f-number and sensitivity; a fixed f-number (as in phones) may be missing.
 fn exposure_log2(exif: &Exif) -> Option<f64> {
     let positive = |tag| number(exif, tag).filter(|&v| v > 0.0);
     let f_number = positive(Tag::FNumber).unwrap_or(1.0);
@@ -110,7 +110,7 @@ fn number(exif: &Exif, tag: Tag) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
-/// Degrees north and east. Phones without a fix write zeros for both, which is a place at sea.
+/// Degrees north and east. Phones without a GPS fix write zeros for both, which counts as missing.
 fn position(exif: &Exif) -> Option<[f64; 2]> {
     let degrees = |tag, side_tag, negative: &str, limit: f64| {
         let Value::Rational(parts) = &exif.get_field(tag, In::PRIMARY)?.value else { return None };

@@ -1,11 +1,11 @@
-//! The form in which pictures are kept for training: one u32 a pixel.
+//! Images in memory for training: one u32 per pixel.
 
 use image::RgbaImage;
 
-/// An RGBA8 picture, one little-endian u32 a pixel with red in the low byte: the layout kernels read.
+/// An RGBA8 image, one little-endian u32 per pixel with red in the low byte: the layout that kernels read.
 ///
-/// Alpha is straight: as a mask it says how far a pixel counts (255 where the photo is used, 0 where it is masked), as
-/// transparency how much of what is behind the pixel is covered.
+/// Alpha is straight: as a mask it is a pixel's weight (255 where the photo is used, 0 where it is masked), as transparency its
+/// opacity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PackedImage {
     /// Width in pixels.
@@ -35,14 +35,14 @@ impl PackedImage {
         self.pixels.iter().flat_map(|pixel| pixel.to_le_bytes()).collect()
     }
 
-    /// Colours in 0..=1, `[H*W*3]`, alpha left out.
+    /// Colours in 0..=1, `[H*W*3]`, without alpha.
     #[must_use]
     pub fn to_rgb_f32(&self) -> Vec<f32> {
         let channels = self.pixels.iter().map(|pixel| pixel.to_le_bytes());
         channels.flat_map(|[r, g, b, _]| [r, g, b].map(|byte| f32::from(byte) / 255.0)).collect()
     }
 
-    /// Colours in 0..=1 of the picture laid over a background, `[H*W*3]`.
+    /// Colours in 0..=1 of the image composited over a background, `[H*W*3]`.
     #[must_use]
     pub fn over(&self, background: [f32; 3]) -> Vec<f32> {
         let pixels = self.pixels.iter().map(|pixel| pixel.to_le_bytes().map(|byte| f32::from(byte) / 255.0));
@@ -54,7 +54,7 @@ impl PackedImage {
             .collect()
     }
 
-    /// Alpha in 0..=1, `[H*W]`: how far each pixel counts.
+    /// Alpha in 0..=1, `[H*W]`.
     #[must_use]
     pub fn alpha_f32(&self) -> Vec<f32> {
         self.pixels.iter().map(|pixel| (pixel >> 24) as f32 / 255.0).collect()
@@ -66,7 +66,7 @@ impl PackedImage {
         self.pixels.iter().any(|pixel| pixel >> 24 != 0xff)
     }
 
-    /// Bytes that the pixels occupy.
+    /// Size of the pixels in bytes.
     #[must_use]
     pub fn byte_len(&self) -> u64 {
         self.pixels.len() as u64 * 4

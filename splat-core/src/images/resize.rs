@@ -1,14 +1,14 @@
-//! Scaling down by the area that each target pixel covers.
+//! Downscaling by area averaging.
 
 use super::PackedImage;
 
 impl PackedImage {
-    /// The picture at `width` x `height` pixels (at least 1 each): every target pixel is the mean of
-    /// the source area under it, partly covered pixels counting in proportion.
+    /// The image at `width` x `height` pixels (at least 1 each): every target pixel is the mean of the source area under it, with
+    /// partly covered pixels weighted by their share.
     ///
     /// This box filter with exact coverage is what OpenCV calls `INTER_AREA`. The filter matters when
     /// figures are compared: PSNR against photos shrunk by another one moves by some 0.27 dB. Colours
-    /// are weighted by alpha, so that what a mask hides does not bleed out; means are rounded to 8 bits.
+    /// are weighted by alpha, so that masked pixels do not bleed into others; means are rounded to 8 bits.
     #[must_use]
     pub fn shrunk_to(&self, width: u32, height: u32) -> Self {
         let (width, height) = (width.max(1), height.max(1));
@@ -39,7 +39,7 @@ impl PackedImage {
         Self { width, height, pixels }
     }
 
-    /// The picture divided by `factor` in both directions: `max(1, round(size / factor))` pixels.
+    /// The image divided by `factor` in both directions: `max(1, round(size / factor))` pixels.
     #[must_use]
     pub fn shrunk_by(&self, factor: u32) -> Self {
         self.shrunk_to(divided(self.width, factor), divided(self.height, factor))

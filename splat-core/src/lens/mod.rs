@@ -1,11 +1,11 @@
 //! The 18 camera models of current COLMAP: projection, rays and undistortion.
 //!
-//! | part | what it does |
+//! | part | purpose |
 //! | --- | --- |
 //! | [`LensModel`] | the models by COLMAP's name and number |
-//! | [`Lens`] | a calibrated camera as files hold it: model, image size, parameters |
-//! | [`LensProjector`] | a lens made ready to project many points and pixels |
-//! | [`undistort`] | the pinhole camera that takes a lens's place, and the resampling to it |
+//! | [`Lens`] | a calibrated camera as stored in files: model, image size, parameters |
+//! | [`LensProjector`] | a lens prepared for projecting many points and pixels |
+//! | [`undistort`] | the pinhole camera to undistort to, and the resampling |
 //!
 //! Camera space is COLMAP's (x right, y down, z forward); pixel (0,0) has its centre at (0.5, 0.5).
 
@@ -46,8 +46,8 @@ impl Lens {
         Self { model: LensModel::Pinhole, width, height, params: vec![fx, fy, cx, cy] }
     }
 
-    /// The pinhole camera that this lens is, if it does not distort: a pinhole model, or a
-    /// perspective model whose distortion parameters are all zero.
+    /// The equivalent pinhole camera, if the lens has no distortion: a pinhole model, or a perspective model whose distortion parameters
+    /// are all zero.
     #[must_use]
     pub fn as_pinhole(&self) -> Option<Pinhole> {
         if !self.model.is_pinhole_when_undistorted() || self.validate().is_err() {
@@ -58,8 +58,8 @@ impl Lens {
         extra.iter().all(|&k| k == 0.0).then_some(Pinhole { width, height, fx, fy, cx, cy })
     }
 
-    /// Checks what every use needs: a size, as many parameters as the model has, all finite,
-    /// focal lengths above zero.
+    /// Checks that the size is not zero, the number of parameters is that of the model, all are finite, and focal lengths are above
+    /// zero.
     ///
     /// # Errors
     /// [`Error::InvalidLens`] says which of these fails.
@@ -86,8 +86,8 @@ impl Lens {
         }
     }
 
-    /// A pinhole of the same size whose focal length and centre are the lens's: what stands for it where only size and
-    /// scale count. A panorama's focal length is its pixels a radian.
+    /// The pinhole of the same size, focal length and principal point, where only size and scale matter. The focal length of a panorama
+    /// is its pixels per radian.
     #[must_use]
     pub fn nearest_pinhole(&self) -> Pinhole {
         let (width, height) = (self.width, self.height);
@@ -97,14 +97,14 @@ impl Lens {
         Pinhole { width, height, fx, fy, cx, cy }
     }
 
-    /// Makes the lens ready to project many points; `None` where [`Lens::validate`] refuses it.
+    /// Prepares the lens for projecting many points; `None` if [`Lens::validate`] fails.
     #[must_use]
     pub fn projector(&self) -> Option<LensProjector> {
         self.validate().ok()?;
         LensProjector::new(self)
     }
 
-    /// As [`Lens::projector`], with the reason where there is none.
+    /// As [`Lens::projector`], with the reason for a failure.
     ///
     /// # Errors
     /// [`Error::InvalidLens`].
@@ -114,16 +114,16 @@ impl Lens {
         LensProjector::new(self).ok_or(Error::InvalidLens { model: self.model.name(), what })
     }
 
-    /// The pixel of a camera-space point (`[3]`, any scale), or `None` where the lens cannot see it:
-    /// behind a perspective camera, or beyond the angle at which the distortion folds back on itself.
+    /// The pixel of a camera-space point (`[3]`, any scale), or `None` if the lens does not map it: behind a perspective camera, or
+    /// beyond the angle at which the distortion folds back on itself.
     ///
-    /// For many points use [`Lens::projector`], which works the limits out once.
+    /// For many points use [`Lens::projector`], which computes the limits once.
     #[must_use]
     pub fn project(&self, point_cam: DVec3) -> Option<DVec2> {
         self.projector()?.project(point_cam)
     }
 
-    /// The unit ray (camera space) through a pixel, or `None` where no ray of the lens meets it.
+    /// The unit ray (camera space) of a pixel, or `None` if the pixel has no ray.
     #[must_use]
     pub fn unproject(&self, pixel: DVec2) -> Option<DVec3> {
         self.projector()?.unproject(pixel)
@@ -131,8 +131,8 @@ impl Lens {
 
     /// The same lens for its image resized to `width` x `height`.
     ///
-    /// Where the two axes scale differently, a model with one focal length becomes its equal with
-    /// two (SIMPLE_RADIAL becomes OPENCV, say), so that nothing is lost.
+    /// If the two axes scale differently, a model with one focal length becomes an equivalent one with two (such as OPENCV for
+    /// SIMPLE_RADIAL).
     #[must_use]
     pub fn resized(&self, width: u32, height: u32) -> Self {
         let sx = f64::from(width) / f64::from(self.width.max(1));

@@ -1,4 +1,4 @@
-//! The pinhole camera that takes a lens's place, and photos resampled to it.
+//! Undistortion: the pinhole camera for a lens, and the resampling of photos to it.
 
 use glam::{DVec2, DVec3};
 use rayon::prelude::*;
@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::{Lens, LensProjector, Pinhole};
 use crate::{Error, Result};
 
-/// A pinhole picture of a wider view would be mostly stretched rim.
+/// Maximum field of view of an undistorted image; a wider one would consist mostly of stretched borders.
 const MAX_FIELD_OF_VIEW_DEG: f64 = 170.0;
 /// COLMAP's bounds on the undistorted size relative to the photo's.
 const SCALE_RANGE: (f64, f64) = (0.2, 2.0);
@@ -14,18 +14,18 @@ const SCALE_RANGE: (f64, f64) = (0.2, 2.0);
 const CHANNELS: usize = 4;
 
 impl Lens {
-    /// The pinhole camera to undistort this lens's photos to: focal length and relative principal
-    /// point are the lens's, and the size is the largest that shows no blank pixels.
+    /// The pinhole camera to undistort this lens's photos to: it has the lens's focal length and relative principal point, and the
+    /// largest size without blank pixels.
     ///
-    /// A lens that does not distort is returned as it is.
+    /// A lens without distortion is returned unchanged.
     ///
     /// # Errors
-    /// [`Error::InvalidLens`]; [`Error::CannotUndistort`] from 170 degrees of view on, and for a lens
-    /// whose rays do not reach the photo's edges.
+    /// [`Error::InvalidLens`]; [`Error::CannotUndistort`] for 170 degrees of view or more, and for a lens without rays at the photo's
+    /// edges.
     ///
     /// # Source
-    /// The rule of COLMAP's `image_undistorter` with `blank_pixels = 0`, so that poses and sizes
-    /// agree with datasets that COLMAP undistorted.
+    /// The rule of COLMAP's `image_undistorter` with `blank_pixels = 0`, so that poses and sizes agree with datasets undistorted by
+    /// COLMAP.
     pub fn undistorted_pinhole(&self) -> Result<Pinhole> {
         self.validate()?;
         if let Some(pinhole) = self.as_pinhole() {
@@ -75,8 +75,7 @@ impl Lens {
         })
     }
 
-    /// The wider of the horizontal and vertical angles of view, through the principal point;
-    /// `None` where the lens has no ray for an edge.
+    /// The wider of the horizontal and vertical fields of view, through the principal point; `None` if the lens has no ray for an edge.
     fn field_of_view_deg(&self, projector: &LensProjector) -> Option<f64> {
         let ([_, _, cx, cy], _) = self.split()?;
         let (width, height) = (f64::from(self.width), f64::from(self.height));
@@ -92,19 +91,19 @@ impl Lens {
     }
 }
 
-/// Where each pixel of an undistorted picture is found in the distorted photo: worked out once a
-/// camera, applied to each of its photos.
+/// A resampling map: the position in the distorted photo of each pixel of the undistorted image. Computed once per camera and applied
+/// to each of its photos.
 #[derive(Clone, Debug)]
 pub struct Remap {
     source_size: (u32, u32),
     target_size: (u32, u32),
     /// `[H*W]` photo positions, x and y in pixels (pixel (0,0) has its centre at (0.5, 0.5)); NaN
-    /// where the photo has nothing. f32 places a pixel of a 16,384-pixel photo to 1/1000.
+    /// outside of the photo. f32 is precise to 1/1000 pixel in a photo of 16,384 pixels.
     positions: Vec<[f32; 2]>,
 }
 
 impl Remap {
-    /// From photos of `lens` to pictures of `pinhole` in the same pose.
+    /// The map from photos of `lens` to images of `pinhole` in the same pose.
     ///
     /// # Errors
     /// [`Error::InvalidLens`].
@@ -131,15 +130,14 @@ impl Remap {
         Ok(Self { source_size: (lens.width, lens.height), target_size, positions })
     }
 
-    /// Width and height of the undistorted picture.
+    /// Width and height of the undistorted image.
     #[must_use]
     pub fn target_size(&self) -> (u32, u32) {
         self.target_size
     }
 
     /// Resamples a photo (`[H*W*4]` RGBA, straight alpha) bilinearly to `[H'*W'*4]`. Pixels outside
-    /// the photo become transparent black; colours are weighted by alpha, so that what a mask hides
-    /// does not bleed out.
+    /// the photo become transparent black; colours are weighted by alpha, so that masked pixels do not bleed into others.
     ///
     /// # Errors
     /// [`Error::ImageSize`] for a photo of another size than the lens's.
@@ -168,7 +166,7 @@ impl Remap {
 }
 
 fn sample(pixels: &[[u8; CHANNELS]], width: usize, height: usize, x: f32, y: f32) -> [u8; CHANNELS] {
-    // Half a pixel at the rim repeats the outermost pixel.
+    // Within half a pixel of the border the outermost pixel is repeated.
     let x = (x - 0.5).clamp(0.0, (width - 1) as f32);
     let y = (y - 0.5).clamp(0.0, (height - 1) as f32);
     let (x0, y0) = (x as usize, y as usize);

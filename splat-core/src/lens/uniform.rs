@@ -1,8 +1,8 @@
-//! What the kernels are told of a lens: which WGSL module projects by it, and that module's parameters.
+//! The lens as kernels need it: the WGSL module of its camera model, and that module's parameters.
 
 use bytemuck::{Pod, Zeroable};
 
-/// The families of camera models that 3DGUT projects by, each a WGSL module, `lib/camera_*.wgsl`.
+/// The families of camera models in 3DGUT, each with a WGSL module, `lib/camera_*.wgsl`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CameraModule {
     /// No distortion.
@@ -34,7 +34,7 @@ impl CameraModule {
         Self::Sphere,
     ];
 
-    /// Whether Gaussians are sorted by their distance instead of by camera z: where a lens may see behind itself.
+    /// Whether Gaussians are sorted by distance instead of camera z: for lenses that may see behind themselves.
     #[must_use]
     pub const fn depth_is_distance(self) -> bool {
         matches!(self, Self::Fisheye | Self::Division | Self::Eucm | Self::Sphere)
@@ -45,7 +45,7 @@ impl CameraModule {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub struct LensUniform {
-    /// Focal lengths; of a panorama, its size.
+    /// Focal lengths; for a panorama pixels per radian.
     pub focal_px: [f32; 2],
     /// Principal point in pixels.
     pub principal_px: [f32; 2],
@@ -61,10 +61,10 @@ pub struct LensUniform {
     pub decentring: [f32; 2],
     /// Radial numerator, of `r^12`.
     pub numerator6: f32,
-    /// Largest undistorted radius at which the distortion still grows: beyond it nothing is drawn.
+    /// Radius where the distortion folds back: points beyond it are not mapped.
     pub limit: f32,
-    /// What a model has of its own.
+    /// Parameters specific to one model.
     pub extra: [f32; 3],
-    /// 1 where shifts are those at the radially distorted point.
+    /// 1 if shifts are evaluated at the radially distorted point.
     pub shift_after_radial: f32,
 }

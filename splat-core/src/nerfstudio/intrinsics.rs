@@ -1,10 +1,10 @@
-//! The lens that `transforms.json` describes, by COLMAP's model of the same mapping.
+//! The lens described by `transforms.json`, as an equivalent COLMAP camera model.
 
 use super::json::LensFields;
 use crate::Result;
 use crate::lens::{Lens, LensModel};
 
-/// The lens, or what is wrong with the fields; `photo_size` (pixels) is asked where they give no size.
+/// The lens, or what is wrong with the fields; `photo_size` (pixels) is called if they have no size.
 pub(super) fn lens(
     fields: &LensFields,
     photo_size: impl FnOnce() -> Result<(u32, u32)>,
@@ -48,7 +48,7 @@ fn lens_of_size(fields: &LensFields, width: u32, height: u32) -> Result<Lens, St
         [fields.k1, fields.k2, fields.k3, fields.k4, fields.p1, fields.p2].map(Option::unwrap_or_default);
     let (model, params) = match name.as_str() {
         "SIMPLE_PINHOLE" | "PINHOLE" => (LensModel::Pinhole, vec![fx, fy, cx, cy]),
-        // nerfstudio hands k3 and k4 to OpenCV, where k4 stands in the denominator.
+        // nerfstudio passes k3 and k4 to OpenCV, where k4 is in the denominator.
         "OPENCV" | "SIMPLE_RADIAL" | "RADIAL" | "FULL_OPENCV" if k3 != 0.0 || k4 != 0.0 => {
             (LensModel::FullOpenCv, vec![fx, fy, cx, cy, k1, k2, p1, p2, k3, k4, 0.0, 0.0])
         }

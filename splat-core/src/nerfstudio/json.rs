@@ -1,17 +1,17 @@
-//! `transforms.json` as it is written.
+//! The JSON structure of `transforms.json`.
 
 use serde::Deserialize;
 
-/// The whole file; what is not used here is skipped.
+/// The whole file; fields that are not used are skipped.
 #[derive(Debug, Deserialize)]
 pub(super) struct Transforms {
     #[serde(flatten)]
     pub(super) lens: LensFields,
     pub(super) ply_file_path: Option<String>,
-    /// instant-ngp's rolling shutter: a pixel at `(u, v)`, shares of width and height, was read at
-    /// `[0] + [1] u + [2] v`, 0 for the start; `[3]`, motion blur, must be 0.
+    /// instant-ngp's rolling shutter: a pixel at `(u, v)`, relative to width and height, was read at time `[0] + [1] u + [2] v`, 0 being
+    /// the start; `[3]`, motion blur, must be 0.
     pub(super) rolling_shutter: Option<Vec<f64>>,
-    pub(super) frames: Vec<Frame>,
+    pub(super) frames: Vec<FrameEntry>,
     /// nerfstudio's split, by `file_path`.
     pub(super) train_filenames: Option<Vec<String>>,
     pub(super) val_filenames: Option<Vec<String>>,
@@ -19,8 +19,8 @@ pub(super) struct Transforms {
 }
 
 impl Transforms {
-    /// Whether it is in the form of Blender's renders (the synthetic scenes of Mildenhall et al. 2020): an angle of view and no
-    /// other intrinsics. Programs that pose photos write focal lengths.
+    /// Whether it describes Blender's renders (the synthetic scenes of Mildenhall et al. 2020): it has an angle of view and no other
+    /// intrinsics, where programs that pose photos write focal lengths.
     pub(super) fn is_blender(&self) -> bool {
         self.lens.camera_angle_x.is_some() && self.lens.fl_x.is_none()
     }
@@ -28,12 +28,12 @@ impl Transforms {
 
 /// One photo.
 #[derive(Debug, Deserialize)]
-pub(super) struct Frame {
+pub(super) struct FrameEntry {
     pub(super) file_path: String,
     pub(super) mask_path: Option<String>,
-    /// Camera to world, rows.
+    /// Camera to world, by rows.
     pub(super) transform_matrix: Vec<Vec<f64>>,
-    /// The same when the first line was read, and when the last was (instant-ngp).
+    /// Camera to world when the first and the last line were read (instant-ngp).
     pub(super) transform_matrix_start: Option<Vec<Vec<f64>>>,
     pub(super) transform_matrix_end: Option<Vec<Vec<f64>>>,
     #[serde(flatten)]
@@ -44,7 +44,7 @@ pub(super) struct Frame {
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct LensFields {
     pub(super) camera_model: Option<String>,
-    /// instant-ngp's way to say OPENCV_FISHEYE.
+    /// instant-ngp's flag for OPENCV_FISHEYE.
     pub(super) is_fisheye: Option<bool>,
     /// Numbers, since some programs write sizes as 960.0.
     pub(super) w: Option<f64>,
@@ -65,10 +65,10 @@ pub(super) struct LensFields {
 }
 
 impl LensFields {
-    /// These fields, and of `others` those that are missing here.
+    /// These fields, with missing ones filled in from `others`.
     pub(super) fn or(&self, others: &Self) -> Self {
         let model = self.camera_model.as_ref().or(others.camera_model.as_ref()).cloned();
-        // A focal length here outranks an angle there, and the other way round.
+        // A focal length here takes precedence over an angle there, and vice versa.
         let own_focal = self.fl_x.is_some() || self.camera_angle_x.is_some();
         let focal = if own_focal { self } else { others };
         Self {

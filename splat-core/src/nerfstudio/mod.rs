@@ -1,12 +1,12 @@
-//! Posed datasets in nerfstudio's form, `transforms.json`; Blender's and instant-ngp's are the same.
+//! Posed datasets in nerfstudio's format, `transforms.json`, which Blender's and instant-ngp's datasets share.
 //!
-//! [`NerfstudioSource`] turns one into a [`Scene`]. World axes and unit stay the file's (so does the
-//! trained scene's frame); only camera axes change, from OpenGL's (x right, y up, z back) to COLMAP's. The
-//! points of `ply_file_path` are in the frame of the camera poses already: where `applied_transform`
-//! is given, nerfstudio has applied it to both.
+//! [`NerfstudioSource`] reads one as a [`Scene`]. World axes and unit are the file's, and so are the trained scene's; only camera axes
+//! are converted, from OpenGL's (x right, y up, z back) to COLMAP's. The points of `ply_file_path` are in the same frame as the camera
+//! poses: nerfstudio applies an `applied_transform` to both.
 //!
-//! Alpha channels are kept; those of Blender's renders are transparency ([`Scene::alpha`]). Rolling shutters are instant-ngp's: `rolling_shutter` of the file with
-//! `transform_matrix_start` and `transform_matrix_end` of each frame; `transform_matrix` is the pose in the middle.
+//! Alpha channels are kept; those of Blender's renders are transparency ([`Scene::alpha`]). Rolling shutters are instant-ngp's:
+//! `rolling_shutter` of the file with `transform_matrix_start` and `transform_matrix_end` of each frame; `transform_matrix` is the pose
+//! in the middle of the exposure.
 
 mod intrinsics;
 mod json;
@@ -25,15 +25,15 @@ use crate::scene::{AlphaMode, Scene, SceneSource, View};
 use crate::shutter::{RollingShutter, ShutterDirection};
 use crate::{Error, Result, text_file};
 
-use json::{Frame, Transforms};
+use json::{FrameEntry, Transforms};
 
 const FORMAT: &str = "nerfstudio dataset";
-/// File names that are looked for in a folder, the first found is taken.
+/// File names searched for in a folder; the first that exists is used.
 const FILE_NAMES: [&str; 2] = ["transforms.json", "transforms_train.json"];
-/// nerfstudio's name for the points, taken where the file names none.
+/// nerfstudio's default name for the points.
 const DEFAULT_POINTS: &str = "sparse_pc.ply";
 
-/// A dataset in nerfstudio's form.
+/// A dataset in nerfstudio's format.
 #[derive(Clone, Debug)]
 pub struct NerfstudioSource {
     json: PathBuf,
@@ -42,20 +42,20 @@ pub struct NerfstudioSource {
 }
 
 impl NerfstudioSource {
-    /// Of a `transforms.json`, or of a folder with one (or with Blender's `transforms_train.json`).
+    /// From a `transforms.json`, or a folder with one (or with Blender's `transforms_train.json`).
     #[must_use]
     pub fn new(path: &Path) -> Self {
         Self { json: find(path).unwrap_or_else(|| path.to_owned()), images: None, masks: None }
     }
 
-    /// Takes photos from `images` instead.
+    /// Overrides the folder of photos.
     #[must_use]
     pub fn with_images(mut self, images: impl Into<PathBuf>) -> Self {
         self.images = Some(images.into());
         self
     }
 
-    /// Takes masks from `masks` instead.
+    /// Overrides the folder of masks.
     #[must_use]
     pub fn with_masks(mut self, masks: impl Into<PathBuf>) -> Self {
         self.masks = Some(masks.into());
@@ -78,9 +78,9 @@ fn find(path: &Path) -> Option<PathBuf> {
 }
 
 impl SceneSource for NerfstudioSource {
-    /// Reads poses, lenses and points; of photos only headers, where the file does not tell their size.
+    /// Reads poses, lenses and points; of photos only the headers, if the file does not contain their size.
     ///
-    /// Frames whose photo is missing are left out with a warning, unless all are.
+    /// Frames whose photo is missing are left out with a warning, unless all are missing.
     ///
     /// # Errors
     /// [`Error::Read`] for files that cannot be read; [`Error::Malformed`] for what the format does not
@@ -172,8 +172,8 @@ impl SceneSource for NerfstudioSource {
 }
 
 impl NerfstudioSource {
-    /// The photo of each frame: where the file says, relative to its folder or the one above; else the one in the usual
-    /// folders that the name can mean.
+    /// The photo of each frame: at the file's path, relative to its folder or the one above; else the unique match for its name in the
+    /// usual folders.
     fn photos(&self, folder: &Path, transforms: &Transforms) -> Vec<Resolved> {
         let names: Vec<&str> = transforms.frames.iter().map(|frame| frame.file_path.as_str()).collect();
         let in_folders = |folders: &[PathBuf]| match photo_names::best_folder(folders, &names) {
@@ -196,14 +196,14 @@ impl NerfstudioSource {
         let both = direct.into_iter().zip(found);
         both.map(|(direct, found)| match (direct, found) {
             (Some(path), _) => Resolved::File(path, MatchedBy::Path),
-            // One file is one photo.
+            // A file is one photo.
             (None, Resolved::File(path, _)) if taken.contains(&path) => Resolved::Ambiguous(vec![path]),
             (None, found) => found,
         })
         .collect()
     }
 
-    /// Masks by the photos' names, where a folder of them is given, or is there and the file names none.
+    /// Masks by the photos' names, if a folder is given, or if the default one exists and the file lists none.
     fn masks(&self, folder: &Path, scene: &mut Scene, events: EventSink<'_>) {
         let named = scene.views.iter().any(|view| view.mask_path.is_some());
         let usual = Some(folder.join("masks")).filter(|dir| !named && dir.is_dir());
@@ -243,7 +243,13 @@ fn malformed(path: &Path, what: String) -> Error {
     Error::Malformed { path: path.to_owned(), format: FORMAT, what }
 }
 
-fn view(json: &Path, folder: &Path, transforms: &Transforms, frame: &Frame, path: PathBuf) -> Result<View> {
+fn view(
+    json: &Path,
+    folder: &Path,
+    transforms: &Transforms,
+    frame: &FrameEntry,
+    path: PathBuf,
+) -> Result<View> {
     let bad = |what: String| malformed(json, format!("frame `{}` {what}", frame.file_path));
     let cam_from_world = pose(&frame.transform_matrix).map_err(bad)?;
     let lens = intrinsics::lens(&frame.lens.or(&transforms.lens), || {
@@ -257,8 +263,8 @@ fn view(json: &Path, folder: &Path, transforms: &Transforms, frame: &Frame, path
     Ok(View { name, image_path: path, mask_path, lens, cam_from_world, rolling_shutter })
 }
 
-/// How the camera moved while the photo was read out, if it says; or what is wrong with that.
-fn rolling_shutter(transforms: &Transforms, frame: &Frame) -> Result<Option<RollingShutter>, String> {
+/// The rolling shutter of a frame, if it has one; or what is wrong with it.
+fn rolling_shutter(transforms: &Transforms, frame: &FrameEntry) -> Result<Option<RollingShutter>, String> {
     let (Some(order), Some(start), Some(end)) =
         (&transforms.rolling_shutter, &frame.transform_matrix_start, &frame.transform_matrix_end)
     else {
@@ -288,15 +294,15 @@ fn rolling_shutter(transforms: &Transforms, frame: &Frame) -> Result<Option<Roll
     }
 }
 
-/// World to camera in COLMAP's axes, of camera to world in OpenGL's; or what is wrong with it.
+/// Converts camera to world in OpenGL's axes to world to camera in COLMAP's; or returns what is wrong with it.
 fn pose(rows: &[Vec<f64>]) -> Result<Pose, String> {
-    /// Files round to 6 digits or more; what is farther off is scaled, sheared or mirrored.
+    /// Tolerance: files round to 6 digits or more; larger deviations are scaled, sheared or mirrored matrices.
     const MAX_ERROR: f64 = 1e-2;
     let row = |i: usize| -> Option<[f64; 4]> { rows.get(i)?.as_slice().try_into().ok() };
     let (Some(x), Some(y), Some(z), 3 | 4) = (row(0), row(1), row(2), rows.len()) else {
         return Err("needs a `transform_matrix` of 4x4 numbers".into());
     };
-    // COLMAP's camera y and z point against OpenGL's.
+    // COLMAP's camera y and z are opposite to OpenGL's.
     let column = |i: usize, sign: f64| sign * DVec3::new(x[i], y[i], z[i]);
     let world_from_cam = DMat3::from_cols(column(0, 1.0), column(1, -1.0), column(2, -1.0));
     let centre = column(3, 1.0);
@@ -321,7 +327,7 @@ fn slashed(path: &str) -> String {
     path.replace('\\', "/")
 }
 
-/// The photo of a frame: as written, or, where nothing is there, with a photo's extension.
+/// The photo of a frame: at the path as written, or with a photo's extension appended.
 fn photo_path(folder: &Path, file_path: &str) -> Option<PathBuf> {
     let path = folder.join(slashed(file_path).trim_start_matches("./"));
     if path.is_file() {

@@ -1,4 +1,4 @@
-//! Which frames a dataset keeps for evaluation: by lists in its file, or by a file of their own.
+//! The frames that a dataset declares for evaluation: by lists in its file, or in a separate file.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use super::json::Transforms;
 use super::slashed;
 use crate::scene::Scene;
 
-/// The file of the frames for evaluation beside `transforms.json` or `transforms_train.json`: test before validation, as the
-/// field measures on tests.
+/// Files of the frames for evaluation beside `transforms.json` or `transforms_train.json`: test before validation, since published
+/// figures are on test views.
 pub(super) fn test_file(json: &Path) -> Option<PathBuf> {
     let name = json.file_name()?.to_str()?;
     if !["transforms.json", "transforms_train.json"].contains(&name) {
@@ -18,7 +18,7 @@ pub(super) fn test_file(json: &Path) -> Option<PathBuf> {
     files.into_iter().find(|file| file.is_file())
 }
 
-/// The lists of a file, and what its frames come to.
+/// The lists of a file, and the resulting split.
 pub(super) struct Split {
     train: Option<BTreeSet<String>>,
     test: BTreeSet<String>,
@@ -43,7 +43,7 @@ impl Split {
         }
     }
 
-    /// Settles what the view of a frame is for.
+    /// Assigns a frame's view to training, evaluation or neither.
     pub(super) fn note(&mut self, view: &str, file_path: &str, of_test_file: bool) {
         let key = key(file_path);
         let listed = self.train.as_ref().is_some_and(|train| train.contains(&key));
@@ -55,7 +55,7 @@ impl Split {
         }
     }
 
-    /// Marks the views for evaluation and leaves out those in no list; gives their number.
+    /// Marks the views for evaluation and removes those in no list; returns the number removed.
     pub(super) fn apply(self, scene: &mut Scene) -> usize {
         let before = scene.views.len();
         scene.views.retain(|view| !self.unused.contains(&view.name));

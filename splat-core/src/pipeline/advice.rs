@@ -1,4 +1,4 @@
-//! What a run will cost, and what to do where that is too much.
+//! Estimates of a run's duration, and advice if it is long.
 
 use std::time::{Duration, Instant};
 
@@ -7,38 +7,39 @@ use super::clock::Speed;
 use crate::text::{duration, thousands};
 use crate::train::TrainConfig;
 
-/// Share of a full-size step that does not shrink with the image (sorting, per-Gaussian kernels, dispatches), until steps of two
-/// sizes were timed: between 0.1 for large photos and 0.8 for small ones on a busy processor.
+/// Assumed share of a full-size step that does not depend on the image size (sorting, per-Gaussian kernels, dispatches), until
+/// steps of two sizes were timed: between 0.1 for large photos and 0.8 for small ones on a busy processor.
 const FIXED_WORK: f64 = 0.15;
-/// Steps of the smallest images say little of full-size ones, so they give no estimate where larger ones come within this time.
+/// Steps at the smallest size predict full-size ones poorly: no estimate is given if larger ones follow within this time.
 const SOON_S: f64 = 60.0;
-/// From here on a run is worth a warning.
+/// Runs longer than this get a warning.
 const LONG_S: f64 = 3600.0;
 
-/// Steps before the first timed one: they also compile kernels.
+/// Untimed steps at the beginning, which include the compilation of kernels.
 const WARM_UP_STEPS: u32 = 2;
-/// Steps are timed in rounds of this many; the fastest round counts, since other programs, disks and first touches only
-/// ever slow one down.
+/// Steps are timed in rounds of this many; the fastest round counts, since interference by other programs or disks only slows a
+/// round down.
 const ROUND_STEPS: u32 = 4;
 /// Rounds before an estimate ...
 const ROUNDS: u32 = 4;
 /// ... or fewer, once they have taken this long.
 const TIMED_LONG: Duration = Duration::from_secs(10);
 
-/// When to tell what a run will cost: after a few steps, and again at every new image size, since the larger the images
-/// the surer the figure.
+/// Decides when to emit an estimate: after a few steps, and again at every new image size, since larger images allow better
+/// estimates.
 #[derive(Debug, Default)]
 pub(super) struct Timing {
-    /// Down-scaling of the steps being timed, and when that began.
+    /// Downscaling of the steps being timed, and the time it began.
     current: Option<(u32, Instant)>,
     timed: u32,
     fastest: Option<Speed>,
-    told: bool,
-    /// Down-scaling and seconds per step of each size that was timed.
+    /// Whether the rounds at this size are complete.
+    complete: bool,
+    /// Downscaling and seconds per step of each timed size.
     timed_sizes: Vec<(u32, f64)>,
-    /// Whether an estimate was given: before, no time left is known either.
+    /// Whether an estimate was emitted; before that, the remaining time is unknown too.
     pub(super) estimated: bool,
-    /// Whether a warning came with an estimate.
+    /// Whether a warning was emitted.
     pub(super) warned: bool,
 }
 
@@ -54,21 +55,21 @@ pub(super) enum Due {
 }
 
 impl Timing {
-    /// Notes step number `nth` of this process (from 1).
+    /// Records step number `nth` of this process (from 1).
     pub(super) fn step(&mut self, nth: u32, size: u32) -> Due {
         if nth < WARM_UP_STEPS {
             return Due::Nothing;
         }
         if self.current.is_none_or(|(timed_size, _)| timed_size != size) {
             self.current = Some((size, Instant::now()));
-            (self.timed, self.fastest, self.told) = (0, None, false);
+            (self.timed, self.fastest, self.complete) = (0, None, false);
             return Due::Begin;
         }
         self.timed += 1;
-        if !self.told && self.timed.is_multiple_of(ROUND_STEPS) { Due::Round } else { Due::Nothing }
+        if !self.complete && self.timed.is_multiple_of(ROUND_STEPS) { Due::Round } else { Due::Nothing }
     }
 
-    /// Notes a round's speed; the fastest one's when it is time to tell.
+    /// Records the duration of a round; returns that of the fastest when it is time for an estimate.
     pub(super) fn round(&mut self, speed: Option<Speed>) -> Option<Speed> {
         let faster = |a: Speed, b: Speed| if b.work_per_s > a.work_per_s { b } else { a };
         self.fastest = match (self.fastest, speed) {
@@ -76,11 +77,11 @@ impl Timing {
             (a, b) => a.or(b),
         };
         let long = self.current.is_some_and(|(_, since)| since.elapsed() > TIMED_LONG);
-        self.told = self.timed >= ROUNDS * ROUND_STEPS || long;
-        self.fastest.filter(|_| self.told)
+        self.complete = self.timed >= ROUNDS * ROUND_STEPS || long;
+        self.fastest.filter(|_| self.complete)
     }
 
-    /// Notes the speed of the size in hand, and gives what is known of the work of steps since then.
+    /// Records the speed at the current size, and returns the resulting model of the work per step.
     pub(super) fn size_timed(&mut self, speed: Speed) -> Work {
         if let Some((size, _)) = self.current
             && speed.steps_per_s > 0.0
@@ -91,7 +92,7 @@ impl Timing {
         Work::fitted(&self.timed_sizes).unwrap_or_default()
     }
 
-    /// Whether an estimate would be a guess that larger images replace soon: after `done` steps, the first of a size.
+    /// Whether an estimate would soon be superseded by one from larger images: after `done` steps, at the smallest size.
     pub(super) fn is_too_early(&self, config: &TrainConfig, done: u32, target: u32, speed: Speed) -> bool {
         let size = config.downscale_at(done);
         let left = (done..target).take_while(|step| config.downscale_at(*step) == size).count();
@@ -103,10 +104,10 @@ impl Timing {
     }
 }
 
-/// How the time of a step depends on the size of its image.
+/// Model of a step's duration as a function of the image size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Work {
-    /// Share of a full-size step that does not shrink with the image.
+    /// Share of a full-size step that does not depend on the image size.
     fixed: f64,
 }
 
@@ -117,7 +118,7 @@ impl Default for Work {
 }
 
 impl Work {
-    /// That fits the two latest of the timed sizes (down-scaling, seconds per step); `None` for fewer.
+    /// Fits the two latest of the timed sizes (downscaling, seconds per step); `None` for fewer.
     fn fitted(timed: &[(u32, f64)]) -> Option<Self> {
         let [.., (coarse, coarse_s), (fine, fine_s)] = *timed else { return None };
         let pixels = |shrink: u32| 1.0 / f64::from(shrink.max(1)).powi(2);
@@ -128,19 +129,19 @@ impl Work {
         share.is_finite().then(|| Self { fixed: share.clamp(0.0, 1.0) })
     }
 
-    /// Of a step (from 0), in units of a full-size one.
+    /// Work of a step (from 0), in units of a full-size one.
     pub(super) fn of_step(self, config: &TrainConfig, step: u32) -> f64 {
         let shrink = f64::from(config.downscale_at(step).max(1));
         self.fixed + (1.0 - self.fixed) / (shrink * shrink)
     }
 
-    /// Of the steps `from..to`.
+    /// Work of the steps `from..to`.
     pub(super) fn between(self, config: &TrainConfig, from: u32, to: u32) -> f64 {
         (from..to).map(|step| self.of_step(config, step)).sum()
     }
 }
 
-/// The warning for a run of `total_s` seconds, naming the preset that is done sooner.
+/// The warning for a run of `total_s` seconds, which suggests a faster preset.
 pub(super) fn long_run(total_s: f64, steps: u32, preset: Preset, adapter: &str) -> Option<String> {
     if total_s.is_nan() || total_s <= LONG_S {
         return None;
@@ -174,7 +175,7 @@ mod tests {
 
     #[test]
     fn two_sizes_tell_what_a_full_step_takes() {
-        // A step takes 0.3 s and 0.1 s more at full size: small images are hardly faster.
+        // A step takes 0.3 s, and 0.1 s more at full size: small images are hardly faster.
         let at = |shrink: u32| Speed {
             steps_per_s: 1.0 / (0.3 + 0.1 / f64::from(shrink * shrink)),
             work_per_s: 1.0,
@@ -192,7 +193,7 @@ mod tests {
         for (step, seconds) in [(0, 0.3 + 0.1 / 16.0), (60, 0.325), (499, 0.4)] {
             assert!((work.of_step(&config, step) * 0.4 - seconds).abs() < 1e-9, "{step}: {work:?}");
         }
-        // Noise may have it that smaller images take longer.
+        // By noise, smaller images may take longer.
         timing.step(130, 1);
         let slower = Speed { steps_per_s: 100.0, work_per_s: 1.0 };
         assert!((0.0..=1.0).contains(&timing.size_timed(slower).fixed));

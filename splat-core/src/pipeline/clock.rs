@@ -1,14 +1,14 @@
-//! Training time without evaluation, and recent speed.
+//! Training time (without evaluation) and recent speed.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Speed is taken over at least this long.
+/// Speed is measured over at least this long ...
 const WINDOW: Duration = Duration::from_secs(10);
-/// ... and over no more steps than this, so that memory stays small at thousands of steps a second.
+/// ... with at most this many marks, to bound memory at thousands of steps per second.
 const WINDOW_MARKS: usize = 256;
 
-/// A clock that runs while the trainer works and stands during evaluation.
+/// A clock that runs during training and is paused during evaluation.
 #[derive(Debug)]
 pub(super) struct TrainClock {
     before: Duration,
@@ -16,16 +16,16 @@ pub(super) struct TrainClock {
     marks: VecDeque<Mark>,
 }
 
-/// What was done in all at some training time.
+/// Total progress at some training time.
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     at: Duration,
     steps: f64,
-    /// In units that take the same time early and late; see [`super::advice::Work`].
+    /// Work in units of constant duration; see [`super::advice::Work`].
     work: f64,
 }
 
-/// Progress a second in the recent past.
+/// Recent progress per second.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Speed {
     pub(super) steps_per_s: f64,
@@ -33,7 +33,7 @@ pub(super) struct Speed {
 }
 
 impl TrainClock {
-    /// A running clock that shows `elapsed_s` already.
+    /// A running clock that starts at `elapsed_s`.
     pub(super) fn start(elapsed_s: f64) -> Self {
         let before = Duration::try_from_secs_f64(elapsed_s).unwrap_or_default();
         Self { before, running_since: Some(Instant::now()), marks: VecDeque::new() }
@@ -49,7 +49,7 @@ impl TrainClock {
         self.elapsed().as_secs_f64()
     }
 
-    /// Does something that is not training.
+    /// Runs `work` with the clock paused.
     pub(super) fn paused<T>(&mut self, work: impl FnOnce() -> T) -> T {
         self.before = self.elapsed();
         self.running_since = None;
@@ -58,18 +58,18 @@ impl TrainClock {
         result
     }
 
-    /// Notes the steps and the work that are done in all.
+    /// Records the total number of steps and the total work so far.
     pub(super) fn mark(&mut self, steps: u32, work: f64) {
         self.mark_at(self.elapsed(), f64::from(steps), work);
     }
 
-    /// Forgets all marks: what comes differs from what was.
+    /// Discards all marks, when the speed is about to change.
     pub(super) fn forget(&mut self) {
         self.marks.clear();
     }
 
     fn mark_at(&mut self, at: Duration, steps: f64, work: f64) {
-        // Thin out, so that the window spans its time at any speed.
+        // Thin out the marks, so that they span the window at any speed.
         let spacing = WINDOW / WINDOW_MARKS as u32;
         let crowded = match (self.marks.iter().nth_back(1), self.marks.back()) {
             (Some(before), Some(_)) => at.saturating_sub(before.at) < 2 * spacing,
@@ -86,7 +86,7 @@ impl TrainClock {
         }
     }
 
-    /// Progress a second in the recent past; `None` before two marks.
+    /// Recent progress per second; `None` before there are two marks.
     pub(super) fn speed(&self) -> Option<Speed> {
         let (first, last) = (self.marks.front()?, self.marks.back()?);
         let seconds = last.at.checked_sub(first.at)?.as_secs_f64();

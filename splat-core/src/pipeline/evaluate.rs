@@ -1,4 +1,4 @@
-//! A finished scene against a dataset's held-out photos.
+//! Evaluation of a finished scene on a dataset's held-out photos.
 
 use std::path::Path;
 
@@ -11,24 +11,23 @@ use crate::render::{GaussianBuffers, RenderOptions, Renderer};
 use crate::train::{AlphaMode, EvalReport, ViewMetrics};
 use crate::{CancelToken, Event, GaussianCloud, Result};
 
-/// How a scene is drawn and compared.
+/// How a scene is rendered and compared.
 #[derive(Clone, Debug, Default)]
 pub struct EvaluateOptions<'a> {
-    /// How it is drawn; photos whose alpha is transparency are laid over the background named here.
+    /// Rendering options; photos whose alpha is transparency are composited over this background.
     pub render: RenderOptions,
-    /// What the photos' alpha means.
+    /// Meaning of the photos' alpha.
     pub alpha: AlphaMode,
-    /// The cameras of the run that made the scene: what it found of their exposures. Empty: all photos are taken as equal.
+    /// Cameras of the run that made the scene, with their estimated exposures. Empty: all exposures are equal.
     pub cameras: &'a [NamedCamera],
-    /// A folder for photo and render of each view, side by side.
+    /// Folder for a side-by-side image of photo and render per view.
     pub comparisons: Option<&'a Path>,
 }
 
-/// Renders every held-out view of `dataset` by `renderer` at full size and measures it against its photo, as
-/// `options` say.
+/// Renders every held-out view of `dataset` with `renderer` at full size and compares it with its photo according to `options`.
 ///
 /// # Errors
-/// A photo that cannot be read, a picture that cannot be written, what the GPU says, or [`crate::Error::Cancelled`].
+/// A photo that cannot be read, an image that cannot be written, an error of the GPU, or [`crate::Error::Cancelled`].
 pub fn evaluate_cloud(
     renderer: &Renderer,
     cloud: &GaussianCloud,

@@ -1,4 +1,4 @@
-//! `log.txt`: what happened in a run, line by line, with the seconds since its beginning.
+//! `log.txt`: the events of a run, one per line, with the seconds since its start.
 
 use std::fs::File;
 use std::io::Write;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use crate::files::write_error;
 use crate::{Error, Event, Result};
 
-/// Steps are logged no more often than this.
+/// Minimum interval between logged steps.
 const STEP_EVERY: Duration = Duration::from_secs(10);
 
-/// A log that later runs in the same folder add to.
+/// A log file; later runs in the same folder append to it.
 #[derive(Debug)]
 pub(super) struct RunLog {
     started: Instant,
@@ -28,7 +28,7 @@ struct Sink {
 }
 
 impl RunLog {
-    /// Opens the log at its end.
+    /// Opens the log for appending.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let file = File::options().create(true).append(true).open(path).map_err(|e| write_error(path, e))?;
         Ok(Self {
@@ -39,7 +39,7 @@ impl RunLog {
         })
     }
 
-    /// Adds a line. A log that cannot be written does not stop a run: see [`Self::failure`].
+    /// Appends a line. A failure does not stop the run: see [`Self::failure`].
     pub(super) fn line(&self, text: &str) {
         let Ok(mut sink) = self.sink.lock() else { return };
         if sink.failure.is_some() {
@@ -50,7 +50,7 @@ impl RunLog {
         sink.failure = written.err();
     }
 
-    /// Adds an event; of those that come many times only some.
+    /// Appends an event; frequent ones are sampled.
     pub(super) fn event(&self, event: &Event) {
         if let Event::Step { step, steps, .. } = event {
             let Ok(mut last) = self.last_step.lock() else { return };
@@ -64,7 +64,7 @@ impl RunLog {
         }
     }
 
-    /// Why lines are missing, if any are; told once.
+    /// The first write error, if lines are missing; returned once.
     pub(super) fn failure(&self) -> Option<Error> {
         let failure = self.sink.lock().ok()?.failure.take()?;
         Some(write_error(&self.path, failure))

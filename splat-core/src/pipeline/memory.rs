@@ -1,9 +1,9 @@
-//! How much memory a run will need, and how much this process has needed at most.
+//! Predicted memory of a run, and peak memory of this process.
 
 use crate::text::bytes;
 use crate::train::memory::Workload;
 
-/// What the program, the driver and its compiled kernels take beside the data: measured on llvmpipe, the largest known.
+/// Memory of the program, the driver and its compiled kernels: measured on llvmpipe, where it is largest.
 const PROCESS_BYTES: u64 = 300 << 20;
 
 /// Memory of a run, in bytes. On a discrete GPU the first two are its memory; on software Vulkan all are this process's.
@@ -11,7 +11,7 @@ const PROCESS_BYTES: u64 = 300 << 20;
 pub struct RunMemory {
     /// Parameters and optimizer state.
     pub gaussians_bytes: u64,
-    /// What a step works with.
+    /// Working buffers of a step.
     pub working_bytes: u64,
     /// Decoded photos, within the dataset's budget.
     pub photos_bytes: u64,
@@ -20,14 +20,14 @@ pub struct RunMemory {
 }
 
 impl RunMemory {
-    /// All of it.
+    /// Sum.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.gaussians_bytes + self.working_bytes + self.photos_bytes + self.process_bytes
     }
 }
 
-/// Predicts a run's memory at `gaussians` Gaussians, the largest number that it will have; `photos_bytes` is its photos' part, see
+/// Predicts a run's memory for at most `gaussians` Gaussians; `photos_bytes` is the share of photos, see
 /// [`crate::Dataset::peak_memory_bytes`].
 #[must_use]
 pub fn predict_run(photos_bytes: u64, workload: &Workload, gaussians: u32) -> RunMemory {
@@ -40,7 +40,7 @@ pub fn predict_run(photos_bytes: u64, workload: &Workload, gaussians: u32) -> Ru
     }
 }
 
-/// The log's last word on memory.
+/// The line on memory at the end of the log.
 pub(super) fn verdict(peak: Option<u64>, predicted: u64) -> String {
     match peak {
         Some(peak) => format!("peak memory {}, predicted at most {}", bytes(peak), bytes(predicted)),
@@ -48,11 +48,10 @@ pub(super) fn verdict(peak: Option<u64>, predicted: u64) -> String {
     }
 }
 
-/// Peak resident memory of this process in bytes, where the system tells.
+/// Peak resident memory of this process in bytes; `None` if unknown.
 ///
-/// Linux keeps it in `/proc/self/status` as `VmHWM` (KiB). Windows and macOS tell only through calls that need `unsafe`,
-/// which this project keeps out; there it is `None`, and logs say that it is unknown. Memory on a discrete GPU is not
-/// part of it; on software Vulkan it is.
+/// Linux reports it in `/proc/self/status` as `VmHWM` (KiB). Windows and macOS only report it through calls that need `unsafe`,
+/// which this project does not use: `None`. Memory of a discrete GPU is not included; on software Vulkan it is.
 #[must_use]
 pub fn peak_bytes() -> Option<u64> {
     if cfg!(target_os = "linux") {

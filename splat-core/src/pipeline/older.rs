@@ -1,4 +1,4 @@
-//! What earlier runs left in an output folder, when another begins there anew.
+//! Results of earlier runs in an output folder, when a new run starts there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,22 +8,22 @@ use crate::dataset::DatasetOptions;
 use crate::files::{make_parent, write_atomically, write_error};
 use crate::{Error, Result};
 
-/// Where results of earlier runs go, a number each.
+/// Folder for the results of earlier runs, one numbered subfolder each.
 const OLDER: &str = "older";
 
-/// What `run.json` holds: which run began here last, and what its photos were.
+/// Content of `run.json`: the latest run in the folder, and its photos.
 #[derive(Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Run {
     id: String,
-    /// `None` in files from before this was kept, and for runs whose dataset lies in `colmap_data`.
+    /// `None` in files from before this was recorded, and for runs whose dataset is in `colmap_data`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) dataset: Option<DatasetPlace>,
-    /// `None` in files from before this was kept.
+    /// `None` in files from before this was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) photos: Option<DatasetOptions>,
 }
 
-/// The `run.json` of a folder; `None` where there is none that can be read.
+/// The `run.json` of a folder; `None` if there is no readable one.
 pub(super) fn read_run(folder: &Path) -> Option<Run> {
     serde_json::from_slice(&fs::read(run_file(folder)).ok()?).ok()
 }
@@ -33,15 +33,15 @@ fn run_file(folder: &Path) -> PathBuf {
 }
 
 impl OutputFolder {
-    /// The id of the run that began here last; empty where that is not known.
+    /// The id of the latest run in this folder; empty if unknown.
     #[must_use]
     pub fn run_id(&self) -> String {
         read_run(self.root()).unwrap_or_default().id
     }
 
-    /// Begins a run: moves what an earlier one left to `older/<number>`, and gives that folder (`None` where there was nothing)
-    /// and the new run's id. Of checkpoints the newest is kept. Files of other names stay where they are. Notes for
-    /// [`super::SavedScene`] where the dataset lies and how its photos are used.
+    /// Begins a run: moves the results of an earlier one to `older/<number>`, and returns that folder (`None` if there were no results)
+    /// and the new run's id. Only the newest checkpoint is kept. Files of other names are not touched. Records the location of the
+    /// dataset and the use of its photos for [`super::SavedScene`].
     ///
     /// # Errors
     /// [`Error::Read`], [`Error::Write`].
@@ -87,14 +87,14 @@ impl OutputFolder {
             fs::rename(file, &to).map_err(|source| write_error(&to, source))?;
         }
         for file in dropped {
-            // A checkpoint before the newest: only disk space is at stake.
+            // An older checkpoint: a failure only costs disk space.
             let _ = fs::remove_file(file);
         }
         Ok(Some(place))
     }
 }
 
-/// Files of a folder by name, sorted; none without the folder.
+/// Files of a folder whose name passes `wanted`, sorted; empty if there is no folder.
 fn listed(dir: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,

@@ -1,14 +1,14 @@
-//! What a run came to: the content of `metrics.json`.
+//! The result of a run: the content of `metrics.json`.
 
 use std::path::PathBuf;
 
 use crate::placement::Placement;
 use crate::train::ViewMetrics;
 
-/// Held-out photos measured during training.
+/// An evaluation during training.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct EvalPoint {
-    /// Steps done when it was measured.
+    /// Steps done at the time.
     pub step: u32,
     /// Mean PSNR in dB, at full size.
     pub psnr: f64,
@@ -27,32 +27,32 @@ pub struct EvalPoint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
-    /// The options said so.
+    /// The options' `stop_at` was reached.
     StopAt,
     /// The run was cancelled.
     Cancelled,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Outcome {
     /// Path of the scene's PLY.
     pub ply: PathBuf,
-    /// The scene in the other forms that were asked for.
+    /// The scene in the other requested formats.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<PathBuf>,
-    /// Gaussians in it.
+    /// Number of Gaussians in the PLY.
     pub gaussians: u32,
     /// Steps done.
     pub steps_done: u32,
     /// Steps planned.
     pub steps: u32,
-    /// Why there are fewer than planned, if so.
+    /// Why fewer steps than planned were done, if so.
     pub stopped: Option<StopReason>,
     /// Mean PSNR in dB over the held-out photos; `None` without any, and after cancelling.
     pub psnr: Option<f64>,
-    /// The same after the affine colour map that brings each render nearest to its photo
-    /// ([`crate::metrics::color_corrected`]): without what brightness and white balance of single photos decide.
+    /// Mean PSNR after fitting an affine colour map from each render to its photo ([`crate::metrics::color_corrected`]), which removes
+    /// the influence of exposure and white balance of single photos.
     #[serde(default)]
     pub cc_psnr: Option<f64>,
     /// Mean SSIM over the held-out views; `None` without any.
@@ -64,16 +64,16 @@ pub struct Outcome {
     pub views: Vec<ViewMetrics>,
     /// Photo and render side by side, of the held-out photo with the middle PSNR.
     pub comparison: Option<PathBuf>,
-    /// What was measured on the way.
+    /// Evaluations during training.
     pub history: Vec<EvalPoint>,
-    /// Where to go on from.
+    /// The newest checkpoint.
     pub checkpoint: PathBuf,
     /// Seconds of training, without evaluation.
     pub elapsed_s: f64,
-    /// Most memory that this process had resident, where the system tells.
+    /// Peak resident memory of this process; `None` if unknown.
     pub peak_memory_bytes: Option<u64>,
-    /// What was predicted before the first step.
+    /// Memory predicted before the first step.
     pub predicted_memory_bytes: u64,
-    /// GPU and driver.
+    /// The GPU and its driver.
     pub adapter: String,
 }

@@ -1,16 +1,16 @@
-//! Where a run puts things.
+//! Layout of a run's output folder.
 //!
 //! | path | what |
 //! | --- | --- |
-//! | `ply/point_cloud_<last step>.ply` | the scene; steps in names count from 0; beside it other forms (`.spz` ...) where asked for |
-//! | `checkpoints/step_<steps done>.ckpt` | state to go on from; the newest two |
+//! | `ply/point_cloud_<last step>.ply` | the scene; steps in names count from 0; beside it other requested formats (`.spz` ...) |
+//! | `checkpoints/step_<steps done>.ckpt` | state to resume from; the newest two |
 //! | `eval/<photo>.png` | held-out photo, render, side by side |
-//! | `preview.png` | a view of the scene while it trains, where asked for |
+//! | `preview.png` | a view of the scene during training, if requested |
 //! | `metrics.json` | PSNR and SSIM, per view and over time; memory and time |
 //! | `cameras.json` | the training cameras |
-//! | `run.json` | which run began here last, where its dataset lies, size and split of its photos |
-//! | `older/<number>/` | what earlier runs left, since another began anew |
-//! | `log.txt` | what happened, line by line |
+//! | `run.json` | id of the latest run, location of its dataset, size and split of its photos |
+//! | `older/<number>/` | results of earlier runs |
+//! | `log.txt` | events, one per line |
 //! | `colmap_data/` | the posed dataset, for runs that begin with photos |
 
 use std::fs;
@@ -33,7 +33,7 @@ pub struct OutputFolder {
 }
 
 impl OutputFolder {
-    /// Makes the folder if it is not there.
+    /// Creates the folder if it does not exist.
     ///
     /// # Errors
     /// [`Error::Write`] when it cannot be made.
@@ -43,19 +43,19 @@ impl OutputFolder {
         Ok(folder)
     }
 
-    /// A folder that is there already, or is not to be made.
+    /// The output folder at `root`, without creating it.
     #[must_use]
     pub fn existing(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// The folder itself.
+    /// Path of the folder.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The PLY after `steps_done` steps, named by its last step counted from 0, as the field does.
+    /// Path of the PLY after `steps_done` steps; the number in its name is that of the last step, from 0, as in other 3DGS programs.
     #[must_use]
     pub fn ply(&self, steps_done: u32) -> PathBuf {
         self.root.join("ply").join(format!("{PLY_PREFIX}{}{PLY_SUFFIX}", steps_done.saturating_sub(1)))
@@ -81,13 +81,13 @@ impl OutputFolder {
         format!("{stem}.png")
     }
 
-    /// The picture of the scene while it trains; each replaces the one before.
+    /// Path of the latest view of the scene during training.
     #[must_use]
     pub fn preview(&self) -> PathBuf {
         self.root.join("preview.png")
     }
 
-    /// The run's figures.
+    /// Path of the run's metrics.
     #[must_use]
     pub fn metrics(&self) -> PathBuf {
         self.root.join("metrics.json")
@@ -111,7 +111,7 @@ impl OutputFolder {
         self.root.join("colmap_data")
     }
 
-    /// All checkpoints there are, newest first.
+    /// All checkpoints, newest first.
     ///
     /// # Errors
     /// [`Error::Read`] when the folder exists and cannot be listed.
@@ -119,7 +119,7 @@ impl OutputFolder {
         self.newest_first("checkpoints", checkpoint_step)
     }
 
-    /// All scenes there are, the one with most steps first.
+    /// All scenes, the one with most steps first.
     ///
     /// # Errors
     /// [`Error::Read`] when the folder exists and cannot be listed.
@@ -148,10 +148,10 @@ impl OutputFolder {
         Ok(found.into_iter().map(|(_, path)| path).collect())
     }
 
-    /// Removes all but the newest of a run's checkpoints, which are given newest first. One that cannot be removed is left.
+    /// Removes all but the newest checkpoints of a list that is sorted newest first. Failures are ignored.
     pub fn prune_checkpoints(&self, own: &[PathBuf]) {
         for old in own.iter().skip(CHECKPOINTS_KEPT) {
-            // Only disk space is at stake, and the next checkpoint tries again.
+            // A failure only costs disk space, and the next checkpoint tries again.
             let _ = fs::remove_file(old.with_extension("json"));
             let _ = fs::remove_file(old);
         }

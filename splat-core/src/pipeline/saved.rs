@@ -1,4 +1,4 @@
-//! Where a finished scene lies: a file, the output folder of a run, or the folder that the 3DGS authors' code writes.
+//! Locating a finished scene: a file, the output folder of a run, or an output folder of the 3DGS authors' code.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,32 +9,32 @@ use super::output::OutputFolder;
 use crate::dataset::DatasetOptions;
 use crate::{Error, Result, formats};
 
-/// Longest side of a photo that the authors' code trains on unless told otherwise, in pixels.
+/// Longest side of a photo in pixels above which the authors' code scales down by default.
 const AUTHORS_MAX_IMAGE_SIZE: u32 = 1600;
-/// Names of candidates that a message lists.
+/// Maximum number of candidates listed in a message.
 const NAMED: usize = 5;
 
-/// Where a dataset and its photos lie.
+/// Location of a dataset and its photos.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct DatasetPlace {
     /// A COLMAP folder, or nerfstudio's file or folder.
     pub path: PathBuf,
-    /// The folder of photos, where it is not the dataset's usual one.
+    /// The folder of photos, if it is not the dataset's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<PathBuf>,
-    /// The folder of masks, where it is not the dataset's usual one.
+    /// The folder of masks, if it is not the dataset's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub masks: Option<PathBuf>,
 }
 
-/// A scene that a run has written, with what lies beside it.
+/// A scene written by a run, with the files beside it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SavedScene {
-    /// What [`formats::read`] takes.
+    /// The scene's file, for [`formats::read`].
     pub scene: PathBuf,
     /// The `cameras.json` of the run that wrote it.
     pub cameras: Option<PathBuf>,
-    /// The dataset that it was trained on, as far as the run tells; it may be gone.
+    /// The dataset that it was trained on, if recorded; it may no longer exist.
     pub dataset: Option<DatasetPlace>,
     /// Size and split of the photos that it was trained with.
     pub trained_with: Option<DatasetOptions>,
@@ -43,12 +43,12 @@ pub struct SavedScene {
 }
 
 impl SavedScene {
-    /// Finds the scene that a path means: itself, where [`formats::is_scene`] says so; in the output folder of a run, the one with
-    /// most steps; in the authors' folder (or its `point_cloud`), that of the latest iteration; in any other folder, the only one.
+    /// Finds the scene at a path: the file itself if [`formats::is_scene`] accepts it; in the output folder of a run the one with most
+    /// steps; in the authors' folder (or its `point_cloud`) that of the latest iteration; in any other folder the only scene.
     ///
     /// # Errors
-    /// [`Error::Read`] for a path that is not there or cannot be listed; [`Error::Malformed`] for a folder with no scene or with
-    /// several that are as good.
+    /// [`Error::Read`] for a path that does not exist or cannot be listed; [`Error::Malformed`] for a folder without a scene or with
+    /// several candidates.
     pub fn find(path: &Path) -> Result<Self> {
         path.metadata().map_err(|source| Error::Read { path: path.to_owned(), source })?;
         if !path.is_dir() || formats::is_scene(path) {
@@ -62,7 +62,7 @@ impl SavedScene {
                 return Ok(Self::at(newest));
             }
         }
-        // Runs that begin with photos keep their dataset below; its points are no scene.
+        // Runs from photos keep their dataset in a subfolder, whose points are not a scene.
         let found = scenes_in(path)?;
         let malformed = |what: String| Error::Malformed { path: path.to_owned(), format: "scene", what };
         match found.as_slice() {
@@ -85,10 +85,10 @@ impl SavedScene {
         }
     }
 
-    /// A scene's file, and what the folders around it tell.
+    /// From a scene's file, with what the folders around it record.
     fn at(scene: PathBuf) -> Self {
         let folder = scene.parent().unwrap_or(Path::new("")).to_owned();
-        // `iteration_N` lies in `point_cloud`, and that in the folder of the run.
+        // The file is in `<run>/point_cloud/iteration_N`.
         let root = if iteration(&folder).is_some() { folder.join("../..") } else { folder.join("..") };
         let cameras = [&folder, &root].map(|folder| folder.join("cameras.json"));
         let mut saved =
@@ -147,7 +147,7 @@ fn scenes_in(folder: &Path) -> Result<Vec<PathBuf>> {
         path.is_file() && (other || formats::Format::of_name(path).is_some())
     };
     let mut found = listed(folder)?;
-    // `input.ply` of the authors' code and COLMAP's `points3D.ply` are points to begin with.
+    // `input.ply` of the authors' code and COLMAP's `points3D.ply` are seed points.
     let points = |path: &Path| {
         path.file_name()
             .is_some_and(|name| ["input.ply", "points3D.ply"].iter().any(|points| name == *points))
@@ -157,7 +157,7 @@ fn scenes_in(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Entries of a folder; none without it.
+/// Entries of a folder; empty if it does not exist.
 fn listed(folder: &Path) -> Result<Vec<PathBuf>> {
     match fs::read_dir(folder) {
         Ok(entries) => Ok(entries.flatten().map(|entry| entry.path()).collect()),
@@ -166,7 +166,7 @@ fn listed(folder: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// Names and values of Python's `Namespace(a=1, b='x, y', c=None)`; quotes are taken off.
+/// Names and values of Python's `Namespace(a=1, b='x, y', c=None)`, without quotes.
 fn namespace(text: &str) -> BTreeMap<String, String> {
     let inside = text.trim().strip_prefix("Namespace(").unwrap_or_default();
     let mut rest = inside.strip_suffix(')').unwrap_or(inside);

@@ -1,4 +1,4 @@
-//! How fast this machine blends, against the same loop in plain Rust and against the device's own rates.
+//! Blending rates of this machine, compared with the same loop in plain Rust and with the device's peak rates.
 //!
 //! The figure is Gaussian-pixel evaluations per second: one Gaussian blended over one pixel. The plain loop,
 //! vectorised by the compiler and run on every core, is what the machine's processor can do; on software Vulkan
@@ -24,7 +24,7 @@ const HEIGHT: u32 = 272;
 const GAUSSIANS: usize = 512;
 /// The picture is this much larger each way on a GPU, which the small one would not fill.
 const GPU_FACTOR: u32 = 4;
-/// Rounds; the fastest counts, since other programs only ever slow one down.
+/// Rounds; the fastest counts, since interference only slows a round down.
 const ROUNDS: usize = 5;
 /// Pixels that the plain loop works on at once.
 const BLOCK: usize = 32;
@@ -33,13 +33,13 @@ const BLOCK: usize = 32;
 /// depth 1.
 const FORWARD_OPERATIONS: f64 = 16.0;
 /// The same in `rasterize_backward.wgsl`: offset 2, exponent 5, cap 1, exp2 1, 1 - alpha 1, its inverse 1, transmittance 1,
-/// weight 1, colour sums 3, depth sum 1, product with the gradient 4, its part of alpha 2, light behind 1, s 1, its moments 8.
+/// weight 1, colour sums 3, depth sum 1, product with the gradient 4, its part of alpha 2, colour behind 1, s 1, its moments 8.
 const BACKWARD_OPERATIONS: f64 = 33.0;
 
 /// Rates in Gaussian-pixel evaluations per second.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub(super) struct BlendRates {
-    /// The whole forward pass, its launch and read-back included.
+    /// The whole forward pass, including launch and read-back.
     pub(super) forward: f64,
     /// The whole backward pass, likewise.
     pub(super) backward: f64,
@@ -111,14 +111,14 @@ pub(super) fn blend_rates(gpu: &Gpu) -> Result<BlendRates> {
     Ok(best)
 }
 
-/// Gaussians so large and faint that every one reaches every pixel and none ends it.
+/// Gaussians so large and faint that each covers every pixel and no pixel is finished early.
 fn faint_cover() -> GaussianCloud {
     let mut cloud = GaussianCloud::default();
     for i in 0..GAUSSIANS {
         cloud.means.push([0.0, 0.0, i as f32 * 1e-3]);
         cloud.quats.push([1.0, 0.0, 0.0, 0.0]);
         cloud.log_scales.push([2.0; 3]);
-        // Opacity 0.012: above 1/255 everywhere, and 512 of them leave a hundredth of the light.
+        // Opacity 0.012: above 1/255 everywhere, and 512 of them leave a transmittance of a hundredth.
         cloud.opacity_logits.push(-4.4);
         cloud.sh_coeffs.push([0.5 * SH_C0; 3]);
     }
@@ -151,22 +151,22 @@ fn plain_blend(splats: &[PlainSplat]) -> Vec<[f32; 4]> {
 #[multiversion::multiversion(targets("x86_64+avx2+fma", "aarch64+neon"))]
 fn plain_block(splats: &[PlainSplat], x: &[f32; BLOCK], y: &[f32; BLOCK]) -> [[f32; BLOCK]; 4] {
     let [mut red, mut green, mut blue] = [[0.0_f32; BLOCK]; 3];
-    let mut light = [1.0_f32; BLOCK];
+    let mut transmittance = [1.0_f32; BLOCK];
     for &[mx, my, a, b, c, log2_opacity, r, g, bl] in splats {
         for k in 0..BLOCK {
             let (dx, dy) = (x[k] - mx, y[k] - my);
             let exponent = log2_opacity + dx * (a * dx + b * dy) + c * dy * dy;
             let alpha = exp2(exponent.clamp(-100.0, -0.0145));
             let seen = exponent >= -7.994_353;
-            let next = light[k] * (1.0 - alpha);
-            let weight = if seen && next > 1e-4 { alpha * light[k] } else { 0.0 };
+            let next = transmittance[k] * (1.0 - alpha);
+            let weight = if seen && next > 1e-4 { alpha * transmittance[k] } else { 0.0 };
             red[k] += weight * r;
             green[k] += weight * g;
             blue[k] += weight * bl;
-            light[k] = if seen { next } else { light[k] };
+            transmittance[k] = if seen { next } else { transmittance[k] };
         }
     }
-    [red, green, blue, light]
+    [red, green, blue, transmittance]
 }
 
 /// 2^x for x in -100..100, in operations that compilers vectorise.

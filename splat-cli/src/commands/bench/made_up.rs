@@ -1,4 +1,4 @@
-//! A made-up scene of any size, for timing steps without a dataset.
+//! A generated scene of any size, to time steps without a dataset.
 
 use std::path::Path;
 
@@ -21,8 +21,8 @@ const DOME_RADIUS: f64 = 8.0;
 /// Makes a scene of `gaussians` points on surfaces (a floor, balls on it and a dome around them), seen by four cameras of
 /// `width` x `height` pixels, and writes their photos to `folder`.
 ///
-/// Points on surfaces are as far apart as there is room, so each begins about as large as its share of the picture: lists per
-/// tile grow with their number as in a trained scene, where a Gaussian covers fewer pixels the more there are.
+/// Points are evenly spread on surfaces, so each Gaussian starts at the size of its share of the image: as in a trained scene, a Gaussian
+/// covers fewer pixels the more there are, and lists per tile grow accordingly.
 ///
 /// # Errors
 /// [`Error::Scene`] where a photo cannot be written.

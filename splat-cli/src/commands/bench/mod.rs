@@ -1,4 +1,4 @@
-//! `splat bench`: how fast this machine blends, steps, and runs each kernel.
+//! `splat bench`: measures blending, training steps and each kernel on this machine.
 
 mod blend;
 mod dump;
@@ -22,10 +22,10 @@ use crate::args::BenchArgs;
 use crate::failure::Failure;
 use crate::settings;
 
-/// Steps before the first timed one: kernels are compiled, photos decoded and buffers grown there.
+/// Untimed steps at the beginning, in which kernels are compiled, photos decoded and buffers grown.
 const WARM_UP: u32 = 12;
 
-/// What `splat bench` measured.
+/// Results of `splat bench`.
 #[derive(Serialize)]
 struct Report<'a> {
     adapter: &'a str,
@@ -41,7 +41,7 @@ struct Report<'a> {
     made_up: Vec<MadeUp>,
 }
 
-/// A made-up scene and its steps, or why there are none.
+/// Results for a generated scene, or why there are none.
 #[derive(Serialize)]
 struct MadeUp {
     gaussians: u32,
@@ -57,18 +57,18 @@ struct Steps {
     width: u32,
     height: u32,
     gaussians: u32,
-    /// Seconds until the first step was done: seeds, buffers, kernels.
+    /// Seconds until the end of the first step: seeds, buffers, kernels.
     start_s: f64,
     timed: u32,
     step_ms: f64,
-    /// One densification, on the host and the device; none for a dataset.
+    /// Milliseconds of one densification, on host and device; `None` for a dataset.
     densify_ms: Option<f64>,
-    /// Device memory over the number of Gaussians; 0 where the driver does not report it.
+    /// Device memory per Gaussian; 0 if the driver does not report it.
     bytes_per_gaussian: f64,
-    /// Times per step that the host waits for the device, and buffers that it creates.
+    /// Waits and created buffers per step.
     host_waits: f64,
     allocations: f64,
-    /// GPU time a step, by kernel; empty where the device has no timestamps.
+    /// GPU time per step, by kernel; empty if the device does not support timestamps.
     kernels_ms: BTreeMap<&'static str, f64>,
 }
 
@@ -97,12 +97,12 @@ pub(super) fn bench(args: &BenchArgs, context: &Context) -> Result<(), Failure> 
         for &gaussians in &args.gaussians {
             context.check()?;
             context.reporter.note(&format!("timing {gaussians} Gaussians at {width}x{height} ..."));
-            // The largest may not fit; what was measured of the others is worth having.
+            // The largest may not fit; report the results of the others.
             let (steps, failed) = match made_up_steps(args, &gpu, context, gaussians, (width, height)) {
                 Ok(steps) => (Some(steps), None),
                 Err(stopped @ Failure::Stopped { .. }) => return Err(stopped),
                 Err(failure) => {
-                    // Reported here: it is not the next scene's.
+                    // Cleared, so that the next scene does not report it.
                     let _ = gpu.check();
                     (None, Some(failure.to_string()))
                 }
@@ -200,7 +200,7 @@ fn steps(
     kernels_ms.values_mut().for_each(|ms| *ms /= f64::from(profiled.max(1)));
     let gaussians = trainer.gaussian_count();
     let mut densify_ms = None;
-    // Only where the time allowed all the steps that lie before it.
+    // Only if there was time for all steps before it.
     if made_up && trainer.config().densifies_before(trainer.steps_done()) {
         let started = Instant::now();
         trainer.step()?;
