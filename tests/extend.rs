@@ -18,7 +18,7 @@ fn of_steps(steps: u32) -> TrainConfig {
 }
 
 /// Trains in a folder; gives what it came to and what it warned of.
-fn run(folder: &Path, dataset: &Arc<Dataset>, options: PipelineOptions) -> (Outcome, Vec<String>) {
+pub(crate) fn run(folder: &Path, dataset: &Arc<Dataset>, options: PipelineOptions) -> (Outcome, Vec<String>) {
     let warnings = Mutex::new(Vec::new());
     let events = |event| {
         if let Event::Warning { message } = event {

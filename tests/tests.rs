@@ -1,6 +1,7 @@
 //! Tests that span the crates, as one binary.
 
 mod average;
+mod budget;
 mod checkpoints;
 mod demo;
 mod differences;

@@ -12,6 +12,7 @@ mod report;
 mod settings;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser;
 
@@ -20,12 +21,18 @@ use commands::Context;
 use report::Reporter;
 
 fn main() -> ExitCode {
+    let started = Instant::now();
     // Clap itself prints help (exit code 0) and usage errors (exit code 2).
     let Cli { command, global } = Cli::parse();
     let reporter = Reporter::new(&global);
     let cancel = interrupt::install(&reporter);
-    let context =
-        Context { reporter: reporter.clone(), cancel, adapter: global.adapter, backend: global.backend };
+    let context = Context {
+        started,
+        reporter: reporter.clone(),
+        cancel,
+        adapter: global.adapter,
+        backend: global.backend,
+    };
     match commands::dispatch(command, &context) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -1,21 +1,27 @@
 //! What the command line's options mean to the library.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use splat_colmap::{ColmapOptions, ColmapQuality, ColmapSource, DatasetSource};
 use splat_core::dataset::DatasetOptions;
 use splat_core::nerfstudio::NerfstudioSource;
 use splat_core::pipeline::{DatasetPlace, PipelineOptions, Preset, SavedScene};
 use splat_core::train::{DensifyConfig, TrainConfig};
-use splat_core::{SceneSource, train};
+use splat_core::{Gpu, SceneSource, train};
 
 use crate::args;
 use crate::failure::Failure;
 
-/// The pipeline's options.
-pub(crate) fn pipeline(options: &args::TrainOptions) -> PipelineOptions {
-    let preset = options.preset;
+/// The preset asked for, or the one that fits the time given.
+pub(crate) fn preset(options: &args::TrainOptions, gpu: &Gpu) -> Preset {
+    let software = gpu.report().is_software();
+    let fitting = options.budget.map(|budget| Preset::for_budget(budget, software));
+    options.preset.or(fitting).unwrap_or_default()
+}
+
+/// The pipeline's options of a command that began at `started`.
+pub(crate) fn pipeline(options: &args::TrainOptions, preset: Preset, started: Instant) -> PipelineOptions {
     let defaults = TrainConfig::default();
     PipelineOptions {
         train: TrainConfig {
@@ -33,10 +39,12 @@ pub(crate) fn pipeline(options: &args::TrainOptions) -> PipelineOptions {
             max_gaussians: options.max_gaussians,
             sh_degree: options.sh_degree.unwrap_or(defaults.sh_degree),
             full_size: options.full_size,
+            exposure: options.exposure == args::Exposure::Auto,
             alpha_mode: options.images.alpha.mode(),
             ..defaults
         },
         stop_at: options.stop_at,
+        deadline: options.budget.and_then(|budget| started.checked_add(budget)),
         dataset: dataset(&options.images, preset.max_image_size()),
         preset,
         eval_every: options.eval_every,
@@ -169,7 +177,8 @@ pub(crate) fn posed(path: &Path, folders: &args::PhotoFolders) -> Result<Box<dyn
     Ok(Box::new(source))
 }
 
-fn require_folder(path: &Path) -> Result<(), Failure> {
+/// An error unless a path is a folder.
+pub(crate) fn require_folder(path: &Path) -> Result<(), Failure> {
     if path.is_dir() {
         Ok(())
     } else if path.exists() {

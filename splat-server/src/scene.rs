@@ -1,5 +1,7 @@
 //! What a scene job is to do: the photos, and the options that a client chose.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use splat_colmap::{ColmapQuality, Matcher};
 use splat_core::RendererKind;
@@ -13,6 +15,8 @@ use crate::intake::PhotoEntry;
 pub const KIND: &str = "scene";
 /// Steps that a job may ask for.
 pub const MAX_STEPS: u32 = 200_000;
+/// Longest time that a scene may be given: a week.
+pub const MAX_BUDGET_S: u32 = 7 * 24 * 3600;
 /// Gaussians that a job may ask for; what the GPU's memory holds is a second limit.
 pub const MAX_GAUSSIANS: u32 = 20_000_000;
 /// Sides that training photos may be scaled to, in pixels.
@@ -55,6 +59,11 @@ pub struct SceneOptions {
     #[serde(alias = "steps", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 200_000)]
     pub iterations: Option<u32>,
+    /// Seconds from the start of the work to the finished scene, instead of a number of steps: as many steps as fit. Without
+    /// `preset`, it decides image size and COLMAP's effort too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 604_800)]
+    pub budget_s: Option<u32>,
     /// COLMAP's effort: `low`, `medium`, `high` or `extreme`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "low")]
@@ -158,10 +167,16 @@ impl SceneOptions {
                     .into(),
             );
         }
+        if self.budget_s.is_some() && self.iterations.is_some() {
+            return Some(
+                "`budget_s` and `iterations` exclude each other: a time, or a number of steps".into(),
+            );
+        }
         if self.test.is_some() && !test_mode {
             return Some("`test` is taken only by a server that was started with --test-mode".into());
         }
         range("iterations", self.iterations, 1, MAX_STEPS)
+            .or_else(|| range("budget_s", self.budget_s, 1, MAX_BUDGET_S))
             .or_else(|| {
                 range("max_image_size", self.max_image_size, *IMAGE_SIZES.start(), *IMAGE_SIZES.end())
             })
@@ -185,6 +200,19 @@ impl SceneOptions {
     #[must_use]
     pub fn preset(&self) -> Preset {
         self.preset.unwrap_or_default()
+    }
+
+    /// How long the scene may take.
+    #[must_use]
+    pub fn budget(&self) -> Option<Duration> {
+        self.budget_s.map(|seconds| Duration::from_secs(seconds.into()))
+    }
+
+    /// The preset, or the one that fits the time given, on a GPU or a processor.
+    #[must_use]
+    pub fn preset_on(&self, software: bool) -> Preset {
+        let fitting = self.budget().map(|budget| Preset::for_budget(budget, software));
+        self.preset.or(fitting).unwrap_or_default()
     }
 
     /// Whether photos are used as they were taken.

@@ -21,8 +21,8 @@ pub(crate) use serve::{
     WorkerArgs,
 };
 pub(crate) use training::{
-    ColmapArgs, ColmapOptions, DemoArgs, ImageOptions, Matcher, MatcherEngine, PhotoFolders, Quality,
-    Renderer, RunArgs, Strategy, TrainArgs, TrainOptions, preset_parser,
+    ColmapArgs, ColmapOptions, DemoArgs, Exposure, ImageOptions, Matcher, MatcherEngine, PhotoFolders,
+    Quality, Renderer, RunArgs, Strategy, TrainArgs, TrainOptions, preset_parser,
 };
 pub(crate) use view::ViewArgs;
 

@@ -1,6 +1,7 @@
 //! Options of the commands that make scenes: `run`, `colmap`, `train`, `demo`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum, ValueHint};
@@ -13,6 +14,7 @@ use splat_core::train::{AlphaMode, TrainConfig};
 #[command(after_help = "Examples:
   splat run photos/ -o out
   splat run photos/ -o out --preset preview
+  splat run photos/ -o out --budget 10m        the best scene in ten minutes
   splat run photos/ -o out --resume            go on after Ctrl-C or a crash
   splat run video_frames/ -o out --matcher sequential
 
@@ -155,9 +157,12 @@ pub(crate) enum MatcherEngine {
 /// How Gaussians are trained.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct TrainOptions {
-    /// Steps, resolution and COLMAP quality together
-    #[arg(long, value_name = "PRESET", default_value = "standard", value_parser = preset_parser())]
-    pub(crate) preset: Preset,
+    /// Steps, resolution and COLMAP quality together [default: standard, with --budget what fits it]
+    #[arg(long, value_name = "PRESET", value_parser = preset_parser())]
+    pub(crate) preset: Option<Preset>,
+    /// The best scene within this time, from the command's start to its end: 45s, 10m, 2h; as many steps as fit
+    #[arg(long, value_name = "TIME", value_parser = budget_parser, conflicts_with_all = ["steps", "stop_at"])]
+    pub(crate) budget: Option<Duration>,
     /// Training steps; every schedule scales with them [default: the preset's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000), help_heading = "Training")]
     pub(crate) steps: Option<u32>,
@@ -193,6 +198,9 @@ pub(crate) struct TrainOptions {
     /// Degree of the view-dependent colour
     #[arg(long, value_name = "0..3", value_parser = clap::value_parser!(u32).range(0..=3), help_heading = "Training")]
     pub(crate) sh_degree: Option<u32>,
+    /// Photos of different brightness or white balance
+    #[arg(long, value_name = "EXPOSURE", value_enum, default_value = "auto", help_heading = "Training")]
+    pub(crate) exposure: Exposure,
     /// Train every step at full size instead of coarse to fine
     #[arg(long, help_heading = "Training")]
     pub(crate) full_size: bool,
@@ -270,6 +278,15 @@ impl Alpha {
     }
 }
 
+/// What is done about photos of different brightness.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exposure {
+    /// Train in their mean brightness and compare each photo with the render in its own, where they differ
+    Auto,
+    /// Take photos as they are
+    Off,
+}
+
 /// How Gaussians are drawn.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Renderer {
@@ -303,6 +320,15 @@ fn form_parser() -> impl clap::builder::TypedValueParser<Value = Format> {
     let others = Format::EXTENSIONS.map(|(extension, _)| extension).into_iter().filter(|name| *name != "ply");
     PossibleValuesParser::new(others.collect::<Vec<_>>())
         .map(|name| Format::from_extension(&name).expect("clap admits only the forms' names"))
+}
+
+fn budget_parser(text: &str) -> Result<Duration, String> {
+    let least = Duration::from_secs(1);
+    match humantime::parse_duration(text) {
+        Ok(budget) if budget >= least => Ok(budget),
+        Ok(_) => Err("a scene takes at least a second".into()),
+        Err(_) => Err("give a time with its unit, as 45s, 10m or 2h".into()),
+    }
 }
 
 pub(crate) fn preset_parser() -> impl clap::builder::TypedValueParser<Value = Preset> {

@@ -17,10 +17,13 @@ use crate::settings;
 pub(super) fn run(args: &RunArgs, context: &Context) -> Result<(), Failure> {
     // COLMAP works for minutes; what is missing for the part after it is better told before.
     let output = OutputFolder::create(&args.output)?;
-    let source = settings::photos(&args.photos, output.colmap_data(), &args.colmap, args.train.preset)?;
-    let mut source = source.keeping_distortion(args.train.images.keep_distortion);
+    settings::require_folder(&args.photos)?;
     let gpu = context.gpu()?;
-    let outcome = make(&mut source, settings::pipeline(&args.train), output, &gpu, context)?;
+    let preset = settings::preset(&args.train, &gpu);
+    let source = settings::photos(&args.photos, output.colmap_data(), &args.colmap, preset)?;
+    let mut source = source.keeping_distortion(args.train.images.keep_distortion);
+    let options = settings::pipeline(&args.train, preset, context.started);
+    let outcome = make(&mut source, options, output, &gpu, context)?;
     told(&outcome, context)
 }
 
@@ -30,7 +33,9 @@ pub(super) fn train(args: &TrainArgs, context: &Context) -> Result<(), Failure> 
     let gpu = context.gpu()?;
     let output = OutputFolder::create(&args.output)?;
     let dataset_place = Some(settings::place(&args.dataset, &args.folders));
-    let options = PipelineOptions { dataset_place, ..settings::pipeline(&args.train) };
+    let preset = settings::preset(&args.train, &gpu);
+    let options =
+        PipelineOptions { dataset_place, ..settings::pipeline(&args.train, preset, context.started) };
     let outcome = make(source.as_mut(), options, output, &gpu, context)?;
     told(&outcome, context)
 }

@@ -13,6 +13,8 @@ mod render;
 mod serve;
 mod view;
 
+use std::time::Instant;
+
 use clap::CommandFactory;
 use splat_core::gpu::GpuOptions;
 use splat_core::{Backend, CancelToken, Gpu, self_test};
@@ -23,6 +25,8 @@ use crate::report::Reporter;
 
 /// What every command has at hand.
 pub(crate) struct Context {
+    /// When the program started: what a `--budget` counts from.
+    pub(crate) started: Instant,
     pub(crate) reporter: Reporter,
     pub(crate) cancel: CancelToken,
     /// `--adapter`.

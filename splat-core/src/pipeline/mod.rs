@@ -11,6 +11,7 @@
 //! Where files go is in [`OutputFolder`].
 
 mod advice;
+mod budget;
 mod clock;
 mod evaluate;
 mod finish;
@@ -53,6 +54,9 @@ pub struct PipelineOptions {
     pub train: TrainConfig,
     /// Stop after this many steps, with the schedules of all of them.
     pub stop_at: Option<u32>,
+    /// Train so many steps that the scene is written and measured by then, instead of `train.steps`; the plan follows the
+    /// machine's speed, so that two runs need not have equally many.
+    pub deadline: Option<Instant>,
     /// Which photos, and at what size.
     pub dataset: DatasetOptions,
     /// The preset the settings come from, for advice about faster ones.

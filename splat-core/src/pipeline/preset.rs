@@ -1,5 +1,7 @@
 //! Presets: steps, resolution and COLMAP's effort chosen together.
 
+use std::time::Duration;
+
 /// How much time a scene is worth.
 ///
 /// | preset | steps | longest side | COLMAP |
@@ -41,6 +43,14 @@ impl Preset {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|preset| preset.name() == name)
+    }
+
+    /// The preset whose image size and COLMAP effort fit a run of so much time. A processor needs half an hour before large photos
+    /// pay; a GPU half a minute, most of which goes into finding the cameras.
+    #[must_use]
+    pub fn for_budget(budget: Duration, software: bool) -> Self {
+        let small_until = if software { 30 * 60 } else { 30 };
+        if budget < Duration::from_secs(small_until) { Self::Preview } else { Self::Standard }
     }
 
     /// What it is for, in one line.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::advice::{Due, Timing, Work, long_run};
+use super::budget::Budget;
 use super::clock::{Speed, TrainClock};
 use super::preview::PreviewClock;
 use super::{EvalPoint, Loaded, Pipeline, StopReason, checkpoint_step, memory};
@@ -71,7 +72,6 @@ impl Pipeline<'_> {
         let cap = trainer.gaussian_cap();
         let predicted_bytes =
             memory::predict_run(trainer.peak_photo_bytes(), &trainer.workload()?, cap).total();
-        let target = self.options.stop_at.map_or(config.steps, |stop| stop.min(config.steps));
         let mut run = Training {
             id: progress.run,
             gaussians: trainer.gaussian_count(),
@@ -82,11 +82,11 @@ impl Pipeline<'_> {
             work: 0.0,
             unit: Work::default(),
         };
-        let trained = self.steps(&mut run, target, predicted_bytes, &gpu.report().name);
+        let trained = self.steps(&mut run, predicted_bytes, &gpu.report().name);
         let last_eval = trained.inspect_err(|error| self.after_failure(error, run.last_checkpoint))?;
         let stopped = match run.trainer.steps_done() {
-            done if done >= config.steps => None,
-            done if done >= target => Some(StopReason::StopAt),
+            done if done >= run.trainer.config().steps => None,
+            done if done >= self.target(&run) => Some(StopReason::StopAt),
             _ => Some(StopReason::Cancelled),
         };
         self.emit(Event::StageFinished {
@@ -104,21 +104,26 @@ impl Pipeline<'_> {
         })
     }
 
-    /// The steps up to `target`. Gives the evaluation of the last step, if one was due there.
-    fn steps(
-        &self,
-        run: &mut Training,
-        target: u32,
-        predicted: u64,
-        adapter: &str,
-    ) -> Result<Option<EvalReport>> {
-        let config = run.trainer.config().clone();
+    /// The step to train up to, as planned now.
+    fn target(&self, run: &Training) -> u32 {
+        let steps = run.trainer.config().steps;
+        self.options.stop_at.map_or(steps, |stop| stop.min(steps))
+    }
+
+    /// The steps up to the last. Gives the evaluation of the last step, if one was due there.
+    fn steps(&self, run: &mut Training, predicted: u64, adapter: &str) -> Result<Option<EvalReport>> {
+        let mut config = run.trainer.config().clone();
+        let mut target = self.target(run);
+        let held_out = run.trainer.dataset().held_out.len();
+        let mut budget = self.options.deadline.map(|deadline| Budget::new(deadline, held_out));
         let first = run.trainer.steps_done();
         let mut timing = Timing::default();
         let mut told: Option<Instant> = None;
         let mut checkpointed = run.clock.elapsed();
         let mut preview = PreviewClock::new(self.options.preview_interval);
         let mut last_eval = None;
+        // Whether the speed is known: the first steps also compile kernels.
+        let mut timed = false;
         while run.trainer.steps_done() < target && !self.cancel.is_cancelled() {
             let report = run.trainer.step()?;
             run.work += run.unit.of_step(&config, report.step - 1);
@@ -130,13 +135,23 @@ impl Pipeline<'_> {
                 run.trainer.flush()?;
             }
             run.clock.mark(report.step, run.work);
-            if due == Due::Round
-                && let Some(speed) = timing.round(run.clock.speed())
-            {
+            let measured = if due == Due::Round { timing.round(run.clock.speed()) } else { None };
+            if let Some(speed) = measured {
                 run.unit = timing.size_timed(speed);
-                if !timing.is_too_early(&config, report.step, target, speed) {
-                    self.estimate(run, &mut timing, speed, target, predicted, adapter);
-                }
+                timed = true;
+            }
+            if let Some(budget) = budget.as_mut().filter(|_| timed && report.step < target)
+                && let Some(speed) = measured.or_else(|| run.clock.speed())
+                && let Some(steps) = budget.plan(&config, run.unit, report.step, speed.work_per_s)
+            {
+                run.trainer.replan(steps)?;
+                config = run.trainer.config().clone();
+                target = self.target(run);
+            }
+            if let Some(speed) = measured
+                && !timing.is_too_early(&config, report.step, target, speed)
+            {
+                self.estimate(run, &mut timing, speed, target, predicted, adapter);
             }
             if due != Due::Nothing {
                 run.clock.forget();
@@ -193,6 +208,7 @@ impl Pipeline<'_> {
                     // its own.
                     let wanted = TrainConfig {
                         steps: own.steps,
+                        pace: own.pace,
                         renderer: self.options.train.renderer.or(own.renderer),
                         alpha_mode: self.options.train.alpha_mode.or(own.alpha_mode),
                         coarse_until: own.coarse_until.clone(),
@@ -200,7 +216,10 @@ impl Pipeline<'_> {
                         ..self.options.train.clone()
                     };
                     let longer = self.options.extend_to.filter(|steps| *steps > own.steps);
-                    let ignored = own != &wanted || self.options.train.steps != own.steps && longer.is_none();
+                    let other_steps = self.options.train.steps != own.steps
+                        && longer.is_none()
+                        && self.options.deadline.is_none();
+                    let ignored = own != &wanted || other_steps;
                     if let Some(steps) = longer {
                         trainer.extend_to(steps)?;
                     }
@@ -227,9 +246,16 @@ impl Pipeline<'_> {
             self.warn("there is no checkpoint to go on from; training begins anew".into());
         }
         let trainer = match &self.options.init {
-            None => Trainer::new(gpu, Arc::clone(dataset), self.options.train.clone())?,
+            None => Trainer::new(gpu, Arc::clone(dataset), self.new_run())?,
             Some(path) => self.trainer_from_scene(gpu, dataset, path)?,
         };
+        if self.options.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            self.warn(
+                "the time given was over before training began; a few steps are trained all the same, so that there is a \
+                 scene to look at"
+                    .into(),
+            );
+        }
         // Only now: what cannot begin must not move anything.
         let (older, run) =
             self.output.begin_run(self.options.dataset_place.as_ref(), &self.options.dataset)?;
@@ -241,6 +267,15 @@ impl Pipeline<'_> {
             ));
         }
         Ok((trainer, Progress { run, ..Progress::default() }))
+    }
+
+    /// The settings of a new run.
+    fn new_run(&self) -> TrainConfig {
+        let config = self.options.train.clone();
+        match self.options.deadline {
+            Some(_) => TrainConfig { steps: Budget::first_guess(), ..config },
+            None => config,
+        }
     }
 
     /// A new trainer that starts with the Gaussians of a scene file.
@@ -256,7 +291,7 @@ impl Pipeline<'_> {
         }
         let count = scene.cloud.len();
         self.log.line(&format!("starts with the {count} Gaussians of {}", path.display()));
-        let config = self.options.train.clone();
+        let config = self.new_run();
         let trainer = Trainer::from_scene(gpu, Arc::clone(dataset), config, scene.cloud, scene.origin)?;
         let kept = trainer.gaussian_count();
         if (kept as usize) < count {

@@ -63,10 +63,26 @@ impl Average {
         Self { window: Window::last(length, steps), mean: None }
     }
 
-    /// As a checkpoint has it: a mean that began at step `from`.
-    pub(super) fn resume(&mut self, from: u32, mean: GaussianBuffers) {
+    /// As a checkpoint has it: a mean that began at step `from`, of every `stride`-th state; in checkpoints of earlier versions the
+    /// stride follows from the settings.
+    pub(super) fn resume(&mut self, from: u32, stride: Option<u32>, mean: GaussianBuffers) {
         self.window.from = from;
+        self.window.stride = stride.unwrap_or(self.window.stride).max(1);
         self.mean = Some(mean);
+    }
+
+    /// The run will have `steps` instead, of which the last `length` states count, and `done` are done. A mean that has begun goes on
+    /// with the states that come.
+    pub(super) fn replan(&mut self, length: u32, steps: u32, done: u32) {
+        if self.mean.is_none() {
+            self.window = Window::last(length, steps);
+            self.window.from = self.window.from.max(done);
+        }
+    }
+
+    /// Every how many steps a state joins.
+    pub(super) fn stride(&self) -> u32 {
+        self.window.stride
     }
 
     /// The mean's buffers and the step it began at, if it has begun.

@@ -43,6 +43,9 @@ struct Header {
     /// First step of the mean of the last states, if it has begun: its arrays are the last in the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     averaged_from: Option<u32>,
+    /// Every how many of its states have joined that mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    averaged_stride: Option<u32>,
     /// Each view's exposure relative to the scene; absent from files from before it was measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     gains: Vec<LogGain>,
@@ -67,6 +70,7 @@ impl Trainer {
             sh_degree: self.gaussians.sh_degree,
             frame: self.frame,
             averaged_from: self.average.begun().map(|(from, _)| from),
+            averaged_stride: self.average.begun().map(|_| self.average.stride()),
             gains: if self.differs_in_exposure() { self.gains.clone() } else { Vec::new() },
             train_views: train_views(&self.photos.given),
             cameras: camera_fingerprint(&self.photos.given),
@@ -163,7 +167,7 @@ impl Trainer {
             trainer.gains = header.gains;
         }
         if let (Some(from), Some(mean)) = (header.averaged_from, average) {
-            trainer.average.resume(from, mean);
+            trainer.average.resume(from, header.averaged_stride, mean);
         }
         Ok(trainer)
     }

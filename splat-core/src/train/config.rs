@@ -100,6 +100,17 @@ pub struct TrainConfig {
     pub initial_scale: f32,
     /// Densification.
     pub densify: DensifyConfig,
+    /// From where on the schedules run evenly to their end; `None`: from the first step. Set by [`super::Trainer::replan`].
+    pub pace: Option<Pace>,
+}
+
+/// Where a run's number of steps was planned anew: see [`super::Trainer::replan`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pace {
+    /// Steps done then.
+    pub done: u32,
+    /// The share of the run that they were, 0 to 1: schedules go on from there.
+    pub progress: f64,
 }
 
 /// Settings of densification; steps are of 30,000.
@@ -176,6 +187,7 @@ impl Default for TrainConfig {
             initial_opacity: 0.1,
             initial_scale: 1.0,
             densify: DensifyConfig::default(),
+            pace: None,
         }
     }
 }
@@ -204,11 +216,43 @@ impl Default for DensifyConfig {
 }
 
 impl TrainConfig {
-    /// A step number given for 30,000 steps, scaled to this run.
+    /// A number of steps given for 30,000 of them, scaled to this run.
     #[must_use]
-    pub fn scaled(&self, reference_step: u32) -> u32 {
-        let scaled = f64::from(reference_step) * f64::from(self.steps) / f64::from(REFERENCE_STEPS);
-        scaled.round() as u32
+    pub fn scaled(&self, reference_steps: u32) -> u32 {
+        (f64::from(reference_steps) * self.whole_length() / f64::from(REFERENCE_STEPS)).round() as u32
+    }
+
+    /// The step (from 0) of this run that a step of 30,000 stands for; where that is past, the step of the latest [`Pace`].
+    #[must_use]
+    pub fn step_for(&self, reference_step: u32) -> u32 {
+        let Some(pace) = self.pace else { return self.scaled(reference_step) };
+        let ahead = f64::from(reference_step) / f64::from(REFERENCE_STEPS) - pace.progress;
+        pace.done + (ahead.max(0.0) * self.whole_length()).round() as u32
+    }
+
+    /// Steps of a whole run at the present pace.
+    fn whole_length(&self) -> f64 {
+        self.pace.map_or(f64::from(self.steps), |pace| {
+            f64::from(self.steps.saturating_sub(pace.done)) / (1.0 - pace.progress).max(1e-9)
+        })
+    }
+
+    /// The share of the run that is done before a step (from 0).
+    #[must_use]
+    pub fn progress(&self, step: u32) -> f32 {
+        let Some(Pace { done, progress }) = self.pace else {
+            return step as f32 / self.steps.max(1) as f32;
+        };
+        let share = f64::from(step.saturating_sub(done)) / f64::from(self.steps.saturating_sub(done).max(1));
+        (progress + (1.0 - progress) * share) as f32
+    }
+
+    /// These settings with another number of steps, `done` of which are done: schedules go on from where they are and end
+    /// with the last of `steps`.
+    #[must_use]
+    pub fn replanned(&self, done: u32, steps: u32) -> Self {
+        let progress = f64::from(self.progress(done)).min(1.0 - 1e-6);
+        Self { steps, pace: Some(Pace { done, progress }), ..self.clone() }
     }
 
     /// How much smaller than full size the images of a step (from 0) are: 1, 2, 4 ...
@@ -217,7 +261,7 @@ impl TrainConfig {
         if self.full_size {
             return 1;
         }
-        let progress = step as f32 / self.steps.max(1) as f32;
+        let progress = self.progress(step);
         let above = self.coarse_until.iter().filter(|&&until| progress < until).count();
         1 << above.min(4)
     }
@@ -228,6 +272,10 @@ impl TrainConfig {
         if self.sh_degree_every == 0 {
             return self.sh_degree;
         }
+        if self.pace.is_some() {
+            let rises = self.progress(step) * REFERENCE_STEPS as f32 / self.sh_degree_every as f32;
+            return (rises as u32).min(self.sh_degree);
+        }
         let every = self.scaled(self.sh_degree_every).max(1);
         (step / every).min(self.sh_degree)
     }
@@ -235,14 +283,14 @@ impl TrainConfig {
     /// Learning rate of the means at a step (from 0), over the scene's extent.
     #[must_use]
     pub fn rate_mean_at(&self, step: u32) -> f32 {
-        let progress = step as f32 / self.steps.max(1) as f32;
+        let progress = self.progress(step);
         self.rate_mean * self.rate_boost() * self.rate_mean_final.powf(progress) * self.fade_at(step)
     }
 
     /// What is left of every rate at a step (from 0): see [`TrainConfig::rate_final`].
     #[must_use]
     pub fn fade_at(&self, step: u32) -> f32 {
-        let progress = step as f32 / self.steps.max(1) as f32;
+        let progress = self.progress(step);
         let faded = ((progress - self.fade_from) / (1.0 - self.fade_from).max(1e-6)).clamp(0.0, 1.0);
         self.rate_final.powf(faded)
     }
@@ -250,7 +298,7 @@ impl TrainConfig {
     /// How many of the last steps' states the mean is of: see [`TrainConfig::average_last`].
     #[must_use]
     pub fn averaged_steps(&self) -> u32 {
-        (f64::from(self.steps) * f64::from(self.average_last)).round() as u32
+        (self.whole_length() * f64::from(self.average_last)).round() as u32
     }
 
     /// How much faster a run shorter than 30,000 steps learns means, scales, rotations and colours.
@@ -259,7 +307,7 @@ impl TrainConfig {
     /// it and 23.8 dB without.
     #[must_use]
     pub fn rate_boost(&self) -> f32 {
-        (REFERENCE_STEPS as f32 / self.steps.max(1) as f32).sqrt().clamp(1.0, MAX_RATE_BOOST)
+        (REFERENCE_STEPS as f32 / self.whole_length().max(1.0) as f32).sqrt().clamp(1.0, MAX_RATE_BOOST)
     }
 
     /// Steps between refinements, scaled and not below the least.
@@ -275,8 +323,8 @@ impl TrainConfig {
             Strategy::Adc => self.densify.until_adc,
             Strategy::Mcmc => self.densify.until_mcmc,
         };
-        let from = self.scaled(self.densify.from).max(1);
-        step >= from && step < self.scaled(until) && step.is_multiple_of(self.densify_interval())
+        let from = self.step_for(self.densify.from).max(1);
+        step >= from && step < self.step_for(until) && step.is_multiple_of(self.densify_interval())
     }
 
     /// Whether opacities are reset before this step (ADC).
@@ -285,7 +333,7 @@ impl TrainConfig {
         let every = self.scaled(self.densify.reset_every).max(self.densify_interval());
         self.strategy == Strategy::Adc
             && step > 0
-            && step < self.scaled(self.densify.until_adc)
+            && step < self.step_for(self.densify.until_adc)
             && step.is_multiple_of(every)
     }
 
@@ -312,7 +360,7 @@ impl TrainConfig {
     /// has reached are kept: the schedules of a longer run would go back to smaller ones.
     #[must_use]
     pub fn extended(&self, done: u32, steps: u32) -> Self {
-        let mut longer = Self { steps, ..self.clone() };
+        let mut longer = Self { steps, pace: None, ..self.clone() };
         let last = done.saturating_sub(1);
         if self.downscale_at(last) == 1 {
             longer.coarse_until.clear();
@@ -358,6 +406,9 @@ impl TrainConfig {
         let fail = |why: String| Err(crate::Error::Config { why });
         if self.steps == 0 {
             return fail("steps is 0; train for at least 1".into());
+        }
+        if self.pace.is_some_and(|pace| pace.done >= self.steps || !(0.0..1.0).contains(&pace.progress)) {
+            return fail("pace must lie before the last step, its progress between 0 and 1".into());
         }
         if self.sh_degree > 3 {
             return fail(format!("sh_degree is {}; it can be 0 to 3", self.sh_degree));

@@ -70,7 +70,7 @@ pub(crate) fn plan(config: &TrainConfig, state: &State<'_>) -> Plan {
 fn adc(config: &TrainConfig, state: &State<'_>, random: &mut Random) -> Plan {
     let settings = &config.densify;
     let threshold = config.grow_above();
-    let was_reset = state.step > config.scaled(settings.reset_every);
+    let was_reset = state.step > config.step_for(settings.reset_every);
     let mut staying = Vec::new();
     let mut growing: Vec<(u32, f32)> = Vec::new();
     for (id, (gaussian, statistic)) in (0_u32..).zip(state.geometry.iter().zip(state.statistics)) {

@@ -26,7 +26,7 @@ mod small_view;
 mod trainer;
 mod uniforms;
 
-pub use config::{DensifyConfig, REFERENCE_STEPS, SCALE_FLOOR_GUT, Strategy, TrainConfig};
+pub use config::{DensifyConfig, Pace, REFERENCE_STEPS, SCALE_FLOOR_GUT, Strategy, TrainConfig};
 pub use evaluate::{EvalReport, ViewMetrics};
 pub use own_loss::{ImageLoss, StepBuffers, StepView};
 pub use trainer::{StepReport, Trainer};

@@ -197,6 +197,22 @@ impl Trainer {
         Ok(())
     }
 
+    /// Changes how many steps the run has: learning rates, image sizes and densification go on from where they are and end with
+    /// the last of `steps`. For runs that end by the clock.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where `steps` are done already, and as [`Trainer::step`].
+    pub fn replan(&mut self, steps: u32) -> Result<()> {
+        self.flush()?;
+        if steps <= self.next_step {
+            let why = format!("a run cannot end with step {steps}: {} are done", self.next_step);
+            return Err(Error::Config { why });
+        }
+        self.config = self.config.replanned(self.next_step, steps);
+        self.average.replan(self.config.averaged_steps(), steps, self.next_step);
+        Ok(())
+    }
+
     pub(super) fn assemble(
         gpu: &Gpu,
         photos: Photos,

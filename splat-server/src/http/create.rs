@@ -65,6 +65,8 @@ pub(super) struct SceneForm {
     images: Vec<u8>,
     /// Training steps.
     iterations: Option<u32>,
+    /// Seconds until the scene is there, instead of `iterations`.
+    budget_s: Option<u32>,
     /// `preview`, `standard` or `high`.
     preset: Option<String>,
     /// `low`, `medium`, `high` or `extreme`.

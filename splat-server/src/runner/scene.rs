@@ -1,14 +1,14 @@
 //! A scene job for real: the pipeline, with its folders in the job's folder.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use splat_colmap::{ColmapOptions, ColmapQuality, ColmapSource, DatasetSource};
 use splat_core::dataset::DatasetOptions;
 use splat_core::events::Stage;
 use splat_core::files::write_error;
 use splat_core::gpu::GpuOptions;
-use splat_core::pipeline::{OutputFolder, Pipeline, PipelineOptions, StopReason};
+use splat_core::pipeline::{OutputFolder, Pipeline, PipelineOptions, Preset, StopReason};
 use splat_core::train::TrainConfig;
 use splat_core::{CancelToken, Event, self_test};
 
@@ -21,16 +21,9 @@ pub(super) fn run(
     events: &(dyn Fn(Event) + Sync),
     cancel: &CancelToken,
 ) -> Result<Ended, Failure> {
+    let started = Instant::now();
     let output = OutputFolder::create(layout::MODEL)?;
     let options = &order.spec.options;
-    let mut source =
-        ColmapSource::new(layout::IMAGES, layout::COLMAP_DATA, colmap_options(options, &order.machine))
-            .keeping_distortion(options.keep_distortion());
-    if let Some(from) = order.spec.redo_from
-        && order.first_attempt
-    {
-        forget(from, &source, &output)?;
-    }
     // COLMAP works for minutes; a machine without a GPU is better told before.
     let gpu_options = GpuOptions {
         adapter_name: order.machine.adapter.clone(),
@@ -40,7 +33,20 @@ pub(super) fn run(
     let mut passed_over = Vec::new();
     let gpu = self_test::open(&gpu_options, &mut |text| passed_over.push(text))?;
     passed_over.into_iter().for_each(|text| events(Event::Warning { message: text }));
-    let mut pipeline_options = pipeline_options(options, &order.machine);
+    let preset = options.preset_on(gpu.report().is_software());
+    let mut source = ColmapSource::new(
+        layout::IMAGES,
+        layout::COLMAP_DATA,
+        colmap_options(options, preset, &order.machine),
+    )
+    .keeping_distortion(options.keep_distortion());
+    if let Some(from) = order.spec.redo_from
+        && order.first_attempt
+    {
+        forget(from, &source, &output)?;
+    }
+    let mut pipeline_options = pipeline_options(options, preset, &order.machine);
+    pipeline_options.deadline = options.budget().and_then(|budget| started.checked_add(budget));
     pipeline_options.resume = !output.checkpoints()?.is_empty();
     let pipeline = Pipeline::new(pipeline_options, output, &events, cancel)?;
     let kept = matches!(order.spec.redo_from, None | Some(RetryFrom::Train)) && !options.keep_distortion();
@@ -73,9 +79,9 @@ fn forget(from: RetryFrom, source: &ColmapSource, output: &OutputFolder) -> Resu
     Ok(())
 }
 
-fn colmap_options(options: &SceneOptions, machine: &MachineOptions) -> ColmapOptions {
+fn colmap_options(options: &SceneOptions, preset: Preset, machine: &MachineOptions) -> ColmapOptions {
     let defaults = ColmapOptions::default();
-    let by_preset = ColmapQuality::from_name(options.preset().colmap_quality()).unwrap_or_default();
+    let by_preset = ColmapQuality::from_name(preset.colmap_quality()).unwrap_or_default();
     ColmapOptions {
         binary: machine.colmap.clone(),
         quality: options.quality.unwrap_or(by_preset),
@@ -87,10 +93,9 @@ fn colmap_options(options: &SceneOptions, machine: &MachineOptions) -> ColmapOpt
     }
 }
 
-fn pipeline_options(options: &SceneOptions, machine: &MachineOptions) -> PipelineOptions {
-    let preset = options.preset();
+fn pipeline_options(options: &SceneOptions, preset: Preset, machine: &MachineOptions) -> PipelineOptions {
     let defaults = TrainConfig::default();
-    let steps = options.steps();
+    let steps = options.iterations.unwrap_or(preset.steps());
     PipelineOptions {
         train: TrainConfig {
             steps,

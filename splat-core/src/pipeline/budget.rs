@@ -1,0 +1,122 @@
+//! Runs that end by the clock: how many steps fit into the time that is left.
+
+use std::time::{Duration, Instant};
+
+use super::advice::Work;
+use crate::train::{REFERENCE_STEPS, TrainConfig};
+
+/// Between two plans at least this, and at least this share of the time left: steps get slower as Gaussians are added, and
+/// other programs come and go.
+const PLAN_EVERY: Duration = Duration::from_secs(1);
+const PLAN_SHARE: f64 = 0.05;
+/// Writing a scene takes this long.
+const SAVING_S: f64 = 0.3;
+/// Measuring a held-out photo takes as long as this many steps at full size: a render, and PSNR and SSIM on the host.
+const STEPS_PER_MEASURED_PHOTO: f64 = 1.0;
+/// A run has at least so many steps, however little time there is: fewer show nothing.
+const FEWEST_STEPS: u32 = 50;
+
+/// The time by which a scene is to be there.
+#[derive(Debug)]
+pub(super) struct Budget {
+    deadline: Instant,
+    held_out: usize,
+    planned: Option<Instant>,
+}
+
+impl Budget {
+    pub(super) fn new(deadline: Instant, held_out: usize) -> Self {
+        Self { deadline, held_out, planned: None }
+    }
+
+    /// Steps that a run is begun with, before any was timed: the first ones count as nearly nothing then, whatever the plan
+    /// becomes.
+    pub(super) fn first_guess() -> u32 {
+        REFERENCE_STEPS
+    }
+
+    /// How many steps the run should have, `done` of which are done, at a speed in units of [`Work`]; `None` while it is too
+    /// soon for another plan.
+    pub(super) fn plan(
+        &mut self,
+        config: &TrainConfig,
+        work: Work,
+        done: u32,
+        work_per_s: f64,
+    ) -> Option<u32> {
+        let now = Instant::now();
+        let left = self.deadline.saturating_duration_since(now);
+        let pause = PLAN_EVERY.max(left.mul_f64(PLAN_SHARE));
+        if self.planned.is_some_and(|at| now.duration_since(at) < pause) {
+            return None;
+        }
+        self.planned = Some(now);
+        let after = SAVING_S + self.held_out as f64 * STEPS_PER_MEASURED_PHOTO / work_per_s;
+        Some(steps_within(config, work, done, (left.as_secs_f64() - after) * work_per_s))
+    }
+}
+
+/// The most steps a run can have whose steps after `done` are no more work than `room`; never fewer than one more, nor than
+/// [`FEWEST_STEPS`], nor more than [`REFERENCE_STEPS`] unless these are done.
+fn steps_within(config: &TrainConfig, work: Work, done: u32, room: f64) -> u32 {
+    let least = (done + 1).max(FEWEST_STEPS);
+    let most = REFERENCE_STEPS.max(least);
+    let fits = |steps: u32| work.between(&config.replanned(done, steps), done, steps) <= room;
+    let (mut low, mut high) = (least, most);
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        if fits(middle) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    low
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_steps_as_fit() {
+        let config = TrainConfig { steps: Budget::first_guess(), ..TrainConfig::default() };
+        let work = Work::default();
+        let mut before = 0;
+        for room in [0.0, 50.0, 200.0, 1_000.0, 10_000.0] {
+            let steps = steps_within(&config, work, 18, room);
+            let needed = |steps| work.between(&config.replanned(18, steps), 18, steps);
+            assert!(steps >= before, "{room}: {steps}");
+            if steps > FEWEST_STEPS && steps < REFERENCE_STEPS {
+                assert!(needed(steps) <= room && needed(steps + 1) > room, "{room}: {steps}");
+            }
+            before = steps;
+        }
+        assert_eq!(steps_within(&config, work, 18, f64::INFINITY), REFERENCE_STEPS);
+        assert_eq!(steps_within(&config, work, 400, -3.0), 401, "time is up");
+    }
+
+    /// A machine that is twice as slow as it was after half of the time does a quarter less, with every schedule at its end.
+    #[test]
+    fn a_slower_machine_ends_in_time_with_the_schedules_at_their_end() {
+        let work = Work::default();
+        let mut config = TrainConfig { steps: Budget::first_guess(), ..TrainConfig::default() };
+        let (mut time, mut step) = (0.0, 0);
+        let mut seen = 0.0;
+        while step < config.steps {
+            if step % 20 == 0 {
+                let speed = if time < 30.0 { 10.0 } else { 5.0 };
+                config = config.replanned(step, steps_within(&config, work, step, (60.0 - time) * speed));
+            }
+            let progress = config.progress(step);
+            assert!(progress >= seen, "step {step}: {progress} after {seen}");
+            seen = progress;
+            time += work.of_step(&config, step) / if time < 30.0 { 10.0 } else { 5.0 };
+            step += 1;
+        }
+        assert!((59.0..61.0).contains(&time), "{time} s");
+        assert!(seen > 0.99, "{seen}");
+        let last = config.rate_mean_at(config.steps) / config.rate_boost();
+        assert!((last / (config.rate_mean * config.rate_mean_final) - 1.0).abs() < 0.01);
+    }
+}
