@@ -87,11 +87,12 @@ test-demo:
 test-web:
 	node --test splat-server/web/tests/
 
-# The service from outside: a fuzzer over its OpenAPI document, the clients that people use, and a little load.
+# The service from outside: a fuzzer over its OpenAPI document, the clients that people use, a little load, silent connections and an endless
+# header, and kills of everything while files come and go slowly.
 test-api:
 	cargo test --locked --workspace --no-run
 	cd tests/service && npm ci --loglevel=error
-	for part in schema clients generated "load --small"; do \
+	for part in schema clients generated "load --small" "hostile --small" "kills --jobs 6 --kills 3"; do \
 		set -- $$part; script=$$1; shift; \
 		SPLAT_BIN="$(TARGET_DIR)/debug/splat" "$(TOOLS)/python" "tests/service/$$script.py" "$$@"; \
 	done

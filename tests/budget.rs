@@ -43,8 +43,7 @@ fn a_run_planned_anew_ends_with_its_schedules_and_resumes_to_the_bit() {
     let finished = bits(&first.cloud().expect("a cloud"));
     for (path, replan) in [(path, true), (late, false)] {
         let gpu = &Device::shared().gpu;
-        let mut resumed =
-            Trainer::resume(gpu, Arc::clone(&dataset), &path).expect("the checkpoint is good");
+        let mut resumed = Trainer::resume(gpu, Arc::clone(&dataset), &path).expect("the checkpoint is good");
         if replan {
             run_to(&mut resumed, 58);
             resumed.replan(59).expect("as the first run was");

@@ -19,7 +19,7 @@ const VIEWS: u32 = 12;
 const STEPS: u32 = 120;
 
 /// The demo scene through a lens, with the poses that the photos were taken from and points here and there.
-fn scene(dir: &Path, lens: &Lens, rolling_shutter: Option<ShutterDirection>) -> Scene {
+pub(crate) fn scene(dir: &Path, lens: &Lens, rolling_shutter: Option<ShutterDirection>) -> Scene {
     let lens_of = lens.clone();
     let options = DemoOptions {
         views: VIEWS,
@@ -54,7 +54,7 @@ fn lens(model: LensModel, width: u32, height: u32, params: &[f64]) -> Lens {
     Lens { model, width, height, params: params.to_vec() }
 }
 
-fn config(renderer: Option<RendererKind>) -> TrainConfig {
+pub(crate) fn config(renderer: Option<RendererKind>) -> TrainConfig {
     TrainConfig {
         steps: STEPS,
         strategy: Strategy::Mcmc,

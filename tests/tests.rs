@@ -18,6 +18,7 @@ mod gut_fixture;
 mod imports;
 mod lenses;
 mod live;
+mod look;
 mod memory;
 mod npz;
 mod own_loss;

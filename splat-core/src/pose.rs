@@ -26,6 +26,24 @@ impl Pose {
         Self { rotation, translation: -(rotation * eye) }
     }
 
+    /// The `cam_from_world` pose of a camera at `position` whose axes in the world are the columns of a matrix with these `rows`, as files
+    /// of cameras have it. `None` where the numbers are no pose.
+    #[must_use]
+    pub fn of_camera(position: [f64; 3], rows: [[f64; 3]; 3]) -> Option<Self> {
+        let world_from_cam = DMat3::from_cols_array_2d(&rows).transpose();
+        let is_rotation = (world_from_cam * world_from_cam.transpose()).abs_diff_eq(DMat3::IDENTITY, 1e-3)
+            && world_from_cam.determinant() > 0.0;
+        let translation = DVec3::from_array(position);
+        let rotation = DQuat::from_mat3(&world_from_cam).normalize();
+        (is_rotation && translation.is_finite()).then(|| Self { rotation, translation }.inverse())
+    }
+
+    /// For a `cam_from_world` pose: the rows of the matrix whose columns are the camera's axes in the world.
+    #[must_use]
+    pub fn camera_rows(&self) -> [[f64; 3]; 3] {
+        DMat3::from_quat(self.inverse().rotation).transpose().to_cols_array_2d()
+    }
+
     /// Applies the transform to a point.
     #[must_use]
     pub fn transform_point(&self, point: DVec3) -> DVec3 {

@@ -9,6 +9,7 @@
 //! | [`intake`] | what clients send: photos, zips, videos, resumable uploads; limits hold while it streams to disk |
 //! | [`job`], [`scene`], [`gesture`] | what a job is, and what one is to do; the models of gestures |
 //! | [`queue`] | who works on what, and what survives a crash: SQLite or Redis behind one trait and one contract suite |
+//! | [`look`] | pictures of a scene while it trains, from where somebody looks |
 //! | [`keys`] | API keys: who may use the service |
 //! | [`store`], [`layout`] | where the files of jobs lie: a folder or a bucket, and what lies where in it |
 //! | `export` | scenes in other forms, made when they are asked for |
@@ -31,6 +32,7 @@ mod job_kind;
 pub mod keys;
 pub mod layout;
 mod listen;
+pub mod look;
 pub mod metrics;
 pub mod page;
 pub mod queue;

@@ -34,7 +34,6 @@ const MAX_URL_CHARS: usize = 2_000;
 struct Delivery {
     url: String,
     job: JobId,
-    owner: Owner,
 }
 
 /// What a receiver gets as JSON.
@@ -98,7 +97,7 @@ impl Notifier {
         let Ok(spec) = serde_json::from_value::<Delivery>(delivery.spec.clone()) else {
             return Ending::Failed(problem("the delivery cannot be read".into()));
         };
-        let job = match queue.get(&spec.owner, &spec.job).await {
+        let job = match queue.find(&spec.job).await {
             Ok(Some(job)) if job.state.is_final() => job,
             Ok(Some(_)) => return Ending::Retry(problem("the job has not ended yet".into())),
             Ok(None) => return Ending::Failed(problem("the job was deleted".into())),
@@ -149,9 +148,9 @@ pub(crate) async fn catch_up(queue: &dyn Queue, mut when: Range<UnixMs>) -> Resu
     loop {
         let ended = queue.ended(when.clone()).await?;
         let mut last = None;
-        for (owner, id) in &ended {
+        for (_, id) in &ended {
             // It may have been deleted or tried again meanwhile.
-            let Some(job) = queue.get(owner, id).await? else { continue };
+            let Some(job) = queue.find(id).await? else { continue };
             last = last.max(job.finished_ms);
             if job.state.is_final() {
                 enqueue(queue, &job).await;
@@ -169,7 +168,7 @@ pub(crate) async fn catch_up(queue: &dyn Queue, mut when: Range<UnixMs>) -> Resu
 pub(crate) async fn enqueue(queue: &dyn Queue, job: &Job) {
     // Scenes and gestures keep it in the same place.
     let Some(url) = job.spec.pointer("/options/webhook").and_then(serde_json::Value::as_str) else { return };
-    let delivery = Delivery { url: url.to_owned(), job: job.id.clone(), owner: job.owner.clone() };
+    let delivery = Delivery { url: url.to_owned(), job: job.id.clone() };
     // The same end is told once, however often it is queued; a retried job's next end is another.
     let key = format!("{}-{}", job.id, job.finished_ms.unwrap_or(0));
     let new = NewJob {
@@ -339,6 +338,35 @@ mod tests {
             enqueue(&queue, &ended).await;
             assert_eq!(deliveries().await, told, "the next end is another, though it was never begun");
         }
+    }
+
+    /// A job may have another owner by the time its receiver answers.
+    #[tokio::test]
+    async fn the_end_of_a_job_that_was_adopted_meanwhile_is_told() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let receiver = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", receiver.local_addr().unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let queue = SqliteQueue::open(&dir.path().join("queue.db")).unwrap();
+        let spec = json!({"options": {"webhook": url}});
+        let job = queue.submit(NewJob { spec, ..new_job("old") }, PLENTY).await.unwrap().job;
+        let ended = queue.cancel(&job.owner, &job.id).await.unwrap().unwrap();
+        enqueue(&queue, &ended).await;
+        queue.adopt(&job.owner, &Owner("new".into())).await.unwrap();
+        let lease = Duration::from_secs(60);
+        let delivery = queue.claim("teller", &[Lane::Webhook], lease).await.unwrap().unwrap();
+        let told = tokio::spawn(async move {
+            let (mut stream, _) = receiver.accept().await.unwrap();
+            let mut bytes = Vec::new();
+            while !bytes.ends_with(b"}") {
+                assert!(stream.read_buf(&mut bytes).await.unwrap() > 0, "it says no more");
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            String::from_utf8(bytes).unwrap()
+        });
+        let ending = Notifier::new("secret", "", true).unwrap().deliver(&queue, &delivery.job).await;
+        assert!(matches!(ending, Ending::Succeeded { .. }), "{ending:?}");
+        assert!(told.await.unwrap().contains(job.id.as_str()));
     }
 
     #[test]

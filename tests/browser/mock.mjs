@@ -77,6 +77,7 @@ class Mock {
     if (part === 'artifacts') return this.artifact(response, job, name);
     if (part === 'cancel') return json(response, 202, this.cancel(job));
     if (part === 'retry') return json(response, 202, this.begin(job));
+    if (part === 'look') return this.look(request, response, job);
     if (part === 'share') return this.share(request, response, job);
     if (request.method === 'PATCH') return json(response, 200, this.view(Object.assign(job, await body(request))));
     if (request.method === 'DELETE') {
@@ -150,6 +151,19 @@ class Mock {
     response.end();
   }
 
+  /** A camera that looks at the origin from where it is asked to; the picture's colour tells which way that is. */
+  async look(request, response, job) {
+    const asked = await body(request);
+    if (job.state !== 'running' || job.progress.stage !== 'train') return problem(response, 409, 'not_training', 'Only a scene in training can be looked at.');
+    (this.looks ??= []).push(asked);
+    if (this.options.lookMs) await new Promise((resolve) => setTimeout(resolve, this.options.lookMs));
+    const camera = asked.camera ?? { position: [0, 0, -4], rotation: [[1, 0, 0], [0, 1, 0], [0, 0, 1]] };
+    return json(response, 200, {
+      step: job.progress.step ?? 1, camera, lens: { width: 4, height: 3, fx: 4, fy: 4 }, around: { point: [0, 0, 0], up: [0, -1, 0] },
+      jpeg: photo(Math.atan2(camera.position[0], -camera.position[2]), 80, 60).toString('base64'),
+    });
+  }
+
   async share(request, response, job) {
     if (request.method === 'DELETE') {
       delete job.share;
@@ -217,7 +231,7 @@ class Mock {
       id, kind, name, state, lane: 'scene', queue_position: state === 'queued' ? 1 : undefined, attempts, created_at, started_at, finished_at, progress, photos, options, problem: why, result, cancel_requested, share, pinned,
       photo_count: photos.length, expires_at: finished_at && !pinned ? new Date(Date.parse(finished_at) + 7 * 86_400_000).toISOString() : undefined,
       artifacts: Object.entries(artifacts).map(([file, { body, type }]) => ({ name: file, bytes: body.length, content_type: type, url: `/v1/jobs/${id}/artifacts/${file}` })),
-      links: { self: `/v1/jobs/${id}`, events: `/v1/jobs/${id}/events`, log: `/v1/jobs/${id}/log`, cancel: `/v1/jobs/${id}/cancel`, retry: `/v1/jobs/${id}/retry`, share: `/v1/jobs/${id}/share`, scene: `/v1/jobs/${id}/scene`, archives: `/v1/jobs/${id}/archives` },
+      links: { self: `/v1/jobs/${id}`, events: `/v1/jobs/${id}/events`, log: `/v1/jobs/${id}/log`, cancel: `/v1/jobs/${id}/cancel`, retry: `/v1/jobs/${id}/retry`, look: `/v1/jobs/${id}/look`, share: `/v1/jobs/${id}/share`, scene: `/v1/jobs/${id}/scene`, archives: `/v1/jobs/${id}/archives` },
     };
   }
 

@@ -5,7 +5,7 @@ import { mkdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 
 import { photo } from './files.mjs';
-import { colours, distance } from './pixels.mjs';
+import { changed, colours } from './pixels.mjs';
 import { openBrowser, visit } from './visit.mjs';
 
 const SHOTS = new URL('shots/', import.meta.url).pathname;
@@ -53,9 +53,7 @@ test('from photos to a scene that orbits', async (t) => {
   await page.mouse.down();
   await page.mouse.move(box.x + box.width / 2 + 220, box.y + box.height / 2 + 20, { steps: 8 });
   await page.mouse.up();
-  await page.waitForTimeout(900);
-  const turned = await canvas.screenshot({ path: `${SHOTS}viewer-turned.png` });
-  assert.ok(distance(first, turned) > 0.03, 'dragging does not move the scene');
+  await changed(first, () => canvas.screenshot({ path: `${SHOTS}viewer-turned.png` }), 'dragging does not move the scene');
 
   const download = page.waitForEvent('download');
   await page.getByRole('link', { name: /scene\.ply/ }).click();
@@ -63,6 +61,51 @@ test('from photos to a scene that orbits', async (t) => {
   const [job] = mock.jobs.values();
   assert.deepEqual(job.options, { preset: 'preview', name: 'Garden gate', keep_distortion: true });
   assert.deepEqual(job.photos.map(({ name }) => name), photos(5).map(({ name }) => name));
+  sound();
+});
+
+test('while it trains, a drag looks at the scene from elsewhere, one picture after the other', async (t) => {
+  const { page, mock, sound } = await visit(t, { mock: { holdAt: 60 }, tolerate: /409/ });
+  await choose(page, photos(5));
+  await page.getByRole('button', { name: 'Create scene' }).click();
+  await page.getByText('Drag to look around while it trains.').waitFor();
+  const picture = page.locator('img.preview');
+  await page.waitForFunction(() => document.querySelector('img.preview').naturalWidth === 480);
+  const preview = await picture.screenshot();
+  const box = await page.locator('.look').boundingBox();
+  await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width / 2 + 200, box.y + box.height / 2, { steps: 20 });
+  await page.mouse.up();
+  await page.getByText(/Your view after [\d,]+ steps/).waitFor();
+  await page.waitForFunction(() => document.querySelector('img.preview').naturalWidth === 80);
+  await changed(preview, () => picture.screenshot(), 'dragging shows nothing new');
+  // The last picture is as large as may be, from where the drag ended: half the width is a quarter turn.
+  const last = async () => {
+    const seen = mock.looks.length;
+    while (mock.looks.length === seen) await page.waitForTimeout(50);
+    return mock.looks.at(-1);
+  };
+  const { camera, longest_side } = await last();
+  const turn = (200 / box.width) * Math.PI;
+  assert.equal(longest_side, 640);
+  assert.ok(Math.abs(Math.atan2(camera.position[0], -camera.position[2]) + turn) < 0.05, `${camera.position} after ${turn}`);
+  await page.locator('.look').focus();
+  await page.keyboard.press('ArrowUp');
+  while (mock.looks.at(-1).camera.position[1] > -0.1) await page.waitForTimeout(50);
+  await page.getByRole('button', { name: 'Back to the photo’s view' }).click();
+  await page.waitForFunction(() => document.querySelector('img.preview').naturalWidth === 480);
+  // A scene that is done is shown in 3-D, and nobody is asked for pictures any more.
+  await page.mouse.move(box.x + 50, box.y + 50);
+  await page.mouse.down();
+  await page.mouse.move(box.x + 90, box.y + 50, { steps: 3 });
+  await page.mouse.up();
+  mock.options.holdAt = 101;
+  await stateOf(page).filter({ hasText: 'Ready' }).waitFor();
+  const asked = mock.looks.length;
+  await page.waitForTimeout(2500);
+  assert.ok(mock.looks.length <= asked + 1, 'it goes on asking');
+  assert.equal(await page.locator('.look').count(), 0);
   sound();
 });
 

@@ -45,3 +45,13 @@ export const distance = (a, b) => {
   });
   return changed / (rows.length * (rows[0].length / channels));
 };
+
+/** Takes pictures until one differs from `first` in a thirtieth of its pixels; fails with `otherwise` after a minute. Gives that picture. */
+export async function changed(first, take, otherwise) {
+  for (const until = Date.now() + 60_000; ;) {
+    const picture = await take();
+    if (distance(first, picture) > 1 / 30) return picture;
+    if (Date.now() > until) throw new Error(otherwise);
+    await new Promise((resolve) => { setTimeout(resolve, 100); });
+  }
+}

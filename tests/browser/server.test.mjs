@@ -10,7 +10,7 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { gestureFrames, photo } from './files.mjs';
-import { colours, distance } from './pixels.mjs';
+import { changed, colours } from './pixels.mjs';
 import { openBrowser, visit } from './visit.mjs';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -77,12 +77,14 @@ async function nginx(t, port, path, upstream) {
   }
 }
 
-/** Has the service take its time over each stage. */
-const slowDown = (page, stageMs) => page.route('**/v1/jobs', (route) => {
+/** What the service acts out. */
+const acting = (page, test) => page.route('**/v1/jobs', (route) => {
   if (route.request().method() !== 'POST') return route.continue();
   const body = route.request().postDataJSON();
-  return route.continue({ postData: JSON.stringify({ ...body, options: { ...body.options, test: { stage_ms: stageMs } } }) });
+  return route.continue({ postData: JSON.stringify({ ...body, options: { ...body.options, test } }) });
 });
+/** Has the service take its time over each stage. */
+const slowDown = (page, stageMs) => acting(page, { stage_ms: stageMs });
 
 test('on the real service: from photos, one of them broken, to a scene that orbits', async (t) => {
   const server = await serve(t);
@@ -120,8 +122,7 @@ test('on the real service: from photos, one of them broken, to a scene that orbi
   await page.mouse.down();
   await page.mouse.move(box.x + box.width / 2 + 200, box.y + box.height / 2, { steps: 6 });
   await page.mouse.up();
-  await page.waitForTimeout(900);
-  assert.ok(distance(first, await canvas.screenshot()) > 0.02, 'dragging does not move the scene');
+  await changed(first, () => canvas.screenshot(), 'dragging does not move the scene');
   await page.locator('.fold').filter({ hasText: 'Log' }).locator('summary').click();
   await page.getByRole('log').filter({ hasText: /\S/ }).waitFor();
   const download = page.waitForEvent('download');
@@ -129,6 +130,33 @@ test('on the real service: from photos, one of them broken, to a scene that orbi
   assert.match((await download).suggestedFilename(), /scene\.ply$/);
   await page.getByRole('link', { name: 'All scenes' }).click();
   await page.getByRole('link', { name: '정원 문' }).waitFor();
+  sound();
+});
+
+test('on the real service: a scene is looked at from elsewhere while it trains', async (t) => {
+  const server = await serve(t);
+  const { page, sound } = await visit(t, { server });
+  await acting(page, { stage_ms: 100, hang_at: 'train' });
+  await page.locator('input[type=file]').setInputFiles(photos(3));
+  await page.getByRole('button', { name: 'Create scene' }).click();
+  const look = page.locator('.look');
+  await look.waitFor();
+  const shown = page.locator('img.preview');
+  const seen = async (text) => {
+    await page.getByText(text).waitFor();
+    // One that stays is as large as it gets.
+    await page.waitForFunction(() => document.querySelector('img.preview').naturalWidth === 480);
+    return shown.screenshot();
+  };
+  await look.focus();
+  await page.keyboard.press('ArrowRight');
+  const first = await seen(/Your view after [\d,]+ steps/);
+  const stage = await look.boundingBox();
+  await page.mouse.move(stage.x + stage.width / 2, stage.y + stage.height / 2);
+  await page.mouse.down();
+  await page.mouse.move(stage.x + stage.width / 2 + 200, stage.y + stage.height / 2 + 60, { steps: 12 });
+  await page.mouse.up();
+  await changed(first, () => seen(/Your view/), 'dragging shows nothing new');
   sound();
 });
 

@@ -2,7 +2,7 @@
 
     target/tools/bin/python tests/service/kills.py [--jobs 60] [--kills 30] [--rate 20000] [--seed 1]
 
-On demand, ten minutes. A server and two workers share a queue in Redis and files in a bucket (moto's S3, behind a connection that is slowed
+In full on demand, four minutes; small in every run of the tests. A server and two workers share a queue in Redis and files in a bucket (moto's S3, behind a connection that is slowed
 down); `kill -9` falls on any of the three or on a job's process, and what was killed is started again, but for jobs.
 """
 

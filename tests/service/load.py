@@ -16,7 +16,7 @@ import time
 
 import aiohttp
 
-from running import png, processor_seconds, service
+from running import forget_peak, png, processor_seconds, resident, service
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--small", action="store_true")
@@ -30,17 +30,6 @@ WATCHERS = 50 if options.small else 500
 SECONDS = options.seconds or (3 if options.small else 120)
 SUBMISSIONS, PHOTOS = (10, 10) if options.small else (200, 50)
 SUBMISSIONS, AT_ONCE = options.submissions or SUBMISSIONS, options.at_once
-
-
-def resident(process, field="VmRSS"):
-    """Memory of the service alone, in MiB; processes of jobs are others."""
-    with open(f"/proc/{process.pid}/status") as lines:
-        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:"))
-
-
-def forget_peak(process):
-    with open(f"/proc/{process.pid}/clear_refs", "w") as file:
-        file.write("5")
 
 
 def form(photos, **fields):

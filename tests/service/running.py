@@ -61,6 +61,18 @@ def processor_seconds(process):
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
+def resident(process, field="VmRSS"):
+    """Memory of the service alone, in MiB; processes of jobs are others."""
+    with open(f"/proc/{process.pid}/status") as lines:
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:"))
+
+
+def forget_peak(process):
+    """`VmHWM` of `resident` counts from now on."""
+    with open(f"/proc/{process.pid}/clear_refs", "w") as file:
+        file.write("5")
+
+
 def png(number, width=160, height=120, noise=False):
     """A picture that differs by its number; `noise` keeps it from being compressed."""
     if noise:

@@ -136,7 +136,7 @@ pub(super) fn keys(args: KeysArgs, context: &Context) -> Result<(), Failure> {
 pub(super) fn backup(args: BackupArgs, context: &Context) -> Result<(), Failure> {
     let (config, file) = of_backup(args)?;
     let copied = service::backup(&config, &file)?;
-    let text = format!("{} jobs and {} keys copied to {}", copied.jobs, copied.keys, file.display());
+    let text = format!("copied to {}; jobs: {}, keys: {}", file.display(), copied.jobs, copied.keys);
     context.reporter.result(&copied, &text);
     Ok(())
 }
@@ -146,12 +146,9 @@ pub(super) fn restore(args: BackupArgs, context: &Context) -> Result<(), Failure
     let (config, file) = of_backup(args)?;
     let (copied, before) = service::restore(&config, &file)?;
     let kept = before.map(|path| format!("; what was there is kept as {}", path.display()));
-    let text = format!(
-        "{} jobs and {} keys are in force again{}",
-        copied.jobs,
-        copied.keys,
-        kept.unwrap_or_default()
-    );
+    let kept = kept.unwrap_or_default();
+    let text =
+        format!("{} is in force again; jobs: {}, keys: {}{kept}", file.display(), copied.jobs, copied.keys);
     context.reporter.result(&copied, &text);
     Ok(())
 }

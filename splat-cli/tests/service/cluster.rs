@@ -4,8 +4,12 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
+#[cfg(target_os = "linux")]
+use crate::harness::jobs_of;
 use crate::harness::{Service, id, splat, stages_of, state};
 
 /// A Redis of its own, or a worker; killed with the value.
@@ -49,6 +53,41 @@ fn worker(shared: &[&str], data: &Path) -> Process {
         .arg(data);
     command.args(shared).env("SPLAT_LOG", "error").stdin(Stdio::null()).stdout(Stdio::null());
     Process(command.spawn().unwrap())
+}
+
+/// A worker that is suspended with its job for three leases, while another one takes the job: it is done once, and by nobody twice.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_suspended_worker_finds_its_job_with_another_one_and_lets_go() {
+    let folder = TempDir::new().unwrap();
+    let _redis = redis(folder.path());
+    let redis_url = format!("redis+unix://{}", folder.path().join("redis.sock").display());
+    let store_url = format!("file://{}", folder.path().join("store").display());
+    let shared = ["--redis-url", &redis_url, "--store-url", &store_url];
+    let service = Service::start(&[&["--no-worker", "--max-attempts", "4"], &shared[..]].concat());
+    let sleeper = worker(&shared, &folder.path().join("sleeper"));
+    let job = id(&service.submit(3, stages_of(900)).await);
+    service.job_when(&job, |job| job["progress"]["stage"] == "matching").await;
+    let pid = Pid::from_raw(sleeper.0.id() as i32).unwrap();
+    let attempt = jobs_of(sleeper.0.id());
+    assert_eq!(attempt.len(), 1);
+    rustix::process::kill_process(pid, Signal::STOP).unwrap();
+    rustix::process::kill_process_group(attempt[0], Signal::STOP).unwrap();
+    let _other = worker(&shared, &folder.path().join("other"));
+    service.job_when(&job, |job| job["attempts"].as_u64() == Some(2)).await;
+    rustix::process::kill_process(pid, Signal::CONT).unwrap();
+    rustix::process::kill_process_group(attempt[0], Signal::CONT).unwrap();
+    let ended = service.ended(&job).await;
+    assert_eq!((state(&ended), ended["attempts"].as_u64()), ("succeeded", Some(2)), "{ended:#}");
+    let events = service.get(&format!("/v1/jobs/{job}/events")).await.text().await.unwrap();
+    assert_eq!(events.matches("\"state\":\"succeeded\"").count(), 1, "done twice: {events}");
+    let begun = std::time::Instant::now();
+    while jobs_of(sleeper.0.id()).iter().any(|pid| attempt.contains(pid)) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the worker that lost the job goes on with it");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let scene = service.get(&format!("/v1/jobs/{job}/artifacts/scene.ply")).await;
+    assert!(scene.bytes().await.unwrap().starts_with(b"ply\n"));
 }
 
 fn number_from(variable: &str, default: usize) -> usize {

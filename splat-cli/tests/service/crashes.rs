@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::harness::{Service, form, id, splat, stages_of, state};
@@ -52,18 +53,43 @@ async fn shutting_down_gives_the_job_back_without_counting() {
 /// A laptop that sleeps for three leases, three times: more often than a job may be begun.
 #[tokio::test]
 async fn a_service_that_slept_goes_on_with_its_job() {
+    goes_on_after_naps(|service, signal| service.signal(signal)).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_job_that_was_suspended_goes_on() {
+    goes_on_after_naps(|service, signal| service.signal_jobs(signal)).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_service_suspended_with_its_job_goes_on_with_it() {
+    goes_on_after_naps(|service, signal| {
+        // As on a machine that wakes up, either may come first.
+        service.signal_jobs(signal);
+        service.signal(signal);
+    })
+    .await;
+}
+
+async fn goes_on_after_naps(signal: impl Fn(&Service, Signal)) {
     let service = Service::start(&["--lease-s", "2", "--max-attempts", "2"]);
     let job = id(&service.submit(3, stages_of(1500)).await);
     service.job_when(&job, |job| job["progress"]["stage"] == "features").await;
     for _ in 0..3 {
-        service.signal(rustix::process::Signal::STOP);
+        signal(&service, Signal::STOP);
         tokio::time::sleep(Duration::from_secs(6)).await;
-        service.signal(rustix::process::Signal::CONT);
+        signal(&service, Signal::CONT);
         // Awake for a while.
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     let job = service.ended(&job).await;
     assert_eq!((state(&job), job["attempts"].as_u64()), ("succeeded", Some(1)), "{job:#}");
+    let events = service.get(&format!("/v1/jobs/{}/events", id(&job))).await.text().await.unwrap();
+    assert_eq!(events.matches("\"state\":\"succeeded\"").count(), 1, "done twice: {events}");
+    let scene = service.get(&format!("/v1/jobs/{}/artifacts/scene.ply", id(&job))).await;
+    assert!(scene.status().is_success(), "{}", scene.status());
 }
 
 /// The queue is lost, and comes back from a copy: nothing of what it knew is gone, and a copy without tables is refused.

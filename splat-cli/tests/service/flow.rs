@@ -3,6 +3,8 @@
 use std::io::Cursor;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::StatusCode;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
@@ -233,6 +235,62 @@ async fn a_followed_job_is_as_new_as_its_events() {
     service.request("POST", &format!("/v1/jobs/{job}/cancel")).send().await.unwrap();
     let now = status(&job).await;
     assert!(now["cancel_requested"] == true || state(&now) == "cancelled", "{now:#}");
+}
+
+#[tokio::test]
+async fn a_scene_in_training_is_looked_at_from_anywhere() {
+    let service = Service::start(&[]);
+    let job = service.submit(3, json!({"stage_ms": 50, "hang_at": "train"})).await;
+    let path = format!("/v1/jobs/{}/look", id(&job));
+    let look = async |body: Value| {
+        let response = service.request("POST", &path).json(&body).send().await.unwrap();
+        (response.status(), response.json::<Value>().await.unwrap())
+    };
+    let done = id(&service.submit(3, stages_of(0)).await);
+    let refused = service.request("POST", &format!("/v1/jobs/{done}/look")).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::CONFLICT, "it waits");
+    service.job_when(&id(&job), |job| job["progress"]["stage"] == "train").await;
+    let first = service.request("POST", &path).send().await.unwrap();
+    assert_eq!(first.status(), StatusCode::OK);
+    let first: Value = first.json().await.unwrap();
+    let picture = |view: &Value| {
+        let bytes = STANDARD.decode(view["jpeg"].as_str().unwrap()).unwrap();
+        image::load_from_memory_with_format(&bytes, image::ImageFormat::Jpeg).unwrap().to_rgb8()
+    };
+    let seen = picture(&first);
+    assert_eq!(
+        json!([seen.width(), seen.height()]),
+        json!([first["lens"]["width"], first["lens"]["height"]])
+    );
+    // The same camera once more, then one on the other side of the ball, then two at once.
+    let here = json!({ "camera": first["camera"], "longest_side": 96 });
+    let (status, again) = look(here.clone()).await;
+    assert_eq!((status, picture(&again).width()), (StatusCode::OK, 96), "{again}");
+    let (x, y) = (seen.width() / 2, seen.height() / 2);
+    assert!(near(seen.get_pixel(x, y), picture(&again).get_pixel(48, 32)));
+    let behind =
+        json!({ "camera": { "position": [0, 0, 3.5], "rotation": [[-1, 0, 0], [0, 1, 0], [0, 0, -1]] } });
+    let (both, other) = tokio::join!(look(behind), look(here));
+    let (behind, other) = (picture(&both.1), picture(&other.1));
+    assert!(!near(seen.get_pixel(x, y), behind.get_pixel(behind.width() / 2, behind.height() / 2)));
+    assert!(near(seen.get_pixel(x, y), other.get_pixel(48, 32)), "one saw what the other asked for");
+    for (wrong, expected) in [
+        (json!({ "longest_side": 5 }), StatusCode::UNPROCESSABLE_ENTITY),
+        (
+            json!({ "camera": { "position": [0, 0, 0], "rotation": [[2, 0, 0], [0, 1, 0], [0, 0, 1]] } }),
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ),
+        (json!({ "camera": { "position": [0, 0] } }), StatusCode::UNPROCESSABLE_ENTITY),
+    ] {
+        let (status, problem) = look(wrong).await;
+        assert_eq!(status, expected, "{problem}");
+        assert!(problem["detail"].as_str().is_some_and(|text| text.contains('`')), "{problem}");
+    }
+}
+
+/// Nearly the same colour, as far as JPEG leaves it.
+fn near(a: &image::Rgb<u8>, b: &image::Rgb<u8>) -> bool {
+    a.0.iter().zip(b.0).all(|(a, b)| a.abs_diff(b) < 24)
 }
 
 #[tokio::test]

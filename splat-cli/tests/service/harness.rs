@@ -75,6 +75,16 @@ impl Service {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
+    /// `STOP` or `CONT`, for the processes of its jobs, each with its group.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn signal_jobs(&self, signal: rustix::process::Signal) {
+        let jobs = jobs_of(self.child.id());
+        assert!(!jobs.is_empty(), "no job has a process");
+        for job in jobs {
+            rustix::process::kill_process_group(job, signal).unwrap();
+        }
+    }
+
     /// Uses this key from now on.
     pub(crate) fn with_key(&mut self, key: &str) {
         self.key = Some(key.to_owned());
@@ -122,6 +132,20 @@ impl Service {
     pub(crate) async fn ended(&self, id: &str) -> Value {
         self.job_when(id, |job| !matches!(state(job), "queued" | "running")).await
     }
+}
+
+/// The processes that a service or worker started.
+#[cfg(target_os = "linux")]
+pub(crate) fn jobs_of(parent: u32) -> Vec<rustix::process::Pid> {
+    let of = |stat: &str| stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok();
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| {
+            let pid: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            (of(&stat) == Some(parent)).then(|| rustix::process::Pid::from_raw(pid)).flatten()
+        })
+        .collect()
 }
 
 impl Drop for Service {

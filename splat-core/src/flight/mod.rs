@@ -8,5 +8,7 @@ mod orbit;
 mod path;
 
 pub use named::{NamedCamera, cameras_json, read_cameras, write_cameras};
+#[cfg(feature = "gpu")]
+pub(crate) use orbit::looked_at;
 pub use orbit::{orbit, orbit_of_cloud};
 pub use path::{CameraPath, Key};

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use glam::{DMat3, DQuat, DVec3};
+use glam::DVec3;
 
 use crate::files::write_atomically;
 use crate::text_file;
@@ -96,10 +96,9 @@ struct ShutterEntry {
 
 impl Place {
     fn new(cam_from_world: &Pose, origin: DVec3) -> Self {
-        let world_from_cam = DMat3::from_quat(cam_from_world.inverse().rotation);
         Self {
             position: cam_from_world.rebased(origin, 1.0).centre().to_array(),
-            rotation: world_from_cam.transpose().to_cols_array_2d(),
+            rotation: cam_from_world.camera_rows(),
         }
     }
 }
@@ -107,12 +106,7 @@ impl Place {
 impl Place {
     /// World to camera; `None` where the numbers are no pose.
     fn cam_from_world(&self, origin: DVec3) -> Option<Pose> {
-        let world_from_cam = DMat3::from_cols_array_2d(&self.rotation).transpose();
-        let is_rotation = (world_from_cam * world_from_cam.transpose()).abs_diff_eq(DMat3::IDENTITY, 1e-3)
-            && world_from_cam.determinant() > 0.0;
-        let translation = origin + DVec3::from_array(self.position);
-        let rotation = DQuat::from_mat3(&world_from_cam).normalize();
-        (is_rotation && translation.is_finite()).then(|| Pose { rotation, translation }.inverse())
+        Pose::of_camera((origin + DVec3::from_array(self.position)).to_array(), self.rotation)
     }
 }
 

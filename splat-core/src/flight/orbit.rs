@@ -88,7 +88,7 @@ pub fn orbit_of_cloud(cloud: &GaussianCloud, origin: [f64; 3], frames: u32) -> V
 }
 
 /// The point nearest to all optical axes, where it lies in front of most cameras.
-fn looked_at(cameras: &[Camera]) -> Option<DVec3> {
+pub(crate) fn looked_at(cameras: &[Camera]) -> Option<DVec3> {
     // Least squares: sum (I - d d^T) (x - p) = 0.
     let mut normal = DMat3::ZERO;
     let mut right = DVec3::ZERO;

@@ -16,6 +16,7 @@ mod clock;
 mod evaluate;
 mod finish;
 mod log;
+mod look;
 pub mod memory;
 mod older;
 mod outcome;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use evaluate::{EvaluateOptions, evaluate_cloud};
+pub use look::{Around, Look, PICTURE_SIDES, Picture, Viewer};
 pub use outcome::{EvalPoint, Outcome, StopReason};
 pub use output::{OutputFolder, checkpoint_step};
 pub use pictures::save_png;
@@ -91,6 +93,7 @@ pub struct Pipeline<'a> {
     _lock: FolderLock,
     events: EventSink<'a>,
     cancel: &'a CancelToken,
+    viewer: Option<&'a dyn Viewer>,
 }
 
 /// A posed dataset, ready to train on.
@@ -124,7 +127,13 @@ impl<'a> Pipeline<'a> {
         let lock = FolderLock::take(output.root())?;
         let log = RunLog::open(&output.log())?;
         log.line(&format!("splat {}", env!("CARGO_PKG_VERSION")));
-        Ok(Self { options, output, log, _lock: lock, events, cancel })
+        Ok(Self { options, output, log, _lock: lock, events, cancel, viewer: None })
+    }
+
+    /// Draws pictures for who looks at the scene while it trains, in a few hundredths of the time.
+    #[must_use]
+    pub fn shown_to(self, viewer: &'a dyn Viewer) -> Self {
+        Self { viewer: Some(viewer), ..self }
     }
 
     /// Where this run's files go.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Pipeline;
 use super::pictures::save_png;
+use crate::dataset::Dataset;
 use crate::train::Trainer;
 use crate::{Event, Result};
 
@@ -43,12 +44,16 @@ impl PreviewClock {
     }
 }
 
+/// The view that previews show.
+pub(super) fn view_of(dataset: &Dataset) -> Option<usize> {
+    let held_out = dataset.held_out.get(dataset.held_out.len() / 2);
+    held_out.or_else(|| dataset.train.first()).copied()
+}
+
 impl Pipeline<'_> {
     /// Draws a held-out view (the first training view without any): always the same one, so that progress shows.
     pub(super) fn preview(&self, trainer: &mut Trainer) -> Result<()> {
-        let dataset = trainer.dataset();
-        let held_out = dataset.held_out.get(dataset.held_out.len() / 2);
-        let Some(&view) = held_out.or_else(|| dataset.train.first()) else { return Ok(()) };
+        let Some(view) = view_of(trainer.dataset()) else { return Ok(()) };
         let render = trainer.render_view_within(view, LONGEST_SIDE)?;
         let path = self.output.preview();
         save_png(&path, render.width, render.height, &render.to_rgb8())?;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::advice::{Due, Timing, Work, long_run};
 use super::budget::Budget;
 use super::clock::{Speed, TrainClock};
+use super::look::LookClock;
 use super::preview::PreviewClock;
 use super::{EvalPoint, Loaded, Pipeline, StopReason, checkpoint_step, memory};
 use crate::dataset::Dataset;
@@ -121,6 +122,7 @@ impl Pipeline<'_> {
         let mut told: Option<Instant> = None;
         let mut checkpointed = run.clock.elapsed();
         let mut preview = PreviewClock::new(self.options.preview_interval);
+        let mut looks = LookClock::new();
         let mut last_eval = None;
         // Whether the speed is known: the first steps also compile kernels.
         let mut timed = false;
@@ -188,6 +190,7 @@ impl Pipeline<'_> {
                 self.preview(&mut run.trainer)?;
                 preview.drawn();
             }
+            self.look(&mut looks, &mut run.trainer)?;
         }
         run.trainer.flush()?;
         if run.last_checkpoint != Some(run.trainer.steps_done()) && run.trainer.steps_done() > 0 {

@@ -122,7 +122,9 @@ impl Trainer {
         self.render_camera(&self.dataset.camera_at(index, width, height))
     }
 
-    fn render_camera(&mut self, camera: &LensCamera) -> Result<FrameImage> {
+    /// Renders from a camera in the world that has the lens and shutter of a view of the dataset, and no more pixels than it: a run has
+    /// kernels for no others.
+    pub(crate) fn render_camera(&mut self, camera: &LensCamera) -> Result<FrameImage> {
         self.flush()?;
         self.with_shown(|trainer| trainer.draw(camera))
     }

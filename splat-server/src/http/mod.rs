@@ -5,6 +5,7 @@
 //! | `create` | `POST /v1/jobs` |
 //! | `jobs` | list, look at, cancel, retry and delete jobs |
 //! | `events`, `hub` | `GET /v1/jobs/{id}/events`: one look at the queue a job, however many watch |
+//! | `looks` | a look at a scene while it trains |
 //! | `artifacts`, `archives` | files of a job, its log; many files as one zip |
 //! | `exports` | the scene in other forms, whole or cut |
 //! | `notes`, `shares` | a job's name, pin and link; what a link shows |
@@ -40,6 +41,7 @@ mod jobs;
 mod json;
 mod legacy;
 mod linger;
+mod looks;
 mod notes;
 mod pages;
 mod parts;
@@ -251,6 +253,7 @@ fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(jobs::cancel))
         .routes(routes!(jobs::retry))
         .routes(routes!(events::events))
+        .routes(routes!(looks::look))
         .routes(routes!(artifacts::log))
         .routes(routes!(artifacts::get, artifacts::head))
         .routes(routes!(exports::get))

@@ -164,6 +164,9 @@ impl From<QueueError> for Problem {
             QueueError::OwnerFull { .. } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_jobs", detail).retry_after(60)
             }
+            QueueError::TooManyQuestions { .. } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_looks", detail).retry_after(1)
+            }
             QueueError::QuotaUsedUp { .. } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "quota_used_up", detail)
             }

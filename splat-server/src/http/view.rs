@@ -142,6 +142,9 @@ pub(super) struct Links {
     pub cancel: String,
     /// Does it again.
     pub retry: String,
+    /// Of a scene: a picture of it while it trains, from where the client wants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub look: Option<String>,
     /// Of a scene: makes a link that shows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<String>,
@@ -174,7 +177,8 @@ impl JobView {
         let this = format!("{}/v1/jobs/{}", terms.base, job.id);
         let name = name_of(&job);
         let of_scene = |rest: &str| (job.kind == scene::KIND).then(|| format!("{this}/{rest}"));
-        let (share, scene, archives) = (of_scene("share"), of_scene("scene"), of_scene("archives"));
+        let (look, share) = (of_scene("look"), of_scene("share"));
+        let (scene, archives) = (of_scene("scene"), of_scene("archives"));
         let gesture: Option<GestureSpec> =
             (job.kind == gesture::KIND).then(|| serde_json::from_value(job.spec.clone()).ok()).flatten();
         let spec: Option<SceneSpec> =
@@ -223,6 +227,7 @@ impl JobView {
                 log: format!("{this}/log"),
                 cancel: format!("{this}/cancel"),
                 retry: format!("{this}/retry"),
+                look,
                 share,
                 scene,
                 archives,

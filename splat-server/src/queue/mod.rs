@@ -11,7 +11,7 @@
 //! 4. Idempotency keys are unique per owner. Claims go by priority, then to the owner with the fewest jobs running, then to the
 //!    one served longest ago, then first in, first out. A failure that may pass waits longer each time, with jitter.
 //! 5. Events are numbered from 1 within a job without gaps; progress, cancelling and every change of state are among them.
-//! 6. Whatever was acknowledged survives the death of any process.
+//! 6. Whatever was acknowledged survives the death of any process; only questions to a running job are forgotten after a while.
 
 mod backoff;
 #[cfg(test)]
@@ -48,6 +48,11 @@ pub(crate) const RECLAIM_GRACE: Duration = Duration::from_secs(3);
 pub(crate) const FURTHER: f64 = 5.0;
 /// How long a queue remembers which jobs it deleted, for the sweep of files that were left.
 pub(crate) const DELETED_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How long a question to a running job is kept, and then its answer: no longer than anybody waits for it.
+pub(crate) const QUESTION_KEPT: Duration = Duration::from_secs(20);
+/// Questions to one job that may wait for their answers.
+pub(crate) const QUESTIONS_AT_ONCE: u64 = 8;
 
 /// Why the queue did not do something.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +95,12 @@ pub enum QueueError {
     WrongState {
         /// State of the job.
         state: JobState,
+    },
+    /// As many questions to a running job wait for their answers as may.
+    #[error("{waiting} others are waiting for an answer of this job; try again in a moment")]
+    TooManyQuestions {
+        /// How many wait.
+        waiting: u64,
     },
     /// The store behind the queue cannot be reached or failed. It may pass.
     #[error("the job store cannot be used now: {why}")]
@@ -151,6 +162,15 @@ pub enum Ending {
     /// The worker shuts down in order: the job is queued again at once, in its old place, and the attempt does not count. One
     /// that its owner wants stopped is cancelled instead.
     Released,
+}
+
+/// What somebody wants to know of a running job now, such as a picture of how it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// Random; leads to the answer.
+    pub id: JobId,
+    /// What is asked.
+    pub text: String,
 }
 
 /// What a worker tells of a running job.
@@ -259,6 +279,8 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     async fn retry(&self, owner: &Owner, id: &JobId, spec: serde_json::Value) -> Result<Option<Job>>;
     /// The owner's job.
     async fn get(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>>;
+    /// The job, whosever it is: for what the service does by itself, never for a request.
+    async fn find(&self, id: &JobId) -> Result<Option<Job>>;
     /// The jobs of these owners, newest first.
     async fn list(&self, owners: &[Owner], query: &ListQuery) -> Result<Vec<Job>>;
     /// Changes what the owner says of a job, in whatever state. `None` when the owner has no such job.
@@ -276,6 +298,15 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// Events after a sequence number, oldest first, at most `limit`. Of a job with very many only the latest 10,000 are kept.
     /// The caller has checked whose the job is.
     async fn events(&self, id: &JobId, after: u64, limit: u32) -> Result<Vec<JobEvent>>;
+    /// Puts a question to whoever works on a job. The caller has checked whose the job is, and that it runs. Questions and answers are
+    /// kept for [`QUESTION_KEPT`] each, or as long as the store lives, whichever is shorter.
+    async fn ask(&self, id: &JobId, question: Question) -> Result<()>;
+    /// The oldest question to a job, for its worker; each is given once.
+    async fn next_question(&self, id: &JobId) -> Result<Option<Question>>;
+    /// Answers a question.
+    async fn answer(&self, question: &JobId, answer: String) -> Result<()>;
+    /// The answer to a question, which is given once; `None` where there is none yet.
+    async fn take_answer(&self, question: &JobId) -> Result<Option<String>>;
     /// Forgets a job that has ended, with its events, and remembers that it was deleted ([`Queue::fate`]). `None` when the owner has no such job.
     async fn delete(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>>;
     /// Brings back jobs whose lease ran out, then gives jobs of all owners that ended at these times, those that ended first

@@ -5,13 +5,15 @@
 //!
 //! - working folder: the job's, see [`crate::layout`]. Every path in it is relative, so that no message and no file names this
 //!   machine's folders.
-//! - standard input: one line, the [`Order`]; then nothing. Its end means that the worker is gone: the attempt is cancelled.
+//! - standard input: one line, the [`Order`]; then one line an [`Ask`], as somebody looks at the scene. Its end means that the worker is
+//!   gone: the attempt is cancelled.
 //! - standard output: one line a [`Line`].
 //! - TERM asks for an orderly stop with a checkpoint.
 
 mod problem;
 mod rehearsal;
 mod scene;
+mod window;
 
 use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
@@ -21,10 +23,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use splat_core::gpu::GpuOptions;
 use splat_core::{Backend, CancelToken, Event, Gpu};
+use window::{Asked, Window};
 
 pub use problem::Failure;
 
-use crate::job::JobProblem;
+use crate::job::{JobId, JobProblem};
+use crate::look::{LookOptions, LookView};
 use crate::scene::SceneSpec;
 
 /// What a worker asks of the process.
@@ -58,12 +62,29 @@ pub struct MachineOptions {
     pub test_mode: bool,
 }
 
+/// One line of the process's standard input, after the first: somebody wants to see the scene as it is. Answered between two steps of
+/// training.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ask {
+    /// Comes back with the picture.
+    pub id: JobId,
+    /// From where to look.
+    pub look: LookOptions,
+}
+
 /// One line of the process's standard output.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "line", content = "value", rename_all = "snake_case")]
 pub enum Line {
     /// An event of the pipeline.
     Event(Event),
+    /// What somebody asked to see.
+    Seen {
+        /// The [`Ask`].
+        id: JobId,
+        /// The picture.
+        view: LookView,
+    },
     /// The attempt came to its end; the last line.
     Ended(Ended),
 }
@@ -118,9 +139,15 @@ pub fn run_from_stdin(cancel: &CancelToken) -> io::Result<()> {
     io::stdin().lock().read_line(&mut text)?;
     let order: Order = serde_json::from_str(&text)?;
     let orphaned = cancel.clone();
+    let asked = Asked::default();
+    let heard = asked.clone();
     std::thread::spawn(move || {
-        // Nothing more is ever sent: the read returns when the worker closes the pipe, or is gone.
-        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        // The lines end when the worker closes the pipe, or is gone. What is none of ours is passed over.
+        for line in io::stdin().lock().lines().map_while(Result::ok) {
+            if let Ok(ask) = serde_json::from_str(&line) {
+                heard.put(ask);
+            }
+        }
         orphaned.cancel();
         // An orderly stop takes seconds. A stage that cannot be stopped must not outlive its worker for ever.
         std::thread::sleep(ORPHAN_GRACE);
@@ -137,10 +164,11 @@ pub fn run_from_stdin(cancel: &CancelToken) -> io::Result<()> {
         }
     };
     let events = |event: Event| tell(&Line::Event(event));
+    let window = Window::new(asked, &tell);
     let done = if order.machine.test_mode {
-        rehearsal::run(&order, &events, cancel)
+        rehearsal::run(&order, &events, &window, cancel)
     } else {
-        scene::run(&order, &events, cancel)
+        scene::run(&order, &events, &window, cancel)
     };
     let ended = done.unwrap_or_else(|failure| failure.ended());
     tell(&Line::Ended(ended));

@@ -9,11 +9,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use glam::DVec3;
 use splat_core::events::Stage;
 use splat_core::files::{make_parent, write_atomically, write_error};
-use splat_core::pipeline::{OutputFolder, save_png};
+use splat_core::pipeline::{Around, OutputFolder, Picture, Viewer, save_png};
 use splat_core::ply::{self, PlyOptions};
-use splat_core::{CancelToken, Event, GaussianCloud};
+use splat_core::{Camera, CancelToken, Event, GaussianCloud, Pinhole, Pose};
 
 use super::{Ended, Failure, Order};
 use crate::layout;
@@ -37,9 +38,17 @@ const PARTS: u32 = 5;
 /// The degree-0 spherical harmonic, which turns colours into coefficients (Kerbl et al. 2023).
 const SH_C0: f32 = 0.282_094_8;
 
+/// Size of pictures for who looks at the scene, and the lens they are taken through.
+const PICTURE: (u32, u32) = (480, 320);
+const PICTURE_LENS: Pinhole =
+    Pinhole { width: PICTURE.0, height: PICTURE.1, fx: 400.0, fy: 400.0, cx: 240.0, cy: 160.0 };
+/// How far off the camera begins, in radii of the ball.
+const DISTANCE: f64 = 3.5;
+
 struct Play<'a> {
     order: &'a Order,
     events: &'a (dyn Fn(Event) + Sync),
+    viewer: &'a dyn Viewer,
     cancel: &'a CancelToken,
     faults: Faults,
     output: OutputFolder,
@@ -49,11 +58,12 @@ struct Play<'a> {
 pub(super) fn run(
     order: &Order,
     events: &(dyn Fn(Event) + Sync),
+    viewer: &dyn Viewer,
     cancel: &CancelToken,
 ) -> Result<Ended, Failure> {
     let output = OutputFolder::create(layout::MODEL)?;
     let faults = order.spec.options.test.clone().unwrap_or_default();
-    let play = Play { order, events, cancel, faults, output, started: Instant::now() };
+    let play = Play { order, events, viewer, cancel, faults, output, started: Instant::now() };
     let mut done = play.finished();
     if let Some(from) = order.spec.redo_from
         && order.first_attempt
@@ -92,7 +102,10 @@ impl Play<'_> {
             std::process::abort();
         }
         while self.faults.hang_at == Some(stage) {
-            std::thread::sleep(Duration::from_secs(1));
+            if stage == Stage::Train {
+                self.look(1);
+            }
+            std::thread::sleep(Duration::from_millis(50));
         }
         let pause = Duration::from_millis(u64::from(self.faults.stage_ms.unwrap_or(STAGE_MS))) / PARTS;
         for part in 1..=PARTS {
@@ -101,6 +114,9 @@ impl Play<'_> {
             while Instant::now() < until {
                 if self.cancel.is_cancelled() {
                     return Ok(false);
+                }
+                if stage == Stage::Train {
+                    self.look(part);
                 }
                 std::thread::sleep(
                     Duration::from_millis(20).min(until.saturating_duration_since(Instant::now())),
@@ -144,6 +160,28 @@ impl Play<'_> {
         save_png(&path, width, height, &pixels)?;
         (self.events)(Event::Saved { path, kind: "preview".into() });
         Ok(())
+    }
+
+    /// A picture for who looks at the ball: what it shows depends on where it is taken from.
+    fn look(&self, part: u32) {
+        let Some(look) = self.viewer.next_look() else { return };
+        let pose = look.cam_from_world.unwrap_or(Pose { translation: DISTANCE * DVec3::Z, ..Pose::IDENTITY });
+        let width = look.longest_side.min(PICTURE.0);
+        let intrinsics = PICTURE_LENS.resized(width, (width * PICTURE.1 / PICTURE.0).max(1));
+        let pixels = (0..intrinsics.height).flat_map(|y| (0..intrinsics.width).map(move |x| (x, y)));
+        let rgb = pixels.flat_map(|(x, y)| {
+            let [x, y] = [
+                (f64::from(x) + 0.5 - intrinsics.cx) / intrinsics.fx,
+                (f64::from(y) + 0.5 - intrinsics.cy) / intrinsics.fy,
+            ];
+            seen(&pose, DVec3::new(x, y, 1.0).normalize())
+        });
+        self.viewer.show(Picture {
+            rgb: rgb.collect(),
+            camera: Camera { intrinsics, cam_from_world: pose },
+            around: Around { point: DVec3::ZERO, up: DVec3::NEG_Y },
+            step: (self.order.spec.options.steps() * part / PARTS).max(1),
+        });
     }
 
     fn save(&self) -> Result<(), Failure> {
@@ -220,6 +258,18 @@ fn first_stage(from: RetryFrom) -> Stage {
         RetryFrom::Mapping => Stage::Mapping,
         RetryFrom::Train => Stage::Train,
     }
+}
+
+/// What a camera sees in a direction of its own: the ball in the colours of [`ball`], or nothing.
+fn seen(pose: &Pose, direction: DVec3) -> [u8; 3] {
+    let (eye, direction) = (pose.centre(), pose.inverse().rotation * direction);
+    let middle = -eye.dot(direction);
+    let inside = middle * middle - eye.length_squared() + 1.0;
+    if middle <= 0.0 || inside < 0.0 {
+        return [0; 3];
+    }
+    let point = eye + (middle - inside.sqrt()) * direction;
+    point.to_array().map(|c| (255.0 * (0.5 + 0.5 * c).clamp(0.0, 1.0)) as u8)
 }
 
 /// Gaussians evenly spread over a ball of radius 1 (Fibonacci lattice), coloured by their place.

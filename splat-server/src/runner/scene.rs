@@ -8,7 +8,7 @@ use splat_core::dataset::DatasetOptions;
 use splat_core::events::Stage;
 use splat_core::files::write_error;
 use splat_core::gpu::GpuOptions;
-use splat_core::pipeline::{OutputFolder, Pipeline, PipelineOptions, Preset, StopReason};
+use splat_core::pipeline::{OutputFolder, Pipeline, PipelineOptions, Preset, StopReason, Viewer};
 use splat_core::train::TrainConfig;
 use splat_core::{CancelToken, Event, self_test};
 
@@ -19,6 +19,7 @@ use crate::scene::{RetryFrom, SceneOptions};
 pub(super) fn run(
     order: &Order,
     events: &(dyn Fn(Event) + Sync),
+    viewer: &dyn Viewer,
     cancel: &CancelToken,
 ) -> Result<Ended, Failure> {
     let started = Instant::now();
@@ -48,7 +49,7 @@ pub(super) fn run(
     let mut pipeline_options = pipeline_options(options, preset, &order.machine);
     pipeline_options.deadline = options.budget().and_then(|budget| started.checked_add(budget));
     pipeline_options.resume = !output.checkpoints()?.is_empty();
-    let pipeline = Pipeline::new(pipeline_options, output, &events, cancel)?;
+    let pipeline = Pipeline::new(pipeline_options, output, &events, cancel)?.shown_to(viewer);
     let kept = matches!(order.spec.redo_from, None | Some(RetryFrom::Train)) && !options.keep_distortion();
     let outcome = if kept && source.is_posed_for_good() {
         pipeline.run(&mut DatasetSource::new(layout::COLMAP_DATA), &gpu)?

@@ -14,6 +14,7 @@ use super::Workers;
 use super::artifacts;
 use super::child::Runner;
 use super::hold::{Hold, Stopping, ticking};
+use super::looks::Looks;
 use super::teller::{self, Teller};
 use crate::job::{Job, JobProblem};
 use crate::layout;
@@ -290,6 +291,7 @@ impl Attempt<'_> {
         let mut heard = Instant::now();
         let mut kill_at: Option<Instant> = None;
         let mut ended = None;
+        let mut looks = Looks::at(&self.workers.queue, &self.hold.ticket().id);
         // A slow bucket must hold up neither news nor requests to stop.
         let (mut idle, mut pushing) = (Some(workspace), None::<BoxFuture<'w, &'w mut Workspace>>);
         loop {
@@ -305,6 +307,7 @@ impl Attempt<'_> {
                         }
                         teller.event(&event);
                     }
+                    Some(Line::Seen { id, view }) => looks.seen(id, view),
                     Some(Line::Ended(how)) => ended = Some(how),
                     None => return ended,
                 },
@@ -321,6 +324,7 @@ impl Attempt<'_> {
                     pushing = None;
                     idle = Some(workspace);
                 }
+                ask = looks.next() => runner.ask(&ask).await,
                 () = self.hold.other_than(before) => {}
                 () = sleep_until(kill_at.unwrap_or(far)), if kill_at.is_some() => {
                     runner.kill();

@@ -11,7 +11,7 @@ use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
 use crate::child::Running;
-use crate::runner::{Line, Order};
+use crate::runner::{Ask, Line, Order};
 
 /// Of what the process says on standard error, the last so many bytes are kept.
 const STDERR_TAIL_BYTES: usize = 4 << 10;
@@ -64,6 +64,17 @@ impl Runner {
                 Ok(line) => return Some(line),
                 Err(error) => tracing::debug!(%error, "a job's process wrote something else than a line"),
             }
+        }
+    }
+
+    /// Passes an ask on. Nothing is lost where the process has closed its input: then it ends.
+    pub(super) async fn ask(&mut self, ask: &Ask) {
+        let Some(stdin) = &mut self.stdin else { return };
+        let Ok(mut text) = serde_json::to_vec(ask) else { return };
+        text.push(b'\n');
+        // The pipe holds more than the asks that wait at once.
+        if stdin.write_all(&text).await.is_ok() {
+            let _ = stdin.flush().await;
         }
     }
 

@@ -72,6 +72,11 @@ impl Hold {
         Self { queue, ticket: ticket.clone(), stopping, patience: workers.options.stop_grace, renewing }
     }
 
+    /// What is held.
+    pub(super) fn ticket(&self) -> &Ticket {
+        &self.ticket
+    }
+
     /// Why the work is to stop, if it is.
     pub(super) fn stopping(&self) -> Option<Stopping> {
         *self.stopping.borrow()

@@ -5,6 +5,7 @@
 //! | `attempt` | one claim from beginning to end: lease, news, cancelling, limits, how it ended |
 //! | `gesture` | one claim on a gesture: a second of training, in this process |
 //! | `hold` | what both do to keep a claim, and how they hear that it is to stop |
+//! | `looks` | from who looks at a scene to the process that trains it, and back |
 //! | `child` | the process of an attempt |
 //! | `teller` | from its events to progress, numbered events and artefacts |
 //! | `artifacts` | which files can be fetched, under which names |
@@ -14,6 +15,7 @@ mod attempt;
 mod child;
 mod gesture;
 mod hold;
+mod looks;
 mod teller;
 #[cfg(all(test, unix))]
 mod tests;

@@ -9,6 +9,7 @@ const { at } = await import('../assets/js/api.js');
 const { EventParser } = await import('../assets/js/events.js');
 const { kindOf, examine } = await import('../assets/js/sniff.js');
 const { rotate, startFrom, upOf, uprightRotation } = await import('../assets/js/pose.js');
+const { Orbit } = await import('../assets/js/orbit.js');
 const { base64 } = await import('../assets/js/tus.js');
 const { thin } = await import('../assets/js/chart.js');
 const { backoff } = await import('../assets/js/connection.js');
@@ -78,6 +79,37 @@ test('a tilted world is stood upright, and the first view looks at what all came
     close(initial.target, rotate(rotation, centre));
     close(initial.position, rotate(rotation, cameras[0].position));
     close([initial.fov], [(2 * Math.atan(240 / 500) * 180) / Math.PI]);
+  }
+});
+
+test('a drag turns the camera around what the photos show, as far as above and below it', () => {
+  const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+  const distance = (a, b) => Math.hypot(...a.map((value, i) => value - b[i]));
+  for (const up of [[0, -1, 0], [0.6, -0.8, 0], [0, 0, 1]]) {
+    const point = [0.3, -0.2, 0.5];
+    const [first, second] = ring(point, up, 36);
+    const orbit = new Orbit(first, { point, up });
+    close(orbit.camera().position, first.position);
+    orbit.camera().rotation.forEach((row, i) => close(row, first.rotation[i]));
+    // To the right is where the camera's x points.
+    orbit.turn(0.2, 0);
+    const right = first.rotation.map((row) => row[0]);
+    assert.ok(dot(orbit.camera().position.map((value, i) => value - first.position[i]), right) > 0);
+    orbit.turn(-0.2 + (dot(right, second.position.map((value, i) => value - first.position[i])) > 0 ? 1 : -1) * (Math.PI / 18), 0);
+    close(orbit.camera().position, second.position);
+    orbit.camera().rotation.forEach((row, i) => close(row, second.rotation[i]));
+    for (const upwards of [9, -18]) {
+      orbit.turn(0.3, upwards);
+      const { position, rotation } = orbit.camera();
+      close([distance(position, point)], [distance(first.position, point)]);
+      const rise = dot(up, position.map((value, i) => value - point[i])) / distance(position, point);
+      assert.ok(Math.abs(rise) > 0.99 && Math.abs(rise) < 1 && Math.sign(rise) === Math.sign(upwards), String(rise));
+      // It still looks at the point, and stands upright.
+      close([0, 1, 2].map((k) => rotation[k][2]), point.map((value, i) => (value - position[i]) / distance(position, point)));
+      assert.ok(dot([0, 1, 2].map((k) => rotation[k][1]), up) < 0);
+    }
+    for (let i = 0; i < 100; i += 1) orbit.zoom(0.9);
+    assert.ok(distance(orbit.camera().position, point) > 0.05 * distance(first.position, point));
   }
 });
 

@@ -10,6 +10,7 @@ mod events;
 mod notes;
 mod order;
 mod owners;
+mod questions;
 mod submission;
 
 pub(crate) use claims::*;
@@ -17,6 +18,7 @@ pub(crate) use events::*;
 pub(crate) use notes::*;
 pub(crate) use order::*;
 pub(crate) use owners::*;
+pub(crate) use questions::*;
 pub(crate) use submission::*;
 
 use std::sync::Arc;
@@ -100,6 +102,8 @@ macro_rules! contract {
             a_paused_queue_begins_nothing_and_a_draining_one_takes_nothing,
             jobs_can_be_adopted_in_every_state,
             jobs_of_several_owners_are_listed_as_one,
+            questions_are_answered_in_order_and_once,
+            a_job_is_not_asked_too_much_at_once,
         );
     };
 }

@@ -169,6 +169,8 @@ pub(crate) async fn jobs_can_be_adopted_in_every_state(site: &dyn Site) {
         queue.list(std::slice::from_ref(&new), &query).await.unwrap().into_iter().map(|job| job.id).collect();
     assert_eq!(ids, [&own, &waiting, &running, &ended].map(|job| job.id.clone()));
     assert_eq!(queue.get(&old, &ended.id).await.unwrap(), None);
+    assert_eq!(queue.find(&ended.id).await.unwrap().unwrap().owner, new);
+    assert_eq!(queue.find(&JobId::random()).await.unwrap(), None);
     assert_eq!(queue.shared(&secret).await.unwrap().unwrap().owner, new);
     // Keys go with their jobs, and one that both had stays with the new owner's.
     for (key, job) in [("first", &ended), ("both", &own)] {

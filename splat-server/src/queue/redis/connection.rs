@@ -46,6 +46,8 @@ pub(super) struct Scripts {
     pub(super) change: Script,
     pub(super) adopt: Script,
     pub(super) usage: Script,
+    pub(super) ask: Script,
+    pub(super) question: Script,
 }
 
 macro_rules! script {
@@ -71,6 +73,8 @@ impl Scripts {
             change: script!("change"),
             adopt: script!("adopt"),
             usage: script!("usage"),
+            ask: script!("ask"),
+            question: script!("question"),
         }
     }
 }

@@ -36,8 +36,9 @@ pub(crate) use reply::{pairs, texts};
 use super::backoff::{attempts_exhausted, whole_ms};
 use super::sqlite::{to_json, unknown};
 use super::{
-    Admission, Backoff, Claim, DELETED_KEPT, Depth, Ending, FURTHER, Fate, Held, ListQuery, Mode, Queue,
-    QueueError, RECLAIM_GRACE, Report, Result, Submitted, Ticket, Usage, within_100,
+    Admission, Backoff, Claim, DELETED_KEPT, Depth, Ending, FURTHER, Fate, Held, ListQuery, Mode,
+    QUESTION_KEPT, QUESTIONS_AT_ONCE, Question, Queue, QueueError, RECLAIM_GRACE, Report, Result, Submitted,
+    Ticket, Usage, within_100,
 };
 use crate::job::{Change, Job, JobEvent, JobId, JobState, Lane, NewEvent, NewJob, Owner, Progress, UnixMs};
 use connection::Call;
@@ -249,12 +250,12 @@ impl Queue for RedisQueue {
     }
 
     async fn get(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>> {
-        let fields = self.store.run(cmd("HGETALL").arg(self.store.key(&format!("job:{id}")))).await?;
-        let fields = pairs(fields)?;
-        if fields.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(reply::job(&fields)?).filter(|job| job.owner == *owner))
+        Ok(self.find(id).await?.filter(|job| job.owner == *owner))
+    }
+
+    async fn find(&self, id: &JobId) -> Result<Option<Job>> {
+        let fields = pairs(self.store.run(cmd("HGETALL").arg(self.store.key(&format!("job:{id}")))).await?)?;
+        if fields.is_empty() { Ok(None) } else { reply::job(&fields).map(Some) }
     }
 
     async fn list(&self, owners: &[Owner], query: &ListQuery) -> Result<Vec<Job>> {
@@ -276,6 +277,35 @@ impl Queue for RedisQueue {
         let mut command = cmd("XRANGE");
         command.arg(self.store.key(&format!("events:{id}"))).arg(first).arg("+").arg("COUNT").arg(limit);
         reply::items(self.store.run(&command).await?)?.into_iter().map(reply::event).collect()
+    }
+
+    async fn ask(&self, id: &JobId, question: Question) -> Result<()> {
+        let call = self.store.call(&self.store.scripts().ask).arg(id.as_str()).arg(to_json(&question)?);
+        let answer = Answer::of(call.arg(whole_ms(QUESTION_KEPT)).arg(QUESTIONS_AT_ONCE).run().await?)?;
+        match answer.word.as_str() {
+            "full" => Err(QueueError::TooManyQuestions { waiting: answer.number()? }),
+            _ => Ok(()),
+        }
+    }
+
+    async fn next_question(&self, id: &JobId) -> Result<Option<Question>> {
+        let call = self.store.call(&self.store.scripts().question).arg(id.as_str());
+        let answer = Answer::of(call.arg(whole_ms(QUESTION_KEPT)).run().await?)?;
+        if answer.word == "none" { Ok(None) } else { answer.json().map(Some) }
+    }
+
+    async fn answer(&self, question: &JobId, answer: String) -> Result<()> {
+        let mut command = cmd("SET");
+        command.arg(self.store.key(&format!("answer:{question}"))).arg(answer);
+        self.store.run(command.arg("PX").arg(whole_ms(QUESTION_KEPT))).await.map(drop)
+    }
+
+    async fn take_answer(&self, question: &JobId) -> Result<Option<String>> {
+        let key = self.store.key(&format!("answer:{question}"));
+        match self.store.run(cmd("GETDEL").arg(key)).await? {
+            Value::Nil => Ok(None),
+            answer => reply::text(answer).map(Some),
+        }
     }
 
     async fn delete(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>> {
@@ -308,8 +338,7 @@ impl Queue for RedisQueue {
         let found = self.store.run(cmd("HGET").arg(self.store.key("shares")).arg(secret.as_str())).await?;
         let Value::BulkString(id) = found else { return Ok(None) };
         let id = reply::id(&String::from_utf8_lossy(&id))?;
-        let fields = pairs(self.store.run(cmd("HGETALL").arg(self.store.key(&format!("job:{id}")))).await?)?;
-        let job = if fields.is_empty() { None } else { Some(reply::job(&fields)?) };
+        let job = self.find(&id).await?;
         // It may have been revoked in between.
         Ok(job.filter(|job| job.notes.share.as_ref().is_some_and(|share| share.secret == *secret)))
     }

@@ -28,7 +28,7 @@ pub(crate) fn texts(value: Value) -> Result<Vec<String>> {
 }
 
 /// A text.
-fn text(value: Value) -> Result<String> {
+pub(super) fn text(value: Value) -> Result<String> {
     match value {
         Value::BulkString(bytes) => String::from_utf8(bytes).map_err(|error| malformed(error.to_string())),
         Value::SimpleString(text) => Ok(text),
@@ -183,6 +183,10 @@ impl Answer {
 
     pub(super) fn usage(self) -> Result<Usage> {
         usage(self.value)
+    }
+
+    pub(super) fn json<T: serde::de::DeserializeOwned>(self) -> Result<T> {
+        of_json(&text(self.value)?)
     }
 
     pub(super) fn job(self) -> Result<Job> {

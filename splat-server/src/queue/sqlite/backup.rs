@@ -33,6 +33,12 @@ pub enum BackupError {
         /// What is wrong with it.
         why: String,
     },
+    /// The copy was to be the queue itself.
+    #[error("`{}` is the queue itself, and no copy of it", path.display())]
+    QueueItself {
+        /// Path of both.
+        path: PathBuf,
+    },
     /// The queue lies in Redis.
     #[error("the queue lies in Redis, which keeps its own copies")]
     InRedis,
@@ -63,6 +69,7 @@ impl BackupError {
             Self::NoBackup { .. } => {
                 Some("`splat backup` makes one; a `cp` of a running service's queue.db lacks its newest part")
             }
+            Self::QueueItself { .. } => Some("name another file"),
             Self::InRedis => Some("copy Redis' append-only file, or use its BGSAVE"),
             Self::Io { .. } | Self::Sqlite { .. } => None,
         }
@@ -84,11 +91,12 @@ pub struct Copied {
 /// [`BackupError`], but neither `NoBackup` nor `InRedis`.
 pub fn backup(queue: &Path, file: &Path) -> Result<Copied, BackupError> {
     let connection = open(queue)?;
+    refuse_itself(file, queue)?;
     copy(&connection, queue, file)?;
     counted(&connection).map_err(|source| BackupError::Sqlite { path: queue.to_path_buf(), source })
 }
 
-/// Puts the copy in `file` in place of the queue at `queue`, of which a copy stays beside it under the name given. Stop the service
+/// Puts the copy in `file` in place of the queue at `queue`, of which a copy stays beside it under the name given, a new one each time. Stop the service
 /// first: jobs in work would be lost to their workers. Blocks.
 ///
 /// # Errors
@@ -98,16 +106,16 @@ pub fn restore(file: &Path, queue: &Path) -> Result<(Copied, Option<PathBuf>), B
     if !file.is_file() {
         return Err(no_backup("there is no such file".into()));
     }
+    refuse_itself(file, queue)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let from = Connection::open_with_flags(file, flags).map_err(|error| no_backup(error.to_string()))?;
     let copied = checked(&from).map_err(no_backup)?;
     let sqlite = |source| BackupError::Sqlite { path: queue.to_path_buf(), source };
     let before = match open(queue) {
         Ok(old) => {
-            let mut name = queue.as_os_str().to_owned();
-            name.push(".before-restore");
-            copy(&old, queue, Path::new(&name))?;
-            Some(PathBuf::from(name))
+            let kept = free_name(queue);
+            copy(&old, queue, &kept)?;
+            Some(kept)
         }
         Err(BackupError::NoQueue { .. }) => None,
         Err(error) => return Err(error),
@@ -117,6 +125,31 @@ pub fn restore(file: &Path, queue: &Path) -> Result<(Copied, Option<PathBuf>), B
     let backup = Backup::new(&from, &mut into).map_err(sqlite)?;
     backup.run_to_completion(ALL_PAGES, Duration::from_millis(100), None).map_err(sqlite)?;
     Ok((copied, before))
+}
+
+/// SQLite would wait for itself for ever, or the service go on with a file that has no name any more.
+fn refuse_itself(file: &Path, queue: &Path) -> Result<(), BackupError> {
+    match (file.canonicalize(), queue.canonicalize()) {
+        (Ok(file), Ok(queue)) if file == queue => Err(BackupError::QueueItself { path: queue }),
+        _ => Ok(()),
+    }
+}
+
+/// Where what was there before a restore is kept: what an earlier restore kept stays.
+fn free_name(queue: &Path) -> PathBuf {
+    let name = |ending: String| {
+        let mut name = queue.as_os_str().to_owned();
+        name.push(".before-restore");
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let mut kept = name(String::new());
+    let mut number = 2;
+    while kept.exists() {
+        kept = name(format!("-{number}"));
+        number += 1;
+    }
+    kept
 }
 
 fn open(queue: &Path) -> Result<Connection, BackupError> {
@@ -131,19 +164,33 @@ fn open(queue: &Path) -> Result<Connection, BackupError> {
     opened.map_err(|source| BackupError::Sqlite { path: queue.to_path_buf(), source })
 }
 
-/// The database as of now, in a file that appears whole or not at all.
+/// The database as of now, in a file that appears whole or not at all, for its owner's eyes.
 fn copy(connection: &Connection, queue: &Path, file: &Path) -> Result<(), BackupError> {
     let mut name = file.as_os_str().to_owned();
     name.push(".part");
     let unfinished = PathBuf::from(name);
-    // Of a run that was cut off. SQLite writes into no file that holds something.
-    let _ = fs::remove_file(&unfinished);
     let io = |source| BackupError::Io { path: file.to_path_buf(), source };
-    connection
+    // SQLite writes into an empty file, and into none that holds something: what a run left that was cut off is emptied.
+    private(&unfinished).map_err(io)?;
+    let copied = connection
         .execute("VACUUM INTO ?1", [unfinished.to_string_lossy()])
-        .map_err(|source| BackupError::Sqlite { path: queue.to_path_buf(), source })?;
-    fs::File::open(&unfinished).and_then(|written| written.sync_all()).map_err(io)?;
-    fs::rename(&unfinished, file).map_err(io)
+        .map_err(|source| BackupError::Sqlite { path: queue.to_path_buf(), source })
+        .and_then(|_| fs::File::open(&unfinished).and_then(|written| written.sync_all()).map_err(io))
+        .and_then(|()| fs::rename(&unfinished, file).map_err(io));
+    if copied.is_err() {
+        // The error tells what there is to tell.
+        let _ = fs::remove_file(&unfinished);
+    }
+    copied
+}
+
+/// An empty file that nobody but its owner reads: keys and scenes of everybody are in it.
+fn private(path: &Path) -> std::io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }
 
 /// What a copy holds, or what is wrong with it.
@@ -194,6 +241,8 @@ mod tests {
         assert_eq!(queue.get(&Owner::local(), &since.id).await.unwrap(), None);
         assert_eq!(queue.identity().await.unwrap(), identity);
         queue.submit(new_job(), PLENTY).await.unwrap();
+        let (_, second) = restore(&file, &path).unwrap();
+        assert_ne!(second, before, "what the first one kept is gone");
         drop(queue);
         // And what was there before can be had again, also where the queue is gone.
         std::fs::remove_file(&path).unwrap();
@@ -219,6 +268,18 @@ mod tests {
             assert!(matches!(refused, Err(BackupError::NoBackup { .. })), "{name}: {refused:?}");
         }
         assert!(matches!(backup(&at("missing.db"), &at("x.db")), Err(BackupError::NoQueue { .. })));
+        std::fs::create_dir(at("folder")).unwrap();
+        for nowhere in ["no/such/folder.db", "folder"] {
+            let refused = backup(&at("queue.db"), &at(nowhere));
+            assert!(matches!(refused, Err(BackupError::Io { .. })), "{nowhere}: {refused:?}");
+        }
+        let itself = folder.path().join(".").join("queue.db");
+        for refused in
+            [backup(&at("queue.db"), &itself), restore(&itself, &at("queue.db")).map(|done| done.0)]
+        {
+            assert!(matches!(refused, Err(BackupError::QueueItself { .. })), "{refused:?}");
+        }
+        assert!(!at("folder.part").exists());
         assert_eq!(backup(&at("queue.db"), &at("x.db")).unwrap().jobs, 1);
     }
 }

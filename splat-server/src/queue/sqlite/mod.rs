@@ -8,6 +8,7 @@
 //! | [`backup`] | copies, and back |
 //! | [`write`], [`claim`] | what changes jobs |
 //! | [`read`] | what only asks |
+//! | [`questions`] | questions to running jobs, and their answers |
 //! | [`usage`] | what owners have used, and whether jobs are taken in and begun |
 
 mod backup;
@@ -15,6 +16,7 @@ mod claim;
 mod database;
 #[cfg(test)]
 mod killed;
+mod questions;
 mod read;
 mod row;
 mod schema;
@@ -32,8 +34,8 @@ use async_trait::async_trait;
 
 use super::backoff::{now_ms, whole_ms};
 use super::{
-    Admission, Backoff, Claim, Depth, Ending, Fate, Held, ListQuery, Mode, Queue, RECLAIM_GRACE, Report,
-    Result, Submitted, Ticket, Usage,
+    Admission, Backoff, Claim, Depth, Ending, Fate, Held, ListQuery, Mode, Question, Queue, RECLAIM_GRACE,
+    Report, Result, Submitted, Ticket, Usage,
 };
 use crate::job::{Change, Job, JobEvent, JobId, Lane, NewJob, Owner, UnixMs};
 
@@ -137,6 +139,11 @@ impl Queue for SqliteQueue {
         self.database.read(move |connection| read::get(connection, &owner, &id)).await
     }
 
+    async fn find(&self, id: &JobId) -> Result<Option<Job>> {
+        let id = id.clone();
+        self.database.read(move |connection| read::find(connection, &id)).await
+    }
+
     async fn list(&self, owners: &[Owner], query: &ListQuery) -> Result<Vec<Job>> {
         let (owners, query) = (owners.to_vec(), query.clone());
         self.database.read(move |connection| read::list(connection, &owners, &query)).await
@@ -173,6 +180,36 @@ impl Queue for SqliteQueue {
     async fn events(&self, id: &JobId, after: u64, limit: u32) -> Result<Vec<JobEvent>> {
         let id = id.clone();
         self.database.read(move |connection| read::events(connection, &id, after, limit)).await
+    }
+
+    async fn ask(&self, id: &JobId, question: Question) -> Result<()> {
+        let id = id.clone();
+        self.database.write(move |connection| questions::ask(connection, now_ms(), &id, &question)).await
+    }
+
+    async fn next_question(&self, id: &JobId) -> Result<Option<Question>> {
+        let known = id.clone();
+        if !self.database.read(move |connection| questions::is_asked(connection, now_ms(), &known)).await? {
+            return Ok(None);
+        }
+        let id = id.clone();
+        self.database.write(move |connection| questions::next(connection, now_ms(), &id)).await
+    }
+
+    async fn answer(&self, question: &JobId, answer: String) -> Result<()> {
+        let question = question.clone();
+        self.database
+            .write(move |connection| questions::answer(connection, now_ms(), &question, &answer))
+            .await
+    }
+
+    async fn take_answer(&self, question: &JobId) -> Result<Option<String>> {
+        let known = question.clone();
+        if !self.database.read(move |connection| questions::is_answered(connection, &known)).await? {
+            return Ok(None);
+        }
+        let question = question.clone();
+        self.database.write(move |connection| questions::take_answer(connection, &question)).await
     }
 
     async fn delete(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>> {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rusqlite::{Connection, OptionalExtension, Rows, ToSql, named_params};
 
-use super::row::{COLUMNS, event, find, find_owned, signed, stored, to_json};
+use super::row::{self, COLUMNS, event, find_owned, signed, stored, to_json};
 use super::unavailable;
 use crate::job::{Job, JobEvent, JobId, JobState, Lane, Owner, UnixMs};
 use crate::queue::{Depth, Fate, ListQuery, Result};
@@ -14,6 +14,10 @@ const ENDED_AT_ONCE: u32 = 100;
 
 pub(super) fn get(connection: &Connection, owner: &Owner, id: &JobId) -> Result<Option<Job>> {
     Ok(find_owned(connection, owner, id)?.map(|stored| stored.job))
+}
+
+pub(super) fn find(connection: &Connection, id: &JobId) -> Result<Option<Job>> {
+    Ok(row::find(connection, id)?.map(|stored| stored.job))
 }
 
 pub(super) fn shared(connection: &Connection, secret: &JobId) -> Result<Option<Job>> {
@@ -134,7 +138,7 @@ pub(super) fn ahead_of(connection: &Connection, id: &JobId) -> Result<u64> {
             .and_then(|mut statement| statement.query_row(values, |row| row.get(0)).optional())
             .map_err(unavailable)
     };
-    let Some(mine) = find(connection, id)?.filter(|stored| stored.job.state == JobState::Queued) else {
+    let Some(mine) = row::find(connection, id)?.filter(|stored| stored.job.state == JobState::Queued) else {
         return Ok(0);
     };
     let (lane, priority, owner) = (mine.job.lane.name(), mine.job.priority, &mine.job.owner.0);

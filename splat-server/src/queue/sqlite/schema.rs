@@ -6,7 +6,7 @@ use super::unavailable;
 use crate::queue::{QueueError, Result};
 
 /// One step a version; `user_version` counts those done. Steps are only ever appended.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE jobs (
         number           INTEGER PRIMARY KEY AUTOINCREMENT, -- order of submission
@@ -110,6 +110,22 @@ const MIGRATIONS: [&str; 3] = [
         busy_ms INTEGER NOT NULL DEFAULT 0,                        -- time that workers held jobs
         PRIMARY KEY (owner, day)
     ) STRICT, WITHOUT ROWID;
+",
+    "
+    CREATE TABLE questions (
+        number INTEGER PRIMARY KEY,
+        id     TEXT NOT NULL UNIQUE,
+        job    TEXT NOT NULL,
+        at_ms  INTEGER NOT NULL,
+        text   TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX questions_to ON questions (job, number);
+
+    CREATE TABLE answers (
+        id    TEXT NOT NULL UNIQUE,                                 -- of the question
+        at_ms INTEGER NOT NULL,
+        text  TEXT NOT NULL
+    ) STRICT;
 "];
 
 /// Brings the file to the newest version, in one transaction: another process that opens it meanwhile waits and finds it done.

@@ -41,11 +41,11 @@ export function decibel(value) {
   return `${fixed(value, 2)} dB`;
 }
 
-/** A point in time: the hour for today, the date otherwise. */
-export function moment(text) {
+/** A point in time: the hour for today, the date otherwise; `medium` tells the second too. */
+export function moment(text, timeStyle = 'short') {
   const when = new Date(text);
   if (Number.isNaN(when.getTime())) return '';
   const today = new Date().toDateString() === when.toDateString();
-  const shape = today ? { timeStyle: 'short' } : { dateStyle: 'medium', timeStyle: 'short' };
+  const shape = today ? { timeStyle } : { dateStyle: 'medium', timeStyle };
   return new Intl.DateTimeFormat(language(), shape).format(when);
 }

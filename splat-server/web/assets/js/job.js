@@ -10,6 +10,7 @@ import { follow } from './events.js';
 import { decibel, duration, fixed, moment, whole } from './format.js';
 import { L, live, t, tx } from './i18n.js';
 import { logFold } from './log.js';
+import { LookAround } from './look.js';
 import { comparisonCard, downloadsCard, showPicture, viewerFrame } from './results.js';
 import { shareCard } from './share.js';
 import { chip, isOver, problemNodes, stageText, stepOf, STEPS, titleOf } from './states.js';
@@ -76,6 +77,8 @@ class JobPage {
   #log;
   #preview = h('img', { alt: L('preview.alt'), class: 'preview', hidden: true, decoding: 'async' });
   #previewCaption = h('p', { class: 'muted small caption' });
+  #look = null;
+  #latest = null;
   #showing = '';
   #spoken = '';
 
@@ -160,8 +163,8 @@ class JobPage {
     this.#problem.hidden = !job.problem;
     if (job.problem) fill(this.#problem, h('strong', {}, tx('job.why')), ' ', problemNodes(job.problem));
     this.#showKept();
-    this.#showProgress();
     this.#showPicture();
+    this.#showProgress();
     this.#showResults();
     if (ended) {
       announce(t('job.ended', { name: titleOf(job), state: t(`state.${job.state}`) }));
@@ -198,6 +201,7 @@ class JobPage {
     const left = () => (Number.isFinite(progress.eta_s) && state === 'running' ? t('job.left', { time: duration(progress.eta_s) }) : '');
     fill(this.#line, h('span', {}, live(where)), h('span', { class: 'muted' }, live(() => [state === 'queued' ? '' : `${Math.floor(percent)} %`, left()].filter(Boolean).join(' · '))));
     this.#showFigures();
+    this.#offerLook();
     if (!over) this.#speak(`${stageText(progress.stage)}, ${Math.floor(percent / 10) * 10} %`);
   }
 
@@ -235,12 +239,44 @@ class JobPage {
       return;
     }
     fill(this.#picture, h('p', { class: 'muted waiting' }, tx(isOver(this.#job) ? 'preview.none' : 'preview.waiting')), this.#preview);
+    this.#look = null;
     if (artifacts.some(({ name }) => name === 'preview.png')) this.#showPreview(`/v1/jobs/${id}/artifacts/preview.png`);
   }
 
   #showPreview(url, step) {
+    this.#latest = { url, step };
+    if (this.#look?.active) return;
     showPicture(this.#preview, url, this.#signal);
-    fill(this.#previewCaption, step ? tx('preview.step', { step }) : tx('preview.caption'));
+    this.#caption(step ? 'preview.step' : 'preview.caption', { step });
+  }
+
+  /** What the picture is, and what can be done with it now. */
+  #caption(key, params) {
+    const way = this.#look && matchMedia('(pointer: coarse)').matches ? 'look.hint_touch' : 'look.hint';
+    fill(this.#previewCaption, h('span', {}, tx(key, params)), ' ',
+      this.#look?.active ? this.#button('look.back', () => this.#lookBack(), 'quiet small') : this.#look ? h('span', {}, tx(way)) : null);
+  }
+
+  /** While a scene trains, it is shown from wherever its owner wants. */
+  #offerLook() {
+    const { state, progress = {}, links, id } = this.#job;
+    const trains = state === 'running' && progress.stage === 'train' && Boolean(links?.look) && this.#showing === 'preview';
+    if (trains === Boolean(this.#look)) return;
+    this.#look?.stop();
+    this.#look?.element.remove();
+    this.#look = !trains ? null : new LookAround({
+      path: links.look ?? `/v1/jobs/${id}/look`, image: this.#preview, signal: this.#signal,
+      onPicture: (step) => this.#caption('look.step', { step }),
+      onEnd: () => this.#lookBack(),
+    });
+    if (this.#look) this.#picture.append(this.#look.element);
+    else if (this.#previewCaption.childNodes.length > 0) this.#caption('preview.caption');
+  }
+
+  #lookBack() {
+    this.#look?.stop();
+    if (this.#latest) this.#showPreview(this.#latest.url, this.#latest.step);
+    this.#look?.element.focus();
   }
 
   #showResults() {

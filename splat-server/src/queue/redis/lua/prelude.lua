@@ -21,6 +21,8 @@
 --   P bytes_of                        hash    owner -> bytes kept of all jobs
 --   P usage:<day>                     hash    <owner>:jobs, <owner>:busy_ms; days since 1970 (UTC), of the last 92
 --   P mode                            string  whether jobs are taken in and begun, as a number
+--   P questions:<id>                    list    <when>:<question>, oldest first; of a running job
+--   P answer:<question>                 string
 --   P count                             hash    counters: number, place, served
 --
 -- A ticket that is taken is pending in the group. Its idle time is set so that it reaches IDLE_AT_END when the lease runs
@@ -160,6 +162,15 @@ end
 local function wait_ms(backoff, attempts)
     local wait = math.min(backoff.first * 2 ^ math.min(attempts - 1, 40), backoff.longest)
     return math.floor(wait - math.random() * wait / 2)
+end
+
+-- Removes questions of a list that are older than `kept` milliseconds.
+local function drop_old_questions(key, kept)
+    while true do
+        local first = redis.call('LINDEX', key, 0)
+        if not first or tonumber(string.match(first, '^%d+')) > NOW - kept then return end
+        redis.call('LPOP', key)
+    end
 end
 
 -- Whether the ticket still holds: until the job was brought back, also after the end of its lease.

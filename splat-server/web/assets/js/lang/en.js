@@ -172,6 +172,12 @@ export default {
   'preview.caption': 'The scene so far',
   'preview.step': 'The scene after {step} steps',
 
+  'look.label': 'The scene so far. Drag, or use the arrow keys, to look around it; plus and minus go nearer and farther.',
+  'look.hint': 'Drag to look around while it trains.',
+  'look.hint_touch': 'Drag sideways to look around while it trains.',
+  'look.step': 'Your view after {step} steps.',
+  'look.back': 'Back to the photo’s view',
+
   'viewer.title': '3-D view of the scene',
   'viewer.hint': 'Drag to orbit, scroll or pinch to zoom, right-drag to pan.',
   'viewer.hint_touch': 'One finger orbits; two fingers zoom and move.',

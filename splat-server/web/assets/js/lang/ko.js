@@ -172,6 +172,12 @@ export default {
   'preview.caption': '지금까지의 장면',
   'preview.step': '{step}단계 후의 장면',
 
+  'look.label': '지금까지의 장면. 끌거나 화살표 키로 둘러보고, 더하기와 빼기 키로 가까이 가거나 멀어집니다.',
+  'look.hint': '학습하는 동안 끌어서 둘러볼 수 있습니다.',
+  'look.hint_touch': '학습하는 동안 옆으로 끌어 둘러볼 수 있습니다.',
+  'look.step': '{step}단계 후, 고른 방향에서 본 장면입니다.',
+  'look.back': '사진의 시점으로 돌아가기',
+
   'viewer.title': '장면 3D 보기',
   'viewer.hint': '끌면 돌고, 스크롤하거나 두 손가락으로 벌리면 확대되며, 오른쪽 버튼으로 끌면 옮겨집니다.',
   'viewer.hint_touch': '한 손가락으로 돌리고, 두 손가락으로 확대하거나 옮깁니다.',

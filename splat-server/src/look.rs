@@ -1,0 +1,149 @@
+//! Looking at a scene while it trains: what is asked and answered, on the way from a client over the queue and a worker to the process that
+//! trains, and back.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use splat_core::Pose;
+use splat_core::pipeline::{Look, PICTURE_SIDES, Picture};
+
+/// Longest side of a picture unless asked otherwise, in pixels: a page's width on a phone, and cheap to draw.
+const LONGEST_SIDE: u32 = 640;
+
+/// Where a camera is, in the world of the job's cameras: x of a camera is right, y down, z forward.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// Its centre.
+    pub position: [f64; 3],
+    /// Rows of the rotation from camera to world, as in `cameras.json`.
+    pub rotation: [[f64; 3]; 3],
+}
+
+/// A picture that is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LookOptions {
+    /// From where; without it, from where the previews are taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub camera: Option<Place>,
+    /// Most pixels along the longest side: smaller pictures come sooner on slow machines. 640 unless told otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 32, maximum = 1280)]
+    pub longest_side: Option<u32>,
+}
+
+impl LookOptions {
+    /// What the pipeline is asked for.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a sentence.
+    pub fn read(&self) -> Result<Look, String> {
+        let cam_from_world = match self.camera {
+            None => None,
+            Some(Place { position, rotation }) => Some(Pose::of_camera(position, rotation).ok_or(
+                "`camera` is no place of a camera: `rotation` must turn and neither stretch nor mirror",
+            )?),
+        };
+        let longest_side = self.longest_side.unwrap_or(LONGEST_SIDE);
+        if !PICTURE_SIDES.contains(&longest_side) {
+            let (least, most) = (PICTURE_SIDES.start(), PICTURE_SIDES.end());
+            return Err(format!("`longest_side` is {longest_side}, and must be {least} to {most}"));
+        }
+        Ok(Look { cam_from_world, longest_side })
+    }
+}
+
+/// A picture of the scene as it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct LookView {
+    /// Steps that the scene had been trained for.
+    pub step: u32,
+    /// From where it was taken.
+    pub camera: Place,
+    /// The lens, or the pinhole nearest to it.
+    pub lens: LensView,
+    /// What to turn around.
+    pub around: AroundView,
+    /// The picture, a JPEG in base64.
+    #[schema(format = Byte)]
+    pub jpeg: String,
+}
+
+/// A pinhole, in pixels of the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct LensView {
+    /// Width of the picture.
+    pub width: u32,
+    /// Height of the picture.
+    pub height: u32,
+    /// Focal length across.
+    pub fx: f64,
+    /// Focal length down.
+    pub fy: f64,
+}
+
+/// What the photos show.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AroundView {
+    /// The point that the training cameras look at.
+    pub point: [f64; 3],
+    /// Which way is up; of length 1.
+    pub up: [f64; 3],
+}
+
+impl LookView {
+    /// The picture as clients get it; `None` where it is none.
+    pub(crate) fn of(picture: &Picture) -> Option<Self> {
+        let intrinsics = picture.camera.intrinsics;
+        let pose = picture.camera.cam_from_world;
+        Some(Self {
+            step: picture.step,
+            camera: Place { position: pose.centre().to_array(), rotation: pose.camera_rows() },
+            lens: LensView {
+                width: intrinsics.width,
+                height: intrinsics.height,
+                fx: intrinsics.fx,
+                fy: intrinsics.fy,
+            },
+            around: AroundView { point: picture.around.point.to_array(), up: picture.around.up.to_array() },
+            jpeg: STANDARD.encode(picture.to_jpeg().ok()?),
+        })
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn options(json: serde_json::Value) -> Result<Look, String> {
+        serde_json::from_value::<LookOptions>(json).unwrap().read()
+    }
+
+    #[test]
+    fn what_is_asked_for_is_read_and_nonsense_is_told() {
+        let turned = serde_json::json!([[0, 0, 1], [0, 1, 0], [-1, 0, 0]]);
+        let look =
+            options(serde_json::json!({ "camera": { "position": [1, 2, 3], "rotation": turned } })).unwrap();
+        let pose = look.cam_from_world.unwrap();
+        assert_eq!(pose.centre().to_array().map(f64::round), [1.0, 2.0, 3.0]);
+        let rows = [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]];
+        assert_eq!(pose.camera_rows().map(|row| row.map(f64::round)), rows);
+        assert_eq!(look.longest_side, LONGEST_SIDE);
+        assert_eq!(options(serde_json::json!({ "longest_side": 32 })).unwrap().cam_from_world, None);
+        let mirrored = serde_json::json!([[1, 0, 0], [0, 1, 0], [0, 0, -1]]);
+        for (wrong, named) in [
+            (serde_json::json!({ "longest_side": 31 }), "longest_side"),
+            (serde_json::json!({ "longest_side": 1281 }), "longest_side"),
+            (serde_json::json!({ "camera": { "position": [0, 0, 0], "rotation": mirrored } }), "rotation"),
+            (
+                serde_json::json!({ "camera": { "position": [0, 0, 0], "rotation": [[0, 0, 0], [0, 0, 0], [0, 0, 0]] } }),
+                "rotation",
+            ),
+        ] {
+            let told = options(wrong).unwrap_err();
+            assert!(told.contains(named), "{told}");
+        }
+    }
+}

@@ -1,0 +1,6 @@
+-- id kept: the oldest question to a job, or nothing.
+local key = P .. 'questions:' .. ARGV[3]
+drop_old_questions(key, tonumber(ARGV[4]))
+local next = redis.call('LPOP', key)
+if not next then return {'none'} end
+return {'question', string.sub(next, string.find(next, ':', 1, true) + 1)}
