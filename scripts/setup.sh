@@ -2,8 +2,9 @@
 # Installs what `make demo` and `make test` need and this machine lacks, on Debian and Ubuntu.
 #
 #   scripts/setup.sh          COLMAP, a Vulkan loader, and Mesa's software Vulkan where no driver is found
-#   scripts/setup.sh --test   the same, and what only the tests use: ffmpeg, Redis, nginx, Chromium with a Korean font, cargo-deny,
-#                             servers of S3 and Google Cloud Storage, an API fuzzer and a client of resumable uploads
+#   scripts/setup.sh --test   the same, and what only the tests use: ffmpeg, encoders of HEIC and AVIF, Redis, nginx, Chromium with a
+#                             Korean font, cargo-deny, servers of S3 and Google Cloud Storage, an API fuzzer and a client of resumable
+#                             uploads
 #
 # Touches the network only when something is missing. Says what it installs and why.
 set -euo pipefail
@@ -47,6 +48,12 @@ vulkan_loader_found || packages+=(libvulkan1)
 vulkan_driver_found || packages+=(mesa-vulkan-drivers)
 if $want_test; then
     have ffmpeg || packages+=(ffmpeg)
+    if ! have heif-enc || ! have heif-convert; then
+        packages+=(libheif-examples)
+        # A package of its own since libheif 1.17.
+        if apt-cache show libheif-plugin-x265 >/dev/null 2>&1; then packages+=(libheif-plugin-x265); fi
+    fi
+    have avifenc || packages+=(libavif-bin)
     have redis-server || packages+=(redis-server)
     have nginx || packages+=(nginx-light)
     have curl || packages+=(curl)

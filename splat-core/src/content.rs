@@ -28,10 +28,6 @@ pub enum Content {
     AnnexPointer,
     /// A picture that is read.
     Photo(PhotoFormat),
-    /// A HEIC picture, as iPhones take them.
-    Heic,
-    /// An AVIF picture.
-    Avif,
     /// JPEG XL.
     JpegXl,
     /// OpenEXR or Radiance HDR.
@@ -127,7 +123,7 @@ impl Content {
             };
         }
         if at(4, b"ftyp") {
-            return Some(iso_media(head.get(8..12).unwrap_or_default()));
+            return Some(iso_media(head));
         }
         if head.starts_with(b"PK\x03\x04") {
             return Some(if is_sog(head) { Self::Sog } else { Self::Zip });
@@ -160,13 +156,7 @@ impl Content {
             Self::Empty | Self::Zeros => "copy or download it again",
             Self::LfsPointer => "fetch the file itself with `git lfs pull`",
             Self::AnnexPointer => "fetch the file itself with `git annex get`",
-            Self::Heic => {
-                "convert it to JPEG, such as with `heif-convert IN.heic OUT.jpg` (iPhone: Settings, Camera, Formats, Most \
-                 Compatible)"
-            }
-            Self::Avif | Self::JpegXl | Self::HdrPicture | Self::Photoshop | Self::Pdf => {
-                "export it as JPEG or PNG"
-            }
+            Self::JpegXl | Self::HdrPicture | Self::Photoshop | Self::Pdf => "export it as JPEG or PNG",
             Self::Raw => "develop it to JPEG or TIFF, such as with darktable or `dcraw -T FILE`",
             Self::Video => "extract frames first, such as with `ffmpeg -i VIDEO -vf fps=2 frames/%04d.jpg`",
             Self::Zip => "unpack it, such as with `unzip FILE -d FOLDER`, and give the folder",
@@ -208,8 +198,6 @@ impl fmt::Display for Content {
             Self::LfsPointer => "a Git LFS pointer, which stands for a file that was not fetched",
             Self::AnnexPointer => "a git-annex pointer, which stands for a file that was not fetched",
             Self::Photo(format) => return write!(f, "a {format} picture"),
-            Self::Heic => "a HEIC picture, which is not read",
-            Self::Avif => "an AVIF picture, which is not read",
             Self::JpegXl => "a JPEG XL picture, which is not read",
             Self::HdrPicture => "a high-dynamic-range picture (EXR or HDR), which is not read",
             Self::Photoshop => "a Photoshop document",
@@ -242,7 +230,10 @@ fn has_extension(path: &Path, extension: &str) -> bool {
 }
 
 /// Extensions of raw pictures that are TIFF inside, lower case.
-const RAW_EXTENSIONS: [&str; 10] = ["dng", "nef", "arw", "cr2", "pef", "srw", "nrw", "sr2", "3fr", "iiq"];
+const RAW_EXTENSIONS: [&str; 20] = [
+    "dng", "nef", "arw", "cr2", "pef", "srw", "nrw", "sr2", "3fr", "iiq", "erf", "kdc", "dcr", "mef", "mos",
+    "gpr", "fff", "srf", "rwl", "k25",
+];
 
 const SIGNATURES: &[(&[u8], Content)] = &[
     (b"\xff\xd8\xff", Content::Photo(PhotoFormat::Jpeg)),
@@ -288,11 +279,20 @@ const SIGNATURES: &[(&[u8], Content)] = &[
     (b"\xfe\xff", Content::Utf16),
 ];
 
-/// Of ISO base media files, by their major brand.
-fn iso_media(brand: &[u8]) -> Content {
+/// Of ISO base media files, by their brands. The first may name no more than the container of pictures: then those that the file
+/// is compatible with decide.
+fn iso_media(head: &[u8]) -> Content {
+    let length = head.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes)) as usize;
+    let compatible = head.get(16..length.clamp(16, head.len().max(16))).unwrap_or_default();
+    let brand = head.get(8..12).unwrap_or_default();
     match brand {
-        b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"msf1" => Content::Heic,
-        b"avif" | b"avis" => Content::Avif,
+        b"mif1" | b"msf1" if compatible.as_chunks::<4>().0.iter().any(|brand| brand == b"avif") => {
+            Content::Photo(PhotoFormat::Avif)
+        }
+        b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"msf1" => {
+            Content::Photo(PhotoFormat::Heic)
+        }
+        b"avif" | b"avis" => Content::Photo(PhotoFormat::Avif),
         b"crx " => Content::Raw,
         _ => Content::Video,
     }
@@ -376,8 +376,12 @@ mod tests {
             (b"\xff\xd8\xff\xe0".to_vec(), Some(Content::Photo(PhotoFormat::Jpeg))),
             (b"RIFF\x10\0\0\0WEBPVP8 ".to_vec(), Some(Content::Photo(PhotoFormat::WebP))),
             (b"RIFF\x10\0\0\0AVI LIST".to_vec(), Some(Content::Video)),
-            (b"\0\0\0\x18ftypheic".to_vec(), Some(Content::Heic)),
-            (b"\0\0\0\x18ftypavif".to_vec(), Some(Content::Avif)),
+            (b"\0\0\0\x18ftypheic".to_vec(), Some(Content::Photo(PhotoFormat::Heic))),
+            (b"\0\0\0\x18ftypavif".to_vec(), Some(Content::Photo(PhotoFormat::Avif))),
+            (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic".to_vec(), Some(Content::Photo(PhotoFormat::Heic))),
+            (b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif".to_vec(), Some(Content::Photo(PhotoFormat::Avif))),
+            // Beyond the box nothing is a brand.
+            (b"\0\0\0\x14ftypmif1\0\0\0\0mif1avif".to_vec(), Some(Content::Photo(PhotoFormat::Heic))),
             (b"\0\0\0\x18ftypcrx ".to_vec(), Some(Content::Raw)),
             (b"\0\0\0\x18ftypmp42".to_vec(), Some(Content::Video)),
             (b"\0\0\0\x14ftypqt  ".to_vec(), Some(Content::Video)),

@@ -113,7 +113,7 @@ test('files that cannot be used are named at once, with the reason', async (t) =
   const { page, mock, sound } = await visit(t, { mock: { maxPhotos: 4 }, tolerate: /422/ });
   await choose(page, [
     ...photos(3),
-    { name: 'holiday.heic', mimeType: 'image/heic', buffer: Buffer.from('\0\0\0\x18ftypheic') },
+    { name: 'holiday.cr3', mimeType: '', buffer: Buffer.from('\0\0\0\x18ftypcrx ') },
     { name: 'empty.jpg', mimeType: 'image/jpeg', buffer: Buffer.alloc(0) },
     { name: '<b>notes</b>.txt', mimeType: 'text/plain', buffer: Buffer.from('hello') },
     { name: 'cut.png', mimeType: 'image/png', buffer: photos(1)[0].buffer.subarray(0, 60) },
@@ -122,7 +122,7 @@ test('files that cannot be used are named at once, with the reason', async (t) =
   const refusals = page.getByRole('alert');
   await refusals.getByText('cut.png').waitFor();
   const text = await refusals.innerText();
-  for (const part of [/holiday\.heic is HEIC/, /empty\.jpg is empty/, /<b>notes<\/b>\.txt is neither/, /cut\.png .*cut off/, /photos\.zip cannot be mixed/]) assert.match(text, part);
+  for (const part of [/holiday\.cr3 is a raw/, /empty\.jpg is empty/, /<b>notes<\/b>\.txt is neither/, /cut\.png .*cut off/, /photos\.zip cannot be mixed/]) assert.match(text, part);
   await choose(page, photos(6).slice(3));
   await refusals.getByText('IMG_104.png').waitFor();
   assert.match(await refusals.innerText(), /IMG_104\.png is one too many/);

@@ -16,7 +16,7 @@ use splat_core::train::{AlphaMode, TrainConfig};
   splat run photos/ -o out --preset preview
   splat run photos/ -o out --budget 10m        the best scene in ten minutes
   splat run photos/ -o out --resume            go on after Ctrl-C or a crash
-  splat run video_frames/ -o out --matcher sequential
+  splat run walk.mp4 -o out                    sharp frames of a video, where ffmpeg is installed; or a zip of photos
 
 OUT gets:
   ply/point_cloud_<last step>.ply   the scene, for any 3DGS viewer
@@ -24,8 +24,8 @@ OUT gets:
   metrics.json  cameras.json  log.txt  checkpoints/
   colmap_data/{images,images_2,sparse/0}   the posed dataset, for `splat train`")]
 pub(crate) struct RunArgs {
-    /// Folder of photos: 20 to 300 of one place, neighbours overlapping by 60 % or more
-    #[arg(value_hint = ValueHint::DirPath)]
+    /// Folder of photos, zip of them, or video: 20 to 300 photos of one place, neighbours overlapping by 60 % or more
+    #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) photos: PathBuf,
     /// Folder for everything that is made
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::DirPath)]
@@ -43,8 +43,8 @@ pub(crate) struct RunArgs {
   splat colmap photos/ -o dataset --quality low
   splat train dataset -o out")]
 pub(crate) struct ColmapArgs {
-    /// Folder of photos
-    #[arg(value_hint = ValueHint::DirPath)]
+    /// Folder of photos, zip of them, or video
+    #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) photos: PathBuf,
     /// Folder for the dataset: DIR/{images,images_2,sparse/0}
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -93,6 +93,9 @@ pub(crate) struct DemoArgs {
     /// Take the photos and stop
     #[arg(long)]
     pub(crate) photos_only: bool,
+    /// Photos to take, once around [default: 30, or 24 with --small]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..=10_000))]
+    pub(crate) views: Option<u32>,
     #[command(flatten)]
     pub(crate) colmap: ColmapOptions,
     /// Decides every random choice

@@ -23,11 +23,13 @@ struct Size {
 
 impl Size {
     fn of(args: &DemoArgs) -> Self {
-        if args.small {
+        let mut size = if args.small {
             Self { photos: DemoOptions { views: 24, ..DemoOptions::sized(400, 300) }, steps: 300 }
         } else {
             Self { photos: DemoOptions::default(), steps: Preset::Preview.steps() }
-        }
+        };
+        size.photos.views = args.views.unwrap_or(size.photos.views);
+        size
     }
 }
 

@@ -8,7 +8,7 @@ use splat_core::pipeline::{Outcome, OutputFolder, Pipeline, PipelineOptions, Sto
 use splat_core::text::{corrected, duration, thousands};
 use splat_core::{Gpu, Placement, SceneSource};
 
-use super::Context;
+use super::{Context, given};
 use crate::args::{ColmapArgs, RunArgs, TrainArgs};
 use crate::failure::Failure;
 use crate::settings;
@@ -17,10 +17,10 @@ use crate::settings;
 pub(super) fn run(args: &RunArgs, context: &Context) -> Result<(), Failure> {
     // COLMAP works for minutes; what is missing for the part after it is better told before.
     let output = OutputFolder::create(&args.output)?;
-    settings::require_folder(&args.photos)?;
+    let folder = given::photos(&args.photos, &args.output, context)?;
     let gpu = context.gpu()?;
     let preset = settings::preset(&args.train, &gpu);
-    let source = settings::photos(&args.photos, output.colmap_data(), &args.colmap, preset)?;
+    let source = settings::photos(&folder, output.colmap_data(), &args.colmap, preset)?;
     let mut source = source.keeping_distortion(args.train.images.keep_distortion);
     let options = settings::pipeline(&args.train, preset, context.started);
     let outcome = make(&mut source, options, output, &gpu, context)?;
@@ -42,10 +42,12 @@ pub(super) fn train(args: &TrainArgs, context: &Context) -> Result<(), Failure> 
 
 /// `splat colmap`.
 pub(super) fn colmap(args: &ColmapArgs, context: &Context) -> Result<(), Failure> {
-    let mut source = settings::photos(&args.photos, args.output.clone(), &args.colmap, args.preset)?;
-    let _lock = FolderLock::take(&args.output)?;
+    let lock = FolderLock::take(&args.output)?;
+    let folder = given::photos(&args.photos, &args.output, context)?;
+    let mut source = settings::photos(&folder, args.output.clone(), &args.colmap, args.preset)?;
     let events = |event| context.reporter.event(event);
     let scene = source.scene(&events, &context.cancel)?;
+    drop(lock);
     #[derive(Serialize)]
     struct Done<'a> {
         event: &'a str,

@@ -7,6 +7,7 @@ mod demo;
 mod doctor;
 mod eval;
 mod gesture;
+mod given;
 mod info;
 mod make;
 mod render;

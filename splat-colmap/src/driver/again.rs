@@ -64,8 +64,11 @@ impl Job<'_> {
         let mut in_others: BTreeMap<String, u32> = BTreeMap::new();
         for dir in list_models(&self.work.join("sparse")) {
             let number = dir.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
-            // A model that cannot be read is no place to be in.
+            // A model that cannot be read is no place to be in, nor is one whose photos are all placed in the one that is used.
             let (Some(number), Ok(names), true) = (number, names_in(&dir), dir != model) else { continue };
+            if names.is_subset(&placed) {
+                continue;
+            }
             other_models.push(OtherModel { model: number, photos: names.len() as u64 });
             for name in names {
                 in_others.entry(name).or_insert(number);

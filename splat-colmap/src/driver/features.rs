@@ -153,6 +153,7 @@ impl Job<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::options::ColmapQuality;
 
     #[test]
     fn features_are_the_same_where_no_setting_changes_what_is_found() {
@@ -167,5 +168,16 @@ mod tests {
         assert!(!low.finds_the_same(FeatureSettings { first_octave: 0, ..low }, 960, 900));
         assert!(!low.finds_the_same(FeatureSettings { faint: true, ..low }, 960, 900));
         assert!(low.finds_the_same(low, 4000, 3000));
+    }
+
+    #[test]
+    fn small_photos_are_looked_at_enlarged_at_any_quality() {
+        for quality in ColmapQuality::ALL {
+            let settings = quality.settings();
+            let limit = settings.max_image_size;
+            assert_eq!(settings.of_side(limit / 2).first_octave, -1);
+            assert_eq!(settings.of_side(limit / 2 + 1), settings);
+            assert_eq!(settings.of_side(u32::MAX), settings);
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use splat_core::events::{EventSink, Stage};
-use splat_core::{CancelToken, Event, Placement};
+use splat_core::{CancelToken, Event, LeftOut, LeftOutReason, Placement};
 
 use super::again::Again;
 use super::binary::Colmap;
@@ -113,6 +113,7 @@ impl<'a> Job<'a> {
             return Err(ColmapError::NoReconstruction { registered, photos: total, log });
         };
         self.tell_placement(&placement);
+        self.warn_if_folded(&read_model(&model)?);
         self.undistort(&model)?;
         Ok(placement)
     }
@@ -122,12 +123,12 @@ impl<'a> Job<'a> {
         let quality = self.options.quality;
         let mut again = self.state.again.clone().filter(|again| again.matches(prepared, quality));
         let Some(choice) = self.pose(photos, again.as_ref(), None)? else {
-            return Ok(Attempt { registered: 0, model: None });
+            return Ok(Attempt::without_model(0));
         };
         if choice.registered < prepare::MIN_PHOTOS as u64
             || read_model(&choice.dir)?.points.len() < MIN_POINTS
         {
-            return Ok(Attempt { registered: choice.registered, model: None });
+            return Ok(Attempt::without_model(choice.registered));
         }
         let mut model = choice.dir;
         let mut placement = self.placement(photos, &model)?;
@@ -141,7 +142,9 @@ impl<'a> Job<'a> {
             placement = self.placement(photos, &model)?;
         }
         placement.second_try = again.map(|again| again.came_to(&placement));
-        Ok(Attempt { registered: placement.placed, model: Some((model, placement)) })
+        let in_other = |photo: &&LeftOut| matches!(photo.reason, LeftOutReason::OtherModel { .. });
+        let elsewhere = placement.left_out.iter().filter(in_other).count() as u64;
+        Ok(Attempt { registered: placement.placed, elsewhere, model: Some((model, placement)) })
     }
 
     /// Features, matches and cameras of all photos; with more features for those that are tried `again`, and on from a `model`
@@ -154,7 +157,10 @@ impl<'a> Job<'a> {
     ) -> Result<Option<ModelChoice>> {
         let settings = self.options.quality.settings();
         let of = |name: &str| {
-            if again.is_some_and(|again| again.names.contains(name)) { settings.more() } else { settings }
+            if again.is_some_and(|again| again.names.contains(name)) {
+                return settings.more();
+            }
+            photos.sides.get(name).map_or(settings, |&side| settings.of_side(side))
         };
         let wanted = photos.names().into_iter().map(|name| (name.to_owned(), of(name))).collect();
         self.features(photos, &wanted)?;
@@ -227,8 +233,13 @@ impl<'a> Job<'a> {
             let command = job.with_paths(|colmap, _, paths| stages::mapping(colmap, paths))?;
             match job.colmap(Stage::Mapping, &command, 0, Some(total)) {
                 // Without a model the mapper ends with a failure status. That is the photos' fault.
-                Err(ColmapError::StageFailed { .. }) if job.found_no_model => Ok(()),
-                result => result,
+                Err(ColmapError::StageFailed { .. }) if job.found_no_model => return Ok(()),
+                result => result?,
+            }
+            // Once more, with a lower limit, for what it left out. As a limit for all, it would let the first photos in on a few points.
+            match find_best_model(&sparse) {
+                Ok(best) if best.registered < total => job.map_on(&best.dir, total),
+                _ => Ok(()),
             }
         })?;
         match find_best_model(&sparse) {
@@ -277,13 +288,19 @@ impl<'a> Job<'a> {
 struct Attempt {
     /// Photos placed.
     registered: u64,
+    /// Photos placed in other models alone.
+    elsewhere: u64,
     /// The model's folder and what became of the photos; `None` where the poses give no scene.
     model: Option<(PathBuf, Placement)>,
 }
 
 impl Attempt {
-    /// Whether enough of the photos are placed.
+    /// Whether enough of the photos are placed. What is in other models has features enough: those photos show other things.
     fn is_good(&self, photos: u64) -> bool {
-        self.model.is_some() && 100 * self.registered >= GOOD_PLACED_PERCENT * photos
+        self.model.is_some() && 100 * (self.registered + self.elsewhere) >= GOOD_PLACED_PERCENT * photos
+    }
+
+    fn without_model(registered: u64) -> Self {
+        Self { registered, elsewhere: 0, model: None }
     }
 }

@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | Prepare | `listing`, `prepare` | `work/photos`: upright copies |
 //! | Features, Matching | `features`, `stages`, `pairs`, `compare` | `work/database.db` |
-//! | Mapping | `stages`, `again` | `work/sparse/0`, `1` ...: one model a connected part |
+//! | Mapping | `stages`, `again`, `folded` | `work/sparse/0`, `1` ...: one model a connected part |
 //! | Undistort | `stages`, `downscale` | `images`, `sparse/0`, `images_2` |
 //!
 //! `work/state.json` tells which stages are done and from what, `work/colmap.log` holds everything
@@ -16,6 +16,7 @@ mod commands;
 mod compare;
 mod downscale;
 mod features;
+mod folded;
 mod job;
 mod listing;
 mod options;

@@ -40,6 +40,9 @@ pub(super) struct Photos {
     /// Where photos were taken, in degrees north and east.
     #[serde(default)]
     pub(super) positions: BTreeMap<String, [f64; 2]>,
+    /// The longer side of each, in pixels.
+    #[serde(default)]
+    pub(super) sides: BTreeMap<String, u32>,
 }
 
 impl Photos {
@@ -94,7 +97,8 @@ pub(super) fn prepare(
     let mut photos = Photos::default();
     for (source, result) in sources.iter().zip(results) {
         match result? {
-            Prepared::Photo { name, camera, position } => {
+            Prepared::Photo { name, camera, position, side } => {
+                photos.sides.insert(name.clone(), side);
                 if let Some(position) = position {
                     photos.positions.insert(name.clone(), position);
                 }
@@ -156,7 +160,7 @@ pub(super) fn remove_database(path: &Path) -> Result<()> {
 }
 
 enum Prepared {
-    Photo { name: String, camera: String, position: Option<[f64; 2]> },
+    Photo { name: String, camera: String, position: Option<[f64; 2]>, side: u32 },
     Skipped(String),
 }
 
@@ -200,7 +204,7 @@ fn prepare_one(source: &Source, out: &Path) -> Result<Prepared> {
     let path = out.join(&name);
     splat_core::files::make_parent(&path)?;
     fs::write(&path, content).map_err(|error| write_error(&path, error))?;
-    Ok(Prepared::Photo { name, camera, position: info.gps })
+    Ok(Prepared::Photo { name, camera, position: info.gps, side: width.max(height) })
 }
 
 /// Why a file is skipped, without its path, which stands beside it.

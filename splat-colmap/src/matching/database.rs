@@ -186,6 +186,11 @@ impl Database {
         read().map_err(|error| self.refused(&error))
     }
 
+    /// The pairs, by numbers of their images, that have been compared.
+    pub(crate) fn compared_pairs(&self) -> Result<BTreeSet<[u32; 2]>> {
+        Ok(self.compared()?.into_iter().map(pair_of).collect())
+    }
+
     /// Writes the matches of pairs, all or none of them. Each pair has the lower number first.
     pub(super) fn write(&mut self, pairs: &[([u32; 2], Matches)]) -> Result<()> {
         let mut write = || -> rusqlite::Result<()> {

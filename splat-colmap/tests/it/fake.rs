@@ -59,7 +59,10 @@ case $command in
     exhaustive_matcher) cp "$database" "$here/verified"; echo "Matching block [1/1, 1/1] in 0.1s" ;;
     mapper)
         if [ -n "$input" ]; then
-            [ ! -d "$here/more" ] || cp "$here/more/"* "$out"
+            # `nearer`: what a lower limit adds; `more`: what features sought once more add.
+            sought=$(grep -c "^feature_extractor" "$here/calls")
+            [ ! -d "$here/nearer" ] || cp "$here/nearer/"* "$out"
+            [ ! -d "$here/more" ] || [ "$sought" -lt 2 ] || cp "$here/more/"* "$out"
             exit 0
         fi
         mkdir -p "$out/0"; cp "$here/model/"* "$out/0"; echo "Registering image #1 (3)" ;;
@@ -118,6 +121,10 @@ fn write_database(path: &Path, photos: usize) {
 
 /// A model of the first `registered` photos.
 fn write_posed(dir: &Path, registered: usize) {
+    write_posed_of(dir, 0..registered);
+}
+
+fn write_posed_of(dir: &Path, photos: std::ops::Range<usize>) {
     let lens = Lens::pinhole(Pinhole { width: 64, height: 48, fx: 50.0, fy: 50.0, cx: 32.0, cy: 24.0 });
     let image = |i: usize| PosedImage {
         name: format!("p{i}.png"),
@@ -125,7 +132,7 @@ fn write_posed(dir: &Path, registered: usize) {
         cam_from_world: Pose::IDENTITY,
         points2d: Vec::new(),
     };
-    let images = (0..registered).map(|i| (i as u32 + 1, image(i))).collect();
+    let images = photos.map(|i| (i as u32 + 1, image(i))).collect();
     let point =
         |i: u64| Point3d { position: [i as f64, 0.0, 5.0], rgb: [9; 3], error: 0.5, track: Vec::new() };
     let points = (0..20).map(|i| (i, point(i))).collect();
@@ -446,7 +453,7 @@ fn photos_left_out_are_named_with_their_reason_and_tried_once_more() {
         ]
     );
     assert_eq!(placement.second_try.map(|again| (again.photos, again.placed)), Some((2, 0)));
-    assert_eq!(bench.calls(), [&ALL_STAGES[..3], &ALL_STAGES].concat());
+    assert_eq!(bench.calls(), [&ALL_STAGES[..3], &["mapper"], &ALL_STAGES].concat());
     assert_eq!(fs::read_to_string(bench.path("listed")).unwrap(), "p3.png\np4.png\n");
     for told in
         ["more features are sought in the other 2", "`p3.png` (only 0 features", "A second try placed 0 of 2"]
@@ -483,7 +490,35 @@ fn a_second_try_goes_on_from_the_model() {
     assert_eq!(scene.views.len(), 4);
 }
 
-/// Several models: the largest is used, and the next is named with the way to train it.
+/// The mapper's own limit leaves photos out that a lower one lets in with the same features.
+#[test]
+fn a_lower_limit_is_tried_before_more_features() {
+    let bench = Bench::new(4, 3);
+    write_posed(&bench.path("nearer"), 4);
+    let placement = bench.run().0.unwrap();
+    assert_eq!((placement.placed, placement.second_try), (4, None));
+    assert_eq!(bench.calls(), [&ALL_STAGES[..3], &["mapper"], &ALL_STAGES[3..]].concat());
+}
+
+/// Photos in another model have features enough: a higher quality would not connect them.
+#[test]
+fn two_places_are_not_tried_at_a_higher_quality() {
+    let bench = Bench::new(8, 4);
+    let script = SCRIPT
+        .replace("echo \"Registering image #1 (3)\"", "mkdir \"$out/1\"; cp \"$here/second/\"* \"$out/1\"");
+    install(&script, &bench.path("colmap"));
+    write_posed_of(&bench.path("second"), 4..8);
+    let (placement, events) = bench.run();
+    assert_eq!(placement.unwrap().placed, 4);
+    assert!(!events.warnings().contains("high is tried"), "{}", events.warnings());
+    // Without the second model it is tried.
+    fs::remove_dir_all(bench.path("second")).unwrap();
+    install(SCRIPT, &bench.path("colmap"));
+    fs::remove_dir_all(bench.path("out")).unwrap();
+    assert!(bench.run().1.warnings().contains("high is tried"));
+}
+
+/// Several models: the largest is used, and the next is named with the way to train it. One whose photos are all placed is none.
 #[test]
 fn other_models_are_told() {
     let bench = Bench::new(6, 4);
@@ -491,7 +526,10 @@ fn other_models_are_told() {
     let script = SCRIPT
         .replace("echo \"Registering image #1 (3)\"", "mkdir \"$out/1\"; cp \"$here/second/\"* \"$out/1\"");
     install(&script, &bench.path("colmap"));
-    write_posed(&bench.path("second"), 3);
+    write_posed_of(&bench.path("second"), 0..3);
+    assert_eq!(bench.run().0.unwrap().other_models, []);
+    fs::remove_dir_all(bench.path("out")).unwrap();
+    write_posed_of(&bench.path("second"), 3..6);
     let (placement, events) = bench.run();
     let placement = placement.unwrap();
     let others: Vec<_> = placement.other_models.iter().map(|other| (other.model, other.photos)).collect();

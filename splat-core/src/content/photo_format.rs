@@ -10,6 +10,10 @@ pub enum PhotoFormat {
     Jpeg,
     /// PNG.
     Png,
+    /// HEIC, as iPhones take them: HEVC in HEIF.
+    Heic,
+    /// AVIF: AV1 in HEIF.
+    Avif,
     /// WebP, lossy or lossless.
     WebP,
     /// TIFF.
@@ -25,6 +29,8 @@ impl fmt::Display for PhotoFormat {
         f.write_str(match self {
             Self::Jpeg => "JPEG",
             Self::Png => "PNG",
+            Self::Heic => "HEIC",
+            Self::Avif => "AVIF",
             Self::WebP => "WebP",
             Self::Tiff => "TIFF",
             Self::Gif => "GIF",

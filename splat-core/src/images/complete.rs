@@ -1,9 +1,9 @@
-//! Whether a JPEG or PNG file reaches its end marker.
+//! Whether a file reaches its end, where its format tells.
 //!
 //! JPEG decoders fill what is missing with grey and report success, so truncation must be found in
 //! the file's structure.
 
-use super::PhotoFormat;
+use super::{PhotoFormat, boxes};
 
 /// A sentence on where the file breaks off, if it does. Bytes after the end marker are fine.
 pub(super) fn check(format: PhotoFormat, bytes: &[u8]) -> Result<(), String> {
@@ -11,6 +11,7 @@ pub(super) fn check(format: PhotoFormat, bytes: &[u8]) -> Result<(), String> {
         PhotoFormat::Jpeg => jpeg_reaches_end(bytes),
         PhotoFormat::Png => png_reaches_end(bytes),
         PhotoFormat::WebP => riff_reaches_end(bytes),
+        PhotoFormat::Heic | PhotoFormat::Avif => boxes::reach_end(bytes),
         PhotoFormat::Tiff | PhotoFormat::Gif | PhotoFormat::Bmp => Some(()),
     };
     whole.ok_or_else(|| {

@@ -7,13 +7,16 @@
 //! | [`decode_stored`] | pixels as stored, orientation ignored (what COLMAP 3.8 sees) | RGBA8 |
 //!
 //! The format is told from the content, never from the file's name. JPEG (baseline, progressive,
-//! grey, CMYK, MPO), PNG (also 16-bit, palette, 1-bit), WebP, TIFF, GIF and BMP are read; of files
-//! with several pictures the first is taken. Sixteen-bit samples are rounded to eight.
+//! grey, CMYK, MPO), PNG (also 16-bit, palette, 1-bit), HEIC, AVIF, WebP, TIFF, GIF and BMP are read; of
+//! files with several pictures the first, or the primary one, is taken. Samples are rounded to eight bits.
 //!
 //! A picture's size is checked against [`MAX_PIXELS`] before any pixel memory is asked for.
 
+mod avif;
+mod boxes;
 mod complete;
 mod exif;
+mod heif;
 mod packed;
 mod resize;
 mod sniff;
@@ -22,7 +25,7 @@ use std::fs::{self, File};
 use std::io::{self, Cursor, Read};
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbaImage};
+use image::{DynamicImage, ImageDecoder, ImageReader, ImageResult, Limits, RgbaImage};
 
 use crate::{Error, Result};
 
@@ -178,11 +181,7 @@ fn header<'a>(
     format: PhotoFormat,
     bytes: &'a [u8],
 ) -> Result<(PhotoInfo, Box<dyn ImageDecoder + 'a>)> {
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(MAX_DECODER_BYTES);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), sniff::image_format(format));
-    reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(|error| bad(path, damaged(format, &error)))?;
+    let decoder = decoder(format, bytes).map_err(|error| bad(path, damaged(format, &error)))?;
     let (width, height) = decoder.dimensions();
     if width == 0 || height == 0 {
         return Err(bad(path, format!("its size is {width}x{height} pixels")));
@@ -195,7 +194,8 @@ fn header<'a>(
         format,
         stored_width: width,
         stored_height: height,
-        orientation: tags.orientation,
+        // Where the container turns the picture, EXIF says so once more.
+        orientation: if is_heif(format) { Orientation::Upright } else { tags.orientation },
         has_alpha: decoder.color_type().has_alpha(),
         focal_mm: tags.focal_mm,
         focal_35mm: tags.focal_35mm,
@@ -204,7 +204,22 @@ fn header<'a>(
         camera_model: tags.model,
         gps: tags.gps,
     };
-    Ok((info, Box::new(decoder)))
+    Ok((info, decoder))
+}
+
+fn is_heif(format: PhotoFormat) -> bool {
+    matches!(format, PhotoFormat::Heic | PhotoFormat::Avif)
+}
+
+fn decoder<'a>(format: PhotoFormat, bytes: &'a [u8]) -> ImageResult<Box<dyn ImageDecoder + 'a>> {
+    let Some(known) = sniff::image_format(format) else {
+        return Ok(Box::new(heif::Heif::new(format, bytes)?));
+    };
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MAX_DECODER_BYTES);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), known);
+    reader.limits(limits);
+    Ok(Box::new(reader.into_decoder()?))
 }
 
 fn decode(path: &Path, format: PhotoFormat, decoder: Box<dyn ImageDecoder + '_>) -> Result<DynamicImage> {
@@ -215,5 +230,8 @@ fn damaged(format: PhotoFormat, error: &image::ImageError) -> String {
     format!("it looks like a {format} but cannot be decoded ({error}); export or copy it again")
 }
 
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod heif_tests;
 #[cfg(test)]
 mod tests;

@@ -7,8 +7,8 @@ use image::ImageFormat;
 use crate::content::{self, Content, PhotoFormat};
 
 /// Extensions (lower case) of files that are taken for photos when a folder is listed.
-pub const PHOTO_EXTENSIONS: [&str; 10] =
-    ["jpg", "jpeg", "jpe", "mpo", "png", "webp", "tif", "tiff", "gif", "bmp"];
+pub const PHOTO_EXTENSIONS: [&str; 14] =
+    ["jpg", "jpeg", "jpe", "mpo", "png", "heic", "heif", "hif", "avif", "webp", "tif", "tiff", "gif", "bmp"];
 
 /// Whether a file's name ends like a photo's. The content decides later what it is.
 #[must_use]
@@ -17,16 +17,17 @@ pub fn has_photo_extension(path: &Path) -> bool {
     extension.is_some_and(|extension| PHOTO_EXTENSIONS.contains(&extension.as_str()))
 }
 
-/// What the decoders call a format.
-pub(super) fn image_format(format: PhotoFormat) -> ImageFormat {
-    match format {
+/// What the crate `image` calls a format; `None` for one that it does not decode.
+pub(super) fn image_format(format: PhotoFormat) -> Option<ImageFormat> {
+    Some(match format {
+        PhotoFormat::Heic | PhotoFormat::Avif => return None,
         PhotoFormat::Jpeg => ImageFormat::Jpeg,
         PhotoFormat::Png => ImageFormat::Png,
         PhotoFormat::WebP => ImageFormat::WebP,
         PhotoFormat::Tiff => ImageFormat::Tiff,
         PhotoFormat::Gif => ImageFormat::Gif,
         PhotoFormat::Bmp => ImageFormat::Bmp,
-    }
+    })
 }
 
 /// The format of the content of the file `path`, or a sentence on what the file is instead.
@@ -35,6 +36,9 @@ pub(super) fn photo_format(path: &Path, bytes: &[u8]) -> Result<PhotoFormat, Str
         Some(Content::Photo(format)) => Ok(format),
         Some(Content::Text) => Err("it is text, not a picture".into()),
         Some(other) => Err(other.sentence()),
-        None => Err("it is no picture in a known format; JPEG, PNG, WebP, TIFF, GIF and BMP are read".into()),
+        None => {
+            Err("it is no picture in a known format; JPEG, PNG, HEIC, AVIF, WebP, TIFF, GIF and BMP are read"
+                .into())
+        }
     }
 }

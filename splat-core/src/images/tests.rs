@@ -213,7 +213,9 @@ fn truncation_never_panics() {
     let image = image::RgbImage::from_fn(9, 7, |x, y| image::Rgb([x as u8 * 20, y as u8 * 30, 77]));
     for format in [Jpeg, Png, WebP, Tiff, Gif, Bmp] {
         let mut bytes = Cursor::new(Vec::new());
-        DynamicImage::ImageRgb8(image.clone()).write_to(&mut bytes, sniff::image_format(format)).unwrap();
+        DynamicImage::ImageRgb8(image.clone())
+            .write_to(&mut bytes, sniff::image_format(format).unwrap())
+            .unwrap();
         let bytes = bytes.into_inner();
         for cut in 0..bytes.len() {
             let result = decode_bytes(&bytes[..cut]);

@@ -1,6 +1,7 @@
 //! Photos on their way to a job.
 
 use std::fmt;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -159,6 +160,36 @@ impl Draft {
                     RejectCode::UnsupportedFormat
                 };
                 reject_one(&name, code, reason)
+            }
+        };
+        self.rejected.extend(added.rejected.iter().cloned());
+        Ok(added)
+    }
+
+    /// Takes a file of this machine, which stays as it is: a photo, a zip of photos, or a video.
+    ///
+    /// # Errors
+    /// As [`Self::add_file`]; [`IntakeError::Store`] if the file cannot be read.
+    pub async fn add_local_file(&mut self, path: &Path) -> Result<Added> {
+        let name = name::shown(&path.file_name().unwrap_or_default().to_string_lossy());
+        let (from, to) = (path.to_path_buf(), self.new_place());
+        let place = to.clone();
+        let (head, bytes) = blocking(move || {
+            let mut head = Vec::with_capacity(sniff::HEAD_BYTES);
+            let file = std::fs::File::open(&from).map_err(at(&from))?;
+            let bytes = file.metadata().map_err(at(&from))?.len();
+            file.take(sniff::HEAD_BYTES as u64).read_to_end(&mut head).map_err(at(&from))?;
+            std::fs::hard_link(&from, &to)
+                .or_else(|_| std::fs::copy(&from, &to).map(drop))
+                .map_err(at(to))?;
+            Ok::<_, IntakeError>((head, bytes))
+        })
+        .await?;
+        let added = match sniff::kind(&head) {
+            Ok(kind) => self.take(&name, kind, place, bytes).await?,
+            Err(reason) => {
+                tokio::fs::remove_file(&place).await.map_err(at(&place))?;
+                reject_one(&name, RejectCode::UnsupportedFormat, reason)
             }
         };
         self.rejected.extend(added.rejected.iter().cloned());

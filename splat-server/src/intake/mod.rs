@@ -14,6 +14,7 @@
 
 mod draft;
 mod error;
+mod frames;
 mod limits;
 mod name;
 mod photo;

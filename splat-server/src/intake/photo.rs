@@ -49,6 +49,8 @@ fn kind_of(format: PhotoFormat) -> Option<PhotoKind> {
         PhotoFormat::Jpeg => Some(PhotoKind::Jpeg),
         PhotoFormat::Png => Some(PhotoKind::Png),
         PhotoFormat::WebP => Some(PhotoKind::WebP),
+        PhotoFormat::Heic => Some(PhotoKind::Heic),
+        PhotoFormat::Avif => Some(PhotoKind::Avif),
         _ => None,
     }
 }

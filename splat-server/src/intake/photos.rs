@@ -1,11 +1,14 @@
 //! Photos that were collected, on their way into a job.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use splat_core::images::has_photo_extension;
 
 use super::PhotoEntry;
 use super::draft::PrivateDir;
-use super::error::{Rejected, Result};
+use super::error::{Rejected, Result, at};
 use super::sniff::PhotoKind;
 use super::tus::Taken;
 use crate::job::JobId;
@@ -53,6 +56,34 @@ impl Photos {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.entries().map(|entry| entry.bytes).sum()
+    }
+
+    /// Moves the photos into the folder `dir`, which is there, each under its own name where that is a file name that no other one has,
+    /// else under its number.
+    ///
+    /// # Errors
+    /// [`super::IntakeError::Store`] if the disk refuses. Photos that were moved stay.
+    pub async fn move_into(self, dir: &Path) -> Result<Vec<PhotoEntry>> {
+        let own = |entry: &PhotoEntry| {
+            let name = entry.name.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
+            (has_photo_extension(Path::new(&name)) && !name.starts_with('.')).then_some(name)
+        };
+        let mut named: BTreeMap<String, usize> = BTreeMap::new();
+        for name in self.entries().filter_map(own) {
+            // Systems whose names know no case would take two for one.
+            *named.entry(name.to_lowercase()).or_default() += 1;
+        }
+        let mut entries = Vec::with_capacity(self.photos.len());
+        for mut held in self.photos {
+            let alone = |name: &String| named.get(&name.to_lowercase()) == Some(&1);
+            if let Some(name) = own(&held.entry).filter(alone) {
+                held.entry.file = name;
+            }
+            let to = dir.join(&held.entry.file);
+            tokio::fs::rename(&held.place, &to).await.map_err(at(&to))?;
+            entries.push(held.entry);
+        }
+        Ok(entries)
     }
 
     /// Moves the photos into `images/` of the job. All or nothing: after a failure the job has no files.

@@ -1,5 +1,7 @@
 //! What a file is, told from its first bytes, never from its name or what the client calls it.
 
+use splat_core::content::{Content, PhotoFormat};
+
 /// Bytes that are enough to tell.
 pub(super) const HEAD_BYTES: usize = 512;
 
@@ -17,6 +19,8 @@ pub(super) enum PhotoKind {
     Jpeg,
     Png,
     WebP,
+    Heic,
+    Avif,
 }
 
 impl PhotoKind {
@@ -25,6 +29,8 @@ impl PhotoKind {
             Self::Jpeg => "jpg",
             Self::Png => "png",
             Self::WebP => "webp",
+            Self::Heic => "heic",
+            Self::Avif => "avif",
         }
     }
 }
@@ -81,21 +87,19 @@ pub(super) fn kind(head: &[u8]) -> Result<Kind, &'static str> {
         _ if head.iter().all(|&byte| byte >= 0x20 || matches!(byte, b'\t' | b'\n' | b'\r')) => {
             Err("it is text, not a photo")
         }
-        _ => Err("it is of no known kind; JPEG, PNG and WebP photos, zips of them and videos are taken"),
+        _ => Err(
+            "it is of no known kind; JPEG, PNG, WebP, HEIC and AVIF photos, zips of them and videos are taken",
+        ),
     }
 }
 
-/// ISO base media (ISO/IEC 14496-12): pictures and videos share it, the brand tells.
+/// ISO base media (ISO/IEC 14496-12): pictures and videos share it, the brands tell.
 fn iso_media(head: &[u8]) -> Result<Kind, &'static str> {
-    match head.get(8..12) {
-        Some(b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"msf1") => Err(
-            "it is a HEIC picture, which is not taken; convert it to JPEG (iPhone: Settings, Camera, Formats, Most Compatible)",
-        ),
-        Some(b"avif" | b"avis") => {
-            Err("it is an AVIF picture, which is not taken; convert it to JPEG or PNG")
-        }
-        Some(b"crx ") => Err("it is a raw picture, which is not taken; convert it to JPEG or PNG"),
-        Some(_) => Ok(Kind::Video(VideoKind::Mov)),
-        None => Err("it breaks off after a few bytes; copy it again"),
+    match Content::of(head) {
+        _ if head.len() < 12 => Err("it breaks off after a few bytes; copy it again"),
+        Some(Content::Photo(PhotoFormat::Heic)) => Ok(Kind::Photo(PhotoKind::Heic)),
+        Some(Content::Photo(PhotoFormat::Avif)) => Ok(Kind::Photo(PhotoKind::Avif)),
+        Some(Content::Raw) => Err("it is a raw picture, which is not taken; convert it to JPEG or PNG"),
+        _ => Ok(Kind::Video(VideoKind::Mov)),
     }
 }

@@ -1,4 +1,4 @@
-//! Photos out of a video: frames, evenly spread over it, taken by ffmpeg where that is installed.
+//! Photos out of a video: frames, sharp ones at equal steps of motion, taken by ffmpeg where that is installed.
 //!
 //! ffmpeg reads what a stranger sent, so it gets a folder of its own, no network, no choice of reader, two threads and a
 //! time limit, and is ended with all its children when the time is over or the request is gone.
@@ -9,13 +9,16 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::Limits;
 use super::error::{IntakeError, RejectCode, Result, at};
 use super::sniff::VideoKind;
+use super::{Limits, frames};
 use crate::child::{self, Done};
+use crate::store::blocking;
 
 /// Closer frames show nothing new.
 const MOST_FRAMES_PER_SECOND: f64 = 4.0;
+/// Frames that are looked at for each one that may be taken.
+const LOOKED_AT_PER_FRAME: usize = 4;
 /// One allocation of ffmpeg's may have so many bytes: a frame of 16-bit colours of the largest photos.
 const MAX_ALLOCATION: &str = "1073741824";
 const POLL: Duration = Duration::from_millis(250);
@@ -106,7 +109,7 @@ impl Ffmpeg {
         Ok(done.map_err(at(&self.ffprobe))?.filter(|done| done.success))
     }
 
-    /// Takes up to `wanted` frames, evenly spread over the `seconds` of the video `file` in `dir`, into files of the new
+    /// Takes up to `wanted` frames of the `seconds` of the video `file` in `dir`, by sharpness and motion, into files of the new
     /// folder `frames` in `dir`. Gives them in order.
     #[expect(clippy::too_many_arguments, reason = "each is a plain value of one video")]
     pub(super) async fn frames(
@@ -122,46 +125,29 @@ impl Ffmpeg {
     ) -> Result<std::result::Result<Vec<PathBuf>, Refusal>> {
         let out = dir.join(frames);
         tokio::fs::create_dir(&out).await.map_err(at(&out))?;
-        let sensible = (seconds * MOST_FRAMES_PER_SECOND).ceil().max(limits.min_photos as f64) as usize;
+        let fewest = limits.min_photos;
+        let sensible = (seconds * MOST_FRAMES_PER_SECOND).ceil().max(fewest as f64) as usize;
         let count = wanted.min(sensible).max(1);
         // A moment without length is one frame.
-        let rate = count as f64 / seconds.max(1e-3);
-        let mut command = Command::new(&self.ffmpeg);
-        command.current_dir(dir).args([
-            "-nostdin",
-            "-hide_banner",
-            "-loglevel",
-            "error",
-            "-protocol_whitelist",
-            "file",
-        ]);
-        command.args([
-            "-max_alloc",
-            MAX_ALLOCATION,
-            "-threads",
-            "2",
-            "-max_pixels",
-            &limits.max_pixels.to_string(),
-        ]);
-        command
-            .args(["-f", kind.demuxer(), "-t", &limits.max_video_seconds.to_string(), "-i"])
-            .arg(format!("file:{file}"));
-        command.args([
-            "-map",
-            "0:v:0",
-            "-an",
-            "-sn",
-            "-dn",
-            "-threads",
-            "2",
-            "-vf",
-            &format!("fps={rate:.9}"),
-        ]);
-        command.args(["-frames:v", &count.to_string(), "-pix_fmt", "yuvj420p", "-q:v", "2", "-f", "image2"]);
-        command.arg(format!("file:{frames}/%05d.jpg"));
+        let rate = (count * LOOKED_AT_PER_FRAME) as f64 / seconds.max(1e-3);
         let limit = Duration::from_secs(limits.video_timeout_seconds);
-        let start = Instant::now();
-        let mut run = std::pin::pin!(child::output(&mut command, limit));
+        let started = Instant::now();
+        let Some(chosen) = self.choose(dir, file, kind, rate, count, limits, limit).await? else {
+            return Ok(too_slow(started));
+        };
+        if chosen.is_empty() {
+            return Ok(no_picture());
+        }
+        let (last, chosen) = (chosen.len(), chosen.iter());
+        let select: Vec<String> = chosen.map(|place| format!("eq(n\\,{place})")).collect();
+        // The times are counted anew, so that no frame stands for those between.
+        let filter = format!("fps={rate:.9},select={},setpts=N/({rate:.9}*TB)", select.join("+"));
+        let mut command = self.reading(dir, file, kind, limits);
+        command.args(["-vf", &filter, "-frames:v", &last.to_string()]);
+        command.args(["-pix_fmt", "yuvj420p", "-q:v", "2", "-f", "image2"]);
+        command.arg(format!("file:{frames}/%05d.jpg"));
+        let left = limit.saturating_sub(started.elapsed());
+        let mut run = std::pin::pin!(child::output(&mut command, left));
         // What it writes is looked at while it writes.
         let done = loop {
             tokio::select! {
@@ -174,23 +160,74 @@ impl Ffmpeg {
             }
         };
         if done.is_none() {
-            let reason = format!(
-                "taking frames from it took more than {:.0} seconds; cut it or send photos",
-                start.elapsed().as_secs_f64()
-            );
-            return Ok(Err((RejectCode::VideoTooLong, reason)));
+            return Ok(too_slow(started));
         }
         // A video that breaks off gives the frames before; what fails otherwise gives none.
         let mut frames: Vec<PathBuf> = files_in(&out).await?.into_iter().map(|(path, _)| path).collect();
         frames.sort();
-        if frames.is_empty() {
-            return Ok(Err((
-                RejectCode::BadVideo,
-                "no picture could be read from it; copy it again, or send photos".into(),
-            )));
-        }
-        Ok(Ok(frames))
+        Ok(if frames.is_empty() { no_picture() } else { Ok(frames) })
     }
+
+    /// Which of the video's frames, `rate` of them a second, become photos. `None` where looking at them took too long.
+    #[expect(clippy::too_many_arguments, reason = "each is a plain value of one video")]
+    async fn choose(
+        &self,
+        dir: &Path,
+        file: &str,
+        kind: VideoKind,
+        rate: f64,
+        count: usize,
+        limits: &Limits,
+        limit: Duration,
+    ) -> Result<Option<Vec<usize>>> {
+        const GREY: &str = "grey";
+        let side = frames::SIDE;
+        let filter = format!("fps={rate:.9},scale={side}:{side}:flags=area");
+        let mut command = self.reading(dir, file, kind, limits);
+        let most = count.saturating_mul(LOOKED_AT_PER_FRAME);
+        command.args(["-vf", &filter, "-frames:v", &most.to_string()]);
+        command.args(["-pix_fmt", "gray", "-f", "rawvideo"]).arg(format!("file:{GREY}"));
+        if child::output(&mut command, limit).await.map_err(at(&self.ffmpeg))?.is_none() {
+            return Ok(None);
+        }
+        let (path, fewest) = (dir.join(GREY), limits.min_photos);
+        let chosen = blocking(move || {
+            let looks = match frames::look(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+                looks => looks.map_err(at(&path))?,
+            };
+            std::fs::remove_file(&path).map_err(at(&path))?;
+            Ok::<_, IntakeError>(frames::choose(&looks, count, fewest))
+        })
+        .await?;
+        Ok(Some(chosen))
+    }
+
+    /// ffmpeg, told to read the pictures of a video and nothing else.
+    fn reading(&self, dir: &Path, file: &str, kind: VideoKind, limits: &Limits) -> Command {
+        let mut command = Command::new(&self.ffmpeg);
+        command.current_dir(dir);
+        command.args(["-nostdin", "-hide_banner", "-loglevel", "error", "-protocol_whitelist", "file"]);
+        command.args(["-max_alloc", MAX_ALLOCATION, "-threads", "2"]);
+        command.args(["-max_pixels", &limits.max_pixels.to_string()]);
+        command.args(["-f", kind.demuxer(), "-t", &limits.max_video_seconds.to_string(), "-i"]);
+        command.arg(format!("file:{file}"));
+        command.args(["-map", "0:v:0", "-an", "-sn", "-dn", "-threads", "2"]);
+        command
+    }
+}
+
+type Taken = std::result::Result<Vec<PathBuf>, Refusal>;
+
+fn no_picture() -> Taken {
+    let reason = "no picture could be read from it; copy it again, or send photos";
+    Err((RejectCode::BadVideo, reason.into()))
+}
+
+fn too_slow(started: Instant) -> Taken {
+    let seconds = started.elapsed().as_secs_f64();
+    let reason = format!("taking frames from it took more than {seconds:.0} seconds; cut it or send photos");
+    Err((RejectCode::VideoTooLong, reason))
 }
 
 #[derive(Deserialize)]

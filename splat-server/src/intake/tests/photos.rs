@@ -53,7 +53,7 @@ async fn a_bad_file_is_named_at_once_and_the_others_go_on() {
     let cases: [(&str, Vec<u8>, RejectCode, &str); 10] = [
         ("empty.jpg", Vec::new(), RejectCode::EmptyFile, "empty"),
         ("notes.jpg", b"hello there".to_vec(), RejectCode::UnsupportedFormat, "text"),
-        ("a.heic", heic, RejectCode::UnsupportedFormat, "HEIC"),
+        ("a.heic", heic, RejectCode::UnreadablePhoto, "HEIC"),
         ("a.gif", photo(ImageFormat::Gif, 40, 40, 1), RejectCode::UnsupportedFormat, "GIF"),
         ("a.bmp", photo(ImageFormat::Bmp, 40, 40, 1), RejectCode::UnsupportedFormat, "BMP"),
         ("a.tif", photo(ImageFormat::Tiff, 40, 40, 1), RejectCode::UnsupportedFormat, "TIFF"),

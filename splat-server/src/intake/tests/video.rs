@@ -6,12 +6,12 @@ use splat_test_needs::needs;
 
 use super::*;
 
-/// A test picture that moves: `seconds` at 320x240.
+/// A test picture that pans: `seconds` at 320x240.
 fn video(dir: &Path, name: &str, seconds: f64, more: &[&str]) -> Vec<u8> {
     let path = dir.join(name);
     let source = format!("testsrc2=size=320x240:rate=10:duration={seconds}");
     let made = Command::new("ffmpeg")
-        .args(["-v", "error", "-f", "lavfi", "-i", &source])
+        .args(["-v", "error", "-f", "lavfi", "-i", &source, "-vf", "scroll=horizontal=0.05"])
         .args(more)
         .arg(&path)
         .status()
@@ -29,7 +29,7 @@ const KINDS: [(&str, &[&str]); 4] = [
 
 #[needs(program = "ffmpeg")]
 #[tokio::test]
-async fn frames_are_spread_evenly_over_a_video() {
+async fn frames_are_spread_over_a_video_that_moves() {
     let made = tempfile::tempdir().unwrap();
     for (name, codec) in KINDS {
         let bytes = video(made.path(), name, 6.0, codec);
@@ -63,6 +63,17 @@ async fn a_short_video_gives_few_frames_and_a_recording_without_length_some() {
     let bytes = video(made.path(), "live.mkv", 3.0, &["-c:v", "mpeg4", "-f", "matroska", "-live", "1"]);
     let added = draft.add_file("live.webm", pieces(&bytes, 5000)).await.unwrap();
     assert!((8..=12).contains(&added.photos.len()), "{added:?}");
+}
+
+#[needs(program = "ffmpeg")]
+#[tokio::test]
+async fn frames_of_a_camera_that_stands_still_are_few() {
+    let made = tempfile::tempdir().unwrap();
+    let hold = ["-vf", "loop=loop=60:size=1,scroll=horizontal=0", "-t", "6", "-c:v", "mpeg4"];
+    let bytes = video(made.path(), "still.mp4", 0.1, &hold);
+    let place = Place::new(limits());
+    let added = place.draft().await.add_file("still.mp4", pieces(&bytes, 5000)).await.unwrap();
+    assert_eq!((added.photos.len(), added.rejected.len()), (limits().min_photos, 0), "{added:?}");
 }
 
 #[needs(program = "ffmpeg")]

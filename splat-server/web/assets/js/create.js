@@ -9,8 +9,7 @@ import { leftovers } from './leftovers.js';
 import { optionFields } from './options.js';
 import { Tray } from './tray.js';
 
-// On iPhones this list makes the system hand over JPEG instead of HEIC.
-const ACCEPT = 'image/jpeg,image/png,image/webp,.jpg,.jpeg,.png,.webp,.zip,application/zip';
+const ACCEPT = 'image/jpeg,image/png,image/webp,image/heic,image/avif,.jpg,.jpeg,.png,.webp,.heic,.heif,.hif,.avif,.zip,application/zip';
 
 /** The card; `onCreated(job)` is called with the new job. */
 export function createCard(info, { onCreated }) {

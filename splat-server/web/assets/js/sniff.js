@@ -42,7 +42,6 @@ export async function examine(file, limits, { video }) {
 
 function reasonAgainst(kind, file, limits, video) {
   if (kind === 'empty') return { key: 'reject.empty' };
-  if (kind === 'heic') return { key: 'reject.heic' };
   if (kind === 'raw') return { key: 'reject.raw' };
   if (kind === 'unknown') return { key: 'reject.unknown' };
   if (kind === 'video' && !video) return { key: 'reject.no_video' };

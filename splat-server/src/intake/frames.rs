@@ -1,0 +1,191 @@
+//! Which frames of a video become photos: the sharpest ones, at equal steps of motion.
+//!
+//! Frames are compared small and grey. A camera that stands still gives few of them however long it stands, one that moves fast gives
+//! more, and of those within a step the one that is blurred least is taken.
+
+use std::fs::File;
+use std::io::{BufReader, ErrorKind, Read};
+use std::path::Path;
+
+/// Side of the square grey pictures by which frames are compared, in pixels.
+pub(super) const SIDE: usize = 320;
+/// Side of the blocks whose means tell motion: coarser than noise and compression.
+const BLOCK: usize = 8;
+const BLOCKS: usize = SIDE / BLOCK;
+/// A step of less motion shows nothing new. Motion is the mean difference of blocks over their standard deviation: 0 for the same picture,
+/// about 1.1 for two that have nothing in common; a pan by a tenth of the picture gives 0.2 to 0.5.
+const LEAST_STEP: f32 = 0.15;
+/// What noise and compression change in a picture that stands still.
+const NOISE: f32 = 0.02;
+
+/// What is known of one frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Look {
+    /// How much its pixels differ from their neighbours, over how much they differ at all. Motion blur and lost focus lower it.
+    sharpness: f32,
+    /// Motion since the frame before.
+    motion: f32,
+}
+
+/// Looks at the grey pictures in a file, one after the other, [`SIDE`] x [`SIDE`] bytes each. One that is cut off is left out.
+///
+/// # Errors
+/// The system's, where the file cannot be read.
+pub(super) fn look(path: &Path) -> std::io::Result<Vec<Look>> {
+    let mut file = BufReader::new(File::open(path)?);
+    let mut picture = vec![0; SIDE * SIDE];
+    let mut before: Option<Vec<f32>> = None;
+    let mut looks = Vec::new();
+    loop {
+        match file.read_exact(&mut picture) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(looks),
+            result => result?,
+        }
+        let blocks = blocks(&picture);
+        let motion = before.as_ref().map_or(0.0, |before| motion(before, &blocks));
+        looks.push(Look { sharpness: sharpness(&picture), motion });
+        before = Some(blocks);
+    }
+}
+
+/// The places of up to `wanted` frames, at least `fewest` where there are so many, in order.
+pub(super) fn choose(looks: &[Look], wanted: usize, fewest: usize) -> Vec<usize> {
+    let moved = |look: &Look| (look.motion - NOISE).max(0.0);
+    let total: f32 = looks.iter().map(moved).sum();
+    let steps = (total / LEAST_STEP).round() as usize;
+    let count = steps.clamp(fewest.min(wanted), wanted).min(looks.len());
+    let mut along = 0.0;
+    let by_motion = looks.iter().map(|look| {
+        along += moved(look);
+        along / total.max(LEAST_STEP)
+    });
+    let chosen = sharpest(looks, by_motion, count);
+    if chosen.len() >= fewest.min(count) {
+        return chosen;
+    }
+    // Next to nothing moves, or all of it at once.
+    let by_time = (0..looks.len()).map(|place| place as f32 / looks.len() as f32);
+    sharpest(looks, by_time, count)
+}
+
+/// The sharpest frame of each of `count` parts, where `along` says how far along each frame is, from 0 to 1.
+fn sharpest(looks: &[Look], along: impl Iterator<Item = f32>, count: usize) -> Vec<usize> {
+    let mut best: Vec<Option<usize>> = vec![None; count];
+    for ((place, look), along) in looks.iter().enumerate().zip(along) {
+        let part = ((along * count as f32) as usize).min(count.saturating_sub(1));
+        let Some(slot) = best.get_mut(part) else { continue };
+        if slot.is_none_or(|best| looks[best].sharpness < look.sharpness) {
+            *slot = Some(place);
+        }
+    }
+    best.into_iter().flatten().collect()
+}
+
+fn sharpness(picture: &[u8]) -> f32 {
+    let at = |x: usize, y: usize| f32::from(picture[y * SIDE + x]);
+    let (mut edges, mut sum, mut squares) = (0.0_f64, 0.0_f64, 0.0_f64);
+    for y in 1..SIDE - 1 {
+        for x in 1..SIDE - 1 {
+            let value = at(x, y);
+            let around = at(x - 1, y) + at(x + 1, y) + at(x, y - 1) + at(x, y + 1);
+            edges += f64::from((4.0 * value - around).powi(2));
+            sum += f64::from(value);
+            squares += f64::from(value * value);
+        }
+    }
+    let pixels = ((SIDE - 2) * (SIDE - 2)) as f64;
+    let variance = (squares / pixels - (sum / pixels).powi(2)).max(1.0);
+    (edges / pixels / variance) as f32
+}
+
+/// Means of the blocks, less the mean of all: brightness that changes is no motion.
+fn blocks(picture: &[u8]) -> Vec<f32> {
+    let mut means = vec![0.0; BLOCKS * BLOCKS];
+    for (y, row) in picture.chunks_exact(SIDE).enumerate() {
+        for (x, &value) in row.iter().enumerate() {
+            means[y / BLOCK * BLOCKS + x / BLOCK] += f32::from(value) / (BLOCK * BLOCK) as f32;
+        }
+    }
+    let mean = means.iter().sum::<f32>() / means.len() as f32;
+    means.iter_mut().for_each(|value| *value -= mean);
+    means
+}
+
+fn motion(before: &[f32], after: &[f32]) -> f32 {
+    let blocks = before.len() as f32;
+    let difference: f32 = before.iter().zip(after).map(|(a, b)| (a - b).abs()).sum();
+    let spread: f32 = before.iter().chain(after).map(|value| value * value).sum();
+    // Grey walls have no spread: what moves before them is noise.
+    difference / blocks / (spread / (2.0 * blocks)).sqrt().max(2.0)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn still(frames: usize) -> Vec<Look> {
+        (0..frames).map(|i| Look { sharpness: (i % 7) as f32, motion: NOISE }).collect()
+    }
+
+    #[test]
+    fn a_camera_that_stands_gives_few_frames_and_one_that_moves_many() {
+        let mut looks = still(100);
+        assert_eq!(choose(&looks, 50, 3).len(), 3);
+        for look in &mut looks[40..60] {
+            look.motion = NOISE + LEAST_STEP;
+        }
+        let chosen = choose(&looks, 50, 3);
+        assert!((18..=20).contains(&chosen.len()), "{chosen:?}");
+        assert!(chosen[1..18].iter().all(|place| (40..60).contains(place)), "{chosen:?}");
+        assert!(chosen.is_sorted_by(|a, b| a < b));
+        assert_eq!(choose(&looks, 7, 3).len(), 7);
+    }
+
+    #[test]
+    fn the_sharpest_frame_of_a_step_is_taken() {
+        let looks: Vec<Look> = (0..40)
+            .map(|i| Look { sharpness: if i % 4 == 2 { 9.0 } else { 1.0 }, motion: NOISE + LEAST_STEP / 4.0 })
+            .collect();
+        let chosen = choose(&looks, 100, 3);
+        assert!(chosen.len() >= 9, "{chosen:?}");
+        assert!(chosen.iter().filter(|place| **place % 4 == 2).count() >= 9, "{chosen:?}");
+    }
+
+    #[test]
+    fn no_number_of_frames_is_too_small() {
+        for frames in 0..5 {
+            for wanted in 0..5 {
+                let chosen = choose(&still(frames), wanted, 3);
+                assert_eq!(chosen.len(), frames.min(wanted).min(3), "{frames} {wanted}");
+            }
+        }
+    }
+
+    /// A blurred picture is less sharp, one moved on has moved, and one that is brighter has not.
+    #[test]
+    fn pictures_are_compared_by_what_they_show() {
+        let pattern =
+            |x: usize, y: usize| (((x / 9 * 37 + y / 7 * 59) * 2_654_435_761_usize) >> 9) as u8 % 200;
+        let shown = |dx: usize, light: u8| -> Vec<u8> {
+            (0..SIDE * SIDE).map(|i| pattern(i % SIDE + dx, i / SIDE) + light).collect()
+        };
+        let blurred: Vec<u8> = shown(0, 0)
+            .chunks_exact(SIDE)
+            .flat_map(|row| {
+                (0..SIDE)
+                    .map(|x| (row[x.max(4) - 4..=x].iter().map(|&v| u32::from(v)).sum::<u32>() / 5) as u8)
+            })
+            .collect();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("frames");
+        let mut bytes = [shown(0, 0), shown(0, 30), shown(40, 30), blurred].concat();
+        bytes.extend([0; 100]);
+        std::fs::write(&path, bytes).unwrap();
+        let looks = look(&path).unwrap();
+        assert_eq!(looks.len(), 4);
+        assert!(looks[1].motion < NOISE && looks[2].motion > LEAST_STEP, "{looks:?}");
+        assert!((looks[1].sharpness / looks[0].sharpness - 1.0).abs() < 0.01, "{looks:?}");
+        assert!(looks[3].sharpness < 0.5 * looks[0].sharpness, "{looks:?}");
+    }
+}
