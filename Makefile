@@ -18,7 +18,7 @@ TOOLS := $(CURDIR)/target/tools/bin
 # Without a desktop session Mesa's device-selection layer prints a harmless line on XDG_RUNTIME_DIR; this keeps it quiet.
 export NODEVICE_SELECT := 1
 
-.PHONY: help setup web build demo serve test fmt clippy doc test-checked test-trusted test-demo test-api test-web test-browser package deny clean
+.PHONY: help setup web build demo serve test fmt clippy doc test-checked test-trusted test-demo test-api test-readers test-web test-browser package deny clean
 
 help:
 	@sed -n '3,6s/^# \{0,3\}//p' Makefile
@@ -51,7 +51,7 @@ serve: setup build
 # In order of cost, so that a slip is told early.
 test:
 	scripts/setup.sh --test
-	$(MAKE) --no-print-directory web fmt deny clippy doc test-web test-checked test-trusted test-demo test-api test-browser package
+	$(MAKE) --no-print-directory web fmt deny clippy doc test-web test-checked test-trusted test-demo test-api test-readers test-browser package
 
 fmt:
 	cargo fmt --all --check
@@ -96,6 +96,12 @@ test-api:
 		set -- $$part; script=$$1; shift; \
 		SPLAT_BIN="$(TARGET_DIR)/debug/splat" "$(TOOLS)/python" "tests/service/$$script.py" "$$@"; \
 	done
+
+# What `splat convert` writes, read by other people's programs.
+test-readers:
+	cargo test --locked --workspace --no-run
+	cd tests/readers && npm ci --loglevel=error
+	SPLAT_BIN="$(TARGET_DIR)/debug/splat" "$(TOOLS)/python" tests/readers/readers.py
 
 # The page in headless Chromium, against a double of the service and against the service itself.
 test-browser: web

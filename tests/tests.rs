@@ -24,6 +24,7 @@ mod npz;
 mod own_loss;
 mod parity;
 mod reference;
+mod round_trips;
 mod shaders;
 mod test_data;
 mod tiny_dataset;

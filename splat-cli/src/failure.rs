@@ -1,9 +1,11 @@
 //! Errors as the user reads them: `error:`, `caused by:`, `hint:`, and the exit code.
 
 use std::error::Error as StdError;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use splat_colmap::ColmapError;
+use splat_core::Content;
+use splat_core::images::has_photo_extension;
 use splat_gesture::GestureError;
 use splat_server::service::ServiceError;
 use splat_server::settings::SettingsError;
@@ -35,6 +37,13 @@ pub(crate) enum Failure {
     /// Nothing usable at the path given.
     #[error("`{}` {what}", path.display())]
     Input { path: PathBuf, what: String, hint: &'static str },
+    /// A file where a folder of photos or a dataset is needed.
+    #[error(
+        "`{}` is {}, and a folder is needed",
+        path.display(),
+        content.map_or_else(|| "a file".to_owned(), |content| content.to_string())
+    )]
+    NotAFolder { path: PathBuf, content: Option<Content> },
     /// Options that do not go together, or a value that means nothing here.
     #[error("{what}")]
     Usage { what: String, hint: &'static str },
@@ -64,6 +73,7 @@ impl Failure {
             Self::Core(error) => core_exit_code(error),
             Self::Colmap(error) => colmap_exit_code(error),
             Self::Input { .. }
+            | Self::NotAFolder { .. }
             | Self::NoSuchView { .. }
             | Self::Stopped { .. }
             | Self::Gesture(_)
@@ -80,6 +90,7 @@ impl Failure {
             Self::Input { hint, .. } | Self::Usage { hint, .. } | Self::Video { hint, .. } => {
                 Some((*hint).to_owned())
             }
+            Self::NotAFolder { path, content } => Some(folder_hint(path, *content)),
             Self::NoSuchView { .. } => Some("`--list` prints all of them".into()),
             Self::Service(error) => error.hint().map(str::to_owned),
             Self::Settings(_) => Some("`splat serve --help` lists all settings".into()),
@@ -164,8 +175,35 @@ fn colmap_exit_code(error: &ColmapError) -> u8 {
     }
 }
 
+/// How to get the folder that is needed out of a file.
+fn folder_hint(path: &Path, content: Option<Content>) -> String {
+    let advice = content.filter(|content| {
+        matches!(content, Content::Video | Content::Zip | Content::Archive | Content::Gzip)
+    });
+    match advice.and_then(Content::advice) {
+        Some(advice) => {
+            let file = format!("\"{}\"", path.display());
+            advice.replace("VIDEO", &file).replace("FILE", &file)
+        }
+        None => "give the folder that holds the photos or the dataset".into(),
+    }
+}
+
+/// Whether there are photos in a folder, or in those right below it.
+fn holds_photos(dir: &Path) -> bool {
+    let files = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut all = files(dir).chain(files(dir).filter(|path| path.is_dir()).flat_map(|inner| files(&inner)));
+    all.any(|path| has_photo_extension(&path))
+}
+
 fn colmap_hint(error: &ColmapError) -> Option<String> {
     let hint = match error {
+        ColmapError::NoModel { dir } if holds_photos(dir) => {
+            let photos = dir.display();
+            return Some(format!(
+                "for photos without camera poses, `splat run \"{photos}\" -o OUT` finds these first and trains then"
+            ));
+        }
         ColmapError::CannotStart { .. } => {
             "name the program with `--colmap FILE` or SPLAT_COLMAP; `splat doctor` checks the whole machine"
         }

@@ -8,7 +8,7 @@ use splat_core::dataset::DatasetOptions;
 use splat_core::nerfstudio::NerfstudioSource;
 use splat_core::pipeline::{DatasetPlace, PipelineOptions, Preset, SavedScene};
 use splat_core::train::{DensifyConfig, TrainConfig};
-use splat_core::{Gpu, SceneSource, train};
+use splat_core::{Content, Gpu, SceneSource, train};
 
 use crate::args;
 use crate::failure::Failure;
@@ -182,12 +182,8 @@ pub(crate) fn require_folder(path: &Path) -> Result<(), Failure> {
     if path.is_dir() {
         Ok(())
     } else if path.exists() {
-        let what = "is a file, and a folder is needed".to_owned();
-        Err(Failure::Input {
-            path: path.to_path_buf(),
-            what,
-            hint: "give the folder that holds the photos or the dataset",
-        })
+        let content = Content::of_file(path).ok().flatten();
+        Err(Failure::NotAFolder { path: path.to_path_buf(), content })
     } else {
         Err(missing(path, "check the path; a folder of photos is needed"))
     }

@@ -115,8 +115,8 @@ impl DatasetSource {
     fn masks(&self, images: &Path, model: &Reconstruction, events: EventSink<'_>) -> Vec<Resolved> {
         let warn = |message: String| events(Event::Warning { message });
         let beside = [images.parent(), Some(self.dir.as_path())].into_iter().flatten();
-        let beside = beside.flat_map(|dir| ["masks", "mask"].map(|name| dir.join(name)));
-        let Some(dir) = self.masks.clone().or_else(|| beside.into_iter().find(|dir| dir.is_dir())) else {
+        let mut beside = beside.filter_map(photo_names::mask_folder);
+        let Some(dir) = self.masks.clone().or_else(|| beside.next()) else {
             return Vec::new();
         };
         let index = PhotoIndex::of(&dir);

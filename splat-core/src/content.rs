@@ -158,7 +158,9 @@ impl Content {
             Self::AnnexPointer => "fetch the file itself with `git annex get`",
             Self::JpegXl | Self::HdrPicture | Self::Photoshop | Self::Pdf => "export it as JPEG or PNG",
             Self::Raw => "develop it to JPEG or TIFF, such as with darktable or `dcraw -T FILE`",
-            Self::Video => "extract frames first, such as with `ffmpeg -i VIDEO -vf fps=2 frames/%04d.jpg`",
+            Self::Video => {
+                "extract frames first, such as with `mkdir frames && ffmpeg -i VIDEO -vf fps=2 frames/%04d.jpg`, and give `frames`"
+            }
             Self::Zip => "unpack it, such as with `unzip FILE -d FOLDER`, and give the folder",
             Self::Archive | Self::Gzip => "unpack it, such as with `tar -xf FILE`, and give what was inside",
             Self::Html => "the download failed or needs a sign-in; download it again in a browser",

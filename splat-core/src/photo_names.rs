@@ -218,6 +218,20 @@ impl PhotoIndex {
     }
 }
 
+/// The folder of masks in `dir`, in any case.
+#[must_use]
+pub fn mask_folder(dir: &Path) -> Option<PathBuf> {
+    let mut found: Vec<PathBuf> =
+        fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    found.retain(|path| {
+        let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase());
+        name.is_some_and(|name| ["masks", "mask"].contains(&name.as_str())) && path.is_dir()
+    });
+    // `masks` before `mask`, small letters before large ones.
+    found.sort_by(|a, b| b.cmp(a));
+    found.into_iter().next()
+}
+
 /// Usual names of photo folders, lower case, most likely first; `images_2` and so on come after them.
 const PHOTO_FOLDERS: [&str; 12] = [
     "images", "image", "input", "photos", "imgs", "img", "frames", "rgb", "color", "images_2", "images_4",

@@ -39,6 +39,8 @@ pub struct Config {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub firebase_storage_bucket: Option<String>,
     pub retention_hours: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub legacy_gestures_days: Option<u64>,
     pub scene_slots: u32,
     pub cpu_slots: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,6 +106,7 @@ impl Settings {
             firebase_credentials: self.firebase_credentials,
             firebase_storage_bucket: self.firebase_storage_bucket.filter(|bucket| !bucket.is_empty()),
             retention_hours: self.retention_hours.unwrap_or(168),
+            legacy_gestures_days: self.legacy_gestures_days,
             scene_slots: self.scene_slots.unwrap_or(1),
             cpu_slots: self.cpu_slots.unwrap_or(2),
             gesture_base: self.gesture_base,

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::config::Config;
+use crate::gesture::ModelRecord;
 use crate::gesture::models::{ModelError, Models};
 use crate::http::{self, App};
 use crate::intake::{Intake, IntakeError, Limits};
@@ -177,7 +178,12 @@ impl Parts {
             None => None,
         };
         let retention = Duration::from_millis(self.config.retention_ms());
-        let sweeper = tokio::spawn(self.sweeper().run(self.intake.clone(), retention, shutdown.clone()));
+        let legacy_models = self
+            .config
+            .legacy_gestures_days
+            .map(|days| (self.models.clone(), Duration::from_secs(days.saturating_mul(24 * 3600))));
+        let sweeper = self.sweeper().run(self.intake.clone(), retention, legacy_models, shutdown.clone());
+        let sweeper = tokio::spawn(sweeper);
         let app =
             App::new(self.config, self.queue, self.keys, self.store, self.models, self.intake, self.metrics);
         tokio::spawn(app.clone().housekeeping());
@@ -210,6 +216,35 @@ impl Parts {
     pub async fn adopt(&self, from: &Owner, to: &Owner) -> Result<(u64, u64), ServiceError> {
         let models = self.models.adopt(from, to).await?;
         Ok((self.queue.adopt(from, to).await?, models))
+    }
+
+    /// Gesture models of an owner, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn gestures(&self, owner: &Owner, limit: usize) -> Result<Vec<ModelRecord>, ServiceError> {
+        Ok(self.models.list(owner, None, limit).await?)
+    }
+
+    /// Deletes a gesture model, whoever's it is, with the recording that it came from; gives its owner, or `None` where nobody has it.
+    ///
+    /// # Errors
+    /// Those of the stores; it can be repeated.
+    pub async fn delete_gesture(&self, id: &JobId) -> Result<Option<Owner>, ServiceError> {
+        for (owner, _) in self.keys.owners().await? {
+            match self.models.record(&owner, id).await {
+                Err(ModelError::NotFound) => continue,
+                found => found?,
+            };
+            // The job of the same id holds copies and the recording.
+            if self.queue.cancel(&owner, id).await?.is_some_and(|job| job.state.is_final()) {
+                self.queue.delete(&owner, id).await?;
+            }
+            self.store.delete_job(id).await?;
+            self.models.delete(&owner, id).await?;
+            return Ok(Some(owner));
+        }
+        Ok(None)
     }
 
     /// Works on jobs until `stop` comes true, without answering requests.

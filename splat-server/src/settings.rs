@@ -107,6 +107,9 @@ settings! {
     /// Hours that jobs and their files are kept after their end [default: 168]
     #[arg(value_name = "HOURS", help_heading = "Storage")]
     retention_hours: u64, "SPLAT_RETENTION_HOURS";
+    /// Days that gesture models of Ghostouch clients without a key are kept; a phone keeps what it has fetched, and begins anew with the basic gestures when it adds one to a model that is gone [default: until they are deleted]
+    #[arg(value_name = "DAYS", help_heading = "Storage")]
+    legacy_gestures_days: u64, "SPLAT_LEGACY_GESTURES_DAYS";
 
     /// Scenes at once in this process [default: 1]
     #[arg(value_name = "N", help_heading = "Workers")]

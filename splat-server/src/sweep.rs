@@ -6,12 +6,13 @@
 //! kept and reported. Every deletion is logged.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
+use crate::gesture::models::Models;
 use crate::intake::Intake;
-use crate::job::{JobId, UnixMs};
+use crate::job::{JobId, Owner, UnixMs};
 use crate::metrics::Metrics;
 use crate::queue::{Fate, Queue, QueueError, now_ms};
 use crate::store::{Found, JobStore};
@@ -46,6 +47,7 @@ impl Sweeper {
         mut self,
         intake: Intake,
         retention: Duration,
+        legacy_models: Option<(Models, Duration)>,
         mut shutdown: watch::Receiver<bool>,
     ) {
         // Everything at first: it may have been down for long.
@@ -57,6 +59,9 @@ impl Sweeper {
                 Err(error) => tracing::warn!(%error, "webhooks that were not queued are looked for later"),
             }
             self.expired(retention).await;
+            if let Some((models, kept)) = &legacy_models {
+                expire_models(models, *kept).await;
+            }
             if let Err(error) = intake.sweep_uploads().await {
                 tracing::warn!(%error, "unused uploads are swept later");
             }
@@ -177,6 +182,18 @@ impl Sweeper {
             Ok(()) => tracing::info!(job = %id, why, "the files of a job were deleted"),
             Err(error) => tracing::warn!(job = %id, %error, "files of a job are swept later"),
         }
+    }
+}
+
+/// Models of Ghostouch clients without a key that are older than so long.
+async fn expire_models(models: &Models, kept: Duration) {
+    let Some(before) = SystemTime::now().checked_sub(kept) else { return };
+    match models.expire(&Owner::legacy(), before).await {
+        Ok(0) => {}
+        Ok(count) => {
+            tracing::info!(count, "gesture models of clients without a key were removed: they had expired")
+        }
+        Err(error) => tracing::warn!(%error, "old gesture models are looked for later"),
     }
 }
 

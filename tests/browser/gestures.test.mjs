@@ -57,6 +57,59 @@ test('a recorded gesture becomes a model that knows it', async (t) => {
   sound();
 });
 
+test('gestures are renamed and taken out, and models deleted, in the page', async (t) => {
+  const { page, mock, sound } = await visit(t, { mock: { gestures: true }, address: '/gestures', tolerate: /409/ });
+  const card = page.getByRole('region', { name: 'Your models' });
+  assert.equal(await card.isVisible(), false, 'there is no model yet');
+  await sample(page).setInputFiles(recording('down', 'up'));
+  await page.getByRole('button', { name: 'Add gesture' }).click();
+  await page.getByText('96.0 %').waitFor();
+  const rows = card.locator('.models > li');
+  const parents = page.getByLabel('Add it to').locator('option');
+  const dialog = page.getByRole('dialog');
+  await rows.first().locator('summary').click();
+
+  // Another one's name is refused, where the eye is, and nothing is lost.
+  await card.getByRole('button', { name: 'Rename down' }).click();
+  await dialog.getByLabel('Name of the gesture').fill('up');
+  await page.keyboard.press('Enter');
+  await card.getByRole('alert').getByText('has a gesture `up` already').waitFor();
+  await card.getByRole('button', { name: 'Rename down' }).click();
+  await dialog.getByLabel('Name of the gesture').fill('a/b');
+  await page.keyboard.press('Enter');
+  await card.getByRole('alert').getByText('cannot hold').waitFor();
+  assert.equal(mock.gestures.length, 1);
+
+  await card.getByRole('button', { name: 'Rename down' }).click();
+  await dialog.getByLabel('Name of the gesture').fill('아래');
+  await page.keyboard.press('Enter');
+  await rows.nth(1).waitFor();
+  assert.equal(await card.getByRole('alert').isVisible(), false);
+  assert.deepEqual(mock.gestures.map(({ labels }) => labels.join()), ['up,아래', 'up,down']);
+  assert.deepEqual(await parents.allInnerTexts(), ['Base model (paper, rock, scissors)', 'up, 아래', 'up, down']);
+  assert.equal(await page.getByLabel('Add it to').locator('option:checked').innerText(), 'up, 아래');
+  await page.locator('.answer').getByText('아래 ·').waitFor();
+
+  await rows.first().locator('summary').click();
+  await rows.first().getByRole('button', { name: 'Take out up' }).click();
+  await dialog.getByRole('button', { name: 'Keep' }).click();
+  assert.equal(mock.gestures.length, 2);
+  await rows.first().getByRole('button', { name: 'Take out up' }).click();
+  await dialog.getByRole('button', { name: 'Take out' }).click();
+  await rows.nth(2).waitFor();
+  assert.deepEqual(mock.gestures[0].labels, ['아래']);
+
+  await rows.nth(2).locator('summary').click();
+  if (process.env.SHOT) await page.screenshot({ path: process.env.SHOT, fullPage: true });
+  await rows.nth(2).getByRole('button', { name: 'Delete this model' }).click();
+  await dialog.getByText('up, down').waitFor();
+  await dialog.getByRole('button', { name: 'Delete' }).click();
+  await rows.nth(2).waitFor({ state: 'detached' });
+  assert.deepEqual(mock.gestures.map(({ labels }) => labels.join()), ['아래', 'up,아래']);
+  assert.deepEqual(await parents.allInnerTexts(), ['Base model (paper, rock, scissors)', '아래', 'up, 아래']);
+  sound();
+});
+
 test('a made-up sample can be tried without a camera and without a file', async (t) => {
   const { page, mock, sound } = await visit(t, { mock: { gestures: true }, address: '/gestures' });
   await page.getByRole('button', { name: 'Try a made-up sample' }).click();

@@ -62,7 +62,7 @@ class Mock {
     if (path === '/v1/info') return json(response, 200, this.info());
     if (this.options.key && request.headers.authorization !== `Bearer ${this.options.key}`) return problem(response, 401, 'unauthorized', 'The key is missing or not known.');
     if (path === '/v1/uploads' || path.startsWith('/v1/uploads/')) return this.upload(request, response, path.split('/')[3]);
-    if (path === '/v1/gestures' || path.startsWith('/v1/gestures/')) return this.models(response, path);
+    if (path === '/v1/gestures' || path.startsWith('/v1/gestures/')) return this.models(request, response, path);
     if (path.startsWith('/v1/shared/')) return this.shared(response, path);
     if (path === '/v1/jobs') return request.method === 'POST' ? this.submit(request, response) : this.list(response, url);
     const [, , , id, part, name] = path.split('/');
@@ -186,13 +186,30 @@ class Mock {
   }
 
   /** Models outlive their jobs. */
-  models(response, path) {
-    const view = ({ id, labels }) => ({ id, labels, layout: 'world', parent: 'base_v1', step: 'added', metrics: {}, files: [] });
+  async models(request, response, path) {
+    const view = ({ id, labels, parent = 'base_v1', step = 'added' }) => ({ id, labels, layout: 'world', parent, step, created: '2026-01-01T10:00:00Z', metrics: {}, files: [] });
     const [, , , id, part, name] = path.split('/');
     if (!id) return json(response, 200, { gestures: this.gestures.map(view) });
     const model = this.gestures.find((one) => one.id === id);
     if (!model) return problem(response, 404, 'not_found', 'There is no such model.');
+    if (request.method === 'DELETE') {
+      this.gestures.splice(this.gestures.indexOf(model), 1);
+      response.writeHead(204);
+      return response.end();
+    }
+    if (request.method === 'POST') return this.changedModel(response, model, part, await body(request), view);
     return part === 'files' ? this.artifact(response, model, name) : json(response, 200, view(model));
+  }
+
+  /** A change makes a new model, and leaves the old one. */
+  changedModel(response, model, change, { gesture, to }, view) {
+    if (to && model.labels.includes(to)) return problem(response, 409, 'name_taken', `The model has a gesture \`${to}\` already.`);
+    if (!to && model.labels.length < 2) return problem(response, 422, 'too_few_gestures', 'A model needs at least one gesture.');
+    const labels = model.labels.flatMap((label) => (label === gesture ? to ?? [] : label));
+    const artifacts = { ...model.artifacts, 'labels.json': { body: Buffer.from(JSON.stringify(labels)), type: 'application/json' } };
+    const made = { id: newId(), labels, artifacts, parent: model.id, step: change };
+    this.gestures.unshift(made);
+    return json(response, 201, view(made));
   }
 
   async submit(request, response) {

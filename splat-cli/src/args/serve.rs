@@ -84,6 +84,8 @@ pub(crate) struct ServiceArgs {
   splat admin pause                             before an update: jobs wait, none begins
   splat admin drain                             before the end: nothing new is taken in
   splat admin resume
+  splat admin gestures --owner legacy           models of Ghostouch clients without a key
+  splat admin delete-gesture 3f0c...
 
 They work on the queue itself, from the machine that it is on or through Redis, whether the service runs or not.")]
 pub(crate) struct AdminArgs {
@@ -107,6 +109,21 @@ pub(crate) enum AdminCommand {
     },
     /// What each key has and has used today (UTC)
     Usage,
+    /// Lists gesture models of everybody, newest first
+    Gestures {
+        /// Only those of one key (its id), of `local` (without keys) or of `legacy` (Ghostouch clients without a key)
+        #[arg(long, value_name = "ID")]
+        owner: Option<String>,
+        /// Most models of each to list, up to 1000
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
+    /// Deletes a gesture model, its recording and the address it can be fetched at, whoever's it is
+    DeleteGesture {
+        /// The model, as `splat admin gestures` lists it
+        #[arg(value_name = "MODEL")]
+        model: String,
+    },
     /// Begins no more jobs; those that run are finished, and new ones wait
     Pause,
     /// Takes in no more jobs; those that are there are done

@@ -1,8 +1,10 @@
 //! `splat admin`: what an operator sees and decides, on the queue itself.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use serde::Serialize;
 use splat_core::text::bytes;
-use splat_server::job::{Job, JobState, Owner};
+use splat_server::job::{Job, JobId, JobState, Owner};
 use splat_server::queue::{ListQuery, Mode, Usage};
 use splat_server::service::Parts;
 
@@ -18,6 +20,8 @@ pub(super) fn admin(args: AdminArgs, context: &Context) -> Result<(), Failure> {
         match args.command {
             AdminCommand::Jobs { state, limit } => jobs(&parts, state, limit, context).await,
             AdminCommand::Usage => usage(&parts, context).await,
+            AdminCommand::Gestures { owner, limit } => gestures(&parts, owner, limit, context).await,
+            AdminCommand::DeleteGesture { model } => delete_gesture(&parts, &model, context).await,
             AdminCommand::Pause => set_mode(&parts, Mode::Paused, context).await,
             AdminCommand::Drain => set_mode(&parts, Mode::Draining, context).await,
             AdminCommand::Resume => set_mode(&parts, Mode::Open, context).await,
@@ -110,6 +114,70 @@ async fn usage(parts: &Parts, context: &Context) -> Result<(), Failure> {
         .collect();
     let text = if text.is_empty() { "nobody has any jobs".to_owned() } else { text.join("\n") };
     context.reporter.result(&lines, &text);
+    Ok(())
+}
+
+async fn gestures(parts: &Parts, only: Option<String>, limit: u32, context: &Context) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Line {
+        id: String,
+        owner: String,
+        owner_name: String,
+        labels: Vec<String>,
+        bytes: u64,
+        created_ms: u64,
+    }
+    let owners = parts.keys.owners().await?;
+    if let Some(only) = only.as_ref().filter(|only| owners.iter().all(|(owner, _)| owner.0 != **only)) {
+        return Err(Failure::Usage {
+            what: format!("there is no owner `{only}`"),
+            hint: "give the id of a key as `splat keys list` shows it, `local` or `legacy`",
+        });
+    }
+    let mut lines = Vec::new();
+    for (owner, name) in owners {
+        if only.as_ref().is_some_and(|only| *only != owner.0) {
+            continue;
+        }
+        for record in parts.gestures(&owner, limit as usize).await? {
+            lines.push(Line {
+                id: record.id.to_string(),
+                owner: owner.0.clone(),
+                owner_name: name.clone(),
+                bytes: record.files.iter().map(|file| file.bytes).sum(),
+                labels: record.labels,
+                created_ms: record.created_ms,
+            });
+        }
+    }
+    lines.sort_by_key(|line| std::cmp::Reverse(line.created_ms));
+    let text: Vec<String> = lines
+        .iter()
+        .map(|line| {
+            let created = UNIX_EPOCH + Duration::from_millis(line.created_ms);
+            let days = SystemTime::now().duration_since(created).unwrap_or_default().as_secs() / (24 * 3600);
+            let Line { id, owner_name, labels, .. } = line;
+            format!("{id}  {days:4} days old  {:>9}  {owner_name}  {}", bytes(line.bytes), labels.join(", "))
+        })
+        .collect();
+    let text = if text.is_empty() { "no gesture models".to_owned() } else { text.join("\n") };
+    context.reporter.result(&lines, &text);
+    Ok(())
+}
+
+async fn delete_gesture(parts: &Parts, model: &str, context: &Context) -> Result<(), Failure> {
+    let deleted = match model.parse::<JobId>() {
+        Ok(id) => parts.delete_gesture(&id).await?,
+        Err(_) => None,
+    };
+    let Some(owner) = deleted else {
+        return Err(Failure::Usage {
+            what: format!("there is no gesture model `{model}`"),
+            hint: "`splat admin gestures` lists them",
+        });
+    };
+    let shown = serde_json::json!({ "deleted": model, "owner": owner });
+    context.reporter.result(&shown, &format!("{model} of {} is deleted", owner.0));
     Ok(())
 }
 

@@ -245,9 +245,11 @@ fn rows(info: &DatasetInfo) -> Vec<(&'static str, String)> {
         ("preset", format!("{}, {} steps", info.preset.name(), thousands(u64::from(info.steps)))),
         ("training size", format!("{}x{} at most", info.training_width, info.training_height)),
         ("points", thousands(info.points as u64)),
-        ("bounds", format!("{} (98 % of the points)", Bounds::text(info.bounds))),
-        ("extent", Bounds::text(info.extent)),
     ];
+    if info.points > 0 {
+        rows.push(("bounds", format!("{} (98 % of the points)", Bounds::text(info.bounds))));
+        rows.push(("extent", Bounds::text(info.extent)));
+    }
     rows.extend(info.cameras.iter().map(|camera| ("camera", camera.clone())));
     for row in &info.memory {
         let which = if Some(row.gaussians) == info.gaussian_cap { " (the cap on this machine)" } else { "" };

@@ -22,7 +22,37 @@ fn photos_that_are_not_there() {
     let sandbox = Sandbox::new();
     says(&sandbox.fails(1, &["run", "nowhere", "-o", "out"]), &["`nowhere` does not exist", "hint:"]);
     sandbox.write("file.txt", "x");
-    says(&sandbox.fails(1, &["run", "file.txt", "-o", "out"]), &["is a file", "hint:"]);
+    says(
+        &sandbox.fails(1, &["run", "file.txt", "-o", "out"]),
+        &["`file.txt` is text", "a folder is needed", "hint:"],
+    );
+}
+
+/// What people give instead of a folder is named, with the command that makes a folder of it.
+#[test]
+fn videos_archives_and_photos_without_poses() {
+    let sandbox = Sandbox::new();
+    for (name, head, kind, command) in [
+        ("v.mp4", &b"\0\0\0\x18ftypmp42"[..], "a video", "ffmpeg -i \"v.mp4\" -vf fps=2"),
+        ("my clip.MOV", b"\0\0\0\x14ftypqt  \0\0", "a video", "ffmpeg -i \"my clip.MOV\""),
+        ("p.zip", b"PK\x03\x04\x14\0\0\0", "a zip archive", "unzip \"p.zip\""),
+        ("p.tar.gz", b"\x1f\x8b\x08\0\0\0\0\0", "a gzip file", "tar -xf \"p.tar.gz\""),
+        ("noise", b"\x01\x02\x03\x04", "a file", "give the folder"),
+    ] {
+        sandbox.write(name, head);
+        for command_line in
+            [["run", name, "-o", "out"], ["train", name, "-o", "out"], ["colmap", name, "-o", "out"]]
+        {
+            says(&sandbox.fails(1, &command_line), &[kind, "a folder is needed", "hint:", command]);
+        }
+        assert!(!sandbox.path("out").exists(), "nothing is made for `{name}`");
+    }
+    noise_png(&sandbox.path("photos/a.png"), 1);
+    noise_png(&sandbox.path("capture/left/b.PNG"), 1);
+    for folder in ["photos", "capture"] {
+        let expected = format!("splat run \"{folder}\" -o OUT");
+        says(&sandbox.fails(1, &["train", folder, "-o", "out"]), &["no COLMAP model", &expected]);
+    }
 }
 
 #[test]

@@ -100,3 +100,22 @@ fn a_folder_in_use_is_refused_and_free_after_a_kill() {
     sandbox.ok(&["train", "dataset", "-o", "out", "--steps", "2"]);
     assert!(sandbox.path("out/older/1/checkpoints").is_dir());
 }
+
+/// A dataset can be named by its file, wherever a folder can.
+#[test]
+fn a_transforms_json_is_a_dataset_itself() {
+    let sandbox = Sandbox::with_dataset();
+    let frame = |at: u32| serde_json::json!({"file_path": format!("images/{at}.png"), "transform_matrix": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]});
+    let frames: Vec<_> = (0..3).map(frame).collect();
+    for at in 0..3 {
+        let path = sandbox.path(&format!("scan/images/{at}.png"));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image::RgbImage::new(40, 30).save(path).unwrap();
+    }
+    let transforms = serde_json::json!({"fl_x": 40.0, "w": 40, "h": 30, "frames": frames});
+    sandbox.write("scan/transforms.json", transforms.to_string());
+    for path in ["scan", "scan/transforms.json"] {
+        let info = sandbox.ok(&["info", path]);
+        says(&info.stdout, &["3 placed"]);
+    }
+}

@@ -7,7 +7,7 @@ use crate::access::make_key;
 use crate::harness::{Service, form, id, splat, stages_of, state};
 
 /// What a command that works on the service's queue says.
-fn command(service: &Service, arguments: &[&str]) -> Value {
+pub(crate) fn command(service: &Service, arguments: &[&str]) -> Value {
     let mut command = splat();
     command.args(arguments).args(["--json", "--data-dir"]).arg(service.dir.path());
     let output = command.output().unwrap();

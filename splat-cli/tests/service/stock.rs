@@ -11,7 +11,8 @@ use splat_test_needs::needs;
 
 use crate::access::make_key;
 use crate::gestures::{one, post, start, tell};
-use crate::harness::{PATIENCE, Service};
+use crate::harness::{PATIENCE, Service, splat};
+use crate::operators::command;
 
 /// One request as it goes over the wire, and its answer: status and body.
 fn wire(service: &Service, head: &str, body: &str) -> (u16, Vec<u8>) {
@@ -246,4 +247,22 @@ async fn an_operator_can_open_the_old_routes_to_clients_without_keys() {
     assert_eq!(service.get("/v1/jobs").await.status(), StatusCode::UNAUTHORIZED);
     service.with_key(&alice);
     assert_eq!(service.json(&path).await["status"], "FAILURE");
+
+    // The operator sees whose models there are, and removes one of them with its address.
+    let model = done["result"]["model_code"].as_str().unwrap();
+    let download = url.strip_prefix("https://gestures.example.com").unwrap();
+    assert_eq!(service.get(download).await.status(), StatusCode::OK);
+    let listed = command(&service, &["admin", "gestures", "--owner", "legacy"]);
+    assert_eq!(listed[0]["id"], model, "{listed:#}");
+    assert_eq!(listed[0]["labels"], json!(["paper", "rock", "scissors", "one"]));
+    assert_eq!(command(&service, &["admin", "gestures", "--owner", "local"]), json!([]));
+    let deleted = command(&service, &["admin", "delete-gesture", model]);
+    assert_eq!(deleted, json!({ "deleted": model, "owner": "legacy" }));
+    assert_eq!(command(&service, &["admin", "gestures"]), json!([]));
+    assert_eq!(service.get(download).await.status(), StatusCode::NOT_FOUND);
+    let mut again = splat();
+    again.args(["admin", "delete-gesture", model, "--data-dir"]).arg(service.dir.path());
+    let output = again.output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("splat admin gestures"));
 }

@@ -122,6 +122,7 @@ impl Dataset {
         let checked: Vec<Result<bool>> = (scene.views.par_iter())
             .map(|view| {
                 images::probe(&view.image_path)?;
+                view.mask_path.as_deref().map(images::probe).transpose()?;
                 let photo = PhotoGeometry::new(view, options)?;
                 Ok(photo.photo_size != (view.lens.width, view.lens.height))
             })

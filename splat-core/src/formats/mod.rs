@@ -232,7 +232,7 @@ pub fn write(path: &Path, format: Format, scene: &SplatScene) -> Result<Written>
         ..PlyOptions::default()
     };
     let mut notes = Vec::new();
-    let sh_degree = if format == Format::Splat { 0 } else { cloud.sh_degree };
+    let mut sh_degree = if format == Format::Splat { 0 } else { cloud.sh_degree };
     if !matches!(format, Format::Ply | Format::CompressedPly) {
         if scene.origin != [0.0; 3] {
             let [x, y, z] = scene.origin;
@@ -248,9 +248,9 @@ pub fn write(path: &Path, format: Format, scene: &SplatScene) -> Result<Written>
     }
     match format {
         Format::Ply => ply::write(path, cloud, &options).map(drop)?,
-        Format::CompressedPly => ply::write_compressed(path, cloud, &options)?,
+        Format::CompressedPly => sh_degree = ply::write_compressed(path, cloud, &options)?,
         Format::Spz(version) => spz::write(path, cloud, version, scene.render_mode == SplatRenderMode::Mip)?,
-        Format::Sog => sog::write(path, cloud)?,
+        Format::Sog => notes.extend(sog::write(path, cloud)?),
         Format::Splat => {
             if cloud.sh_degree > 0 {
                 notes.push("colours that depend on the direction are left out: .splat has none".into());

@@ -31,11 +31,11 @@ impl Transforms {
 pub(super) struct FrameEntry {
     pub(super) file_path: String,
     pub(super) mask_path: Option<String>,
-    /// Camera to world, by rows.
-    pub(super) transform_matrix: Vec<Vec<f64>>,
-    /// Camera to world when the first and the last line were read (instant-ngp).
-    pub(super) transform_matrix_start: Option<Vec<Vec<f64>>>,
-    pub(super) transform_matrix_end: Option<Vec<Vec<f64>>>,
+    /// Camera to world, rows. What is not finite, as programs write for photos that they did not place, is none.
+    pub(super) transform_matrix: Vec<Vec<Option<f64>>>,
+    /// The same when the first line was read, and when the last was (instant-ngp).
+    pub(super) transform_matrix_start: Option<Vec<Vec<Option<f64>>>>,
+    pub(super) transform_matrix_end: Option<Vec<Vec<Option<f64>>>>,
     #[serde(flatten)]
     pub(super) lens: LensFields,
 }

@@ -80,7 +80,7 @@ fn find(path: &Path) -> Option<PathBuf> {
 impl SceneSource for NerfstudioSource {
     /// Reads poses, lenses and points; of photos only the headers, if the file does not contain their size.
     ///
-    /// Frames whose photo is missing are left out with a warning, unless all are missing.
+    /// Frames whose photo is missing or whose pose is none are left out with a warning, unless all are.
     ///
     /// # Errors
     /// [`Error::Read`] for files that cannot be read; [`Error::Malformed`] for what the format does not
@@ -98,16 +98,18 @@ impl SceneSource for NerfstudioSource {
         if transforms.is_blender() {
             scene.alpha = AlphaMode::Transparent;
         }
-        let mut split = split::Split::of(&transforms);
+        let mut split = split::Split::of(&transforms, |names| self.photos(folder, names));
         let mut ambiguous = Vec::new();
         let mut missing = Vec::new();
+        let mut poseless = Vec::new();
         let mut total = 0;
         for (json, transforms) in [
             (&self.json, Some(&transforms)),
             (tests.as_ref().unwrap_or(&self.json), test_transforms.as_ref()),
         ] {
             let Some(transforms) = transforms else { continue };
-            let photos = self.photos(folder, transforms);
+            let names: Vec<&str> = transforms.frames.iter().map(|frame| frame.file_path.as_str()).collect();
+            let photos = self.photos(folder, &names);
             total += photos.len();
             if let Some(how) = photo_names::summary(&photos) {
                 warn(format!("photos were matched to the names of `{}`: {how}", json.display()));
@@ -116,14 +118,21 @@ impl SceneSource for NerfstudioSource {
                 cancel.check()?;
                 match photo {
                     Resolved::File(path, how) => {
-                        let mut view = view(json, folder, transforms, frame, path.clone())?;
+                        let posed = pose(&frame.transform_matrix);
+                        let Ok(cam_from_world) = posed else {
+                            poseless.extend(
+                                posed.err().map(|what| format!("frame `{}` {what}", frame.file_path)),
+                            );
+                            continue;
+                        };
+                        let mut view = view(json, folder, transforms, frame, path.clone(), cam_from_world)?;
                         // What the photo is called here, where the file calls it otherwise.
                         if *how != MatchedBy::Path
                             && let Some(below) = path.strip_prefix(folder).ok().and_then(Path::to_str)
                         {
                             view.name = slashed(below);
                         }
-                        split.note(&view.name, &frame.file_path, tests.as_ref() == Some(json));
+                        split.note(&view.name, &view.image_path, tests.as_ref() == Some(json));
                         scene.views.push(view);
                     }
                     Resolved::Ambiguous(_) => ambiguous.push(format!("`{}`", frame.file_path)),
@@ -131,13 +140,7 @@ impl SceneSource for NerfstudioSource {
                 }
             }
         }
-        let unused = split.apply(&mut scene);
-        if unused > 0 {
-            warn(format!(
-                "{unused} photos are in none of the lists of `{}` and are left out",
-                self.json.display()
-            ));
-        }
+        split.apply(&mut scene, &self.json, missing.len()).into_iter().for_each(warn);
         if !ambiguous.is_empty() {
             warn(format!("left out, since more than one photo is as likely: {}", ambiguous.join(", ")));
         }
@@ -147,6 +150,9 @@ impl SceneSource for NerfstudioSource {
         }
         scene.views.sort_by(|a, b| a.name.cmp(&b.name));
         if scene.views.is_empty() {
+            if let Some(what) = poseless.first() {
+                return Err(malformed(&self.json, what.clone()));
+            }
             let why = match missing.first() {
                 Some(first) => format!(
                     "none of the {total} photos of `{}` exists, such as `{first}`",
@@ -155,6 +161,11 @@ impl SceneSource for NerfstudioSource {
                 None => format!("`{}` lists no frames", self.json.display()),
             };
             return Err(Error::Scene { why });
+        }
+        if let Some(first) = poseless.first() {
+            let message =
+                format!("{} of {total} photos have no usable pose and are left out: {first}", poseless.len());
+            events(Event::Warning { message });
         }
         if let Some(first) = missing.first() {
             let message =
@@ -172,11 +183,10 @@ impl SceneSource for NerfstudioSource {
 }
 
 impl NerfstudioSource {
-    /// The photo of each frame: at the file's path, relative to its folder or the one above; else the unique match for its name in the
-    /// usual folders.
-    fn photos(&self, folder: &Path, transforms: &Transforms) -> Vec<Resolved> {
-        let names: Vec<&str> = transforms.frames.iter().map(|frame| frame.file_path.as_str()).collect();
-        let in_folders = |folders: &[PathBuf]| match photo_names::best_folder(folders, &names) {
+    /// The photo of each name: where it says, relative to its folder or the one above; else the one in the usual
+    /// folders that the name can mean.
+    fn photos(&self, folder: &Path, names: &[&str]) -> Vec<Resolved> {
+        let in_folders = |folders: &[PathBuf]| match photo_names::best_folder(folders, names) {
             Some((_, photos)) => photos,
             None => vec![Resolved::Missing; names.len()],
         };
@@ -206,8 +216,8 @@ impl NerfstudioSource {
     /// Masks by the photos' names, if a folder is given, or if the default one exists and the file lists none.
     fn masks(&self, folder: &Path, scene: &mut Scene, events: EventSink<'_>) {
         let named = scene.views.iter().any(|view| view.mask_path.is_some());
-        let usual = Some(folder.join("masks")).filter(|dir| !named && dir.is_dir());
-        if let Some(dir) = self.masks.clone().or(usual) {
+        let usual = || photo_names::mask_folder(folder).filter(|_| !named);
+        if let Some(dir) = self.masks.clone().or_else(usual) {
             let names: Vec<&str> = scene.views.iter().map(|view| view.name.as_str()).collect();
             let found = PhotoIndex::of(&dir).resolve(&names);
             let count = found.iter().filter(|mask| matches!(mask, Resolved::File(..))).count();
@@ -249,9 +259,9 @@ fn view(
     transforms: &Transforms,
     frame: &FrameEntry,
     path: PathBuf,
+    cam_from_world: Pose,
 ) -> Result<View> {
     let bad = |what: String| malformed(json, format!("frame `{}` {what}", frame.file_path));
-    let cam_from_world = pose(&frame.transform_matrix).map_err(bad)?;
     let lens = intrinsics::lens(&frame.lens.or(&transforms.lens), || {
         let info = images::probe_header(&path)?;
         Ok((info.stored_width, info.stored_height))
@@ -283,8 +293,9 @@ fn rolling_shutter(transforms: &Transforms, frame: &FrameEntry) -> Result<Option
     let direction = ShutterDirection::ALL.into_iter().find(|direction| by_order(direction) == *known);
     match direction {
         Some(direction) if blur.iter().all(|number| *number == 0.0) => {
-            let end_pose =
-                |rows: &[Vec<f64>]| pose(rows).map_err(|what| format!("{what} at an end of the exposure"));
+            let end_pose = |rows: &[Vec<Option<f64>>]| {
+                pose(rows).map_err(|what| format!("{what} at an end of the exposure"))
+            };
             Ok(Some(RollingShutter { direction, start: end_pose(start)?, end: end_pose(end)? }))
         }
         _ => Err(format!(
@@ -294,11 +305,14 @@ fn rolling_shutter(transforms: &Transforms, frame: &FrameEntry) -> Result<Option
     }
 }
 
-/// Converts camera to world in OpenGL's axes to world to camera in COLMAP's; or returns what is wrong with it.
-fn pose(rows: &[Vec<f64>]) -> Result<Pose, String> {
-    /// Tolerance: files round to 6 digits or more; larger deviations are scaled, sheared or mirrored matrices.
+/// World to camera in COLMAP's axes, of camera to world in OpenGL's; or what is wrong with it.
+fn pose(rows: &[Vec<Option<f64>>]) -> Result<Pose, String> {
+    /// Files round to 6 digits or more; what is farther off is scaled, sheared or mirrored.
     const MAX_ERROR: f64 = 1e-2;
-    let row = |i: usize| -> Option<[f64; 4]> { rows.get(i)?.as_slice().try_into().ok() };
+    let row = |i: usize| -> Option<[f64; 4]> {
+        let row: &[Option<f64>; 4] = rows.get(i)?.as_slice().try_into().ok()?;
+        Some(row.map(|number| number.unwrap_or(f64::NAN)))
+    };
     let (Some(x), Some(y), Some(z), 3 | 4) = (row(0), row(1), row(2), rows.len()) else {
         return Err("needs a `transform_matrix` of 4x4 numbers".into());
     };

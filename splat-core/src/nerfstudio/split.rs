@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::json::Transforms;
-use super::slashed;
+use crate::photo_names::Resolved;
 use crate::scene::Scene;
 
 /// Files of the frames for evaluation beside `transforms.json` or `transforms_train.json`: test before validation, since published
@@ -18,52 +18,96 @@ pub(super) fn test_file(json: &Path) -> Option<PathBuf> {
     files.into_iter().find(|file| file.is_file())
 }
 
-/// The lists of a file, and the resulting split.
+/// The photos in the lists of a file, and what its frames come to.
 pub(super) struct Split {
-    train: Option<BTreeSet<String>>,
-    test: BTreeSet<String>,
+    train: Option<BTreeSet<PathBuf>>,
+    test: BTreeSet<PathBuf>,
+    /// Names in the lists, and those that are no photo here.
+    names: usize,
+    lost: usize,
+    listed_views: usize,
     test_views: BTreeSet<String>,
     /// Views that neither list has.
     unused: BTreeSet<String>,
 }
 
 impl Split {
-    pub(super) fn of(transforms: &Transforms) -> Self {
-        let list = |names: &Option<Vec<String>>| -> BTreeSet<String> {
-            names.iter().flatten().map(|name| key(name)).collect()
+    /// `photos` finds those of names, as it does for frames: lists may have other cases, folders or extensions than these.
+    pub(super) fn of(transforms: &Transforms, photos: impl Fn(&[&str]) -> Vec<Resolved>) -> Self {
+        let (mut total, mut lost) = (0, 0);
+        let mut list = |names: &Option<Vec<String>>| -> BTreeSet<PathBuf> {
+            let names: Vec<&str> = names.iter().flatten().map(String::as_str).collect();
+            total += names.len();
+            let mut files = BTreeSet::new();
+            for photo in photos(&names) {
+                match photo {
+                    Resolved::File(path, _) => drop(files.insert(place(&path))),
+                    _ => lost += 1,
+                }
+            }
+            files
         };
-        let train = transforms.train_filenames.as_ref().map(|_| list(&transforms.train_filenames));
+        let train = list(&transforms.train_filenames);
         let test = list(&transforms.test_filenames);
         let test = if test.is_empty() { list(&transforms.val_filenames) } else { test };
         Self {
-            train: train.filter(|train| !train.is_empty()),
+            train: Some(train).filter(|train| !train.is_empty()),
             test,
+            names: total,
+            lost,
+            listed_views: 0,
             test_views: BTreeSet::new(),
             unused: BTreeSet::new(),
         }
     }
 
-    /// Assigns a frame's view to training, evaluation or neither.
-    pub(super) fn note(&mut self, view: &str, file_path: &str, of_test_file: bool) {
-        let key = key(file_path);
-        let listed = self.train.as_ref().is_some_and(|train| train.contains(&key));
-        if of_test_file || self.test.contains(&key) || self.test.is_empty() && self.train.is_some() && !listed
-        {
+    /// Settles what the view of a photo is for.
+    pub(super) fn note(&mut self, view: &str, photo: &Path, of_test_file: bool) {
+        let photo = place(photo);
+        let trained = self.train.as_ref().is_some_and(|train| train.contains(&photo));
+        let tested = self.test.contains(&photo);
+        self.listed_views += usize::from(trained || tested);
+        if of_test_file || tested || self.test.is_empty() && self.train.is_some() && !trained {
             self.test_views.insert(view.to_owned());
-        } else if self.train.is_some() && !listed {
+        } else if self.train.is_some() && !trained {
             self.unused.insert(view.to_owned());
         }
     }
 
-    /// Marks the views for evaluation and removes those in no list; returns the number removed.
-    pub(super) fn apply(self, scene: &mut Scene) -> usize {
+    /// Marks the views for evaluation and leaves out those in no list; gives what is odd, in sentences. `missing` frames have no photo.
+    pub(super) fn apply(self, scene: &mut Scene, json: &Path, missing: usize) -> Vec<String> {
+        let mut odd = Vec::new();
+        if self.names > 0 && self.listed_views == 0 && self.test_views.is_empty() {
+            odd.push(format!(
+                "the lists of `{}` for training and evaluation name none of its photos, and are not used",
+                json.display()
+            ));
+            return odd;
+        }
+        // A frame whose photo is missing is told of already.
+        if self.lost > missing {
+            odd.push(format!(
+                "{} of {} names in the lists of `{}` are no photos here",
+                self.lost,
+                self.names,
+                json.display()
+            ));
+        }
         let before = scene.views.len();
         scene.views.retain(|view| !self.unused.contains(&view.name));
+        let unused = before - scene.views.len();
+        if unused > 0 {
+            odd.push(format!(
+                "{unused} photos are in none of the lists of `{}` and are left out",
+                json.display()
+            ));
+        }
         scene.test_views = Some(self.test_views).filter(|views| !views.is_empty());
-        before - scene.views.len()
+        odd
     }
 }
 
-fn key(file_path: &str) -> String {
-    slashed(file_path).trim_start_matches("./").to_owned()
+/// One path for one file, whatever it was reached by.
+fn place(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }

@@ -256,3 +256,55 @@ fn a_split_of_its_own_is_kept() {
     assert_eq!(split(&scene, &options), (vec![0, 1, 2], vec![3, 4], true));
     assert_eq!(scene.alpha, crate::scene::AlphaMode::Transparent, "Blender's renders");
 }
+
+/// Lists name photos as loosely as frames do; lists of other photos are not used.
+#[test]
+fn lists_of_a_split_have_other_names_than_the_frames() {
+    let frame = |name: String| json!({"file_path": name, "transform_matrix": matrix()});
+    let names: Vec<String> = (0..6).map(|at| format!("images/IMG_{at}.png")).collect();
+    let photos: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut transforms = json!({"fl_x": 40.0, "w": 40, "h": 30});
+    transforms["frames"] = names.iter().cloned().map(frame).collect();
+    let split = |train: Value, test: Value| {
+        let mut transforms = transforms.clone();
+        transforms["train_filenames"] = train;
+        transforms["test_filenames"] = test;
+        let folder = dataset(&transforms, &photos);
+        let (scene, warnings) = load(folder.path()).unwrap();
+        (scene.views.len(), scene.test_views.map(|views| views.len()), warnings.join("; "))
+    };
+    for (train, test) in [
+        (json!(["IMG_0", "IMG_1", "IMG_2"]), json!(["IMG_3", "IMG_4", "IMG_5"])),
+        (
+            json!(["img_0.PNG", "IMG_1.jpg", "IMG_2.png"]),
+            json!([".\\images\\IMG_3.png", "C:\\x\\IMG_4.png", "/y/IMG_5"]),
+        ),
+    ] {
+        assert_eq!(split(train, test), (6, Some(3), String::new()));
+    }
+    let (views, tests, warnings) = split(json!(["a.png", "b.png"]), json!(["c.png"]));
+    assert_eq!((views, tests), (6, None));
+    assert!(warnings.contains("name none of its photos"), "{warnings}");
+    let (views, tests, warnings) = split(json!(["IMG_0", "IMG_1", "gone"]), json!(["IMG_2"]));
+    assert_eq!((views, tests), (3, Some(1)));
+    assert!(warnings.contains("1 of 4 names") && warnings.contains("3 photos are in none"), "{warnings}");
+}
+
+#[test]
+fn a_frame_without_a_pose_is_left_out_and_said() {
+    let mut transforms = json!({"fl_x": 40.0, "w": 40, "h": 30});
+    let mut frames: Vec<Value> =
+        ["a.png", "b.png"].map(|name| json!({"file_path": name, "transform_matrix": matrix()})).into();
+    frames[1]["transform_matrix"][0][0] = Value::Null;
+    transforms["frames"] = frames.into();
+    let folder = dataset(&transforms, &["a.png", "b.png"]);
+    // As Python writes it.
+    let text = transforms.to_string().replace("null", "NaN");
+    std::fs::write(folder.path().join("transforms.json"), text).unwrap();
+    let (scene, warnings) = load(folder.path()).unwrap();
+    assert_eq!(scene.views.len(), 1);
+    assert!(
+        warnings[0].contains("1 of 2 photos have no usable pose") && warnings[0].contains("`b.png`"),
+        "{warnings:?}"
+    );
+}

@@ -14,6 +14,7 @@
 //! | `colmap_data/` | the posed dataset, for runs that begin with photos |
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::files::make_dir;
@@ -134,7 +135,10 @@ impl OutputFolder {
         let dir = self.root.join(folder);
         let entries = match fs::read_dir(&dir) {
             Ok(entries) => entries,
-            Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            // Below a file, such as a transforms.json, there is nothing either.
+            Err(source) if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(Vec::new());
+            }
             Err(source) => return Err(Error::Read { path: dir, source }),
         };
         let mut found = Vec::new();

@@ -323,6 +323,26 @@ impl Models {
         Ok(())
     }
 
+    /// Removes the owner's models that were kept before a moment; how many those were. A model that cannot be removed now is when this
+    /// is done again.
+    ///
+    /// # Errors
+    /// Those of the store where the models cannot be listed.
+    pub async fn expire(&self, owner: &Owner, before: SystemTime) -> Result<u64> {
+        let mut gone = 0;
+        for head in self.models.list(&of(owner)).await?.into_iter().filter(|head| head.modified < before) {
+            let id = head.path.strip_suffix(RECORD).and_then(|path| path.strip_suffix('/')?.parse().ok());
+            let Some(id) = id else { continue };
+            match self.delete(owner, &id).await {
+                Ok(()) => gone += 1,
+                // Its owner was quicker.
+                Err(ModelError::NotFound) => {}
+                Err(error) => tracing::warn!(model = %id, %error, "an old model is removed later"),
+            }
+        }
+        Ok(gone)
+    }
+
     /// Gives all models of one owner to another; how many those are. What broke off can be repeated.
     ///
     /// # Errors

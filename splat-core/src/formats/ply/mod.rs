@@ -10,6 +10,7 @@
 //! read and 4 times the time to write), and its ASCII grammar has no `nan`, rows of which are to be
 //! dropped and counted.
 
+mod chunks;
 mod compressed;
 mod header;
 mod rows;

@@ -3,22 +3,24 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use rayon::prelude::*;
+
+use super::chunks::{self, scales};
 use super::compressed::{CHUNK, PACKED, RANGES, SH_RANGE};
 use super::write::comments;
 use super::{PlyOptions, REST};
-use crate::formats::morton;
 use crate::formats::quantize::{byte, colour, fraction_of_component, sigmoid, smallest_three, unit};
 use crate::gaussians::GaussianCloud;
 use crate::{Result, files};
 
-/// e to this is far beyond any scene; a wider range would cost the others their precision.
-const MAX_LOG_SCALE: f32 = 20.0;
-
-/// Writes a finite cloud as PlayCanvas' compressed PLY, in Morton order.
-pub(crate) fn write_compressed(path: &Path, cloud: &GaussianCloud, options: &PlyOptions) -> Result<()> {
-    let order = morton::order(cloud);
+/// Writes a finite cloud as PlayCanvas' compressed PLY, and gives the degree of the harmonics in it.
+///
+/// Degrees of harmonics in which all are zero are left out: a byte has no zero, so that all would show the same error.
+pub(crate) fn write_compressed(path: &Path, cloud: &GaussianCloud, options: &PlyOptions) -> Result<u32> {
+    let order = chunks::order(cloud);
+    let sh_degree = used_sh_degree(cloud);
     files::write_atomically(path, |out| {
-        header(out, cloud, options)?;
+        header(out, cloud.len(), sh_degree, options)?;
         let groups: Vec<Ranges> = order.chunks(CHUNK).map(|group| Ranges::of(cloud, group)).collect();
         for Ranges(ranges) in &groups {
             for value in ranges.iter().flat_map(|[low, high]| [low, high]).flatten() {
@@ -36,14 +38,28 @@ pub(crate) fn write_compressed(path: &Path, cloud: &GaussianCloud, options: &Ply
         let mut row = Vec::with_capacity(REST[3]);
         for &index in &order {
             row.clear();
-            let rest = &cloud.sh_coeffs[index as usize * coeffs..][1..coeffs];
+            let rest = &cloud.sh_coeffs[index as usize * coeffs..][1..(sh_degree + 1).pow(2)];
             for channel in 0..3 {
                 row.extend(rest.iter().map(|value| harmonic(value[channel])));
             }
             out.write_all(&row)?;
         }
         Ok(())
-    })
+    })?;
+    Ok(sh_degree as u32)
+}
+
+/// The highest degree in which a coefficient is not zero.
+fn used_sh_degree(cloud: &GaussianCloud) -> usize {
+    let coeffs = cloud.coeffs_per_gaussian();
+    let used = |degree: &usize| {
+        let own = degree.pow(2)..(degree + 1).pow(2);
+        cloud
+            .sh_coeffs
+            .par_chunks(coeffs)
+            .any(|all| all[own.clone()].as_flattened().iter().any(|&value| value != 0.0))
+    };
+    (1..=cloud.sh_degree.min(3) as usize).rev().find(used).unwrap_or(0)
 }
 
 /// A cast of what is outside of the range saturates.
@@ -51,16 +67,16 @@ fn harmonic(value: f32) -> u8 {
     ((value / SH_RANGE + 0.5) * 256.0) as u8
 }
 
-fn header(out: &mut impl Write, cloud: &GaussianCloud, options: &PlyOptions) -> io::Result<()> {
+fn header(out: &mut impl Write, count: usize, sh_degree: usize, options: &PlyOptions) -> io::Result<()> {
     writeln!(out, "ply\nformat binary_little_endian 1.0")?;
     // Behind the format, where readers that look at the first lines alone still find the chunks.
-    writeln!(out, "element chunk {}", cloud.len().div_ceil(CHUNK))?;
+    writeln!(out, "element chunk {}", count.div_ceil(CHUNK))?;
     RANGES.iter().try_for_each(|name| writeln!(out, "property float {name}"))?;
-    writeln!(out, "element vertex {}", cloud.len())?;
+    writeln!(out, "element vertex {count}")?;
     PACKED.iter().try_for_each(|name| writeln!(out, "property uint {name}"))?;
-    if cloud.sh_degree > 0 {
-        writeln!(out, "element sh {}", cloud.len())?;
-        let rest = REST[cloud.sh_degree.min(3) as usize];
+    if sh_degree > 0 {
+        writeln!(out, "element sh {count}")?;
+        let rest = REST[sh_degree];
         (0..rest).try_for_each(|index| writeln!(out, "property uchar f_rest_{index}"))?;
     }
     comments(options).iter().try_for_each(|comment| writeln!(out, "comment {comment}"))?;
@@ -71,8 +87,11 @@ fn header(out: &mut impl Write, cloud: &GaussianCloud, options: &PlyOptions) -> 
 struct Ranges([[[f32; 3]; 2]; 3]);
 
 fn groups(cloud: &GaussianCloud, index: usize) -> [[f32; 3]; 3] {
-    let scales = cloud.log_scales[index].map(|scale| scale.clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE));
-    [cloud.means[index], scales, cloud.sh_coeffs[index * cloud.coeffs_per_gaussian()].map(colour)]
+    [
+        cloud.means[index],
+        scales(cloud, index),
+        cloud.sh_coeffs[index * cloud.coeffs_per_gaussian()].map(colour),
+    ]
 }
 
 impl Ranges {

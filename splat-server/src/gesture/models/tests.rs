@@ -57,6 +57,30 @@ async fn left(models: &Models, owner: &Owner) -> Vec<String> {
     files.filter(|path| !path.ends_with(DELETED)).collect()
 }
 
+#[tokio::test]
+async fn old_models_expire_with_their_addresses_and_children_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = JobStore::open(&StoreConfig::local(dir.path())).unwrap();
+    let models = Models::open(&store, None).unwrap();
+    let (clients, other) = (Owner::legacy(), Owner::local());
+    let mut old = Vec::new();
+    for _ in 0..3 {
+        old.push(models.keep(&clients, new(ModelCode::Base), bundle()).await.unwrap());
+    }
+    let others = models.keep(&other, new(ModelCode::Base), bundle()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    let moment = SystemTime::now();
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    let child = models.keep(&clients, new(ModelCode::Of(old[0].id.clone())), bundle()).await.unwrap();
+    assert_eq!(models.expire(&clients, moment).await.unwrap(), old.len() as u64);
+    assert_eq!(models.expire(&clients, moment).await.unwrap(), 0);
+    let left = models.list(&clients, None, 100).await.unwrap();
+    assert_eq!(left.iter().map(|record| &record.id).collect::<Vec<_>>(), [&child.id]);
+    assert!(matches!(models.download(&old[1].secret, &old[1].id).await, Err(ModelError::NotFound)));
+    assert!(models.bundle(&clients, &ModelCode::Of(child.id)).await.is_ok(), "it holds all that it needs");
+    assert!(models.record(&other, &others.id).await.is_ok());
+}
+
 /// Whatever a job does that is still under way, also on another server: what was deleted stays deleted.
 async fn what_was_deleted_does_not_come_back(store: &JobStore) {
     let [here, there] = two(store);

@@ -11,6 +11,7 @@ import { has, L, live, t, tx } from '../i18n.js';
 import { apiKey, askForKey } from '../key.js';
 import { chip, isOver, problemNodes } from '../states.js';
 import { gestureFrames } from './made_up.js';
+import { modelsCard } from './models.js';
 import { FRAMES, nameFault, readRecording, requestBody } from './recording.js';
 import { recorder } from './recorder.js';
 import { drawHand } from './skeleton.js';
@@ -197,6 +198,11 @@ function recordCard(parents, onJob) {
       showParents();
       parent.value = model.id;
     },
+    removeParent: (id) => {
+      parents.splice(parents.findIndex((model) => model.id === id), 1);
+      if (parent.value === id) parent.value = '';
+      showParents();
+    },
   };
 }
 
@@ -276,11 +282,21 @@ async function start() {
       complain(error instanceof Refused ? document.createTextNode(error.message) : h('span', {}, tx('gesture.try.failed'), ` (${error.message})`));
     }
   };
-  const progress = progressCard(async (job) => {
-    const model = await getJson(`/v1/gestures/${job.result.model_code}`);
+  // The form and the card of models share the list.
+  const added = async (model) => {
     form.addParent(model);
+    kept.show();
     await tryModel(model);
+  };
+  const kept = modelsCard(models, {
+    onNew: added,
+    onGone: (id) => {
+      form.removeParent(id);
+      kept.show();
+    },
+    onTry: tryModel,
   });
+  const progress = progressCard(async (job) => added(await getJson(`/v1/gestures/${job.result.model_code}`)));
   const form = recordCard(models, (job) => progress.watch(job).catch((error) => complain(document.createTextNode(error.message))));
   if (models[0]) tryModel(models[0]);
   fill(main,
@@ -289,7 +305,7 @@ async function start() {
     h('div', { class: 'columns even' },
       handCard(tracker, form),
       h('div', { class: 'side' }, form.element, progress.element,
-        h('section', { class: 'card', 'aria-labelledby': 'try-title' }, h('h2', { id: 'try-title' }, icon('hand'), ' ', tx('gesture.try.title')), trial.element))));
+        h('section', { class: 'card', 'aria-labelledby': 'try-title' }, h('h2', { id: 'try-title' }, icon('hand'), ' ', tx('gesture.try.title')), trial.element), kept.element)));
 }
 
 window.addEventListener('pagehide', () => state.source?.stop());

@@ -1,0 +1,72 @@
+// The models that are there: tried, their gestures renamed and taken out, and removed.
+
+import { postJson, send } from '../api.js';
+import { announce, ask, askText, fill, h } from '../dom.js';
+import { moment } from '../format.js';
+import { has, L, live, t, tx } from '../i18n.js';
+import { nameFault } from './recording.js';
+
+/**
+ * The card of `models` (newest first, as `GET /v1/gestures` gives them). A change of a gesture makes a new model, which `onNew` gets;
+ * `onGone` gets the id of a removed one; `onTry` the model to be tried.
+ */
+export function modelsCard(models, { onNew, onGone, onTry }) {
+  const rows = h('ul', { class: 'models' });
+  const complaint = h('p', { class: 'notice problem', role: 'alert', hidden: true });
+  const element = h('section', { class: 'card', 'aria-labelledby': 'models-title' },
+    h('h2', { id: 'models-title', tabindex: -1 }, tx('gesture.models.title')), h('p', { class: 'muted small' }, tx('gesture.models.hint')), complaint, rows);
+
+  const act = async (action) => {
+    complaint.hidden = true;
+    try {
+      await action();
+    } catch (error) {
+      complaint.hidden = false;
+      fill(complaint, has(error.message) ? tx(error.message) : [error.message, error.problem?.hint].filter(Boolean).join(' '));
+    }
+  };
+  const changed = async (model, change, body) => {
+    const made = await postJson(`/v1/gestures/${model.id}/${change}`, body);
+    announce(t('gesture.models.made', { labels: made.labels.join(', ') }));
+    onNew(made);
+    // The row that was acted in has moved down: the new model's is where the eye and the keyboard go on.
+    rows.querySelector('summary')?.focus();
+  };
+  const rename = (model, gesture) => act(async () => {
+    const to = await askText({ title: t('gesture.rename.title', { gesture }), label: t('gesture.name'), value: gesture, most: 20, yes: t('rename.yes'), no: t('rename.no') });
+    const name = to?.trim();
+    if (to === null || name === gesture) return;
+    const fault = nameFault(name);
+    if (fault) throw new Error(fault);
+    await changed(model, 'rename', { gesture, to: name });
+  });
+  const takeOut = (model, gesture) => act(async () => {
+    const yes = await ask({ title: t('gesture.takeout.title', { gesture }), text: t('gesture.takeout.text'), yes: t('gesture.takeout.yes'), no: t('delete.no'), danger: true });
+    if (yes) await changed(model, 'delete', { gesture });
+  });
+  const remove = (model) => act(async () => {
+    const labels = model.labels.join(', ');
+    const yes = await ask({ title: t('gesture.remove.title'), text: t('gesture.remove.text', { labels }), yes: t('delete.yes'), no: t('delete.no'), danger: true });
+    if (!yes) return;
+    await send(`/v1/gestures/${model.id}`, { method: 'DELETE' });
+    announce(t('gesture.remove.done'));
+    onGone(model.id);
+    element.querySelector('h2').focus();
+  });
+
+  const button = (text, label, gesture, onclick) => h('button', { type: 'button', class: 'quiet small', onclick, 'aria-label': L(label, { gesture }) }, tx(text));
+  const row = (model) => h('li', {}, h('details', {},
+    h('summary', {}, model.labels.join(', '), model.created && h('span', { class: 'muted small' }, live(() => ` · ${moment(model.created)}`))),
+    h('ul', { class: 'model-gestures' }, model.labels.map((gesture) => h('li', {}, h('span', {}, gesture),
+      button('gesture.rename', 'gesture.rename.label', gesture, () => rename(model, gesture)),
+      button('gesture.takeout', 'gesture.takeout.label', gesture, () => takeOut(model, gesture))))),
+    h('div', { class: 'row' },
+      h('button', { type: 'button', class: 'quiet small', onclick: () => onTry(model) }, tx('gesture.models.try')),
+      h('button', { type: 'button', class: 'danger small', onclick: () => remove(model) }, tx('gesture.remove')))));
+  const show = () => {
+    element.hidden = models.length === 0;
+    fill(rows, models.map(row));
+  };
+  show();
+  return { element, show };
+}
