@@ -186,6 +186,7 @@ mod tests {
         assert_eq!(looks.len(), 4);
         assert!(looks[1].motion < NOISE && looks[2].motion > LEAST_STEP, "{looks:?}");
         assert!((looks[1].sharpness / looks[0].sharpness - 1.0).abs() < 0.01, "{looks:?}");
-        assert!(looks[3].sharpness < 0.5 * looks[0].sharpness, "{looks:?}");
+        // The blur is along the rows alone.
+        assert!(looks[3].sharpness < 0.7 * looks[0].sharpness, "{looks:?}");
     }
 }
