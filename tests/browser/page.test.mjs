@@ -456,7 +456,7 @@ test('150 photos are sent at once, and drawn when they are seen', async (t) => {
   const { page, sound } = await visit(t, { mock: { maxPhotos: 150 } });
   const one = photo(1, 160, 120);
   await choose(page, Array.from({ length: 150 }, (_, i) => ({ name: `IMG_${1000 + i}.png`, mimeType: 'image/png', buffer: one })));
-  await page.getByText('150 files uploaded').first().waitFor({ timeout: 40_000 });
+  await page.getByText('150 files uploaded').first().waitFor({ timeout: 300_000 });
   const drawn = await page.locator('.tile canvas').evaluateAll((all) => all.filter((canvas) => canvas.getContext('2d').getImageData(9, 9, 1, 1).data[3] > 0).length);
   assert.ok(drawn >= 6 && drawn < 100, `${drawn} thumbnails are drawn`);
   sound();

@@ -253,8 +253,8 @@ class JobPage {
   /** What the picture is, and what can be done with it now. */
   #caption(key, params) {
     const way = this.#look && matchMedia('(pointer: coarse)').matches ? 'look.hint_touch' : 'look.hint';
-    fill(this.#previewCaption, h('span', {}, tx(key, params)), ' ',
-      this.#look?.active ? this.#button('look.back', () => this.#lookBack(), 'quiet small') : this.#look ? h('span', {}, tx(way)) : null);
+    const more = this.#look?.active ? [' ', this.#button('look.back', () => this.#lookBack(), 'quiet small')] : this.#look ? [' · ', tx(way)] : [];
+    fill(this.#previewCaption, tx(key, params), more);
   }
 
   /** While a scene trains, it is shown from wherever its owner wants. */

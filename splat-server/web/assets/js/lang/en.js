@@ -174,7 +174,7 @@ export default {
   'look.label': 'The scene so far. Drag, or use the arrow keys, to look around it; plus and minus go nearer and farther.',
   'look.hint': 'Drag to look around while it trains.',
   'look.hint_touch': 'Drag sideways to look around while it trains.',
-  'look.step': 'Your view after {step} steps.',
+  'look.step': 'Your view after {step} steps',
   'look.back': 'Back to the photo’s view',
 
   'viewer.title': '3-D view of the scene',

@@ -174,7 +174,7 @@ export default {
   'look.label': '지금까지의 장면. 끌거나 화살표 키로 둘러보고, 더하기와 빼기 키로 가까이 가거나 멀어집니다.',
   'look.hint': '학습하는 동안 끌어서 둘러볼 수 있습니다.',
   'look.hint_touch': '학습하는 동안 옆으로 끌어 둘러볼 수 있습니다.',
-  'look.step': '{step}단계 후, 고른 방향에서 본 장면입니다.',
+  'look.step': '{step}단계 후, 고른 방향에서 본 장면',
   'look.back': '사진의 시점으로 돌아가기',
 
   'viewer.title': '장면 3D 보기',
