@@ -137,7 +137,7 @@ impl Service {
 /// The processes that a service or worker started.
 #[cfg(target_os = "linux")]
 pub(crate) fn jobs_of(parent: u32) -> Vec<rustix::process::Pid> {
-    let of = |stat: &str| stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok();
+    let of = |stat: &str| stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok();
     std::fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| {
