@@ -7,8 +7,9 @@ use bytemuck::Pod;
 use super::Gpu;
 use crate::{Error, Result};
 
-/// Smallest size of a buffer: empty buffers cannot be bound.
-const MIN_BUFFER_BYTES: u64 = 16;
+/// Smallest size of a buffer: a binding must hold one element of its array, even where none is used, and the largest one, a splat of 3DGUT,
+/// has 112 bytes.
+const MIN_BUFFER_BYTES: u64 = 128;
 
 impl Gpu {
     /// A storage buffer of at least `bytes`, zeroed.
