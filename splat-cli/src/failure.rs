@@ -1,4 +1,4 @@
-//! Errors as the user reads them: `error:`, `caused by:`, `hint:`, and the exit code.
+//! Error messages (`error:`, `caused by:`, `hint:`) and exit codes.
 
 use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
@@ -10,31 +10,31 @@ use splat_gesture::GestureError;
 use splat_server::service::ServiceError;
 use splat_server::settings::SettingsError;
 
-/// Why a command did not succeed.
+/// The failure of a command.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The library's own sentence.
+    /// An error of the library.
     #[error(transparent)]
     Core(#[from] splat_core::Error),
-    /// A failure of COLMAP or of its files.
+    /// An error of COLMAP or of its files.
     #[error(transparent)]
     Colmap(#[from] ColmapError),
-    /// The gesture models' part.
+    /// An error of gesture models.
     #[error(transparent)]
     Gesture(#[from] GestureError),
     /// A file of landmarks that cannot be used.
     #[error("`{}` cannot be used", path.display())]
     Landmarks { path: PathBuf, source: GestureError },
-    /// A gesture that is not good enough to be part of a model.
+    /// A gesture was rejected by the quality gate.
     #[error("{}not published: {reasons}", gesture.as_ref().map(|name| format!("`{name}` is ")).unwrap_or_default())]
     GestureRefused { gesture: Option<String>, reasons: String, advice: String },
-    /// The service's part.
+    /// An error of the service.
     #[error(transparent)]
     Service(#[from] ServiceError),
     /// The service's settings cannot be used.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// Nothing usable at the path given.
+    /// The given path is not usable.
     #[error("`{}` {what}", path.display())]
     Input { path: PathBuf, what: String, hint: &'static str },
     /// A file where a folder of photos or a dataset is needed.
@@ -44,16 +44,16 @@ pub(crate) enum Failure {
         content.map_or_else(|| "a file".to_owned(), |content| content.to_string())
     )]
     NotAFolder { path: PathBuf, content: Option<Content> },
-    /// Options that do not go together, or a value that means nothing here.
+    /// Conflicting options, or an invalid value.
     #[error("{what}")]
     Usage { what: String, hint: &'static str },
-    /// A camera of that name is not there.
+    /// There is no camera of that name.
     #[error("there is no training camera `{name}`{nearest}")]
     NoSuchView { name: String, nearest: String },
-    /// ffmpeg is needed and is not there or failed.
+    /// ffmpeg is missing or failed.
     #[error("cannot write the video `{}`: {what}", path.display())]
     Video { path: PathBuf, what: String, hint: &'static str },
-    /// `splat doctor` found something that stops the main job.
+    /// `splat doctor` found a problem that prevents training.
     #[error("this machine is not ready: {what}")]
     NotReady { what: String },
     /// The user pressed Ctrl-C; what was finished is kept.
@@ -82,7 +82,7 @@ impl Failure {
         }
     }
 
-    /// What to try, where the message does not say it already.
+    /// A hint, unless the message contains it already.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Core(error) => core_hint(error),
@@ -136,7 +136,7 @@ impl From<splat_server::queue::QueueError> for Failure {
     }
 }
 
-/// COLMAP's error inside the library's, if that is what it is.
+/// The COLMAP error inside an error of the library, if there is one.
 fn as_colmap(error: &splat_core::Error) -> Option<&ColmapError> {
     match error {
         splat_core::Error::Source(source) => source.downcast_ref(),

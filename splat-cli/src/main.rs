@@ -1,7 +1,7 @@
 //! `splat`: photos in, a 3-D Gaussian splatting scene out.
 //!
-//! A thin shell over [`splat_core::pipeline`]: [`args`] says what can be asked, [`settings`] turns it into the library's
-//! options, [`commands`] does it, [`report`] shows it, [`failure`] explains what went wrong.
+//! A thin shell over [`splat_core::pipeline`]: [`args`] defines the command line, [`settings`] converts it to the library's options,
+//! [`commands`] run it, [`report`] shows progress and results, [`failure`] formats errors.
 
 mod args;
 mod commands;

@@ -1,4 +1,4 @@
-//! What the command line's options mean to the library.
+//! Converts command-line options to the library's.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -57,14 +57,14 @@ pub(crate) fn pipeline(options: &args::TrainOptions, preset: Preset, started: In
     }
 }
 
-/// Which photos at what size; `max_image_size` is the preset's.
+/// Size and split of the photos; `max_image_size` is the preset's.
 pub(crate) fn dataset(options: &args::ImageOptions, max_image_size: Option<u32>) -> DatasetOptions {
     dataset_as(options, DatasetOptions { max_image_size, ..DatasetOptions::default() })
 }
 
-/// As `base`, but for what is asked for.
+/// `base` with the given options applied.
 pub(crate) fn dataset_as(options: &args::ImageOptions, base: DatasetOptions) -> DatasetOptions {
-    // A factor is exact; a largest side beside it would be a second, contrary wish.
+    // An explicit factor overrides the preset's maximum size.
     let (max_image_size, downscale) = match (options.max_image_size, options.downscale) {
         (None, None) => (base.max_image_size, base.downscale),
         asked => asked,
@@ -77,7 +77,7 @@ pub(crate) fn dataset_as(options: &args::ImageOptions, base: DatasetOptions) -> 
     DatasetOptions { max_image_size, downscale, keep_distortion, holdout_every, own_split, ..base }
 }
 
-/// Where `train` finds its dataset, from any folder.
+/// The location of `train`'s dataset, as an absolute path.
 pub(crate) fn place(path: &Path, folders: &args::PhotoFolders) -> DatasetPlace {
     let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     DatasetPlace {
@@ -87,7 +87,7 @@ pub(crate) fn place(path: &Path, folders: &args::PhotoFolders) -> DatasetPlace {
     }
 }
 
-/// The scene that a path means: a file, a run's folder or the authors'.
+/// The scene at a path: a file, the folder of a run, or that of the authors' code.
 pub(crate) fn saved_scene(path: &Path) -> Result<SavedScene, Failure> {
     if !path.exists() {
         return Err(missing(
@@ -189,7 +189,7 @@ pub(crate) fn require_folder(path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// The failure for a path where nothing is.
+/// The failure for a path that does not exist.
 pub(crate) fn missing(path: &Path, hint: &'static str) -> Failure {
     Failure::Input { path: path.to_path_buf(), what: "does not exist".into(), hint }
 }

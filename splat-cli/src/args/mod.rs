@@ -1,6 +1,6 @@
-//! The command line: what can be asked, and how its help reads.
+//! The command line and its help.
 //!
-//! Start at [`Cli`]. What the options mean to the library is decided in [`crate::settings`].
+//! Start at [`Cli`]. Options are converted to the library's in [`crate::settings`].
 
 mod convert;
 mod files;
@@ -50,7 +50,7 @@ pub(crate) struct Cli {
 /// Options that every command takes.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct GlobalArgs {
-    /// Print events and results as JSON, one object a line, on stdout
+    /// Print events and results as JSON, one object per line, on stdout
     #[arg(long, global = true, help_heading = "Output")]
     pub(crate) json: bool,
     /// Print results, warnings and errors only

@@ -1,4 +1,4 @@
-//! `splat admin`: what an operator sees and decides, on the queue itself.
+//! `splat admin`: shows and controls the queue for an operator.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! `splat demo`: photographs the built-in scene and gives the files to the same pipeline as any photos.
+//! `splat demo`: renders photos of the built-in scene and reconstructs them with the usual pipeline.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use crate::args::DemoArgs;
 use crate::failure::Failure;
 use crate::settings;
 
-/// How much is made of the demo.
+/// Size of the demo.
 struct Size {
     photos: DemoOptions,
     steps: u32,
@@ -58,7 +58,7 @@ pub(super) fn demo(args: &DemoArgs, context: &Context) -> Result<(), Failure> {
         ..PipelineOptions::default()
     };
     let outcome = make::make(&mut source, options, output, &gpu, context)?;
-    make::told(&outcome, context)
+    make::report_outcome(&outcome, context)
 }
 
 fn take_photos(photos: &std::path::Path, options: &DemoOptions, context: &Context) -> Result<(), Failure> {

@@ -15,7 +15,7 @@ use crate::settings;
 
 /// `splat run`.
 pub(super) fn run(args: &RunArgs, context: &Context) -> Result<(), Failure> {
-    // COLMAP works for minutes; what is missing for the part after it is better told before.
+    // Checked before COLMAP, which takes minutes: a missing GPU should be reported at once.
     let output = OutputFolder::create(&args.output)?;
     let folder = given::photos(&args.photos, &args.output, context)?;
     let gpu = context.gpu()?;
@@ -24,7 +24,7 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Result<(), Failure> {
     let mut source = source.keeping_distortion(args.train.images.keep_distortion);
     let options = settings::pipeline(&args.train, preset, context.started);
     let outcome = make(&mut source, options, output, &gpu, context)?;
-    told(&outcome, context)
+    report_outcome(&outcome, context)
 }
 
 /// `splat train`.
@@ -37,7 +37,7 @@ pub(super) fn train(args: &TrainArgs, context: &Context) -> Result<(), Failure> 
     let options =
         PipelineOptions { dataset_place, ..settings::pipeline(&args.train, preset, context.started) };
     let outcome = make(source.as_mut(), options, output, &gpu, context)?;
-    told(&outcome, context)
+    report_outcome(&outcome, context)
 }
 
 /// `splat colmap`.
@@ -75,7 +75,7 @@ pub(super) fn colmap(args: &ColmapArgs, context: &Context) -> Result<(), Failure
     Ok(())
 }
 
-/// Everything from the source to the written scene.
+/// Runs the pipeline from the source to the written scene.
 pub(super) fn make(
     source: &mut dyn SceneSource,
     options: PipelineOptions,
@@ -88,8 +88,8 @@ pub(super) fn make(
     Ok(pipeline.run(source, gpu)?)
 }
 
-/// Names what was made; a run that Ctrl-C stopped has an exit code of its own.
-pub(super) fn told(outcome: &Outcome, context: &Context) -> Result<(), Failure> {
+/// Reports the result of a run; one that was stopped by Ctrl-C has its own exit code.
+pub(super) fn report_outcome(outcome: &Outcome, context: &Context) -> Result<(), Failure> {
     #[derive(Serialize)]
     struct Done<'a> {
         event: &'a str,
@@ -106,7 +106,7 @@ pub(super) fn told(outcome: &Outcome, context: &Context) -> Result<(), Failure> 
     }
 }
 
-/// How many photos are placed, and each that is not with its reason, a line each.
+/// The number of photos with a pose, and one line per photo without, with the reason.
 fn photos(title: &str, placement: &Placement) -> String {
     let indent = " ".repeat(title.len());
     let left_out = placement

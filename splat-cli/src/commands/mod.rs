@@ -24,7 +24,7 @@ use crate::args::{Cli, Command};
 use crate::failure::Failure;
 use crate::report::Reporter;
 
-/// What every command has at hand.
+/// The context of a command.
 pub(crate) struct Context {
     /// When the program started: what a `--budget` counts from.
     pub(crate) started: Instant,
@@ -37,7 +37,7 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Opens the best GPU that proves to compute correctly.
+    /// Opens the best GPU that passes the self-test.
     fn gpu(&self) -> Result<Gpu, Failure> {
         Ok(self_test::open(&self.gpu_options(), &mut |text| self.reporter.warn(&text))?)
     }
@@ -52,7 +52,7 @@ impl Context {
     }
 }
 
-/// Does what was asked.
+/// Runs a command.
 pub(crate) fn dispatch(command: Command, context: &Context) -> Result<(), Failure> {
     match command {
         Command::Run(args) => make::run(&args, context),

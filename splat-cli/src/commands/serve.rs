@@ -21,7 +21,7 @@ use crate::args::{
 };
 use crate::failure::Failure;
 
-/// How often Ctrl-C is looked for.
+/// Interval at which Ctrl-C is checked.
 const STOP_POLL: Duration = Duration::from_millis(100);
 
 /// `splat serve`.
@@ -166,7 +166,7 @@ pub(super) fn job(cancel: &CancelToken) -> Result<(), Failure> {
     })
 }
 
-/// What a job would be trained on, for the service's page.
+/// The dataset of a job, for the service's page.
 pub(super) fn tell_gpu(context: &Context) -> Result<(), Failure> {
     runner::tell_gpu(&context.gpu_options()).map_err(|source| Failure::Usage {
         what: format!("what was found out cannot be written: {source}"),
@@ -174,7 +174,7 @@ pub(super) fn tell_gpu(context: &Context) -> Result<(), Failure> {
     })
 }
 
-/// The settings of the service that a command about keys or jobs is for.
+/// The settings of the service for commands about keys or jobs.
 pub(super) fn config_of(args: ServiceArgs) -> Result<Config, Failure> {
     let settings = Settings { data_dir: args.data_dir, redis_url: args.redis_url, ..Settings::default() };
     config(SettingsArgs { config: args.config, settings })
@@ -190,7 +190,7 @@ fn on_this_gpu(config: Config, context: &Context) -> Config {
     Config { adapter: context.adapter.clone(), backend: context.backend, ..config }
 }
 
-/// How jobs are run: by this program.
+/// The command line of a job's process: this program.
 fn program() -> Result<Vec<OsString>, Failure> {
     let this = std::env::current_exe().map_err(|source| Failure::Usage {
         what: format!("the system does not tell where this program is: {source}"),
@@ -216,7 +216,7 @@ pub(super) async fn stopped(cancel: CancelToken) {
 fn log(context: &Context) {
     let filter = EnvFilter::try_from_env("SPLAT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // Files and journals would keep the colours as characters.
+    // No colours in files and journals.
     let lines = lines.with_ansi(std::io::stderr().is_terminal()).with_target(false);
     if context.reporter.is_json() { lines.json().init() } else { lines.init() }
 }

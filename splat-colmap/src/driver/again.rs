@@ -1,4 +1,4 @@
-//! Photos that are left out: which they are and why, and a second try with more features for them alone.
+//! Photos without a pose: which they are and why, and a second try with more features for them only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +9,7 @@ use splat_core::events::Stage;
 use splat_core::text::duration;
 use splat_core::{Event, LeftOut, LeftOutReason, OtherModel, Placement, SecondTry};
 
-use super::job::{GOOD_PLACED_PERCENT, Job};
+use super::job::{GOOD_PLACED_PERCENT, PosingRun};
 use super::options::ColmapQuality;
 use super::prepare::{self, Photos};
 use super::stages;
@@ -17,18 +17,18 @@ use crate::error::{ColmapError, Result, write_error};
 use crate::matching::{Database, MIN_MATCHES};
 use crate::read::{ModelForm, list_models, read_poses};
 
-/// A photo in which fewer features are found shows hardly anything.
+/// Photos with fewer features count as nearly featureless.
 const FEW_FEATURES: u64 = 100;
 
-/// Photos that are tried once more.
+/// The second try of photos without a pose.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Again {
-    /// The key of the photos.
+    /// Key of the set of photos.
     photos: String,
-    /// The quality at which they were left out.
+    /// The quality at which they got no pose.
     quality: ColmapQuality,
     pub(super) names: BTreeSet<String>,
-    /// What it took; 0 where it was cut off.
+    /// Its duration in seconds; 0 if it was interrupted.
     #[serde(default)]
     seconds: u64,
 }
@@ -45,16 +45,16 @@ impl Again {
     }
 }
 
-/// What the database tells about one photo.
+/// What the database contains about one photo.
 #[derive(Clone, Debug, Default)]
 struct Seen {
     features: u64,
-    /// The photos with which it shares verified matches.
+    /// The photos with which it has verified matches.
     partners: Vec<String>,
 }
 
-impl Job<'_> {
-    /// What became of the photos where `model` is the one that is used.
+impl PosingRun<'_> {
+    /// Which photos have a pose in `model`, the one that is used, and why others do not.
     pub(super) fn placement(&mut self, photos: &Photos, model: &Path) -> Result<Placement> {
         let names_in = |dir: &Path| -> Result<BTreeSet<String>> {
             Ok(read_poses(dir)?.images.into_values().map(|image| image.name).collect())
@@ -98,7 +98,7 @@ impl Job<'_> {
         Ok(Placement { photos: all.len() as u64, placed, left_out, other_models, second_try: None })
     }
 
-    /// What the database tells about each photo; `None` where it cannot be read.
+    /// What the database contains about each photo; `None` if it cannot be read.
     fn seen(&mut self) -> Option<BTreeMap<String, Seen>> {
         let read = |path: &Path| -> Result<BTreeMap<String, Seen>> {
             let database = Database::open(path)?;
@@ -125,7 +125,7 @@ impl Job<'_> {
         }
     }
 
-    /// Notes that the photos left out are tried once more, and says so.
+    /// Records that a second try takes place, and emits a message.
     pub(super) fn begin_again(&mut self, prepared: &str, placement: &Placement) -> Result<Again> {
         let names: BTreeSet<String> = placement.left_out.iter().map(|photo| photo.name.clone()).collect();
         let message = format!(
@@ -141,7 +141,7 @@ impl Job<'_> {
         Ok(again)
     }
 
-    /// Notes what the second try took.
+    /// Records the duration of the second try.
     pub(super) fn end_again(&mut self, again: Again, took: Duration) -> Result<Again> {
         let again = Again { seconds: took.as_secs().max(1), ..again };
         self.state.again = Some(again.clone());
@@ -149,7 +149,7 @@ impl Job<'_> {
         Ok(again)
     }
 
-    /// Has the mapper add photos to `model`, which stays as it is where that gives no model.
+    /// Runs the mapper to add photos to `model`, which is kept if that fails.
     pub(super) fn map_on(&mut self, model: &Path, total: u64) -> Result<()> {
         let out = self.work.join("continued");
         prepare::remove_dir(&out)?;
@@ -168,7 +168,7 @@ impl Job<'_> {
         prepare::remove_dir(&out)
     }
 
-    /// Tells which photos are placed, and warns of those that are not.
+    /// Emits which photos have a pose, with a warning about those that do not.
     pub(super) fn tell_placement(&self, placement: &Placement) {
         let warn = |message| (self.events)(Event::Warning { message });
         (self.events)(Event::Placed(placement.clone()));

@@ -9,7 +9,7 @@ use splat_core::child::{self, Ended, Run};
 use splat_core::events::Stage;
 
 use super::binary::{Colmap, Command, VARIABLES};
-use super::job::Job;
+use super::job::PosingRun;
 use super::options::ColmapOptions;
 use super::progress::Progress;
 use super::stages::Paths;
@@ -21,7 +21,7 @@ const TAIL_LINES: usize = 5;
 /// before the last lines of stdout, so all lines are searched.
 const NO_MODEL: [&str; 2] = ["failed to create sparse model", "No images with matches"];
 
-impl Job<'_> {
+impl PosingRun<'_> {
     /// Runs with CUDA, and again without if that fails: a CUDA build fails on a machine without the driver.
     pub(super) fn with_gpu_or_without(
         &mut self,

@@ -6,7 +6,7 @@ use std::fs;
 use splat_core::Event;
 use splat_core::events::{EventSink, Stage};
 
-use super::job::Job;
+use super::job::PosingRun;
 use super::options::{Matcher, MatcherEngine};
 use super::pairs::{self, Pairs};
 use super::prepare::Photos;
@@ -16,7 +16,7 @@ use crate::matching::{
     Database, ImageRow, MIN_MATCHES, Watch, match_pairs, preselect, products_of_all_pairs,
 };
 
-impl Job<'_> {
+impl PosingRun<'_> {
     /// The matching engine of this run.
     pub(super) fn engine(&self) -> MatcherEngine {
         match self.options.matcher_engine {

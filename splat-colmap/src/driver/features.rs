@@ -1,29 +1,29 @@
-//! The Features stage. Features that an earlier run found are kept wherever finding them anew would give the same.
+//! The Features stage. Features of an earlier run are kept if extracting them again would give the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use splat_core::events::Stage;
 
-use super::job::Job;
+use super::job::PosingRun;
 use super::options::FeatureSettings;
 use super::prepare::{self, Photos};
 use super::stages::{self, CameraMode, FeatureList};
 use crate::error::{ColmapError, Result, write_error};
 use crate::matching::{Database, ImageRow};
 
-/// What the features in the database were made from.
+/// The inputs of the features in the database.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct FoundFeatures {
-    /// All but the settings: photos, camera model, program, whether on a GPU.
+    /// All inputs but the settings: photos, camera model, program, use of a GPU.
     from: String,
-    /// How they were sought in each photo.
+    /// The extraction settings for each photo.
     by_photo: BTreeMap<String, FeatureSettings>,
 }
 
 impl FeatureSettings {
-    /// Whether a photo whose longer side has `side_px` pixels and in which these settings found `found` features has the same
-    /// features under other ones.
+    /// Whether a photo whose longer side has `side_px` pixels and in which these settings found `found` features would have the same
+    /// features with other settings.
     fn finds_the_same(self, other: Self, side_px: u32, found: u64) -> bool {
         let size = |settings: Self| settings.max_image_size.min(side_px);
         let uncut = found < u64::from(self.max_features.min(other.max_features));
@@ -33,8 +33,8 @@ impl FeatureSettings {
     }
 }
 
-impl Job<'_> {
-    /// Finds the features of all photos, each sought as `wanted` says.
+impl PosingRun<'_> {
+    /// Extracts the features of all photos with the settings in `wanted`.
     pub(super) fn features(
         &mut self,
         photos: &Photos,
@@ -61,7 +61,7 @@ impl Job<'_> {
         )
     }
 
-    /// Takes out of the database what other settings than `wanted` found; all of it where it was made from other things.
+    /// Removes from the database features that other settings than `wanted` found; all of them if the other inputs differ.
     fn drop_stale_features(&mut self, from: &str, wanted: &BTreeMap<String, FeatureSettings>) -> Result<()> {
         let path = self.database();
         let found = self.state.features.take();
@@ -82,9 +82,9 @@ impl Job<'_> {
             database.remove_features(&stale)
         };
         match dropped() {
-            // A database that is damaged or of an unknown kind is made anew.
+            // A database that is damaged or has an unknown schema is recreated.
             Err(ColmapError::Database { path, what }) => {
-                self.log(&format!("`{}` is made anew: {what}", path.display()));
+                self.log(&format!("`{}` is created again: {what}", path.display()));
                 self.begin_database()
             }
             result => result,
@@ -96,7 +96,7 @@ impl Job<'_> {
         prepare::remove_database(&self.database())
     }
 
-    /// Has COLMAP find the features of photos that have none in the database.
+    /// Runs COLMAP to extract features of photos that have none in the database.
     fn find_missing_features(
         &mut self,
         photos: &Photos,
@@ -116,7 +116,7 @@ impl Job<'_> {
                     .filter(|name| known.get(*name).is_none_or(|(_, has_features)| !has_features))
                     .collect();
                 if !missing.is_empty() {
-                    // Photos of a camera of which others are in the database join that camera.
+                    // Photos of a camera that is in the database already share it.
                     let camera = names.iter().find_map(|name| known.get(*name)).map(|(camera, _)| *camera);
                     let camera = camera.filter(|_| mode == CameraMode::Shared);
                     let path = self.work.join("photos.txt");
@@ -134,7 +134,7 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// The camera of each photo in the database, and whether the photo has features; none where it cannot be read.
+    /// The camera of each photo in the database, and whether the photo has features; empty if the database cannot be read.
     fn cameras(&mut self) -> Result<BTreeMap<String, (u32, bool)>> {
         let path = self.database();
         if !path.is_file() {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use glam::DVec3;
 use splat_core::Event;
 
-use super::job::Job;
+use super::job::PosingRun;
 use crate::error::Result;
 use crate::matching::{Database, MIN_MATCHES};
 use crate::model::{PosedImage, Reconstruction};
@@ -39,7 +39,7 @@ struct Doubt {
     example: [String; 2],
 }
 
-impl Job<'_> {
+impl PosingRun<'_> {
     /// Warns where photos that should match do not. Without the database nothing is known.
     pub(super) fn warn_if_folded(&mut self, model: &Reconstruction) {
         match self.doubt(model) {

@@ -20,16 +20,16 @@ use crate::error::{ColmapError, Result, write_error};
 use crate::read::{ModelChoice, ModelForm, find_best_model, read_model};
 use crate::write::write_model;
 
-/// The quality that is tried where a lower one places too few photos, for sets that it costs minutes.
+/// The quality to fall back to if a lower one places too few photos, for sets small enough to take minutes.
 const RAISED_QUALITY: ColmapQuality = ColmapQuality::High;
 const RAISED_MAX_PHOTOS: u64 = 30;
-/// Turning on the spot gives poses without any depth: a handful of points that are all wrong.
+/// Minimum number of points: photos taken by rotating on the spot give poses without depth and a handful of wrong points.
 const MIN_POINTS: usize = 20;
-/// Below this part of the photos a higher quality is tried, or advised.
+/// If a smaller share of the photos is placed, a higher quality is tried or suggested.
 pub(super) const GOOD_PLACED_PERCENT: u64 = 60;
 
-/// The folders, the program and the listeners of one run.
-pub(super) struct Job<'a> {
+/// One run: its folders, its program and its event sink.
+pub(super) struct PosingRun<'a> {
     input: &'a Path,
     out: &'a Path,
     pub(super) work: PathBuf,
@@ -40,13 +40,13 @@ pub(super) struct Job<'a> {
     pub(super) cancel: &'a CancelToken,
     pub(super) state: State,
     pub(super) log: File,
-    /// What all stages so far were made from.
+    /// Key of the inputs of all stages so far.
     pub(super) key: String,
-    /// Whether the command that ran last said that these photos give no model.
+    /// Whether the last command reported that these photos give no model.
     pub(super) found_no_model: bool,
 }
 
-impl<'a> Job<'a> {
+impl<'a> PosingRun<'a> {
     pub(super) fn new(
         input: &'a Path,
         out: &'a Path,
@@ -88,7 +88,7 @@ impl<'a> Job<'a> {
     pub(super) fn run(mut self) -> Result<Placement> {
         let photos = self.prepare()?;
         let prepared = self.key.clone();
-        // An earlier run may have found that the quality asked for places too few of these photos.
+        // An earlier run may have found that the requested quality places too few of these photos.
         let asked = self.options.quality;
         let raised = self.state.raised.clone().filter(|raised| raised.matches(&prepared, asked));
         self.options.quality = raised.map_or(asked, |raised| raised.to);
@@ -118,7 +118,7 @@ impl<'a> Job<'a> {
         Ok(placement)
     }
 
-    /// Places the photos, and tries those that are left out once more.
+    /// Estimates the poses of all photos, with a second try of those that get none.
     fn attempt(&mut self, photos: &Photos, prepared: &str) -> Result<Attempt> {
         let quality = self.options.quality;
         let mut again = self.state.again.clone().filter(|again| again.matches(prepared, quality));
@@ -147,8 +147,8 @@ impl<'a> Job<'a> {
         Ok(Attempt { registered: placement.placed, elsewhere, model: Some((model, placement)) })
     }
 
-    /// Features, matches and cameras of all photos; with more features for those that are tried `again`, and on from a `model`
-    /// that lacks these, where there is one.
+    /// Features, matches and poses of all photos; with more features for those that are tried `again`, starting from a `model` without
+    /// these if there is one.
     fn pose(
         &mut self,
         photos: &Photos,
@@ -173,7 +173,7 @@ impl<'a> Job<'a> {
         self.options.raise_quality && higher && photos <= RAISED_MAX_PHOTOS
     }
 
-    /// Does a stage unless an earlier run did it from the same things and `made` is still there.
+    /// Runs a stage unless an earlier run did it with the same inputs and `made` still exists.
     pub(super) fn stage(
         &mut self,
         stage: Stage,
@@ -212,17 +212,17 @@ impl<'a> Job<'a> {
             Ok(())
         })?;
         let photos = self.state.photos.clone().unwrap_or_default();
-        // Said again on every run: the scene lacks them every time.
+        // Repeated on every run, since the scene lacks them every time.
         for message in [listing.warning(), photos.skipped_warning()].into_iter().flatten() {
             (self.events)(Event::Warning { message });
         }
         Ok(photos)
     }
 
-    /// The best model, or `None` where no photos connect.
+    /// The best model, or `None` if no photos match.
     fn mapping(&mut self, total: u64, model: Option<&Path>) -> Result<Option<ModelChoice>> {
         let sparse = self.work.join("sparse");
-        // An empty folder is a result, too: these photos do not connect.
+        // An empty folder is a result too: these photos do not match.
         let made = || sparse.is_dir();
         self.stage(Stage::Mapping, "", made, |job| {
             if let Some(model) = model {
@@ -232,7 +232,7 @@ impl<'a> Job<'a> {
             splat_core::files::make_dir(&sparse)?;
             let command = job.with_paths(|colmap, _, paths| stages::mapping(colmap, paths))?;
             match job.colmap(Stage::Mapping, &command, 0, Some(total)) {
-                // Without a model the mapper ends with a failure status. That is the photos' fault.
+                // The mapper fails if there is no model, which is due to the photos.
                 Err(ColmapError::StageFailed { .. }) if job.found_no_model => return Ok(()),
                 result => result?,
             }
@@ -284,18 +284,18 @@ impl<'a> Job<'a> {
     }
 }
 
-/// What one quality came to.
+/// Result at one quality.
 struct Attempt {
-    /// Photos placed.
+    /// Number of photos with a pose.
     registered: u64,
     /// Photos placed in other models alone.
     elsewhere: u64,
-    /// The model's folder and what became of the photos; `None` where the poses give no scene.
+    /// The model's folder and the photos' placement; `None` if the poses give no scene.
     model: Option<(PathBuf, Placement)>,
 }
 
 impl Attempt {
-    /// Whether enough of the photos are placed. What is in other models has features enough: those photos show other things.
+    /// Whether enough of the photos have a pose. What is in other models has features enough: those photos show other things.
     fn is_good(&self, photos: u64) -> bool {
         self.model.is_some() && 100 * (self.registered + self.elsewhere) >= GOOD_PLACED_PERCENT * photos
     }

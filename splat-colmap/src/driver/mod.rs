@@ -40,7 +40,7 @@ pub use options::{ColmapOptions, ColmapQuality, Matcher, MatcherEngine};
 use crate::dataset::DatasetSource;
 use crate::error::Result;
 use crate::find::WORK;
-use job::Job;
+use job::PosingRun;
 use state::State;
 
 /// In it: upright copies of the photos, what COLMAP found in them, and the record of finished stages.
@@ -126,8 +126,8 @@ impl ColmapSource {
     pub fn run(&self, events: EventSink<'_>, cancel: &CancelToken) -> Result<Placement> {
         // Asked before anything else: without the program the photos need not be read.
         let colmap = Colmap::find(self.options.binary.as_deref())?;
-        let done =
-            Job::new(&self.photos, &self.out, &self.options, colmap, events, cancel).and_then(Job::run);
+        let done = PosingRun::new(&self.photos, &self.out, &self.options, colmap, events, cancel)
+            .and_then(PosingRun::run);
         done.map_err(|error| verify::explained(error, &self.out))
     }
 }

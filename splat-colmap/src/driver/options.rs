@@ -1,15 +1,15 @@
-//! What the user chooses about a COLMAP run, and what each choice costs and loses.
+//! Options of a COLMAP run, and their cost.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use splat_core::LensModel;
 
-/// How much work COLMAP does.
+/// Trade-off between time and completeness.
 ///
-/// Finding features takes most of the time on a CPU, four times as much where they are sought at twice the photo's resolution
-/// (every quality but the lowest). Comparing takes 2 processor nanoseconds a pair of features, so it grows with the square of
-/// the features a photo has and with the number of pairs. Whatever a quality leaves out is tried once more with more features
+/// Feature extraction takes most of the time on a CPU, four times as much if it starts at twice the photo's resolution (every quality
+/// but the lowest). Matching takes 2 processor nanoseconds per pair of features, so it grows with the square of the number of features
+/// per photo and with the number of pairs. Photos that get no pose are tried once more with more features
 /// ([`ColmapOptions::try_again`]), which costs as much as [`ColmapQuality::High`] for those photos alone. Features that a
 /// higher quality would find alike are kept when the quality is raised.
 #[derive(
@@ -21,7 +21,7 @@ pub enum ColmapQuality {
     /// 1,200 pixels, up to 2,000 features, faint ones as well; none smaller than the photo's own pixels show, unless it has at most 600 of them a side. Loses
     /// half of the points and a tenth of the accuracy. Where it places less than 60 % of a small set even with a second try, [`ColmapQuality::High`] is tried.
     Low,
-    /// 1,600 pixels, about 2,000 features, found at twice the resolution.
+    /// 1,600 pixels, about 2,000 features, starting at twice the resolution.
     #[default]
     Medium,
     /// 2,400 pixels, about 4,000 features. For photos with much fine texture or little overlap.
@@ -40,7 +40,7 @@ impl ColmapQuality {
         Self::ALL.into_iter().find(|quality| quality.name() == name)
     }
 
-    /// The name users type.
+    /// The name in options.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -63,7 +63,7 @@ impl ColmapQuality {
         FeatureSettings { max_image_size, max_features, first_octave, faint: self == Self::Low }
     }
 
-    /// Neighbours in order that sequential matching compares.
+    /// Number of neighbours in sequential matching.
     pub(super) fn overlap(self) -> u32 {
         match self {
             Self::Low => 8,
@@ -74,17 +74,17 @@ impl ColmapQuality {
     }
 }
 
-/// How COLMAP looks for features in a photo.
+/// Feature extraction settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub(super) struct FeatureSettings {
-    /// Longer side, in pixels, at which features are sought.
+    /// Longer side, in pixels, to which photos are scaled for extraction.
     pub(super) max_image_size: u32,
-    /// Features kept per photo, largest first. Matching time grows with the square.
+    /// Maximum number of features per photo; the largest are kept. Matching time grows with the square.
     pub(super) max_features: u32,
     /// 0 starts at the photo's own resolution, -1 at twice that: four times the work for the
     /// smallest features.
     pub(super) first_octave: i32,
-    /// Whether features of half the usual contrast are taken, too.
+    /// Whether features of half the usual contrast are accepted.
     pub(super) faint: bool,
 }
 
@@ -96,7 +96,7 @@ impl FeatureSettings {
         Self { first_octave: if small { -1 } else { self.first_octave }, ..self }
     }
 
-    /// For photos that too little was found in.
+    /// For photos with too few features.
     pub(super) fn more(self) -> Self {
         Self {
             max_image_size: self.max_image_size.max(2400),
@@ -107,19 +107,18 @@ impl FeatureSettings {
     }
 }
 
-/// Which pairs of photos are compared.
+/// Selection of the pairs of photos to match.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Matcher {
-    /// All pairs as long as that takes no more than [`Matcher::EXHAUSTIVE_PRODUCTS`] products of descriptors, preselection
-    /// beyond.
+    /// All pairs if that takes no more than [`Matcher::EXHAUSTIVE_PRODUCTS`] products of descriptors, else preselection.
     #[default]
     Auto,
-    /// All pairs: the most reliable; time grows with the square of the photos.
+    /// All pairs: the most reliable; time grows with the square of the number of photos.
     Exhaustive,
-    /// Each photo with the 32 that it shares most with, as far as the largest 512 features of one and all of the other tell,
-    /// with the next ones by name, and with the nearest ones by GPS.
+    /// Each photo with the 32 that have most matches between the largest 512 features of one and all of the other, with the next ones by
+    /// name, and with the nearest ones by GPS.
     Preselection,
     /// Each photo with its next ones by name, with ones at 2, 4, 8 ... places, and loops closed by
     /// comparing all pairs of some 30 photos spread evenly. For videos and walks taken in order.
@@ -127,54 +126,53 @@ pub enum Matcher {
 }
 
 impl Matcher {
-    /// Products of two descriptors that [`Matcher::Auto`] takes for cheap: 100 processor seconds at 2 nanoseconds each, those of
-    /// 160 photos with 2,000 features, or of 80 with 4,000.
+    /// Maximum number of descriptor products for which [`Matcher::Auto`] matches all pairs: 100 processor seconds at 2 nanoseconds each,
+    /// for 160 photos with 2,000 features or 80 with 4,000.
     pub const EXHAUSTIVE_PRODUCTS: u64 = 50_000_000_000;
 }
 
-/// Who compares features.
+/// The program that matches features.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum MatcherEngine {
-    /// COLMAP where it may use a CUDA GPU, else this program.
+    /// COLMAP if it can use a CUDA GPU, else this program.
     #[default]
     Auto,
-    /// This program: all products of descriptors, in integers, on all cores. The same matches on every machine.
+    /// This program: exact matching by integer products of descriptors, on all cores. The same matches on every machine.
     Splat,
-    /// COLMAP: on a CPU by an approximate search.
+    /// COLMAP: on a CPU approximate matching.
     Colmap,
 }
 
-/// How photos are posed.
+/// Options for posing photos.
 #[derive(Clone, Debug)]
 pub struct ColmapOptions {
     /// The program; `None` takes `SPLAT_COLMAP`, then `colmap` on PATH.
     pub binary: Option<PathBuf>,
-    /// How much work is done.
+    /// Quality.
     pub quality: ColmapQuality,
-    /// Which pairs are compared.
+    /// Selection of pairs.
     pub matcher: Matcher,
-    /// Who compares them; COLMAP verifies the matches in any case.
+    /// The program that matches features; COLMAP verifies the matches in any case.
     pub matcher_engine: MatcherEngine,
     /// Camera model for the photos; `None` takes OPENCV for cameras with ten photos or more, and
     /// SIMPLE_RADIAL, which fewer can calibrate.
     pub camera_model: Option<LensModel>,
-    /// Longest that one stage may take; `None` for no limit.
+    /// Time limit per stage; `None` for no limit.
     pub stage_timeout: Option<Duration>,
-    /// Whether stages that an earlier run finished with the same photos and options are skipped.
+    /// Skip stages that an earlier run finished with the same photos and options.
     pub resume: bool,
-    /// Down-scaled copies to write besides `images`: 2 writes `images_2`.
+    /// Downscaled copies to write besides `images`: 2 writes `images_2`.
     pub downscales: Vec<u32>,
-    /// Whether a set of up to 30 photos, of which less than 60 % can be placed, is tried once more
-    /// at [`ColmapQuality::High`].
+    /// Try [`ColmapQuality::High`] if less than 60 % of up to 30 photos get a pose.
     pub raise_quality: bool,
-    /// Whether photos that are left out are tried once more, with more features for them alone.
+    /// Try photos without a pose once more, with more features for them only.
     pub try_again: bool,
-    /// Whether a CUDA build may use its GPU.
+    /// Allow a CUDA build to use its GPU.
     pub use_gpu: bool,
-    /// Whether COLMAP runs in a process group of its own, so that a terminal's Ctrl-C does not reach it and all that it
-    /// started ends with it. A caller that is ended by its group, and COLMAP with it, wants `false`.
+    /// Run COLMAP in its own process group, so that a terminal's Ctrl-C does not reach it and it is ended with all its descendants. Set
+    /// to `false` if the caller itself, with COLMAP, is ended by its group.
     pub own_group: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The Prepare stage: a folder of anything becomes a folder of upright photos that COLMAP reads.
+//! The Prepare stage: from the input folder to a folder of upright photos that COLMAP can read.
 //!
 //! Each file is decoded once, so that damaged ones are named here instead of half-read later. A
 //! JPEG or PNG that is upright already is copied byte for byte; everything else is written as JPEG
@@ -21,13 +21,13 @@ use splat_core::{CancelToken, Event};
 use super::listing::Source;
 use crate::error::{ColmapError, Result, write_error};
 
-/// Two photos have no scale to agree on; three are the least that fixes a scene.
+/// Minimum number of photos.
 pub(super) const MIN_PHOTOS: usize = 3;
-/// Smaller pictures have no features to speak of.
+/// Smaller images have practically no features.
 const MIN_SIDE_PX: u32 = 32;
 /// Quality of rewritten JPEGs: no visible loss, a quarter of a PNG's size.
 const JPEG_QUALITY: u8 = 97;
-/// How many skipped files a warning names; the log names all.
+/// Maximum number of skipped files named in a warning; the log has all.
 const NAMES_SHOWN: usize = 20;
 
 /// The photos of a run, by their names in the work folder.
@@ -37,7 +37,7 @@ pub(super) struct Photos {
     pub(super) cameras: Vec<Vec<String>>,
     /// Files left out, and why.
     pub(super) skipped: Vec<(String, String)>,
-    /// Where photos were taken, in degrees north and east.
+    /// GPS positions, in degrees north and east.
     #[serde(default)]
     pub(super) positions: BTreeMap<String, [f64; 2]>,
     /// The longer side of each, in pixels.
@@ -69,7 +69,7 @@ impl Photos {
     }
 }
 
-/// Checks and copies `sources` into the folder `out`, which is emptied first.
+/// Checks and copies `sources` into the folder `out`, which is cleared first.
 ///
 /// # Errors
 /// [`ColmapError::NoPhotos`], [`ColmapError::TooFewPhotos`], or the disk's refusal.
@@ -116,7 +116,7 @@ pub(super) fn prepare(
     }
 }
 
-/// Removes a folder with all that is in it; it need not be there.
+/// Removes a folder with its contents, if it exists.
 pub(super) fn remove_dir(dir: &Path) -> Result<()> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(write_error(dir, error)),
@@ -124,10 +124,10 @@ pub(super) fn remove_dir(dir: &Path) -> Result<()> {
     }
 }
 
-/// Refuses an output folder in which replacing our own results would destroy somebody else's files.
+/// Rejects an output folder in which replacing our own results would destroy other files.
 pub(super) fn check_output(input: &Path, out: &Path, is_ours: bool) -> Result<()> {
     let refuse = |path: &Path| Err(ColmapError::OutputInTheWay { path: path.to_owned() });
-    // What cannot be resolved is not there, and so in nobody's way.
+    // A path that cannot be resolved does not exist.
     let resolved = |path: &Path| fs::canonicalize(path).ok();
     let Some(input) = resolved(input) else { return Ok(()) };
     if resolved(out).is_some_and(|out| out == input) {
@@ -164,7 +164,7 @@ enum Prepared {
     Skipped(String),
 }
 
-/// Errors are the output's; what is wrong with the input skips it.
+/// Errors are those of the output; an unusable input file is skipped.
 fn prepare_one(source: &Source, out: &Path) -> Result<Prepared> {
     let skip = |error| Ok(Prepared::Skipped(reason(&source.path, error)));
     let info = match probe(&source.path) {
@@ -207,7 +207,7 @@ fn prepare_one(source: &Source, out: &Path) -> Result<Prepared> {
     Ok(Prepared::Photo { name, camera, position: info.gps, side: width.max(height) })
 }
 
-/// Why a file is skipped, without its path, which stands beside it.
+/// Why a file is skipped, without its path.
 fn reason(path: &Path, error: splat_core::Error) -> String {
     use std::error::Error as _;
     match error {

@@ -1,13 +1,13 @@
-//! What the matcher reads from COLMAP's SQLite database, and what it writes there.
+//! The matcher's access to COLMAP's SQLite database.
 //!
 //! | table | columns used |
 //! | --- | --- |
 //! | `cameras` | `camera_id`, `width`, `height` |
 //! | `images` | `image_id`, `name`, `camera_id` |
-//! | `keypoints` | `image_id`, `cols`, `data`: 2, 4 or 6 f32 a feature; rows go with those of `descriptors` |
+//! | `keypoints` | `image_id`, `cols`, `data`: 2, 4 or 6 f32 per feature, in the order of `descriptors` |
 //! | `descriptors` | `image_id`, `rows`, `cols`, `data`: `rows` x `cols` bytes; 4.x adds a `type` |
 //! | `matches` | `pair_id`, `rows`, `cols` = 2, `data`: `rows` x 2 little-endian u32, features of the image with the lower number first |
-//! | `two_view_geometries` | `pair_id`; rows go with those of `matches` |
+//! | `two_view_geometries` | `pair_id`, `rows`: verified matches |
 //!
 //! A pair's number is `2147483647 * lower image_id + higher image_id`, in all releases.
 
@@ -22,7 +22,7 @@ use crate::error::{ColmapError, Result};
 /// COLMAP's `kMaxNumImages`.
 const PAIR_FACTOR: i64 = 2_147_483_647;
 
-/// Tables with a row for each pair: compared, and verified.
+/// Tables with a row for each pair: matched, and verified.
 const PAIR_TABLES: [&str; 2] = ["matches", "two_view_geometries"];
 
 /// A photo in the database.
@@ -30,7 +30,7 @@ const PAIR_TABLES: [&str; 2] = ["matches", "two_view_geometries"];
 pub(crate) struct ImageRow {
     pub(crate) id: u32,
     pub(crate) name: String,
-    /// Descriptors it has.
+    /// Number of its descriptors.
     pub(crate) features: u64,
 }
 
@@ -92,7 +92,7 @@ impl Database {
         read().map_err(|error| self.refused(&error))
     }
 
-    /// The number of each photo's camera, by the photo's name, and whether the photo's features have been sought.
+    /// The id of each photo's camera, by the photo's name, and whether the photo's features have been extracted.
     pub(crate) fn cameras(&self) -> Result<BTreeMap<String, (u32, bool)>> {
         let query = "SELECT i.name, i.camera_id, d.image_id IS NOT NULL FROM images i \
                      LEFT JOIN descriptors d ON d.image_id = i.image_id";
@@ -103,7 +103,7 @@ impl Database {
         read().map_err(|error| self.refused(&error))
     }
 
-    /// Takes out the features of photos, by number, and all matches of these.
+    /// Deletes the features of photos, by id, and all their matches.
     pub(crate) fn remove_features(&mut self, images: &[u32]) -> Result<()> {
         let mut remove = || -> rusqlite::Result<()> {
             let transaction = self.connection.transaction()?;
@@ -121,7 +121,7 @@ impl Database {
         remove().map_err(|error| refused(&self.path, &error))
     }
 
-    /// Takes out all matches, compared and verified.
+    /// Deletes all matches, verified or not.
     pub(crate) fn remove_matches(&mut self) -> Result<()> {
         let mut remove = || -> rusqlite::Result<()> {
             let transaction = self.connection.transaction()?;
@@ -133,7 +133,7 @@ impl Database {
         remove().map_err(|error| refused(&self.path, &error))
     }
 
-    /// The descriptors of a photo, 128 bytes each; none where it has none.
+    /// The descriptors of a photo, 128 bytes each; empty if it has none.
     pub(super) fn descriptors(&self, image: &ImageRow) -> Result<Vec<u8>> {
         if image.features == 0 {
             return Ok(Vec::new());
@@ -152,8 +152,8 @@ impl Database {
         Ok(data)
     }
 
-    /// A measure of each feature's scale: the length of the first column of its shape, or its scale where that is stored alone;
-    /// 0 for features of a photo that have neither.
+    /// A measure of each feature's scale: the length of the first column of its affine shape, or its scale if that is stored instead; 0 if
+    /// neither is stored.
     pub(super) fn scales(&self, image: &ImageRow) -> Result<Vec<f32>> {
         if image.features == 0 {
             return Ok(Vec::new());
@@ -177,7 +177,7 @@ impl Database {
         Ok(values.chunks_exact(columns as usize).map(scale).collect())
     }
 
-    /// The numbers of the pairs that have been compared.
+    /// The ids of the pairs that have been matched.
     pub(super) fn compared(&self) -> Result<BTreeSet<i64>> {
         let read = || -> rusqlite::Result<BTreeSet<i64>> {
             let mut query = self.connection.prepare("SELECT pair_id FROM matches")?;
@@ -210,7 +210,7 @@ impl Database {
         write().map_err(|error| refused(&self.path, &error))
     }
 
-    /// The pairs, by numbers of their images, that have been compared and have fewer than `least` matches.
+    /// The pairs, by ids of their images, that have been matched and have fewer than `least` matches.
     pub(crate) fn pairs_below(&self, least: u32) -> Result<BTreeSet<[u32; 2]>> {
         let read = || -> rusqlite::Result<BTreeSet<[u32; 2]>> {
             let mut query = self.connection.prepare("SELECT pair_id FROM matches WHERE rows < ?1")?;
@@ -219,7 +219,7 @@ impl Database {
         read().map_err(|error| self.refused(&error))
     }
 
-    /// The pairs, by numbers of their images, of which at least so many matches were verified.
+    /// The pairs, by ids of their images, with at least `least` verified matches.
     pub(crate) fn verified(&self, least: u32) -> Result<Vec<[u32; 2]>> {
         let read = || -> rusqlite::Result<Vec<[u32; 2]>> {
             let query = "SELECT pair_id FROM two_view_geometries WHERE rows >= ?1 ORDER BY pair_id";
@@ -229,7 +229,7 @@ impl Database {
         read().map_err(|error| self.refused(&error))
     }
 
-    /// Writes all pairs but those in `keep` (places in `images`) as compared and without a match, so that nobody compares them.
+    /// Records all pairs except those in `keep` (indices into `images`) as matched with no matches, so that they are skipped.
     pub(crate) fn write_unmatched(&mut self, images: &[ImageRow], keep: &BTreeSet<[usize; 2]>) -> Result<()> {
         let mut write = || -> rusqlite::Result<()> {
             let transaction = self.connection.transaction()?;

@@ -1,7 +1,7 @@
-//! Virtual cameras: where pictures of a finished scene are taken from.
+//! Virtual cameras for rendering a finished scene.
 //!
-//! [`CameraPath`] is what a user writes as JSON; [`orbit`] goes around what the training cameras looked at;
-//! [`NamedCamera`] lists the training cameras beside a PLY.
+//! [`CameraPath`] is a path in JSON; [`orbit`] circles the point that the training cameras look at; [`NamedCamera`] is an entry of the
+//! list of training cameras beside a PLY.
 
 mod named;
 mod orbit;

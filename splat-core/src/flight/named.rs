@@ -1,4 +1,4 @@
-//! `cameras.json`: the training cameras, in the form that the 3DGS authors' code writes and viewers read.
+//! `cameras.json`: the training cameras, in the format of the 3DGS authors' code, which viewers read.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -18,18 +18,18 @@ pub struct NamedCamera {
     pub name: String,
     /// Whether its photo was held out of training.
     pub held_out: bool,
-    /// The camera at training size; of a lens that bends, the pinhole nearest to it.
+    /// The camera at training size; for a lens with distortion its pinhole approximation.
     pub camera: Camera,
-    /// The lens itself, where photos were trained on as they were taken and it bends.
+    /// The lens, if it has distortion and photos kept it.
     pub lens: Option<Lens>,
-    /// How the camera moved, where photos were trained on as they were taken and it did.
+    /// The rolling shutter, if photos kept it.
     pub rolling_shutter: Option<RollingShutter>,
-    /// What its photo is brighter than the scene, factors of red, green and blue; `None` where the run did not measure it.
+    /// Exposure of its photo relative to the scene, factors of red, green and blue; `None` if the run did not measure it.
     pub exposure: Option<[f64; 3]>,
 }
 
 impl NamedCamera {
-    /// The camera as [`crate::RendererKind::Gut`] draws it.
+    /// The camera for [`crate::RendererKind::Gut`], with lens and shutter.
     #[must_use]
     pub fn lens_camera(&self) -> LensCamera {
         let Camera { intrinsics, cam_from_world } = self.camera;
@@ -48,53 +48,53 @@ struct Entry {
     #[serde(deserialize_with = "text_file::whole_u32")]
     height: u32,
     #[serde(flatten)]
-    place: Place,
-    /// Ours: world coordinates that positions count from, as those of the PLY beside the file do.
+    pose: StoredPose,
+    /// Extension: world coordinates of the origin of positions, as for the PLY beside the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     origin: Option<[f64; 3]>,
     fx: f64,
     fy: f64,
-    /// Written by this program alone; without it the principal point is the image's centre.
+    /// Extension; without it the principal point is the image's centre.
     #[serde(default)]
     cx: Option<f64>,
-    /// Written by this program alone, as `cx`.
+    /// Extension, as `cx`.
     #[serde(default)]
     cy: Option<f64>,
-    /// Written by this program alone.
+    /// Extension.
     #[serde(default)]
     held_out: bool,
-    /// Written by this program alone: COLMAP's name of a distorting camera model.
+    /// Extension: COLMAP's name of a camera model with distortion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lens_model: Option<String>,
-    /// Written by this program alone: that model's parameters.
+    /// Extension: that model's parameters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     lens_params: Vec<f64>,
-    /// Written by this program alone.
+    /// Extension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rolling_shutter: Option<ShutterEntry>,
-    /// Ours.
+    /// Extension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exposure: Option<[f64; 3]>,
 }
 
-/// Where a camera is.
+/// A camera's pose.
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Place {
+struct StoredPose {
     /// Camera centre in the world.
     position: [f64; 3],
     /// Rows of the rotation world_from_cam.
     rotation: [[f64; 3]; 3],
 }
 
-/// Where it was when the first line was read, and when the last.
+/// Its poses when the first and the last line were read.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct ShutterEntry {
     direction: ShutterDirection,
-    start: Place,
-    end: Place,
+    start: StoredPose,
+    end: StoredPose,
 }
 
-impl Place {
+impl StoredPose {
     fn new(cam_from_world: &Pose, origin: DVec3) -> Self {
         Self {
             position: cam_from_world.rebased(origin, 1.0).centre().to_array(),
@@ -103,14 +103,14 @@ impl Place {
     }
 }
 
-impl Place {
-    /// World to camera; `None` where the numbers are no pose.
+impl StoredPose {
+    /// World to camera; `None` if the numbers are not a pose.
     fn cam_from_world(&self, origin: DVec3) -> Option<Pose> {
         Pose::of_camera((origin + DVec3::from_array(self.position)).to_array(), self.rotation)
     }
 }
 
-/// Writes the cameras, positions relative to `origin` as those of the PLY beside them are; [`read_cameras`] adds it back.
+/// Writes the cameras, with positions relative to `origin`, as for the PLY beside them; [`read_cameras`] adds it back.
 ///
 /// # Errors
 /// [`Error::Write`].
@@ -119,7 +119,7 @@ pub fn write_cameras(path: &Path, cameras: &[NamedCamera], origin: [f64; 3]) -> 
     write_atomically(path, |out| out.write_all(&json))
 }
 
-/// What [`write_cameras`] writes.
+/// The content that [`write_cameras`] writes.
 #[must_use]
 pub fn cameras_json(cameras: &[NamedCamera], origin: [f64; 3]) -> Vec<u8> {
     let stated = (origin != [0.0; 3]).then_some(origin);
@@ -134,7 +134,7 @@ pub fn cameras_json(cameras: &[NamedCamera], origin: [f64; 3]) -> Vec<u8> {
                 img_name: named.name.clone(),
                 width: intrinsics.width,
                 height: intrinsics.height,
-                place: Place::new(&cam_from_world, origin),
+                pose: StoredPose::new(&cam_from_world, origin),
                 origin: stated,
                 fx: intrinsics.fx,
                 fy: intrinsics.fy,
@@ -145,21 +145,21 @@ pub fn cameras_json(cameras: &[NamedCamera], origin: [f64; 3]) -> Vec<u8> {
                 lens_params: named.lens.as_ref().map(|lens| lens.params.clone()).unwrap_or_default(),
                 rolling_shutter: named.rolling_shutter.map(|shutter| ShutterEntry {
                     direction: shutter.direction,
-                    start: Place::new(&shutter.start, origin),
-                    end: Place::new(&shutter.end, origin),
+                    start: StoredPose::new(&shutter.start, origin),
+                    end: StoredPose::new(&shutter.end, origin),
                 }),
                 exposure: named.exposure,
             }
         })
         .collect();
-    // Numbers and names: nothing in them that JSON cannot say.
+    // Numbers and strings, which can always be serialized.
     serde_json::to_vec(&entries).unwrap_or_else(|_| b"[]".to_vec())
 }
 
-/// Reads the cameras, in world coordinates, of this project or of the authors' code.
+/// Reads the cameras, in world coordinates, written by this project or by the authors' code.
 ///
 /// # Errors
-/// [`Error::Read`], or [`Error::Malformed`] when it is another kind of file or holds numbers that no camera has.
+/// [`Error::Read`], or [`Error::Malformed`] if it is another kind of file or has invalid numbers.
 pub fn read_cameras(path: &Path) -> Result<Vec<NamedCamera>> {
     const FORMAT: &str = "cameras.json";
     let malformed = |what: String| Error::Malformed { path: path.to_path_buf(), format: FORMAT, what };
@@ -177,7 +177,7 @@ fn named(entry: Entry) -> Result<NamedCamera, String> {
     if !origin.is_finite() {
         return Err(bad("has no usable origin"));
     }
-    let Some(cam_from_world) = entry.place.cam_from_world(origin) else {
+    let Some(cam_from_world) = entry.pose.cam_from_world(origin) else {
         return Err(bad("has no usable pose"));
     };
     let intrinsics = Pinhole {

@@ -1,4 +1,4 @@
-//! A turn around what the training cameras looked at.
+//! An orbit around the point that the training cameras look at.
 
 use std::f64::consts::{PI, TAU};
 
@@ -7,14 +7,14 @@ use glam::{DMat3, DVec3};
 use super::path::interpolate;
 use crate::{Camera, GaussianCloud, Pinhole, Pose};
 
-/// Training cameras that leave a wider gap than this around the subject saw one side of it: the orbit swings
-/// there and back instead of showing the side that nobody photographed.
+/// If the training cameras leave a wider gap than this around the subject, the orbit swings back and forth instead of showing the side
+/// that was not photographed.
 const WIDEST_GAP: f64 = 2.0 * PI / 3.0;
 
 /// `frames` cameras around the point that `cameras` look at, at their mean distance and height.
 ///
-/// Cameras that look outwards or in parallel have no such point; then the frames fly past the cameras themselves, in
-/// order. Empty when there are no cameras.
+/// If cameras look outwards or in parallel there is no such point; the frames then follow the cameras themselves, in order. Empty if
+/// there are no cameras.
 #[must_use]
 pub fn orbit(cameras: &[Camera], frames: u32) -> Vec<Camera> {
     let Some(first) = cameras.first() else { return Vec::new() };
@@ -23,7 +23,7 @@ pub fn orbit(cameras: &[Camera], frames: u32) -> Vec<Camera> {
         let keys: Vec<Pose> = cameras.iter().map(|camera| camera.cam_from_world.inverse()).collect();
         let between = (frames as usize / keys.len()) as u32;
         let flight = interpolate(&keys, between);
-        // Evenly spread over the flight; the last frame is its end.
+        // Evenly spaced; the last frame is the end.
         let index = |i: u32| i as usize * (flight.len() - 1) / (frames.max(2) - 1) as usize;
         return (0..frames).map(|i| with(flight[index(i)].inverse())).collect();
     };
@@ -53,8 +53,8 @@ pub fn orbit(cameras: &[Camera], frames: u32) -> Vec<Camera> {
         .collect()
 }
 
-/// `frames` cameras around a cloud of which no cameras are known: level in COLMAP's axes, far enough to see the densest
-/// four fifths of it. `origin` is the world's place that the cloud's means count from; cameras are in the world.
+/// `frames` cameras around a cloud without known cameras: level in COLMAP's axes, far enough to see the densest four fifths of it.
+/// `origin` are the world coordinates of the cloud's origin; cameras are in world coordinates.
 #[must_use]
 pub fn orbit_of_cloud(cloud: &GaussianCloud, origin: [f64; 3], frames: u32) -> Vec<Camera> {
     const SIZE: (u32, u32) = (960, 720);
@@ -87,7 +87,7 @@ pub fn orbit_of_cloud(cloud: &GaussianCloud, origin: [f64; 3], frames: u32) -> V
         .collect()
 }
 
-/// The point nearest to all optical axes, where it lies in front of most cameras.
+/// The point nearest to all optical axes, if it is in front of most cameras.
 pub(crate) fn looked_at(cameras: &[Camera]) -> Option<DVec3> {
     // Least squares: sum (I - d d^T) (x - p) = 0.
     let mut normal = DMat3::ZERO;
@@ -102,7 +102,7 @@ pub(crate) fn looked_at(cameras: &[Camera]) -> Option<DVec3> {
         normal += across;
         right += across * *origin;
     }
-    // Parallel axes leave the depth open; below this determinant it is noise.
+    // With parallel axes the depth is undetermined; below this determinant it is noise.
     let scale = rays.len() as f64;
     let open = normal.determinant() / (scale * scale * scale);
     if open.is_nan() || open <= 1e-5 {

@@ -5,7 +5,7 @@
 
 use super::{PhotoFormat, boxes};
 
-/// A sentence on where the file breaks off, if it does. Bytes after the end marker are fine.
+/// A sentence on where the file is truncated, if it is. Bytes after the end marker are allowed.
 pub(super) fn check(format: PhotoFormat, bytes: &[u8]) -> Result<(), String> {
     let whole = match format {
         PhotoFormat::Jpeg => jpeg_reaches_end(bytes),

@@ -1,4 +1,4 @@
-//! Photos on disk: what a file holds, and its pixels turned upright.
+//! Photos on disk: their metadata, and their pixels in upright orientation.
 //!
 //! | function | reads | gives |
 //! | --- | --- | --- |
@@ -6,11 +6,11 @@
 //! | [`decode_upright`] | pixels, EXIF orientation applied once | RGBA8 |
 //! | [`decode_stored`] | pixels as stored, orientation ignored (what COLMAP 3.8 sees) | RGBA8 |
 //!
-//! The format is told from the content, never from the file's name. JPEG (baseline, progressive,
+//! The format is detected from the content, never from the file's name. JPEG (baseline, progressive,
 //! grey, CMYK, MPO), PNG (also 16-bit, palette, 1-bit), HEIC, AVIF, WebP, TIFF, GIF and BMP are read; of
 //! files with several pictures the first, or the primary one, is taken. Samples are rounded to eight bits.
 //!
-//! A picture's size is checked against [`MAX_PIXELS`] before any pixel memory is asked for.
+//! An image's size is checked against [`MAX_PIXELS`] before memory for its pixels is allocated.
 
 mod avif;
 mod boxes;
@@ -36,16 +36,16 @@ pub use sniff::{PHOTO_EXTENSIONS, has_photo_extension};
 
 pub use crate::content::PhotoFormat;
 
-/// Largest picture that is decoded, in pixels: 200 megapixels, the sensor of the largest phones.
+/// Largest image that is decoded, in pixels: 200 megapixels, the largest sensors of phones.
 pub const MAX_PIXELS: u64 = 200_000_000;
 
 /// Largest file that is read, in bytes: an uncompressed 16-bit RGBA picture of [`MAX_PIXELS`].
 const MAX_FILE_BYTES: u64 = MAX_PIXELS * 8;
 
-/// Decoders may hold this much besides the picture itself: 16-bit RGBA of [`MAX_PIXELS`].
+/// Memory limit of decoders in bytes: 16-bit RGBA of [`MAX_PIXELS`].
 const MAX_DECODER_BYTES: u64 = MAX_PIXELS * 8;
 
-/// What a photo's file says about it.
+/// Metadata of a photo's file.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PhotoInfo {
@@ -55,7 +55,7 @@ pub struct PhotoInfo {
     pub stored_width: u32,
     /// Height in pixels as stored.
     pub stored_height: u32,
-    /// How the stored picture must be turned to stand upright.
+    /// The transformation of the stored image to upright.
     pub orientation: Orientation,
     /// Whether the file has an alpha channel or transparent colour.
     pub has_alpha: bool,
@@ -63,19 +63,19 @@ pub struct PhotoInfo {
     pub focal_mm: Option<f64>,
     /// Focal length in 35 mm equivalent, from EXIF.
     pub focal_35mm: Option<f64>,
-    /// log2 of exposure time (seconds) times sensitivity (ISO) over the squared f-number, from EXIF: two photos whose values
-    /// differ by 1 got twice the light, or made twice as much of it.
+    /// log2 of exposure time (seconds) times sensitivity (ISO) over the squared f-number, from EXIF: a difference of 1 is a factor of 2
+    /// in exposure.
     pub exposure_log2: Option<f64>,
     /// Camera maker, from EXIF.
     pub camera_make: Option<String>,
     /// Camera model, from EXIF.
     pub camera_model: Option<String>,
-    /// Where it was taken, from EXIF: degrees north and degrees east.
+    /// Position, from EXIF: degrees north and degrees east.
     pub gps: Option<[f64; 2]>,
 }
 
 impl PhotoInfo {
-    /// Width and height in pixels of the upright picture.
+    /// Width and height in pixels of the upright image.
     #[must_use]
     pub fn upright_size(&self) -> (u32, u32) {
         if self.orientation.swaps_axes() {
@@ -95,11 +95,10 @@ impl PhotoInfo {
     }
 }
 
-/// Reads what a photo's file says about it, and checks that the file is whole, without decoding it.
+/// Reads a photo's metadata and checks that the file is not truncated, without decoding it.
 ///
-/// A JPEG or PNG that ends before its end marker is refused here, so that it can be named and
-/// skipped before other programs half-read it. Damage inside the compressed data shows only in
-/// [`decode_upright`].
+/// A JPEG or PNG that ends before its end marker is refused, so that it can be reported and skipped before other programs read half of
+/// it. Damage inside the compressed data is detected only by [`decode_upright`].
 ///
 /// # Errors
 /// [`Error::Read`] if the file cannot be read; [`Error::BadPhoto`] if it is empty, no picture, of
@@ -109,14 +108,14 @@ pub fn probe(path: &Path) -> Result<PhotoInfo> {
     Ok(open(path, &bytes)?.0)
 }
 
-/// As [`probe`], but reads no more of the file than its header and does not check that it is whole.
+/// As [`probe`], but reads only the file's header and does not check for truncation.
 pub(crate) fn probe_header(path: &Path) -> Result<PhotoInfo> {
     /// Holds a JPEG's metadata, two 64 KiB segments with EXIF and a thumbnail included.
     const PREFIX_BYTES: u64 = 256 * 1024;
     let read_error = |source| Error::Read { path: path.to_owned(), source };
     let mut prefix = Vec::new();
     let file = File::open(path).map_err(read_error)?;
-    // Reading a folder fails here on some systems and below on others.
+    // Opening a folder fails here on some systems and below on others.
     if file.take(PREFIX_BYTES).read_to_end(&mut prefix).is_ok()
         && sniff::photo_format(path, &prefix) == Ok(PhotoFormat::Jpeg)
         && let Ok((info, _)) = header(path, PhotoFormat::Jpeg, &prefix)
@@ -168,7 +167,7 @@ fn bad(path: &Path, what: impl Into<String>) -> Error {
     Error::BadPhoto { path: path.to_owned(), what: what.into() }
 }
 
-/// [`header`] of a file that is whole.
+/// [`header`] of a file that is not truncated.
 fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<(PhotoInfo, Box<dyn ImageDecoder + 'a>)> {
     let format = sniff::photo_format(path, bytes).map_err(|what| bad(path, what))?;
     complete::check(format, bytes).map_err(|what| bad(path, what))?;

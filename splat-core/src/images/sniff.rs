@@ -1,4 +1,4 @@
-//! Which picture format a file's first bytes announce.
+//! Image formats, detected from a file's first bytes.
 
 use std::path::Path;
 
@@ -6,11 +6,11 @@ use image::ImageFormat;
 
 use crate::content::{self, Content, PhotoFormat};
 
-/// Extensions (lower case) of files that are taken for photos when a folder is listed.
+/// Extensions (lower case) of files that count as photos when a folder is listed.
 pub const PHOTO_EXTENSIONS: [&str; 14] =
     ["jpg", "jpeg", "jpe", "mpo", "png", "heic", "heif", "hif", "avif", "webp", "tif", "tiff", "gif", "bmp"];
 
-/// Whether a file's name ends like a photo's. The content decides later what it is.
+/// Whether a file's name has the extension of a photo. Its type is detected later, from the content.
 #[must_use]
 pub fn has_photo_extension(path: &Path) -> bool {
     let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
@@ -30,7 +30,7 @@ pub(super) fn image_format(format: PhotoFormat) -> Option<ImageFormat> {
     })
 }
 
-/// The format of the content of the file `path`, or a sentence on what the file is instead.
+/// The image format of the file `path`, or a sentence on what the file is instead.
 pub(super) fn photo_format(path: &Path, bytes: &[u8]) -> Result<PhotoFormat, String> {
     match Content::of_named(path, &bytes[..bytes.len().min(content::HEAD_BYTES)]) {
         Some(Content::Photo(format)) => Ok(format),
