@@ -7,9 +7,8 @@ use bytemuck::Pod;
 use super::Gpu;
 use crate::{Error, Result};
 
-/// Smallest size of a buffer: a binding must hold one element of its array, even where none is used, and the largest one, a splat of 3DGUT,
-/// has 112 bytes.
-const MIN_BUFFER_BYTES: u64 = 128;
+/// Smallest size of a buffer: a binding holds at least one element of its array, the largest of which is a splat of 3DGUT.
+const MIN_BUFFER_BYTES: u64 = super::layout::SPLAT_BYTES_GUT;
 
 impl Gpu {
     /// A storage buffer of at least `bytes`, zeroed.
