@@ -194,7 +194,7 @@ mod tests {
         let mut sorted = order.clone();
         sorted.sort_unstable();
         assert!(sorted.into_iter().eq(0..cloud.len() as u32), "each once");
-        let far = |index: &&u32| **index % 13 == 0;
+        let far = |index: &&u32| index.is_multiple_of(13);
         let mixed =
             order.chunks(CHUNK).filter(|chunk| (1..chunk.len()).contains(&chunk.iter().filter(far).count()));
         assert!(mixed.count() <= 2);
