@@ -24,7 +24,7 @@ fn photos_that_are_not_there() {
     sandbox.write("file.txt", "x");
     says(
         &sandbox.fails(1, &["run", "file.txt", "-o", "out"]),
-        &["`file.txt` is text", "a folder is needed", "hint:"],
+        &["`file.txt` is a file (text)", "photos are needed", "the folder that holds the photos"],
     );
 }
 
