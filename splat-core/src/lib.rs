@@ -106,6 +106,7 @@ pub mod reference;
 #[cfg(all(feature = "gpu", not(feature = "testing")))]
 #[allow(
     unreachable_pub,
+    unused_imports,
     dead_code,
     reason = "public with the feature `testing`; the self-test needs half of it"
 )]
@@ -116,6 +117,10 @@ mod renderer_kind;
 pub mod scene;
 #[cfg(feature = "gpu")]
 pub mod self_test;
+#[cfg_attr(
+    not(feature = "testing"),
+    allow(unreachable_pub, reason = "public through `reference` with the feature `testing`")
+)]
 mod sh;
 pub mod shutter;
 pub mod text;

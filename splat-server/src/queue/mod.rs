@@ -299,7 +299,7 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// The caller has checked whose the job is.
     async fn events(&self, id: &JobId, after: u64, limit: u32) -> Result<Vec<JobEvent>>;
     /// Puts a question to whoever works on a job. The caller has checked whose the job is, and that it runs. Questions and answers are
-    /// kept for [`QUESTION_KEPT`] each, or as long as the store lives, whichever is shorter.
+    /// kept for 20 seconds each, or as long as the store lives, whichever is shorter.
     async fn ask(&self, id: &JobId, question: Question) -> Result<()>;
     /// The oldest question to a job, for its worker; each is given once.
     async fn next_question(&self, id: &JobId) -> Result<Option<Question>>;
