@@ -35,6 +35,15 @@ fn find<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
     boxes(bytes).find(|found| found.kind == *kind).map(|found| found.content)
 }
 
+/// A file up to the first box that is not whole: decoders refuse what some cameras write behind a picture.
+pub(super) fn whole(bytes: &[u8]) -> &[u8] {
+    let mut rest = bytes;
+    while let Some((_, after)) = split(rest) {
+        rest = after;
+    }
+    &bytes[..bytes.len() - rest.len()]
+}
+
 /// `Some` for a file whose boxes are all whole, or all up to those with the pictures: some cameras write things of their own behind.
 pub(super) fn reach_end(bytes: &[u8]) -> Option<()> {
     let (mut rest, mut meta, mut data) = (bytes, false, false);

@@ -8,8 +8,8 @@ use heic_decoder::{DecodedImage, HeifError};
 use image::error::{DecodingError, ImageFormatHint};
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageResult, RgbImage, RgbaImage};
 
-use super::avif;
 use super::exif::Orientation;
+use super::{avif, boxes};
 use crate::content::PhotoFormat;
 
 /// A picture whose header is read.
@@ -26,6 +26,7 @@ pub(super) struct Heif<'a> {
 impl<'a> Heif<'a> {
     /// Reads the header of a HEIC or AVIF file.
     pub(super) fn new(format: PhotoFormat, bytes: &'a [u8]) -> ImageResult<Self> {
+        let bytes = boxes::whole(bytes);
         if format == PhotoFormat::Avif {
             let avif::Header { size, has_alpha, turn } =
                 avif::header(bytes).map_err(|why| refused(format, why))?;
