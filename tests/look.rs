@@ -87,7 +87,8 @@ fn pictures_are_of_the_scene_as_it_is_and_change_nothing() {
     // The cameras stand above the middle of a floor and look at it; world y points down.
     let around = pictures[0].around;
     assert!(around.point.length() < 1e-6, "{}", around.point);
-    assert!(around.up.y < -0.999 && (around.up.length() - 1.0).abs() < 1e-9, "{}", around.up);
+    // To some degrees: without the photos held out their ring is uneven.
+    assert!(around.up.y < -0.98 && (around.up.length() - 1.0).abs() < 1e-9, "{}", around.up);
 }
 
 #[test]
