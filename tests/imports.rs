@@ -35,6 +35,7 @@ const FLOORS: [(&str, &[&str]); 5] = [
             "random",
             "renderer_kind",
             "scene",
+            "search",
             "sh",
             "shutter",
             "text",

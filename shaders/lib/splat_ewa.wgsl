@@ -7,7 +7,7 @@ struct Splat {
     mean2d_conic: vec4f,
     // yy of the conic, log2 of the opacity, depth, 0.
     conic_opacity_depth: vec4f,
-    // Colour, 0.
+    // Red, green and blue; w is 0.
     rgb: vec4f,
 }
 

@@ -177,8 +177,7 @@ pub(crate) fn posed(path: &Path, folders: &args::PhotoFolders) -> Result<Box<dyn
     Ok(Box::new(source))
 }
 
-/// An error unless a path is a folder.
-pub(crate) fn require_folder(path: &Path) -> Result<(), Failure> {
+fn require_folder(path: &Path) -> Result<(), Failure> {
     if path.is_dir() {
         Ok(())
     } else if path.exists() {

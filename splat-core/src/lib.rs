@@ -116,6 +116,8 @@ pub mod render;
 mod renderer_kind;
 pub mod scene;
 #[cfg(feature = "gpu")]
+mod search;
+#[cfg(feature = "gpu")]
 pub mod self_test;
 #[cfg_attr(
     not(feature = "testing"),

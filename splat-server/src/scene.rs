@@ -196,12 +196,6 @@ impl SceneOptions {
             && self.matcher.is_none_or(|matcher| Some(matcher) == other.matcher)
     }
 
-    /// The preset, or the default one.
-    #[must_use]
-    pub fn preset(&self) -> Preset {
-        self.preset.unwrap_or_default()
-    }
-
     /// How long the scene may take.
     #[must_use]
     pub fn budget(&self) -> Option<Duration> {
@@ -224,6 +218,32 @@ impl SceneOptions {
     /// Steps to train.
     #[must_use]
     pub fn steps(&self) -> u32 {
-        self.iterations.unwrap_or(self.preset().steps())
+        self.iterations.unwrap_or(self.preset.unwrap_or_default().steps())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_and_a_number_of_steps_exclude_each_other() {
+        let asked = |budget_s, iterations| SceneOptions { budget_s, iterations, ..SceneOptions::default() };
+        assert_eq!(asked(Some(60), None).fault(false), None);
+        assert_eq!(asked(None, Some(500)).fault(false), None);
+        let fault = asked(Some(60), Some(500)).fault(false).unwrap_or_default();
+        assert!(fault.contains("`budget_s` and `iterations`"), "{fault}");
+        for seconds in [0, MAX_BUDGET_S + 1] {
+            let fault = asked(Some(seconds), None).fault(false).unwrap_or_default();
+            assert!(fault.contains("`budget_s`") && fault.contains("604800"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn the_time_given_chooses_the_preset_unless_one_is_named() {
+        let short = SceneOptions { budget_s: Some(60), ..SceneOptions::default() };
+        assert_eq!([short.preset_on(true), short.preset_on(false)], [Preset::Preview, Preset::Standard]);
+        let named = SceneOptions { preset: Some(Preset::High), ..short };
+        assert_eq!(named.preset_on(true), Preset::High);
     }
 }

@@ -35,7 +35,7 @@ struct Check {
     name: &'static str,
     verdict: Verdict,
     finding: String,
-    /// Advice.
+    /// What to do about it; `None` where all is well.
     advice: Option<String>,
 }
 

@@ -63,8 +63,8 @@ impl Record {
     }
 }
 
-/// The folder of photos that `given` is, or, below `out`, the one that is made of it. What an earlier run made of the same file is used
-/// again.
+/// The folder of photos that `given` is, or the one below `out` that is made of it. A folder that an earlier run made of the same
+/// file is reused.
 pub(super) fn photos(given: &Path, out: &Path, context: &Context) -> Result<PathBuf, Failure> {
     if !given.is_file() {
         return Ok(given.to_owned());
@@ -164,7 +164,7 @@ fn refused(given: &Path, error: IntakeError) -> Failure {
                 .collect();
             (
                 format!("gives too few photos: {}", named.join("; ")),
-                "ffmpeg reads videos; `splat doctor` says whether it is there",
+                "a scene takes three photos or more; ffmpeg reads videos, and `splat doctor` says whether it is there",
             )
         }
         error => {

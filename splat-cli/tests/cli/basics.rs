@@ -49,6 +49,9 @@ fn wrong_usage_is_2() {
         (&["train", "dataset", "-o", "out", "--stpes", "3"], "--steps"),
         (&["train", "dataset", "-o", "out", "--steps", "0"], "--steps"),
         (&["train", "dataset", "-o", "out", "--preset", "ultra"], "preview"),
+        (&["train", "dataset", "-o", "out", "--budget", "45"], "with its unit"),
+        (&["train", "dataset", "-o", "out", "--budget", "200ms"], "at least a second"),
+        (&["train", "dataset", "-o", "out", "--budget", "45s", "--steps", "9"], "cannot be used with"),
         (
             &["train", "dataset", "-o", "out", "--downscale", "2", "--max-image-size", "99"],
             "cannot be used with",

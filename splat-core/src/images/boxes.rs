@@ -46,14 +46,8 @@ pub(super) fn whole(bytes: &[u8]) -> &[u8] {
 
 /// `Some` for a file whose boxes are all whole, or all up to those with the pictures: some cameras write things of their own behind.
 pub(super) fn reach_end(bytes: &[u8]) -> Option<()> {
-    let (mut rest, mut meta, mut data) = (bytes, false, false);
-    while !rest.is_empty() {
-        let Some((found, after)) = split(rest) else { return (meta && data).then_some(()) };
-        meta |= found.kind == *b"meta";
-        data |= found.kind == *b"mdat";
-        rest = after;
-    }
-    meta.then_some(())
+    find(bytes, b"meta")?;
+    (whole(bytes).len() == bytes.len() || find(bytes, b"mdat").is_some()).then_some(())
 }
 
 /// How the primary picture must be turned to stand upright: the properties `irot` and, after it, `imir`.

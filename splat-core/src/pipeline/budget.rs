@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::advice::Work;
+use crate::search::largest_that_fits;
 use crate::train::{REFERENCE_STEPS, TrainConfig};
 
 /// Between two plans at least this, and at least this share of the time left: steps get slower as Gaussians are added, and
@@ -62,16 +63,7 @@ fn steps_within(config: &TrainConfig, work: Work, done: u32, room: f64) -> u32 {
     let least = (done + 1).max(FEWEST_STEPS);
     let most = REFERENCE_STEPS.max(least);
     let fits = |steps: u32| work.between(&config.replanned(done, steps), done, steps) <= room;
-    let (mut low, mut high) = (least, most);
-    while low < high {
-        let middle = low + (high - low).div_ceil(2);
-        if fits(middle) {
-            low = middle;
-        } else {
-            high = middle - 1;
-        }
-    }
-    low
+    largest_that_fits(least, most, fits)
 }
 
 #[cfg(test)]

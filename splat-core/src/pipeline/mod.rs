@@ -11,6 +11,7 @@
 //! Where files go is in [`OutputFolder`].
 
 mod advice;
+mod begin;
 mod budget;
 mod clock;
 mod evaluate;

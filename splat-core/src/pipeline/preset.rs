@@ -110,4 +110,14 @@ mod tests {
         }
         assert_eq!(Preset::from_name("ultra"), None);
     }
+
+    #[test]
+    fn little_time_means_small_photos_and_less_of_it_on_a_gpu() {
+        let on = |software, seconds| Preset::for_budget(Duration::from_secs(seconds), software);
+        assert_eq!([10, 29, 30].map(|s| on(false, s)), [Preset::Preview, Preset::Preview, Preset::Standard]);
+        assert_eq!(
+            [30, 1799, 1800].map(|s| on(true, s)),
+            [Preset::Preview, Preset::Preview, Preset::Standard]
+        );
+    }
 }

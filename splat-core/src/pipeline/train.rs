@@ -1,7 +1,6 @@
 //! The training stage: steps, evaluation, checkpoints, and stopping in order.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::advice::{Due, Timing, Work, long_run};
@@ -10,11 +9,10 @@ use super::clock::{Speed, TrainClock};
 use super::look::LookClock;
 use super::preview::PreviewClock;
 use super::{EvalPoint, Loaded, Pipeline, StopReason, checkpoint_step, memory};
-use crate::dataset::Dataset;
 use crate::events::Stage;
 use crate::files::write_atomically;
 use crate::gpu::Gpu;
-use crate::train::{EvalReport, TrainConfig, Trainer};
+use crate::train::{EvalReport, Trainer};
 use crate::{Error, Event, Result};
 
 /// Minimum interval between step events.
@@ -144,7 +142,9 @@ impl Pipeline<'_> {
             }
             if let Some(budget) = budget.as_mut().filter(|_| timed && report.step < target)
                 && let Some(speed) = measured.or_else(|| run.clock.speed())
-                && let Some(steps) = budget.plan(&config, run.unit, report.step, speed.work_per_s)
+                // Of one image size: the clock forgets the others. Work noted before this size was timed is in other units.
+                && let work_per_s = speed.steps_per_s * run.unit.of_step(&config, report.step - 1)
+                && let Some(steps) = budget.plan(&config, run.unit, report.step, work_per_s)
             {
                 run.trainer.replan(steps)?;
                 config = run.trainer.config().clone();
@@ -197,124 +197,6 @@ impl Pipeline<'_> {
             self.checkpoint(run)?;
         }
         Ok(last_eval)
-    }
-
-    /// A new trainer, or one from the newest readable checkpoint.
-    fn trainer(&self, gpu: &Gpu, dataset: &Arc<Dataset>) -> Result<(Trainer, Progress)> {
-        let checkpoints = if self.options.resume { self.own_checkpoints()? } else { Vec::new() };
-        for path in &checkpoints {
-            match Trainer::resume(gpu, Arc::clone(dataset), path) {
-                Ok(mut trainer) => {
-                    self.log.line(&format!("resumed from {}", path.display()));
-                    let own = trainer.config();
-                    // Left open, renderer and alpha follow from the dataset, which is the same; an extended run has schedules of
-                    // its own.
-                    let wanted = TrainConfig {
-                        steps: own.steps,
-                        pace: own.pace,
-                        renderer: self.options.train.renderer.or(own.renderer),
-                        alpha_mode: self.options.train.alpha_mode.or(own.alpha_mode),
-                        coarse_until: own.coarse_until.clone(),
-                        sh_degree_every: own.sh_degree_every,
-                        ..self.options.train.clone()
-                    };
-                    let longer = self.options.extend_to.filter(|steps| *steps > own.steps);
-                    let other_steps = self.options.train.steps != own.steps
-                        && longer.is_none()
-                        && self.options.deadline.is_none();
-                    let ignored = own != &wanted || other_steps;
-                    if let Some(steps) = longer {
-                        trainer.extend_to(steps)?;
-                    }
-                    if ignored {
-                        self.warn(format!(
-                            "going on with the settings of `{}`: {} steps, seed {}; other settings given now are not used",
-                            path.display(),
-                            trainer.config().steps,
-                            trainer.config().seed
-                        ));
-                    }
-                    let run = self.output.run_id();
-                    let progress = Progress { run, ..read_progress(&progress_path(path)) };
-                    return Ok((trainer, progress));
-                }
-                // An older checkpoint may do where this one is damaged; it may not where the device is at fault.
-                Err(error @ (Error::Malformed { .. } | Error::Read { .. })) => {
-                    self.warn(format!("checkpoint `{}` is skipped: {error}", path.display()));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        if self.options.resume {
-            self.warn("there is no checkpoint to go on from; training begins anew".into());
-        }
-        let trainer = match &self.options.init {
-            None => Trainer::new(gpu, Arc::clone(dataset), self.new_run())?,
-            Some(path) => self.trainer_from_scene(gpu, dataset, path)?,
-        };
-        if self.options.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            self.warn(
-                "the time given was over before training began; a few steps are trained all the same, so that there is a \
-                 scene to look at"
-                    .into(),
-            );
-        }
-        // Only now: what cannot begin must not move anything.
-        let (older, run) =
-            self.output.begin_run(self.options.dataset_place.as_ref(), &self.options.dataset)?;
-        if let Some(older) = older {
-            self.warn(format!(
-                "what an earlier run left in `{}` is kept in `{}`; remove that when it is not needed",
-                self.output.root().display(),
-                older.display()
-            ));
-        }
-        Ok((trainer, Progress { run, ..Progress::default() }))
-    }
-
-    /// The settings of a new run.
-    fn new_run(&self) -> TrainConfig {
-        let config = self.options.train.clone();
-        match self.options.deadline {
-            Some(_) => TrainConfig { steps: Budget::first_guess(), ..config },
-            None => config,
-        }
-    }
-
-    /// A new trainer that starts with the Gaussians of a scene file.
-    fn trainer_from_scene(&self, gpu: &Gpu, dataset: &Arc<Dataset>, path: &Path) -> Result<Trainer> {
-        let path = &super::SavedScene::find(path)?.scene;
-        let scene = crate::formats::read(path)?;
-        for note in &scene.notes {
-            self.warn(format!("`{}`: {note}", path.display()));
-        }
-        if scene.cloud.is_empty() {
-            let what = "it holds no Gaussian to start with".to_owned();
-            return Err(Error::Malformed { path: path.to_owned(), format: "scene", what });
-        }
-        let count = scene.cloud.len();
-        self.log.line(&format!("starts with the {count} Gaussians of {}", path.display()));
-        let config = self.new_run();
-        let trainer = Trainer::from_scene(gpu, Arc::clone(dataset), config, scene.cloud, scene.origin)?;
-        let kept = trainer.gaussian_count();
-        if (kept as usize) < count {
-            self.warn(format!(
-                "of the {count} Gaussians of `{}` the {kept} most visible are taken: more do not fit; raise --max-gaussians if it \
-                 is what limits them",
-                path.display()
-            ));
-        }
-        Ok(trainer)
-    }
-
-    /// Checkpoints of the run that began in the folder last, newest first. Others may have been put there by hand.
-    fn own_checkpoints(&self) -> Result<Vec<std::path::PathBuf>> {
-        let own = self.output.run_id();
-        let is_own = |path: &std::path::PathBuf| {
-            let run = read_progress(&progress_path(path)).run;
-            run.is_empty() || run == own
-        };
-        Ok(self.output.checkpoints()?.into_iter().filter(is_own).collect())
     }
 
     /// Tells what the run will cost, from the steps timed so far.
@@ -438,12 +320,12 @@ pub(super) fn write_progress(checkpoint: &Path, progress: &Progress) -> Result<(
 }
 
 /// The neighbour file of a checkpoint.
-fn progress_path(checkpoint: &Path) -> std::path::PathBuf {
+pub(super) fn progress_path(checkpoint: &Path) -> std::path::PathBuf {
     debug_assert!(checkpoint_step(checkpoint).is_some(), "`{}` is no checkpoint", checkpoint.display());
     checkpoint.with_extension("json")
 }
 
 /// Figures of the run so far; without the file (only figures are lost) they begin anew.
-fn read_progress(path: &Path) -> Progress {
+pub(super) fn read_progress(path: &Path) -> Progress {
     std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }

@@ -10,6 +10,7 @@ use crate::gpu::shaders::{CameraModule, Switches};
 use crate::render::backward::BackwardPass;
 use crate::render::forward::Capacity;
 use crate::render::{GaussianBuffers, RendererKind, check_image_size};
+use crate::search::largest_that_fits;
 
 /// Photo pixels per Gaussian that can be resolved: each surface is in several photos, and a Gaussian of SH degree 3 has 59
 /// parameters where a pixel has three values.
@@ -135,16 +136,8 @@ impl Workload {
         let sh_bytes = 4 * u64::from((self.sh_degree + 1).pow(2));
         let per_binding = (report.max_binding_bytes / sh_bytes.max(GEOMETRY_BYTES))
             .min(report.max_binding_bytes / (self.switches().slot_floats() * 4 * 4));
-        let (mut low, mut high) = (1, per_binding.clamp(1, u64::from(u32::MAX)) as u32);
-        while low < high {
-            let middle = low + (high - low).div_ceil(2);
-            if self.predict(middle).total_bytes <= usable {
-                low = middle;
-            } else {
-                high = middle - 1;
-            }
-        }
-        low
+        let most = per_binding.clamp(1, u64::from(u32::MAX)) as u32;
+        largest_that_fits(1, most, |count| self.predict(count).total_bytes <= usable)
     }
 }
 

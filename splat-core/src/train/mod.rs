@@ -21,6 +21,7 @@ mod passes;
 mod photos;
 mod refine;
 mod reports;
+mod schedule;
 mod seeds;
 mod small_view;
 mod trainer;

@@ -20,61 +20,61 @@ const NOISE: f32 = 0.02;
 
 /// What is known of one frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Look {
+pub(super) struct FrameScore {
     /// How much its pixels differ from their neighbours, over how much they differ at all. Motion blur and lost focus lower it.
     sharpness: f32,
     /// Motion since the frame before.
     motion: f32,
 }
 
-/// Looks at the grey pictures in a file, one after the other, [`SIDE`] x [`SIDE`] bytes each. One that is cut off is left out.
+/// Scores the grey pictures in a file, one after the other, [`SIDE`] x [`SIDE`] bytes each. One that is cut off is left out.
 ///
 /// # Errors
 /// The system's, where the file cannot be read.
-pub(super) fn look(path: &Path) -> std::io::Result<Vec<Look>> {
+pub(super) fn score(path: &Path) -> std::io::Result<Vec<FrameScore>> {
     let mut file = BufReader::new(File::open(path)?);
     let mut picture = vec![0; SIDE * SIDE];
     let mut before: Option<Vec<f32>> = None;
-    let mut looks = Vec::new();
+    let mut scores = Vec::new();
     loop {
         match file.read_exact(&mut picture) {
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(looks),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(scores),
             result => result?,
         }
         let blocks = blocks(&picture);
         let motion = before.as_ref().map_or(0.0, |before| motion(before, &blocks));
-        looks.push(Look { sharpness: sharpness(&picture), motion });
+        scores.push(FrameScore { sharpness: sharpness(&picture), motion });
         before = Some(blocks);
     }
 }
 
 /// The places of up to `wanted` frames, at least `fewest` where there are so many, in order.
-pub(super) fn choose(looks: &[Look], wanted: usize, fewest: usize) -> Vec<usize> {
-    let moved = |look: &Look| (look.motion - NOISE).max(0.0);
-    let total: f32 = looks.iter().map(moved).sum();
+pub(super) fn choose(scores: &[FrameScore], wanted: usize, fewest: usize) -> Vec<usize> {
+    let moved = |score: &FrameScore| (score.motion - NOISE).max(0.0);
+    let total: f32 = scores.iter().map(moved).sum();
     let steps = (total / LEAST_STEP).round() as usize;
-    let count = steps.clamp(fewest.min(wanted), wanted).min(looks.len());
+    let count = steps.clamp(fewest.min(wanted), wanted).min(scores.len());
     let mut along = 0.0;
-    let by_motion = looks.iter().map(|look| {
-        along += moved(look);
+    let by_motion = scores.iter().map(|score| {
+        along += moved(score);
         along / total.max(LEAST_STEP)
     });
-    let chosen = sharpest(looks, by_motion, count);
+    let chosen = sharpest(scores, by_motion, count);
     if chosen.len() >= fewest.min(count) {
         return chosen;
     }
     // Next to nothing moves, or all of it at once.
-    let by_time = (0..looks.len()).map(|place| place as f32 / looks.len() as f32);
-    sharpest(looks, by_time, count)
+    let by_time = (0..scores.len()).map(|place| place as f32 / scores.len() as f32);
+    sharpest(scores, by_time, count)
 }
 
 /// The sharpest frame of each of `count` parts, where `along` says how far along each frame is, from 0 to 1.
-fn sharpest(looks: &[Look], along: impl Iterator<Item = f32>, count: usize) -> Vec<usize> {
+fn sharpest(scores: &[FrameScore], along: impl Iterator<Item = f32>, count: usize) -> Vec<usize> {
     let mut best: Vec<Option<usize>> = vec![None; count];
-    for ((place, look), along) in looks.iter().enumerate().zip(along) {
+    for ((place, score), along) in scores.iter().enumerate().zip(along) {
         let part = ((along * count as f32) as usize).min(count.saturating_sub(1));
         let Some(slot) = best.get_mut(part) else { continue };
-        if slot.is_none_or(|best| looks[best].sharpness < look.sharpness) {
+        if slot.is_none_or(|best| scores[best].sharpness < score.sharpness) {
             *slot = Some(place);
         }
     }
@@ -124,30 +124,33 @@ fn motion(before: &[f32], after: &[f32]) -> f32 {
 mod tests {
     use super::*;
 
-    fn still(frames: usize) -> Vec<Look> {
-        (0..frames).map(|i| Look { sharpness: (i % 7) as f32, motion: NOISE }).collect()
+    fn still(frames: usize) -> Vec<FrameScore> {
+        (0..frames).map(|i| FrameScore { sharpness: (i % 7) as f32, motion: NOISE }).collect()
     }
 
     #[test]
     fn a_camera_that_stands_gives_few_frames_and_one_that_moves_many() {
-        let mut looks = still(100);
-        assert_eq!(choose(&looks, 50, 3).len(), 3);
-        for look in &mut looks[40..60] {
-            look.motion = NOISE + LEAST_STEP;
+        let mut scores = still(100);
+        assert_eq!(choose(&scores, 50, 3).len(), 3);
+        for score in &mut scores[40..60] {
+            score.motion = NOISE + LEAST_STEP;
         }
-        let chosen = choose(&looks, 50, 3);
+        let chosen = choose(&scores, 50, 3);
         assert!((18..=20).contains(&chosen.len()), "{chosen:?}");
         assert!(chosen[1..18].iter().all(|place| (40..60).contains(place)), "{chosen:?}");
         assert!(chosen.is_sorted_by(|a, b| a < b));
-        assert_eq!(choose(&looks, 7, 3).len(), 7);
+        assert_eq!(choose(&scores, 7, 3).len(), 7);
     }
 
     #[test]
     fn the_sharpest_frame_of_a_step_is_taken() {
-        let looks: Vec<Look> = (0..40)
-            .map(|i| Look { sharpness: if i % 4 == 2 { 9.0 } else { 1.0 }, motion: NOISE + LEAST_STEP / 4.0 })
+        let scores: Vec<FrameScore> = (0..40)
+            .map(|i| FrameScore {
+                sharpness: if i % 4 == 2 { 9.0 } else { 1.0 },
+                motion: NOISE + LEAST_STEP / 4.0,
+            })
             .collect();
-        let chosen = choose(&looks, 100, 3);
+        let chosen = choose(&scores, 100, 3);
         assert!(chosen.len() >= 9, "{chosen:?}");
         assert!(chosen.iter().filter(|place| **place % 4 == 2).count() >= 9, "{chosen:?}");
     }
@@ -182,11 +185,11 @@ mod tests {
         let mut bytes = [shown(0, 0), shown(0, 30), shown(40, 30), blurred].concat();
         bytes.extend([0; 100]);
         std::fs::write(&path, bytes).unwrap();
-        let looks = look(&path).unwrap();
-        assert_eq!(looks.len(), 4);
-        assert!(looks[1].motion < NOISE && looks[2].motion > LEAST_STEP, "{looks:?}");
-        assert!((looks[1].sharpness / looks[0].sharpness - 1.0).abs() < 0.01, "{looks:?}");
+        let scores = score(&path).unwrap();
+        assert_eq!(scores.len(), 4);
+        assert!(scores[1].motion < NOISE && scores[2].motion > LEAST_STEP, "{scores:?}");
+        assert!((scores[1].sharpness / scores[0].sharpness - 1.0).abs() < 0.01, "{scores:?}");
         // The blur is along the rows alone.
-        assert!(looks[3].sharpness < 0.7 * looks[0].sharpness, "{looks:?}");
+        assert!(scores[3].sharpness < 0.7 * scores[0].sharpness, "{scores:?}");
     }
 }

@@ -192,12 +192,12 @@ impl Ffmpeg {
         }
         let (path, fewest) = (dir.join(GREY), limits.min_photos);
         let chosen = blocking(move || {
-            let looks = match frames::look(&path) {
+            let scores = match frames::score(&path) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
                 looks => looks.map_err(at(&path))?,
             };
             std::fs::remove_file(&path).map_err(at(&path))?;
-            Ok::<_, IntakeError>(frames::choose(&looks, count, fewest))
+            Ok::<_, IntakeError>(frames::choose(&scores, count, fewest))
         })
         .await?;
         Ok(Some(chosen))
