@@ -38,12 +38,13 @@ fn check(name: &str, cloud: GaussianCloud, cameras: &[Camera]) {
     for (format, least) in FORMS {
         let path = folder.path().join(format!("scene.{}", format.extension()));
         let written = formats::write(&path, format, &scene).expect("it is written");
-        assert!(written.notes.is_empty() || format == Format::Sog, "{name} {format:?}: {:?}", written.notes);
+        // SOG's positions are too coarse for a scene in a small unit, and the writer says so.
+        let coarse = name == "kilometres" && format == Format::Sog;
+        assert_eq!(written.notes.len(), usize::from(coarse), "{name} {format:?}: {:?}", written.notes);
         let back = formats::read(&path).expect("it is read").cloud;
         let reached = psnr(&pictures(&back, cameras), &original, None).expect("pictures of one size");
         println!("{name} {format:?}: {reached:.2} dB");
-        // Which SOG's rounding is too coarse for, and it says so.
-        if reached < least && written.notes.is_empty() {
+        if reached < least && !coarse {
             short.push(format!("{format:?} reaches {reached:.2} dB of {least}"));
         }
     }
