@@ -5,6 +5,7 @@
 
 mod axes;
 mod gltf;
+mod gzip;
 mod ksplat;
 mod mode;
 pub(crate) mod morton;

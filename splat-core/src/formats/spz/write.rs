@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::{ANTIALIASED, COLOUR_SCALE, ENTRY, HEADER_V4, MAGIC};
 use crate::formats::SpzVersion;
 use crate::formats::axes::HalfTurn;
+use crate::formats::gzip;
 use crate::formats::quantize::{byte, sigmoid, smallest_three, unit};
 use crate::gaussians::GaussianCloud;
 use crate::{Error, Result, files};
@@ -45,11 +46,10 @@ pub(crate) fn write(
     header.extend([cloud.sh_degree as u8, fractional_bits, if antialiased { ANTIALIASED } else { 0 }]);
     files::write_atomically(path, |out| match version {
         SpzVersion::V2 | SpzVersion::V3 => {
-            let mut out = flate2::write::GzEncoder::new(out, flate2::Compression::default());
             header.push(0);
-            out.write_all(&header)?;
-            streams.iter().try_for_each(|stream| out.write_all(stream))?;
-            out.finish().map(drop)
+            let parts: Vec<&[u8]> =
+                std::iter::once(&header[..]).chain(streams.iter().map(|s| &s[..])).collect();
+            gzip::write(out, &parts)
         }
         SpzVersion::V4 => write_v4(out, header, &streams),
     })
