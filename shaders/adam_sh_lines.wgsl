@@ -1,6 +1,6 @@
 // adam_sh_lines: as adam_sh, with coalesced memory access: 6 times as fast on an H100.
 //
-// Threads   64 per 64 Gaussians: first one per Gaussian, then one per coefficient; dispatched once per channel (CHANNEL)
+// Threads   64 per 64 Gaussians of a chunk (lib/chunk.wgsl): first one per Gaussian, then one per coefficient; dispatched once per channel (CHANNEL)
 // Reads     geometry [N], v_colors [N vec4f], counters
 // Writes    sh, moment1, moment2 [N,K]
 // Shared    the gradients of the group's coefficients
@@ -19,6 +19,7 @@ override STRIDE: u32 = 16u;
 @group(0) @binding(5) var<storage, read_write> sh: array<f32>;
 @group(0) @binding(6) var<storage, read_write> moment1: array<f32>;
 @group(0) @binding(7) var<storage, read_write> moment2: array<f32>;
+@group(0) @binding(8) var<uniform> chunk: Chunk;
 
 // Gradients of the group's coefficients, [16, GROUP], padded by one column to avoid bank conflicts.
 const GROUP: u32 = 64u;
@@ -35,19 +36,19 @@ fn main(
         return;
     }
     let first = (group.x + group.y * groups.x) * GROUP;
-    let gid = first + lane;
+    let i = first + lane;
     let used = (view.sh_degree + 1u) * (view.sh_degree + 1u);
-    if (gid < view.gaussian_count) {
-        let offset = geometry[gid].mean_logit.xyz - view.camera_centre.xyz;
+    if (i < chunk.count) {
+        let offset = geometry[i].mean_logit.xyz - view.camera_centre.xyz;
         let basis = sh_basis(offset * inverseSqrt(max(dot(offset, offset), 1e-30)), view.sh_degree);
-        let v_color = v_colors[gid][CHANNEL];
+        let v_color = v_colors[i][CHANNEL];
         for (var k = 0u; k < used; k += 1u) {
             gradients[k * COLUMNS + lane] = v_color * basis[k];
         }
     }
     workgroupBarrier();
     // Neighbouring invocations take neighbouring coefficients, so that accesses coalesce.
-    let members = min(GROUP, view.gaussian_count - min(first, view.gaussian_count));
+    let members = min(GROUP, chunk.count - min(first, chunk.count));
     for (var at = lane; at < members * STRIDE; at += GROUP) {
         let k = at % STRIDE;
         if (k >= used) {

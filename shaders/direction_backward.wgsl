@@ -1,6 +1,6 @@
 // direction_backward: gradient of the colour through the view direction, to mean and pose.
 //
-// Threads   one per Gaussian; dispatched only when the SH degree in use is above 0
+// Threads   one per Gaussian of a chunk (lib/chunk.wgsl); dispatched only when the SH degree in use is above 0
 // Reads     geometry [N], sh_r, sh_g, sh_b [N,K], v_colors [N vec4f] (w < 0: not seen)
 // Writes    adds to v_geometry's mean and, WITH_POSE, to v_pose
 // Equation  direction = (mean - centre) / |mean - centre|, centre = -W^T t
@@ -13,22 +13,23 @@
 @group(0) @binding(5) var<storage, read> v_colors: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> v_geometry: array<Gaussian>;
 @group(0) @binding(7) var<storage, read_write> v_pose: array<PoseGradient>;
+@group(0) @binding(8) var<uniform> chunk: Chunk;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let gid = id.x + id.y * groups.x * 64u;
-    if (gid >= view.gaussian_count) {
+    let i = id.x + id.y * groups.x * 64u;
+    if (i >= chunk.count) {
         return;
     }
-    let v_color = v_colors[gid];
+    let v_color = v_colors[i];
     if (v_color.w < 0.0) {
         return;
     }
-    let offset = geometry[gid].mean_logit.xyz - view.camera_centre.xyz;
+    let offset = geometry[i].mean_logit.xyz - view.camera_centre.xyz;
     let inv_distance = inverseSqrt(max(dot(offset, offset), 1e-30));
     let direction = offset * inv_distance;
     let used = (view.sh_degree + 1u) * (view.sh_degree + 1u);
-    let base = gid * view.sh_stride;
+    let base = i * view.sh_stride;
     var weights: array<f32, 16>;
     for (var k = 0u; k < used; k += 1u) {
         weights[k] = dot(v_color.xyz, vec3f(sh_r[base + k], sh_g[base + k], sh_b[base + k]));
@@ -38,12 +39,12 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     if (!is_finite3(v_mean)) {
         return;
     }
-    v_geometry[gid].mean_logit += vec4f(v_mean, 0.0);
+    v_geometry[i].mean_logit += vec4f(v_mean, 0.0);
     if (WITH_POSE) {
         let t = camera_translation(view);
         let v_t = camera_rotation(view) * v_mean;
         for (var row = 0u; row < 3u; row += 1u) {
-            v_pose[gid].rows[row] += vec4f(t[row] * v_mean, v_t[row]);
+            v_pose[i].rows[row] += vec4f(t[row] * v_mean, v_t[row]);
         }
     }
 }

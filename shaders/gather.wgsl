@@ -1,8 +1,8 @@
 // gather: moves per-Gaussian records to their new indices after a densification.
 //
-// Threads   one per word of the new records
-// Reads     sources [M], old_records [N, words]
-// Writes    new_records [M, words]
+// Threads   one per word of the new records; dispatched for each chunk of them and each chunk of old ones
+// Reads     sources [M], old_records [held, words]
+// Writes    new_records [M, words]: those whose source is among the old records that are bound
 
 // Where a new Gaussian comes from.
 struct GatherSource {
@@ -18,7 +18,9 @@ struct GatherUniform {
     words: u32,
     // 1: always copy (parameters); 0: write zero where a source does not keep its moments.
     always: u32,
-    padding: u32,
+    // The old Gaussians whose records are bound: first id and number.
+    first: u32,
+    held: u32,
 }
 
 @group(0) @binding(0) var<uniform> gather: GatherUniform;
@@ -35,7 +37,12 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     let source = sources[i / gather.words];
     var word = 0u;
     if (gather.always == 1u || source.keeps_moments == 1u) {
-        word = old_records[source.gid * gather.words + i % gather.words];
+        // Beyond the chunk for a lower id, too: the difference wraps.
+        let place = source.gid - gather.first;
+        if (place >= gather.held) {
+            return;
+        }
+        word = old_records[place * gather.words + i % gather.words];
     }
     new_records[i] = word;
 }

@@ -1,6 +1,6 @@
 // project: projects every Gaussian to its 2-D footprint in one view.
 //
-// Threads   one per Gaussian
+// Threads   one per Gaussian of a chunk (lib/chunk.wgsl)
 // Reads     geometry [N], sh_r, sh_g, sh_b [N,K]
 // Writes    splats [N] (lib/splat_ewa.wgsl); depth_keys [N] (all bits set where the Gaussian is not seen)
 // Equation  Zwicker et al. 2002, eq. 29 and 31; colour = max(SH(direction) + 0.5, 0)
@@ -14,17 +14,18 @@
 @group(0) @binding(5) var<storage, read_write> splats: array<Splat>;
 @group(0) @binding(6) var<storage, read_write> depth_keys: array<u32>;
 @group(0) @binding(7) var<storage, read_write> sort_values: array<u32>;
+@group(0) @binding(8) var<uniform> chunk: Chunk;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let gid = id.x + id.y * groups.x * 64u;
-    if (gid >= view.gaussian_count) {
+    let i = id.x + id.y * groups.x * 64u;
+    if (i >= chunk.count) {
         return;
     }
-    depth_keys[gid] = 0xffffffffu;
-    sort_values[gid] = gid;
+    depth_keys[i] = 0xffffffffu;
+    sort_values[i] = chunk.first + i;
 
-    let stored = geometry[gid];
+    let stored = geometry[i];
     let wide = floored(stored.log_scale_floor);
     let g = Geometry(stored.mean_logit.xyz, stored.mean_logit.w, stored.quat, wide.scale);
     let p = project_gaussian(g, view);
@@ -55,7 +56,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     let basis = sh_basis(direction, view.sh_degree);
     let used = (view.sh_degree + 1u) * (view.sh_degree + 1u);
     var rgb = vec3f(0.5);
-    let base = gid * view.sh_stride;
+    let base = i * view.sh_stride;
     for (var k = 0u; k < used; k += 1u) {
         rgb += basis[k] * vec3f(sh_r[base + k], sh_g[base + k], sh_b[base + k]);
     }
@@ -64,9 +65,9 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     }
     rgb = max(rgb, vec3f(0.0));
 
-    splats[gid].mean2d_conic = vec4f(mean2d, p.conic.xy);
-    splats[gid].conic_opacity_depth = vec4f(p.conic.z, log2(opacity), depth, 0.0);
-    splats[gid].rgb = vec4f(rgb, 0.0);
+    splats[i].mean2d_conic = vec4f(mean2d, p.conic.xy);
+    splats[i].conic_opacity_depth = vec4f(p.conic.z, log2(opacity), depth, 0.0);
+    splats[i].rgb = vec4f(rgb, 0.0);
     // Positive floats sort like their bits.
-    depth_keys[gid] = bitcast<u32>(depth);
+    depth_keys[i] = bitcast<u32>(depth);
 }

@@ -1,7 +1,8 @@
 // project_backward: per-intersection sums to gradients of the stored parameters.
 //
-// Threads   one per Gaussian; its slots lie side by side and are added in order
-// Reads     geometry [N], splats [N], slot_ranges [N], slots [I, SLOT_FLOATS]
+// Threads   one per Gaussian of a chunk (lib/chunk.wgsl); its slots lie side by side and are added in order
+//           (dispatched once per depth slice, for the Gaussians that it holds; those in no tile belong to the farthest)
+// Reads     geometry [N], splats [N], slot_ranges [N], slots [I, SLOT_FLOATS] and counters of the slice
 // Writes    v_geometry [N] as geometry; v_colors [N vec4f]: gradient of the SH colour before its
 //           clamp at 0 (the gradient of a coefficient is that times its basis function), and the densify
 //           statistic: |v_mean2d| in units of half the image, negative where the Gaussian is not seen;
@@ -19,34 +20,44 @@
 @group(0) @binding(5) var<storage, read_write> v_geometry: array<Gaussian>;
 @group(0) @binding(6) var<storage, read_write> v_colors: array<vec4f>;
 @group(0) @binding(7) var<storage, read_write> v_pose: array<PoseGradient>;
+@group(0) @binding(8) var<uniform> slice: Counters;
+@group(0) @binding(9) var<uniform> chunk: Chunk;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let gid = id.x + id.y * groups.x * 64u;
-    if (gid >= view.gaussian_count) {
+    let i = id.x + id.y * groups.x * 64u;
+    if (i >= chunk.count) {
         return;
     }
-    let range = slot_ranges[gid];
+    let range = slot_ranges[i];
     if (range.y == 0u) {
-        v_geometry[gid] = Gaussian();
-        v_colors[gid] = vec4f(0.0, 0.0, 0.0, -1.0);
-        if (WITH_POSE) {
-            v_pose[gid] = PoseGradient();
+        if ((slice.place & SLICE_FARTHEST) == 0u) {
+            return;
         }
+        v_geometry[i] = Gaussian();
+        v_colors[i] = vec4f(0.0, 0.0, 0.0, -1.0);
+        if (WITH_POSE) {
+            v_pose[i] = PoseGradient();
+        }
+        return;
+    }
+    // Beyond the slice's for a Gaussian of a nearer slice, too: the difference wraps.
+    let first = range.x - slice.first_isect;
+    if (first >= slice.isects) {
         return;
     }
     var words: array<f32, SLOT_FLOATS>;
     for (var word = 0u; word < SLOT_FLOATS; word += 1u) {
         words[word] = 0.0;
     }
-    for (var slot = range.x; slot < range.x + range.y; slot += 1u) {
+    for (var slot = first; slot < first + range.y; slot += 1u) {
         for (var word = 0u; word < SLOT_FLOATS; word += 1u) {
             words[word] += slots[slot * SLOT_FLOATS + word];
         }
     }
     let sum = unpack_slot(words);
 
-    let stored = geometry[gid];
+    let stored = geometry[i];
     let wide = floored(stored.log_scale_floor);
     let g = Geometry(stored.mean_logit.xyz, stored.mean_logit.w, stored.quat, wide.scale);
     let p = project_gaussian(g, view);
@@ -109,17 +120,17 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     let v_mean = world_from_cam * v_mean_cam;
 
     // Colour: no gradient where it is clamped at 0.
-    let rgb = splats[gid].rgb.xyz;
+    let rgb = splats[i].rgb.xyz;
     let v_rgb = select(vec3f(0.0), sum.rgb, rgb > vec3f(0.0));
 
-    v_geometry[gid].mean_logit = finite_or_zero4(vec4f(v_mean, v_logit));
-    v_geometry[gid].quat = finite_or_zero4(quat_gradient(g.quat, v_rotation));
-    v_geometry[gid].log_scale_floor = finite_or_zero4(vec4f(floored_gradient(wide, v_log_scale, sum.s), 0.0));
+    v_geometry[i].mean_logit = finite_or_zero4(vec4f(v_mean, v_logit));
+    v_geometry[i].quat = finite_or_zero4(quat_gradient(g.quat, v_rotation));
+    v_geometry[i].log_scale_floor = finite_or_zero4(vec4f(floored_gradient(wide, v_log_scale, sum.s), 0.0));
     var statistic = length(v_mean2d * vec2f(view.image_size)) * 0.5;
     if (WITH_ABS) {
         statistic = sum.abs * 0.5 * f32(max(view.image_size.x, view.image_size.y));
     }
-    v_colors[gid] = finite_or_zero4(vec4f(v_rgb, statistic));
+    v_colors[i] = finite_or_zero4(vec4f(v_rgb, statistic));
 
     if (WITH_POSE) {
         // point_cam = W point + t; axes_cam = W N.
@@ -128,7 +139,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
         for (var row = 0u; row < 3u; row += 1u) {
             let from_axes = vec3f(v_w[0][row], v_w[1][row], v_w[2][row]);
             let v_row = from_axes + v_mean_cam[row] * g.mean;
-            v_pose[gid].rows[row] = finite_or_zero4(vec4f(v_row, v_mean_cam[row]));
+            v_pose[i].rows[row] = finite_or_zero4(vec4f(v_row, v_mean_cam[row]));
         }
     }
 }

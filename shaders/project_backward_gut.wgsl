@@ -1,7 +1,8 @@
 // project_backward_gut: per-intersection sums to gradients of the stored parameters (3DGUT).
 //
-// Threads   one per Gaussian; its slots lie side by side and are added in order
-// Reads     geometry [N], splats [N], slot_ranges [N], slots [I, SLOT_FLOATS]
+// Threads   one per Gaussian of a chunk (lib/chunk.wgsl); its slots lie side by side and are added in order
+//           (dispatched once per depth slice, for the Gaussians that it holds; those in no tile belong to the farthest)
+// Reads     geometry [N], splats [N], slot_ranges [N], slots [I, SLOT_FLOATS] and counters of the slice
 // Writes    v_geometry [N] as geometry; v_colors [N vec4f]: gradient of the SH colour before its
 //           clamp at 0 (the gradient of a coefficient is that times its basis function), and the densify
 //           statistic: |v_mean| times half the distance to the camera (3dgrut), negative where the Gaussian is not seen;
@@ -22,34 +23,44 @@
 @group(0) @binding(5) var<storage, read_write> v_geometry: array<Gaussian>;
 @group(0) @binding(6) var<storage, read_write> v_colors: array<vec4f>;
 @group(0) @binding(7) var<storage, read_write> v_pose: array<PoseGradient>;
+@group(0) @binding(8) var<uniform> slice: Counters;
+@group(0) @binding(9) var<uniform> chunk: Chunk;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let gid = id.x + id.y * groups.x * 64u;
-    if (gid >= view.gaussian_count) {
+    let i = id.x + id.y * groups.x * 64u;
+    if (i >= chunk.count) {
         return;
     }
-    let range = slot_ranges[gid];
+    let range = slot_ranges[i];
     if (range.y == 0u) {
-        v_geometry[gid] = Gaussian();
-        v_colors[gid] = vec4f(0.0, 0.0, 0.0, -1.0);
-        if (WITH_POSE) {
-            v_pose[gid] = PoseGradient();
+        if ((slice.place & SLICE_FARTHEST) == 0u) {
+            return;
         }
+        v_geometry[i] = Gaussian();
+        v_colors[i] = vec4f(0.0, 0.0, 0.0, -1.0);
+        if (WITH_POSE) {
+            v_pose[i] = PoseGradient();
+        }
+        return;
+    }
+    // Beyond the slice's for a Gaussian of a nearer slice, too: the difference wraps.
+    let first = range.x - slice.first_isect;
+    if (first >= slice.isects) {
         return;
     }
     var words: array<f32, SLOT_FLOATS>;
     for (var word = 0u; word < SLOT_FLOATS; word += 1u) {
         words[word] = 0.0;
     }
-    for (var slot = range.x; slot < range.x + range.y; slot += 1u) {
+    for (var slot = first; slot < first + range.y; slot += 1u) {
         for (var word = 0u; word < SLOT_FLOATS; word += 1u) {
             words[word] += slots[slot * SLOT_FLOATS + word];
         }
     }
     let sum = unpack_slot(words);
 
-    let stored = geometry[gid];
+    let stored = geometry[i];
     let raw_quat = stored.quat;
     let wide = floored(stored.log_scale_floor);
     let scale = wide.scale;
@@ -59,7 +70,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     var across = frame_across(mean);
     if (RAY_TABLE) {
         // The axis that the sums were taken in. Recomputing it could choose another one by rounding.
-        across = splats[gid].across_linear.xyz;
+        across = splats[i].across_linear.xyz;
     }
     let c = ray_quadric(mean, cam_rotation * rotation, scale, across);
 
@@ -72,13 +83,13 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     let v_rotation = world_from_cam * v.axes;
 
     // Colour: no gradient where it is clamped at 0.
-    let rgb = splats[gid].rgb_linear.xyz;
+    let rgb = splats[i].rgb_linear.xyz;
     let v_rgb = select(vec3f(0.0), sum.rgb, rgb > vec3f(0.0));
 
-    v_geometry[gid].mean_logit = finite_or_zero4(vec4f(v_mean, v_logit));
-    v_geometry[gid].quat = finite_or_zero4(quat_gradient(raw_quat, v_rotation));
-    v_geometry[gid].log_scale_floor = finite_or_zero4(vec4f(floored_gradient(wide, v.log_scale, sum.s), 0.0));
-    v_colors[gid] = finite_or_zero4(vec4f(v_rgb, 0.5 * length(v_mean) * length(mean)));
+    v_geometry[i].mean_logit = finite_or_zero4(vec4f(v_mean, v_logit));
+    v_geometry[i].quat = finite_or_zero4(quat_gradient(raw_quat, v_rotation));
+    v_geometry[i].log_scale_floor = finite_or_zero4(vec4f(floored_gradient(wide, v.log_scale, sum.s), 0.0));
+    v_colors[i] = finite_or_zero4(vec4f(v_rgb, 0.5 * length(v_mean) * length(mean)));
 
     if (WITH_POSE) {
         // point_cam = W point + t; axes = W R. With a rolling shutter the gradient by way of rays is accumulated per ray
@@ -91,7 +102,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
         for (var row = 0u; row < 3u; row += 1u) {
             let from_axes = vec3f(v_w[0][row], v_w[1][row], v_w[2][row]);
             let v_row = from_axes + v_point[row] * stored.mean_logit.xyz;
-            v_pose[gid].rows[row] = finite_or_zero4(vec4f(v_row, v_point[row]));
+            v_pose[i].rows[row] = finite_or_zero4(vec4f(v_row, v_point[row]));
         }
     }
 }

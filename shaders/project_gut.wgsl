@@ -1,6 +1,6 @@
 // project_gut: every Gaussian's bounding box in the image, by the unscented transform, and its response along rays (3DGUT).
 //
-// Threads   one per Gaussian
+// Threads   one per Gaussian of a chunk (lib/chunk.wgsl)
 // Reads     geometry [N], sh_r, sh_g, sh_b [N,K]
 // Writes    splats [N] (lib/splat_gut.wgsl); depth_keys [N] (all bits set where the Gaussian is not seen)
 // Equation  Wu et al. 2025, section 3.2, with gsplat's alpha = 0.1, beta = 2, kappa = 0: 7 sigma points go through the
@@ -20,6 +20,7 @@
 @group(0) @binding(6) var<storage, read_write> depth_keys: array<u32>;
 @group(0) @binding(7) var<storage, read_write> sort_values: array<u32>;
 @group(0) @binding(8) var<uniform> lens: LensUniform;
+@group(0) @binding(9) var<uniform> chunk: Chunk;
 
 // lambda = alpha^2 (3 + kappa) - 3 and 3 + lambda.
 const SPREAD_SQUARED: f32 = 0.03;
@@ -70,14 +71,14 @@ fn unscented_box(c: RayQuadric, sight: Sight, scale: vec3f, bound: f32) -> vec4f
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let gid = id.x + id.y * groups.x * 64u;
-    if (gid >= view.gaussian_count) {
+    let i = id.x + id.y * groups.x * 64u;
+    if (i >= chunk.count) {
         return;
     }
-    depth_keys[gid] = 0xffffffffu;
-    sort_values[gid] = gid;
+    depth_keys[i] = 0xffffffffu;
+    sort_values[i] = chunk.first + i;
 
-    let stored = geometry[gid];
+    let stored = geometry[i];
     let quat = unit_quat(stored.quat);
     let wide = floored(stored.log_scale_floor);
     let scale = wide.scale;
@@ -116,7 +117,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     let basis = sh_basis(direction, view.sh_degree);
     let used = (view.sh_degree + 1u) * (view.sh_degree + 1u);
     var rgb = vec3f(0.5);
-    let base = gid * view.sh_stride;
+    let base = i * view.sh_stride;
     for (var k = 0u; k < used; k += 1u) {
         rgb += basis[k] * vec3f(sh_r[base + k], sh_g[base + k], sh_b[base + k]);
     }
@@ -125,24 +126,24 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     }
     rgb = max(rgb, vec3f(0.0));
 
-    splats[gid].box = box;
-    splats[gid].quadratic_depth = vec4f(quadratic, depth);
+    splats[i].box = box;
+    splats[i].quadratic_depth = vec4f(quadratic, depth);
     if (ROLLING) {
         let form = quadric_lever_form(c);
-        splats[gid].response_a = vec4f(form.plane, log2(opacity));
-        splats[gid].response_b = vec4f(form.along, 1.0 / length(mean));
-        splats[gid].rgb_linear = vec4f(rgb, linear.x);
-        splats[gid].across_linear = vec4f(c.frame[0], linear.y);
-        splats[gid].ahead = vec4f(c.frame[2], 0.0);
+        splats[i].response_a = vec4f(form.plane, log2(opacity));
+        splats[i].response_b = vec4f(form.along, 1.0 / length(mean));
+        splats[i].rgb_linear = vec4f(rgb, linear.x);
+        splats[i].across_linear = vec4f(c.frame[0], linear.y);
+        splats[i].ahead = vec4f(c.frame[2], 0.0);
     } else {
-        splats[gid].response_a = vec4f(centre.xy, numerator.xy);
-        splats[gid].response_b = vec4f(numerator.z, linear, log2(opacity));
-        splats[gid].rgb_linear = vec4f(rgb, 0.0);
+        splats[i].response_a = vec4f(centre.xy, numerator.xy);
+        splats[i].response_b = vec4f(numerator.z, linear, log2(opacity));
+        splats[i].rgb_linear = vec4f(rgb, 0.0);
         if (RAY_TABLE) {
-            splats[gid].across_linear = vec4f(c.frame[0], 0.0);
-            splats[gid].ahead = vec4f(c.frame[2], 0.0);
+            splats[i].across_linear = vec4f(c.frame[0], 0.0);
+            splats[i].ahead = vec4f(c.frame[2], 0.0);
         }
     }
     // Positive floats sort like their bits.
-    depth_keys[gid] = bitcast<u32>(depth);
+    depth_keys[i] = bitcast<u32>(depth);
 }

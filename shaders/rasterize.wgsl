@@ -1,9 +1,10 @@
 // rasterize: blends depth-sorted splats front to back, one group of LANES invocations per tile.
 //
 // Threads   LANES per tile; each lane keeps PIXELS_PER_LANE pixels in registers: no shared memory, no barrier
-// Reads     tile_ranges [tiles + 1], isect_ids [I] sorted, isect_gaussians [I], splats [N]
+// Reads     tile_ranges [tiles + 1], isect_ids [I] sorted, isect_splats [I], splats [N]
 // Writes    frame [H*W vec4f] (rgb over the background, transmittance), pixel_ends [H*W vec2u] (bits of the
 //           transmittance; one past the last list place that was blended), expected_depth [H*W] (WITH_DEPTH: sum a T depth)
+// Slices    lib/blend_*.wgsl: the whole view at once, or one depth slice behind those already blended
 // Equation  C = sum c_i a_i T_i, T_i = prod_{j<i} (1 - a_j)   Kerbl et al. 2023, eq. 3
 // Alpha     lib/response_ewa.wgsl or lib/response_gut.wgsl
 // Departs   a is capped at 0.99 and skipped below 1/255; T (1 - a) <= 1e-4 ends the pixel before that
@@ -13,7 +14,7 @@
 @group(0) @binding(0) var<uniform> view: ViewUniform;
 @group(0) @binding(1) var<storage, read> tile_ranges: array<vec2u>;
 @group(0) @binding(2) var<storage, read> isect_ids: array<u32>;
-@group(0) @binding(3) var<storage, read> isect_gaussians: array<u32>;
+@group(0) @binding(3) var<storage, read> isect_splats: array<u32>;
 @group(0) @binding(4) var<storage, read> splats: array<Splat>;
 @group(0) @binding(5) var<storage, read_write> frame: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> pixel_ends: array<vec2u>;
@@ -43,26 +44,28 @@ fn main(
         let pixel = origin + lane_pixel(k, lane);
         // A pixel outside the image, or without a ray, is finished from the start.
         let has_ray = prepare_pixel(k, pixel);
-        transmittance[k] = select(-1.0, 1.0, all(pixel < view.image_size) && has_ray);
-        red[k] = 0.0;
-        green[k] = 0.0;
-        blue[k] = 0.0;
-        depth[k] = 0.0;
+        let inside = all(pixel < view.image_size);
+        let before = blended_before(pixel, inside, Blended(select(-1.0, 1.0, inside && has_ray), vec3f(0.0), 0.0));
+        transmittance[k] = before.transmittance;
+        red[k] = before.rgb.x;
+        green[k] = before.rgb.y;
+        blue[k] = before.rgb.z;
+        depth[k] = before.depth;
         last[k] = range.x;
     }
 
     let corner = vec2f(origin) + lane_offset(lane);
     // Software prefetch: a splat is loaded while the one before it is blended, and its id one iteration earlier still.
     var ahead: Footprint;
-    var ahead_gid = 0u;
+    var ahead_splat = 0u;
     if (range.x < range.y) {
-        ahead = footprint(isect_gaussians[isect_ids[range.x]], corner);
-        ahead_gid = isect_gaussians[isect_ids[min(range.x + 1u, range.y - 1u)]];
+        ahead = footprint(isect_splats[isect_ids[range.x]], corner);
+        ahead_splat = isect_splats[isect_ids[min(range.x + 1u, range.y - 1u)]];
     }
     for (var i = range.x; i < range.y; i += 1u) {
         let f = ahead;
-        ahead = footprint(ahead_gid, corner);
-        ahead_gid = isect_gaussians[isect_ids[min(i + 2u, range.y - 1u)]];
+        ahead = footprint(ahead_splat, corner);
+        ahead_splat = isect_splats[isect_ids[min(i + 2u, range.y - 1u)]];
         var open = -1.0;
         for (var k = 0u; k < PIXELS_PER_LANE; k += 1u) {
             let log2_alpha = min(log2_response(f, k), LOG2_ALPHA_CAP);
@@ -91,7 +94,7 @@ fn main(
         if (all(pixel < view.image_size)) {
             let index = pixel.y * view.image_size.x + pixel.x;
             let remaining = abs(transmittance[k]);
-            frame[index] = vec4f(vec3f(red[k], green[k], blue[k]) + remaining * view.background.xyz, remaining);
+            frame[index] = blended_frame(vec3f(red[k], green[k], blue[k]), transmittance[k]);
             pixel_ends[index] = vec2u(bitcast<u32>(remaining), last[k]);
             if (WITH_DEPTH) {
                 expected_depth[index] = depth[k];

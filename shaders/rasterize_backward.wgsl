@@ -1,21 +1,22 @@
 // rasterize_backward: from the image's gradient to per-intersection sums, back to front, without float atomics.
 //
 // Threads   LANES per tile, as rasterize, and one more group for the tile past the last (see tile_emit)
-// Reads     tile_ranges, isect_ids, isect_gaussians, splats, pixel_ends, v_frame [H*W vec4f] (gradient
+// Reads     tile_ranges, isect_ids, isect_splats, splats, pixel_ends, v_frame [H*W vec4f] (gradient
 //           of rgb and of alpha = 1 - transmittance; WITH_DEPTH: behind it v_depth [H*W], four a vec4f)
 // Writes    slots [I, SLOT_FLOATS]: each intersection's sums over the tile's pixels, at its emission index,
 //           so that a Gaussian's slots lie side by side and project_backward adds them in a fixed order; with a rolling
 //           shutter and WITH_POSE behind them the gradient of every pixel's ray (lib/ray_gradient_rolling.wgsl)
 // Equation  the contents of a slot are defined in lib/slot_*.wgsl, beside the alphas in lib/response_*.wgsl
+// Slices    lib/unblend_*.wgsl: the whole view at once, or one depth slice before those already done
 // Note      The cap at 0.99 and the thresholds have no gradient.
 
 @group(0) @binding(0) var<uniform> view: ViewUniform;
 @group(0) @binding(1) var<storage, read> tile_ranges: array<vec2u>;
 @group(0) @binding(2) var<storage, read> isect_ids: array<u32>;
-@group(0) @binding(3) var<storage, read> isect_gaussians: array<u32>;
+@group(0) @binding(3) var<storage, read> isect_splats: array<u32>;
 @group(0) @binding(4) var<storage, read> splats: array<Splat>;
 @group(0) @binding(5) var<storage, read> pixel_ends: array<vec2u>;
-@group(0) @binding(6) var<storage, read> v_frame: array<vec4f>;
+// Binding 6 is v_frame: see lib/unblend_*.wgsl.
 @group(0) @binding(7) var<storage, read_write> slots: array<f32>;
 
 @compute @workgroup_size(LANES)
@@ -53,15 +54,18 @@ fn main(
         let has_ray = prepare_pixel(k, pixel);
         if (all(pixel < view.image_size) && tile < tiles && has_ray) {
             let index = pixel.y * view.image_size.x + pixel.x;
-            let v = v_frame[index];
+            let v = frame_gradient(index);
             let end = pixel_ends[index];
-            transmittance[k] = bitcast<f32>(end.x);
-            behind[k] = transmittance[k] * (dot(view.background.xyz, v.xyz) - v.w);
+            let remaining = bitcast<f32>(end.x);
+            let beyond = Unblended(remaining, remaining * (dot(view.background.xyz, v.xyz) - v.w));
+            let state = unblended_behind(index, beyond);
+            transmittance[k] = state.transmittance;
+            behind[k] = state.behind;
             v_red[k] = v.x;
             v_green[k] = v.y;
             v_blue[k] = v.z;
             if (WITH_DEPTH) {
-                v_far[k] = v_frame[view.image_size.x * view.image_size.y + index / 4u][index % 4u];
+                v_far[k] = depth_gradient(index);
             }
             last[k] = end.y;
             lane_last = max(lane_last, last[k]);
@@ -78,17 +82,17 @@ fn main(
     let corner = vec2f(origin) + lane_offset(lane);
     // The next ids are prefetched, as in rasterize.
     var next_isect = 0u;
-    var next_gid = 0u;
+    var next_splat = 0u;
     if (tile_last > range.x) {
         next_isect = isect_ids[tile_last - 1u];
-        next_gid = isect_gaussians[next_isect];
+        next_splat = isect_splats[next_isect];
     }
     for (var i = tile_last; i > range.x; i -= 1u) {
         let isect = next_isect;
-        let gid = next_gid;
+        let splat = next_splat;
         next_isect = isect_ids[max(i, range.x + 2u) - 2u];
-        next_gid = isect_gaussians[next_isect];
-        let f = footprint(gid, corner);
+        next_splat = isect_splats[next_isect];
+        let f = footprint(splat, corner);
         var sums: Sums;
         var sum_rgb = vec3f(0.0);
         var sum_depth = 0.0;
@@ -117,7 +121,9 @@ fn main(
     for (var k = 0u; k < PIXELS_PER_LANE; k += 1u) {
         let pixel = origin + lane_pixel(k, lane);
         if (all(pixel < view.image_size) && tile < tiles) {
-            write_ray_gradient(k, pixel.y * view.image_size.x + pixel.x);
+            let index = pixel.y * view.image_size.x + pixel.x;
+            write_ray_gradient(k, index);
+            keep_unblended(index, Unblended(transmittance[k], behind[k]));
         }
     }
 }

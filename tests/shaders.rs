@@ -18,7 +18,8 @@ use splat_core::gpu::shaders::{self, CameraModule, LaneSums, Source, Switches};
 /// Sizes of subgroups that [`splat_core::gpu::Gpu::new`] accepts and that adapters have.
 const LANES: [u32; 5] = [4, 8, 16, 32, 64];
 
-/// Every combination for EWA; for 3DGUT each camera model and shutter, with everything on and everything off.
+/// Every combination for EWA; for 3DGUT each camera model and shutter, with everything on and everything off; all of them for whole
+/// views and for depth slices.
 fn all_switches() -> impl Iterator<Item = Switches> {
     let ewa = (0..8_u32).map(|bits| Switches {
         depth: bits & 1 != 0,
@@ -36,7 +37,7 @@ fn all_switches() -> impl Iterator<Item = Switches> {
             ..Switches::default()
         })
     });
-    ewa.chain(gut)
+    ewa.chain(gut).flat_map(|switches| [false, true].map(|sliced| Switches { sliced, ..switches }))
 }
 
 fn parse(source: &Source, lanes: u32, sums: LaneSums, switches: Switches) -> naga::Module {
@@ -261,8 +262,12 @@ fn host_structures_are_wgsls() {
     assert_eq!(
         wgsl_struct(&total, "Counters"),
         host_struct!(Counters:
-            gaussians, isects, isects_needed, overflowed, sort_groups, isect_groups, scan_groups)
+            gaussians, isects, isects_needed, overflowed, first_rank, end_rank, first_isect, place, sort_groups,
+            isect_groups, scan_groups)
     );
+    assert_eq!(wgsl_struct(&project, "Chunk"), host_struct!(layout::ChunkUniform: first, count));
+    let slices = module_of(&shaders::ISECT_TOTAL);
+    assert_eq!(wgsl_struct(&slices, "Slice").1 as u64, layout::COUNTERS_STRIDE);
     assert_eq!(
         wgsl_struct(&total, "StepReport"),
         host_struct!(StepReport: loss, isects_needed, overflowed, padding)
@@ -280,6 +285,9 @@ fn host_constants_are_wgsls() {
         (&sort, "SORT_BLOCK", f64::from(layout::SORT_BLOCK)),
         (&sort, "SCAN_BLOCK", f64::from(layout::SCAN_BLOCK)),
         (&sort, "SORT_DIGITS", f64::from(layout::SORT_DIGITS)),
+        (&sort, "SLICE_NEAREST", f64::from(layout::SLICE_NEAREST)),
+        (&sort, "SLICE_FARTHEST", f64::from(layout::SLICE_FARTHEST)),
+        (&sort, "SPLATS_BY_RANK", f64::from(layout::SPLATS_BY_RANK)),
         (&ssim, "RUN", f64::from(layout::LOSS_RUN)),
     ];
     for (module, name, host) in pairs {

@@ -4,8 +4,8 @@
 //           For a pinhole both are polynomials of the pixel, so N - bound D <= 0 is a conic section:
 //           d^T A d - bound (linear . d) - bound <= 0, A = N - bound quadratic
 
-fn splat_extent(gid: u32) -> Extent {
-    let s = splats[gid];
+fn splat_extent(i: u32) -> Extent {
+    let s = splats[i];
     let box = s.box;
     let quadratic = s.quadratic_depth.xyz;
     // In powers of 2, as N is stored; slightly enlarged against rounding.

@@ -4,7 +4,7 @@
 
 // Unit rays in camera space [H*W vec4f], w 0 where the lens has none; then for each line two vec4f: the rotation x,y,z,w
 // from the camera at its time to that in the middle, and the camera's centre.
-@group(0) @binding(8) var<storage, read> rays: array<vec4f>;
+@group(0) @binding(RAYS_BINDING) var<storage, read> rays: array<vec4f>;
 
 // Directions and origins of the lane's pixels.
 var<private> ray_x: array<f32, PIXELS_PER_LANE>;

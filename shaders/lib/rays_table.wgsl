@@ -1,7 +1,7 @@
 // rays (table form): rays from a table that the host computes once per lens and image size, for every lens but the pinhole.
 
 // Unit rays in camera space [H*W vec4f]; w is 0 where the lens has no ray for a pixel.
-@group(0) @binding(8) var<storage, read> rays: array<vec4f>;
+@group(0) @binding(RAYS_BINDING) var<storage, read> rays: array<vec4f>;
 
 // The rays of the lane's pixels.
 var<private> ray_x: array<f32, PIXELS_PER_LANE>;

@@ -19,8 +19,8 @@ fn prepare_pixel(k: u32, pixel: vec2u) -> bool {
     return true;
 }
 
-fn footprint(gid: u32, corner: vec2f) -> Footprint {
-    let s = splats[gid];
+fn footprint(i: u32, corner: vec2f) -> Footprint {
+    let s = splats[i];
     var f: Footprint;
     f.conic = splat_conic(s);
     f.form = vec4f(-0.5 * LOG2_E * f.conic.x, -LOG2_E * f.conic.y, -0.5 * LOG2_E * f.conic.z, splat_log2_opacity(s));

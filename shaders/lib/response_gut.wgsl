@@ -21,8 +21,8 @@ struct Footprint {
     depth: f32,
 }
 
-fn footprint(gid: u32, corner: vec2f) -> Footprint {
-    let s = splats[gid];
+fn footprint(i: u32, corner: vec2f) -> Footprint {
+    let s = splats[i];
     var f: Footprint;
     f.ray = ray_frame(s, corner);
     f.numerator = splat_numerator(s);

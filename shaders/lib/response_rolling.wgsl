@@ -21,8 +21,8 @@ struct Footprint {
     depth: f32,
 }
 
-fn footprint(gid: u32, corner: vec2f) -> Footprint {
-    let s = splats[gid];
+fn footprint(i: u32, corner: vec2f) -> Footprint {
+    let s = splats[i];
     var f: Footprint;
     f.across = s.across_linear.xyz;
     f.ahead = s.ahead.xyz;

@@ -4,7 +4,7 @@
 //           of lines, whose poses the host computes (layout: lib/rays_rolling.wgsl)
 // Twin      shutter::RollingShutter::project
 
-@group(0) @binding(9) var<storage, read> rays: array<vec4f>;
+@group(0) @binding(10) var<storage, read> rays: array<vec4f>;
 
 const SHUTTER_ROUNDS: u32 = 10u;
 

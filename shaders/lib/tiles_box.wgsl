@@ -8,8 +8,8 @@ struct Extent {
     high: vec2f,
 }
 
-fn splat_extent(gid: u32) -> Extent {
-    let box = splats[gid].box;
+fn splat_extent(i: u32) -> Extent {
+    let box = splats[i].box;
     return Extent(box.xy, box.zw);
 }
 

@@ -47,6 +47,7 @@ struct ViewUniform {
     sh_stride: u32,
     // SH degree in use, at most the stored one.
     sh_degree: u32,
+    // Intersections that fit the buffers of one depth slice.
     isect_capacity: u32,
     // 1: opacity is scaled by the blur's loss of mass (Mip-Splatting's 2-D filter).
     antialiased: u32,

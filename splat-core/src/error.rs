@@ -67,9 +67,9 @@ pub enum Error {
         /// The driver's words.
         why: String,
     },
-    /// One buffer would outgrow what a binding of this device holds.
+    /// One buffer would outgrow what this device allows in a binding, or as a whole where it is bound in parts.
     #[error(
-        "`{what}` would need {bytes} bytes and this GPU binds {limit} at most; lower the cap on Gaussians or the image size"
+        "`{what}` would need {bytes} bytes and this GPU allows {limit} at most; lower the cap on Gaussians or the image size"
     )]
     BindingTooLarge {
         /// Label of the buffer.

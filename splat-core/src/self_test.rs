@@ -7,6 +7,7 @@
 use glam::DVec3;
 
 use crate::gaussians::GaussianCloud;
+use crate::gpu::kernel::Part;
 use crate::gpu::layout::Counters;
 use crate::gpu::profile::Pass;
 use crate::gpu::{Candidate, Gpu, GpuOptions};
@@ -93,14 +94,15 @@ fn sort_and_scan(gpu: &Gpu) -> Result<()> {
         ],
     };
     let scratch = SortScratch::new(gpu, ELEMENTS)?;
-    let sort = Sort::new(gpu, &kernels, Over::Gaussians(ELEMENTS), &counters, &buffers, &scratch, u32::BITS);
+    let counters = Part::from(&counters);
+    let sort = Sort::new(gpu, &kernels, Over::Gaussians(ELEMENTS), counters, &buffers, &scratch, u32::BITS);
     let summed =
         gpu.storage_from("splat.self_test.summed", &keys.iter().map(|k| k >> 20).collect::<Vec<_>>())?;
     let sums = gpu.storage("splat.self_test.sums", bytes)?;
-    let scan = Scan::new(gpu, &kernels, ELEMENTS, &counters, [&summed, &sums], &scratch);
+    let scan = Scan::new(gpu, &kernels, ELEMENTS, counters, [&summed, &sums], &scratch);
     gpu.submit("splat.self_test", |encoder| {
         let mut pass = Pass::begin(encoder, None);
-        sort.record(&kernels, &mut pass, &counters, Sort::pass_count(u32::BITS));
+        sort.record(&kernels, &mut pass, counters, Sort::pass_count(u32::BITS));
         scan.record(&kernels, &mut pass);
     });
 

@@ -20,6 +20,18 @@ impl Gpu {
         if bytes > limit {
             return Err(Error::BindingTooLarge { what: label, bytes, limit });
         }
+        self.storage_in_parts(label, bytes)
+    }
+
+    /// As [`Gpu::storage`], for a buffer of which parts are bound.
+    ///
+    /// # Errors
+    /// [`Error::BindingTooLarge`] beyond what one buffer of this device holds.
+    pub(crate) fn storage_in_parts(&self, label: &'static str, bytes: u64) -> Result<wgpu::Buffer> {
+        let limit = self.report().max_buffer_bytes;
+        if bytes > limit {
+            return Err(Error::BindingTooLarge { what: label, bytes, limit });
+        }
         Ok(self.buffer(
             label,
             bytes,
@@ -35,6 +47,24 @@ impl Gpu {
         let buffer = self.storage(label, size_of_val(data) as u64)?;
         self.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(data));
         Ok(buffer)
+    }
+
+    /// As [`Gpu::storage_from`], for a buffer of which parts are bound.
+    pub(crate) fn storage_in_parts_from<T: Pod>(
+        &self,
+        label: &'static str,
+        data: &[T],
+    ) -> Result<wgpu::Buffer> {
+        let buffer = self.storage_in_parts(label, size_of_val(data) as u64)?;
+        self.queue().write_buffer(&buffer, 0, bytemuck::cast_slice(data));
+        Ok(buffer)
+    }
+
+    /// The same device as if its bindings held no more than `bytes`: what small bindings divide can be tested with small scenes.
+    #[cfg(test)]
+    pub(crate) fn with_bindings_of(mut self, bytes: u64) -> Self {
+        self.report.max_binding_bytes = bytes;
+        self
     }
 
     /// A uniform buffer for one `T`.

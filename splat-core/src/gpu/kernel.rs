@@ -1,11 +1,35 @@
 //! A compiled kernel and how it is dispatched.
 
+use std::num::NonZeroU64;
+
 use super::Gpu;
 use super::profile::Pass;
 use super::shaders::{Source, Switches};
 
 /// WebGPU's default limit of workgroups per dimension.
 const MAX_GROUPS_PER_DIMENSION: u32 = 65_535;
+
+/// A buffer, or a range of one, to which a kernel is bound.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part<'a> {
+    buffer: &'a wgpu::Buffer,
+    offset: u64,
+    /// `None`: up to the end.
+    bytes: Option<NonZeroU64>,
+}
+
+impl<'a> Part<'a> {
+    /// `bytes` bytes from `offset` on, a multiple of 256.
+    pub(crate) fn of(buffer: &'a wgpu::Buffer, offset: u64, bytes: u64) -> Self {
+        Self { buffer, offset, bytes: NonZeroU64::new(bytes) }
+    }
+}
+
+impl<'a> From<&'a wgpu::Buffer> for Part<'a> {
+    fn from(buffer: &'a wgpu::Buffer) -> Self {
+        Self { buffer, offset: 0, bytes: None }
+    }
+}
 
 /// A compute pipeline made from one WGSL file.
 #[derive(Debug)]
@@ -35,11 +59,15 @@ impl Kernel {
         Self { name: source.name, pipeline, layout }
     }
 
-    /// Binds whole buffers to bindings 0, 1, 2 ... in the order of the kernel's declarations.
-    pub(crate) fn bind(&self, gpu: &Gpu, buffers: &[&wgpu::Buffer]) -> wgpu::BindGroup {
-        let entries: Vec<_> = (0u32..)
-            .zip(buffers)
-            .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
+    /// Binds buffers, or parts of them, to bindings 0, 1, 2 ... in the order of the kernel's declarations.
+    pub(crate) fn bind<'a, P: Copy + Into<Part<'a>>>(&self, gpu: &Gpu, parts: &[P]) -> wgpu::BindGroup {
+        let parts = parts.iter().map(|&part| part.into());
+        let entries: Vec<_> = (0..)
+            .zip(parts)
+            .map(|(binding, Part { buffer, offset, bytes: size })| wgpu::BindGroupEntry {
+                binding,
+                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size }),
+            })
             .collect();
         gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(self.name),
@@ -68,13 +96,13 @@ impl Kernel {
         &self,
         pass: &mut Pass<'_>,
         bindings: &wgpu::BindGroup,
-        groups: &wgpu::Buffer,
+        groups: Part<'_>,
         offset: u64,
     ) {
         pass.timed(self.name, |pass| {
             pass.set_pipeline(&self.pipeline);
             pass.set_bind_group(0, bindings, &[]);
-            pass.dispatch_workgroups_indirect(groups, offset);
+            pass.dispatch_workgroups_indirect(groups.buffer, groups.offset + offset);
         });
     }
 }

@@ -36,6 +36,14 @@ pub const SORT_BLOCK: u32 = 1024;
 pub const SCAN_BLOCK: u32 = 1024;
 /// Digits of a radix pass.
 pub const SORT_DIGITS: u32 = 256;
+/// Bit of [`Counters::place`]: splats are indexed by a Gaussian's place in the slice.
+pub const SPLATS_BY_RANK: u32 = 4;
+/// Bit of [`Counters::place`]: no other slice is nearer.
+pub const SLICE_NEAREST: u32 = 1;
+/// Bit of [`Counters::place`]: no other slice is farther.
+pub const SLICE_FARTHEST: u32 = 2;
+/// Bytes between the counters of two depth slices: offsets of bindings are multiples of it.
+pub const COUNTERS_STRIDE: u64 = 256;
 /// Pixels per invocation of the loss kernels.
 pub const LOSS_RUN: u32 = 64;
 
@@ -141,7 +149,7 @@ pub struct ViewUniform {
     pub sh_stride: u32,
     /// SH degree in use.
     pub sh_degree: u32,
-    /// Intersections that fit in the buffers.
+    /// Intersections that fit in the buffers of one depth slice.
     pub isect_capacity: u32,
     /// 1 in the anti-aliased mode, else 0.
     pub antialiased: u32,
@@ -246,24 +254,42 @@ pub struct TrainUniform {
     pub padding: u32,
 }
 
-/// `Counters` of `lib/counters.wgsl`.
+/// `Counters` of `lib/counters.wgsl`, one for each depth slice; see there what concerns the whole view.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Counters {
     /// Number of Gaussians; written by the host.
     pub gaussians: u32,
-    /// Number of intersections; 0 if they did not fit.
+    /// Number of the slice's intersections.
     pub isects: u32,
-    /// Number of intersections, whether they fit or not.
+    /// Number of the view's intersections, whether they fit or not.
     pub isects_needed: u32,
     /// Non-zero if a view's intersections did not fit.
     pub overflowed: u32,
+    /// The first of the slice's Gaussians, in the order near to far.
+    pub first_rank: u32,
+    /// One past the last of them.
+    pub end_rank: u32,
+    /// Intersections of all nearer slices.
+    pub first_isect: u32,
+    /// [`SLICE_NEAREST`], [`SLICE_FARTHEST`] and [`SPLATS_BY_RANK`]; written by the host.
+    pub place: u32,
     /// Indirect dispatch of a sort pass over the intersections.
     pub sort_groups: [u32; 4],
     /// Indirect dispatch of one invocation per intersection.
     pub isect_groups: [u32; 4],
     /// Indirect dispatch of a scan over that sort's table.
     pub scan_groups: [u32; 4],
+}
+
+/// `Chunk` of `lib/chunk.wgsl`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct ChunkUniform {
+    /// Id of the first Gaussian.
+    pub first: u32,
+    /// Number of Gaussians.
+    pub count: u32,
 }
 
 /// `StepReport` of `loss_total.wgsl`.

@@ -55,6 +55,8 @@ pub struct Switches {
     pub camera: CameraModule,
     /// Whether the shutter rolls, so that every line of pixels has its own pose; never with EWA.
     pub rolling: bool,
+    /// Whether a view's Gaussians are blended in several depth slices (`lib/counters.wgsl`) instead of all at once.
+    pub sliced: bool,
 }
 
 impl Switches {
@@ -131,11 +133,15 @@ enum Lib {
     Tiles,
     Extent,
     Counters,
+    Chunk,
     Blocks,
+    Elements,
     Scan,
     Raster,
     Ratio,
     Response,
+    Blend,
+    Unblend,
     Rays,
     RayGradient,
     Shutter,
@@ -177,7 +183,9 @@ impl Lib {
             Self::Extent if gut => include_str!("../../shaders/lib/extent_gut.wgsl"),
             Self::Extent => include_str!("../../shaders/lib/extent_ewa.wgsl"),
             Self::Counters => include_str!("../../shaders/lib/counters.wgsl"),
+            Self::Chunk => include_str!("../../shaders/lib/chunk.wgsl"),
             Self::Blocks => include_str!("../../shaders/lib/blocks.wgsl"),
+            Self::Elements => include_str!("../../shaders/lib/elements.wgsl"),
             Self::Scan => include_str!("../../shaders/lib/scan.wgsl"),
             Self::Raster => include_str!("../../shaders/lib/raster.wgsl"),
             // The response of EWA is a Gaussian of the pixel's offset, not a ratio.
@@ -186,6 +194,10 @@ impl Lib {
             Self::Response if switches.rolling => include_str!("../../shaders/lib/response_rolling.wgsl"),
             Self::Response if gut => include_str!("../../shaders/lib/response_gut.wgsl"),
             Self::Response => include_str!("../../shaders/lib/response_ewa.wgsl"),
+            Self::Blend if switches.sliced => include_str!("../../shaders/lib/blend_sliced.wgsl"),
+            Self::Blend => include_str!("../../shaders/lib/blend_whole.wgsl"),
+            Self::Unblend if switches.sliced => include_str!("../../shaders/lib/unblend_sliced.wgsl"),
+            Self::Unblend => include_str!("../../shaders/lib/unblend_whole.wgsl"),
             // Only 3DGUT evaluates rays.
             Self::Rays if !gut => "",
             Self::Rays if switches.rolling => include_str!("../../shaders/lib/rays_rolling.wgsl"),
@@ -235,29 +247,32 @@ macro_rules! kernels {
 }
 
 kernels! {
-    PROJECT = "project" [Rotation, Floor, Gaussian, Splat, Sh];
-    PROJECT_GUT = "project_gut" [Rotation, Floor, RayQuadric, Splat, Lens, Camera, Shutter, Sh];
-    SORT_COUNT = "sort_count" [Counters, Blocks];
-    SCAN_REDUCE = "scan_reduce" [Counters, Blocks, Scan];
-    SCAN_APPLY = "scan_apply" [Counters, Blocks, Scan];
-    SORT_SCATTER = "sort_scatter" [Counters, Blocks];
-    TILE_COUNT = "tile_count" [Splat, Tiles, Extent];
-    ISECT_TOTAL = "isect_total" [Counters, Blocks];
-    TILE_EMIT = "tile_emit" [Splat, Tiles, Extent];
+    PROJECT = "project" [Rotation, Floor, Gaussian, Splat, Sh, Chunk];
+    PROJECT_GUT = "project_gut" [Rotation, Floor, RayQuadric, Splat, Lens, Camera, Shutter, Sh, Chunk];
+    SORT_COUNT = "sort_count" [Counters, Blocks, Elements];
+    SCAN_REDUCE = "scan_reduce" [Counters, Blocks, Elements, Scan];
+    SCAN_APPLY = "scan_apply" [Counters, Blocks, Elements, Scan];
+    SORT_SCATTER = "sort_scatter" [Counters, Blocks, Elements];
+    TILE_COUNT = "tile_count" [Splat, Tiles, Extent, Chunk];
+    ISECT_TOTAL = "isect_total" [Counters, Blocks, Chunk];
+    SLICE_SPLATS = "slice_splats" [Splat, Counters, Chunk];
+    TILE_EMIT = "tile_emit" [Splat, Tiles, Extent, Counters];
     TILE_RANGES = "tile_ranges" [Counters];
-    RASTERIZE = "rasterize" [Splat, Slot, Raster, Ratio, Response, Rays];
+    RASTERIZE = "rasterize" [Counters, Splat, Slot, Raster, Ratio, Response, Blend, Rays];
     SSIM_COLUMNS = "ssim_columns" [Window, Adam];
     SSIM_ROWS = "ssim_rows" [Window];
     LOSS_GRADIENT = "loss_gradient" [Window, Adam];
     LOSS_TOTAL = "loss_total" [Window, Adam, Counters];
-    RASTERIZE_BACKWARD = "rasterize_backward" [Splat, Slot, Raster, Ratio, Response, Rays, RayGradient, Lanes];
-    PROJECT_BACKWARD = "project_backward" [Rotation, Floor, Gaussian, Splat, Slot];
-    PROJECT_BACKWARD_GUT = "project_backward_gut" [Rotation, Floor, RayQuadric, Splat, Slot, QuadricGradient, QuadricSums];
-    DIRECTION_BACKWARD = "direction_backward" [Rotation, Sh];
-    SH_GRADIENT = "sh_gradient" [Sh];
-    ADAM_SH = "adam_sh" [Sh, Adam, Counters, ShStep];
-    ADAM_SH_LINES = "adam_sh_lines" [Sh, Adam, Counters, ShStep];
-    ADAM_GEOMETRY = "adam_geometry" [Rotation, Adam, Counters];
+    RASTERIZE_BACKWARD = "rasterize_backward"
+        [Counters, Splat, Slot, Raster, Ratio, Response, Unblend, Rays, RayGradient, Lanes];
+    PROJECT_BACKWARD = "project_backward" [Rotation, Floor, Gaussian, Splat, Slot, Counters, Chunk];
+    PROJECT_BACKWARD_GUT = "project_backward_gut"
+        [Rotation, Floor, RayQuadric, Splat, Slot, QuadricGradient, QuadricSums, Counters, Chunk];
+    DIRECTION_BACKWARD = "direction_backward" [Rotation, Sh, Chunk];
+    SH_GRADIENT = "sh_gradient" [Sh, Chunk];
+    ADAM_SH = "adam_sh" [Sh, Adam, Counters, ShStep, Chunk];
+    ADAM_SH_LINES = "adam_sh_lines" [Sh, Adam, Counters, ShStep, Chunk];
+    ADAM_GEOMETRY = "adam_geometry" [Rotation, Adam, Counters, Chunk];
     GATHER = "gather" [];
     AVERAGE = "average" [Adam, Counters];
     PROJECT_POINTS = "project_points" [RayQuadric, Lens, Camera];
@@ -290,7 +305,7 @@ impl Source {
     pub fn text(&self, lanes: u32, sums: LaneSums, switches: Switches) -> String {
         use super::layout::{TILE_HEIGHT, TILE_WIDTH};
         let switches = self.possible(switches);
-        let Switches { depth, abs_gradient, pose, renderer: _, camera, rolling } = switches;
+        let Switches { depth, abs_gradient, pose, renderer: _, camera, rolling, sliced: _ } = switches;
         let slot_floats = switches.slot_floats();
         let (ray_table, distance) = (switches.has_ray_table(), camera.depth_is_distance());
         let mut text = format!(

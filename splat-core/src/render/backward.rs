@@ -3,14 +3,19 @@
 use std::sync::OnceLock;
 
 use super::GaussianBuffers;
-use super::forward::ForwardPass;
-use crate::Result;
+use super::capacity::Capacity;
+use super::chunks::Chunk;
+use super::forward::{DepthSlice, ForwardKernels, ForwardPass};
 use crate::gpu::Gpu;
-use crate::gpu::kernel::Kernel;
-use crate::gpu::layout::{GEOMETRY_BYTES, RAY_GRADIENT_FLOATS, ViewUniform};
+use crate::gpu::kernel::{Kernel, Part};
+use crate::gpu::layout::{GEOMETRY_BYTES, RAY_GRADIENT_FLOATS, ViewUniform, splat_bytes};
 use crate::gpu::profile::Pass;
 use crate::gpu::shaders::{self, Optics, Switches};
 use crate::render::RendererKind;
+use crate::{Error, Result};
+
+/// Bytes per Gaussian of [`BackwardPass::v_colors`].
+pub(crate) const COLOR_BYTES: u64 = 16;
 
 /// The kernels of a backward pass.
 #[derive(Debug)]
@@ -25,7 +30,8 @@ pub(crate) struct BackwardKernels {
 /// The kernels that depend on the camera model.
 #[derive(Debug)]
 struct ViewKernels {
-    rasterize: Kernel,
+    /// Of a whole view, and of one depth slice; compiled when first needed.
+    rasterize: [OnceLock<Kernel>; 2],
     project: Kernel,
 }
 
@@ -48,7 +54,14 @@ impl BackwardKernels {
                 RendererKind::Ewa => kernel(shaders::PROJECT_BACKWARD),
                 RendererKind::Gut => kernel(shaders::PROJECT_BACKWARD_GUT),
             };
-            ViewKernels { rasterize: kernel(shaders::RASTERIZE_BACKWARD), project }
+            ViewKernels { rasterize: Default::default(), project }
+        })
+    }
+
+    fn rasterize(&self, optics: Optics, sliced: bool) -> &Kernel {
+        self.view(optics).rasterize[usize::from(sliced)].get_or_init(|| {
+            let switches = Switches { sliced, ..self.switches.for_optics(optics) };
+            Kernel::new(&self.gpu, shaders::RASTERIZE_BACKWARD, switches, &[])
         })
     }
 }
@@ -56,21 +69,25 @@ impl BackwardKernels {
 /// Buffers and bindings of a backward pass over a [`ForwardPass`].
 #[derive(Debug)]
 pub(crate) struct BackwardPass {
-    /// Gradient of the image, 16 bytes per pixel; with depth, followed by 4 bytes per pixel.
+    /// Gradient of the image, 16 bytes per pixel; with depth, followed by 4 bytes per pixel; with depth slices, followed by 8 bytes per
+    /// pixel for the state between two slices.
     pub(crate) v_frame: wgpu::Buffer,
     pub(crate) v_geometry: wgpu::Buffer,
     pub(crate) v_colors: wgpu::Buffer,
     pub(crate) v_pose: wgpu::Buffer,
-    /// Gradient sums of the intersections; with a rolling shutter and pose, followed by the gradient of every pixel's ray.
+    /// Gradient sums of the intersections, of one depth slice after the other; with a rolling shutter and pose, followed by the gradient of every pixel's ray.
     pub(crate) slots: wgpu::Buffer,
-    bind_direction: wgpu::BindGroup,
-    bind_views: Vec<(Optics, ViewBindings)>,
+    /// By chunk.
+    bind_direction: Vec<wgpu::BindGroup>,
+    /// For each camera the bindings of every depth slice.
+    bind_views: Vec<(Optics, Vec<SliceBindings>)>,
 }
 
 #[derive(Debug)]
-struct ViewBindings {
+struct SliceBindings {
     rasterize: [wgpu::BindGroup; 2],
-    project: wgpu::BindGroup,
+    /// By chunk.
+    project: Vec<wgpu::BindGroup>,
 }
 
 impl BackwardPass {
@@ -79,11 +96,15 @@ impl BackwardPass {
         self.slots.destroy();
     }
 
-    /// Bytes for a pass of that size.
-    pub(crate) fn bytes(gaussians: u64, pixels: u64, isects: u64, switches: Switches) -> u64 {
+    /// Bytes for a pass over that many Gaussians.
+    pub(crate) fn bytes(gaussians: u64, capacity: &Capacity, switches: Switches) -> u64 {
+        let (pixels, isects) = (u64::from(capacity.pixels), u64::from(capacity.isects));
+        let state = if capacity.slices > 1 { 8 } else { 0 };
         let pose = if switches.pose { GEOMETRY_BYTES } else { 0 };
         let depth = if switches.depth { 4 } else { 0 };
-        isects * switches.slot_floats() * 4 + pixels * (16 + depth) + gaussians * (GEOMETRY_BYTES + 16 + pose)
+        isects * switches.slot_floats() * 4
+            + pixels * (16 + depth + state)
+            + gaussians * (GEOMETRY_BYTES + 16 + pose)
     }
 
     pub(crate) fn new(
@@ -99,34 +120,71 @@ impl BackwardPass {
             |optics| u64::from(forward.capacity.isects) * switches.for_optics(optics).slot_floats() * 4;
         let slot_bytes = forward.cameras().map(slot_bytes).max().unwrap_or(0);
         let rolls = switches.pose && forward.cameras().any(|optics| optics.rolling);
+        if rolls && forward.is_sliced() {
+            // The gradients of rays are sums over all Gaussians and are not carried from one depth slice to the next.
+            let bytes = u64::from(forward.capacity.room()) * switches.slot_floats() * 4;
+            let limit = gpu.report().max_binding_bytes;
+            return Err(Error::BindingTooLarge { what: "splat.slots", bytes, limit });
+        }
         let slots = gpu
             .storage("splat.slots", slot_bytes + if rolls { pixels * RAY_GRADIENT_FLOATS * 4 } else { 0 })?;
         let depth_bytes = if switches.depth { pixels.next_multiple_of(4) * 4 } else { 0 };
-        let v_frame = gpu.storage("splat.v_frame", pixels * 16 + depth_bytes)?;
-        let v_geometry = gpu.storage("splat.v_geometry", n * GEOMETRY_BYTES)?;
-        let v_colors = gpu.storage("splat.v_colors", n * 16)?;
-        let v_pose = gpu.storage("splat.v_pose", if switches.pose { n * GEOMETRY_BYTES } else { 0 })?;
-        let ForwardPass { view, splats, isects, isect_gaussians, tile_ranges, pixel_ends, .. } = forward;
-        let geometry = &gaussians.geometry;
+        let state_bytes = if forward.is_sliced() { pixels * 8 } else { 0 };
+        let v_frame = gpu.storage("splat.v_frame", pixels * 16 + depth_bytes + state_bytes)?;
+        let v_geometry = gpu.storage_in_parts("splat.v_geometry", n * GEOMETRY_BYTES)?;
+        let v_colors = gpu.storage_in_parts("splat.v_colors", n * COLOR_BYTES)?;
+        let v_pose =
+            gpu.storage_in_parts("splat.v_pose", if switches.pose { n * GEOMETRY_BYTES } else { 0 })?;
+        let ForwardPass { view, splats: all_splats, slot_ranges, rays, .. } = forward;
+        let listed = forward.listed_splats();
+        let splat_bytes = splat_bytes(switches.renderer);
+        // Without it there is one buffer of the least size for all chunks.
+        let pose_part = |chunk: &Chunk| {
+            if switches.pose { chunk.part(&v_pose, GEOMETRY_BYTES) } else { (&v_pose).into() }
+        };
+        let sliced = forward.is_sliced();
         let bind_views = forward.cameras().map(|camera| {
-            let kernels = kernels.view(camera);
-            let rasterize = [0, 1].map(|i| {
-                let ids = &isects.values[i];
-                let mut buffers =
-                    vec![view, tile_ranges, ids, isect_gaussians, splats, pixel_ends, &v_frame, &slots];
-                buffers.extend(camera.has_ray_table().then_some(&forward.rays));
-                kernels.rasterize.bind(gpu, &buffers)
-            });
-            let project = kernels.project.bind(
-                gpu,
-                &[view, geometry, splats, &forward.slot_ranges, &slots, &v_geometry, &v_colors, &v_pose],
-            );
-            (camera, ViewBindings { rasterize, project })
+            let bind_slice = |(at, slice): (usize, &DepthSlice)| {
+                let DepthSlice { ids, splats, tile_ranges, pixel_ends, .. } = slice;
+                let counters = forward.counters_of(at);
+                let rasterize = ids.each_ref().map(|ids| {
+                    let buffers = [view, tile_ranges, ids, splats, listed, pixel_ends, &v_frame, &slots];
+                    let mut parts: Vec<Part<'_>> = buffers.map(Part::from).into();
+                    parts.extend(sliced.then_some(counters));
+                    parts.extend(camera.has_ray_table().then_some(Part::from(rays)));
+                    kernels.rasterize(camera, sliced).bind(gpu, &parts)
+                });
+                let bind_chunk = |(chunk, uniform): &(Chunk, wgpu::Buffer)| {
+                    let parts = [
+                        view.into(),
+                        chunk.part(&gaussians.geometry, GEOMETRY_BYTES),
+                        chunk.part(all_splats, splat_bytes),
+                        chunk.part(slot_ranges, 8),
+                        (&slots).into(),
+                        chunk.part(&v_geometry, GEOMETRY_BYTES),
+                        chunk.part(&v_colors, COLOR_BYTES),
+                        pose_part(chunk),
+                        counters,
+                        uniform.into(),
+                    ];
+                    kernels.view(camera).project.bind(gpu, &parts)
+                };
+                SliceBindings { rasterize, project: forward.chunks.iter().map(bind_chunk).collect() }
+            };
+            (camera, forward.slices.iter().enumerate().map(bind_slice).collect())
         });
         let bind_views = bind_views.collect();
-        let [r, g, b] = &gaussians.sh;
-        let bind_direction =
-            kernels.direction.bind(gpu, &[view, geometry, r, g, b, &v_colors, &v_geometry, &v_pose]);
+        let sh_bytes = 4 * u64::from(gaussians.sh_stride());
+        let bind_direction = |(chunk, uniform): &(Chunk, wgpu::Buffer)| {
+            let [r, g, b] = gaussians.sh.each_ref().map(|channel| chunk.part(channel, sh_bytes));
+            let geometry = chunk.part(&gaussians.geometry, GEOMETRY_BYTES);
+            let v_colors = chunk.part(&v_colors, COLOR_BYTES);
+            let v_geometry = chunk.part(&v_geometry, GEOMETRY_BYTES);
+            let parts =
+                [view.into(), geometry, r, g, b, v_colors, v_geometry, pose_part(chunk), uniform.into()];
+            kernels.direction.bind(gpu, &parts)
+        };
+        let bind_direction = forward.chunks.iter().map(bind_direction).collect();
         gpu.check()?;
         Ok(Self { v_frame, v_geometry, v_colors, v_pose, slots, bind_direction, bind_views })
     }
@@ -134,7 +192,7 @@ impl BackwardPass {
     /// Records the backward pass of the view that `forward` holds.
     pub(crate) fn record(
         &self,
-        kernels: &BackwardKernels,
+        (forward_kernels, kernels): (&ForwardKernels, &BackwardKernels),
         pass: &mut Pass<'_>,
         forward: &ForwardPass,
         view: &ViewUniform,
@@ -149,11 +207,23 @@ impl BackwardPass {
             return;
         }
         let sorted = ForwardPass::sorted(view);
-        // One more group than there are tiles: see tile_emit.
-        view_kernels.rasterize.dispatch(pass, &bind.rasterize[sorted], view.tile_count() + 1);
-        view_kernels.project.dispatch_items(pass, &bind.project, forward.count);
+        let rasterize = kernels.rasterize(camera, forward.is_sliced());
+        // From the farthest depth slice to the nearest; they use the same slots.
+        for (at, bind) in bind.iter().enumerate().rev() {
+            // The forward pass ended with the farthest.
+            if at + 1 < forward.slices.len() {
+                forward.record_slice(forward_kernels, pass, at);
+            }
+            // One more group than there are tiles: see tile_emit.
+            rasterize.dispatch(pass, &bind.rasterize[sorted], view.tile_count() + 1);
+            for ((chunk, _), bind) in forward.chunks.iter().zip(&bind.project) {
+                view_kernels.project.dispatch_items(pass, bind, chunk.count);
+            }
+        }
         if view.sh_degree > 0 {
-            kernels.direction.dispatch_items(pass, &self.bind_direction, forward.count);
+            for ((chunk, _), bind) in forward.chunks.iter().zip(&self.bind_direction) {
+                kernels.direction.dispatch_items(pass, bind, chunk.count);
+            }
         }
     }
 }

@@ -3,13 +3,18 @@
 use std::mem::offset_of;
 use std::sync::OnceLock;
 
+use super::capacity::Capacity;
+use super::chunks::{Chunk, Chunks};
 use super::rays::{LINE_BYTES, RAY_BYTES};
 use super::sort::{Over, Scan, Sort, SortBuffers, SortKernels, SortScratch};
 use super::{GaussianBuffers, ViewInputs};
 use crate::Result;
 use crate::gpu::Gpu;
-use crate::gpu::kernel::Kernel;
-use crate::gpu::layout::{Counters, LensUniform, ViewUniform, splat_bytes};
+use crate::gpu::kernel::{Kernel, Part};
+use crate::gpu::layout::{
+    COUNTERS_STRIDE, ChunkUniform, Counters, GEOMETRY_BYTES, LensUniform, SLICE_FARTHEST, SLICE_NEAREST,
+    SPLATS_BY_RANK, ViewUniform, splat_bytes,
+};
 use crate::gpu::profile::Pass;
 use crate::gpu::shaders::{self, Optics, Switches};
 use crate::render::RendererKind;
@@ -24,6 +29,8 @@ pub(crate) struct ForwardKernels {
     sort: SortKernels,
     isect_total: Kernel,
     tile_ranges: Kernel,
+    /// Compiled when first needed.
+    slice_splats: OnceLock<Kernel>,
     gpu: Gpu,
     /// By [`Optics`], compiled when first needed.
     views: [OnceLock<ViewKernels>; Optics::COUNT],
@@ -35,7 +42,8 @@ struct ViewKernels {
     project: Kernel,
     tile_count: Kernel,
     tile_emit: Kernel,
-    rasterize: Kernel,
+    /// Of a whole view, and of one depth slice; compiled when first needed.
+    rasterize: [OnceLock<Kernel>; 2],
 }
 
 impl ForwardKernels {
@@ -46,6 +54,7 @@ impl ForwardKernels {
             sort: SortKernels::new(gpu),
             isect_total: kernel(shaders::ISECT_TOTAL),
             tile_ranges: kernel(shaders::TILE_RANGES),
+            slice_splats: OnceLock::new(),
             gpu: gpu.clone(),
             views: Default::default(),
         }
@@ -64,47 +73,20 @@ impl ForwardKernels {
                 project,
                 tile_count: kernel(shaders::TILE_COUNT),
                 tile_emit: kernel(shaders::TILE_EMIT),
-                rasterize: kernel(shaders::RASTERIZE),
+                rasterize: Default::default(),
             }
         })
     }
-}
 
-/// Sizes that a [`ForwardPass`] is allocated for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Capacity {
-    /// Pixels of the largest image.
-    pub(crate) pixels: u32,
-    /// Tiles of the largest image.
-    pub(crate) tiles: u32,
-    /// Intersections.
-    pub(crate) isects: u32,
-    /// Lines of the largest image with a rolling shutter; 0 without one.
-    pub(crate) lines: u32,
-}
-
-impl Capacity {
-    /// Whether these sizes are sufficient for `other`.
-    pub(crate) fn holds(&self, other: &Self) -> bool {
-        self.pixels >= other.pixels
-            && self.tiles >= other.tiles
-            && self.isects >= other.isects
-            && self.lines >= other.lines
+    fn slice_splats(&self) -> &Kernel {
+        self.slice_splats.get_or_init(|| Kernel::new(&self.gpu, shaders::SLICE_SPLATS, self.switches, &[]))
     }
 
-    /// Bytes of a forward pass for `gaussians` Gaussians.
-    ///
-    /// Includes a ray table if the camera of `switches` has one.
-    pub(crate) fn forward_bytes(&self, gaussians: u64, switches: Switches) -> u64 {
-        let (pixels, isects) = (u64::from(self.pixels), u64::from(self.isects));
-        let per_gaussian = splat_bytes(switches.renderer) + 4 * 4 + 4 + 4 + 8;
-        let rays = if switches.has_ray_table() { RAY_BYTES } else { 0 };
-        let per_pixel = 16 + 8 + if switches.depth { 4 } else { 0 } + rays;
-        gaussians * per_gaussian
-            + isects * 20
-            + pixels * per_pixel
-            + (u64::from(self.tiles) + 1) * 8
-            + SortScratch::bytes(gaussians.max(isects))
+    fn rasterize(&self, optics: Optics, sliced: bool) -> &Kernel {
+        self.view(optics).rasterize[usize::from(sliced)].get_or_init(|| {
+            let switches = Switches { sliced, ..self.switches.for_optics(optics) };
+            Kernel::new(&self.gpu, shaders::RASTERIZE, switches, &[])
+        })
     }
 }
 
@@ -114,44 +96,104 @@ pub(crate) struct ForwardPass {
     pub(crate) capacity: Capacity,
     pub(crate) count: u32,
     pub(crate) view: wgpu::Buffer,
+    /// One [`Counters`] per depth slice, [`COUNTERS_STRIDE`] bytes apart.
     pub(crate) counters: wgpu::Buffer,
     pub(crate) splats: wgpu::Buffer,
-    pub(crate) isects: SortBuffers,
-    pub(crate) isect_gaussians: wgpu::Buffer,
+    /// The splats of one depth slice, if there are several chunks.
+    slice_splats: Option<wgpu::Buffer>,
+    /// The chunks of the Gaussians, each with its uniform.
+    pub(crate) chunks: Vec<(Chunk, wgpu::Buffer)>,
     pub(crate) slot_ranges: wgpu::Buffer,
-    pub(crate) tile_ranges: wgpu::Buffer,
     pub(crate) frame: wgpu::Buffer,
-    pub(crate) pixel_ends: wgpu::Buffer,
     pub(crate) depth: wgpu::Buffer,
+    /// Near to far.
+    pub(crate) slices: Vec<DepthSlice>,
+    isect_tiles: [wgpu::Buffer; 2],
     depth_sort: Sort,
     touched_scan: Scan,
-    tile_sort: Sort,
     /// Uniform of the view's lens (3DGUT).
     pub(crate) lens: wgpu::Buffer,
     /// The lens's rays, copied from its table; empty if every camera is a pinhole.
     pub(crate) rays: wgpu::Buffer,
     bind_views: Vec<(Optics, ViewBindings)>,
     bind_isect_total: wgpu::BindGroup,
+}
+
+/// What the backward pass needs of the Gaussians that are blended together: of all of them, or of one depth slice.
+#[derive(Debug)]
+pub(crate) struct DepthSlice {
+    /// Emission indices; which of the two buffers holds the sorted ones is [`ForwardPass::sorted`].
+    pub(crate) ids: [wgpu::Buffer; 2],
+    /// By emission index: where the splat is in [`ForwardPass::listed_splats`].
+    pub(crate) splats: wgpu::Buffer,
+    pub(crate) tile_ranges: wgpu::Buffer,
+    pub(crate) pixel_ends: wgpu::Buffer,
+    tile_sort: Sort,
     /// Indexed by the buffer that the sorted intersections end in.
     bind_tile_ranges: [wgpu::BindGroup; 2],
+    /// By chunk, if there are several.
+    bind_splats: Vec<wgpu::BindGroup>,
 }
 
 #[derive(Debug)]
 struct ViewBindings {
-    project: wgpu::BindGroup,
-    tile_count: wgpu::BindGroup,
+    /// By chunk.
+    project: Vec<wgpu::BindGroup>,
+    /// By chunk.
+    tile_count: Vec<wgpu::BindGroup>,
+    /// By depth slice.
+    slices: Vec<SliceBindings>,
+}
+
+#[derive(Debug)]
+struct SliceBindings {
     tile_emit: wgpu::BindGroup,
     /// Indexed by the buffer that the sorted intersections end in.
     rasterize: [wgpu::BindGroup; 2],
+}
+
+impl DepthSlice {
+    fn new(
+        gpu: &Gpu,
+        kernels: &ForwardKernels,
+        capacity: Capacity,
+        counters: Part<'_>,
+        tiles: &[wgpu::Buffer; 2],
+        scratch: &SortScratch,
+    ) -> Result<Self> {
+        let bytes = u64::from(capacity.isects) * 4;
+        let buffers = SortBuffers {
+            keys: tiles.clone(),
+            values: [gpu.storage("splat.isect_ids", bytes)?, gpu.storage("splat.isect_ids", bytes)?],
+        };
+        let tile_ranges = gpu.storage("splat.tile_ranges", (u64::from(capacity.tiles) + 1) * 8)?;
+        let tile_bits = u32::BITS - capacity.tiles.leading_zeros();
+        let tile_sort = Sort::new(gpu, &kernels.sort, Over::Isects, counters, &buffers, scratch, tile_bits);
+        let bind_tile_ranges = tiles
+            .each_ref()
+            .map(|tiles| kernels.tile_ranges.bind(gpu, &[counters, tiles.into(), (&tile_ranges).into()]));
+        Ok(Self {
+            ids: buffers.values,
+            splats: gpu.storage("splat.isect_splats", bytes)?,
+            tile_ranges,
+            pixel_ends: gpu.storage("splat.pixel_ends", u64::from(capacity.pixels) * 8)?,
+            tile_sort,
+            bind_tile_ranges,
+            bind_splats: Vec::new(),
+        })
+    }
 }
 
 impl ForwardPass {
     /// Frees the buffers that grow with the number of intersections. The pass cannot be recorded afterwards; no work that
     /// uses it may be in flight.
     pub(crate) fn release(&self) {
-        self.isects.keys.iter().chain(&self.isects.values).for_each(wgpu::Buffer::destroy);
-        self.isect_gaussians.destroy();
+        self.isect_tiles.iter().for_each(wgpu::Buffer::destroy);
+        for slice in &self.slices {
+            slice.ids.iter().chain([&slice.splats]).for_each(wgpu::Buffer::destroy);
+        }
         self.splats.destroy();
+        self.slice_splats.iter().for_each(wgpu::Buffer::destroy);
     }
 
     pub(crate) fn new(
@@ -163,81 +205,124 @@ impl ForwardPass {
     ) -> Result<Self> {
         let Switches { renderer, depth: with_depth, .. } = kernels.switches;
         let n = u64::from(gaussians.count);
-        let isect_bytes = u64::from(capacity.isects) * 4;
         let pixels = u64::from(capacity.pixels);
         let pair = |label| -> Result<[wgpu::Buffer; 2]> {
             Ok([gpu.storage(label, n * 4)?, gpu.storage(label, n * 4)?])
         };
-        let isect_pair = |label| -> Result<[wgpu::Buffer; 2]> {
-            Ok([gpu.storage(label, isect_bytes)?, gpu.storage(label, isect_bytes)?])
-        };
         let view = gpu.uniform::<ViewUniform>("splat.view");
         let counters = gpu.buffer(
             "splat.counters",
-            size_of::<Counters>() as u64,
+            u64::from(capacity.slices) * COUNTERS_STRIDE,
             wgpu::BufferUsages::STORAGE
+                | wgpu::BufferUsages::UNIFORM
                 | wgpu::BufferUsages::INDIRECT
                 | wgpu::BufferUsages::COPY_DST
                 | wgpu::BufferUsages::COPY_SRC,
         );
-        let splats = gpu.storage("splat.splats", n * splat_bytes(renderer))?;
+        let splat_bytes = splat_bytes(renderer);
+        let splats = gpu.storage_in_parts("splat.splats", n * splat_bytes)?;
+        let all_chunks = Chunks::of(gpu, gaussians, renderer);
+        let chunk_uniform = |chunk: Chunk| {
+            let uniform = gpu.uniform::<ChunkUniform>("splat.chunk");
+            gpu.queue().write_buffer(&uniform, 0, bytemuck::bytes_of(&chunk.uniform()));
+            (chunk, uniform)
+        };
+        let chunks: Vec<_> = all_chunks.iter().map(chunk_uniform).collect();
+        let slice_splats = (chunks.len() > 1)
+            .then(|| gpu.storage("splat.slice_splats", u64::from(all_chunks.each()) * splat_bytes))
+            .transpose()?;
         let by_depth = SortBuffers { keys: pair("splat.depth_keys")?, values: pair("splat.depth_order")? };
         let touched = gpu.storage("splat.tiles_touched", n * 4)?;
         let isect_offsets = gpu.storage("splat.isect_offsets", n * 4)?;
         let slot_ranges = gpu.storage("splat.slot_ranges", n * 8)?;
-        let isects =
-            SortBuffers { keys: isect_pair("splat.isect_tiles")?, values: isect_pair("splat.isect_ids")? };
-        let isect_gaussians = gpu.storage("splat.isect_gaussians", isect_bytes)?;
-        let tile_ranges = gpu.storage("splat.tile_ranges", (u64::from(capacity.tiles) + 1) * 8)?;
         let frame = gpu.storage("splat.frame", pixels * 16)?;
-        let pixel_ends = gpu.storage("splat.pixel_ends", pixels * 8)?;
         let depth = gpu.storage("splat.expected_depth", if with_depth { pixels * 4 } else { 0 })?;
         let scratch = SortScratch::new(gpu, gaussians.count.max(capacity.isects))?;
 
         let over = Over::Gaussians(gaussians.count);
-        let depth_sort = Sort::new(gpu, &kernels.sort, over, &counters, &by_depth, &scratch, u32::BITS);
-        let tile_bits = u32::BITS - capacity.tiles.leading_zeros();
-        let tile_sort = Sort::new(gpu, &kernels.sort, Over::Isects, &counters, &isects, &scratch, tile_bits);
+        let whole = counters_of(&counters, 0);
+        let depth_sort = Sort::new(gpu, &kernels.sort, over, whole, &by_depth, &scratch, u32::BITS);
         let touched_scan =
-            Scan::new(gpu, &kernels.sort, gaussians.count, &counters, [&touched, &isect_offsets], &scratch);
+            Scan::new(gpu, &kernels.sort, gaussians.count, whole, [&touched, &isect_offsets], &scratch);
+        let isect_bytes = u64::from(capacity.isects) * 4;
+        let isect_tiles =
+            [gpu.storage("splat.isect_tiles", isect_bytes)?, gpu.storage("splat.isect_tiles", isect_bytes)?];
+        let mut slices = (0..capacity.slices)
+            .map(|slice| {
+                let counters = counters_of(&counters, slice as usize);
+                DepthSlice::new(gpu, kernels, capacity, counters, &isect_tiles, &scratch)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        if let Some(slice_splats) = &slice_splats {
+            for (at, slice) in slices.iter_mut().enumerate() {
+                let bind_chunk = |(chunk, uniform): &(Chunk, wgpu::Buffer)| {
+                    let order = &by_depth.values[0];
+                    let splats = chunk.part(&splats, splat_bytes);
+                    let parts = [
+                        counters_of(&counters, at),
+                        uniform.into(),
+                        order.into(),
+                        splats,
+                        slice_splats.into(),
+                    ];
+                    kernels.slice_splats().bind(gpu, &parts)
+                };
+                slice.bind_splats = chunks.iter().map(bind_chunk).collect();
+            }
+        }
 
         // An even number of passes over 32-bit depths: the result is in the first buffer.
         let [keys, order] = [&by_depth.keys[0], &by_depth.values[0]];
-        let [r, g, b] = &gaussians.sh;
-        let bind_isect_total = kernels.isect_total.bind(gpu, &[&view, &touched, &isect_offsets, &counters]);
-        let bind_tile_ranges =
-            [0, 1].map(|i| kernels.tile_ranges.bind(gpu, &[&counters, &isects.keys[i], &tile_ranges]));
+        let bind_isect_total =
+            kernels.isect_total.bind(gpu, &[&view, &touched, &isect_offsets, &counters, &chunks[0].1]);
         let lens = gpu.uniform::<LensUniform>("splat.lens");
         let tables = cameras.iter().any(|camera| camera.has_ray_table());
         let line_bytes = u64::from(capacity.lines) * LINE_BYTES;
         let rays = gpu.storage("splat.rays", if tables { pixels * RAY_BYTES + line_bytes } else { 0 })?;
+        let sliced = capacity.slices > 1;
+        let listed = slice_splats.as_ref().unwrap_or(&splats);
+        let sh_bytes = 4 * u64::from(gaussians.sh_stride());
         let bind_views = cameras.iter().map(|&camera| {
-            let kernels = kernels.view(camera);
-            let mut project = vec![&view, &gaussians.geometry, r, g, b, &splats, keys, order];
-            project.extend((renderer == RendererKind::Gut).then_some(&lens));
-            project.extend(camera.rolling.then_some(&rays));
-            let rasterize = [0, 1].map(|i| {
-                let ids = &isects.values[i];
-                let mut buffers =
-                    vec![&view, &tile_ranges, ids, &isect_gaussians, &splats, &frame, &pixel_ends, &depth];
-                buffers.extend(camera.has_ray_table().then_some(&rays));
-                kernels.rasterize.bind(gpu, &buffers)
-            });
-            let tile_count = kernels.tile_count.bind(gpu, &[&view, &splats, keys, order, &touched]);
-            let [tiles, ids] = [&isects.keys[0], &isects.values[0]];
-            let emitted = [tiles, ids, &isect_gaussians, &slot_ranges];
-            let mut emit = vec![&view, &splats, order, &touched, &isect_offsets];
-            emit.extend(emitted);
-            let tile_emit = kernels.tile_emit.bind(gpu, &emit);
-            (
-                camera,
-                ViewBindings {
-                    project: kernels.project.bind(gpu, &project),
-                    tile_count,
-                    tile_emit,
-                    rasterize,
-                },
-            )
+            let view_kernels = kernels.view(camera);
+            let bind_project = |(chunk, uniform): &(Chunk, wgpu::Buffer)| {
+                let geometry = chunk.part(&gaussians.geometry, GEOMETRY_BYTES);
+                let [r, g, b] = gaussians.sh.each_ref().map(|channel| chunk.part(channel, sh_bytes));
+                let splats = chunk.part(&splats, splat_bytes);
+                let [keys, order] = [keys, order].map(|words| chunk.part(words, 4));
+                let mut parts = vec![(&view).into(), geometry, r, g, b, splats, keys, order];
+                parts.extend((renderer == RendererKind::Gut).then_some(Part::from(&lens)));
+                parts.push(uniform.into());
+                parts.extend(camera.rolling.then_some(Part::from(&rays)));
+                view_kernels.project.bind(gpu, &parts)
+            };
+            let bind_count = |(chunk, uniform): &(Chunk, wgpu::Buffer)| {
+                let splats = chunk.part(&splats, splat_bytes);
+                let parts =
+                    [(&view).into(), splats, keys.into(), order.into(), (&touched).into(), uniform.into()];
+                view_kernels.tile_count.bind(gpu, &parts)
+            };
+            let bind_slice = |(at, slice): (usize, &DepthSlice)| {
+                let DepthSlice { ids, splats, tile_ranges, pixel_ends, .. } = slice;
+                let counters = counters_of(&counters, at);
+                let rasterize = ids.each_ref().map(|ids| {
+                    let buffers = [&view, tile_ranges, ids, splats, listed, &frame, pixel_ends, &depth];
+                    let mut parts: Vec<Part<'_>> = buffers.map(Part::from).into();
+                    parts.extend(sliced.then_some(counters));
+                    parts.extend(camera.has_ray_table().then_some(Part::from(&rays)));
+                    kernels.rasterize(camera, sliced).bind(gpu, &parts)
+                });
+                let given = [&view, listed, order, &touched, &isect_offsets];
+                let emitted = [&isect_tiles[0], &ids[0], splats, &slot_ranges];
+                let mut emit: Vec<Part<'_>> = given.into_iter().chain(emitted).map(Part::from).collect();
+                emit.push(counters);
+                SliceBindings { tile_emit: view_kernels.tile_emit.bind(gpu, &emit), rasterize }
+            };
+            let bindings = ViewBindings {
+                project: chunks.iter().map(bind_project).collect(),
+                tile_count: chunks.iter().map(bind_count).collect(),
+                slices: slices.iter().enumerate().map(bind_slice).collect(),
+            };
+            (camera, bindings)
         });
         let bind_views = bind_views.collect();
         let pass = Self {
@@ -246,21 +331,19 @@ impl ForwardPass {
             view,
             counters,
             splats,
-            isects,
-            isect_gaussians,
+            slice_splats,
+            chunks,
             slot_ranges,
-            tile_ranges,
             frame,
-            pixel_ends,
             depth,
+            slices,
+            isect_tiles,
             depth_sort,
             touched_scan,
-            tile_sort,
             lens,
             rays,
             bind_views,
             bind_isect_total,
-            bind_tile_ranges,
         };
         pass.reset_counters(gpu);
         gpu.check()?;
@@ -289,10 +372,45 @@ impl ForwardPass {
         }
     }
 
-    /// Clears the overflow flag and sets the number of Gaussians.
-    pub(crate) fn reset_counters(&self, gpu: &Gpu) {
-        let counters = Counters { gaussians: self.count, ..Counters::default() };
-        gpu.queue().write_buffer(&self.counters, 0, bytemuck::bytes_of(&counters));
+    /// Clears the overflow flag, and sets the number of Gaussians and the places of the depth slices.
+    fn reset_counters(&self, gpu: &Gpu) {
+        let last = self.slices.len() - 1;
+        for at in 0..=last {
+            let bit = |holds: bool, bit: u32| if holds { bit } else { 0 };
+            let place = bit(at == 0, SLICE_NEAREST)
+                | bit(at == last, SLICE_FARTHEST)
+                | bit(self.slice_splats.is_some(), SPLATS_BY_RANK);
+            let counters = Counters { gaussians: self.count, place, ..Counters::default() };
+            gpu.queue().write_buffer(
+                &self.counters,
+                at as u64 * COUNTERS_STRIDE,
+                bytemuck::bytes_of(&counters),
+            );
+        }
+    }
+
+    /// A depth slice's counters.
+    pub(crate) fn counters_of(&self, slice: usize) -> Part<'_> {
+        counters_of(&self.counters, slice)
+    }
+
+    /// The splats that the lists of tiles refer to: all of them, or those of the current depth slice.
+    pub(crate) fn listed_splats(&self) -> &wgpu::Buffer {
+        self.slice_splats.as_ref().unwrap_or(&self.splats)
+    }
+
+    /// Makes a depth slice the current one: copies its splats, if there are several chunks.
+    pub(crate) fn record_slice(&self, kernels: &ForwardKernels, pass: &mut Pass<'_>, slice: usize) {
+        let (chunk, _) = &self.chunks[0];
+        for bind in &self.slices[slice].bind_splats {
+            // No slice has more Gaussians than the first chunk.
+            kernels.slice_splats().dispatch_items(pass, bind, chunk.count);
+        }
+    }
+
+    /// Whether the Gaussians are blended in several depth slices.
+    pub(crate) fn is_sliced(&self) -> bool {
+        self.slices.len() > 1
     }
 
     /// The buffer that a view's sorted intersections end in.
@@ -302,7 +420,9 @@ impl ForwardPass {
 
     /// Clears what must be zero before a view is recorded.
     pub(crate) fn record_clear(&self, encoder: &mut wgpu::CommandEncoder) {
-        encoder.clear_buffer(&self.tile_ranges, 0, None);
+        for slice in &self.slices {
+            encoder.clear_buffer(&slice.tile_ranges, 0, None);
+        }
     }
 
     /// Records the forward pass of a view whose uniforms are, or will be by submission, in `self.view` and `self.lens`.
@@ -322,19 +442,36 @@ impl ForwardPass {
         let n = self.count;
         let sorted = Self::sorted(view);
         if n > 0 {
-            view_kernels.project.dispatch_items(pass, &bind.project, n);
-            self.depth_sort.record(&kernels.sort, pass, &self.counters, Sort::pass_count(u32::BITS));
-            view_kernels.tile_count.dispatch_items(pass, &bind.tile_count, n);
+            for ((chunk, _), bind) in self.chunks.iter().zip(&bind.project) {
+                view_kernels.project.dispatch_items(pass, bind, chunk.count);
+            }
+            let whole = self.counters_of(0);
+            self.depth_sort.record(&kernels.sort, pass, whole, Sort::pass_count(u32::BITS));
+            for bind in &bind.tile_count {
+                view_kernels.tile_count.dispatch_items(pass, bind, n);
+            }
             self.touched_scan.record(&kernels.sort, pass);
             kernels.isect_total.dispatch(pass, &self.bind_isect_total, 1);
-            view_kernels.tile_emit.dispatch_items(pass, &bind.tile_emit, n);
-            let passes = Sort::pass_count(tile_bits(view));
-            self.tile_sort.record(&kernels.sort, pass, &self.counters, passes);
-            let ranges = &self.bind_tile_ranges[sorted];
-            kernels.tile_ranges.dispatch_indirect(pass, ranges, &self.counters, ISECT_GROUPS_OFFSET);
         }
-        view_kernels.rasterize.dispatch(pass, &bind.rasterize[sorted], view.tile_count());
+        let rasterize = kernels.rasterize(camera, self.is_sliced());
+        for (at, (slice, bind)) in self.slices.iter().zip(&bind.slices).enumerate() {
+            if n > 0 {
+                let counters = self.counters_of(at);
+                self.record_slice(kernels, pass, at);
+                view_kernels.tile_emit.dispatch_items(pass, &bind.tile_emit, n);
+                let passes = Sort::pass_count(tile_bits(view));
+                slice.tile_sort.record(&kernels.sort, pass, counters, passes);
+                let ranges = &slice.bind_tile_ranges[sorted];
+                kernels.tile_ranges.dispatch_indirect(pass, ranges, counters, ISECT_GROUPS_OFFSET);
+            }
+            rasterize.dispatch(pass, &bind.rasterize[sorted], view.tile_count());
+        }
     }
+}
+
+/// A depth slice's counters in the buffer that holds those of all.
+fn counters_of(counters: &wgpu::Buffer, slice: usize) -> Part<'_> {
+    Part::of(counters, slice as u64 * COUNTERS_STRIDE, size_of::<Counters>() as u64)
 }
 
 /// Bits of a tile index, including that of the tile past the last.

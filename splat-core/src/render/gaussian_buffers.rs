@@ -7,8 +7,8 @@ use crate::{Error, Result};
 
 /// Parameters of `count` Gaussians on the GPU.
 ///
-/// Geometry is one buffer of `gpu::layout::Gaussian` records. The spherical harmonics are one `[N,K]` buffer per colour channel:
-/// with 128 MiB per binding, three of them hold 2.1 million Gaussians of degree 3, where one would hold 0.7 million.
+/// Geometry is one buffer of `gpu::layout::Gaussian` records. The spherical harmonics are one `[N,K]` buffer per colour channel. Kernels
+/// bind them in chunks (`render/chunks.rs`), so that a buffer may be larger than a binding.
 #[derive(Clone, Debug)]
 pub struct GaussianBuffers {
     pub(crate) count: u32,
@@ -25,7 +25,7 @@ impl GaussianBuffers {
     ///
     /// # Errors
     /// [`Error::Cloud`] when the cloud's vectors disagree in length; [`Error::BindingTooLarge`] when it does
-    /// not fit a binding of this device.
+    /// not fit a buffer of this device.
     pub fn upload(gpu: &Gpu, cloud: &GaussianCloud) -> Result<Self> {
         let n = cloud.len();
         let k = cloud.coeffs_per_gaussian();
@@ -45,7 +45,7 @@ impl GaussianBuffers {
         let count = u32::try_from(n).map_err(|_| Error::Cloud {
             why: format!("{n} Gaussians are more than can be numbered in 32 bits"),
         })?;
-        let geometry = gpu.storage_from("splat.geometry", &geometry_of(cloud))?;
+        let geometry = gpu.storage_in_parts_from("splat.geometry", &geometry_of(cloud))?;
         let mut planes = [0, 1, 2].map(|_| Vec::with_capacity(n * k));
         for rgb in &cloud.sh_coeffs {
             for (plane, value) in planes.iter_mut().zip(rgb) {
@@ -54,7 +54,11 @@ impl GaussianBuffers {
         }
         let [r, g, b] = &planes;
         let [lr, lg, lb] = SH_LABELS;
-        let sh = [gpu.storage_from(lr, r)?, gpu.storage_from(lg, g)?, gpu.storage_from(lb, b)?];
+        let sh = [
+            gpu.storage_in_parts_from(lr, r)?,
+            gpu.storage_in_parts_from(lg, g)?,
+            gpu.storage_in_parts_from(lb, b)?,
+        ];
         Ok(Self { count, sh_degree: cloud.sh_degree, geometry, sh })
     }
 

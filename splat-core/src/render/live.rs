@@ -4,7 +4,9 @@ use std::mem::offset_of;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::forward::{Capacity, ForwardPass};
+use super::capacity::Capacity;
+use super::chunks::Chunks;
+use super::forward::ForwardPass;
 use super::rays::RAY_BYTES;
 use super::{GaussianBuffers, RenderOptions, Renderer, grown};
 use crate::camera::LensCamera;
@@ -20,7 +22,7 @@ pub const FRAMES_PER_SUBMISSION: u64 = 64;
 const COUNTS_IN_FLIGHT: usize = 4;
 /// The range of the counters cleared before a frame: the number of intersections, and whether they fit.
 const COUNTERS_CLEARED: std::ops::Range<u64> =
-    offset_of!(Counters, isects_needed) as u64..offset_of!(Counters, sort_groups) as u64;
+    offset_of!(Counters, isects_needed) as u64..offset_of!(Counters, first_rank) as u64;
 const VIEW_BYTES: u64 = size_of::<ViewUniform>() as u64;
 const UNIFORM_BYTES: u64 = VIEW_BYTES + size_of::<LensUniform>() as u64;
 
@@ -109,7 +111,7 @@ impl Kept {
     fn lacking(&self) -> (u32, u64) {
         let counts = self.counts.iter().filter_map(Count::take);
         let needed = counts.map(|counters| counters.isects_needed);
-        let too_many = needed.filter(|&needed| needed > self.pass.capacity.isects);
+        let too_many = needed.filter(|&needed| needed > self.pass.capacity.room());
         too_many.fold((0, 0), |(most, frames), needed| (most.max(needed), frames + 1))
     }
 }
@@ -149,12 +151,8 @@ impl Renderer {
         let mut state = self.live.0.lock().unwrap_or_else(PoisonError::into_inner);
         let State { kept, presenters, incomplete } = &mut *state;
 
-        let mut wanted = Capacity {
-            pixels: view.pixel_count(),
-            tiles: view.tile_count(),
-            isects: 0,
-            lines: inputs.lines.len() as u32,
-        };
+        let lines = inputs.lines.len() as u32;
+        let mut wanted = Capacity::without_room(view.pixel_count(), view.tile_count(), lines);
         if let Some(kept) = kept {
             let (needed, frames) = kept.lacking();
             *incomplete += frames;
@@ -174,7 +172,8 @@ impl Renderer {
             drop(frame);
             // Twice the need of this view: that of later views is known only after they were rendered.
             let largest = u32::try_from(gpu.report().max_binding_bytes / 4).unwrap_or(u32::MAX);
-            wanted.isects = grown(needed.saturating_mul(2)).min(largest).max(needed);
+            let chunks = Chunks::of(gpu, gaussians, self.forward.switches.renderer);
+            let wanted = wanted.with_room(grown(needed.saturating_mul(2)), largest, chunks);
             *kept = Some(Kept {
                 gaussians: gaussians.clone(),
                 pass: ForwardPass::new(gpu, &self.forward, gaussians, wanted, &[inputs.optics])?,

@@ -16,6 +16,8 @@
 //! Start at [`Renderer::render`]. Slow f64 twins are in `reference`.
 
 pub(crate) mod backward;
+pub(crate) mod capacity;
+pub(crate) mod chunks;
 pub(crate) mod forward;
 pub(crate) mod gaussian_buffers;
 mod live;
@@ -37,15 +39,19 @@ pub(crate) use view_inputs::{ViewInputs, optics_of};
 use crate::camera::LensCamera;
 use crate::gpu::Gpu;
 use crate::gpu::kernel::Kernel;
-use crate::gpu::layout::{Counters, Gaussian, RAY_GRADIENT_FLOATS, SLOT_FLOATS_ROLLING, ViewUniform};
+use crate::gpu::layout::{
+    Counters, GEOMETRY_BYTES, Gaussian, RAY_GRADIENT_FLOATS, SLOT_FLOATS_ROLLING, ViewUniform,
+};
 use crate::gpu::profile::{Pass, Timer};
 use crate::gpu::shaders::{self, Optics, Switches};
 use crate::lens::Lens;
 pub use crate::renderer_kind::RendererKind;
 use crate::shutter::RollingShutter;
 use crate::{Error, Result};
-use backward::{BackwardKernels, BackwardPass};
-use forward::{Capacity, ForwardKernels, ForwardPass};
+use backward::{BackwardKernels, BackwardPass, COLOR_BYTES};
+use capacity::Capacity;
+use chunks::Chunks;
+use forward::{ForwardKernels, ForwardPass};
 use rays::RayTables;
 
 /// Largest image side: coordinates stay exact to a hundredth of a pixel in f32.
@@ -226,14 +232,16 @@ impl Renderer {
         timer: &mut Option<Timer>,
     ) -> Result<Frame> {
         let (camera, inputs, mut view) = self.prepare(gaussians, camera, options)?;
+        let switches = self.forward.switches.for_optics(inputs.optics);
         loop {
-            view.isect_capacity = self.isects_hint.load(Ordering::Relaxed);
-            let capacity = Capacity {
-                pixels: view.pixel_count(),
-                tiles: view.tile_count(),
-                isects: view.isect_capacity,
-                lines: inputs.lines.len() as u32,
-            };
+            let lines = inputs.lines.len() as u32;
+            let chunks = Chunks::of(&self.gpu, gaussians, switches.renderer);
+            let capacity = Capacity::without_room(view.pixel_count(), view.tile_count(), lines).with_room(
+                self.isects_hint.load(Ordering::Relaxed),
+                isects_per_slice(&self.gpu, switches),
+                chunks,
+            );
+            view.isect_capacity = capacity.isects;
             let pass = ForwardPass::new(&self.gpu, &self.forward, gaussians, capacity, &[inputs.optics])?;
             pass.set_view(&self.gpu, &view, &inputs);
             self.gpu.submit("splat.render", |encoder| {
@@ -248,8 +256,8 @@ impl Renderer {
                 }
             });
             let counters: Vec<Counters> = self.gpu.read(&pass.counters, 1)?;
-            let needed = counters.first().map_or(0, |c| c.isects_needed);
-            if needed <= view.isect_capacity {
+            let (needed, overflowed) = counters.first().map_or((0, 0), |c| (c.isects_needed, c.overflowed));
+            if overflowed == 0 {
                 let (gpu, optics) = (self.gpu.clone(), inputs.optics);
                 let (shutter, lens) = (camera.rolling_shutter, camera.lens.clone());
                 return Ok(Frame { gpu, view, optics, shutter, lens, pass });
@@ -359,16 +367,17 @@ impl Renderer {
         }
         let n = gaussians.count as usize;
         let k = gaussians.sh_stride() as usize;
-        let v_sh = gpu.storage("splat.v_sh", (n * k * 4) as u64)?;
-        let ForwardPass { view, .. } = &frame.pass;
-        let bind_sh = self
-            .sh_gradient
-            .each_ref()
-            .map(|kernel| kernel.bind(gpu, &[view, &gaussians.geometry, &pass.v_colors, &v_sh]));
+        let v_sh = gpu.storage_in_parts("splat.v_sh", (n * k * 4) as u64)?;
         gpu.submit("splat.backward", |encoder| {
             {
                 let mut compute = Pass::begin(encoder, timer.as_mut());
-                pass.record(&self.backward, &mut compute, &frame.pass, &frame.view, frame.optics);
+                pass.record(
+                    (&self.forward, &self.backward),
+                    &mut compute,
+                    &frame.pass,
+                    &frame.view,
+                    frame.optics,
+                );
             }
             if let Some(timer) = timer {
                 timer.resolve(encoder);
@@ -377,10 +386,19 @@ impl Renderer {
         let geometry: Vec<Gaussian> = gpu.read(&pass.v_geometry, n)?;
         let like = gaussian_buffers::cloud_of(&geometry, gaussians.sh_degree);
         let mut sh_coeffs = vec![[0.0; 3]; n * k];
-        for (channel, (kernel, bindings)) in self.sh_gradient.iter().zip(&bind_sh).enumerate() {
+        for (channel, kernel) in self.sh_gradient.iter().enumerate() {
             gpu.submit("splat.sh_gradient", |encoder| {
                 let mut compute = Pass::begin(encoder, None);
-                kernel.dispatch_items(&mut compute, bindings, gaussians.count);
+                for (chunk, uniform) in &frame.pass.chunks {
+                    let parts = [
+                        (&frame.pass.view).into(),
+                        chunk.part(&gaussians.geometry, GEOMETRY_BYTES),
+                        chunk.part(&pass.v_colors, COLOR_BYTES),
+                        chunk.part(&v_sh, k as u64 * 4),
+                        uniform.into(),
+                    ];
+                    kernel.dispatch_items(&mut compute, &kernel.bind(gpu, &parts), chunk.count);
+                }
             });
             let plane: Vec<f32> = gpu.read(&v_sh, n * k)?;
             for (rgb, value) in sh_coeffs.iter_mut().zip(plane) {
@@ -482,9 +500,20 @@ pub(crate) fn check_image_size(width: u32, height: u32) -> Result<()> {
     })
 }
 
+/// Intersections of one depth slice whose gradient sums a binding of this device holds.
+pub(crate) fn isects_per_slice(gpu: &Gpu, switches: Switches) -> u32 {
+    let bytes = gpu.report().max_binding_bytes.min(gpu.report().max_buffer_bytes);
+    u32::try_from(bytes / (4 * switches.slot_floats())).unwrap_or(u32::MAX)
+}
+
 /// Capacity for `needed` intersections plus a margin, so that the next view rarely needs larger buffers.
 pub(crate) fn grown(needed: u32) -> u32 {
-    needed.saturating_add(needed / 4).max(FIRST_ISECTS)
+    with_margin(needed).max(FIRST_ISECTS)
+}
+
+/// As [`grown`], where even the least is not too little.
+pub(crate) fn with_margin(needed: u32) -> u32 {
+    needed.saturating_add(needed / 4)
 }
 
 #[cfg(test)]

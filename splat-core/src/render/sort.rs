@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use crate::gpu::Gpu;
-use crate::gpu::kernel::Kernel;
+use crate::gpu::kernel::{Kernel, Part};
 use crate::gpu::layout::{Counters, SCAN_BLOCK, SORT_BLOCK, SORT_DIGITS};
 use crate::gpu::profile::Pass;
 use crate::gpu::shaders::{self, Switches};
@@ -113,18 +113,19 @@ impl Sort {
         gpu: &Gpu,
         kernels: &SortKernels,
         over: Over,
-        counters: &wgpu::Buffer,
+        counters: Part<'_>,
         buffers: &SortBuffers,
         scratch: &SortScratch,
         bits: u32,
     ) -> Self {
         let id = over.id() as usize;
         let SortScratch { table, offsets, block_sums } = scratch;
+        let [table, offsets, block_sums] = [table, offsets, block_sums].map(Part::from);
         let passes = (0..Self::pass_count(bits))
             .map(|pass| {
                 let (from, to) = (pass % 2, (pass + 1) % 2);
-                let keys = [&buffers.keys[from], &buffers.keys[to]];
-                let values = [&buffers.values[from], &buffers.values[to]];
+                let keys = [&buffers.keys[from], &buffers.keys[to]].map(Part::from);
+                let values = [&buffers.values[from], &buffers.values[to]].map(Part::from);
                 [
                     kernels.count[id][pass].bind(gpu, &[counters, keys[0], table]),
                     kernels.scan_reduce[id + 1].bind(gpu, &[counters, table, block_sums]),
@@ -147,7 +148,7 @@ impl Sort {
         &self,
         kernels: &SortKernels,
         pass: &mut Pass<'_>,
-        counters: &wgpu::Buffer,
+        counters: Part<'_>,
         passes: usize,
     ) {
         let id = self.over.id() as usize;
@@ -187,11 +188,11 @@ impl Scan {
         gpu: &Gpu,
         kernels: &SortKernels,
         count: u32,
-        counters: &wgpu::Buffer,
+        counters: Part<'_>,
         [values, sums]: [&wgpu::Buffer; 2],
         scratch: &SortScratch,
     ) -> Self {
-        let block_sums = &scratch.block_sums;
+        let [values, sums, block_sums] = [values, sums, &scratch.block_sums].map(Part::from);
         Self {
             groups: count.div_ceil(SCAN_BLOCK),
             reduce: kernels.scan_reduce[0].bind(gpu, &[counters, values, block_sums]),

@@ -83,11 +83,12 @@ fn compare(renderer: &Renderer, cloud: &GaussianCloud, camera: &Camera, what: &s
     let frame = renderer.render(&buffers, camera, &RenderOptions::default()).unwrap();
     let (view, pass) = (&frame.view, &frame.pass);
     let tiles = view.tile_count() as usize;
-    let ranges: Vec<[u32; 2]> = gpu.read(&pass.tile_ranges, tiles + 1).unwrap();
+    let [slice] = &pass.slices[..] else { panic!("{what}: more than one slice") };
+    let ranges: Vec<[u32; 2]> = gpu.read(&slice.tile_ranges, tiles + 1).unwrap();
     let counters: Counters = gpu.read(&pass.counters, 1).unwrap()[0];
     let isects = counters.isects as usize;
-    let ids: Vec<u32> = gpu.read(&pass.isects.values[ForwardPass::sorted(view)], isects).unwrap();
-    let gaussians: Vec<u32> = gpu.read(&pass.isect_gaussians, isects).unwrap();
+    let ids: Vec<u32> = gpu.read(&slice.ids[ForwardPass::sorted(view)], isects).unwrap();
+    let gaussians: Vec<u32> = gpu.read(&slice.splats, isects).unwrap();
     assert_eq!(ranges[tiles], [0, 0], "{what}: tiles counted and not found again");
 
     let twins = alphas(renderer.forward.switches.renderer, cloud, camera);

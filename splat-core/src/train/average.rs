@@ -10,6 +10,7 @@ use crate::gpu::layout::GEOMETRY_FLOATS;
 use crate::gpu::profile::Pass;
 use crate::gpu::shaders::{self, Switches};
 use crate::render::GaussianBuffers;
+use crate::render::chunks::Chunks;
 use crate::render::gaussian_buffers::SH_LABELS;
 
 /// Approximate number of states in the mean: taking every state of the last hundredth of a run would cost more time than it is worth.
@@ -125,20 +126,27 @@ impl Average {
         pass: &mut Pass<'_>,
     ) {
         let Some(mean) = self.mean.as_ref().filter(|_| self.weight(step) > 0.0) else { return };
+        let largest = 4 * u64::from(state.sh_stride().max(GEOMETRY_FLOATS as u32));
         for ((values, words), (mean, _)) in arrays(state).into_iter().zip(arrays(mean)) {
-            kernel.dispatch_items(pass, &kernel.bind(gpu, &[train, counters, values, mean]), words);
+            let bytes = 4 * u64::from(words);
+            for chunk in Chunks::new(gpu, state.count, largest).iter() {
+                let [values, mean] = [values, mean].map(|buffer| chunk.part(buffer, bytes));
+                let bindings = kernel.bind(gpu, &[train.into(), counters.into(), values, mean]);
+                kernel.dispatch_items(pass, &bindings, chunk.count * words);
+            }
         }
     }
 
     /// Swaps the contents of state and mean: the passes are bound to the state's buffers.
     pub(super) fn exchange(&self, gpu: &Gpu, state: &GaussianBuffers) -> Result<()> {
         let Some(mean) = &self.mean else { return Ok(()) };
+        let state_count = state.count;
         for ((state, words), (mean, _)) in arrays(state).into_iter().zip(arrays(mean)) {
-            let bytes = u64::from(words) * 4;
+            let bytes = u64::from(state_count) * u64::from(words) * 4;
             if bytes == 0 {
                 continue;
             }
-            let spare = gpu.storage("splat.average.spare", bytes)?;
+            let spare = gpu.storage_in_parts("splat.average.spare", bytes)?;
             gpu.submit("splat.average.exchange", |encoder| {
                 encoder.copy_buffer_to_buffer(state, 0, &spare, 0, bytes);
                 encoder.copy_buffer_to_buffer(mean, 0, state, 0, bytes);
@@ -157,16 +165,20 @@ pub(super) fn buffers_like(gpu: &Gpu, like: &GaussianBuffers) -> Result<Gaussian
     Ok(GaussianBuffers {
         count: like.count,
         sh_degree: like.sh_degree,
-        geometry: gpu.storage("splat.average.geometry", n * 4 * GEOMETRY_FLOATS as u64)?,
-        sh: [gpu.storage(r, sh_bytes)?, gpu.storage(g, sh_bytes)?, gpu.storage(b, sh_bytes)?],
+        geometry: gpu.storage_in_parts("splat.average.geometry", n * 4 * GEOMETRY_FLOATS as u64)?,
+        sh: [
+            gpu.storage_in_parts(r, sh_bytes)?,
+            gpu.storage_in_parts(g, sh_bytes)?,
+            gpu.storage_in_parts(b, sh_bytes)?,
+        ],
     })
 }
 
-/// Every buffer of a cloud, with its length in words.
+/// Every buffer of a cloud, with its words per Gaussian.
 fn arrays(buffers: &GaussianBuffers) -> [(&wgpu::Buffer, u32); 4] {
-    let sh = buffers.count * buffers.sh_stride();
+    let sh = buffers.sh_stride();
     let [r, g, b] = &buffers.sh;
-    [(&buffers.geometry, buffers.count * GEOMETRY_FLOATS as u32), (r, sh), (g, sh), (b, sh)]
+    [(&buffers.geometry, GEOMETRY_FLOATS as u32), (r, sh), (g, sh), (b, sh)]
 }
 
 #[cfg(test)]

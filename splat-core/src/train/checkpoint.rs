@@ -138,11 +138,11 @@ impl Trainer {
             return Err(malformed(path, what));
         }
         let sh_bytes = n * k * 4;
-        let sh = || -> Result<wgpu::Buffer> { gpu.storage("splat.sh", sh_bytes) };
+        let sh = || -> Result<wgpu::Buffer> { gpu.storage_in_parts("splat.sh", sh_bytes) };
         let gaussians = GaussianBuffers {
             count: header.gaussians,
             sh_degree: header.sh_degree,
-            geometry: gpu.storage("splat.geometry", n * 48)?,
+            geometry: gpu.storage_in_parts("splat.geometry", n * 48)?,
             sh: [sh()?, sh()?, sh()?],
         };
         let moments = Moments::new(gpu, header.gaussians, k as u32)?;

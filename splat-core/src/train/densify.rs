@@ -2,8 +2,6 @@
 //!
 //! Both strategies return a [`Plan`]: the new geometry, and the source of each new Gaussian's colours and optimizer moments.
 
-use std::collections::BTreeMap;
-
 use rayon::prelude::*;
 
 use super::config::{DensifyConfig, Strategy, TrainConfig};
@@ -61,60 +59,84 @@ pub(crate) fn plan(config: &TrainConfig, state: &State<'_>) -> Plan {
     let purpose = 0x6465_6e73;
     let mut random = Random::new(config.seed, purpose, state.step);
     match config.strategy {
-        Strategy::Adc => adc(config, state, &mut random),
+        Strategy::Adc => adc(config, state, &random),
         Strategy::Mcmc => mcmc(&config.densify, state, &mut random),
     }
 }
 
 /// Clone, split, prune (Kerbl et al. 2023, section 5).
-fn adc(config: &TrainConfig, state: &State<'_>, random: &mut Random) -> Plan {
+fn adc(config: &TrainConfig, state: &State<'_>, random: &Random) -> Plan {
     let settings = &config.densify;
     let threshold = config.grow_above();
     let was_reset = state.step > config.step_for(settings.reset_every);
-    let mut staying = Vec::new();
-    let mut growing: Vec<(u32, f32)> = Vec::new();
-    for (id, (gaussian, statistic)) in (0_u32..).zip(state.geometry.iter().zip(state.statistics)) {
-        let gradient = statistic.mean();
+    let mut staying: Vec<u32> = Vec::new();
+    let stays = |id: u32| {
+        let gaussian = &state.geometry[id as usize];
         let too_large = was_reset && gaussian.largest_scale() > settings.prune_scale * state.extent;
-        if gaussian.opacity() < settings.prune_opacity || too_large {
-            continue;
-        }
-        staying.push(id);
-        if gradient > threshold {
-            growing.push((id, gradient));
-        }
-    }
+        !(gaussian.opacity() < settings.prune_opacity || too_large)
+    };
+    staying.par_extend((0..state.geometry.len() as u32).into_par_iter().filter(|&id| stays(id)));
+    let gradient = |id: u32| state.statistics[id as usize].mean();
+    let grown =
+        staying.par_iter().map(|&id| (id, gradient(id))).filter(|(_, gradient)| *gradient > threshold);
+    let mut growing: Vec<(u32, f32)> = grown.collect();
     // If the cap is reached, those with the largest gradients grow; ids break ties, so that the choice is independent of the sort.
     let room = state.cap.saturating_sub(staying.len());
-    growing.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    growing.truncate(room);
+    if growing.len() > room {
+        growing.par_sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        growing.truncate(room);
+    }
     let mut grows = vec![false; state.geometry.len()];
     for (id, _) in &growing {
         grows[*id as usize] = true;
     }
+    let splits = |id: u32| state.geometry[id as usize].largest_scale() > settings.split_scale * state.extent;
+    let fates: Vec<Fate> = staying
+        .par_iter()
+        .map(|&id| match grows[id as usize] {
+            false => Fate::Stays,
+            true if splits(id) => Fate::Splits,
+            true => Fate::Doubles,
+        })
+        .collect();
+    // Halves are drawn in the order of ids, two after the other.
+    let mut draws = 0;
+    let drawn_before: Vec<u64> = fates
+        .iter()
+        .map(|fate| {
+            let before = draws;
+            draws += if *fate == Fate::Splits { 2 * DRAWS_PER_HALF } else { 0 };
+            before
+        })
+        .collect();
+    let rows = || (&staying, &fates, &drawn_before).into_par_iter();
+    let half = |id: u32, draws: u64| split_sample(&state.geometry[id as usize], &mut random.ahead(draws));
+    let first = rows().map(|(&id, fate, &draws)| match fate {
+        Fate::Splits => (half(id, draws), fresh(id)),
+        Fate::Stays | Fate::Doubles => (state.geometry[id as usize], kept(id)),
+    });
+    let second = rows().filter_map(|(&id, fate, &draws)| match fate {
+        Fate::Splits => Some((half(id, draws + DRAWS_PER_HALF), fresh(id))),
+        Fate::Doubles => Some((state.geometry[id as usize], fresh(id))),
+        Fate::Stays => None,
+    });
     let mut plan = Plan::default();
-    let mut added = Plan::default();
-    for id in staying {
-        let gaussian = state.geometry[id as usize];
-        let grow = grows[id as usize];
-        if grow && gaussian.largest_scale() > settings.split_scale * state.extent {
-            for half in [&mut plan, &mut added] {
-                half.geometry.push(split_sample(&gaussian, random));
-                half.sources.push(fresh(id));
-            }
-            continue;
-        }
-        plan.geometry.push(gaussian);
-        plan.sources.push(kept(id));
-        if grow {
-            added.geometry.push(gaussian);
-            added.sources.push(fresh(id));
-        }
-    }
-    plan.geometry.append(&mut added.geometry);
-    plan.sources.append(&mut added.sources);
+    (plan.geometry, plan.sources) = first.chain(second).unzip();
     plan
 }
+
+/// What becomes of a Gaussian that is not removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Stays,
+    /// A copy of it is added.
+    Doubles,
+    /// Two halves take its place.
+    Splits,
+}
+
+/// Draws of [`split_sample`]: three normal numbers.
+const DRAWS_PER_HALF: u64 = 6;
 
 /// One half of a split Gaussian: smaller, with a mean sampled from the original.
 fn split_sample(gaussian: &Gaussian, random: &mut Random) -> Gaussian {
@@ -145,10 +167,13 @@ pub(crate) fn reset_opacities(geometry: &mut [Gaussian], settings: &DensifyConfi
 /// Relocates dead Gaussians, then adds new ones (Kheradmand et al. 2024, section 4; gsplat's `MCMCStrategy`).
 fn mcmc(settings: &DensifyConfig, state: &State<'_>, random: &mut Random) -> Plan {
     let n = state.geometry.len();
-    let mut plan = Plan { geometry: state.geometry.to_vec(), sources: (0..n as u32).map(kept).collect() };
+    let mut plan = Plan {
+        geometry: state.geometry.to_vec(),
+        sources: (0..n as u32).into_par_iter().map(kept).collect(),
+    };
     let mut opacities: Vec<f32> = plan.geometry.par_iter().map(Gaussian::opacity).collect();
     let is_dead = |opacity: f32| opacity <= settings.prune_opacity;
-    let dead: Vec<usize> = (0..n).filter(|&id| is_dead(opacities[id])).collect();
+    let dead: Vec<usize> = (0..n).into_par_iter().filter(|&id| is_dead(opacities[id])).collect();
     // False for NaN.
     let is_alive = |opacity: f32| opacity > settings.prune_opacity;
     if !opacities.iter().any(|&opacity| is_alive(opacity)) {
@@ -184,29 +209,34 @@ fn sample_by_opacity(
             (id, total)
         })
         .unzip();
-    (0..count)
-        .map(|_| {
-            let at = random.uniform() * total;
-            let place = sums.partition_point(|&sum| sum <= at).min(ids.len() - 1);
-            ids[place] as usize
-        })
-        .collect()
+    let start = random.clone();
+    *random = random.ahead(count as u64);
+    let sample = |draws: usize| {
+        let at = start.ahead(draws as u64).uniform() * total;
+        let place = sums.partition_point(|&sum| sum <= at).min(ids.len() - 1);
+        ids[place] as usize
+    };
+    (0..count).into_par_iter().map(sample).collect()
 }
 
 /// Copies `chosen[i]` to index `places[i]`, and divides opacity and size among a Gaussian and its copies so that the render stays
 /// the same (3DGS-MCMC, eq. 9).
 fn place_copies(plan: &mut Plan, opacities: &mut Vec<f32>, chosen: &[usize], places: &[usize]) {
-    let mut copies = BTreeMap::<usize, usize>::new();
-    for &id in chosen {
-        *copies.entry(id).or_default() += 1;
-    }
-    for (id, count) in copies {
-        let gaussian = &mut plan.geometry[id];
+    let mut by_id = chosen.to_vec();
+    by_id.par_sort_unstable();
+    let copies: Vec<(usize, usize)> =
+        by_id.chunk_by(|a, b| a == b).map(|same| (same[0], same.len())).collect();
+    let shared = |&(id, count): &(usize, usize)| {
+        let mut gaussian = plan.geometry[id];
         let (shared, shrink) = share(f64::from(gaussian.opacity()), (count + 1).min(MAX_COPIES));
         gaussian.opacity_logit = logit(shared);
         for log_scale in &mut gaussian.log_scale {
             *log_scale += shrink.ln() as f32;
         }
+        (id, gaussian)
+    };
+    for (id, gaussian) in copies.par_iter().map(shared).collect::<Vec<_>>() {
+        plan.geometry[id] = gaussian;
         opacities[id] = gaussian.opacity();
         plan.sources[id].keeps_moments = 0;
     }
@@ -243,6 +273,7 @@ fn share(o: f64, n: usize) -> (f64, f64) {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
     use super::*;
 
@@ -304,5 +335,33 @@ mod tests {
         assert_eq!(plan.geometry.len(), 103);
         assert_ne!(plan.sources[7].gid, 7, "the dead one has moved");
         assert_eq!(plan, super::plan(&config, &state(&geometry, &statistics, 103)), "same seed, same plan");
+    }
+
+    /// Plans of thousands of Gaussians, of which many grow, split or move, made by one thread and by several.
+    #[test]
+    fn a_plan_does_not_depend_on_the_number_of_threads() {
+        let mut random = Random::new(9, 0, 0);
+        let mut geometry = Vec::new();
+        let mut statistics = Vec::new();
+        for i in 0..5_000 {
+            geometry.push(gaussian(
+                i as f32,
+                0.9 * random.uniform(),
+                (random.uniform() * 0.02) as f32 + 1e-4,
+            ));
+            statistics.push(DensifyStatistic { sum: (random.uniform() * 4e-4) as f32, views: 1.0 });
+        }
+        for strategy in [Strategy::Adc, Strategy::Mcmc] {
+            for cap in [5_050, 20_000] {
+                let config = TrainConfig { strategy, ..TrainConfig::default() };
+                let [one, several] = [1, 3].map(|threads| {
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                    pool.install(|| super::plan(&config, &state(&geometry, &statistics, cap)))
+                });
+                assert!(one.geometry.len() > 5_000, "{strategy:?}: {}", one.geometry.len());
+                assert!(one.sources.iter().any(|source| source.keeps_moments == 0), "{strategy:?}");
+                assert!(one == several, "{strategy:?}, cap {cap}");
+            }
+        }
     }
 }

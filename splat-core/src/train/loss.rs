@@ -98,7 +98,8 @@ mod tests {
     use crate::reference;
     use crate::render::GaussianBuffers;
     use crate::render::backward::BackwardKernels;
-    use crate::render::forward::{Capacity, ForwardKernels};
+    use crate::render::capacity::Capacity;
+    use crate::render::forward::ForwardKernels;
 
     /// Wider than one run of a row, with odd sides; and smaller than the window.
     const SIZES: [(u32, u32); 3] = [(71, 19), (5, 67), (1, 1)];
@@ -148,7 +149,7 @@ mod tests {
         let camera = Camera { intrinsics, cam_from_world: Pose::IDENTITY };
         let view = ViewUniform::from_camera(&camera, [0.0; 3]);
         let capacity =
-            Capacity { pixels: view.pixel_count(), tiles: view.tile_count(), isects: 64, lines: 0 };
+            Capacity { isects: 64, ..Capacity::without_room(view.pixel_count(), view.tile_count(), 0) };
         let pinhole = [crate::gpu::shaders::Optics::default()];
         let kernels =
             (ForwardKernels::new(gpu, Switches::default()), BackwardKernels::new(gpu, Switches::default()));

@@ -5,10 +5,11 @@ use super::optimizer::Moments;
 use crate::Result;
 use crate::dataset::Dataset;
 use crate::gpu::AdapterReport;
-use crate::gpu::layout::{GEOMETRY_BYTES, TILE_HEIGHT, TILE_WIDTH};
+use crate::gpu::layout::{GEOMETRY_BYTES, TILE_HEIGHT, TILE_WIDTH, splat_bytes};
 use crate::gpu::shaders::{CameraModule, Switches};
 use crate::render::backward::BackwardPass;
-use crate::render::forward::Capacity;
+use crate::render::capacity::Capacity;
+use crate::render::chunks::Chunks;
 use crate::render::{GaussianBuffers, RendererKind, check_image_size};
 use crate::search::largest_that_fits;
 
@@ -22,6 +23,8 @@ const ISECTS_PER_GAUSSIAN: u64 = 16;
 /// Bytes per pixel of staging memory: photos of the steps in flight, and a frame read back. The driver frees them with a delay
 /// of some steps.
 const TRANSFER_BYTES_PER_PIXEL: u64 = 64;
+/// Bytes per Gaussian of the largest buffer that is bound as a whole: the ranges of slots.
+const ORDER_BYTES: u64 = 8;
 /// Share of the available memory that training may use.
 const USABLE_SHARE: f64 = 0.6;
 /// Memory assumed if the system does not report it.
@@ -95,26 +98,33 @@ impl Workload {
         Switches { renderer: self.renderer, camera, rolling, ..Switches::default() }
     }
 
-    /// Predicts the memory of training with `gaussians` Gaussians.
+    /// Predicts the memory of training with `gaussians` Gaussians. Where a device's bindings are small, working buffers may take less:
+    /// they are divided into depth slices.
     #[must_use]
     pub fn predict(&self, gaussians: u32) -> MemoryPrediction {
+        self.predict_within(gaussians, u64::MAX)
+    }
+
+    /// As [`Workload::predict`], on a device whose bindings hold that many bytes.
+    fn predict_within(&self, gaussians: u32, binding_bytes: u64) -> MemoryPrediction {
         let Self { width, height, sh_degree, .. } = *self;
         let switches = self.switches();
         let n = u64::from(gaussians);
         let pixels = u64::from(width) * u64::from(height);
-        let isects = (n * ISECTS_PER_GAUSSIAN).max(1 << 16);
-        let capacity = Capacity {
-            pixels: pixels.min(u64::from(u32::MAX)) as u32,
-            tiles: width.div_ceil(TILE_WIDTH).saturating_mul(height.div_ceil(TILE_HEIGHT)),
-            isects: isects.min(u64::from(u32::MAX)) as u32,
-            lines: if switches.rolling { width.max(height) } else { 0 },
-        };
+        let whole = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        let tiles = width.div_ceil(TILE_WIDTH).saturating_mul(height.div_ceil(TILE_HEIGHT));
+        let lines = if switches.rolling { width.max(height) } else { 0 };
+        let capacity = Capacity::without_room(whole(pixels), tiles, lines).with_room(
+            whole((n * ISECTS_PER_GAUSSIAN).max(1 << 16)),
+            whole(binding_bytes / (4 * switches.slot_floats())),
+            Chunks::within(binding_bytes, gaussians, self.largest_record()),
+        );
         let per_gaussian =
             GaussianBuffers::bytes_per_gaussian(sh_degree) + Moments::bytes_per_gaussian(sh_degree);
         let gaussians_bytes = 2 * n * per_gaussian;
         let working_bytes = 2
             * (capacity.forward_bytes(n, switches)
-                + BackwardPass::bytes(n, pixels, isects, switches)
+                + BackwardPass::bytes(n, &capacity, switches)
                 + Loss::bytes(pixels))
             + pixels * TRANSFER_BYTES_PER_PIXEL;
         MemoryPrediction { gaussians_bytes, working_bytes, total_bytes: gaussians_bytes + working_bytes }
@@ -129,15 +139,22 @@ impl Workload {
         self.most_gaussians(report, memory_bytes).min(self.useful_gaussians.max(1))
     }
 
-    /// Maximum number of Gaussians that fit `memory_bytes` (`None`: unknown) and this adapter's bindings.
+    /// Bytes of the largest record that a Gaussian has in one buffer.
+    fn largest_record(&self) -> u64 {
+        let sh_bytes = 4 * u64::from((self.sh_degree + 1).pow(2));
+        GEOMETRY_BYTES.max(sh_bytes).max(splat_bytes(self.renderer))
+    }
+
+    /// Maximum number of Gaussians that fit `memory_bytes` (`None`: unknown) and this adapter's buffers.
     #[must_use]
     pub fn most_gaussians(&self, report: &AdapterReport, memory_bytes: Option<u64>) -> u32 {
         let usable = (memory_bytes.unwrap_or(ASSUMED_BYTES) as f64 * USABLE_SHARE) as u64;
-        let sh_bytes = 4 * u64::from((self.sh_degree + 1).pow(2));
-        let per_binding = (report.max_binding_bytes / sh_bytes.max(GEOMETRY_BYTES))
-            .min(report.max_binding_bytes / (self.switches().slot_floats() * 4 * 4));
-        let most = per_binding.clamp(1, u64::from(u32::MAX)) as u32;
-        largest_that_fits(1, most, |count| self.predict(count).total_bytes <= usable)
+        // Larger records are bound in chunks, but the buffers by which Gaussians are ordered as a whole.
+        let per_buffer = report.max_buffer_bytes / self.largest_record();
+        let most =
+            per_buffer.min(report.max_binding_bytes / ORDER_BYTES).clamp(1, u64::from(u32::MAX)) as u32;
+        let needed = |count| self.predict_within(count, report.max_binding_bytes).total_bytes;
+        largest_that_fits(1, most, |count| needed(count) <= usable)
     }
 }
 

@@ -36,4 +36,7 @@ pub use crate::scene::AlphaMode;
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test")]
+mod large_tests;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test")]
 mod tests;

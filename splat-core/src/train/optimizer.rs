@@ -5,12 +5,13 @@ use bytemuck::{Pod, Zeroable};
 use super::densify::Plan;
 use crate::Result;
 use crate::gpu::Gpu;
-use crate::gpu::kernel::Kernel;
-use crate::gpu::layout::{DensifyStatistic, GEOMETRY_BYTES, GEOMETRY_FLOATS};
+use crate::gpu::kernel::{Kernel, Part};
+use crate::gpu::layout::{DensifyStatistic, GEOMETRY_BYTES, GEOMETRY_FLOATS, GatherSource};
 use crate::gpu::profile::Pass;
 use crate::gpu::shaders::{self, Switches};
 use crate::render::GaussianBuffers;
-use crate::render::backward::BackwardPass;
+use crate::render::backward::{BackwardPass, COLOR_BYTES};
+use crate::render::chunks::{Chunk, Chunks};
 use crate::render::forward::ForwardPass;
 use crate::render::gaussian_buffers::SH_LABELS;
 
@@ -62,16 +63,20 @@ impl Moments {
     /// Zeroed moments for `count` Gaussians.
     pub(crate) fn new(gpu: &Gpu, count: u32, sh_stride: u32) -> Result<Self> {
         let n = u64::from(count);
-        let geometry = |label| gpu.storage(label, n * GEOMETRY_BYTES);
+        let geometry = |label| gpu.storage_in_parts(label, n * GEOMETRY_BYTES);
         let sh = || -> Result<[wgpu::Buffer; 3]> {
             let bytes = n * u64::from(sh_stride) * 4;
             let [r, g, b] = SH_LABELS;
-            Ok([gpu.storage(r, bytes)?, gpu.storage(g, bytes)?, gpu.storage(b, bytes)?])
+            Ok([
+                gpu.storage_in_parts(r, bytes)?,
+                gpu.storage_in_parts(g, bytes)?,
+                gpu.storage_in_parts(b, bytes)?,
+            ])
         };
         Ok(Self {
             geometry: [geometry("splat.adam.geometry_m")?, geometry("splat.adam.geometry_v")?],
             sh: [sh()?, sh()?],
-            statistics: gpu.storage("splat.densify_statistics", n * STATISTICS_BYTES)?,
+            statistics: gpu.storage_in_parts("splat.densify_statistics", n * STATISTICS_BYTES)?,
         })
     }
 }
@@ -79,9 +84,8 @@ impl Moments {
 /// The optimizer bound to its buffers.
 #[derive(Debug)]
 pub(crate) struct Optimizer {
-    count: u32,
-    bind_geometry: wgpu::BindGroup,
-    bind_sh: [wgpu::BindGroup; 3],
+    /// By chunk: the number of its Gaussians, the bindings of their colours and those of their geometry.
+    chunks: Vec<(u32, [wgpu::BindGroup; 3], wgpu::BindGroup)>,
 }
 
 impl Optimizer {
@@ -96,27 +100,33 @@ impl Optimizer {
     ) -> Self {
         let ForwardPass { view, counters, .. } = forward;
         let BackwardPass { v_geometry, v_colors, .. } = backward;
-        let geometry = &gaussians.geometry;
-        let [m, v] = &moments.geometry;
-        let bind_geometry = kernels
-            .geometry
-            .bind(gpu, &[view, train, counters, v_geometry, v_colors, geometry, m, v, &moments.statistics]);
-        let bind_sh = [0, 1, 2].map(|c| {
-            let [m, v] = [&moments.sh[0][c], &moments.sh[1][c]];
-            kernels.sh[c].bind(gpu, &[view, train, counters, geometry, v_colors, &gaussians.sh[c], m, v])
-        });
-        Self { count: gaussians.count, bind_geometry, bind_sh }
+        let sh_bytes = 4 * u64::from(gaussians.sh_stride());
+        let bind_chunk = |(chunk, uniform): &(Chunk, wgpu::Buffer)| {
+            let [view, train, counters, uniform] = [view, train, counters, uniform].map(Part::from);
+            let v_geometry = chunk.part(v_geometry, GEOMETRY_BYTES);
+            let v_colors = chunk.part(v_colors, COLOR_BYTES);
+            let geometry = chunk.part(&gaussians.geometry, GEOMETRY_BYTES);
+            let sh = [0, 1, 2].map(|c| {
+                let [sh, m, v] = [&gaussians.sh[c], &moments.sh[0][c], &moments.sh[1][c]]
+                    .map(|buffer| chunk.part(buffer, sh_bytes));
+                kernels.sh[c].bind(gpu, &[view, train, counters, geometry, v_colors, sh, m, v, uniform])
+            });
+            let [m, v] = moments.geometry.each_ref().map(|buffer| chunk.part(buffer, GEOMETRY_BYTES));
+            let statistics = chunk.part(&moments.statistics, STATISTICS_BYTES);
+            let parts = [train, counters, v_geometry, v_colors, geometry, m, v, statistics, uniform];
+            (chunk.count, sh, kernels.geometry.bind(gpu, &parts))
+        };
+        Self { chunks: forward.chunks.iter().map(bind_chunk).collect() }
     }
 
     pub(crate) fn record(&self, kernels: &OptimizerKernels, pass: &mut Pass<'_>) {
-        if self.count == 0 {
-            return;
+        for (count, sh, geometry) in self.chunks.iter().filter(|(count, ..)| *count > 0) {
+            // Colours first: their basis depends on the means before the update.
+            for (kernel, bindings) in kernels.sh.iter().zip(sh) {
+                kernel.dispatch_items(pass, bindings, *count);
+            }
+            kernels.geometry.dispatch_items(pass, geometry, *count);
         }
-        // Colours first: their basis depends on the means before the update.
-        for (kernel, bindings) in kernels.sh.iter().zip(&self.bind_sh) {
-            kernel.dispatch_items(pass, bindings, self.count);
-        }
-        kernels.geometry.dispatch_items(pass, &self.bind_geometry, self.count);
     }
 }
 
@@ -126,7 +136,8 @@ struct GatherUniform {
     count: u32,
     words: u32,
     always: u32,
-    padding: u32,
+    first: u32,
+    held: u32,
 }
 
 /// Carries out a densification: allocates new buffers and fills them according to the plan; statistics start at zero.
@@ -139,15 +150,19 @@ pub(crate) fn apply(
 ) -> Result<(GaussianBuffers, Moments)> {
     let count = plan.geometry.len() as u32;
     let sh_stride = gaussians.sh_stride();
-    let sources = gpu.storage_from("splat.gather.sources", &plan.sources)?;
+    let sources = gpu.storage_in_parts_from("splat.gather.sources", &plan.sources)?;
     let new_moments = Moments::new(gpu, count, sh_stride)?;
     let sh_bytes = u64::from(count) * u64::from(sh_stride) * 4;
     let [r, g, b] = SH_LABELS;
     let new = GaussianBuffers {
         count,
         sh_degree: gaussians.sh_degree,
-        geometry: gpu.storage_from("splat.geometry", &plan.geometry)?,
-        sh: [gpu.storage(r, sh_bytes)?, gpu.storage(g, sh_bytes)?, gpu.storage(b, sh_bytes)?],
+        geometry: gpu.storage_in_parts_from("splat.geometry", &plan.geometry)?,
+        sh: [
+            gpu.storage_in_parts(r, sh_bytes)?,
+            gpu.storage_in_parts(g, sh_bytes)?,
+            gpu.storage_in_parts(b, sh_bytes)?,
+        ],
     };
     let geometry_words = GEOMETRY_FLOATS as u32;
     let mut moves = Vec::new();
@@ -160,15 +175,23 @@ pub(crate) fn apply(
     for (from, to) in moments.geometry.iter().zip(&new_moments.geometry) {
         moves.push((from, to, geometry_words, 0));
     }
+    let largest = GEOMETRY_BYTES.max(4 * u64::from(sh_stride));
+    let [old, made] = [gaussians.count, count].map(|count| Chunks::new(gpu, count, largest));
     for (from, to, words, always) in moves {
-        let uniform = gpu.uniform::<GatherUniform>("splat.gather");
-        let values = GatherUniform { count, words, always, padding: 0 };
-        gpu.queue().write_buffer(&uniform, 0, bytemuck::bytes_of(&values));
-        let bindings = kernels.gather.bind(gpu, &[&uniform, &sources, from, to]);
-        gpu.submit("splat.gather", |encoder| {
-            let mut pass = Pass::begin(encoder, None);
-            kernels.gather.dispatch_items(&mut pass, &bindings, count * words);
-        });
+        let bytes = u64::from(words) * 4;
+        for (to_chunk, from_chunk) in made.iter().flat_map(|to| old.iter().map(move |from| (to, from))) {
+            let uniform = gpu.uniform::<GatherUniform>("splat.gather");
+            let Chunk { first, count: held, .. } = from_chunk;
+            let values = GatherUniform { count: to_chunk.count, words, always, first, held };
+            gpu.queue().write_buffer(&uniform, 0, bytemuck::bytes_of(&values));
+            let sources = to_chunk.part(&sources, size_of::<GatherSource>() as u64);
+            let parts = [(&uniform).into(), sources, from_chunk.part(from, bytes), to_chunk.part(to, bytes)];
+            let bindings = kernels.gather.bind(gpu, &parts);
+            gpu.submit("splat.gather", |encoder| {
+                let mut pass = Pass::begin(encoder, None);
+                kernels.gather.dispatch_items(&mut pass, &bindings, to_chunk.count * words);
+            });
+        }
     }
     gpu.check()?;
     Ok((new, new_moments))

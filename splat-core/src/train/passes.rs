@@ -3,6 +3,7 @@
 use super::average::AverageKernel;
 use super::loss::{Loss, LossKernels};
 use super::optimizer::{Moments, Optimizer, OptimizerKernels};
+use super::trainer::slot_switches;
 use crate::Result;
 use crate::camera::Pinhole;
 use crate::dataset::Dataset;
@@ -10,8 +11,10 @@ use crate::gpu::Gpu;
 use crate::gpu::layout::{TrainUniform, ViewUniform};
 use crate::gpu::shaders::{Optics, Switches};
 use crate::render::backward::{BackwardKernels, BackwardPass};
-use crate::render::forward::{Capacity, ForwardKernels, ForwardPass};
-use crate::render::{GaussianBuffers, check_image_size, optics_of};
+use crate::render::capacity::Capacity;
+use crate::render::chunks::Chunks;
+use crate::render::forward::{ForwardKernels, ForwardPass};
+use crate::render::{GaussianBuffers, check_image_size, isects_per_slice, optics_of};
 
 /// Every kernel that a training step runs.
 #[derive(Debug)]
@@ -67,7 +70,7 @@ impl Passes {
         dataset: &Dataset,
         isects: u32,
     ) -> Result<Self> {
-        let mut capacity = Capacity { pixels: 0, tiles: 0, isects, lines: 0 };
+        let mut capacity = Capacity::without_room(0, 0, 0);
         for view in dataset.train.iter().chain(&dataset.held_out) {
             let Pinhole { width, height, .. } = dataset.pinhole_camera(*view).intrinsics;
             check_image_size(width, height)?;
@@ -78,6 +81,12 @@ impl Passes {
                 capacity.lines = capacity.lines.max(width.max(height));
             }
         }
+        let switches = slot_switches(dataset, kernels.forward.switches);
+        let capacity = capacity.with_room(
+            isects,
+            isects_per_slice(gpu, switches),
+            Chunks::of(gpu, gaussians, switches.renderer),
+        );
         let cameras = optics(dataset)?;
         let forward = ForwardPass::new(gpu, &kernels.forward, gaussians, capacity, &cameras)?;
         let backward = BackwardPass::new(gpu, &kernels.backward, gaussians, &forward)?;

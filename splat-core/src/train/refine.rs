@@ -43,6 +43,6 @@ impl Trainer {
         self.average.restart(step);
         (self.gaussians, self.moments) =
             optimizer::apply(&self.gpu, &self.kernels.optimizer, &self.gaussians, &self.moments, &plan)?;
-        self.rebuild(self.passes.forward.capacity.isects)
+        self.rebuild(self.passes.forward.capacity.room())
     }
 }

@@ -24,7 +24,7 @@ use crate::gpu::profile::{Pass, Timer};
 use crate::gpu::shaders::Switches;
 use crate::random::Random;
 use crate::render::rays::RayTables;
-use crate::render::{GaussianBuffers, RendererKind, ViewInputs, grown};
+use crate::render::{GaussianBuffers, RendererKind, ViewInputs, grown, isects_per_slice, with_margin};
 use crate::scene::SeedPoint;
 use crate::{Error, Result};
 
@@ -231,7 +231,9 @@ impl Trainer {
         let switches = Switches { abs_gradient, renderer, ..Switches::default() };
         let dataset = Arc::clone(photos.for_renderer(renderer));
         let kernels = Kernels::new(gpu, switches, gaussians.sh_stride());
-        let isects = room_for(gpu, &dataset, switches, gaussians.count, FIRST_ISECTS_PER_GAUSSIAN);
+        // A guess that is too low costs one step that is run again; depth slices that turn out unnecessary would cost more.
+        let isects = grown(gaussians.count.saturating_mul(FIRST_ISECTS_PER_GAUSSIAN))
+            .min(isects_per_slice(gpu, slot_switches(&dataset, switches)));
         let passes = Passes::new(gpu, &kernels, &gaussians, &moments, &dataset, isects)?;
         let sampling = Sampling::new(&photos.given, frame)?;
         let average = Average::new(config.averaged_steps(), config.steps);
@@ -296,7 +298,7 @@ impl Trainer {
                 self.kernels = Kernels::new(&self.gpu, switches, self.gaussians.sh_stride());
                 self.average.restart(step);
                 self.use_fitting_photos();
-                self.rebuild(self.passes.forward.capacity.isects)?;
+                self.rebuild(self.passes.forward.capacity.room())?;
             }
             image_size = self.submit(step, own_loss.as_deref_mut())?;
             self.next_step += 1;
@@ -442,6 +444,7 @@ impl Trainer {
             },
         );
         let Passes { forward, backward, loss, optimizer, .. } = &self.passes;
+        let kernels = (&self.kernels.forward, &self.kernels.backward);
         let queue = self.gpu.queue();
         forward.set_view(&self.gpu, &view, &inputs);
         queue.write_buffer(&self.passes.train, 0, bytemuck::bytes_of(&train));
@@ -470,14 +473,14 @@ impl Trainer {
             own_loss(&mut encoder, &buffers)?;
             record_counts(&mut encoder, &forward.counters, &loss.report);
             let mut pass = Pass::begin(&mut encoder, None);
-            backward.record(&self.kernels.backward, &mut pass, forward, &view, inputs.optics);
+            backward.record(kernels, &mut pass, forward, &view, inputs.optics);
             optimizer.record(&self.kernels.optimizer, &mut pass);
             self.record_average(step, &mut pass);
         } else {
             let mut pass = Pass::begin(&mut encoder, timer.as_mut());
             forward.record(&self.kernels.forward, &mut pass, &view, inputs.optics);
             loss.record(&self.kernels.loss, &mut pass, &view);
-            backward.record(&self.kernels.backward, &mut pass, forward, &view, inputs.optics);
+            backward.record(kernels, &mut pass, forward, &view, inputs.optics);
             optimizer.record(&self.kernels.optimizer, &mut pass);
             self.record_average(step, &mut pass);
         }
@@ -527,9 +530,10 @@ impl Trainer {
         done
     }
 
-    /// Capacity for `isects` intersections plus a margin, as far as a binding can hold it.
+    /// Capacity for `isects` intersections plus a margin, which shrinks where it alone would need another depth slice.
     pub(super) fn room_for(&self, isects: u32) -> u32 {
-        room_for(&self.gpu, &self.dataset, self.kernels.forward.switches, isects, 1).max(isects)
+        let most = isects_per_slice(&self.gpu, slot_switches(&self.dataset, self.kernels.forward.switches));
+        if isects <= most { grown(isects).min(most) } else { with_margin(isects) }
     }
 
     /// Allocates working buffers for the current Gaussians. The large old ones are freed first: their contents are not needed, and
@@ -575,11 +579,8 @@ impl Trainer {
     }
 }
 
-/// Capacity for `count` times `each` intersections, limited to what a binding holds: too small a guess costs one step that is run
-/// again, while exceeding the limit would end the run.
-fn room_for(gpu: &Gpu, dataset: &Dataset, switches: Switches, count: u32, each: u32) -> u32 {
+/// The switches that decide how large an intersection's gradient sums are, in the largest of a dataset's views.
+pub(super) fn slot_switches(dataset: &Dataset, switches: Switches) -> Switches {
     let rolling = switches.renderer == RendererKind::Gut && dataset.keeps_rolling_shutter();
-    let slot_bytes = 4 * Switches { rolling, ..switches }.slot_floats();
-    let most = gpu.report().max_binding_bytes.min(gpu.report().max_buffer_bytes) / slot_bytes;
-    grown(count.saturating_mul(each)).min(u32::try_from(most).unwrap_or(u32::MAX))
+    Switches { rolling, ..switches }
 }

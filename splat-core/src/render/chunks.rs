@@ -1,0 +1,109 @@
+//! Division of the Gaussians into chunks, where a binding does not hold the records of all of them.
+//!
+//! Kernels that treat each Gaussian for itself are dispatched once per chunk, with every buffer bound to the chunk's records.
+
+use super::{GaussianBuffers, RendererKind};
+use crate::gpu::Gpu;
+use crate::gpu::kernel::Part;
+use crate::gpu::layout::{ChunkUniform, GEOMETRY_BYTES, splat_bytes};
+
+/// Chunks begin at multiples of this many Gaussians: whatever the size of a record (a multiple of 4 bytes), the offset of a binding is then
+/// a multiple of 256 bytes, as WebGPU asks.
+const GRANULE: u32 = 64;
+
+/// Consecutive Gaussians.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Chunk {
+    /// Id of the first.
+    pub(crate) first: u32,
+    pub(crate) count: u32,
+    /// Whether there is no other.
+    pub(crate) is_all: bool,
+}
+
+impl Chunk {
+    /// The chunk's part of a buffer with `bytes` bytes per Gaussian.
+    pub(crate) fn part(self, buffer: &wgpu::Buffer, bytes: u64) -> Part<'_> {
+        if self.is_all {
+            return buffer.into();
+        }
+        Part::of(buffer, u64::from(self.first) * bytes, u64::from(self.count) * bytes)
+    }
+
+    /// The chunk as kernels have it.
+    pub(crate) fn uniform(self) -> ChunkUniform {
+        ChunkUniform { first: self.first, count: self.count }
+    }
+}
+
+/// All chunks of a number of Gaussians: at least one, all but the last of the same size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Chunks {
+    count: u32,
+    each: u32,
+}
+
+impl Chunks {
+    /// Of `count` Gaussians with records of at most `bytes` bytes.
+    pub(crate) fn new(gpu: &Gpu, count: u32, bytes: u64) -> Self {
+        let limit = gpu.report().max_binding_bytes.min(gpu.report().max_buffer_bytes);
+        Self::within(limit, count, bytes)
+    }
+
+    /// As [`Chunks::new`], on a device whose bindings hold `limit` bytes.
+    pub(crate) fn within(limit: u64, count: u32, bytes: u64) -> Self {
+        let fit = u32::try_from(limit / bytes.max(1)).unwrap_or(u32::MAX);
+        if count <= fit {
+            return Self { count, each: count.max(1) };
+        }
+        Self { count, each: (fit / GRANULE * GRANULE).max(GRANULE) }
+    }
+
+    /// Of these Gaussians, for their parameters, gradients and splats.
+    pub(crate) fn of(gpu: &Gpu, gaussians: &GaussianBuffers, renderer: RendererKind) -> Self {
+        let sh_bytes = 4 * u64::from(gaussians.sh_stride());
+        Self::new(gpu, gaussians.count, GEOMETRY_BYTES.max(sh_bytes).max(splat_bytes(renderer)))
+    }
+
+    /// Gaussians of a chunk: the last may have fewer.
+    pub(crate) fn each(self) -> u32 {
+        self.each
+    }
+
+    /// Number of chunks.
+    pub(crate) fn len(self) -> u32 {
+        self.count.div_ceil(self.each).max(1)
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = Chunk> {
+        let is_all = self.len() == 1;
+        (0..self.len()).map(move |at| {
+            let first = at * self.each;
+            Chunk { first, count: self.each.min(self.count - first), is_all }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_cover_all_and_fit() {
+        for (limit, count, bytes) in
+            [(1 << 20, 0, 48), (1 << 20, 100, 48), (1 << 14, 1000, 48), (48 * 128, 128, 48), (1, 200, 64)]
+        {
+            let chunks = Chunks::within(limit, count, bytes);
+            let mut next = 0;
+            for chunk in chunks.iter() {
+                assert_eq!(chunk.first, next, "{chunks:?}");
+                assert_eq!(u64::from(chunk.first) * bytes % 256, 0, "{chunks:?}");
+                assert_eq!(chunk.is_all, chunks.len() == 1);
+                // No chunk has fewer than the granule but for its end, even where that does not fit.
+                assert!(u64::from(chunk.count) * bytes <= limit.max(64 * bytes), "{chunks:?}");
+                next += chunk.count;
+            }
+            assert_eq!(next, count);
+        }
+    }
+}
