@@ -110,6 +110,25 @@ impl Owner {
     }
 }
 
+/// What a job makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum JobKind {
+    /// A scene of photos.
+    Scene,
+    /// A gesture, added to a model.
+    Gesture,
+    /// A message to a receiver; the service's own job, which no client sees.
+    #[serde(skip_deserializing)]
+    Webhook,
+}
+
+splat_core::words! { JobKind:
+    Scene = "scene", "A scene of photos";
+    Gesture = "gesture", "A gesture, added to a model";
+    Webhook = "webhook", "A message to a receiver";
+}
+
 /// Work of different kinds waits in different lines, so that a scene of hours never delays a gesture of seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -255,8 +274,8 @@ pub struct Job {
     pub id: JobId,
     /// The key's owner who submitted it.
     pub owner: Owner,
-    /// `scene` or `gesture`.
-    pub kind: String,
+    /// What it makes.
+    pub kind: JobKind,
     /// In which line it waits.
     pub lane: Lane,
     /// Higher goes first.
@@ -364,8 +383,8 @@ pub struct NewJob {
     pub id: JobId,
     /// The key's owner who submitted it.
     pub owner: Owner,
-    /// `scene` or `gesture`.
-    pub kind: String,
+    /// What it makes.
+    pub kind: JobKind,
     /// In which line it waits.
     pub lane: Lane,
     /// Higher goes first.

@@ -28,7 +28,6 @@ pub mod gesture;
 pub mod http;
 pub mod intake;
 pub mod job;
-mod job_kind;
 pub mod keys;
 pub mod layout;
 mod listen;

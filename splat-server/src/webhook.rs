@@ -18,16 +18,15 @@ use serde_json::json;
 use sha2::Sha256;
 
 use crate::config::Config;
-use crate::job::{Idempotency, Job, JobId, JobProblem, JobState, Lane, NewJob, Owner, UnixMs};
+use crate::job::{Idempotency, Job, JobId, JobKind, JobProblem, JobState, Lane, NewJob, Owner, UnixMs};
 use crate::queue::{Admission, Ending, Queue, QueueError, Quota, now_ms};
 
-/// The kind of job that delivers one.
-pub(crate) const KIND: &str = "webhook";
 /// Attempts, with growing waits between them.
 const ATTEMPTS: u32 = 8;
 /// A receiver that takes longer is tried again later.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-const MAX_URL_CHARS: usize = 2_000;
+/// Longest address, in characters.
+pub(crate) const MAX_URL_CHARS: usize = 2_000;
 
 /// What a delivery job is to do.
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,8 +43,7 @@ pub(crate) struct JobEnded<'a> {
     /// The job.
     id: &'a str,
     /// What it makes.
-    #[schema(value_type = crate::job_kind::JobKind)]
-    kind: &'a str,
+    kind: JobKind,
     /// How it ended.
     state: JobState,
     /// Figures of a job that succeeded.
@@ -106,7 +104,7 @@ impl Notifier {
         let message = JobEnded {
             event: Happened::JobEnded,
             id: job.id.as_str(),
-            kind: &job.kind,
+            kind: job.kind,
             state: job.state,
             result: job.result.as_ref(),
             problem: job.problem.as_ref(),
@@ -174,7 +172,7 @@ pub(crate) async fn enqueue(queue: &dyn Queue, job: &Job) {
     let new = NewJob {
         id: JobId::random(),
         owner: Owner("webhooks".into()),
-        kind: KIND.into(),
+        kind: JobKind::Webhook,
         lane: Lane::Webhook,
         priority: 0,
         max_attempts: ATTEMPTS,

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use splat_core::text::bytes;
-use splat_server::job::{Job, JobId, JobState, Owner};
+use splat_server::job::{Job, JobId, JobKind, JobState, Owner};
 use splat_server::queue::{ListQuery, Mode, Usage};
 use splat_server::service::Parts;
 
@@ -46,7 +46,7 @@ async fn jobs(parts: &Parts, state: Option<String>, limit: u32, context: &Contex
         id: &'a str,
         owner: &'a str,
         owner_name: &'a str,
-        kind: &'a str,
+        kind: JobKind,
         state: JobState,
         percent: f64,
         bytes: u64,
@@ -58,7 +58,7 @@ async fn jobs(parts: &Parts, state: Option<String>, limit: u32, context: &Contex
             id: job.id.as_str(),
             owner: &job.owner.0,
             owner_name: owners.iter().find(|(owner, _)| *owner == job.owner).map_or("", |(_, name)| name),
-            kind: &job.kind,
+            kind: job.kind,
             state: job.state,
             percent: job.progress.percent,
             bytes: job.bytes,
@@ -73,7 +73,7 @@ async fn jobs(parts: &Parts, state: Option<String>, limit: u32, context: &Contex
                 line.id,
                 line.state.name(),
                 line.percent,
-                line.kind,
+                line.kind.name(),
                 bytes(line.bytes),
                 line.owner_name
             )

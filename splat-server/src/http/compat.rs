@@ -11,9 +11,10 @@ use axum::response::{IntoResponse, Response};
 
 use super::App;
 use super::auth::Caller;
-use super::create::{Form, SceneForm, idempotency_key, submit};
+use super::create::{Form, idempotency_key, submit};
 use super::document::FileContent;
 use super::jobs::view;
+use super::options::{SceneForm, SceneQuery};
 use super::plain::plain;
 use super::problem::{Problem, Result};
 use super::view::JobView;
@@ -34,13 +35,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "Any text of the client's; one job a key"),
         ("Prefer" = Option<String>, Header, description = "`respond-async` answers at once, `wait=50` after 50 seconds at the latest"),
-        ("iterations" = Option<u32>, Query, description = "Training steps; 30,000 unless told otherwise", minimum = 1, maximum = 200_000),
-        ("budget_s" = Option<u32>, Query, description = "Seconds until the scene is there, instead of `iterations`", minimum = 1, maximum = 604_800),
-        ("quality" = Option<String>, Query, description = "COLMAP's effort: `low`, `medium`, `high` or `extreme`"),
-        ("strategy" = Option<String>, Query, description = "`mcmc` or `adc`"),
-        ("renderer" = Option<String>, Query, description = "`ewa` or `3dgut`"),
-        ("keep_distortion" = Option<bool>, Query, description = "Train on the photos as they were taken, with `3dgut`"),
-        ("preset" = Option<String>, Query, description = "`preview`, `standard` or `high`"),
+        SceneQuery,
     ),
     request_body(content = SceneForm, content_type = "multipart/form-data"),
     responses(

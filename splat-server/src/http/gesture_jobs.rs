@@ -9,7 +9,7 @@ use super::document::{GestureWord, LayoutWord};
 use super::problem::{Problem, Result};
 use super::{App, json};
 use crate::gesture::{self, GestureOptions, GestureSpec, ModelCode, RECORDING};
-use crate::job::{Idempotency, JobId, Lane, NewJob};
+use crate::job::{Idempotency, JobId, JobKind, Lane, NewJob};
 use crate::queue::{Admission, Submitted};
 use crate::scene::Faults;
 use crate::webhook;
@@ -137,7 +137,7 @@ pub(super) async fn submit(
     let job = NewJob {
         id: id.clone(),
         owner: caller.owner.clone(),
-        kind: gesture::KIND.into(),
+        kind: JobKind::Gesture,
         lane: Lane::Cpu,
         priority: 0,
         max_attempts: app.config.max_attempts,

@@ -14,10 +14,9 @@ use super::plain::plain;
 use super::problem::{Problem, Result};
 use super::view::{JobView, OwnerView};
 use super::{App, json};
-use crate::job::{Job, JobId, JobState, Owner};
-use crate::job_kind::JobKind;
+use crate::job::{Job, JobId, JobKind, JobState, Owner};
 use crate::queue::{ListQuery, Mode, QueueError, Quota};
-use crate::scene::{self, RetryFrom, SceneSpec};
+use crate::scene::{RetryFrom, SceneSpec};
 use crate::webhook;
 
 /// Jobs on a page unless asked otherwise.
@@ -109,8 +108,7 @@ pub(super) async fn list(
     }
     let before = which.before.map(|id| id.parse()).transpose();
     let before = before.map_err(|_| Problem::malformed("`before` must be the id of a job"))?;
-    let query =
-        ListQuery { state: which.state, kind: which.kind.map(|kind| kind.name().to_owned()), before, limit };
+    let query = ListQuery { state: which.state, kind: which.kind, before, limit };
     let owners =
         if which.all { everybody(&app, &caller).await? } else { vec![(caller.owner, String::new())] };
     let ids: Vec<Owner> = owners.iter().map(|(owner, _)| owner.clone()).collect();
@@ -215,7 +213,7 @@ pub(super) async fn retry(
     }
     let from = retry.unwrap_or_default().from;
     let spec = match serde_json::from_value::<SceneSpec>(job.spec.clone()) {
-        Ok(spec) if job.kind == scene::KIND => serde_json::to_value(SceneSpec { redo_from: from, ..spec })
+        Ok(spec) if job.kind == JobKind::Scene => serde_json::to_value(SceneSpec { redo_from: from, ..spec })
             .map_err(|error| Problem::internal(&error))?,
         _ if from.is_none() => job.spec.clone(),
         _ => return Err(Problem::invalid("only scenes have stages; leave `from` out")),

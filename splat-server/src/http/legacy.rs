@@ -14,8 +14,8 @@ use super::gesture_jobs::{self, Order};
 use super::gestures::sent;
 use super::problem::{Problem, Result};
 use super::{App, json, refusals, site};
-use crate::gesture::{self, GestureOptions, ModelCode};
-use crate::job::{Job, JobId, JobState, Owner};
+use crate::gesture::{GestureOptions, ModelCode};
+use crate::job::{Job, JobId, JobKind, JobState, Owner};
 use crate::queue::{Admission, QueueError};
 
 /// A gesture as stock clients send it.
@@ -137,7 +137,7 @@ pub(super) async fn status(
         Json(StatusAnswer { task_id: shown(&task_id), status, progress, result, error_info })
     };
     let job = match found {
-        Ok(Some(job)) if job.kind == gesture::KIND => job,
+        Ok(Some(job)) if job.kind == JobKind::Gesture => job,
         Ok(_) => {
             if let Some(why) = refusals::why(&task_id) {
                 return Json(StatusAnswer {

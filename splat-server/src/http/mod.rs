@@ -16,7 +16,8 @@
 //! | `legacy` | `POST /train`, `GET /status/{task_id}`: gestures as Ghostouch clients ask for them |
 //! | `refusals` | what `/train` refuses, as tasks that have failed |
 //! | `compat` | `POST /process_images`: photos in, PLY out, in one request |
-//! | `parts` | part headers of forms, within a limit |
+//! | `options` | options of a scene as texts, in the OpenAPI document and for forms |
+//! | `part_headers` | part headers of forms, within a limit |
 //! | `info` | what the service is, health, metrics, OpenAPI |
 //! | `pages` | the web page |
 //! | `auth`, `site` | who asks and how often; from where, and from which web page |
@@ -43,8 +44,9 @@ mod legacy;
 mod linger;
 mod looks;
 mod notes;
+mod options;
 mod pages;
-mod parts;
+mod part_headers;
 mod plain;
 mod problem;
 mod refusals;

@@ -5,11 +5,10 @@ use serde::Serialize;
 use super::document::LayoutWord;
 use super::shares::ShareView;
 use crate::config::Config;
-use crate::gesture::{self, GestureSpec};
+use crate::gesture::GestureSpec;
 use crate::intake::PhotoEntry;
-use crate::job::{Job, JobProblem, JobState, Progress, UnixMs};
-use crate::job_kind::JobKind;
-use crate::scene::{self, SceneOptions, SceneSpec};
+use crate::job::{Job, JobKind, JobProblem, JobState, Progress, UnixMs};
+use crate::scene::{SceneOptions, SceneSpec};
 
 /// A job.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -18,8 +17,7 @@ pub(super) struct JobView {
     #[schema(example = "3vm0f6qk8e2c9x1r7t5y4w0zab")]
     pub id: String,
     /// What it makes.
-    #[schema(value_type = JobKind)]
-    pub kind: String,
+    pub kind: JobKind,
     /// Its title for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -176,13 +174,13 @@ impl JobView {
     pub(super) fn of(job: Job, queue_position: Option<u64>, terms: &Terms) -> Self {
         let this = format!("{}/v1/jobs/{}", terms.base, job.id);
         let name = name_of(&job);
-        let of_scene = |rest: &str| (job.kind == scene::KIND).then(|| format!("{this}/{rest}"));
+        let of_scene = |rest: &str| (job.kind == JobKind::Scene).then(|| format!("{this}/{rest}"));
         let (look, share) = (of_scene("look"), of_scene("share"));
         let (scene, archives) = (of_scene("scene"), of_scene("archives"));
         let gesture: Option<GestureSpec> =
-            (job.kind == gesture::KIND).then(|| serde_json::from_value(job.spec.clone()).ok()).flatten();
+            (job.kind == JobKind::Gesture).then(|| serde_json::from_value(job.spec.clone()).ok()).flatten();
         let spec: Option<SceneSpec> =
-            (job.kind == scene::KIND).then(|| serde_json::from_value(job.spec).ok()).flatten();
+            (job.kind == JobKind::Scene).then(|| serde_json::from_value(job.spec).ok()).flatten();
         let (photos, options) = spec.map_or((None, None), |spec| (Some(spec.photos), Some(spec.options)));
         let artifacts = job.artifacts.into_iter().map(|artifact| ArtifactView {
             url: format!("{this}/artifacts/{}", artifact.name),

@@ -27,8 +27,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::job::{
-    Artifact, Change, Job, JobEvent, JobId, JobProblem, JobState, Lane, NewEvent, NewJob, Owner, Progress,
-    UnixMs,
+    Artifact, Change, Job, JobEvent, JobId, JobKind, JobProblem, JobState, Lane, NewEvent, NewJob, Owner,
+    Progress, UnixMs,
 };
 
 pub use backoff::Backoff;
@@ -192,7 +192,7 @@ pub struct ListQuery {
     /// Only those in this state.
     pub state: Option<JobState>,
     /// Only those of this kind.
-    pub kind: Option<String>,
+    pub kind: Option<JobKind>,
     /// Older than this job (exclusive), for the next page; after a job that is gone there is nothing.
     pub before: Option<JobId>,
     /// At most so many; the queue allows 1 to 200.

@@ -28,12 +28,12 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::gesture::models::Models;
-use crate::job::{JobProblem, Lane};
+use crate::job::{JobKind, JobProblem, Lane};
 use crate::metrics::{KeyLabels, LineLabels, Metrics};
 use crate::queue::{Claim, Ending, Queue, now_ms};
 use crate::runner::MachineOptions;
 use crate::store::JobStore;
-use crate::webhook::{self, Notifier};
+use crate::webhook::Notifier;
 
 /// How long an idle worker waits before it asks again.
 const IDLE_POLL: Duration = Duration::from_millis(300);
@@ -124,8 +124,8 @@ impl Workers {
 
     /// One claim, by its kind.
     async fn one(&self, claim: Claim, shutdown: watch::Receiver<bool>) {
-        match claim.job.kind.as_str() {
-            webhook::KIND => match Arc::clone(&self.deliveries).try_acquire_owned() {
+        match claim.job.kind {
+            JobKind::Webhook => match Arc::clone(&self.deliveries).try_acquire_owned() {
                 // A receiver that is slow to answer must not hold up the others.
                 Ok(permit) => {
                     let workers = self.clone();
@@ -136,8 +136,8 @@ impl Workers {
                 }
                 Err(_) => self.deliver(claim).await,
             },
-            crate::gesture::KIND => gesture::run(self, claim, shutdown).await,
-            _ => attempt::run(self, claim, shutdown).await,
+            JobKind::Gesture => gesture::run(self, claim, shutdown).await,
+            JobKind::Scene => attempt::run(self, claim, shutdown).await,
         }
     }
 

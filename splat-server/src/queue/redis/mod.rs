@@ -40,7 +40,9 @@ use super::{
     QUESTION_KEPT, QUESTIONS_AT_ONCE, Question, Queue, QueueError, RECLAIM_GRACE, Report, Result, Submitted,
     Ticket, Usage, within_100,
 };
-use crate::job::{Change, Job, JobEvent, JobId, JobState, Lane, NewEvent, NewJob, Owner, Progress, UnixMs};
+use crate::job::{
+    Change, Job, JobEvent, JobId, JobKind, JobState, Lane, NewEvent, NewJob, Owner, Progress, UnixMs,
+};
 use connection::Call;
 use reply::{Answer, malformed};
 
@@ -146,7 +148,7 @@ impl Queue for RedisQueue {
             .call(&self.store.scripts().submit)
             .arg(job.id.as_str())
             .arg(&job.owner.0)
-            .arg(&job.kind)
+            .arg(job.kind.name())
             .arg(job.lane.name())
             .arg(job.priority)
             .arg(job.max_attempts.max(1))
@@ -263,7 +265,7 @@ impl Queue for RedisQueue {
             .store
             .call(&self.store.scripts().list)
             .arg(query.state.map_or("", JobState::name))
-            .arg(query.kind.as_deref().unwrap_or(""))
+            .arg(query.kind.map_or("", JobKind::name))
             .arg(query.before.as_ref().map_or("", JobId::as_str))
             .arg(query.rows());
         for owner in owners {

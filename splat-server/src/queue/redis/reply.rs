@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ::redis::Value;
 
-use crate::job::{Job, JobEvent, JobId, JobState, Lane, NewEvent, Notes, Owner};
+use crate::job::{Job, JobEvent, JobId, JobKind, JobState, Lane, NewEvent, Notes, Owner};
 use crate::queue::sqlite::{of_json, unknown};
 use crate::queue::{Held, QueueError, Result, Ticket, Usage};
 
@@ -79,6 +79,7 @@ impl<'a> Fields<'a> {
 /// The job of a hash.
 pub(super) fn job(pairs: &[(String, String)]) -> Result<Job> {
     let fields = Fields(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect());
+    let kind = fields.text("kind")?;
     let lane = fields.text("lane")?;
     let state = fields.text("state")?;
     // Each begins with four digits of order.
@@ -91,7 +92,7 @@ pub(super) fn job(pairs: &[(String, String)]) -> Result<Job> {
     let mut job = Job {
         id: id(fields.text("id")?)?,
         owner: Owner(fields.text("owner")?.to_owned()),
-        kind: fields.text("kind")?.to_owned(),
+        kind: JobKind::from_name(kind).ok_or_else(|| unknown("kind of job", kind))?,
         lane: Lane::of_name(lane).ok_or_else(|| unknown("lane", lane))?,
         priority: fields.number("priority")?,
         state: JobState::of_name(state).ok_or_else(|| unknown("state", state))?,

@@ -35,7 +35,7 @@ fn new_job(owner: &str) -> NewJob {
     NewJob {
         id: JobId::random(),
         owner: Owner(owner.into()),
-        kind: "scene".into(),
+        kind: JobKind::Scene,
         lane: Lane::Scene,
         priority: 0,
         max_attempts: 3,

@@ -52,7 +52,7 @@ pub(super) fn submit(
         .execute(named_params! {
             ":id": new.id.as_str(),
             ":owner": new.owner.0,
-            ":kind": new.kind,
+            ":kind": new.kind.name(),
             ":lane": new.lane.name(),
             ":priority": new.priority,
             ":place": next(connection, "place")?,
