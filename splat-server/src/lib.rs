@@ -34,6 +34,7 @@ mod listen;
 pub mod look;
 pub mod metrics;
 pub mod page;
+mod parts;
 pub mod queue;
 pub mod runner;
 pub mod scene;

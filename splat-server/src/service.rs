@@ -1,4 +1,4 @@
-//! The service put together: parts opened, checked and run until it is told to stop.
+//! The service put together: [`Parts`] opened, checked and run until it is told to stop.
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -11,6 +11,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+pub use crate::parts::Parts;
+
 use crate::config::Config;
 use crate::gesture::ModelRecord;
 use crate::gesture::models::{ModelError, Models};
@@ -19,7 +21,6 @@ use crate::intake::{Intake, IntakeError, Limits};
 use crate::job::{JobId, Owner};
 use crate::keys::{KeyError, Keys};
 use crate::listen;
-use crate::metrics::Metrics;
 use crate::queue::{self, BackupError, Copied, Queue, QueueError, RedisQueue, SqliteQueue};
 use crate::runner::{GpuKind, MachineOptions};
 use crate::store::{JobStore, StoreConfig, StoreError};
@@ -112,20 +113,6 @@ impl ServiceError {
     }
 }
 
-/// The parts that servers, workers and key management share.
-#[derive(Clone, Debug)]
-pub struct Parts {
-    config: Arc<Config>,
-    /// The line of jobs.
-    pub queue: Arc<dyn Queue>,
-    /// API keys.
-    pub keys: Keys,
-    store: JobStore,
-    models: Models,
-    intake: Intake,
-    metrics: Arc<Metrics>,
-}
-
 impl Parts {
     /// Opens queue, keys and stores.
     ///
@@ -184,8 +171,7 @@ impl Parts {
             .map(|days| (self.models.clone(), Duration::from_secs(days.saturating_mul(24 * 3600))));
         let sweeper = self.sweeper().run(self.intake.clone(), retention, legacy_models, shutdown.clone());
         let sweeper = tokio::spawn(sweeper);
-        let app =
-            App::new(self.config, self.queue, self.keys, self.store, self.models, self.intake, self.metrics);
+        let app = App::new(self);
         tokio::spawn(app.clone().housekeeping());
         if let Some(probe) = probe {
             let app = app.clone();

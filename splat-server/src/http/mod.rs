@@ -80,16 +80,13 @@ use utoipa_axum::routes;
 
 pub use problem::Problem;
 
-use crate::config::Config;
 use crate::export::Exporter;
-use crate::gesture::models::Models;
-use crate::intake::{Intake, IntakeError};
+use crate::intake::IntakeError;
 use crate::job::{JobId, NewJob, Owner};
-use crate::keys::Keys;
-use crate::metrics::{Metrics, RequestLabels};
-use crate::queue::{Admission, Queue, QueueError, Quota, Submitted};
+use crate::metrics::RequestLabels;
+use crate::parts::Parts;
+use crate::queue::{Admission, QueueError, Quota, Submitted};
 use crate::runner::GpuKind;
-use crate::store::JobStore;
 use hub::Hub;
 
 /// Bytes of a JSON body: options and a list of uploads.
@@ -98,25 +95,12 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What every handler has at hand. Every layer of every request clones it, so it is one pointer.
 #[derive(Clone, Debug)]
-pub struct App(Arc<Parts>);
+pub struct App(Arc<Shared>);
 
-/// What [`App`] is made of.
+/// The service's [`Parts`], and what only requests need.
 #[derive(Debug)]
-pub struct Parts {
-    /// The operator's decisions.
-    pub config: Arc<Config>,
-    /// The line of jobs.
-    pub queue: Arc<dyn Queue>,
-    /// API keys.
-    pub keys: Keys,
-    /// Files of jobs.
-    pub store: JobStore,
-    /// Gesture models.
-    pub models: Models,
-    /// Takes in what clients send.
-    pub intake: Intake,
-    /// Figures for operators.
-    pub metrics: Arc<Metrics>,
+pub struct Shared {
+    parts: Parts,
     exporter: Exporter,
     /// What scenes are trained on, once it is known; `None` where it is not found out.
     gpu: OnceLock<Option<GpuKind>>,
@@ -125,41 +109,29 @@ pub struct Parts {
 }
 
 impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Deref for Shared {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.parts
     }
 }
 
 impl App {
     /// The application over its parts.
     #[must_use]
-    pub fn new(
-        config: Arc<Config>,
-        queue: Arc<dyn Queue>,
-        keys: Keys,
-        store: JobStore,
-        models: Models,
-        intake: Intake,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        let hub = Hub::new(Arc::clone(&queue), view::Terms::of(&config));
-        let gate = auth::Gate::new(&config, keys.clone());
-        let exporter = Exporter::new(store.clone(), intake.clone());
-        Self(Arc::new(Parts {
-            config,
-            queue,
-            keys,
-            store,
-            models,
-            intake,
-            metrics,
-            exporter,
-            gpu: OnceLock::new(),
-            hub,
-            gate,
-        }))
+    pub fn new(parts: Parts) -> Self {
+        let hub = Hub::new(Arc::clone(&parts.queue), view::Terms::of(&parts.config));
+        let gate = auth::Gate::new(&parts.config, parts.keys.clone());
+        let exporter = Exporter::new(parts.store.clone(), parts.intake.clone());
+        Self(Arc::new(Shared { parts, exporter, gpu: OnceLock::new(), hub, gate }))
     }
 
     /// Notes what scenes are trained on, for the page.
