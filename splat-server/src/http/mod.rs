@@ -268,7 +268,7 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), observe))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid));
-    let with_cors = match cors(&app.config.cors_origins) {
+    let with_cors = match cors(app.config.cors_origins.as_deref().unwrap_or_default()) {
         Some(layer) => guarded.layer(layer),
         None => guarded,
     };

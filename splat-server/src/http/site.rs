@@ -42,7 +42,7 @@ impl Site {
                 .and_then(|origin| origin.split_once("://"))
                 .map(|(_, host)| host.to_owned()),
             public_origin: origin,
-            listed: config.cors_origins.clone().into(),
+            listed: config.cors_origins.clone().unwrap_or_default().into(),
             allow_anonymous: config.allow_anonymous,
         }
     }
