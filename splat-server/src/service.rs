@@ -149,7 +149,7 @@ impl Parts {
             return Err(ServiceError::OpenToAll { bind });
         }
         // Before anything takes handles.
-        let terms = listen::terms();
+        let connection_limits = listen::limits();
         let listener = TcpListener::bind(bind).await.map_err(|source| ServiceError::Bind { bind, source })?;
         let address = listener.local_addr().map_err(|source| ServiceError::Bind { bind, source })?;
         let (sender, shutdown) = watch::channel(false);
@@ -187,7 +187,7 @@ impl Parts {
             false => None,
         };
         listening(address);
-        listen::run(listener, http::router(app), terms, shutdown).await;
+        listen::run(listener, http::router(app), connection_limits, shutdown).await;
         for task in workers.into_iter().chain([sweeper]) {
             // A task that panicked has been logged by the runtime.
             let _ = task.await;

@@ -57,7 +57,7 @@ pub(super) struct NewGesture {
 
 /// What is to be done, checked.
 #[derive(Debug)]
-pub(super) struct Order {
+pub(super) struct GestureOrder {
     pub(super) parent: ModelCode,
     pub(super) recording: Recording,
     pub(super) seed: u64,
@@ -66,7 +66,7 @@ pub(super) struct Order {
 
 impl NewGesture {
     /// Reads and checks a request.
-    pub(super) fn order(app: &App, body: &[u8]) -> Result<Order> {
+    pub(super) fn order(app: &App, body: &[u8]) -> Result<GestureOrder> {
         let request: Self = json::read(body)?;
         if request.test.is_some() && !app.config.test_mode {
             return Err(Problem::invalid(
@@ -84,7 +84,7 @@ impl NewGesture {
             accept_look_alikes: request.accept_look_alikes,
             test: request.test,
         };
-        Ok(Order { parent, recording, seed: request.seed.unwrap_or(0).into(), options })
+        Ok(GestureOrder { parent, recording, seed: request.seed.unwrap_or(0).into(), options })
     }
 }
 
@@ -99,11 +99,11 @@ pub(super) fn model_code(text: &str, field: &str) -> Result<ModelCode> {
 pub(super) async fn submit(
     app: &App,
     caller: &Caller,
-    order: Order,
+    order: GestureOrder,
     admission: Admission,
     key: Option<String>,
 ) -> Result<Submitted> {
-    let Order { parent, recording, seed, options } = order;
+    let GestureOrder { parent, recording, seed, options } = order;
     let summary = app.models.summary(&caller.owner, &parent).await?;
     summary.check(recording.name(), recording.layout())?;
     app.check_room()?;

@@ -73,7 +73,7 @@ pub(super) fn job_id(text: &str) -> Result<JobId> {
 /// The job as its owner sees it.
 pub(super) async fn view(app: &App, job: Job) -> Result<JobView> {
     let ahead = if job.state == JobState::Queued { Some(app.queue.ahead_of(&job.id).await?) } else { None };
-    Ok(JobView::of(job, ahead, app.hub.terms()))
+    Ok(JobView::of(job, ahead, app.hub.context()))
 }
 
 /// Everybody who may have jobs, for an operator.
@@ -120,7 +120,7 @@ pub(super) async fn list(
     };
     let jobs = jobs.into_iter().map(|job| {
         let owner = whose(&job);
-        JobView { photos: None, owner, ..JobView::of(job, None, app.hub.terms()) }
+        JobView { photos: None, owner, ..JobView::of(job, None, app.hub.context()) }
     });
     Ok(Json(Page { jobs: jobs.collect(), next }))
 }

@@ -13,35 +13,35 @@
 //! | `uploads` | resumable uploads, tus 1.0 |
 //! | `gesture_jobs` | a gesture to be added to a model, for `POST /v1/jobs` and `/train` |
 //! | `gestures` | gesture models: list, look at, rename, delete |
-//! | `legacy` | `POST /train`, `GET /status/{task_id}`: gestures as Ghostouch clients ask for them |
+//! | `ghostouch` | `POST /train`, `GET /status/{task_id}`: gestures as Ghostouch clients ask for them |
 //! | `refusals` | what `/train` refuses, as tasks that have failed |
-//! | `compat` | `POST /process_images`: photos in, PLY out, in one request |
+//! | `process_images` | `POST /process_images`: photos in, PLY out, in one request |
 //! | `options` | options of a scene as texts, in the OpenAPI document and for forms |
 //! | `part_headers` | part headers of forms, within a limit |
 //! | `info` | what the service is, health, metrics, OpenAPI |
 //! | `pages` | the web page |
 //! | `auth`, `site` | who asks and how often; from where, and from which web page |
 //! | `json`, `document` | JSON bodies in, the OpenAPI document out |
-//! | `problem`, `plain`, `linger` | errors, RFC 9457, in plain words; clients that still send get to hear them |
+//! | `problem`, `plain` | errors, RFC 9457, in plain words |
+//! | `drain_body` | reads on what a handler left of a body, so that the client gets its answer |
 //!
 //! Start at [`router`].
 
 mod archives;
 mod artifacts;
 mod auth;
-mod compat;
 mod create;
 mod document;
+mod drain_body;
 mod events;
 mod exports;
 mod gesture_jobs;
 mod gestures;
+mod ghostouch;
 mod hub;
 mod info;
 mod jobs;
 mod json;
-mod legacy;
-mod linger;
 mod looks;
 mod notes;
 mod options;
@@ -49,6 +49,7 @@ mod pages;
 mod part_headers;
 mod plain;
 mod problem;
+mod process_images;
 mod refusals;
 mod shares;
 mod site;
@@ -128,7 +129,7 @@ impl App {
     /// The application over its parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let hub = Hub::new(Arc::clone(&parts.queue), view::Terms::of(&parts.config));
+        let hub = Hub::new(Arc::clone(&parts.queue), view::ViewContext::of(&parts.config));
         let gate = auth::Gate::new(&parts.config, parts.keys.clone());
         let exporter = Exporter::new(parts.store.clone(), parts.intake.clone());
         Self(Arc::new(Shared { parts, exporter, gpu: OnceLock::new(), hub, gate }))
@@ -243,10 +244,10 @@ fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(gestures::file))
         .routes(routes!(gestures::rename))
         .routes(routes!(gestures::take_out))
-        .routes(routes!(compat::process_images))
-        .routes(routes!(legacy::train))
-        .routes(routes!(legacy::status))
-        .routes(routes!(legacy::model))
+        .routes(routes!(process_images::process_images))
+        .routes(routes!(ghostouch::train))
+        .routes(routes!(ghostouch::status))
+        .routes(routes!(ghostouch::model))
         .routes(routes!(info::info))
         .routes(routes!(info::healthz))
         .routes(routes!(info::readyz))
@@ -339,7 +340,7 @@ async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Re
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let forwarded = site::client_of(address, request.headers());
     let bodiless = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
-    let request = if bodiless { request } else { request.map(linger::lingering) };
+    let request = if bodiless { request } else { request.map(drain_body::drained) };
     let mut response = next.run(request).await;
     let (status, took) = (response.status(), started.elapsed());
     let headers = response.headers_mut();

@@ -154,16 +154,16 @@ pub(super) struct Links {
     pub archives: Option<String>,
 }
 
-/// What of the service stands in views of jobs.
+/// Settings of the service that views of jobs depend on.
 #[derive(Clone, Debug)]
-pub(super) struct Terms {
+pub(super) struct ViewContext {
     /// What stands before paths, see [`Config::base_url`].
     pub(super) base: String,
     /// A job is removed so long after its end.
     pub(super) retention_ms: u64,
 }
 
-impl Terms {
+impl ViewContext {
     pub(super) fn of(config: &Config) -> Self {
         Self { base: config.base_url().to_owned(), retention_ms: config.retention_ms() }
     }
@@ -171,8 +171,8 @@ impl Terms {
 
 impl JobView {
     /// The job as its owner sees it.
-    pub(super) fn of(job: Job, queue_position: Option<u64>, terms: &Terms) -> Self {
-        let this = format!("{}/v1/jobs/{}", terms.base, job.id);
+    pub(super) fn of(job: Job, queue_position: Option<u64>, context: &ViewContext) -> Self {
+        let this = format!("{}/v1/jobs/{}", context.base, job.id);
         let name = name_of(&job);
         let of_scene = |rest: &str| (job.kind == JobKind::Scene).then(|| format!("{this}/{rest}"));
         let (look, share) = (of_scene("look"), of_scene("share"));
@@ -200,7 +200,7 @@ impl JobView {
             pinned: job.notes.pinned,
             bytes: job.bytes,
             photo_count: photos.as_ref().map(Vec::len),
-            share: job.notes.share.as_ref().map(|share| ShareView::of(share, &terms.base)),
+            share: job.notes.share.as_ref().map(|share| ShareView::of(share, &context.base)),
             owner: None,
             state: job.state,
             queue_position,
@@ -212,7 +212,7 @@ impl JobView {
             expires_at: job
                 .finished_ms
                 .filter(|_| !job.notes.pinned)
-                .map(|at| rfc3339(at + terms.retention_ms)),
+                .map(|at| rfc3339(at + context.retention_ms)),
             progress,
             options,
             photos,

@@ -16,7 +16,7 @@ use crate::store::JobStore;
 
 /// A photo in the draft's folder.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct StoredPhoto {
     pub(super) place: PathBuf,
     pub(super) kind: PhotoKind,
     pub(super) entry: PhotoEntry,
@@ -26,7 +26,7 @@ pub(super) struct Held {
 #[derive(Debug)]
 pub struct Photos {
     _dir: Arc<PrivateDir>,
-    photos: Vec<Held>,
+    photos: Vec<StoredPhoto>,
     rejected: Vec<Rejected>,
     taken: Vec<Taken>,
 }
@@ -34,7 +34,7 @@ pub struct Photos {
 impl Photos {
     pub(super) fn new(
         dir: Arc<PrivateDir>,
-        photos: Vec<Held>,
+        photos: Vec<StoredPhoto>,
         rejected: Vec<Rejected>,
         taken: Vec<Taken>,
     ) -> Self {

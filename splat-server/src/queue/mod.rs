@@ -37,7 +37,7 @@ pub use quota::{Mode, Quota, Usage};
 pub use redis::RedisQueue;
 #[cfg(all(test, unix))]
 pub(crate) use redis::server::Server as RedisServer;
-pub(crate) use redis::{Store as RedisStore, pairs, texts};
+pub(crate) use redis::{RedisStore, pairs, texts};
 pub use sqlite::{BackupError, Copied, SqliteQueue, backup, restore};
 pub(crate) use sqlite::{Database, signed, unavailable, unknown, unsigned};
 
@@ -137,9 +137,9 @@ pub struct Ticket {
     pub token: u64,
 }
 
-/// What a worker hears when it shows its ticket.
+/// State of a claim that is still valid, as its worker learns on renewing its lease or reporting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct ClaimStatus {
     /// Its owner wants the job stopped.
     pub cancel_requested: bool,
 }
@@ -267,9 +267,9 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// `attempts_exhausted`), or cancelled if their owner had asked for that.
     async fn claim(&self, worker: &str, lanes: &[Lane], lease: Duration) -> Result<Option<Claim>>;
     /// Holds the job for another lease from now.
-    async fn renew(&self, ticket: &Ticket, lease: Duration) -> Result<Held>;
+    async fn renew(&self, ticket: &Ticket, lease: Duration) -> Result<ClaimStatus>;
     /// Writes down what a worker tells. Does not lengthen the lease.
-    async fn report(&self, ticket: &Ticket, report: Report) -> Result<Held>;
+    async fn report(&self, ticket: &Ticket, report: Report) -> Result<ClaimStatus>;
     /// Ends the claim.
     async fn finish(&self, ticket: &Ticket, ending: Ending) -> Result<Job>;
     /// Asks for the job to stop. `None` when the owner has no such job; a job that has ended is given as it is.

@@ -10,8 +10,8 @@
 //! - standard output: one line a [`Line`].
 //! - TERM asks for an orderly stop with a checkpoint.
 
+mod fake_runner;
 mod problem;
-mod rehearsal;
 mod scene;
 mod window;
 
@@ -166,7 +166,7 @@ pub fn run_from_stdin(cancel: &CancelToken) -> io::Result<()> {
     let events = |event: Event| tell(&Line::Event(event));
     let window = Window::new(asked, &tell);
     let done = if order.machine.test_mode {
-        rehearsal::run(&order, &events, &window, cancel)
+        fake_runner::run(&order, &events, &window, cancel)
     } else {
         scene::run(&order, &events, &window, cancel)
     };

@@ -15,7 +15,7 @@ use super::artifacts;
 use super::child::Runner;
 use super::hold::{Hold, Stopping, ticking};
 use super::looks::Looks;
-use super::teller::{self, Teller};
+use super::reporter::{self, Reporter};
 use crate::job::{Job, JobProblem};
 use crate::layout;
 use crate::metrics::StageLabels;
@@ -192,8 +192,8 @@ impl Attempt<'_> {
                 )));
             }
         };
-        let mut teller = Teller::new(claim.job.id.clone(), workspace.dir());
-        let ended = self.follow(&mut runner, &mut teller, workspace).await;
+        let mut reporter = Reporter::new(claim.job.id.clone(), workspace.dir());
+        let ended = self.follow(&mut runner, &mut reporter, workspace).await;
         let (status, words) = runner.wait().await;
         let stopping = self.hold.stopping();
         if stopping == Some(Stopping::Lost) {
@@ -205,7 +205,7 @@ impl Attempt<'_> {
                 let steps = steps.and_then(|steps| u32::try_from(steps).ok());
                 let given_up = self.hold.given_up(true);
                 tokio::select! {
-                    kept = self.keep(&claim.job, workspace, &mut teller, steps) => match kept {
+                    kept = self.keep(&claim.job, workspace, &mut reporter, steps) => match kept {
                         Ok(()) => Ending::Succeeded { result: result(&outcome) },
                         Err(problem) => Ending::Retry(problem),
                     },
@@ -251,21 +251,21 @@ impl Attempt<'_> {
         if !matches!(ending, Ending::Succeeded { .. }) {
             let given_up = self.hold.given_up(true);
             let kept = tokio::select! {
-                kept = self.keep(&claim.job, workspace, &mut teller, None) => kept,
+                kept = self.keep(&claim.job, workspace, &mut reporter, None) => kept,
                 _ = given_up => Err(problem("store_unavailable", "storing them took too long".into(), None)),
             };
             kept.err().into_iter().for_each(|why| tracing::warn!(job = %claim.job.id, why = why.message, "files of an unfinished job were not kept"));
         }
         tokio::select! {
-            held = self.last_news(&claim.ticket, &mut teller) => held.then_some(ending),
+            held = self.last_news(&claim.ticket, &mut reporter) => held.then_some(ending),
             why = self.hold.given_up(false) => (why != Stopping::Lost).then_some(Ending::Released),
         }
     }
 
     /// Brings what is left to tell to the queue, for as long as it takes: a job that succeeded must not lack its scene. False
     /// when the claim was lost.
-    async fn last_news(&self, ticket: &Ticket, teller: &mut Teller) -> bool {
-        let Some(report) = teller.take() else { return true };
+    async fn last_news(&self, ticket: &Ticket, reporter: &mut Reporter) -> bool {
+        let Some(report) = reporter.take() else { return true };
         loop {
             match self.workers.queue.report(ticket, report.clone()).await {
                 Err(QueueError::ClaimLost { .. }) => return false,
@@ -282,7 +282,7 @@ impl Attempt<'_> {
     async fn follow<'w>(
         &self,
         runner: &mut Runner,
-        teller: &mut Teller,
+        reporter: &mut Reporter,
         workspace: &'w mut Workspace,
     ) -> Option<Ended> {
         let options = &self.workers.options;
@@ -302,19 +302,19 @@ impl Attempt<'_> {
                     Some(Line::Event(event)) => {
                         heard = Instant::now();
                         if let Event::StageFinished { stage, elapsed_s, skipped: false } = &event {
-                            let stage = StageLabels { stage: teller::name(*stage) };
+                            let stage = StageLabels { stage: reporter::name(*stage) };
                             self.workers.metrics.stages.get_or_create(&stage).observe(*elapsed_s);
                         }
-                        teller.event(&event);
+                        reporter.event(&event);
                     }
                     Some(Line::Seen { id, view }) => looks.seen(id, view),
                     Some(Line::Ended(how)) => ended = Some(how),
                     None => return ended,
                 },
                 _ = tick.tick() => {
-                    self.tell(teller).await;
+                    self.tell(reporter).await;
                     if let Some(workspace) = idle.take() {
-                        pushing = Some(push(workspace, teller.take_dirty()).boxed());
+                        pushing = Some(push(workspace, reporter.take_dirty()).boxed());
                     }
                     if Instant::now() > deadline || heard.elapsed() > options.silence_timeout {
                         self.hold.stop(Stopping::TooLong);
@@ -344,11 +344,11 @@ impl Attempt<'_> {
     }
 
     /// Brings news to the queue, and hears whether to stop.
-    async fn tell(&self, teller: &mut Teller) {
-        if let Some(report) = teller.take()
+    async fn tell(&self, reporter: &mut Reporter) {
+        if let Some(report) = reporter.take()
             && let Err(report) = self.hold.report(report).await
         {
-            teller.put_back(report);
+            reporter.put_back(report);
         }
     }
 
@@ -357,7 +357,7 @@ impl Attempt<'_> {
         &mut self,
         job: &Job,
         workspace: &mut Workspace,
-        teller: &mut Teller,
+        reporter: &mut Reporter,
         steps_done: Option<u32>,
     ) -> Result<(), JobProblem> {
         let folder: PathBuf = workspace.dir().to_path_buf();
@@ -365,7 +365,7 @@ impl Attempt<'_> {
             .await
             .unwrap_or_default();
         for artifact in found {
-            teller.artifact(artifact);
+            reporter.artifact(artifact);
         }
         let pushed = workspace.upload_changed(worth_keeping).await;
         self.kept = pushed.is_ok();
@@ -373,7 +373,7 @@ impl Attempt<'_> {
             Ok(files) => {
                 let spare = if steps_done.is_some() { spare(job) } else { Vec::new() };
                 let stay = files.iter().filter(|file| !is_spare(&spare, &file.path));
-                teller.kept(stay.map(|file| file.bytes).sum());
+                reporter.kept(stay.map(|file| file.bytes).sum());
             }
             Err(error) => tracing::warn!(job = %job.id, %error, "how much is kept of a job is not known"),
         }

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::Workers;
-use crate::queue::{Held, Queue, QueueError, Report, Ticket};
+use crate::queue::{ClaimStatus, Queue, QueueError, Report, Ticket};
 
 /// How often the lease is renewed: also how soon a request to cancel is seen, and how soon the hold of a machine that slept is
 /// renewed, which must come before [`crate::queue::RECLAIM_GRACE`] is over.
@@ -132,9 +132,9 @@ fn stop(stopping: &watch::Sender<Option<Stopping>>, why: Stopping) {
     });
 }
 
-fn heard(stopping: &watch::Sender<Option<Stopping>>, ticket: &Ticket, held: Result<Held, QueueError>) {
+fn heard(stopping: &watch::Sender<Option<Stopping>>, ticket: &Ticket, held: Result<ClaimStatus, QueueError>) {
     match held {
-        Ok(Held { cancel_requested: true }) => stop(stopping, Stopping::Cancel),
+        Ok(ClaimStatus { cancel_requested: true }) => stop(stopping, Stopping::Cancel),
         Ok(_) => {}
         Err(QueueError::ClaimLost { .. }) => stop(stopping, Stopping::Lost),
         // The work goes on: when the queue answers again, it says whose the job is.

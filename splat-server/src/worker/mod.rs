@@ -7,7 +7,7 @@
 //! | `hold` | what both do to keep a claim, and how they hear that it is to stop |
 //! | `looks` | from who looks at a scene to the process that trains it, and back |
 //! | `child` | the process of an attempt |
-//! | `teller` | from its events to progress, numbered events and artefacts |
+//! | `reporter` | from its events to progress, numbered events and artefacts |
 //! | `artifacts` | which files can be fetched, under which names |
 
 mod artifacts;
@@ -16,7 +16,7 @@ mod child;
 mod gesture;
 mod hold;
 mod looks;
-mod teller;
+mod reporter;
 #[cfg(all(test, unix))]
 mod tests;
 

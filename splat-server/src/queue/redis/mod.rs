@@ -30,13 +30,13 @@ use std::time::Duration;
 use ::redis::{Value, cmd, pipe};
 use async_trait::async_trait;
 
-pub(crate) use connection::Store;
+pub(crate) use connection::RedisStore;
 pub(crate) use reply::{pairs, texts};
 
 use super::backoff::{attempts_exhausted, whole_ms};
 use super::sqlite::{to_json, unknown};
 use super::{
-    Admission, Backoff, Claim, DELETED_KEPT, Depth, Ending, FURTHER, Fate, Held, ListQuery, Mode,
+    Admission, Backoff, Claim, ClaimStatus, DELETED_KEPT, Depth, Ending, FURTHER, Fate, ListQuery, Mode,
     QUESTION_KEPT, QUESTIONS_AT_ONCE, Question, Queue, QueueError, RECLAIM_GRACE, Report, Result, Submitted,
     Ticket, Usage, within_100,
 };
@@ -49,7 +49,7 @@ use reply::{Answer, malformed};
 /// A queue in Redis.
 #[derive(Clone, Debug)]
 pub struct RedisQueue {
-    store: Store,
+    store: RedisStore,
     backoff: Backoff,
     grace: Duration,
 }
@@ -60,7 +60,7 @@ impl RedisQueue {
     /// # Errors
     /// [`QueueError::Unavailable`] when the address is wrong or nobody answers there.
     pub async fn connect(url: &str) -> Result<Self> {
-        let queue = Self { store: Store::open(url)?, backoff: Backoff::default(), grace: RECLAIM_GRACE };
+        let queue = Self { store: RedisStore::open(url)?, backoff: Backoff::default(), grace: RECLAIM_GRACE };
         queue.ping().await?;
         Ok(queue)
     }
@@ -97,7 +97,7 @@ impl RedisQueue {
     }
 
     /// The connection, for the API keys that lie in Redis too.
-    pub(crate) fn store(&self) -> &Store {
+    pub(crate) fn store(&self) -> &RedisStore {
         &self.store
     }
 
@@ -194,12 +194,12 @@ impl Queue for RedisQueue {
         Ok(Some(Claim { job, ticket }))
     }
 
-    async fn renew(&self, ticket: &Ticket, lease: Duration) -> Result<Held> {
+    async fn renew(&self, ticket: &Ticket, lease: Duration) -> Result<ClaimStatus> {
         let call = self.store.call(&self.store.scripts().renew).ticket(ticket).arg(whole_ms(lease));
         Answer::of(call.run().await?)?.held(ticket)
     }
 
-    async fn report(&self, ticket: &Ticket, report: Report) -> Result<Held> {
+    async fn report(&self, ticket: &Ticket, report: Report) -> Result<ClaimStatus> {
         let mut call = self.store.call(&self.store.scripts().report).ticket(ticket);
         call = match report.progress {
             None => call.arg("").arg("").arg(""),

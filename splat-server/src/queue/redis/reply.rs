@@ -6,7 +6,7 @@ use ::redis::Value;
 
 use crate::job::{Job, JobEvent, JobId, JobKind, JobState, Lane, NewEvent, Notes, Owner};
 use crate::queue::sqlite::{of_json, unknown};
-use crate::queue::{Held, QueueError, Result, Ticket, Usage};
+use crate::queue::{ClaimStatus, QueueError, Result, Ticket, Usage};
 
 /// What Redis answered is not what the scripts write.
 pub(crate) fn malformed(why: String) -> QueueError {
@@ -214,10 +214,10 @@ impl Answer {
     }
 
     /// Of what a worker asked for: `lost` or `held`.
-    pub(super) fn held(self, ticket: &Ticket) -> Result<Held> {
+    pub(super) fn held(self, ticket: &Ticket) -> Result<ClaimStatus> {
         if self.word == "lost" {
             return Err(QueueError::ClaimLost { id: ticket.id.clone() });
         }
-        Ok(Held { cancel_requested: text(self.value)? == "1" })
+        Ok(ClaimStatus { cancel_requested: text(self.value)? == "1" })
     }
 }

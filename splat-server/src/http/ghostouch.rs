@@ -10,7 +10,7 @@ use splat_gesture::{Layout, Recording};
 
 use super::auth::Caller;
 use super::document::{FileContent, TrainingWord};
-use super::gesture_jobs::{self, Order};
+use super::gesture_jobs::{self, GestureOrder};
 use super::gestures::sent;
 use super::problem::{Problem, Result};
 use super::{App, json, refusals, site};
@@ -90,7 +90,7 @@ async fn begin(app: &App, caller: &Caller, request: Request) -> Result<JobId> {
     let unknown = || begin_anew(&request.model_code);
     let parent: ModelCode = request.model_code.parse().map_err(|_| unknown())?;
     let recording = Recording::new(&request.gesture, Layout::World, &request.landmarks)?;
-    let order = Order { parent, recording, seed: 0, options: GestureOptions::default() };
+    let order = GestureOrder { parent, recording, seed: 0, options: GestureOptions::default() };
     let mut admission = app.admission(caller);
     if caller.owner == Owner::legacy() {
         // Many people under one name: the length of the line is limit enough.
