@@ -1,9 +1,8 @@
 //! The queue in Redis (6.2 or newer), for workers on many machines.
 //!
-//! Claims are tickets of Redis Streams: every lane has a stream with one anonymous ticket for each job that is ready or
-//! running, read by one consumer group. Taking a ticket binds the job that is next (priority, turns, first in first out) to
-//! it, with a new fencing token. A worker that dies leaves its ticket pending, and `XAUTOCLAIM` by whoever claims next counts
-//! the attempt. Every change is one Lua script, hence atomic; time is that of Redis, so clocks of workers do not matter.
+//! A claim takes the job that is next (priority, turns, first in first out) out of its line and gives it a new fencing token. Running
+//! jobs stand in a sorted set by the end of their leases; whoever claims next brings back those whose end has passed, and counts the
+//! attempt. Every change is one Lua script, hence atomic; time is that of Redis, so clocks of workers do not matter.
 //!
 //! What was acknowledged is as safe as Redis keeps it: switch on its append-only file (`appendonly yes`; with `appendfsync
 //! everysec`, the default, a power cut may cost the last second, with `always` nothing) and let it never evict
