@@ -15,7 +15,7 @@ use super::photos::{Photos, StoredPhoto};
 use super::sink::{Peeked, Sink};
 use super::sniff::{self, Kind, PhotoKind, VideoKind};
 use super::tus::Taken;
-use super::{Added, PhotoEntry, Shared, name, photo, zip};
+use super::{Added, PhotoEntry, Shared, name, photos, zip};
 use crate::job::{JobId, Owner};
 use crate::store::{blocking, remove_tree};
 
@@ -368,7 +368,7 @@ impl Draft {
             (self.shared.clone(), place.clone(), name.to_owned(), self.dir.clone());
         let checked = blocking(move || {
             let _dir = dir;
-            let checked = photo::check(&file, &shown, &shared.limits);
+            let checked = photos::check(&file, &shown, &shared.limits);
             if checked.is_err() {
                 std::fs::remove_file(&file).map_err(at(file))?;
             }

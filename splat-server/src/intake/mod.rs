@@ -17,7 +17,6 @@ mod error;
 mod frames;
 mod limits;
 mod name;
-mod photo;
 mod photos;
 mod sink;
 mod sniff;

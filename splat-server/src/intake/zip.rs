@@ -14,7 +14,7 @@ use zip::{CompressionMethod, ZipArchive};
 use super::error::{IntakeError, RejectCode, Rejected, Result, at};
 use super::sink::{FLOOR_CHECK_BYTES, Floor};
 use super::sniff::{self, Kind, PhotoKind};
-use super::{Limits, name, photo};
+use super::{Limits, name, photos};
 
 /// An archive may unpack to so many times its own size; photos are compressed already and come near 1.
 const MAX_RATIO: u64 = 100;
@@ -183,7 +183,7 @@ impl Extraction<'_> {
         }
         let bytes = self.write(&mut entry, &head, place, out)?;
         let shown = name::shown(entry_name);
-        match photo::check(place, &shown, self.limits) {
+        match photos::check(place, &shown, self.limits) {
             Ok(size) => Ok(Some(Unpacked { place: place.to_path_buf(), name: shown, kind, bytes, size })),
             Err(rejected) => Err(Stop::Entry(rejected.code, rejected.reason)),
         }
