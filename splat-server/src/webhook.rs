@@ -1,6 +1,6 @@
 //! Webhooks: a signed message to a client's server when a job has ended. Off unless the operator turns them on.
 //!
-//! Each is a job of its own in the `cpu` lane, so that it survives crashes and is tried again with growing waits. The message is
+//! Each is a job in a lane of its own, so that it survives crashes and is tried again with growing waits. The message is
 //! signed as `Splat-Signature: t=<seconds>,v1=<hex>`, HMAC-SHA256 of `<seconds>.<body>` with the operator's secret.
 //! Private and loopback addresses are refused after the name is resolved, for the address that is then connected to;
 //! redirects are not followed.

@@ -1,6 +1,6 @@
 //! Who works on what, and what survives a crash.
 //!
-//! Every backend passes one contract suite. Promises:
+//! By hand, for these promises, the same in SQLite and in Redis. Every backend passes one contract suite. Promises:
 //!
 //! 1. A [`Claim`] carries a fencing token; every renewal, report and finish must bring it, and a worker whose claim was
 //!    lost is refused ([`QueueError::ClaimLost`]).

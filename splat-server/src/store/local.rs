@@ -1,6 +1,7 @@
 //! Job files in a folder of this machine: `ROOT/jobs/<id>/`.
 //!
-//! All functions here block; [`super::JobStore`] calls them where blocking is allowed.
+//! All functions here block; [`super::JobStore`] calls them where blocking is allowed. By hand, since the local store of `object_store`
+//! follows links out of its root and copies what is moved here: photos, and scenes of many GB.
 
 use std::fs::{self, File};
 use std::io;

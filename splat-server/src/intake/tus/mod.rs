@@ -2,7 +2,8 @@
 //! expiration and checksum, as a state machine on disk.
 //!
 //! `DATA/uploads/<id>/data` holds the bytes, and its length is the offset: whatever a dropped connection brought stays, and
-//! a restart finds it. `upload.json` beside it says whose it is and how long it will be.
+//! a restart finds it. `upload.json` beside it says whose it is and how long it will be. By hand, since a file that cannot be used is
+//! refused by its first bytes, while they come.
 
 mod header;
 mod index;
