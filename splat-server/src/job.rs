@@ -274,13 +274,13 @@ pub struct Job {
     pub id: JobId,
     /// The key's owner who submitted it.
     pub owner: Owner,
-    /// What it makes.
+    /// What the job makes.
     pub kind: JobKind,
     /// In which line it waits.
     pub lane: Lane,
     /// Higher goes first.
     pub priority: i32,
-    /// Where it stands.
+    /// State of the job.
     pub state: JobState,
     /// Workers that have held it and not given it back in order.
     pub attempts: u32,
@@ -300,7 +300,7 @@ pub struct Job {
     pub run_after_ms: UnixMs,
     /// What is to be done; the worker of its kind reads it.
     pub spec: serde_json::Value,
-    /// How far it is.
+    /// Progress of the job.
     pub progress: Progress,
     /// What came of it; `None` before success.
     pub result: Option<serde_json::Value>,
@@ -383,7 +383,7 @@ pub struct NewJob {
     pub id: JobId,
     /// The key's owner who submitted it.
     pub owner: Owner,
-    /// What it makes.
+    /// What the job makes.
     pub kind: JobKind,
     /// In which line it waits.
     pub lane: Lane,

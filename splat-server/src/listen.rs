@@ -170,7 +170,7 @@ pub(crate) async fn run(
         let (stream, address) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                tracing::warn!(%error, "could not accept a connection");
                 sleep(REFUSED_REST).await;
                 continue;
             }

@@ -14,7 +14,7 @@ const LONGEST_SIDE: u32 = 640;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
-    /// Its centre.
+    /// Centre of the camera in the scene's coordinates.
     pub position: [f64; 3],
     /// Rows of the rotation from camera to world, as in `cameras.json`.
     pub rotation: [[f64; 3]; 3],

@@ -15,7 +15,7 @@ use crate::store::JobStore;
 pub struct Parts {
     /// The operator's decisions.
     pub config: Arc<Config>,
-    /// Jobs.
+    /// The queue of jobs.
     pub queue: Arc<dyn Queue>,
     /// API keys.
     pub keys: Keys,

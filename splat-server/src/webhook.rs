@@ -38,13 +38,13 @@ struct Delivery {
 /// What a receiver gets as JSON.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct JobEnded<'a> {
-    /// What happened.
+    /// Kind of the event.
     event: Happened,
-    /// The job.
+    /// Id of the job.
     id: &'a str,
-    /// What it makes.
+    /// What the job makes.
     kind: JobKind,
-    /// How it ended.
+    /// Final state of the job.
     state: JobState,
     /// Figures of a job that succeeded.
     #[schema(value_type = Option<Object>)]
@@ -63,7 +63,7 @@ pub(crate) enum Happened {
     JobEnded,
 }
 
-/// Delivers webhooks.
+/// HTTP client that signs and posts webhooks.
 #[derive(Clone, Debug)]
 pub(crate) struct Notifier {
     client: Client,
@@ -184,7 +184,7 @@ pub(crate) async fn enqueue(queue: &dyn Queue, job: &Job) {
         Admission { max_waiting: u64::MAX >> 1, max_unfinished_per_owner: u64::MAX >> 1, quota: Quota::NONE };
     match queue.submit(new, unlimited).await {
         Ok(_) | Err(QueueError::KeyReused) => {}
-        Err(error) => tracing::error!(job = %job.id, %error, "the webhook of a job is lost"),
+        Err(error) => tracing::error!(job = %job.id, %error, "could not queue the webhook of a job"),
     }
 }
 

@@ -71,7 +71,7 @@ pub enum ModelError {
     /// The operator's base model cannot be used.
     #[error("the base model `{}` cannot be used: {why}", path.display())]
     Base {
-        /// The file.
+        /// Path of its file.
         path: PathBuf,
         /// What is wrong.
         why: String,
@@ -337,7 +337,9 @@ impl Models {
                 Ok(()) => gone += 1,
                 // Its owner was quicker.
                 Err(ModelError::NotFound) => {}
-                Err(error) => tracing::warn!(model = %id, %error, "an old model is removed later"),
+                Err(error) => {
+                    tracing::warn!(model = %id, %error, "could not remove an expired gesture model; will retry")
+                }
             }
         }
         Ok(gone)

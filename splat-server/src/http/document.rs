@@ -65,7 +65,7 @@ pub(super) enum GestureWord {
 #[schema(rename_all = "snake_case")]
 #[expect(dead_code, reason = "describes a word")]
 pub(super) enum LayoutWord {
-    /// Metres.
+    /// Metres in the world.
     World,
     /// Fractions of the picture.
     Image,

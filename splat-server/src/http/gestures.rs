@@ -24,7 +24,7 @@ use crate::store::{Contents, blocking};
 /// Models on a page.
 const PAGE: usize = 50;
 
-/// A model.
+/// A gesture model.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct ModelView {
     /// Its id, which clients also call `model_code`.
@@ -45,7 +45,7 @@ pub(super) struct ModelView {
     metrics: Figures,
     /// Where `legacy.tflite` can be fetched without a key: whoever knows this knows the model.
     download: Option<String>,
-    /// Its files.
+    /// Files of the model.
     files: Vec<ModelFileView>,
 }
 

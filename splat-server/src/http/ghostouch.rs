@@ -44,7 +44,7 @@ pub(super) struct TrainAnswer {
 pub(super) struct StatusAnswer {
     /// Id of the job.
     task_id: String,
-    /// How far.
+    /// State of the training.
     #[schema(value_type = TrainingWord, example = "SUCCESS")]
     status: &'static str,
     /// While `PROGRESS`: `{current_step}`, a stage, or words for it in the language of `Accept-Language` (English, Korean).
@@ -77,7 +77,7 @@ pub(super) async fn train(
         Ok(job) => job.to_string(),
         Err(problem) => {
             let why = problem.in_words();
-            tracing::info!(why, "a gesture of a stock client was refused");
+            tracing::info!(why, "rejected a gesture of a Ghostouch client");
             refusals::task_id(&why)
         }
     };
@@ -153,11 +153,11 @@ pub(super) async fn status(
         }
         // It passes, and clients give up at any other status than 200.
         Err(QueueError::Unavailable { why }) => {
-            tracing::error!(why, "a client that polls cannot be told how far its task is");
+            tracing::error!(why, "could not read the status of a gesture task");
             return answer("PENDING", None, None, None);
         }
         Err(error) => {
-            tracing::error!(%error, "a client that polls cannot be told how far its task is");
+            tracing::error!(%error, "could not read the status of a gesture task");
             return answer(
                 "FAILURE",
                 None,

@@ -181,7 +181,7 @@ async fn follow(queue: Arc<dyn Queue>, feed: Weak<Feed>) {
             Ok(true) => {}
             Ok(false) => tokio::time::sleep(LOOK_EVERY).await,
             Err(error) => {
-                tracing::warn!(%error, "the events of a job cannot be read now; trying again");
+                tracing::warn!(%error, "could not read the events of a job; will retry");
                 tokio::time::sleep(LOOK_EVERY * 10).await;
             }
         }

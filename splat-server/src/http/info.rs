@@ -79,7 +79,7 @@ pub(super) struct LimitsView {
     retention_hours: u64,
 }
 
-/// A preset.
+/// A preset: steps, image size and COLMAP quality chosen together.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct PresetView {
     name: &'static str,

@@ -172,14 +172,14 @@ impl App {
         match &submitted {
             Ok(Submitted { created: true, .. }) => {
                 if let Err(error) = self.store.mark_submitted(&id).await {
-                    tracing::warn!(%error, job = %id, "the mark of a job that was submitted is left to the sweep");
+                    tracing::warn!(%error, job = %id, "could not mark a job as submitted; the sweep will");
                 }
             }
             // It may have been made all the same; the sweep sees whether.
             Err(QueueError::Unavailable { .. } | QueueError::Malformed { .. }) => {}
             _ => {
                 if let Err(error) = self.store.delete_job(&id).await {
-                    tracing::warn!(%error, job = %id, "files of a job that was not made are left to the sweep");
+                    tracing::warn!(%error, job = %id, "could not delete the files of a rejected job; the sweep will");
                 }
             }
         }
@@ -194,8 +194,10 @@ impl App {
         }
         self.hub.changed(id);
         match self.store.delete_job(id).await {
-            Ok(()) => tracing::info!(job = %id, "a job and its files were deleted, as its owner asked"),
-            Err(error) => tracing::warn!(%error, job = %id, "files of a deleted job are left to the sweep"),
+            Ok(()) => tracing::info!(job = %id, "deleted a job and its files on its owner's request"),
+            Err(error) => {
+                tracing::warn!(%error, job = %id, "could not delete the files of a deleted job; the sweep will")
+            }
         }
         Ok(true)
     }

@@ -116,7 +116,9 @@ async fn ended(app: &App, owner: &Owner, id: &JobId) -> Result<Job> {
             Ok(Some(_)) => {}
             Ok(None) => return Err(Problem::not_found("job; it was deleted meanwhile")),
             // The job goes on meanwhile.
-            Err(error) => tracing::warn!(%error, job = %id, "a waiting client's job cannot be looked at now"),
+            Err(error) => {
+                tracing::warn!(%error, job = %id, "could not read the job that a client waits for; will retry")
+            }
         }
         // A feed that ends or stays quiet is no reason to stop waiting.
         let _ = tokio::time::timeout(LOOK_AGAIN, async {
@@ -170,9 +172,9 @@ impl Drop for CancelOnDrop {
         let Some(id) = self.id.take() else { return };
         let (queue, owner) = (self.app.queue.clone(), self.owner.clone());
         tokio::spawn(async move {
-            tracing::info!(job = %id, "the client left; its job is cancelled");
+            tracing::info!(job = %id, "client disconnected; cancelling its job");
             if let Err(error) = queue.cancel(&owner, &id).await {
-                tracing::warn!(job = %id, %error, "the job of a client that left goes on: it cannot be cancelled");
+                tracing::warn!(job = %id, %error, "could not cancel the job of a client that disconnected");
             }
         });
     }

@@ -10,18 +10,18 @@ use crate::intake::PhotoEntry;
 use crate::job::{Job, JobKind, JobProblem, JobState, Progress, UnixMs};
 use crate::scene::{SceneOptions, SceneSpec};
 
-/// A job.
+/// A job as its owner sees it.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct JobView {
-    /// Its id.
+    /// Id of the job.
     #[schema(example = "3vm0f6qk8e2c9x1r7t5y4w0zab")]
     pub id: String,
-    /// What it makes.
+    /// What the job makes.
     pub kind: JobKind,
     /// Its title for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Where it stands.
+    /// State of the job.
     #[schema(example = "running")]
     pub state: JobState,
     /// Jobs ahead of it, while it waits.
@@ -48,9 +48,9 @@ pub(super) struct JobView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
-    /// How far it is.
+    /// Progress of the job.
     pub progress: Progress,
-    /// What was chosen.
+    /// Options of the scene.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<SceneOptions>,
     /// Its photos; left out in lists.
@@ -59,7 +59,7 @@ pub(super) struct JobView {
     /// What is added to which model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gesture: Option<GestureView>,
-    /// Why it failed.
+    /// Why the job failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<JobProblem>,
     /// Figures of the finished job.
@@ -79,7 +79,7 @@ pub(super) struct JobView {
     pub owner: Option<OwnerView>,
     /// Files that can be fetched.
     pub artifacts: Vec<ArtifactView>,
-    /// Where to go on.
+    /// Routes of this job.
     pub links: Links,
 }
 
@@ -122,14 +122,14 @@ pub(super) struct ArtifactView {
     pub bytes: u64,
     /// MIME type.
     pub content_type: String,
-    /// Where it is.
+    /// URL of the file.
     pub url: String,
 }
 
 /// Routes of a job.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Links {
-    /// The job.
+    /// URL of the job.
     #[serde(rename = "self")]
     pub this: String,
     /// Its events as they happen.
@@ -138,7 +138,7 @@ pub(super) struct Links {
     pub log: String,
     /// URL that cancels the job.
     pub cancel: String,
-    /// Does it again.
+    /// URL that does the job again.
     pub retry: String,
     /// Of a scene: a picture of it while it trains, from where the client wants.
     #[serde(skip_serializing_if = "Option::is_none")]

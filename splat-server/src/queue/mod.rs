@@ -220,7 +220,7 @@ pub struct Admission {
 /// What submitting gave.
 #[derive(Clone, Debug)]
 pub struct Submitted {
-    /// The job.
+    /// The job that was made, or found.
     pub job: Job,
     /// False when an idempotency key led to an earlier one.
     pub created: bool,

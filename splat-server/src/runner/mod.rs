@@ -82,7 +82,7 @@ pub enum Line {
     Seen {
         /// The [`Ask`].
         id: JobId,
-        /// The picture.
+        /// The view, with its picture.
         view: LookView,
     },
     /// The attempt came to its end; the last line.

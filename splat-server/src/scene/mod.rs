@@ -75,7 +75,7 @@ pub struct Faults {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RetryFrom {
-    /// Everything.
+    /// All stages, from the preparation of photos on.
     Prepare,
     /// COLMAP from its first stage.
     Features,

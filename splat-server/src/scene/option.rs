@@ -50,7 +50,7 @@ pub enum Part {
 pub enum Kind {
     /// Any text of so many characters.
     Text {
-        /// Most characters.
+        /// Maximum length in characters.
         most_chars: usize,
     },
     /// On or off; off where it is left out.
@@ -59,7 +59,7 @@ pub enum Kind {
     Whole(Range),
     /// Whole seconds; commands take a time with its unit.
     Seconds(Range),
-    /// A number.
+    /// A number of this range.
     Decimal(RangeInclusive<f64>),
     /// One of these words, each with its meaning.
     Word(&'static [(&'static str, &'static str)]),
@@ -123,7 +123,7 @@ impl SceneOption {
         Self::of(Kind::Word(words))
     }
 
-    /// An object.
+    /// An object of the named schema.
     pub(super) fn object(schema: &'static str) -> Self {
         Self::of(Kind::Object(schema))
     }

@@ -122,7 +122,7 @@ impl Alpha {
 pub enum Exposure {
     /// Compensate for it where photos differ.
     Auto,
-    /// Nothing.
+    /// Photos are taken as they are.
     Off,
 }
 

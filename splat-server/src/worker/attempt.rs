@@ -35,7 +35,7 @@ const LAST_WORD_EVERY: Duration = Duration::from_secs(2);
 /// Does the job and tells the queue how it ended. A claim that is lost ends without a word: the job is another worker's.
 pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiver<bool>) {
     let id = claim.job.id.clone();
-    tracing::info!(job = %id, attempt = claim.job.attempts, "job begins");
+    tracing::info!(job = %id, attempt = claim.job.attempts, "job started");
     let mut attempt = Attempt { workers, hold: Hold::new(workers, &claim.ticket, shutdown), kept: false };
     let prepared = tokio::select! {
         prepared = attempt.prepare(&claim) => prepared.map_err(|problem| Some(Ending::Retry(problem))),
@@ -52,14 +52,14 @@ pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiv
             if attempt.kept
                 && let Err(error) = workspace.remove().await
             {
-                tracing::warn!(job = %id, %error, "the working copy of a job stays on this machine");
+                tracing::warn!(job = %id, %error, "could not remove the working copy of a job");
             }
             ending
         }
         Err(ending) => ending,
     };
     let Some(ending) = ending else {
-        tracing::warn!(job = %id, "the claim was lost; another worker goes on");
+        tracing::warn!(job = %id, "claim lost; another worker continues");
         return;
     };
     let succeeded = matches!(ending, Ending::Succeeded { .. });
@@ -79,7 +79,7 @@ async fn prune(workers: &Workers, job: &Job) {
         Ok::<_, StoreError>(())
     };
     if let Err(error) = pruned.await {
-        tracing::warn!(job = %job.id, %error, "what a finished job needs no more stays");
+        tracing::warn!(job = %job.id, %error, "could not remove temporary files of a finished job");
     }
 }
 
@@ -112,7 +112,7 @@ pub(super) async fn conclude(workers: &Workers, claim: &Claim, hold: &Hold, endi
     let told = tokio::select! {
         told = last_word(&*workers.queue, &claim.ticket, ending) => told,
         _ = hold.given_up(false) => {
-            tracing::warn!(job = %claim.job.id, "the queue cannot be told how a job ended; it will be done again");
+            tracing::warn!(job = %claim.job.id, "could not record the final status of a job; it will run again");
             None
         }
     };
@@ -128,7 +128,7 @@ async fn last_word(queue: &dyn Queue, ticket: &Ticket, ending: Ending) -> Option
         match queue.finish(ticket, ending.clone()).await {
             Ok(job) => return Some(job),
             Err(QueueError::Unavailable { why }) => {
-                tracing::warn!(job = %ticket.id, why, "the queue cannot be reached to record the final status of a job; trying again");
+                tracing::warn!(job = %ticket.id, why, "could not record the final status of a job; will retry");
                 sleep(LAST_WORD_EVERY).await;
             }
             Err(error) => {
@@ -161,7 +161,7 @@ impl Attempt<'_> {
             match self.workers.store.download_job(&claim.job.id, |_| true).await {
                 Ok(workspace) => return Ok((workspace, spec)),
                 Err(StoreError::Io { source, .. }) if lacks_resources(&source) => {
-                    tracing::warn!(job = %claim.job.id, error = %source, "a job's files cannot be opened now; it waits");
+                    tracing::warn!(job = %claim.job.id, error = %source, "could not open the files of a job; will retry");
                     sleep(LACK_REST).await;
                 }
                 Err(error) => return Err(problem("store_unavailable", error.to_string(), None)),
@@ -177,7 +177,7 @@ impl Attempt<'_> {
             Ok(runner) => runner,
             // No fault of the job, and another moment or machine may have what it takes.
             Err(error) if lacks_resources(&error) => {
-                tracing::warn!(job = %claim.job.id, %error, "this machine cannot start a job's process now; the job waits");
+                tracing::warn!(job = %claim.job.id, %error, "could not start a job's process; it is requeued");
                 tokio::select! {
                     () = sleep(LACK_REST) => {}
                     () = self.hold.other_than(None) => {}
@@ -254,7 +254,7 @@ impl Attempt<'_> {
                 kept = self.keep(&claim.job, workspace, &mut reporter, None) => kept,
                 _ = given_up => Err(problem("store_unavailable", "storing them took too long".into(), None)),
             };
-            kept.err().into_iter().for_each(|why| tracing::warn!(job = %claim.job.id, why = why.message, "files of an unfinished job were not kept"));
+            kept.err().into_iter().for_each(|why| tracing::warn!(job = %claim.job.id, why = why.message, "could not store the files of an unfinished job"));
         }
         tokio::select! {
             held = self.last_news(&claim.ticket, &mut reporter) => held.then_some(ending),
@@ -270,7 +270,7 @@ impl Attempt<'_> {
             match self.workers.queue.report(ticket, report.clone()).await {
                 Err(QueueError::ClaimLost { .. }) => return false,
                 Err(QueueError::Unavailable { why }) => {
-                    tracing::warn!(job = %ticket.id, why, "the queue did not hear the last of a job; trying again");
+                    tracing::warn!(job = %ticket.id, why, "could not report the last progress of a job; will retry");
                     sleep(LAST_WORD_EVERY).await;
                 }
                 _ => return true,
@@ -375,7 +375,7 @@ impl Attempt<'_> {
                 let stay = files.iter().filter(|file| !is_spare(&spare, &file.path));
                 reporter.kept(stay.map(|file| file.bytes).sum());
             }
-            Err(error) => tracing::warn!(job = %job.id, %error, "how much is kept of a job is not known"),
+            Err(error) => tracing::warn!(job = %job.id, %error, "could not measure the stored size of a job"),
         }
         pushed.map(drop).map_err(|error| {
             problem("store_unavailable", format!("what the job made cannot be stored: {error}"), None)
@@ -392,7 +392,7 @@ fn worth_keeping(path: &str) -> bool {
 async fn push(workspace: &mut Workspace, paths: Vec<String>) -> &mut Workspace {
     for path in paths {
         if let Err(error) = workspace.upload(&path).await {
-            tracing::warn!(%error, path, "a file of a job was not stored yet");
+            tracing::warn!(%error, path, "could not store a file of a job; will retry");
         }
     }
     workspace

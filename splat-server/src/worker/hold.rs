@@ -139,7 +139,7 @@ fn heard(stopping: &watch::Sender<Option<Stopping>>, ticket: &Ticket, held: Resu
         Err(QueueError::ClaimLost { .. }) => stop(stopping, Stopping::Lost),
         // The work goes on: when the queue answers again, it says whose the job is.
         Err(error) => {
-            tracing::warn!(job = %ticket.id, %error, "the queue did not take news of a job; trying again");
+            tracing::warn!(job = %ticket.id, %error, "could not report to the queue; will retry");
         }
     }
 }

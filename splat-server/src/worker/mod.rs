@@ -109,7 +109,7 @@ impl Workers {
             slots.spawn(async move {
                 tokio::select! {
                     made = models.base() => if let Err(error) = made {
-                        tracing::warn!(%error, "the base model of gestures cannot be made now");
+                        tracing::warn!(%error, "could not build the base gesture model; will retry");
                     },
                     () = hold::shut_down(&mut stop) => {}
                 }
@@ -117,7 +117,7 @@ impl Workers {
         }
         while let Some(ended) = slots.join_next().await {
             if let Err(error) = ended {
-                tracing::error!(%error, "a worker ended unexpectedly");
+                tracing::error!(%error, "worker task failed");
             }
         }
     }
@@ -179,7 +179,7 @@ impl Workers {
                 }
                 Ok(None) => IDLE_POLL,
                 Err(error) => {
-                    tracing::warn!(%error, "no job can be claimed; trying again");
+                    tracing::warn!(%error, "could not claim a job; will retry");
                     UNAVAILABLE_POLL
                 }
             };

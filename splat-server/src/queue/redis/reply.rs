@@ -27,7 +27,7 @@ pub(crate) fn texts(value: Value) -> Result<Vec<String>> {
     items(value)?.into_iter().map(text).collect()
 }
 
-/// A text.
+/// A string of an answer.
 pub(super) fn text(value: Value) -> Result<String> {
     match value {
         Value::BulkString(bytes) => String::from_utf8(bytes).map_err(|error| malformed(error.to_string())),

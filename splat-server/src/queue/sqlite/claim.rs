@@ -129,7 +129,7 @@ pub(super) fn reclaim(connection: &Connection, now: UnixMs, how: Reclaim) -> Res
             stored.job.attempts = 1;
         }
         usage::worked(connection, &mut stored, now)?;
-        tracing::warn!(job = %stored.job.id, attempts = stored.job.attempts, "a job's lease ran out");
+        tracing::warn!(job = %stored.job.id, attempts = stored.job.attempts, "lease expired");
         let dead = attempts_exhausted(stored.job.attempts);
         if stored.job.cancel_requested {
             end(&mut stored, now, JobState::Cancelled);
