@@ -141,25 +141,10 @@ pub enum Lane {
     Webhook,
 }
 
-impl Lane {
-    /// All lanes.
-    pub const ALL: [Self; 3] = [Self::Scene, Self::Cpu, Self::Webhook];
-
-    /// The lane of that name.
-    #[must_use]
-    pub fn of_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|lane| lane.name() == name)
-    }
-
-    /// The name that is stored.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Scene => "scene",
-            Self::Cpu => "cpu",
-            Self::Webhook => "webhook",
-        }
-    }
+splat_core::words! { Lane:
+    Scene = "scene", "Scenes: COLMAP and training";
+    Cpu = "cpu", "Short work on the processor: gestures";
+    Webhook = "webhook", "Messages to receivers";
 }
 
 /// Where a job stands.
@@ -183,34 +168,20 @@ pub enum JobState {
     Dead,
 }
 
+splat_core::words! { JobState:
+    Queued = "queued", "Waits for a worker";
+    Running = "running", "A worker holds it";
+    Succeeded = "succeeded", "Done";
+    Failed = "failed", "Could not be done";
+    Cancelled = "cancelled", "Cancelled by its owner";
+    Dead = "dead", "Its workers died too often";
+}
+
 impl JobState {
-    /// All states.
-    pub const ALL: [Self; 6] =
-        [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled, Self::Dead];
-
-    /// The state of that name.
-    #[must_use]
-    pub fn of_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.name() == name)
-    }
-
     /// Whether nothing more happens by itself.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Dead)
-    }
-
-    /// The name that is stored and answered.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Dead => "dead",
-        }
     }
 }
 
@@ -404,7 +375,7 @@ pub struct NewJob {
 pub struct Idempotency {
     /// The client's text; unique per owner.
     pub key: String,
-    /// Hash of the request; another one under the same key is a mistake that is told.
+    /// Hash of the request; another one under the same key is refused.
     pub fingerprint: String,
 }
 

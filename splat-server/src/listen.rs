@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
-/// How long answers under way may take once the service is told to stop.
+/// How long answers under way may take once the service is asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
 /// Rest after the system refuses a connection, for want of file handles for instance.
 const REFUSED_REST: Duration = Duration::from_millis(100);
@@ -61,7 +61,7 @@ impl ConnectionLimits {
     }
 }
 
-/// Raises this process's limit on open files as far as the system lets it, and tells what connections may take then.
+/// Raises this process's limit on open files as far as the system lets it, and returns the limits of connections that result.
 pub(crate) fn limits() -> ConnectionLimits {
     ConnectionLimits::of(handles())
 }

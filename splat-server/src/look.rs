@@ -27,7 +27,7 @@ pub struct LookOptions {
     /// From where; without it, from where the previews are taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub camera: Option<Place>,
-    /// Most pixels along the longest side: smaller pictures come sooner on slow machines. 640 unless told otherwise.
+    /// Most pixels along the longest side: smaller pictures come sooner on slow machines. 640 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 32, maximum = 1280)]
     pub longest_side: Option<u32>,

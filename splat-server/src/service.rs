@@ -1,4 +1,4 @@
-//! The service put together: [`Parts`] opened, checked and run until it is told to stop.
+//! The service put together: [`Parts`] opened, checked and run until it is asked to stop.
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -134,7 +134,7 @@ impl Parts {
     }
 
     /// Serves until `stop` comes true; with workers in the same process if `program` says how to run jobs.
-    /// `listening` hears the address once requests are answered.
+    /// `listening` is called with the address once requests are answered.
     ///
     /// # Errors
     /// [`ServiceError::OpenToAll`], [`ServiceError::Bind`].
@@ -256,7 +256,7 @@ impl Parts {
         Ok(())
     }
 
-    /// The command that tells what scenes are trained on.
+    /// The command that prints what scenes are trained on.
     fn probe(&self, program: &[OsString]) -> Option<tokio::process::Command> {
         let (program, arguments) = program.split_first()?;
         let mut command = tokio::process::Command::new(program);
@@ -311,7 +311,7 @@ impl Parts {
     }
 }
 
-/// What the command tells; `None` where it tells nothing, as on a machine without drivers.
+/// What the command prints; `None` where it prints nothing, as on a machine without drivers.
 async fn gpu_of(mut command: tokio::process::Command) -> Option<GpuKind> {
     let told = tokio::time::timeout(PROBE_WITHIN, command.output()).await.ok()?.ok()?;
     serde_json::from_slice(&told.stdout).ok()?

@@ -1,4 +1,4 @@
-//! What is looked after once a minute: ends of jobs that were not told, jobs past their retention, uploads that no job uses, files
+//! What is looked after once a minute: ends of jobs whose webhooks were not queued, jobs past their retention, uploads that no job uses, files
 //! without a job.
 //!
 //! Files are deleted only where this queue had the last word on them: it deleted their job, or took them in for a job that was never

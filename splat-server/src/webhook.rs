@@ -55,7 +55,7 @@ pub(crate) struct JobEnded<'a> {
     url: String,
 }
 
-/// What receivers are told of.
+/// Events that receivers get.
 #[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
 pub(crate) enum Happened {
     /// A job has come to its end.
@@ -140,7 +140,7 @@ impl Notifier {
     }
 }
 
-/// Queues the webhooks of jobs that ended at these times and that nobody has told of: their worker died with its last word, or with
+/// Queues the webhooks of jobs that ended at these times and whose webhooks nobody queued: their worker died with its last word, or with
 /// their last lease.
 pub(crate) async fn catch_up(queue: &dyn Queue, mut when: Range<UnixMs>) -> Result<(), QueueError> {
     loop {
@@ -167,7 +167,7 @@ pub(crate) async fn enqueue(queue: &dyn Queue, job: &Job) {
     // Scenes and gestures keep it in the same place.
     let Some(url) = job.spec.pointer("/options/webhook").and_then(serde_json::Value::as_str) else { return };
     let delivery = Delivery { url: url.to_owned(), job: job.id.clone() };
-    // The same end is told once, however often it is queued; a retried job's next end is another.
+    // The same end is delivered once, however often it is queued; a retried job's next end is another.
     let key = format!("{}-{}", job.id, job.finished_ms.unwrap_or(0));
     let new = NewJob {
         id: JobId::random(),
@@ -203,7 +203,7 @@ pub(crate) fn check(config: &Config, text: &str) -> Result<(), String> {
     check_url(text, config.webhook_allow_private).map(drop)
 }
 
-/// The URL, if a webhook may go there as far as the text tells.
+/// The URL, if a webhook may go there as far as its text shows.
 pub(crate) fn check_url(text: &str, allow_private: bool) -> Result<Url, String> {
     if text.len() > MAX_URL_CHARS {
         return Err(format!("a webhook's URL has at most {MAX_URL_CHARS} characters"));
@@ -296,7 +296,7 @@ mod tests {
     use crate::queue::contract::{PLENTY, new_job};
     use crate::queue::{ListQuery, SqliteQueue};
 
-    /// A worker that dies with the last lease of its job tells nobody; every end is told once all the same.
+    /// A worker that dies with the last lease of its job queues no webhook; every end is delivered once all the same.
     #[tokio::test]
     async fn ends_that_nobody_told_of_are_caught_up_with() {
         let dir = tempfile::tempdir().unwrap();

@@ -18,7 +18,7 @@ pub(crate) use gesture::{
     GestureArgs, GestureCommand, GestureEvalArgs, GestureExportArgs, GesturePredictArgs, GestureTrainArgs,
 };
 pub(crate) use serve::{
-    AdminArgs, AdminCommand, BackupArgs, KeysArgs, KeysCommand, Role, ServeArgs, ServiceArgs, SettingsArgs,
+    AdminArgs, AdminCommand, BackupArgs, KeysArgs, KeysCommand, ServeArgs, ServiceArgs, SettingsArgs,
     WorkerArgs,
 };
 pub(crate) use training::{

@@ -29,14 +29,7 @@ pub(super) fn admin(args: AdminArgs, context: &Context) -> Result<(), Failure> {
     })
 }
 
-async fn jobs(parts: &Parts, state: Option<String>, limit: u32, context: &Context) -> Result<(), Failure> {
-    let state = match state {
-        None => None,
-        Some(name) => Some(JobState::of_name(&name).ok_or_else(|| Failure::Usage {
-            what: format!("`{name}` is no state of a job"),
-            hint: "give queued, running, succeeded, failed, cancelled or dead",
-        })?),
-    };
+async fn jobs(parts: &Parts, state: Option<JobState>, limit: u32, context: &Context) -> Result<(), Failure> {
     let owners = parts.keys.owners().await?;
     let ids: Vec<Owner> = owners.iter().map(|(owner, _)| owner.clone()).collect();
     let query = ListQuery { state, limit, ..ListQuery::default() };

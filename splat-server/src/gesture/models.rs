@@ -156,7 +156,7 @@ impl Models {
                 let record = self.record(owner, id).await?;
                 Ok(Summary { labels: record.labels, layout: record.layout })
             }
-            // Nobody waits for it to be made only to hear that a name is taken.
+            // Nobody waits for it to be made only to learn that a name is taken.
             ModelCode::Base if self.base_file.is_none() => {
                 Ok(Summary { labels: BASE_LABELS.map(str::to_owned).into(), layout: Layout::World })
             }

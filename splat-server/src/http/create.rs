@@ -116,7 +116,7 @@ pub(super) async fn create(
         }
         "application/json" => {
             let body = json::body(request, gesture_jobs::MAX_BYTES).await?;
-            // What is no JSON, or of no kind, is told by the reader of scenes.
+            // Malformed JSON and a missing kind are reported by the reader of scenes.
             let kind = serde_json::from_slice(&body).ok().and_then(|Kind { kind }| kind);
             if kind.as_deref() == Some(JobKind::Gesture.name()) {
                 let order = NewGesture::order(&app, &body)?;

@@ -33,7 +33,7 @@ pub(super) struct NewGesture {
     #[schema(min_length = 1, max_length = 20, example = "thumbs up")]
     gesture: String,
     /// 40 to 600 frames, clients send 100, each of 64 numbers: 21 landmarks of x, y, z, then the handedness (0 left, 1 right, -1 unknown).
-    /// Up to a tenth of them may be no hand: they are left out, which the result's `notes` tell.
+    /// Up to a tenth of them may be no hand: they are left out, which the result's `notes` say.
     #[schema(value_type = Vec<Vec<f32>>, min_items = 40, max_items = 600)]
     landmarks: Vec<Vec<f32>>,
     /// What the coordinates mean: `world` (metres) or `image` (fractions of the picture).

@@ -102,7 +102,7 @@ pub(super) struct ModelPage {
 pub(super) struct WhichModels {
     /// Models after this one: `next` of the page before.
     before: Option<String>,
-    /// Models on a page, 1 to 200; 50 unless told otherwise.
+    /// Models on a page, 1 to 200; 50 by default.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
 }

@@ -191,7 +191,7 @@ async fn follow(queue: Arc<dyn Queue>, feed: Weak<Feed>) {
 /// An event as server-sent event, with the job's progress as of now, and `base` before paths.
 fn render(event: &JobEvent, progress: &Progress, base: &str) -> Bytes {
     let mut value = json!(event);
-    // Workers tell of files by their paths on the service.
+    // Workers report files by their paths on the service.
     if let Some(Value::String(url)) = value.pointer_mut("/data/url")
         && url.starts_with('/')
     {

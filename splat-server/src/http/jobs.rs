@@ -36,7 +36,7 @@ pub(super) struct Which {
     all: bool,
     /// Jobs older than this one: `next` of the page before.
     before: Option<String>,
-    /// Jobs on a page, 1 to 200; 50 unless told otherwise.
+    /// Jobs on a page, 1 to 200; 50 by default.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
 }

@@ -21,7 +21,7 @@ const TRAINING: &str = "train";
 
 /// Look at a scene while it trains
 ///
-/// A picture of the scene as it is, from where the client wants: without a body, from where the previews are taken. The answer tells the camera
+/// A picture of the scene as it is, from where the client wants: without a body, from where the previews are taken. The answer holds the camera
 /// and what to turn around. It comes as soon as the training spares the time, a few hundredths of it in all: ask for the next picture when
 /// this one is there, and for smaller ones while the camera moves.
 #[utoipa::path(

@@ -82,7 +82,7 @@ impl Problem {
         self
     }
 
-    /// There is no such job, upload or file, or it is somebody else's: the answer does not tell which.
+    /// There is no such job, upload or file, or it is somebody else's: the answer does not say which.
     pub fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
     }

@@ -96,7 +96,7 @@ impl Photos {
             if let Err(error) =
                 store.put_moving(id, &format!("images/{}", held.entry.file), &held.place).await
             {
-                // The first failure is the one to tell; what stays is swept.
+                // The first failure is the one to report; what stays is swept.
                 let _ = store.delete_job(id).await;
                 return Err(error.into());
             }

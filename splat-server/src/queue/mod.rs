@@ -7,7 +7,7 @@
 //! 2. A lease is renewed while work goes on. One that ran out may still be renewed until another process has brought the job back,
 //!    which waits for `RECLAIM_GRACE` first: a machine that slept finds its job. A lost lease counts as an attempt, one that got
 //!    `FURTHER` as the first; after `max_attempts` the job is dead.
-//! 3. A queued job is cancelled at once; of a running one the worker hears with its next renewal or report.
+//! 3. A queued job is cancelled at once; the worker of a running one learns of it with its next renewal or report.
 //! 4. Idempotency keys are unique per owner. Claims go by priority, then to the owner with the fewest jobs running, then to the
 //!    one served longest ago, then first in, first out. A failure that may pass waits longer each time, with jitter.
 //! 5. Events are numbered from 1 within a job without gaps; progress, cancelling and every change of state are among them.
@@ -173,7 +173,7 @@ pub struct Question {
     pub text: String,
 }
 
-/// What a worker tells of a running job.
+/// What a worker reports about a running job.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// How far it is, if that changed.
@@ -248,7 +248,7 @@ pub struct Depth {
     pub running: u64,
 }
 
-/// Events kept of a job. A training tells a few thousand; only who reads none of them for hours can miss any.
+/// Events kept of a job. A training has a few thousand; only who reads none of them for hours can miss any.
 pub(crate) const EVENTS_KEPT: u64 = 10_000;
 
 /// A percentage that JSON and SQL can hold: NaN, which they cannot, becomes 0.
@@ -268,7 +268,7 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     async fn claim(&self, worker: &str, lanes: &[Lane], lease: Duration) -> Result<Option<Claim>>;
     /// Holds the job for another lease from now.
     async fn renew(&self, ticket: &Ticket, lease: Duration) -> Result<ClaimStatus>;
-    /// Writes down what a worker tells. Does not lengthen the lease.
+    /// Stores a worker's report. Does not lengthen the lease.
     async fn report(&self, ticket: &Ticket, report: Report) -> Result<ClaimStatus>;
     /// Ends the claim.
     async fn finish(&self, ticket: &Ticket, ending: Ending) -> Result<Job>;

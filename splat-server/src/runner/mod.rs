@@ -130,10 +130,10 @@ pub enum Ended {
     },
 }
 
-/// Reads the order from standard input, does it, and tells of it on standard output.
+/// Reads the order from standard input, runs it, and reports on standard output.
 ///
 /// # Errors
-/// Only when the order cannot be read or nothing can be told any more; a job's failure is told as a line.
+/// Only when the order cannot be read or standard output is closed; a job's failure is reported as a line.
 pub fn run_from_stdin(cancel: &CancelToken) -> io::Result<()> {
     let mut text = String::new();
     io::stdin().lock().read_line(&mut text)?;

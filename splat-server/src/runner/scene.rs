@@ -23,7 +23,7 @@ pub(super) fn run(
     let started = Instant::now();
     let output = OutputFolder::create(layout::MODEL)?;
     let options = &order.spec.options;
-    // COLMAP works for minutes; a machine without a GPU is better told before.
+    // COLMAP works for minutes; a missing GPU is reported before.
     let gpu_options = GpuOptions {
         adapter_name: order.machine.adapter.clone(),
         backend: order.machine.backend,

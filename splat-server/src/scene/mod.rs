@@ -45,7 +45,7 @@ pub struct SceneSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Faults {
-    /// How long each stage takes; 50 unless told otherwise.
+    /// How long each stage takes; 50 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 600_000)]
     pub stage_ms: Option<u32>,
@@ -61,11 +61,11 @@ pub struct Faults {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub crash_once_at: Option<Stage>,
-    /// The stage that never ends and hears no request to stop.
+    /// The stage that never ends and ignores requests to stop.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub hang_at: Option<Stage>,
-    /// Gaussians of the scene; 2,000 unless told otherwise.
+    /// Gaussians of the scene; 2,000 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 100_000)]
     pub gaussians: Option<u32>,

@@ -33,7 +33,7 @@ pub struct SceneOption {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
-    /// The job, not the scene: its title, who hears of its end. Commands have no such options.
+    /// The job, not the scene: its title, its webhook. Commands have no such options.
     Job,
     /// How much time the scene is worth.
     Effort,

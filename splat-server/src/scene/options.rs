@@ -90,7 +90,7 @@ scene_options! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Alpha {
-    /// What the dataset tells.
+    /// As the dataset says.
     Auto,
     /// Pixels to leave out.
     Mask,
@@ -105,7 +105,7 @@ splat_core::words! { Alpha:
 }
 
 impl Alpha {
-    /// `None`: what the dataset tells.
+    /// `None`: as the dataset says.
     #[must_use]
     pub fn mode(self) -> Option<AlphaMode> {
         match self {

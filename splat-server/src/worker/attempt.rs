@@ -32,7 +32,7 @@ const LACK_REST: Duration = Duration::from_secs(5);
 /// How long the queue is tried for the last word on a job.
 const LAST_WORD_EVERY: Duration = Duration::from_secs(2);
 
-/// Does the job and tells the queue how it ended. A claim that is lost ends without a word: the job is another worker's.
+/// Does the job and reports to the queue how it ended. A claim that is lost ends without a word: the job is another worker's.
 pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiver<bool>) {
     let id = claim.job.id.clone();
     tracing::info!(job = %id, attempt = claim.job.attempts, "job started");
@@ -97,7 +97,7 @@ fn is_spare(spare: &[PathBuf], path: &str) -> bool {
 }
 
 /// Tells queue, log, figures and webhook how a claim ended.
-/// Gives the job, if the queue heard of it.
+/// Returns the job, if the queue recorded it.
 pub(super) async fn conclude(workers: &Workers, claim: &Claim, hold: &Hold, ending: Ending) -> Option<Job> {
     let word = match &ending {
         Ending::Succeeded { .. } => "succeeded",
@@ -108,7 +108,7 @@ pub(super) async fn conclude(workers: &Workers, claim: &Claim, hold: &Hold, endi
     };
     tracing::info!(job = %claim.job.id, "job {word}");
     workers.metrics.ended(&ending);
-    // Should this process die in between, the sweep tells of it.
+    // Should this process die in between, the sweep queues the webhook.
     let told = tokio::select! {
         told = last_word(&*workers.queue, &claim.ticket, ending) => told,
         _ = hold.given_up(false) => {
@@ -262,7 +262,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Brings what is left to tell to the queue, for as long as it takes: a job that succeeded must not lack its scene. False
+    /// Reports what is left to the queue, for as long as it takes: a job that succeeded must not lack its scene. False
     /// when the claim was lost.
     async fn last_news(&self, ticket: &Ticket, reporter: &mut Reporter) -> bool {
         let Some(report) = reporter.take() else { return true };
@@ -343,7 +343,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Brings news to the queue, and hears whether to stop.
+    /// Reports to the queue and learns whether to stop.
     async fn tell(&self, reporter: &mut Reporter) {
         if let Some(report) = reporter.take()
             && let Err(report) = self.hold.report(report).await

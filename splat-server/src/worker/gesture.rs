@@ -29,7 +29,7 @@ const LONGEST: Duration = Duration::from_secs(600);
 /// The report of a gesture that was not good enough.
 const REPORT: &str = "report.json";
 
-/// Does the job and tells the queue how it ended. A claim that is lost ends without a word: the job is another worker's.
+/// Does the job and reports to the queue how it ended. A claim that is lost ends without a word: the job is another worker's.
 pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiver<bool>) {
     tracing::info!(job = %claim.job.id, attempt = claim.job.attempts, "gesture job started");
     let mut attempt = Attempt { workers, claim: &claim, hold: Hold::new(workers, &claim.ticket, shutdown) };
@@ -90,7 +90,7 @@ impl Attempt<'_> {
             done = slow => Ok(done),
             () = self.hold.other_than(None) => Err(match self.hold.stopping() {
                 Some(Stopping::Cancel) => Ending::Cancelled,
-                // Of a claim that was lost the queue refuses it, which is told in the log.
+                // The queue refuses it for a claim that was lost, which is logged.
                 _ => Ending::Released,
             }),
         }
@@ -210,7 +210,7 @@ impl Attempt<'_> {
         Ok(Ending::Succeeded { result })
     }
 
-    /// What the owner hears of a gesture that was not good enough; the report in full is a file of the job.
+    /// What the owner reads about a gesture that was rejected; the report in full is a file of the job.
     async fn refuse(&mut self, quality: &Quality) -> JobProblem {
         let mut report = Report::default();
         match self.store(REPORT, serde_json::to_vec_pretty(quality).unwrap_or_default().into()).await {

@@ -34,7 +34,7 @@ pub(super) struct Hold {
     queue: Arc<dyn Queue>,
     ticket: Ticket,
     stopping: watch::Sender<Option<Stopping>>,
-    /// How long what is under way may go on after the service was told to stop.
+    /// How long what is under way may go on after the service was asked to stop.
     patience: Duration,
     renewing: JoinHandle<()>,
 }
@@ -113,7 +113,7 @@ impl Hold {
         }
     }
 
-    /// Brings news, and hears whether to stop. News that the queue could not take now come back.
+    /// Reports, and learns whether to stop. Returns a report that the queue could not take now.
     pub(super) async fn report(&self, report: Report) -> Result<(), Report> {
         let told = self.queue.report(&self.ticket, report.clone()).await;
         let back = matches!(told, Err(QueueError::Unavailable { .. }));

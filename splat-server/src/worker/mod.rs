@@ -1,10 +1,10 @@
-//! Workers: they claim jobs, have them done by processes of their own, and tell the queue.
+//! Workers: they claim jobs, have them done by processes of their own, and report to the queue.
 //!
 //! | module | what |
 //! | --- | --- |
 //! | `attempt` | one claim from beginning to end: lease, news, cancelling, limits, how it ended |
 //! | `gesture` | one claim on a gesture: a second of training, in this process |
-//! | `hold` | what both do to keep a claim, and how they hear that it is to stop |
+//! | `hold` | what both do to keep a claim, and how they learn that it is to stop |
 //! | `looks` | from who looks at a scene to the process that trains it, and back |
 //! | `child` | the process of an attempt |
 //! | `reporter` | from its events to progress, numbered events and artefacts |

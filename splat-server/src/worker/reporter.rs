@@ -49,7 +49,7 @@ impl Reporter {
         }
     }
 
-    /// What the queue is to hear, if anything changed.
+    /// The next report to the queue, if anything changed.
     pub(super) fn take(&mut self) -> Option<Report> {
         if !self.changed && self.events.is_empty() && self.artifacts.is_empty() && self.bytes.is_none() {
             return None;
@@ -63,7 +63,7 @@ impl Reporter {
         })
     }
 
-    /// Takes back what the queue could not hear; it comes first next time.
+    /// Takes back a report that the queue could not take; it comes first next time.
     pub(super) fn put_back(&mut self, mut report: Report) {
         self.changed = true;
         report.events.append(&mut self.events);

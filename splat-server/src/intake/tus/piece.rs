@@ -69,7 +69,7 @@ impl Piece<'_> {
     {
         let mut stream = pin!(stream);
         let mut pushed_aside = pin!(self.slot.pushed_aside());
-        // From here on it hears, also while it writes.
+        // From here on a notification counts, also while it writes.
         pushed_aside.as_mut().enable();
         let mut head = if self.have < sniff::HEAD_BYTES as u64 {
             let data = record::data(dir);
@@ -134,7 +134,7 @@ pub(super) fn unsupported(name: &str, reason: &str) -> Rejected {
     Rejected::new(name, RejectCode::UnsupportedFormat, reason)
 }
 
-/// What the first bytes of a file of known length tell: a wrong file need not come whole.
+/// Detects and checks the type by the first bytes: a wrong file need not come whole.
 fn early(shared: &Shared, head: &[u8], record: &Record) -> std::result::Result<Kind, Rejected> {
     let kind = sniff::kind(head).map_err(|reason| unsupported(&record.name, reason))?;
     let max = shared.limits.max_file_bytes;

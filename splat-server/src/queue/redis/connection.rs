@@ -93,7 +93,7 @@ impl RedisStore {
         let config = ConnectionManagerConfig::new()
             .set_response_timeout(Some(ANSWER))
             .set_connection_timeout(Some(CONNECT))
-            // Whoever asks while there is no connection starts the next try and hears of it at once.
+            // Whoever asks while there is no connection starts the next try and gets the error at once.
             .set_number_of_retries(1)
             .set_max_delay(Duration::from_millis(200));
         let client = Client::open(url).map_err(|error| unavailable(&error))?;

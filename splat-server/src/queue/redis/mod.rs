@@ -413,7 +413,7 @@ impl Queue for RedisQueue {
         let (state, deleted): (Option<String>, Option<f64>) = self.store.run_all(&pipeline).await?;
         match (state, deleted) {
             (Some(state), _) => {
-                JobState::of_name(&state).map(Fate::Here).ok_or_else(|| unknown("state", &state))
+                JobState::from_name(&state).map(Fate::Here).ok_or_else(|| unknown("state", &state))
             }
             (None, Some(_)) => Ok(Fate::Deleted),
             (None, None) => Ok(Fate::Unknown),

@@ -93,9 +93,9 @@ pub(super) fn job(pairs: &[(String, String)]) -> Result<Job> {
         id: id(fields.text("id")?)?,
         owner: Owner(fields.text("owner")?.to_owned()),
         kind: JobKind::from_name(kind).ok_or_else(|| unknown("kind of job", kind))?,
-        lane: Lane::of_name(lane).ok_or_else(|| unknown("lane", lane))?,
+        lane: Lane::from_name(lane).ok_or_else(|| unknown("lane", lane))?,
         priority: fields.number("priority")?,
-        state: JobState::of_name(state).ok_or_else(|| unknown("state", state))?,
+        state: JobState::from_name(state).ok_or_else(|| unknown("state", state))?,
         attempts: fields.number("attempts")?,
         max_attempts: fields.number("max_attempts")?,
         cancel_requested: fields.text("cancel_requested")? == "1",
@@ -206,7 +206,7 @@ impl Answer {
             "none" => Ok(None),
             "state" => {
                 let state = text(self.value)?;
-                let state = JobState::of_name(&state).ok_or_else(|| unknown("state", &state))?;
+                let state = JobState::from_name(&state).ok_or_else(|| unknown("state", &state))?;
                 Err(QueueError::WrongState { state })
             }
             _ => self.job().map(Some),

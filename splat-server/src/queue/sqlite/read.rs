@@ -74,7 +74,7 @@ pub(super) fn fate(connection: &Connection, id: &JobId) -> Result<Fate> {
             .map_err(unavailable)
     };
     if let Some(state) = one("SELECT state FROM jobs WHERE id = ?1")? {
-        let known = JobState::of_name(&state).ok_or_else(|| super::row::unknown("state", &state))?;
+        let known = JobState::from_name(&state).ok_or_else(|| super::row::unknown("state", &state))?;
         return Ok(Fate::Here(known));
     }
     let deleted = one("SELECT id FROM deleted WHERE id = ?1")?.is_some();
