@@ -40,6 +40,7 @@ const FLOORS: [(&str, &[&str]); 5] = [
             "shutter",
             "text",
             "text_file",
+            "words",
         ],
     ),
     ("gpu", &["gpu"]),

@@ -3,78 +3,32 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use splat_colmap::{ColmapOptions, ColmapQuality, ColmapSource, DatasetSource};
-use splat_core::dataset::DatasetOptions;
+use splat_colmap::{ColmapOptions, ColmapSource, DatasetSource};
 use splat_core::nerfstudio::NerfstudioSource;
 use splat_core::pipeline::{DatasetPlace, PipelineOptions, Preset, SavedScene};
-use splat_core::train::{DensifyConfig, TrainConfig};
-use splat_core::{Content, Gpu, SceneSource, train};
+use splat_core::{Content, Gpu, SceneSource};
 
 use crate::args;
 use crate::failure::Failure;
 
 /// The preset asked for, or the one that fits the time given.
 pub(crate) fn preset(options: &args::TrainOptions, gpu: &Gpu) -> Preset {
-    let software = gpu.report().is_software();
-    let fitting = options.budget.map(|budget| Preset::for_budget(budget, software));
-    options.preset.or(fitting).unwrap_or_default()
+    options.scene.0.preset_on(gpu.report().is_software())
 }
 
 /// The pipeline's options of a command that began at `started`.
 pub(crate) fn pipeline(options: &args::TrainOptions, preset: Preset, started: Instant) -> PipelineOptions {
-    let defaults = TrainConfig::default();
+    let scene = &options.scene.0;
     PipelineOptions {
-        train: TrainConfig {
-            steps: options.steps.unwrap_or(preset.steps()),
-            seed: options.seed,
-            renderer: options.renderer.map(Into::into),
-            finish_ewa_steps: options.finish_ewa,
-            scale_floor: options.scale_floor,
-            strategy: options.strategy.map_or(defaults.strategy, |strategy| match strategy {
-                args::Strategy::Adc => train::Strategy::Adc,
-                args::Strategy::Mcmc => train::Strategy::Mcmc,
-            }),
-            densify: DensifyConfig { grow_gradient: options.grow_gradient, ..defaults.densify },
-            seed_points: options.seed_points,
-            max_gaussians: options.max_gaussians,
-            sh_degree: options.sh_degree.unwrap_or(defaults.sh_degree),
-            full_size: options.full_size,
-            exposure: options.exposure == args::Exposure::Auto,
-            alpha_mode: options.images.alpha.mode(),
-            ..defaults
-        },
         stop_at: options.stop_at,
-        deadline: options.budget.and_then(|budget| started.checked_add(budget)),
-        dataset: dataset(&options.images, preset.max_image_size()),
-        preset,
         eval_every: options.eval_every,
         checkpoint_every: options.checkpoint_every,
         resume: options.resume,
-        extend_to: options.steps,
+        extend_to: scene.steps,
         init: options.init.clone(),
         also: options.also.clone(),
-        ..PipelineOptions::default()
+        ..scene.pipeline(preset, started)
     }
-}
-
-/// Size and split of the photos; `max_image_size` is the preset's.
-pub(crate) fn dataset(options: &args::ImageOptions, max_image_size: Option<u32>) -> DatasetOptions {
-    dataset_as(options, DatasetOptions { max_image_size, ..DatasetOptions::default() })
-}
-
-/// `base` with the given options applied.
-pub(crate) fn dataset_as(options: &args::ImageOptions, base: DatasetOptions) -> DatasetOptions {
-    // An explicit factor overrides the preset's maximum size.
-    let (max_image_size, downscale) = match (options.max_image_size, options.downscale) {
-        (None, None) => (base.max_image_size, base.downscale),
-        asked => asked,
-    };
-    let (holdout_every, own_split) = match options.holdout_every {
-        Some(every) => ((every > 0).then_some(every), false),
-        None => (base.holdout_every, base.own_split),
-    };
-    let keep_distortion = options.keep_distortion || base.keep_distortion;
-    DatasetOptions { max_image_size, downscale, keep_distortion, holdout_every, own_split, ..base }
 }
 
 /// The location of `train`'s dataset, as an absolute path.
@@ -106,28 +60,9 @@ pub(crate) fn photos(
     preset: Preset,
 ) -> Result<ColmapSource, Failure> {
     require_folder(photos)?;
-    let by_preset = ColmapQuality::from_name(preset.colmap_quality()).unwrap_or_default();
-    let quality = options.quality.map_or(by_preset, |quality| match quality {
-        args::Quality::Low => ColmapQuality::Low,
-        args::Quality::Medium => ColmapQuality::Medium,
-        args::Quality::High => ColmapQuality::High,
-        args::Quality::Extreme => ColmapQuality::Extreme,
-    });
-    let defaults = ColmapOptions::default();
+    let defaults = options.scene.0.colmap(preset);
     let options = ColmapOptions {
         binary: options.colmap.clone(),
-        quality,
-        matcher: options.matcher.map_or(defaults.matcher, |matcher| match matcher {
-            args::Matcher::Auto => splat_colmap::Matcher::Auto,
-            args::Matcher::Exhaustive => splat_colmap::Matcher::Exhaustive,
-            args::Matcher::Preselection => splat_colmap::Matcher::Preselection,
-            args::Matcher::Sequential => splat_colmap::Matcher::Sequential,
-        }),
-        matcher_engine: options.matcher_engine.map_or(defaults.matcher_engine, |engine| match engine {
-            args::MatcherEngine::Auto => splat_colmap::MatcherEngine::Auto,
-            args::MatcherEngine::Splat => splat_colmap::MatcherEngine::Splat,
-            args::MatcherEngine::Colmap => splat_colmap::MatcherEngine::Colmap,
-        }),
         stage_timeout: options
             .colmap_timeout
             .map_or(defaults.stage_timeout, |m| Some(Duration::from_secs(60 * m))),

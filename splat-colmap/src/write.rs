@@ -1,4 +1,4 @@
-//! Writing sparse models, binary and text.
+//! Writing sparse models, binary and text. By hand, as reading: no crate writes COLMAP's format.
 
 use std::fs;
 use std::io::{self, Write};

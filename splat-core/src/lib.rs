@@ -129,6 +129,7 @@ pub mod text;
 pub mod text_file;
 #[cfg(feature = "gpu")]
 pub mod train;
+mod words;
 
 pub use camera::{Camera, LensCamera, Pinhole, Pose};
 pub use content::Content;

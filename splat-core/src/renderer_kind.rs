@@ -20,24 +20,9 @@ pub enum RendererKind {
     Gut,
 }
 
-impl RendererKind {
-    /// All renderers.
-    pub const ALL: [Self; 2] = [Self::Ewa, Self::Gut];
-
-    /// The name in options and files.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ewa => "ewa",
-            Self::Gut => "3dgut",
-        }
-    }
-
-    /// The renderer of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
-    }
+crate::words! { RendererKind:
+    Ewa = "ewa", "As flat splats, to first order: what ordinary viewers show (Kerbl et al. 2023)";
+    Gut = "3dgut", "In 3-D along each pixel's ray (Wu et al. 2025)";
 }
 
 /// The renderer and mode that a scene was trained with.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use splat_server::job::{JobId, Lane, NewEvent, NewJob, Owner, Progress};
+use splat_server::job::{JobId, JobKind, Lane, NewEvent, NewJob, Owner, Progress};
 use splat_server::queue::{
     Admission, Claim, Ending, Queue, QueueError, Quota, RedisQueue, Report, SqliteQueue,
 };
@@ -100,7 +100,7 @@ async fn submit(queue: &dyn Queue) -> Outcome<()> {
     let job = NewJob {
         id: JobId::random(),
         owner: Owner::local(),
-        kind: "scene".into(),
+        kind: JobKind::Scene,
         lane: Lane::Scene,
         priority: 0,
         max_attempts: 3,

@@ -1,87 +1,9 @@
 //! The settings as they are in force: every gap filled, and checked against each other.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-
-use serde::Serialize;
-use splat_core::Backend;
-
 use crate::queue::Quota;
 use crate::settings::{Settings, SettingsError};
 
-/// A pebibyte: more than a disk holds, and far from overflowing a number of bytes.
-const MOST_MIB: u64 = 1 << 30;
-
-/// Settings with every gap filled.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[expect(missing_docs, reason = "each field is documented where it is given, in `Settings`")]
-pub struct Config {
-    pub bind: SocketAddr,
-    pub allow_anonymous: bool,
-    pub cors_origins: Vec<String>,
-    pub ngrok: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ngrok_domain: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub public_url: Option<String>,
-    pub legacy_gestures: bool,
-    pub webhooks: bool,
-    #[serde(serialize_with = "hidden", skip_serializing_if = "Option::is_none")]
-    pub webhook_secret: Option<String>,
-    pub webhook_allow_private: bool,
-    pub data_dir: PathBuf,
-    #[serde(serialize_with = "hidden", skip_serializing_if = "Option::is_none")]
-    pub redis_url: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub store_url: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub firebase_credentials: Option<PathBuf>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub firebase_storage_bucket: Option<String>,
-    pub retention_hours: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub legacy_gestures_days: Option<u64>,
-    pub scene_slots: u32,
-    pub cpu_slots: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub gesture_base: Option<PathBuf>,
-    pub max_attempts: u32,
-    pub lease_s: u64,
-    pub job_timeout_min: u64,
-    pub colmap_timeout_min: u64,
-    pub checkpoint_s: u64,
-    pub preview_s: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub colmap: Option<PathBuf>,
-    /// Part of the name of the GPU that jobs run on; `None` takes the best. The command line sets it (`--adapter`).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub adapter: Option<String>,
-    /// The interface by which jobs use it; `None` takes the best. The command line sets it (`--backend`).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub backend: Option<Backend>,
-    pub test_mode: bool,
-    pub max_photos: u32,
-    pub max_file_mib: u64,
-    pub max_job_mib: u64,
-    pub max_megapixels: u64,
-    pub max_waiting: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_jobs_per_key: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub quota_mib: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub quota_jobs: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub quota_minutes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub requests_per_minute: Option<u32>,
-    pub disk_floor_mib: u64,
-}
-
-/// Shown in place of a secret.
-fn hidden<S: serde::Serializer>(_: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str("(hidden)")
-}
+pub use crate::settings::Config;
 
 impl Settings {
     /// Fills the gaps and checks what does not go together.
@@ -89,49 +11,17 @@ impl Settings {
     /// # Errors
     /// [`SettingsError::Contrary`].
     pub fn resolve(self) -> Result<Config, SettingsError> {
-        let config = Config {
-            bind: self.bind.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 5000))),
-            allow_anonymous: self.allow_anonymous.unwrap_or(false),
-            cors_origins: self.cors_origins.unwrap_or_default(),
-            ngrok: self.ngrok.unwrap_or(false),
-            ngrok_domain: self.ngrok_domain.filter(|domain| !domain.is_empty()),
-            public_url: self.public_url.map(|url| url.trim_end_matches('/').to_owned()),
-            legacy_gestures: self.legacy_gestures.unwrap_or(false),
-            webhooks: self.webhooks.unwrap_or(false),
-            webhook_secret: self.webhook_secret,
-            webhook_allow_private: self.webhook_allow_private.unwrap_or(false),
-            data_dir: self.data_dir.unwrap_or_else(|| PathBuf::from("splat-data")),
-            redis_url: self.redis_url.filter(|url| !url.is_empty()),
-            store_url: self.store_url.filter(|url| !url.is_empty()),
-            firebase_credentials: self.firebase_credentials,
-            firebase_storage_bucket: self.firebase_storage_bucket.filter(|bucket| !bucket.is_empty()),
-            retention_hours: self.retention_hours.unwrap_or(168),
-            legacy_gestures_days: self.legacy_gestures_days,
-            scene_slots: self.scene_slots.unwrap_or(1),
-            cpu_slots: self.cpu_slots.unwrap_or(2),
-            gesture_base: self.gesture_base,
-            max_attempts: self.max_attempts.unwrap_or(3),
-            lease_s: self.lease_s.unwrap_or(30),
-            job_timeout_min: self.job_timeout_min.unwrap_or(24 * 60),
-            colmap_timeout_min: self.colmap_timeout_min.unwrap_or(240),
-            checkpoint_s: self.checkpoint_s.unwrap_or(60),
-            preview_s: self.preview_s.unwrap_or(4),
-            colmap: self.colmap,
-            adapter: None,
-            backend: None,
-            test_mode: self.test_mode.unwrap_or(false),
-            max_photos: self.max_photos.unwrap_or(50),
-            max_file_mib: self.max_file_mib.unwrap_or(64),
-            max_job_mib: self.max_job_mib.unwrap_or(4096),
-            max_megapixels: self.max_megapixels.unwrap_or(100),
-            max_waiting: self.max_waiting.unwrap_or(200),
-            max_jobs_per_key: self.max_jobs_per_key,
-            quota_mib: self.quota_mib,
-            quota_jobs: self.quota_jobs,
-            quota_minutes: self.quota_minutes,
-            requests_per_minute: self.requests_per_minute,
-            disk_floor_mib: self.disk_floor_mib.unwrap_or(2048),
-        };
+        let mut config = self.filled();
+        // Environments say nothing by an empty text.
+        for text in [
+            &mut config.ngrok_domain,
+            &mut config.redis_url,
+            &mut config.store_url,
+            &mut config.firebase_storage_bucket,
+        ] {
+            text.take_if(|text| text.is_empty());
+        }
+        config.public_url = config.public_url.map(|url| url.trim_end_matches('/').to_owned());
         config.check()?;
         Ok(config)
     }
@@ -145,37 +35,8 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), SettingsError> {
-        let least = [
-            ("max_attempts", u64::from(self.max_attempts), 1),
-            ("cpu_slots", u64::from(self.cpu_slots), 1),
-            ("lease_s", self.lease_s, 2),
-            ("job_timeout_min", self.job_timeout_min, 1),
-            ("colmap_timeout_min", self.colmap_timeout_min, 1),
-            ("checkpoint_s", self.checkpoint_s, 1),
-            ("max_photos", u64::from(self.max_photos), 3),
-            ("max_file_mib", self.max_file_mib, 1),
-            ("max_job_mib", self.max_job_mib, 1),
-            ("max_megapixels", self.max_megapixels, 1),
-            ("requests_per_minute", u64::from(self.requests_per_minute.unwrap_or(1)), 1),
-        ];
-        for (name, mib) in [
-            ("max_file_mib", self.max_file_mib),
-            ("max_job_mib", self.max_job_mib),
-            ("disk_floor_mib", self.disk_floor_mib),
-            ("quota_mib", self.quota_mib.unwrap_or(0)),
-        ] {
-            if mib > MOST_MIB {
-                return Err(SettingsError::Contrary(format!(
-                    "`{name}` is {mib}, and must be {MOST_MIB} or less"
-                )));
-            }
-        }
-        for (name, value, least) in least {
-            if value < least {
-                return Err(SettingsError::Contrary(format!(
-                    "`{name}` is {value}, and must be {least} or more"
-                )));
-            }
+        if let Some(fault) = self.range_fault() {
+            return Err(SettingsError::Contrary(fault));
         }
         let contrary = |text: &str| Err(SettingsError::Contrary(text.to_owned()));
         if self.ngrok && !cfg!(feature = "ngrok") {
@@ -198,7 +59,7 @@ impl Config {
                 "`public_url` is `{url}`; give where clients reach this service, as in `https://splat.example.com`"
             )));
         }
-        if let Some(origin) = self.cors_origins.iter().find(|origin| !is_origin(origin)) {
+        if let Some(origin) = self.cors_origins.iter().flatten().find(|origin| !is_origin(origin)) {
             return Err(SettingsError::Contrary(format!(
                 "`{origin}` is no origin; give scheme and host as in `https://app.example.com`, or `*`"
             )));

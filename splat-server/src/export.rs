@@ -46,7 +46,7 @@ pub(crate) struct Form {
     format: Format,
 }
 
-/// All forms.
+/// Forms in which a scene can be fetched.
 pub(crate) const FORMS: [Form; 6] = [
     Form { name: SCENE, format: Format::Ply },
     Form { name: "scene.compressed.ply", format: Format::CompressedPly },

@@ -110,6 +110,25 @@ impl Owner {
     }
 }
 
+/// What a job makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum JobKind {
+    /// A scene of photos.
+    Scene,
+    /// A gesture, added to a model.
+    Gesture,
+    /// A message to a receiver; the service's own job, which no client sees.
+    #[serde(skip_deserializing)]
+    Webhook,
+}
+
+splat_core::words! { JobKind:
+    Scene = "scene", "A scene of photos";
+    Gesture = "gesture", "A gesture, added to a model";
+    Webhook = "webhook", "A message to a receiver";
+}
+
 /// Work of different kinds waits in different lines, so that a scene of hours never delays a gesture of seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -122,25 +141,10 @@ pub enum Lane {
     Webhook,
 }
 
-impl Lane {
-    /// All lanes.
-    pub const ALL: [Self; 3] = [Self::Scene, Self::Cpu, Self::Webhook];
-
-    /// The lane of that name.
-    #[must_use]
-    pub fn of_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|lane| lane.name() == name)
-    }
-
-    /// The name that is stored.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Scene => "scene",
-            Self::Cpu => "cpu",
-            Self::Webhook => "webhook",
-        }
-    }
+splat_core::words! { Lane:
+    Scene = "scene", "Scenes: COLMAP and training";
+    Cpu = "cpu", "Short work on the processor: gestures";
+    Webhook = "webhook", "Messages to receivers";
 }
 
 /// Where a job stands.
@@ -164,34 +168,20 @@ pub enum JobState {
     Dead,
 }
 
+splat_core::words! { JobState:
+    Queued = "queued", "Waits for a worker";
+    Running = "running", "A worker holds it";
+    Succeeded = "succeeded", "Done";
+    Failed = "failed", "Could not be done";
+    Cancelled = "cancelled", "Cancelled by its owner";
+    Dead = "dead", "Its workers died too often";
+}
+
 impl JobState {
-    /// All states.
-    pub const ALL: [Self; 6] =
-        [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled, Self::Dead];
-
-    /// The state of that name.
-    #[must_use]
-    pub fn of_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.name() == name)
-    }
-
     /// Whether nothing more happens by itself.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Dead)
-    }
-
-    /// The name that is stored and answered.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Dead => "dead",
-        }
     }
 }
 
@@ -255,13 +245,13 @@ pub struct Job {
     pub id: JobId,
     /// The key's owner who submitted it.
     pub owner: Owner,
-    /// `scene` or `gesture`.
-    pub kind: String,
+    /// What the job makes.
+    pub kind: JobKind,
     /// In which line it waits.
     pub lane: Lane,
     /// Higher goes first.
     pub priority: i32,
-    /// Where it stands.
+    /// State of the job.
     pub state: JobState,
     /// Workers that have held it and not given it back in order.
     pub attempts: u32,
@@ -281,7 +271,7 @@ pub struct Job {
     pub run_after_ms: UnixMs,
     /// What is to be done; the worker of its kind reads it.
     pub spec: serde_json::Value,
-    /// How far it is.
+    /// Progress of the job.
     pub progress: Progress,
     /// What came of it; `None` before success.
     pub result: Option<serde_json::Value>,
@@ -364,8 +354,8 @@ pub struct NewJob {
     pub id: JobId,
     /// The key's owner who submitted it.
     pub owner: Owner,
-    /// `scene` or `gesture`.
-    pub kind: String,
+    /// What the job makes.
+    pub kind: JobKind,
     /// In which line it waits.
     pub lane: Lane,
     /// Higher goes first.
@@ -385,7 +375,7 @@ pub struct NewJob {
 pub struct Idempotency {
     /// The client's text; unique per owner.
     pub key: String,
-    /// Hash of the request; another one under the same key is a mistake that is told.
+    /// Hash of the request; another one under the same key is refused.
     pub fingerprint: String,
 }
 

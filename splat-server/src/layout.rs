@@ -7,9 +7,9 @@
 //! output/final_trained_model/                    what training made: ply/, checkpoints/, eval/, log.txt ...
 //! ```
 
-/// The photos.
+/// Folder of the photos.
 pub const IMAGES: &str = "images";
-/// The posed dataset.
+/// Folder of the posed dataset.
 pub const COLMAP_DATA: &str = "output/colmap_data";
 /// What training makes, as [`splat_core::pipeline::OutputFolder`] lays it out.
 pub const MODEL: &str = "output/final_trained_model";

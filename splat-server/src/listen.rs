@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
-/// How long answers under way may take once the service is told to stop.
+/// How long answers under way may take once the service is asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
 /// Rest after the system refuses a connection, for want of file handles for instance.
 const REFUSED_REST: Duration = Duration::from_millis(100);
@@ -34,9 +34,9 @@ const RESERVED_HANDLES: u64 = 256;
 /// Handles of one connection: its own, and a file that it sends or stores.
 const HANDLES_OF_CONNECTION: u64 = 2;
 
-/// What a connection may take.
+/// Limits of connections: how many, how slow.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms {
+pub(crate) struct ConnectionLimits {
     /// Connections at once. When there are as many, the longest open one that asks for nothing makes room for a new one.
     connections: usize,
     /// For the first byte of a request to the last of its headers: a client that takes longer holds the connection and does not use it.
@@ -48,7 +48,7 @@ pub(crate) struct Terms {
     least_bytes: usize,
 }
 
-impl Terms {
+impl ConnectionLimits {
     /// What `handles` allow, of which the process has as many.
     fn of(handles: u64) -> Self {
         let connections = handles.saturating_sub(RESERVED_HANDLES) / HANDLES_OF_CONNECTION;
@@ -61,9 +61,9 @@ impl Terms {
     }
 }
 
-/// Raises this process's limit on open files as far as the system lets it, and tells what connections may take then.
-pub(crate) fn terms() -> Terms {
-    Terms::of(handles())
+/// Raises this process's limit on open files as far as the system lets it, and returns the limits of connections that result.
+pub(crate) fn limits() -> ConnectionLimits {
+    ConnectionLimits::of(handles())
 }
 
 #[cfg(unix)]
@@ -151,18 +151,18 @@ impl Connections {
 pub(crate) async fn run(
     listener: TcpListener,
     router: Router,
-    terms: Terms,
+    limits: ConnectionLimits,
     mut shutdown: watch::Receiver<bool>,
 ) {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(terms.headers_within);
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.headers_within);
     let connections = Arc::new(Connections::default());
     let graceful = GracefulShutdown::new();
     let mut number = 0;
     loop {
         let accepted = tokio::select! {
             accepted = async {
-                connections.make_room(terms.connections).await;
+                connections.make_room(limits.connections).await;
                 listener.accept().await
             } => accepted,
             _ = shutdown.wait_for(|stop| *stop) => break,
@@ -170,7 +170,7 @@ pub(crate) async fn run(
         let (stream, address) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                tracing::warn!(%error, "could not accept a connection");
                 sleep(REFUSED_REST).await;
                 continue;
             }
@@ -181,14 +181,14 @@ pub(crate) async fn run(
             let (router, connection) = (router.clone(), Arc::clone(&connection));
             hyper::service::service_fn(move |mut request: Request<hyper::body::Incoming>| {
                 request.extensions_mut().insert(ConnectInfo::<SocketAddr>(address));
-                let request = request.map(|body| at_a_pace(Body::new(body), terms));
+                let request = request.map(|body| at_a_pace(Body::new(body), limits));
                 let (router, busy) = (router.clone(), Busy::new(&connection));
                 async move {
                     router.oneshot(request).await.map(|answer| answer.map(|body| until_sent(body, busy)))
                 }
             })
         };
-        let served = builder.serve_connection(TokioIo::new(Box::pin(prepared(stream, terms))), service);
+        let served = builder.serve_connection(TokioIo::new(Box::pin(prepared(stream, limits))), service);
         let watched = graceful.watch(served);
         let connections = Arc::clone(&connections);
         tokio::spawn(async move {
@@ -204,23 +204,23 @@ pub(crate) async fn run(
     let _ = timeout(GRACE, graceful.shutdown()).await;
 }
 
-fn prepared(stream: TcpStream, terms: Terms) -> TimeoutStream<TcpStream> {
+fn prepared(stream: TcpStream, limits: ConnectionLimits) -> TimeoutStream<TcpStream> {
     // Small answers should not wait for more. A connection that is gone already fails at its first use.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream)
         .set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE));
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(terms.body_window));
+    stream.set_write_timeout(Some(limits.body_window));
     stream
 }
 
 /// The body, which ends with an error when the client sends it too slowly. Only waiting for the client counts: a full disk is not
 /// its fault.
-fn at_a_pace(body: Body, terms: Terms) -> Body {
+fn at_a_pace(body: Body, limits: ConnectionLimits) -> Body {
     if body.is_end_stream() {
         return body;
     }
-    let begun = (Some(body.into_data_stream()), terms.body_window, 0);
+    let begun = (Some(body.into_data_stream()), limits.body_window, 0);
     Body::from_stream(stream::unfold(begun, move |(body, mut left, mut got)| async move {
         let mut body = body?;
         loop {
@@ -234,10 +234,10 @@ fn at_a_pace(body: Body, terms: Terms) -> Body {
                     left = left.saturating_sub(asked.elapsed());
                     return Some((Ok(piece), (Some(body), left, got)));
                 }
-                Err(_) if got >= terms.least_bytes => (left, got) = (terms.body_window, 0),
+                Err(_) if got >= limits.least_bytes => (left, got) = (limits.body_window, 0),
                 Err(_) => {
-                    let window = terms.body_window.as_secs_f32();
-                    let why = format!("fewer than {} bytes came within {window} s", terms.least_bytes);
+                    let window = limits.body_window.as_secs_f32();
+                    let why = format!("fewer than {} bytes came within {window} s", limits.least_bytes);
                     let error = std::io::Error::new(std::io::ErrorKind::TimedOut, why);
                     return Some((Err(axum::Error::new(error)), (None, left, got)));
                 }
@@ -286,10 +286,10 @@ mod tests {
     const LONG: Duration = Duration::from_secs(600);
     const SHORT: Duration = Duration::from_millis(200);
     const PATIENCE: Duration = Duration::from_secs(60);
-    const TERMS: Terms =
-        Terms { connections: 64, headers_within: LONG, body_window: LONG, least_bytes: 1000 };
+    const LIMITS: ConnectionLimits =
+        ConnectionLimits { connections: 64, headers_within: LONG, body_window: LONG, least_bytes: 1000 };
 
-    async fn serve(terms: Terms) -> SocketAddr {
+    async fn serve(limits: ConnectionLimits) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new()
@@ -298,7 +298,7 @@ mod tests {
             .route("/take", post(async |body: Bytes| body.len().to_string()));
         let (sender, shutdown) = watch::channel(false);
         tokio::spawn(async move {
-            run(listener, router, terms, shutdown).await;
+            run(listener, router, limits, shutdown).await;
             drop(sender);
         });
         address
@@ -320,7 +320,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_asks_for_nothing_is_not_kept() {
-        let address = serve(Terms { headers_within: SHORT, ..TERMS }).await;
+        let address = serve(ConnectionLimits { headers_within: SHORT, ..LIMITS }).await;
         for begun in ["", "G", "GET / HTTP/1.1\r\nHost: x\r\nX-Long:", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
             let heard = heard(say(address, begun).await).await;
             assert!(!heard.contains("here"), "{begun:?}: {heard}");
@@ -331,7 +331,7 @@ mod tests {
 
     #[tokio::test]
     async fn silent_connections_make_room_and_busy_ones_stay() {
-        let address = serve(Terms { connections: 8, ..TERMS }).await;
+        let address = serve(ConnectionLimits { connections: 8, ..LIMITS }).await;
         let mut busy = say(address, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await;
         let mut silent = Vec::new();
         for _ in 0..40 {
@@ -344,7 +344,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_drips_is_given_up_and_a_slow_one_is_not() {
-        let address = serve(Terms { body_window: SHORT, ..TERMS }).await;
+        let address = serve(ConnectionLimits { body_window: SHORT, ..LIMITS }).await;
         let head = "POST /take HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4000\r\n\r\n";
         assert!(!heard(say(address, head).await).await.contains("200 OK"));
         let mut dripping = say(address, head).await;
@@ -380,7 +380,7 @@ mod tests {
         };
         let router = Router::new().route("/", get(endless));
         let (_sender, shutdown) = watch::channel(false);
-        tokio::spawn(run(listener, router, Terms { body_window: SHORT, ..TERMS }, shutdown));
+        tokio::spawn(run(listener, router, ConnectionLimits { body_window: SHORT, ..LIMITS }, shutdown));
         let _stream = say(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
         let given_up = async {
             // The route holds one, and the test; a body under way one more.
@@ -398,8 +398,8 @@ mod tests {
 
     #[test]
     fn connections_leave_handles_for_the_rest() {
-        assert_eq!(Terms::of(1024).connections, 384);
-        assert_eq!(Terms::of(64).connections, 16);
-        assert_eq!(Terms::of(u64::MAX).connections, 8192);
+        assert_eq!(ConnectionLimits::of(1024).connections, 384);
+        assert_eq!(ConnectionLimits::of(64).connections, 16);
+        assert_eq!(ConnectionLimits::of(u64::MAX).connections, 8192);
     }
 }

@@ -14,7 +14,7 @@ const LONGEST_SIDE: u32 = 640;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
-    /// Its centre.
+    /// Centre of the camera in the scene's coordinates.
     pub position: [f64; 3],
     /// Rows of the rotation from camera to world, as in `cameras.json`.
     pub rotation: [[f64; 3]; 3],
@@ -27,7 +27,7 @@ pub struct LookOptions {
     /// From where; without it, from where the previews are taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub camera: Option<Place>,
-    /// Most pixels along the longest side: smaller pictures come sooner on slow machines. 640 unless told otherwise.
+    /// Most pixels along the longest side: smaller pictures come sooner on slow machines. 640 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 32, maximum = 1280)]
     pub longest_side: Option<u32>,

@@ -68,15 +68,15 @@ fn seconds() -> Histogram {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Requests answered.
+    /// Answered requests by method, route and status.
     pub requests: Family<RequestLabels, Counter>,
     /// Seconds until an answer began.
     pub latency: Histogram,
     /// Event streams open now.
     pub streams: Gauge,
-    /// Attempts begun.
+    /// Attempts at jobs that were started.
     pub attempts: Counter,
-    /// Attempts ended.
+    /// Attempts at jobs by how they ended.
     pub endings: Family<EndingLabels, Counter>,
     /// Jobs by lane and state, as of the last look.
     pub jobs: Family<LaneLabels, Gauge>,

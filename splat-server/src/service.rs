@@ -1,4 +1,4 @@
-//! The service put together: parts opened, checked and run until it is told to stop.
+//! The service put together: [`Parts`] opened, checked and run until it is asked to stop.
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -11,6 +11,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+pub use crate::parts::Parts;
+
 use crate::config::Config;
 use crate::gesture::ModelRecord;
 use crate::gesture::models::{ModelError, Models};
@@ -19,7 +21,6 @@ use crate::intake::{Intake, IntakeError, Limits};
 use crate::job::{JobId, Owner};
 use crate::keys::{KeyError, Keys};
 use crate::listen;
-use crate::metrics::Metrics;
 use crate::queue::{self, BackupError, Copied, Queue, QueueError, RedisQueue, SqliteQueue};
 use crate::runner::{GpuKind, MachineOptions};
 use crate::store::{JobStore, StoreConfig, StoreError};
@@ -112,20 +113,6 @@ impl ServiceError {
     }
 }
 
-/// The parts that servers, workers and key management share.
-#[derive(Clone, Debug)]
-pub struct Parts {
-    config: Arc<Config>,
-    /// The line of jobs.
-    pub queue: Arc<dyn Queue>,
-    /// API keys.
-    pub keys: Keys,
-    store: JobStore,
-    models: Models,
-    intake: Intake,
-    metrics: Arc<Metrics>,
-}
-
 impl Parts {
     /// Opens queue, keys and stores.
     ///
@@ -147,7 +134,7 @@ impl Parts {
     }
 
     /// Serves until `stop` comes true; with workers in the same process if `program` says how to run jobs.
-    /// `listening` hears the address once requests are answered.
+    /// `listening` is called with the address once requests are answered.
     ///
     /// # Errors
     /// [`ServiceError::OpenToAll`], [`ServiceError::Bind`].
@@ -162,7 +149,7 @@ impl Parts {
             return Err(ServiceError::OpenToAll { bind });
         }
         // Before anything takes handles.
-        let terms = listen::terms();
+        let connection_limits = listen::limits();
         let listener = TcpListener::bind(bind).await.map_err(|source| ServiceError::Bind { bind, source })?;
         let address = listener.local_addr().map_err(|source| ServiceError::Bind { bind, source })?;
         let (sender, shutdown) = watch::channel(false);
@@ -184,8 +171,7 @@ impl Parts {
             .map(|days| (self.models.clone(), Duration::from_secs(days.saturating_mul(24 * 3600))));
         let sweeper = self.sweeper().run(self.intake.clone(), retention, legacy_models, shutdown.clone());
         let sweeper = tokio::spawn(sweeper);
-        let app =
-            App::new(self.config, self.queue, self.keys, self.store, self.models, self.intake, self.metrics);
+        let app = App::new(self);
         tokio::spawn(app.clone().housekeeping());
         if let Some(probe) = probe {
             let app = app.clone();
@@ -201,7 +187,7 @@ impl Parts {
             false => None,
         };
         listening(address);
-        listen::run(listener, http::router(app), terms, shutdown).await;
+        listen::run(listener, http::router(app), connection_limits, shutdown).await;
         for task in workers.into_iter().chain([sweeper]) {
             // A task that panicked has been logged by the runtime.
             let _ = task.await;
@@ -270,7 +256,7 @@ impl Parts {
         Ok(())
     }
 
-    /// The command that tells what scenes are trained on.
+    /// The command that prints what scenes are trained on.
     fn probe(&self, program: &[OsString]) -> Option<tokio::process::Command> {
         let (program, arguments) = program.split_first()?;
         let mut command = tokio::process::Command::new(program);
@@ -325,7 +311,7 @@ impl Parts {
     }
 }
 
-/// What the command tells; `None` where it tells nothing, as on a machine without drivers.
+/// What the command prints; `None` where it prints nothing, as on a machine without drivers.
 async fn gpu_of(mut command: tokio::process::Command) -> Option<GpuKind> {
     let told = tokio::time::timeout(PROBE_WITHIN, command.output()).await.ok()?.ok()?;
     serde_json::from_slice(&told.stdout).ok()?

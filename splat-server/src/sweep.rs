@@ -1,4 +1,4 @@
-//! What is looked after once a minute: ends of jobs that were not told, jobs past their retention, uploads that no job uses, files
+//! What is looked after once a minute: ends of jobs whose webhooks were not queued, jobs past their retention, uploads that no job uses, files
 //! without a job.
 //!
 //! Files are deleted only where this queue had the last word on them: it deleted their job, or took them in for a job that was never
@@ -56,14 +56,14 @@ impl Sweeper {
             let begun = now_ms();
             match webhook::catch_up(&*self.queue, told_until..UnixMs::MAX).await {
                 Ok(()) => told_until = begun.saturating_sub(CLOCKS_APART_MS),
-                Err(error) => tracing::warn!(%error, "webhooks that were not queued are looked for later"),
+                Err(error) => tracing::warn!(%error, "could not look for webhooks to queue; will retry"),
             }
             self.expired(retention).await;
             if let Some((models, kept)) = &legacy_models {
                 expire_models(models, *kept).await;
             }
             if let Err(error) = intake.sweep_uploads().await {
-                tracing::warn!(%error, "unused uploads are swept later");
+                tracing::warn!(%error, "could not remove unused uploads; will retry");
             }
             self.orphans(ORPHAN_AGE).await;
             self.copies(ORPHAN_AGE).await;
@@ -93,14 +93,16 @@ impl Sweeper {
             let expired = match self.queue.expired(before).await {
                 Ok(expired) if expired.is_empty() => return,
                 Ok(expired) => expired,
-                Err(error) => return tracing::warn!(%error, "expired jobs are swept later"),
+                Err(error) => return tracing::warn!(%error, "could not remove expired jobs; will retry"),
             };
             for (owner, id) in expired {
                 match self.queue.delete(&owner, &id).await {
                     Ok(Some(_)) => self.delete(&id, "its job had expired").await,
                     // Deleted or begun anew meanwhile.
                     Ok(None) | Err(QueueError::WrongState { .. }) => {}
-                    Err(error) => return tracing::warn!(job = %id, %error, "expired jobs are swept later"),
+                    Err(error) => {
+                        return tracing::warn!(job = %id, %error, "could not remove expired jobs; will retry");
+                    }
                 }
             }
         }
@@ -115,7 +117,7 @@ impl Sweeper {
         };
         let (queue, found) = match look().await {
             Ok(looked) => looked,
-            Err(why) => return tracing::warn!(why, "files without a job are swept later"),
+            Err(why) => return tracing::warn!(why, "could not remove files without a job; will retry"),
         };
         let mut kept = Vec::new();
         for folder in found {
@@ -126,7 +128,9 @@ impl Sweeper {
                     self.delete(&folder.id, "no job was ever made of it").await;
                 }
                 Ok(Fate::Unknown) => kept.push(folder.id),
-                Err(error) => return tracing::warn!(%error, "files without a job are swept later"),
+                Err(error) => {
+                    return tracing::warn!(%error, "could not remove files without a job; will retry");
+                }
             }
         }
         self.report(&kept);
@@ -137,7 +141,7 @@ impl Sweeper {
         if !folder.submitted
             && let Err(error) = self.store.mark_submitted(&folder.id).await
         {
-            tracing::warn!(job = %folder.id, %error, "the mark of a job is written later");
+            tracing::warn!(job = %folder.id, %error, "could not mark a job as submitted; will retry");
         }
     }
 
@@ -160,27 +164,31 @@ impl Sweeper {
     async fn copies(&self, age: Duration) {
         let found = match self.store.copies_older_than(age).await {
             Ok(found) => found,
-            Err(error) => return tracing::warn!(%error, "working copies of jobs are swept later"),
+            Err(error) => return tracing::warn!(%error, "could not remove working copies; will retry"),
         };
         for id in found {
             match self.queue.fate(&id).await {
                 Ok(Fate::Here(state)) if !state.is_final() => {}
                 Ok(Fate::Here(_) | Fate::Deleted) => match self.store.delete_copy(&id).await {
-                    Ok(()) => tracing::info!(job = %id, "the working copy of a job that ended was deleted"),
-                    Err(error) => tracing::warn!(job = %id, %error, "a working copy is swept later"),
+                    Ok(()) => tracing::info!(job = %id, "removed the working copy of a finished job"),
+                    Err(error) => {
+                        tracing::warn!(job = %id, %error, "could not remove a working copy; will retry")
+                    }
                 },
                 Ok(Fate::Unknown) => {
                     tracing::debug!(job = %id, "a working copy is kept: the queue does not know its job");
                 }
-                Err(error) => return tracing::warn!(%error, "working copies of jobs are swept later"),
+                Err(error) => return tracing::warn!(%error, "could not remove working copies; will retry"),
             }
         }
     }
 
     async fn delete(&self, id: &JobId, why: &str) {
         match self.store.delete_job(id).await {
-            Ok(()) => tracing::info!(job = %id, why, "the files of a job were deleted"),
-            Err(error) => tracing::warn!(job = %id, %error, "files of a job are swept later"),
+            Ok(()) => tracing::info!(job = %id, why, "deleted the files of a job"),
+            Err(error) => {
+                tracing::warn!(job = %id, %error, "could not delete the files of a job; will retry")
+            }
         }
     }
 }
@@ -191,9 +199,9 @@ async fn expire_models(models: &Models, kept: Duration) {
     match models.expire(&Owner::legacy(), before).await {
         Ok(0) => {}
         Ok(count) => {
-            tracing::info!(count, "gesture models of clients without a key were removed: they had expired")
+            tracing::info!(count, "removed expired gesture models of clients without a key")
         }
-        Err(error) => tracing::warn!(%error, "old gesture models are looked for later"),
+        Err(error) => tracing::warn!(%error, "could not look for expired gesture models; will retry"),
     }
 }
 

@@ -29,7 +29,7 @@ use crate::{http, page};
 const PIECE_BYTES: usize = 256 << 10;
 /// The page, among the files of [`page`].
 const PAGE: &str = "/local";
-/// Its module.
+/// The page's module.
 const MODULE: &str = "/assets/js/local.js";
 /// What an exported page may do: nothing but what it holds itself, and no request to anywhere.
 const STANDALONE_CSP: &str = "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; \

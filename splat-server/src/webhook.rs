@@ -1,6 +1,6 @@
 //! Webhooks: a signed message to a client's server when a job has ended. Off unless the operator turns them on.
 //!
-//! Each is a job of its own in the `cpu` lane, so that it survives crashes and is tried again with growing waits. The message is
+//! Each is a job in a lane of its own, so that it survives crashes and is tried again with growing waits. The message is
 //! signed as `Splat-Signature: t=<seconds>,v1=<hex>`, HMAC-SHA256 of `<seconds>.<body>` with the operator's secret.
 //! Private and loopback addresses are refused after the name is resolved, for the address that is then connected to;
 //! redirects are not followed.
@@ -18,16 +18,15 @@ use serde_json::json;
 use sha2::Sha256;
 
 use crate::config::Config;
-use crate::job::{Idempotency, Job, JobId, JobProblem, JobState, Lane, NewJob, Owner, UnixMs};
+use crate::job::{Idempotency, Job, JobId, JobKind, JobProblem, JobState, Lane, NewJob, Owner, UnixMs};
 use crate::queue::{Admission, Ending, Queue, QueueError, Quota, now_ms};
 
-/// The kind of job that delivers one.
-pub(crate) const KIND: &str = "webhook";
 /// Attempts, with growing waits between them.
 const ATTEMPTS: u32 = 8;
 /// A receiver that takes longer is tried again later.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-const MAX_URL_CHARS: usize = 2_000;
+/// Longest address, in characters.
+pub(crate) const MAX_URL_CHARS: usize = 2_000;
 
 /// What a delivery job is to do.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,14 +38,13 @@ struct Delivery {
 /// What a receiver gets as JSON.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct JobEnded<'a> {
-    /// What happened.
+    /// Kind of the event.
     event: Happened,
-    /// The job.
+    /// Id of the job.
     id: &'a str,
-    /// What it makes.
-    #[schema(value_type = crate::job_kind::JobKind)]
-    kind: &'a str,
-    /// How it ended.
+    /// What the job makes.
+    kind: JobKind,
+    /// Final state of the job.
     state: JobState,
     /// Figures of a job that succeeded.
     #[schema(value_type = Option<Object>)]
@@ -57,7 +55,7 @@ pub(crate) struct JobEnded<'a> {
     url: String,
 }
 
-/// What receivers are told of.
+/// Events that receivers get.
 #[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
 pub(crate) enum Happened {
     /// A job has come to its end.
@@ -65,7 +63,7 @@ pub(crate) enum Happened {
     JobEnded,
 }
 
-/// Delivers webhooks.
+/// HTTP client that signs and posts webhooks.
 #[derive(Clone, Debug)]
 pub(crate) struct Notifier {
     client: Client,
@@ -106,7 +104,7 @@ impl Notifier {
         let message = JobEnded {
             event: Happened::JobEnded,
             id: job.id.as_str(),
-            kind: &job.kind,
+            kind: job.kind,
             state: job.state,
             result: job.result.as_ref(),
             problem: job.problem.as_ref(),
@@ -142,7 +140,7 @@ impl Notifier {
     }
 }
 
-/// Queues the webhooks of jobs that ended at these times and that nobody has told of: their worker died with its last word, or with
+/// Queues the webhooks of jobs that ended at these times and whose webhooks nobody queued: their worker died with its last word, or with
 /// their last lease.
 pub(crate) async fn catch_up(queue: &dyn Queue, mut when: Range<UnixMs>) -> Result<(), QueueError> {
     loop {
@@ -169,12 +167,12 @@ pub(crate) async fn enqueue(queue: &dyn Queue, job: &Job) {
     // Scenes and gestures keep it in the same place.
     let Some(url) = job.spec.pointer("/options/webhook").and_then(serde_json::Value::as_str) else { return };
     let delivery = Delivery { url: url.to_owned(), job: job.id.clone() };
-    // The same end is told once, however often it is queued; a retried job's next end is another.
+    // The same end is delivered once, however often it is queued; a retried job's next end is another.
     let key = format!("{}-{}", job.id, job.finished_ms.unwrap_or(0));
     let new = NewJob {
         id: JobId::random(),
         owner: Owner("webhooks".into()),
-        kind: KIND.into(),
+        kind: JobKind::Webhook,
         lane: Lane::Webhook,
         priority: 0,
         max_attempts: ATTEMPTS,
@@ -186,7 +184,7 @@ pub(crate) async fn enqueue(queue: &dyn Queue, job: &Job) {
         Admission { max_waiting: u64::MAX >> 1, max_unfinished_per_owner: u64::MAX >> 1, quota: Quota::NONE };
     match queue.submit(new, unlimited).await {
         Ok(_) | Err(QueueError::KeyReused) => {}
-        Err(error) => tracing::error!(job = %job.id, %error, "the webhook of a job is lost"),
+        Err(error) => tracing::error!(job = %job.id, %error, "could not queue the webhook of a job"),
     }
 }
 
@@ -205,7 +203,7 @@ pub(crate) fn check(config: &Config, text: &str) -> Result<(), String> {
     check_url(text, config.webhook_allow_private).map(drop)
 }
 
-/// The URL, if a webhook may go there as far as the text tells.
+/// The URL, if a webhook may go there as far as its text shows.
 pub(crate) fn check_url(text: &str, allow_private: bool) -> Result<Url, String> {
     if text.len() > MAX_URL_CHARS {
         return Err(format!("a webhook's URL has at most {MAX_URL_CHARS} characters"));
@@ -298,7 +296,7 @@ mod tests {
     use crate::queue::contract::{PLENTY, new_job};
     use crate::queue::{ListQuery, SqliteQueue};
 
-    /// A worker that dies with the last lease of its job tells nobody; every end is told once all the same.
+    /// A worker that dies with the last lease of its job queues no webhook; every end is delivered once all the same.
     #[tokio::test]
     async fn ends_that_nobody_told_of_are_caught_up_with() {
         let dir = tempfile::tempdir().unwrap();

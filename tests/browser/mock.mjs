@@ -24,6 +24,20 @@ const PRESETS = [
   { name: 'high', steps: 30000, max_image_size: null, summary: '30,000 steps' },
 ];
 
+const words = (...names) => names.map((name) => ({ name, summary: name }));
+const OPTIONS = [
+  { name: 'name', part: 'job', help: 'A title for people', type: 'text' },
+  { name: 'preset', part: 'effort', help: 'Steps, resolution and COLMAP quality together', type: 'word', words: words('preview', 'standard', 'high') },
+  { name: 'iterations', part: 'training', help: 'Training steps', default: "the preset's", type: 'whole', minimum: 1, maximum: 200000 },
+  { name: 'quality', part: 'colmap', help: 'How hard COLMAP looks for features', type: 'word', words: words('low', 'medium', 'high', 'extreme') },
+  { name: 'strategy', part: 'training', help: 'How Gaussians are added and removed', type: 'word', words: words('mcmc', 'adc') },
+  { name: 'renderer', part: 'training', help: 'How Gaussians are drawn', type: 'word', words: words('ewa', '3dgut') },
+  { name: 'keep_distortion', part: 'photos', help: 'Train on the photos as they were taken', type: 'switch' },
+  { name: 'matcher', part: 'colmap', help: 'Which photos are compared', type: 'word', words: words('auto', 'exhaustive', 'preselection', 'sequential') },
+  { name: 'seed', part: 'training', help: 'Decides every random choice', default: '0', type: 'whole', minimum: 0, maximum: 4294967295 },
+  { name: 'new_option', part: 'training', help: 'An option that the page has no text for', type: 'decimal', minimum: 0, maximum: 100 },
+];
+
 /** Starts the double; `options`: `key`, `maxPhotos`, `stepMs` (pace of jobs), `viewer`, `dropPatches`, `dropEvents`, `holdAt` (percent). */
 export async function startMock(options = {}) {
   const mock = new Mock({ maxPhotos: 50, stepMs: 120, viewer: true, dropPatches: 0, dropEvents: 0, ...options });
@@ -93,7 +107,7 @@ class Mock {
       version: '0.1.0', auth_required: Boolean(this.options.key), test_mode: Boolean(this.options.testMode), viewer: this.options.viewer, gestures: Boolean(this.options.gestures), video: this.options.video ?? true, gpu: this.options.gpu,
       scene_forms: ['scene.ply', 'scene.compressed.ply', 'scene.spz', 'scene.sog'],
       limits: { max_photos: this.options.maxPhotos, max_file_bytes: 50e6, max_job_bytes: 2e9, max_pixels: 1e8 },
-      presets: PRESETS, renderers: ['ewa', '3dgut'], strategies: ['mcmc', 'adc'], qualities: ['low', 'medium', 'high', 'extreme'],
+      presets: PRESETS, options: OPTIONS, renderers: ['ewa', '3dgut'], strategies: ['mcmc', 'adc'], qualities: ['low', 'medium', 'high', 'extreme'],
     };
   }
 

@@ -31,6 +31,9 @@ test('from photos to a scene that orbits', async (t) => {
   await page.getByRole('radio', { name: /Preview/ }).check();
   await page.locator('.advanced summary').click();
   await page.getByRole('checkbox', { name: 'Keep lens distortion' }).check();
+  const added = page.getByLabel('new option');
+  assert.equal(await page.locator(`#${await added.getAttribute('aria-describedby')}`).innerText(), 'An option that the page has no text for');
+  await added.fill('0.25');
   await page.getByRole('button', { name: 'Create scene' }).click();
   await page.getByRole('heading', { level: 1, name: 'Garden gate' }).waitFor();
   await page.locator('img.preview:not([hidden])').waitFor();
@@ -59,7 +62,7 @@ test('from photos to a scene that orbits', async (t) => {
   await page.getByRole('link', { name: /scene\.ply/ }).click();
   assert.match((await download).suggestedFilename(), /^Garden-gate-scene\.ply$/);
   const [job] = mock.jobs.values();
-  assert.deepEqual(job.options, { preset: 'preview', name: 'Garden gate', keep_distortion: true });
+  assert.deepEqual(job.options, { preset: 'preview', name: 'Garden gate', keep_distortion: true, new_option: 0.25 });
   assert.deepEqual(job.photos.map(({ name }) => name), photos(5).map(({ name }) => name));
   sound();
 });

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, ValueHint};
 use splat_core::pipeline::Preset;
 
+use super::scene::{PHOTOS, SceneArgs};
+
 /// `splat render`.
 #[derive(Args, Debug)]
 #[command(
@@ -49,8 +51,8 @@ pub(crate) struct RenderArgs {
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=16_384))]
     pub(crate) width: Option<u32>,
     /// How Gaussians are drawn [default: as the scene says it was trained]
-    #[arg(long, value_name = "RENDERER", value_enum)]
-    pub(crate) renderer: Option<super::Renderer>,
+    #[arg(long, value_name = "RENDERER", value_parser = super::renderer_parser())]
+    pub(crate) renderer: Option<splat_core::RendererKind>,
     /// Background colour as three numbers from 0 to 1
     #[arg(long, value_name = "R,G,B", value_delimiter = ',', num_args = 1..=3, default_value = "0,0,0")]
     pub(crate) background: Vec<f32>,
@@ -78,15 +80,15 @@ pub(crate) struct EvalArgs {
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) dataset: Option<PathBuf>,
     /// How Gaussians are drawn [default: as the scene says it was trained]
-    #[arg(long, value_name = "RENDERER", value_enum)]
-    pub(crate) renderer: Option<super::Renderer>,
+    #[arg(long, value_name = "RENDERER", value_parser = super::renderer_parser())]
+    pub(crate) renderer: Option<splat_core::RendererKind>,
     /// Also write photo | render of each held-out view here
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) folders: super::PhotoFolders,
     #[command(flatten)]
-    pub(crate) images: super::ImageOptions,
+    pub(crate) images: SceneArgs<PHOTOS>,
 }
 
 /// `splat info`.
@@ -106,5 +108,5 @@ pub(crate) struct InfoArgs {
     #[command(flatten)]
     pub(crate) folders: super::PhotoFolders,
     #[command(flatten)]
-    pub(crate) images: super::ImageOptions,
+    pub(crate) images: SceneArgs<PHOTOS>,
 }

@@ -5,6 +5,7 @@
 mod convert;
 mod files;
 mod gesture;
+mod scene;
 mod serve;
 mod training;
 mod view;
@@ -17,12 +18,12 @@ pub(crate) use gesture::{
     GestureArgs, GestureCommand, GestureEvalArgs, GestureExportArgs, GesturePredictArgs, GestureTrainArgs,
 };
 pub(crate) use serve::{
-    AdminArgs, AdminCommand, BackupArgs, KeysArgs, KeysCommand, Role, ServeArgs, ServiceArgs, SettingsArgs,
+    AdminArgs, AdminCommand, BackupArgs, KeysArgs, KeysCommand, ServeArgs, ServiceArgs, SettingsArgs,
     WorkerArgs,
 };
 pub(crate) use training::{
-    ColmapArgs, ColmapOptions, DemoArgs, Exposure, ImageOptions, Matcher, MatcherEngine, PhotoFolders,
-    Quality, Renderer, RunArgs, Strategy, TrainArgs, TrainOptions, preset_parser,
+    ColmapArgs, ColmapOptions, DemoArgs, PhotoFolders, RunArgs, TrainArgs, TrainOptions, preset_parser,
+    renderer_parser,
 };
 pub(crate) use view::ViewArgs;
 
@@ -146,8 +147,8 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = positive_seconds)]
     pub(crate) seconds: f64,
     /// How Gaussians are drawn in these steps
-    #[arg(long, value_enum, default_value_t = training::Renderer::Ewa)]
-    pub(crate) renderer: training::Renderer,
+    #[arg(long, value_name = "RENDERER", default_value = "ewa", value_parser = renderer_parser())]
+    pub(crate) renderer: splat_core::RendererKind,
     /// Measure nothing; write the WGSL of every kernel to this folder, joined as for this GPU and `--renderer`
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["dataset", "gaussians"])]
     pub(crate) dump_shaders: Option<std::path::PathBuf>,

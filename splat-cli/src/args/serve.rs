@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use clap::{Args, Subcommand, ValueHint};
+use splat_server::job::JobState;
+use splat_server::keys::Role;
 use splat_server::settings::Settings;
+
+use super::scene::word_parser;
 
 /// `splat serve`.
 #[derive(Args, Debug)]
@@ -100,9 +104,9 @@ pub(crate) struct AdminArgs {
 pub(crate) enum AdminCommand {
     /// Lists jobs of everybody, newest first
     Jobs {
-        /// Only those in this state: queued, running, succeeded, failed, cancelled or dead
-        #[arg(long)]
-        state: Option<String>,
+        /// Only those in this state
+        #[arg(long, value_name = "STATE", value_parser = word_parser(&JobState::WORDS, JobState::from_name))]
+        state: Option<JobState>,
         /// Most jobs to list, up to 200
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
         limit: u32,
@@ -160,7 +164,7 @@ pub(crate) enum KeysCommand {
         /// Who or what will use it
         name: String,
         /// What it may do
-        #[arg(long, value_enum, default_value = "user")]
+        #[arg(long, default_value = "user", value_parser = word_parser(&Role::WORDS, Role::from_name))]
         role: Role,
     },
     /// Lists keys, without their secrets
@@ -183,13 +187,4 @@ pub(crate) enum KeysCommand {
         /// The key's id, from the list
         id: String,
     },
-}
-
-/// What a key may do.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// Jobs of its own
-    User,
-    /// Also the figures of the whole service
-    Admin,
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use splat_core::text::bytes;
-use splat_server::job::{Job, JobId, JobState, Owner};
+use splat_server::job::{Job, JobId, JobKind, JobState, Owner};
 use splat_server::queue::{ListQuery, Mode, Usage};
 use splat_server::service::Parts;
 
@@ -29,14 +29,7 @@ pub(super) fn admin(args: AdminArgs, context: &Context) -> Result<(), Failure> {
     })
 }
 
-async fn jobs(parts: &Parts, state: Option<String>, limit: u32, context: &Context) -> Result<(), Failure> {
-    let state = match state {
-        None => None,
-        Some(name) => Some(JobState::of_name(&name).ok_or_else(|| Failure::Usage {
-            what: format!("`{name}` is no state of a job"),
-            hint: "give queued, running, succeeded, failed, cancelled or dead",
-        })?),
-    };
+async fn jobs(parts: &Parts, state: Option<JobState>, limit: u32, context: &Context) -> Result<(), Failure> {
     let owners = parts.keys.owners().await?;
     let ids: Vec<Owner> = owners.iter().map(|(owner, _)| owner.clone()).collect();
     let query = ListQuery { state, limit, ..ListQuery::default() };
@@ -46,7 +39,7 @@ async fn jobs(parts: &Parts, state: Option<String>, limit: u32, context: &Contex
         id: &'a str,
         owner: &'a str,
         owner_name: &'a str,
-        kind: &'a str,
+        kind: JobKind,
         state: JobState,
         percent: f64,
         bytes: u64,
@@ -58,7 +51,7 @@ async fn jobs(parts: &Parts, state: Option<String>, limit: u32, context: &Contex
             id: job.id.as_str(),
             owner: &job.owner.0,
             owner_name: owners.iter().find(|(owner, _)| *owner == job.owner).map_or("", |(_, name)| name),
-            kind: &job.kind,
+            kind: job.kind,
             state: job.state,
             percent: job.progress.percent,
             bytes: job.bytes,
@@ -73,7 +66,7 @@ async fn jobs(parts: &Parts, state: Option<String>, limit: u32, context: &Contex
                 line.id,
                 line.state.name(),
                 line.percent,
-                line.kind,
+                line.kind.name(),
                 bytes(line.bytes),
                 line.owner_name
             )

@@ -6,6 +6,7 @@ use splat_core::flight::read_cameras;
 use splat_core::pipeline::{DatasetPlace, EvaluateOptions, SavedScene, evaluate_cloud};
 use splat_core::train::EvalReport;
 use splat_core::{Renderer, RendererKind};
+use splat_server::scene::Alpha;
 
 use super::Context;
 use super::render::{Opened, open_scene};
@@ -26,7 +27,7 @@ pub(super) fn eval(args: &EvalArgs, context: &Context) -> Result<(), Failure> {
     let mut trained_with = saved.trained_with.unwrap_or_default();
     // A run that ends with EWA is evaluated on undistorted photos.
     trained_with.keep_distortion &= renderer == RendererKind::Gut;
-    let photos = settings::dataset_as(&args.images, trained_with);
+    let photos = args.images.0.dataset_over(trained_with);
     let dataset = Dataset::open(scene, &photos, &events)?;
     if dataset.held_out.is_empty() {
         let what = "no photo is held out, so there is nothing to measure".to_owned();
@@ -43,7 +44,7 @@ pub(super) fn eval(args: &EvalArgs, context: &Context) -> Result<(), Failure> {
     };
     let options = EvaluateOptions {
         render: options,
-        alpha: args.images.alpha.mode().unwrap_or(dataset.fitting_alpha()),
+        alpha: args.images.0.alpha.and_then(Alpha::mode).unwrap_or(dataset.fitting_alpha()),
         cameras: &cameras,
         comparisons: args.output.as_deref(),
     };

@@ -180,7 +180,7 @@ fn dataset(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
     let photos_on_disk = photos_on_disk(&scene);
     let points = scene.points.len();
     // As in `splat train`.
-    let photos_as = settings::dataset(&args.images, args.preset.max_image_size());
+    let photos_as = args.images.0.dataset(args.preset);
     let dataset = Dataset::open(scene, &photos_as, &events)?;
     let cameras = cameras(&dataset.scene);
     let masks = dataset.scene.views.iter().filter(|view| view.mask_path.is_some()).count();

@@ -21,7 +21,7 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Result<(), Failure> {
     let gpu = context.gpu()?;
     let preset = settings::preset(&args.train, &gpu);
     let source = settings::photos(&folder, output.colmap_data(), &args.colmap, preset)?;
-    let mut source = source.keeping_distortion(args.train.images.keep_distortion);
+    let mut source = source.keeping_distortion(args.train.scene.0.keep_distortion());
     let options = settings::pipeline(&args.train, preset, context.started);
     let outcome = make(&mut source, options, output, &gpu, context)?;
     report_outcome(&outcome, context)

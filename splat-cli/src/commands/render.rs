@@ -12,7 +12,7 @@ use splat_core::{
 };
 
 use super::Context;
-use crate::args::{self, RenderArgs};
+use crate::args::RenderArgs;
 use crate::failure::Failure;
 use crate::ffmpeg::Video;
 use crate::settings;
@@ -68,11 +68,11 @@ pub(super) struct Opened {
 /// Reads a scene; if `renderer` is not given, the scene's header determines it.
 pub(super) fn open_scene(
     path: &Path,
-    renderer: Option<args::Renderer>,
+    renderer: Option<RendererKind>,
     context: &Context,
 ) -> Result<Opened, Failure> {
     let scene = read_scene(path, context)?;
-    let renderer = renderer.map_or(scene.render_mode.into(), RendererKind::from);
+    let renderer = renderer.unwrap_or(scene.render_mode.into());
     let antialiased = scene.render_mode == SplatRenderMode::Mip && renderer == RendererKind::Ewa;
     let defaults = RenderOptions::default();
     let near = scene.near.unwrap_or(defaults.near);

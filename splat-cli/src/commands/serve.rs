@@ -9,16 +9,14 @@ use serde::Serialize;
 use splat_core::CancelToken;
 use splat_server::config::Config;
 use splat_server::job::Owner;
-use splat_server::keys::{ApiKey, Role, Secret};
+use splat_server::keys::{ApiKey, Secret};
 use splat_server::runner;
 use splat_server::service::{self, Parts};
 use splat_server::settings::Settings;
 use tracing_subscriber::EnvFilter;
 
 use super::Context;
-use crate::args::{
-    self, BackupArgs, KeysArgs, KeysCommand, ServeArgs, ServiceArgs, SettingsArgs, WorkerArgs,
-};
+use crate::args::{BackupArgs, KeysArgs, KeysCommand, ServeArgs, ServiceArgs, SettingsArgs, WorkerArgs};
 use crate::failure::Failure;
 
 /// Interval at which Ctrl-C is checked.
@@ -74,10 +72,6 @@ pub(super) fn keys(args: KeysArgs, context: &Context) -> Result<(), Failure> {
         let keys = &parts.keys;
         match args.command {
             KeysCommand::Create { name, role } => {
-                let role = match role {
-                    args::Role::User => Role::User,
-                    args::Role::Admin => Role::Admin,
-                };
                 let (key, secret) = keys.create(&name, role).await?;
                 #[derive(Serialize)]
                 struct Created<'a> {

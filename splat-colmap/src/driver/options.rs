@@ -30,27 +30,14 @@ pub enum ColmapQuality {
     Extreme,
 }
 
+splat_core::words! { ColmapQuality:
+    Low = "low", "Photos at most 1,200 pixels, up to 2,000 features each";
+    Medium = "medium", "1,600 pixels, about 2,000 features, looked for at twice the resolution";
+    High = "high", "2,400 pixels, about 4,000 features: for fine texture or little overlap";
+    Extreme = "extreme", "3,200 pixels, about 8,000 features: COLMAP's own defaults";
+}
+
 impl ColmapQuality {
-    /// All qualities, fastest first.
-    pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Extreme];
-
-    /// The quality of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|quality| quality.name() == name)
-    }
-
-    /// The name in options.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Extreme => "extreme",
-        }
-    }
-
     pub(super) fn settings(self) -> FeatureSettings {
         let (max_image_size, max_features, first_octave) = match self {
             Self::Low => (1200, 2048, 0),
@@ -125,6 +112,13 @@ pub enum Matcher {
     Sequential,
 }
 
+splat_core::words! { Matcher:
+    Auto = "auto", "All pairs while that is cheap, then preselection";
+    Exhaustive = "exhaustive", "Every pair: most reliable, slow beyond 150 photos";
+    Preselection = "preselection", "Each photo with the 32 whose largest features resemble its own, and its neighbours by name and GPS";
+    Sequential = "sequential", "Neighbours by file name: for video frames";
+}
+
 impl Matcher {
     /// Maximum number of descriptor products for which [`Matcher::Auto`] matches all pairs: 100 processor seconds at 2 nanoseconds each,
     /// for 160 photos with 2,000 features or 80 with 4,000.
@@ -143,6 +137,12 @@ pub enum MatcherEngine {
     Splat,
     /// COLMAP: on a CPU approximate matching.
     Colmap,
+}
+
+splat_core::words! { MatcherEngine:
+    Auto = "auto", "COLMAP where it has a CUDA GPU, else splat";
+    Splat = "splat", "In this program, on all cores: exact, and several times as fast as COLMAP on a CPU";
+    Colmap = "colmap", "In COLMAP: approximate on a CPU";
 }
 
 /// Options for posing photos.

@@ -25,44 +25,19 @@ pub enum Preset {
     High,
 }
 
+crate::words! { Preset:
+    Preview = "preview", "500 steps, photos at most 480 pixels, COLMAP low: minutes on a CPU";
+    Standard = "standard", "30,000 steps, photos at most 1,600 pixels, COLMAP medium: minutes on a GPU, hours on a CPU";
+    High = "high", "30,000 steps, photos as large as they are, COLMAP high";
+}
+
 impl Preset {
-    /// All presets, fastest first.
-    pub const ALL: [Self; 3] = [Self::Preview, Self::Standard, Self::High];
-
-    /// The name users type.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Preview => "preview",
-            Self::Standard => "standard",
-            Self::High => "high",
-        }
-    }
-
-    /// The preset of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|preset| preset.name() == name)
-    }
-
     /// The preset whose image size and COLMAP effort fit a run of so much time. A processor needs half an hour before large photos
     /// pay; a GPU half a minute, most of which goes into finding the cameras.
     #[must_use]
     pub fn for_budget(budget: Duration, software: bool) -> Self {
         let small_until = if software { 30 * 60 } else { 30 };
         if budget < Duration::from_secs(small_until) { Self::Preview } else { Self::Standard }
-    }
-
-    /// What it is for, in one line.
-    #[must_use]
-    pub fn summary(self) -> &'static str {
-        match self {
-            Self::Preview => "500 steps, photos at most 480 pixels, COLMAP low: minutes on a CPU",
-            Self::Standard => {
-                "30,000 steps, photos at most 1,600 pixels, COLMAP medium: minutes on a GPU, hours on a CPU"
-            }
-            Self::High => "30,000 steps, photos as large as they are, COLMAP high",
-        }
     }
 
     /// Training steps.

@@ -22,6 +22,11 @@ pub enum Strategy {
     Mcmc,
 }
 
+crate::words! { Strategy:
+    Mcmc = "mcmc", "Move dead Gaussians onto living ones, up to a cap (Kheradmand et al. 2024)";
+    Adc = "adc", "Clone, split and prune by screen-space gradients (Kerbl et al. 2023)";
+}
+
 /// Settings of a training run. Plain data; [`Default`] is the standard recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -23,8 +23,6 @@ use crate::scene::Faults;
 
 pub use record::{Figures, ModelFile, ModelRecord};
 
-/// The kind of job that adds a gesture.
-pub const KIND: &str = "gesture";
 /// The code of the model that everybody starts from.
 pub const BASE_CODE: &str = "base_v1";
 /// The recording below a job's folder: 32-bit floats, little endian, 64 a frame.

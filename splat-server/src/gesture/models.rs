@@ -71,7 +71,7 @@ pub enum ModelError {
     /// The operator's base model cannot be used.
     #[error("the base model `{}` cannot be used: {why}", path.display())]
     Base {
-        /// The file.
+        /// Path of its file.
         path: PathBuf,
         /// What is wrong.
         why: String,
@@ -156,7 +156,7 @@ impl Models {
                 let record = self.record(owner, id).await?;
                 Ok(Summary { labels: record.labels, layout: record.layout })
             }
-            // Nobody waits for it to be made only to hear that a name is taken.
+            // Nobody waits for it to be made only to learn that a name is taken.
             ModelCode::Base if self.base_file.is_none() => {
                 Ok(Summary { labels: BASE_LABELS.map(str::to_owned).into(), layout: Layout::World })
             }
@@ -337,7 +337,9 @@ impl Models {
                 Ok(()) => gone += 1,
                 // Its owner was quicker.
                 Err(ModelError::NotFound) => {}
-                Err(error) => tracing::warn!(model = %id, %error, "an old model is removed later"),
+                Err(error) => {
+                    tracing::warn!(model = %id, %error, "could not remove an expired gesture model; will retry")
+                }
             }
         }
         Ok(gone)

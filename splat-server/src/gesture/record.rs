@@ -25,7 +25,7 @@ pub struct ModelRecord {
     pub secret: JobId,
     /// How good it is.
     pub metrics: Figures,
-    /// Its files.
+    /// Files of the model.
     pub files: Vec<ModelFile>,
 }
 

@@ -73,7 +73,7 @@ pub(super) async fn get(
         let out = Sender { sender: sender.clone(), piece: Vec::with_capacity(PIECE_BYTES) };
         if let Err(error) = pack(&store, &id, &packed, out, &runtime) {
             // The client sees a zip that breaks off, and that it does.
-            tracing::warn!(job = %id, %error, "an archive was not sent whole");
+            tracing::warn!(job = %id, %error, "archive download aborted");
             let _ = sender.blocking_send(Err(error));
         }
     });

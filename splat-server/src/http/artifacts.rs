@@ -183,7 +183,7 @@ pub(super) struct From {
 
 /// Read a job's log
 ///
-/// Up to 256 KiB after `from`. `X-Next-From` tells where to go on; it stays the same while there is no more.
+/// Up to 256 KiB after `from`. `X-Next-From` is the offset of the next request; it stays the same while there is no more.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/log", tag = "jobs", operation_id = "get_log", params(("id" = String, Path, description = "The job"), From),
     responses(

@@ -12,27 +12,25 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::auth::Caller;
-use super::document::{FileContent, SceneWord};
+use super::document::SceneWord;
 use super::gesture_jobs::{self, NewGesture};
 use super::jobs::{job_id, owned, view};
-use super::parts::{HeaderTooLong, Watch};
-use super::plain::plain;
+use super::options::{SceneForm, TextOptions};
+use super::part_headers::{HeaderTooLong, Watch};
 use super::problem::{Problem, Result};
 use super::view::JobView;
 use super::{App, MAX_JSON_BYTES, json};
 use crate::intake::{Draft, Rejected};
-use crate::job::{Idempotency, JobId, Lane, NewJob};
+use crate::job::{Idempotency, JobId, JobKind, Lane, NewJob};
 use crate::layout;
 use crate::queue::Submitted;
-use crate::scene::{self, SceneOptions, SceneSpec};
+use crate::scene::{SceneOptions, SceneSpec};
 use crate::webhook;
 
 /// Bytes of one text field.
 const MAX_FIELD_BYTES: usize = 4 << 10;
 /// Bytes that the parser of forms gets at a time.
 const PIECE_BYTES: usize = 16 << 10;
-/// Text fields of one request.
-const MAX_FIELDS: usize = 40;
 /// Characters of an idempotency key.
 const MAX_KEY_CHARS: usize = 200;
 
@@ -54,31 +52,6 @@ pub(super) struct NewScene {
     /// What is to be done.
     #[serde(default)]
     options: SceneOptions,
-}
-
-/// A scene in one request: photos as parts `images` (or `files`), a zip of photos or a video, and options as text fields.
-#[derive(Debug, utoipa::ToSchema)]
-#[expect(dead_code, reason = "describes a multipart body, which is read part by part")]
-pub(super) struct SceneForm {
-    /// Photos, a zip of photos, or a video.
-    #[schema(value_type = Vec<FileContent>)]
-    images: Vec<u8>,
-    /// Training steps.
-    iterations: Option<u32>,
-    /// Seconds until the scene is there, instead of `iterations`.
-    budget_s: Option<u32>,
-    /// `preview`, `standard` or `high`.
-    preset: Option<String>,
-    /// `low`, `medium`, `high` or `extreme`.
-    quality: Option<String>,
-    /// `mcmc` or `adc`.
-    strategy: Option<String>,
-    /// `ewa` or `3dgut`.
-    renderer: Option<String>,
-    /// `true` trains on the photos as they were taken, with `3dgut`.
-    keep_distortion: Option<bool>,
-    /// A title for people.
-    name: Option<String>,
 }
 
 /// A scene of uploads, or a gesture.
@@ -143,9 +116,9 @@ pub(super) async fn create(
         }
         "application/json" => {
             let body = json::body(request, gesture_jobs::MAX_BYTES).await?;
-            // What is no JSON, or of no kind, is told by the reader of scenes.
+            // Malformed JSON and a missing kind are reported by the reader of scenes.
             let kind = serde_json::from_slice(&body).ok().and_then(|Kind { kind }| kind);
-            if kind.as_deref() == Some(crate::gesture::KIND) {
+            if kind.as_deref() == Some(JobKind::Gesture.name()) {
                 let order = NewGesture::order(&app, &body)?;
                 let submitted =
                     gesture_jobs::submit(&app, &caller, order, app.admission(&caller), key).await?;
@@ -183,7 +156,7 @@ fn scene_job(
     Ok(NewJob {
         id,
         owner: caller.owner.clone(),
-        kind: scene::KIND.into(),
+        kind: JobKind::Scene,
         lane: Lane::Scene,
         priority: 0,
         max_attempts: app.config.max_attempts,
@@ -248,7 +221,7 @@ fn scene(app: &App, body: &[u8]) -> Result<NewScene> {
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail));
     }
     let scene: NewScene = json::read(body)?;
-    if let Some(kind) = scene.kind.as_ref().filter(|kind| *kind != scene::KIND) {
+    if let Some(kind) = scene.kind.as_ref().filter(|kind| *kind != JobKind::Scene.name()) {
         return Err(Problem::invalid(format!("`{kind}` is no kind of job here; `scene` and `gesture` are")));
     }
     if let Some(fault) = scene.options.fault(app.config.test_mode) {
@@ -270,7 +243,7 @@ async fn again(
     }
     let source = owned(app, caller, from).await?;
     let Some(spec) =
-        serde_json::from_value::<SceneSpec>(source.spec).ok().filter(|_| source.kind == scene::KIND)
+        serde_json::from_value::<SceneSpec>(source.spec).ok().filter(|_| source.kind == JobKind::Scene)
     else {
         return Err(Problem::invalid("only scenes have photos of which another one can be made"));
     };
@@ -351,42 +324,6 @@ fn in_small_pieces(body: Body, boundary: &str) -> Body {
         }
         Some((Ok(piece), (Some(body), rest, true, watch)))
     }))
-}
-
-/// Options as texts: fields of a form, or a query.
-#[derive(Debug, Default)]
-pub(super) struct TextOptions(serde_json::Map<String, serde_json::Value>);
-
-impl TextOptions {
-    /// Adds a field; an empty one counts as absent, as forms send it.
-    pub(super) fn add(&mut self, name: String, value: String) -> Result<()> {
-        if value.is_empty() {
-            return Ok(());
-        }
-        if self.0.len() >= MAX_FIELDS {
-            return Err(Problem::malformed(format!("the form has more than {MAX_FIELDS} fields")));
-        }
-        let number = value.parse::<u32>().ok().filter(|_| name != "name").map(serde_json::Value::from);
-        // Values that are JSON in a text: an object, a truth value.
-        let is_json = ["test", "keep_distortion"].contains(&name.as_str());
-        let structured = || is_json.then(|| serde_json::from_str(&value).ok()).flatten();
-        let value = number.or_else(structured).unwrap_or(serde_json::Value::String(value));
-        if self.0.insert(name.clone(), value).is_some() {
-            return Err(Problem::malformed(format!("the field `{name}` comes twice")));
-        }
-        Ok(())
-    }
-
-    /// The options that these texts mean.
-    pub(super) fn parse(self) -> Result<SceneOptions> {
-        serde_path_to_error::deserialize(serde_json::Value::Object(self.0)).map_err(|error| {
-            Problem::invalid(format!(
-                "the option `{}` cannot be used: {}",
-                error.path(),
-                plain(&error.inner().to_string())
-            ))
-        })
-    }
 }
 
 /// A text field, up to its limit.

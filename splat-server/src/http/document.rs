@@ -1,21 +1,17 @@
 //! The OpenAPI document: routes describe themselves, and what stands in front of all of them is described here, once.
 
-use serde_json::Value;
-use splat_colmap::ColmapQuality;
-use splat_core::RendererKind;
-use splat_core::pipeline::Preset;
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn, PathItem, PathsBuilder,
 };
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{
     ContentBuilder, OpenApi as Document, Paths, Ref, RefOr, Required, Response, ResponseBuilder, Server,
 };
 use utoipa::{Modify, OpenApi};
 
-use super::{auth, info};
+use super::auth;
 use crate::webhook::JobEnded;
 
 /// What the document says of the service as a whole.
@@ -69,7 +65,7 @@ pub(super) enum GestureWord {
 #[schema(rename_all = "snake_case")]
 #[expect(dead_code, reason = "describes a word")]
 pub(super) enum LayoutWord {
-    /// Metres.
+    /// Metres in the world.
     World,
     /// Fractions of the picture.
     Image,
@@ -116,56 +112,12 @@ fn webhooks() -> Paths {
     PathsBuilder::new().path("job_ended", PathItem::new(HttpMethod::Post, operation)).build()
 }
 
-/// Values of options that are words.
-fn words() -> [(&'static str, Vec<&'static str>); 5] {
-    [
-        ("preset", Preset::ALL.map(Preset::name).into()),
-        ("quality", ColmapQuality::ALL.map(ColmapQuality::name).into()),
-        ("renderer", RendererKind::ALL.map(RendererKind::name).into()),
-        ("strategy", info::STRATEGIES.into()),
-        ("matcher", vec!["auto", "exhaustive", "preselection", "sequential"]),
-    ]
-}
-
-/// Adds to options that are words which words they are: their types belong to libraries that describe no HTTP.
-fn name_values(document: &mut Document) {
-    let Some(components) = &mut document.components else { return };
-    let process = document.paths.paths.get_mut("/process_images").and_then(|item| item.post.as_mut());
-    let mut query: Vec<_> =
-        process.and_then(|process| process.parameters.as_mut()).into_iter().flatten().collect();
-    for (name, words) in words() {
-        let name_in = |option: &mut RefOr<Schema>, also_null: bool| {
-            if let RefOr::T(Schema::Object(option)) = option {
-                let null = also_null.then_some(Value::Null);
-                option.enum_values = Some(words.iter().copied().map(Value::from).chain(null).collect());
-            }
-        };
-        // Absent may be said as `null` too, but not in a form or an address, where all are texts.
-        for (schema, also_null) in [("SceneOptions", true), ("SceneForm", false)] {
-            if let Some(RefOr::T(Schema::Object(options))) = components.schemas.get_mut(schema)
-                && let Some(option) = options.properties.get_mut(name)
-            {
-                name_in(option, also_null);
-            }
-        }
-        for parameter in &mut query {
-            if let RefOr::T(parameter) = parameter
-                && parameter.name == name
-                && let Some(schema) = &mut parameter.schema
-            {
-                name_in(schema, false);
-            }
-        }
-    }
-}
-
 /// Adds to every route what [`auth::guard`] may answer in its place, and the stores behind it. What a route says itself stays.
 /// The service lies at `path` (empty: at the root of its host).
 pub(super) fn with_guard(mut document: Document, path: &str) -> Document {
     if !path.is_empty() {
         document.servers = Some(vec![Server::new(path)]);
     }
-    name_values(&mut document);
     document.webhooks = Some(webhooks());
     for (path, item) in &mut document.paths.paths {
         let keyed = !auth::is_open(path);
@@ -213,20 +165,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::scene::SceneOptions;
 
     #[test]
-    fn options_name_their_words_and_files_are_binary() {
+    fn files_are_binary_and_times_are_times() {
         let document = with_guard(super::super::described().1, "");
         let document = serde_json::to_value(&document).unwrap();
-        for (name, words) in words() {
-            let told = &document["components"]["schemas"]["SceneOptions"]["properties"][name]["enum"];
-            for word in words {
-                assert!(told.as_array().unwrap().contains(&json!(word)), "{name}: {told}");
-                let options = serde_json::from_value::<SceneOptions>(json!({ name: word }));
-                assert!(options.is_ok(), "{name}: {options:?}");
-            }
-        }
         let content = &document["components"]["schemas"]["FileContent"];
         assert_eq!((&content["type"], &content["format"]), (&json!("string"), &json!("binary")), "{content}");
         let job = &document["components"]["schemas"]["JobView"]["properties"];

@@ -9,7 +9,7 @@ use super::document::{GestureWord, LayoutWord};
 use super::problem::{Problem, Result};
 use super::{App, json};
 use crate::gesture::{self, GestureOptions, GestureSpec, ModelCode, RECORDING};
-use crate::job::{Idempotency, JobId, Lane, NewJob};
+use crate::job::{Idempotency, JobId, JobKind, Lane, NewJob};
 use crate::queue::{Admission, Submitted};
 use crate::scene::Faults;
 use crate::webhook;
@@ -33,7 +33,7 @@ pub(super) struct NewGesture {
     #[schema(min_length = 1, max_length = 20, example = "thumbs up")]
     gesture: String,
     /// 40 to 600 frames, clients send 100, each of 64 numbers: 21 landmarks of x, y, z, then the handedness (0 left, 1 right, -1 unknown).
-    /// Up to a tenth of them may be no hand: they are left out, which the result's `notes` tell.
+    /// Up to a tenth of them may be no hand: they are left out, which the result's `notes` say.
     #[schema(value_type = Vec<Vec<f32>>, min_items = 40, max_items = 600)]
     landmarks: Vec<Vec<f32>>,
     /// What the coordinates mean: `world` (metres) or `image` (fractions of the picture).
@@ -57,7 +57,7 @@ pub(super) struct NewGesture {
 
 /// What is to be done, checked.
 #[derive(Debug)]
-pub(super) struct Order {
+pub(super) struct GestureOrder {
     pub(super) parent: ModelCode,
     pub(super) recording: Recording,
     pub(super) seed: u64,
@@ -66,7 +66,7 @@ pub(super) struct Order {
 
 impl NewGesture {
     /// Reads and checks a request.
-    pub(super) fn order(app: &App, body: &[u8]) -> Result<Order> {
+    pub(super) fn order(app: &App, body: &[u8]) -> Result<GestureOrder> {
         let request: Self = json::read(body)?;
         if request.test.is_some() && !app.config.test_mode {
             return Err(Problem::invalid(
@@ -84,7 +84,7 @@ impl NewGesture {
             accept_look_alikes: request.accept_look_alikes,
             test: request.test,
         };
-        Ok(Order { parent, recording, seed: request.seed.unwrap_or(0).into(), options })
+        Ok(GestureOrder { parent, recording, seed: request.seed.unwrap_or(0).into(), options })
     }
 }
 
@@ -99,11 +99,11 @@ pub(super) fn model_code(text: &str, field: &str) -> Result<ModelCode> {
 pub(super) async fn submit(
     app: &App,
     caller: &Caller,
-    order: Order,
+    order: GestureOrder,
     admission: Admission,
     key: Option<String>,
 ) -> Result<Submitted> {
-    let Order { parent, recording, seed, options } = order;
+    let GestureOrder { parent, recording, seed, options } = order;
     let summary = app.models.summary(&caller.owner, &parent).await?;
     summary.check(recording.name(), recording.layout())?;
     app.check_room()?;
@@ -137,7 +137,7 @@ pub(super) async fn submit(
     let job = NewJob {
         id: id.clone(),
         owner: caller.owner.clone(),
-        kind: gesture::KIND.into(),
+        kind: JobKind::Gesture,
         lane: Lane::Cpu,
         priority: 0,
         max_attempts: app.config.max_attempts,

@@ -24,7 +24,7 @@ use crate::store::{Contents, blocking};
 /// Models on a page.
 const PAGE: usize = 50;
 
-/// A model.
+/// A gesture model.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct ModelView {
     /// Its id, which clients also call `model_code`.
@@ -45,7 +45,7 @@ pub(super) struct ModelView {
     metrics: Figures,
     /// Where `legacy.tflite` can be fetched without a key: whoever knows this knows the model.
     download: Option<String>,
-    /// Its files.
+    /// Files of the model.
     files: Vec<ModelFileView>,
 }
 
@@ -102,7 +102,7 @@ pub(super) struct ModelPage {
 pub(super) struct WhichModels {
     /// Models after this one: `next` of the page before.
     before: Option<String>,
-    /// Models on a page, 1 to 200; 50 unless told otherwise.
+    /// Models on a page, 1 to 200; 50 by default.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
 }

@@ -12,7 +12,7 @@ use axum::body::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::view::{JobView, Terms};
+use super::view::{JobView, ViewContext};
 use crate::job::{Job, JobEvent, JobId, JobState, Owner, Progress};
 use crate::queue::{self, Queue};
 
@@ -28,7 +28,7 @@ const BATCH: u32 = 500;
 pub(super) struct Hub {
     queue: Arc<dyn Queue>,
     feeds: Arc<Mutex<HashMap<JobId, Weak<Feed>>>>,
-    terms: Arc<Terms>,
+    context: Arc<ViewContext>,
 }
 
 /// What is known of a watched job.
@@ -42,7 +42,7 @@ pub(super) struct Feed {
     running: Mutex<Option<(Instant, Bytes)>>,
     /// Counts the changes that were made through this service: a look that began before one is not news after it.
     changes: AtomicU64,
-    terms: Arc<Terms>,
+    context: Arc<ViewContext>,
 }
 
 /// How far a feed has come.
@@ -55,13 +55,13 @@ pub(super) struct Seen {
 }
 
 impl Hub {
-    pub(super) fn new(queue: Arc<dyn Queue>, terms: Terms) -> Self {
-        Self { queue, feeds: Arc::default(), terms: Arc::new(terms) }
+    pub(super) fn new(queue: Arc<dyn Queue>, context: ViewContext) -> Self {
+        Self { queue, feeds: Arc::default(), context: Arc::new(context) }
     }
 
     /// What stands in views of jobs.
-    pub(super) fn terms(&self) -> &Terms {
-        &self.terms
+    pub(super) fn context(&self) -> &ViewContext {
+        &self.context
     }
 
     fn known(&self, id: &JobId) -> Option<Arc<Feed>> {
@@ -100,7 +100,7 @@ impl Hub {
             seen,
             running: Mutex::default(),
             changes: AtomicU64::new(0),
-            terms: Arc::clone(&self.terms),
+            context: Arc::clone(&self.context),
         });
         feeds.insert(id.clone(), Arc::downgrade(&feed));
         tokio::spawn(follow(Arc::clone(&self.queue), Arc::downgrade(&feed)));
@@ -139,8 +139,10 @@ impl Feed {
         let job = queue.get(&self.owner, &self.id).await?;
         let progress = job.as_ref().map(|job| job.progress.clone()).unwrap_or_default();
         let any = !events.is_empty();
-        let rendered: Vec<_> =
-            events.iter().map(|event| (event.sequence, render(event, &progress, &self.terms.base))).collect();
+        let rendered: Vec<_> = events
+            .iter()
+            .map(|event| (event.sequence, render(event, &progress, &self.context.base)))
+            .collect();
         let newest = rendered.last().map_or(last, |(sequence, _)| *sequence);
         // An end counts only once its own event was read.
         let ended = match (&job, events.last()) {
@@ -162,7 +164,7 @@ impl Feed {
     /// Keeps the job of a look that began after so many changes.
     fn note(&self, job: Option<Job>, changes: u64) {
         let running = job.filter(|job| job.state == JobState::Running).and_then(|job| {
-            let view = serde_json::to_vec(&JobView::of(job, None, &self.terms)).ok()?;
+            let view = serde_json::to_vec(&JobView::of(job, None, &self.context)).ok()?;
             Some((Instant::now(), Bytes::from(view)))
         });
         let mut kept = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,7 +181,7 @@ async fn follow(queue: Arc<dyn Queue>, feed: Weak<Feed>) {
             Ok(true) => {}
             Ok(false) => tokio::time::sleep(LOOK_EVERY).await,
             Err(error) => {
-                tracing::warn!(%error, "the events of a job cannot be read now; trying again");
+                tracing::warn!(%error, "could not read the events of a job; will retry");
                 tokio::time::sleep(LOOK_EVERY * 10).await;
             }
         }
@@ -189,7 +191,7 @@ async fn follow(queue: Arc<dyn Queue>, feed: Weak<Feed>) {
 /// An event as server-sent event, with the job's progress as of now, and `base` before paths.
 fn render(event: &JobEvent, progress: &Progress, base: &str) -> Bytes {
     let mut value = json!(event);
-    // Workers tell of files by their paths on the service.
+    // Workers report files by their paths on the service.
     if let Some(Value::String(url)) = value.pointer_mut("/data/url")
         && url.starts_with('/')
     {

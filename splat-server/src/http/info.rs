@@ -10,14 +10,17 @@ use serde::Serialize;
 use splat_colmap::ColmapQuality;
 use splat_core::RendererKind;
 use splat_core::pipeline::Preset;
+use splat_core::train::Strategy;
 
 use super::App;
 use super::auth::Caller;
+use super::options::OptionView;
 use super::problem::{Problem, Result};
 use crate::export::FORMS;
 use crate::metrics::LaneLabels;
 use crate::page;
 use crate::runner::GpuKind;
+use crate::scene;
 
 /// The OpenAPI document, rendered once.
 #[derive(Clone, Debug)]
@@ -42,6 +45,8 @@ pub(super) struct Info {
     limits: LimitsView,
     /// Steps, resolution and COLMAP's effort chosen together.
     presets: Vec<PresetView>,
+    /// What may be chosen about a scene, with help and ranges.
+    options: Vec<OptionView>,
     /// How a scene may be rendered in training.
     renderers: Vec<&'static str>,
     /// How Gaussians are added and removed.
@@ -74,10 +79,7 @@ pub(super) struct LimitsView {
     retention_hours: u64,
 }
 
-/// Strategies, by name.
-pub(super) const STRATEGIES: [&str; 2] = ["mcmc", "adc"];
-
-/// A preset.
+/// A preset: steps, image size and COLMAP quality chosen together.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct PresetView {
     name: &'static str,
@@ -115,8 +117,9 @@ pub(super) async fn info(State(app): State<App>) -> Result<Json<Info>> {
             retention_hours: app.config.retention_hours,
         },
         presets: presets.into(),
+        options: scene::options().iter().map(OptionView::of).collect(),
         renderers: RendererKind::ALL.map(RendererKind::name).into(),
-        strategies: STRATEGIES.into(),
+        strategies: Strategy::ALL.map(Strategy::name).into(),
         qualities: ColmapQuality::ALL.map(ColmapQuality::name).into(),
         viewer: page::has_viewer(),
         gestures: true,

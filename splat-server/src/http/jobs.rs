@@ -14,10 +14,9 @@ use super::plain::plain;
 use super::problem::{Problem, Result};
 use super::view::{JobView, OwnerView};
 use super::{App, json};
-use crate::job::{Job, JobId, JobState, Owner};
-use crate::job_kind::JobKind;
+use crate::job::{Job, JobId, JobKind, JobState, Owner};
 use crate::queue::{ListQuery, Mode, QueueError, Quota};
-use crate::scene::{self, RetryFrom, SceneSpec};
+use crate::scene::{RetryFrom, SceneSpec};
 use crate::webhook;
 
 /// Jobs on a page unless asked otherwise.
@@ -37,7 +36,7 @@ pub(super) struct Which {
     all: bool,
     /// Jobs older than this one: `next` of the page before.
     before: Option<String>,
-    /// Jobs on a page, 1 to 200; 50 unless told otherwise.
+    /// Jobs on a page, 1 to 200; 50 by default.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
 }
@@ -74,7 +73,7 @@ pub(super) fn job_id(text: &str) -> Result<JobId> {
 /// The job as its owner sees it.
 pub(super) async fn view(app: &App, job: Job) -> Result<JobView> {
     let ahead = if job.state == JobState::Queued { Some(app.queue.ahead_of(&job.id).await?) } else { None };
-    Ok(JobView::of(job, ahead, app.hub.terms()))
+    Ok(JobView::of(job, ahead, app.hub.context()))
 }
 
 /// Everybody who may have jobs, for an operator.
@@ -109,8 +108,7 @@ pub(super) async fn list(
     }
     let before = which.before.map(|id| id.parse()).transpose();
     let before = before.map_err(|_| Problem::malformed("`before` must be the id of a job"))?;
-    let query =
-        ListQuery { state: which.state, kind: which.kind.map(|kind| kind.name().to_owned()), before, limit };
+    let query = ListQuery { state: which.state, kind: which.kind, before, limit };
     let owners =
         if which.all { everybody(&app, &caller).await? } else { vec![(caller.owner, String::new())] };
     let ids: Vec<Owner> = owners.iter().map(|(owner, _)| owner.clone()).collect();
@@ -122,7 +120,7 @@ pub(super) async fn list(
     };
     let jobs = jobs.into_iter().map(|job| {
         let owner = whose(&job);
-        JobView { photos: None, owner, ..JobView::of(job, None, app.hub.terms()) }
+        JobView { photos: None, owner, ..JobView::of(job, None, app.hub.context()) }
     });
     Ok(Json(Page { jobs: jobs.collect(), next }))
 }
@@ -215,7 +213,7 @@ pub(super) async fn retry(
     }
     let from = retry.unwrap_or_default().from;
     let spec = match serde_json::from_value::<SceneSpec>(job.spec.clone()) {
-        Ok(spec) if job.kind == scene::KIND => serde_json::to_value(SceneSpec { redo_from: from, ..spec })
+        Ok(spec) if job.kind == JobKind::Scene => serde_json::to_value(SceneSpec { redo_from: from, ..spec })
             .map_err(|error| Problem::internal(&error))?,
         _ if from.is_none() => job.spec.clone(),
         _ => return Err(Problem::invalid("only scenes have stages; leave `from` out")),

@@ -1,4 +1,4 @@
-//! JSON bodies: read up to a limit, and faults told by their place.
+//! JSON bodies: read up to a limit, and faults reported with their place.
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;

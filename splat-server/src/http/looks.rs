@@ -10,10 +10,9 @@ use super::auth::Caller;
 use super::jobs::owned;
 use super::problem::{Problem, Result};
 use super::{App, MAX_JSON_BYTES, json};
-use crate::job::{Job, JobId, JobState};
+use crate::job::{Job, JobId, JobKind, JobState};
 use crate::look::{LookOptions, LookView};
 use crate::queue::{QUESTION_KEPT, Question};
-use crate::scene;
 
 /// How often the queue is asked for the answer.
 const LOOK_EVERY: Duration = Duration::from_millis(30);
@@ -22,7 +21,7 @@ const TRAINING: &str = "train";
 
 /// Look at a scene while it trains
 ///
-/// A picture of the scene as it is, from where the client wants: without a body, from where the previews are taken. The answer tells the camera
+/// A picture of the scene as it is, from where the client wants: without a body, from where the previews are taken. The answer holds the camera
 /// and what to turn around. It comes as soon as the training spares the time, a few hundredths of it in all: ask for the next picture when
 /// this one is there, and for smaller ones while the camera moves.
 #[utoipa::path(
@@ -66,7 +65,7 @@ pub(super) async fn look(
 
 fn check_training(job: &Job) -> Result<()> {
     let trains = job.state == JobState::Running
-        && job.kind == scene::KIND
+        && job.kind == JobKind::Scene
         && job.progress.stage.as_deref() == Some(TRAINING);
     if trains {
         return Ok(());

@@ -13,40 +13,43 @@
 //! | `uploads` | resumable uploads, tus 1.0 |
 //! | `gesture_jobs` | a gesture to be added to a model, for `POST /v1/jobs` and `/train` |
 //! | `gestures` | gesture models: list, look at, rename, delete |
-//! | `legacy` | `POST /train`, `GET /status/{task_id}`: gestures as Ghostouch clients ask for them |
+//! | `ghostouch` | `POST /train`, `GET /status/{task_id}`: gestures as Ghostouch clients ask for them |
 //! | `refusals` | what `/train` refuses, as tasks that have failed |
-//! | `compat` | `POST /process_images`: photos in, PLY out, in one request |
-//! | `parts` | part headers of forms, within a limit |
+//! | `process_images` | `POST /process_images`: photos in, PLY out, in one request |
+//! | `options` | options of a scene as texts, in the OpenAPI document and for forms |
+//! | `part_headers` | part headers of forms, within a limit |
 //! | `info` | what the service is, health, metrics, OpenAPI |
 //! | `pages` | the web page |
 //! | `auth`, `site` | who asks and how often; from where, and from which web page |
 //! | `json`, `document` | JSON bodies in, the OpenAPI document out |
-//! | `problem`, `plain`, `linger` | errors, RFC 9457, in plain words; clients that still send get to hear them |
+//! | `problem`, `plain` | errors, RFC 9457, in plain words |
+//! | `drain_body` | reads on what a handler left of a body, so that the client gets its answer |
 //!
 //! Start at [`router`].
 
 mod archives;
 mod artifacts;
 mod auth;
-mod compat;
 mod create;
 mod document;
+mod drain_body;
 mod events;
 mod exports;
 mod gesture_jobs;
 mod gestures;
+mod ghostouch;
 mod hub;
 mod info;
 mod jobs;
 mod json;
-mod legacy;
-mod linger;
 mod looks;
 mod notes;
+mod options;
 mod pages;
-mod parts;
+mod part_headers;
 mod plain;
 mod problem;
+mod process_images;
 mod refusals;
 mod shares;
 mod site;
@@ -78,16 +81,13 @@ use utoipa_axum::routes;
 
 pub use problem::Problem;
 
-use crate::config::Config;
 use crate::export::Exporter;
-use crate::gesture::models::Models;
-use crate::intake::{Intake, IntakeError};
+use crate::intake::IntakeError;
 use crate::job::{JobId, NewJob, Owner};
-use crate::keys::Keys;
-use crate::metrics::{Metrics, RequestLabels};
-use crate::queue::{Admission, Queue, QueueError, Quota, Submitted};
+use crate::metrics::RequestLabels;
+use crate::parts::Parts;
+use crate::queue::{Admission, QueueError, Quota, Submitted};
 use crate::runner::GpuKind;
-use crate::store::JobStore;
 use hub::Hub;
 
 /// Bytes of a JSON body: options and a list of uploads.
@@ -96,25 +96,12 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What every handler has at hand. Every layer of every request clones it, so it is one pointer.
 #[derive(Clone, Debug)]
-pub struct App(Arc<Parts>);
+pub struct App(Arc<Shared>);
 
-/// What [`App`] is made of.
+/// The service's [`Parts`], and what only requests need.
 #[derive(Debug)]
-pub struct Parts {
-    /// The operator's decisions.
-    pub config: Arc<Config>,
-    /// The line of jobs.
-    pub queue: Arc<dyn Queue>,
-    /// API keys.
-    pub keys: Keys,
-    /// Files of jobs.
-    pub store: JobStore,
-    /// Gesture models.
-    pub models: Models,
-    /// Takes in what clients send.
-    pub intake: Intake,
-    /// Figures for operators.
-    pub metrics: Arc<Metrics>,
+pub struct Shared {
+    parts: Parts,
     exporter: Exporter,
     /// What scenes are trained on, once it is known; `None` where it is not found out.
     gpu: OnceLock<Option<GpuKind>>,
@@ -123,41 +110,29 @@ pub struct Parts {
 }
 
 impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Deref for Shared {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.0
+        &self.parts
     }
 }
 
 impl App {
     /// The application over its parts.
     #[must_use]
-    pub fn new(
-        config: Arc<Config>,
-        queue: Arc<dyn Queue>,
-        keys: Keys,
-        store: JobStore,
-        models: Models,
-        intake: Intake,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        let hub = Hub::new(Arc::clone(&queue), view::Terms::of(&config));
-        let gate = auth::Gate::new(&config, keys.clone());
-        let exporter = Exporter::new(store.clone(), intake.clone());
-        Self(Arc::new(Parts {
-            config,
-            queue,
-            keys,
-            store,
-            models,
-            intake,
-            metrics,
-            exporter,
-            gpu: OnceLock::new(),
-            hub,
-            gate,
-        }))
+    pub fn new(parts: Parts) -> Self {
+        let hub = Hub::new(Arc::clone(&parts.queue), view::ViewContext::of(&parts.config));
+        let gate = auth::Gate::new(&parts.config, parts.keys.clone());
+        let exporter = Exporter::new(parts.store.clone(), parts.intake.clone());
+        Self(Arc::new(Shared { parts, exporter, gpu: OnceLock::new(), hub, gate }))
     }
 
     /// Notes what scenes are trained on, for the page.
@@ -197,14 +172,14 @@ impl App {
         match &submitted {
             Ok(Submitted { created: true, .. }) => {
                 if let Err(error) = self.store.mark_submitted(&id).await {
-                    tracing::warn!(%error, job = %id, "the mark of a job that was submitted is left to the sweep");
+                    tracing::warn!(%error, job = %id, "could not mark a job as submitted; the sweep will");
                 }
             }
             // It may have been made all the same; the sweep sees whether.
             Err(QueueError::Unavailable { .. } | QueueError::Malformed { .. }) => {}
             _ => {
                 if let Err(error) = self.store.delete_job(&id).await {
-                    tracing::warn!(%error, job = %id, "files of a job that was not made are left to the sweep");
+                    tracing::warn!(%error, job = %id, "could not delete the files of a rejected job; the sweep will");
                 }
             }
         }
@@ -219,8 +194,10 @@ impl App {
         }
         self.hub.changed(id);
         match self.store.delete_job(id).await {
-            Ok(()) => tracing::info!(job = %id, "a job and its files were deleted, as its owner asked"),
-            Err(error) => tracing::warn!(%error, job = %id, "files of a deleted job are left to the sweep"),
+            Ok(()) => tracing::info!(job = %id, "deleted a job and its files on its owner's request"),
+            Err(error) => {
+                tracing::warn!(%error, job = %id, "could not delete the files of a deleted job; the sweep will")
+            }
         }
         Ok(true)
     }
@@ -269,10 +246,10 @@ fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(gestures::file))
         .routes(routes!(gestures::rename))
         .routes(routes!(gestures::take_out))
-        .routes(routes!(compat::process_images))
-        .routes(routes!(legacy::train))
-        .routes(routes!(legacy::status))
-        .routes(routes!(legacy::model))
+        .routes(routes!(process_images::process_images))
+        .routes(routes!(ghostouch::train))
+        .routes(routes!(ghostouch::status))
+        .routes(routes!(ghostouch::model))
         .routes(routes!(info::info))
         .routes(routes!(info::healthz))
         .routes(routes!(info::readyz))
@@ -294,7 +271,7 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), observe))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid));
-    let with_cors = match cors(&app.config.cors_origins) {
+    let with_cors = match cors(app.config.cors_origins.as_deref().unwrap_or_default()) {
         Some(layer) => guarded.layer(layer),
         None => guarded,
     };
@@ -365,7 +342,7 @@ async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Re
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let forwarded = site::client_of(address, request.headers());
     let bodiless = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
-    let request = if bodiless { request } else { request.map(linger::lingering) };
+    let request = if bodiless { request } else { request.map(drain_body::drained) };
     let mut response = next.run(request).await;
     let (status, took) = (response.status(), started.elapsed());
     let headers = response.headers_mut();

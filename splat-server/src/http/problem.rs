@@ -82,7 +82,7 @@ impl Problem {
         self
     }
 
-    /// There is no such job, upload or file, or it is somebody else's: the answer does not tell which.
+    /// There is no such job, upload or file, or it is somebody else's: the answer does not say which.
     pub fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
     }
@@ -109,7 +109,7 @@ impl Problem {
 
     /// A fault of the service. The cause goes to the log, not to the client.
     pub fn internal(cause: &dyn std::fmt::Display) -> Self {
-        tracing::error!(%cause, "a request failed through a fault of the service");
+        tracing::error!(%cause, "request failed with an internal error");
         let detail = "the service failed at this; its log says why";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
@@ -175,7 +175,7 @@ impl From<QueueError> for Problem {
             }
             QueueError::WrongState { .. } => Self::conflict("wrong_state", detail),
             QueueError::Unavailable { .. } => {
-                tracing::error!(detail, "the job store cannot be reached");
+                tracing::error!(detail, "could not reach the job store");
                 Self::unavailable("the job store does not answer now; nothing is lost, try again")
             }
             QueueError::ClaimLost { .. } | QueueError::Malformed { .. } => Self::internal(&detail),
@@ -193,7 +193,7 @@ impl From<StoreError> for Problem {
                 "the range asked for lies outside of the file",
             ),
             error if error.may_pass() => {
-                tracing::error!(%error, "the file store cannot be used");
+                tracing::error!(%error, "could not use the file store");
                 Self::unavailable("the file store does not answer now; nothing is lost, try again")
             }
             error => Self::internal(&error),

@@ -1,4 +1,4 @@
-//! What `/train` refuses, as stock clients can hear it: they log any status but 200 and go on waiting, and so the answer is
+//! What `/train` refuses, in a form that stock clients show: they log any status but 200 and go on waiting, and so the answer is
 //! a task that has failed already. Its id carries the reason, so that nothing is stored of what was refused and any
 //! server of several can say why.
 
@@ -25,7 +25,7 @@ pub(super) fn why(task_id: &str) -> Option<String> {
     (sound && !why.is_empty()).then_some(why)
 }
 
-/// Languages in which a step can be told.
+/// Languages in which a step can be described.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Language {
     English,

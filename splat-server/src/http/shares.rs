@@ -62,7 +62,7 @@ impl ShareView {
 /// A scene as those see it who have its link.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct SharedView {
-    /// Its title.
+    /// Title of the scene.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     /// When the link was made.

@@ -16,7 +16,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use super::Problem;
 use crate::config::Config;
 
-/// Headers by which proxies tell that a request is not their own.
+/// Headers by which proxies mark forwarded requests.
 const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
 
 /// The names of the service.
@@ -42,7 +42,7 @@ impl Site {
                 .and_then(|origin| origin.split_once("://"))
                 .map(|(_, host)| host.to_owned()),
             public_origin: origin,
-            listed: config.cors_origins.clone().into(),
+            listed: config.cors_origins.clone().unwrap_or_default().into(),
             allow_anonymous: config.allow_anonymous,
         }
     }
@@ -96,7 +96,7 @@ pub(super) fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> 
     authority.or_else(|| headers.get(HOST).and_then(|value| value.to_str().ok()))
 }
 
-/// Whether the request was made on this machine, as far as can be told: by its address, and no proxy says that it passes it on.
+/// Whether the request was made on this machine, as far as can be determined: by its address, and no proxy says that it passes it on.
 pub(super) fn is_here(request: &Parts) -> bool {
     peer(request).is_some_and(|address| address.to_canonical().is_loopback())
         && !FORWARDED.iter().any(|name| request.headers.contains_key(*name))

@@ -23,7 +23,7 @@ pub(super) struct UsageView {
     quota: QuotaView,
 }
 
-/// Limits.
+/// Limits of what the caller may have and use.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct QuotaView {
     /// Bytes that may be kept.

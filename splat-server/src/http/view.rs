@@ -5,25 +5,23 @@ use serde::Serialize;
 use super::document::LayoutWord;
 use super::shares::ShareView;
 use crate::config::Config;
-use crate::gesture::{self, GestureSpec};
+use crate::gesture::GestureSpec;
 use crate::intake::PhotoEntry;
-use crate::job::{Job, JobProblem, JobState, Progress, UnixMs};
-use crate::job_kind::JobKind;
-use crate::scene::{self, SceneOptions, SceneSpec};
+use crate::job::{Job, JobKind, JobProblem, JobState, Progress, UnixMs};
+use crate::scene::{SceneOptions, SceneSpec};
 
-/// A job.
+/// A job as its owner sees it.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct JobView {
-    /// Its id.
+    /// Id of the job.
     #[schema(example = "3vm0f6qk8e2c9x1r7t5y4w0zab")]
     pub id: String,
-    /// What it makes.
-    #[schema(value_type = JobKind)]
-    pub kind: String,
+    /// What the job makes.
+    pub kind: JobKind,
     /// Its title for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Where it stands.
+    /// State of the job.
     #[schema(example = "running")]
     pub state: JobState,
     /// Jobs ahead of it, while it waits.
@@ -50,9 +48,9 @@ pub(super) struct JobView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
-    /// How far it is.
+    /// Progress of the job.
     pub progress: Progress,
-    /// What was chosen.
+    /// Options of the scene.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<SceneOptions>,
     /// Its photos; left out in lists.
@@ -61,7 +59,7 @@ pub(super) struct JobView {
     /// What is added to which model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gesture: Option<GestureView>,
-    /// Why it failed.
+    /// Why the job failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<JobProblem>,
     /// Figures of the finished job.
@@ -81,7 +79,7 @@ pub(super) struct JobView {
     pub owner: Option<OwnerView>,
     /// Files that can be fetched.
     pub artifacts: Vec<ArtifactView>,
-    /// Where to go on.
+    /// Routes of this job.
     pub links: Links,
 }
 
@@ -124,14 +122,14 @@ pub(super) struct ArtifactView {
     pub bytes: u64,
     /// MIME type.
     pub content_type: String,
-    /// Where it is.
+    /// URL of the file.
     pub url: String,
 }
 
 /// Routes of a job.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Links {
-    /// The job.
+    /// URL of the job.
     #[serde(rename = "self")]
     pub this: String,
     /// Its events as they happen.
@@ -140,7 +138,7 @@ pub(super) struct Links {
     pub log: String,
     /// URL that cancels the job.
     pub cancel: String,
-    /// Does it again.
+    /// URL that does the job again.
     pub retry: String,
     /// Of a scene: a picture of it while it trains, from where the client wants.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -156,16 +154,16 @@ pub(super) struct Links {
     pub archives: Option<String>,
 }
 
-/// What of the service stands in views of jobs.
+/// Settings of the service that views of jobs depend on.
 #[derive(Clone, Debug)]
-pub(super) struct Terms {
+pub(super) struct ViewContext {
     /// What stands before paths, see [`Config::base_url`].
     pub(super) base: String,
     /// A job is removed so long after its end.
     pub(super) retention_ms: u64,
 }
 
-impl Terms {
+impl ViewContext {
     pub(super) fn of(config: &Config) -> Self {
         Self { base: config.base_url().to_owned(), retention_ms: config.retention_ms() }
     }
@@ -173,16 +171,16 @@ impl Terms {
 
 impl JobView {
     /// The job as its owner sees it.
-    pub(super) fn of(job: Job, queue_position: Option<u64>, terms: &Terms) -> Self {
-        let this = format!("{}/v1/jobs/{}", terms.base, job.id);
+    pub(super) fn of(job: Job, queue_position: Option<u64>, context: &ViewContext) -> Self {
+        let this = format!("{}/v1/jobs/{}", context.base, job.id);
         let name = name_of(&job);
-        let of_scene = |rest: &str| (job.kind == scene::KIND).then(|| format!("{this}/{rest}"));
+        let of_scene = |rest: &str| (job.kind == JobKind::Scene).then(|| format!("{this}/{rest}"));
         let (look, share) = (of_scene("look"), of_scene("share"));
         let (scene, archives) = (of_scene("scene"), of_scene("archives"));
         let gesture: Option<GestureSpec> =
-            (job.kind == gesture::KIND).then(|| serde_json::from_value(job.spec.clone()).ok()).flatten();
+            (job.kind == JobKind::Gesture).then(|| serde_json::from_value(job.spec.clone()).ok()).flatten();
         let spec: Option<SceneSpec> =
-            (job.kind == scene::KIND).then(|| serde_json::from_value(job.spec).ok()).flatten();
+            (job.kind == JobKind::Scene).then(|| serde_json::from_value(job.spec).ok()).flatten();
         let (photos, options) = spec.map_or((None, None), |spec| (Some(spec.photos), Some(spec.options)));
         let artifacts = job.artifacts.into_iter().map(|artifact| ArtifactView {
             url: format!("{this}/artifacts/{}", artifact.name),
@@ -202,7 +200,7 @@ impl JobView {
             pinned: job.notes.pinned,
             bytes: job.bytes,
             photo_count: photos.as_ref().map(Vec::len),
-            share: job.notes.share.as_ref().map(|share| ShareView::of(share, &terms.base)),
+            share: job.notes.share.as_ref().map(|share| ShareView::of(share, &context.base)),
             owner: None,
             state: job.state,
             queue_position,
@@ -214,7 +212,7 @@ impl JobView {
             expires_at: job
                 .finished_ms
                 .filter(|_| !job.notes.pinned)
-                .map(|at| rfc3339(at + terms.retention_ms)),
+                .map(|at| rfc3339(at + context.retention_ms)),
             progress,
             options,
             photos,

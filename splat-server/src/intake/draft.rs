@@ -11,11 +11,11 @@ use bytes::Bytes;
 use futures_util::stream::Stream;
 
 use super::error::{IntakeError, RejectCode, Rejected, Result, at};
-use super::photos::{Held, Photos};
+use super::photos::{Photos, StoredPhoto};
 use super::sink::{Peeked, Sink};
 use super::sniff::{self, Kind, PhotoKind, VideoKind};
 use super::tus::Taken;
-use super::{Added, PhotoEntry, Shared, name, photo, zip};
+use super::{Added, PhotoEntry, Shared, name, photos, zip};
 use crate::job::{JobId, Owner};
 use crate::store::{blocking, remove_tree};
 
@@ -57,7 +57,7 @@ pub struct Draft {
     pub(super) shared: Arc<Shared>,
     pub(super) owner: Owner,
     pub(super) dir: Arc<PrivateDir>,
-    photos: Vec<Held>,
+    photos: Vec<StoredPhoto>,
     rejected: Vec<Rejected>,
     /// Files sent, taken or not.
     files: usize,
@@ -276,7 +276,7 @@ impl Draft {
         let photos_left = shared.limits.max_photos.saturating_sub(self.photos.len());
         let bytes_left = shared.limits.max_job_bytes.saturating_sub(self.kept);
         let unpacked = blocking(move || {
-            let job = zip::Job {
+            let job = zip::Extraction {
                 archive: &place,
                 name: &shown,
                 dir: dir.path(),
@@ -301,7 +301,7 @@ impl Draft {
                     let zip::Unpacked { place, name, kind, bytes, size: (width, height) } = photo;
                     let entry = PhotoEntry { file: String::new(), name, bytes, width, height };
                     self.kept += bytes;
-                    self.photos.push(Held { place, kind, entry: entry.clone() });
+                    self.photos.push(StoredPhoto { place, kind, entry: entry.clone() });
                     added.photos.push(entry);
                 }
             }
@@ -368,7 +368,7 @@ impl Draft {
             (self.shared.clone(), place.clone(), name.to_owned(), self.dir.clone());
         let checked = blocking(move || {
             let _dir = dir;
-            let checked = photo::check(&file, &shown, &shared.limits);
+            let checked = photos::check(&file, &shown, &shared.limits);
             if checked.is_err() {
                 std::fs::remove_file(&file).map_err(at(file))?;
             }
@@ -378,7 +378,7 @@ impl Draft {
         Ok(checked.map(|(width, height)| {
             let entry = PhotoEntry { file: String::new(), name: name.to_owned(), bytes, width, height };
             self.kept += bytes;
-            self.photos.push(Held { place, kind, entry: entry.clone() });
+            self.photos.push(StoredPhoto { place, kind, entry: entry.clone() });
             entry
         }))
     }

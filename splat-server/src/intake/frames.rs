@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// Side of the square grey pictures by which frames are compared, in pixels.
 pub(super) const SIDE: usize = 320;
-/// Side of the blocks whose means tell motion: coarser than noise and compression.
+/// Side of the blocks whose means show motion: coarser than noise and compression.
 const BLOCK: usize = 8;
 const BLOCKS: usize = SIDE / BLOCK;
 /// A step of less motion shows nothing new. Motion is the mean difference of blocks over their standard deviation: 0 for the same picture,

@@ -3,7 +3,7 @@
 //! | step | what |
 //! | --- | --- |
 //! | [`Intake::begin`] | a [`Draft`]: a private folder `DATA/uploads/<id>/`, removed when the draft is dropped |
-//! | [`Draft::add_file`] | streams one file to disk, tells what it is from its content, names at once what is not taken |
+//! | [`Draft::add_file`] | streams one file to disk, detects its type from its content, refuses at once what is not taken |
 //! | [`Draft::finish`] | enough photos? [`Photos`] in natural order of the client's names, as `0001.jpg` ... |
 //! | [`Photos::commit`] | moves them into the job's `images/` in the store |
 //!
@@ -17,7 +17,6 @@ mod error;
 mod frames;
 mod limits;
 mod name;
-mod photo;
 mod photos;
 mod sink;
 mod sniff;

@@ -30,7 +30,8 @@ fn steers_text(c: char) -> bool {
 
 /// The order people expect: numbers by value, letters without regard to case, `IMG_9` before `IMG_10`.
 ///
-/// Total and the same on every machine; names that differ only in case or leading zeros are told apart at the end.
+/// Total and the same on every machine; names that differ only in case or leading zeros are told apart at the end. By hand: the order of
+/// photos decides a scene's bytes, which no crate's version may change.
 #[must_use]
 pub fn natural_order(a: &str, b: &str) -> Ordering {
     let (mut left, mut right) = (a, b);

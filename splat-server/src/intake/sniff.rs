@@ -1,8 +1,8 @@
-//! What a file is, told from its first bytes, never from its name or what the client calls it.
+//! Type of a file, detected from its first bytes, never from its name or what the client calls it.
 
 use splat_core::content::{Content, PhotoFormat};
 
-/// Bytes that are enough to tell.
+/// Bytes that are enough to detect the type.
 pub(super) const HEAD_BYTES: usize = 512;
 
 /// What can be taken in.
@@ -35,7 +35,7 @@ impl PhotoKind {
     }
 }
 
-/// Video containers, by the reader that ffmpeg is told to use.
+/// Video containers, by the demuxer of ffmpeg that reads them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum VideoKind {
     /// MP4 and QuickTime.
@@ -93,7 +93,7 @@ pub(super) fn kind(head: &[u8]) -> Result<Kind, &'static str> {
     }
 }
 
-/// ISO base media (ISO/IEC 14496-12): pictures and videos share it, the brands tell.
+/// ISO base media (ISO/IEC 14496-12): pictures and videos share it; the brands say which.
 fn iso_media(head: &[u8]) -> Result<Kind, &'static str> {
     match Content::of(head) {
         _ if head.len() < 12 => Err("it breaks off after a few bytes; copy it again"),

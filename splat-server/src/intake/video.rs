@@ -76,7 +76,7 @@ impl Ffmpeg {
         let told = found.format.duration.and_then(|text| text.parse::<f64>().ok());
         let seconds = match told.filter(|seconds| seconds.is_finite() && *seconds > 0.0) {
             Some(seconds) => seconds,
-            // Browsers record WebM without a length. Its last picture tells.
+            // Browsers record WebM without a length. The time of its last picture is its length.
             None => match self
                 .probe(dir, file, kind, &["-show_entries", "packet=pts_time", "-of", "csv=p=0"])
                 .await?
@@ -203,7 +203,7 @@ impl Ffmpeg {
         Ok(Some(chosen))
     }
 
-    /// ffmpeg, told to read the pictures of a video and nothing else.
+    /// ffmpeg with options that have it read the pictures of a video and nothing else.
     fn reading(&self, dir: &Path, file: &str, kind: VideoKind, limits: &Limits) -> Command {
         let mut command = Command::new(&self.ffmpeg);
         command.current_dir(dir);

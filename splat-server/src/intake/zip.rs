@@ -14,7 +14,7 @@ use zip::{CompressionMethod, ZipArchive};
 use super::error::{IntakeError, RejectCode, Rejected, Result, at};
 use super::sink::{FLOOR_CHECK_BYTES, Floor};
 use super::sniff::{self, Kind, PhotoKind};
-use super::{Limits, name, photo};
+use super::{Limits, name, photos};
 
 /// An archive may unpack to so many times its own size; photos are compressed already and come near 1.
 const MAX_RATIO: u64 = 100;
@@ -39,7 +39,7 @@ pub(super) struct Unpacked {
 }
 
 /// What to unpack, and how much at most.
-pub(super) struct Job<'a> {
+pub(super) struct Extraction<'a> {
     pub(super) archive: &'a Path,
     /// The archive's name, for people.
     pub(super) name: &'a str,
@@ -70,7 +70,7 @@ impl From<IntakeError> for Stop {
     }
 }
 
-impl Job<'_> {
+impl Extraction<'_> {
     /// Unpacks the photos of the archive; `Ok(Err)` if the archive as a whole is refused, and then nothing of it is left.
     pub(super) fn run(&self) -> Result<std::result::Result<Found, Rejected>> {
         let (mut photos, mut rejected) = (Vec::new(), Vec::new());
@@ -183,7 +183,7 @@ impl Job<'_> {
         }
         let bytes = self.write(&mut entry, &head, place, out)?;
         let shown = name::shown(entry_name);
-        match photo::check(place, &shown, self.limits) {
+        match photos::check(place, &shown, self.limits) {
             Ok(size) => Ok(Some(Unpacked { place: place.to_path_buf(), name: shown, kind, bytes, size })),
             Err(rejected) => Err(Stop::Entry(rejected.code, rejected.reason)),
         }
@@ -293,7 +293,7 @@ struct Budget {
 }
 
 impl Budget {
-    fn spend(&mut self, bytes: u64, job: &Job<'_>) -> std::result::Result<(), Stop> {
+    fn spend(&mut self, bytes: u64, job: &Extraction<'_>) -> std::result::Result<(), Stop> {
         let Some(ratio_left) = self.ratio_left.checked_sub(bytes) else {
             let reason = format!("it unpacks to more than {MAX_RATIO} times its size, as no photos do");
             return Err(Stop::Archive(RejectCode::ZipBomb, reason));

@@ -9,7 +9,6 @@ mod sqlite;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -51,31 +50,9 @@ pub enum Role {
     Admin,
 }
 
-impl Role {
-    /// All roles.
-    pub const ALL: [Self; 2] = [Self::User, Self::Admin];
-
-    /// The name that is stored.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Admin => "admin",
-        }
-    }
-}
-
-/// A word that is no role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a role is `user` or `admin`")]
-pub struct NotARole;
-
-impl FromStr for Role {
-    type Err = NotARole;
-
-    fn from_str(text: &str) -> Result<Self, NotARole> {
-        Self::ALL.into_iter().find(|role| role.name() == text).ok_or(NotARole)
-    }
+splat_core::words! { Role:
+    User = "user", "Jobs of its own";
+    Admin = "admin", "Also the figures of the whole service";
 }
 
 /// What is known of a key; not its secret.
@@ -103,7 +80,7 @@ impl ApiKey {
     }
 }
 
-/// A whole key, told once when it is made. Its `Debug` output hides it.
+/// A whole key, shown once when it is made. Its `Debug` output hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 

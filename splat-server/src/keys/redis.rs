@@ -40,7 +40,7 @@ fn key(fields: Vec<(String, String)>) -> Result<(ApiKey, SecretHash), QueueError
     let key = ApiKey {
         id: text("id")?,
         name: text("name")?,
-        role: role.parse().map_err(|_| unknown("role", &role))?,
+        role: super::Role::from_name(&role).ok_or_else(|| unknown("role", &role))?,
         created_ms: time("created_ms")?.unwrap_or(0),
         last_used_ms: time("last_used_ms")?,
         revoked_ms: time("revoked_ms")?,

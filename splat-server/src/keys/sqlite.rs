@@ -36,7 +36,7 @@ fn key(row: &Row<'_>) -> Result<(ApiKey, SecretHash), QueueError> {
         Ok((key, SecretHash(row.get(6)?)))
     };
     let (mut key, hash) = read().map_err(unavailable)?;
-    key.role = role.parse().map_err(|_| unknown("role", &role))?;
+    key.role = super::Role::from_name(&role).ok_or_else(|| unknown("role", &role))?;
     Ok((key, hash))
 }
 

@@ -1,13 +1,13 @@
 //! Who works on what, and what survives a crash.
 //!
-//! Every backend passes one contract suite. Promises:
+//! By hand, for these promises, the same in SQLite and in Redis. Every backend passes one contract suite. Promises:
 //!
 //! 1. A [`Claim`] carries a fencing token; every renewal, report and finish must bring it, and a worker whose claim was
 //!    lost is refused ([`QueueError::ClaimLost`]).
 //! 2. A lease is renewed while work goes on. One that ran out may still be renewed until another process has brought the job back,
 //!    which waits for `RECLAIM_GRACE` first: a machine that slept finds its job. A lost lease counts as an attempt, one that got
 //!    `FURTHER` as the first; after `max_attempts` the job is dead.
-//! 3. A queued job is cancelled at once; of a running one the worker hears with its next renewal or report.
+//! 3. A queued job is cancelled at once; the worker of a running one learns of it with its next renewal or report.
 //! 4. Idempotency keys are unique per owner. Claims go by priority, then to the owner with the fewest jobs running, then to the
 //!    one served longest ago, then first in, first out. A failure that may pass waits longer each time, with jitter.
 //! 5. Events are numbered from 1 within a job without gaps; progress, cancelling and every change of state are among them.
@@ -27,8 +27,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::job::{
-    Artifact, Change, Job, JobEvent, JobId, JobProblem, JobState, Lane, NewEvent, NewJob, Owner, Progress,
-    UnixMs,
+    Artifact, Change, Job, JobEvent, JobId, JobKind, JobProblem, JobState, Lane, NewEvent, NewJob, Owner,
+    Progress, UnixMs,
 };
 
 pub use backoff::Backoff;
@@ -37,7 +37,7 @@ pub use quota::{Mode, Quota, Usage};
 pub use redis::RedisQueue;
 #[cfg(all(test, unix))]
 pub(crate) use redis::server::Server as RedisServer;
-pub(crate) use redis::{Store as RedisStore, pairs, texts};
+pub(crate) use redis::{RedisStore, pairs, texts};
 pub use sqlite::{BackupError, Copied, SqliteQueue, backup, restore};
 pub(crate) use sqlite::{Database, signed, unavailable, unknown, unsigned};
 
@@ -137,9 +137,9 @@ pub struct Ticket {
     pub token: u64,
 }
 
-/// What a worker hears when it shows its ticket.
+/// State of a claim that is still valid, as its worker learns on renewing its lease or reporting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct ClaimStatus {
     /// Its owner wants the job stopped.
     pub cancel_requested: bool,
 }
@@ -173,7 +173,7 @@ pub struct Question {
     pub text: String,
 }
 
-/// What a worker tells of a running job.
+/// What a worker reports about a running job.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// How far it is, if that changed.
@@ -192,7 +192,7 @@ pub struct ListQuery {
     /// Only those in this state.
     pub state: Option<JobState>,
     /// Only those of this kind.
-    pub kind: Option<String>,
+    pub kind: Option<JobKind>,
     /// Older than this job (exclusive), for the next page; after a job that is gone there is nothing.
     pub before: Option<JobId>,
     /// At most so many; the queue allows 1 to 200.
@@ -220,7 +220,7 @@ pub struct Admission {
 /// What submitting gave.
 #[derive(Clone, Debug)]
 pub struct Submitted {
-    /// The job.
+    /// The job that was made, or found.
     pub job: Job,
     /// False when an idempotency key led to an earlier one.
     pub created: bool,
@@ -248,7 +248,7 @@ pub struct Depth {
     pub running: u64,
 }
 
-/// Events kept of a job. A training tells a few thousand; only who reads none of them for hours can miss any.
+/// Events kept of a job. A training has a few thousand; only who reads none of them for hours can miss any.
 pub(crate) const EVENTS_KEPT: u64 = 10_000;
 
 /// A percentage that JSON and SQL can hold: NaN, which they cannot, becomes 0.
@@ -267,9 +267,9 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// `attempts_exhausted`), or cancelled if their owner had asked for that.
     async fn claim(&self, worker: &str, lanes: &[Lane], lease: Duration) -> Result<Option<Claim>>;
     /// Holds the job for another lease from now.
-    async fn renew(&self, ticket: &Ticket, lease: Duration) -> Result<Held>;
-    /// Writes down what a worker tells. Does not lengthen the lease.
-    async fn report(&self, ticket: &Ticket, report: Report) -> Result<Held>;
+    async fn renew(&self, ticket: &Ticket, lease: Duration) -> Result<ClaimStatus>;
+    /// Stores a worker's report. Does not lengthen the lease.
+    async fn report(&self, ticket: &Ticket, report: Report) -> Result<ClaimStatus>;
     /// Ends the claim.
     async fn finish(&self, ticket: &Ticket, ending: Ending) -> Result<Job>;
     /// Asks for the job to stop. `None` when the owner has no such job; a job that has ended is given as it is.

@@ -77,7 +77,7 @@ impl Quota {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// Both.
+    /// Jobs are taken in and begun.
     #[default]
     Open,
     /// Jobs are taken in and wait: none is begun.

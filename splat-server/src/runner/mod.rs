@@ -10,8 +10,8 @@
 //! - standard output: one line a [`Line`].
 //! - TERM asks for an orderly stop with a checkpoint.
 
+mod fake_runner;
 mod problem;
-mod rehearsal;
 mod scene;
 mod window;
 
@@ -82,7 +82,7 @@ pub enum Line {
     Seen {
         /// The [`Ask`].
         id: JobId,
-        /// The picture.
+        /// The view, with its picture.
         view: LookView,
     },
     /// The attempt came to its end; the last line.
@@ -130,10 +130,10 @@ pub enum Ended {
     },
 }
 
-/// Reads the order from standard input, does it, and tells of it on standard output.
+/// Reads the order from standard input, runs it, and reports on standard output.
 ///
 /// # Errors
-/// Only when the order cannot be read or nothing can be told any more; a job's failure is told as a line.
+/// Only when the order cannot be read or standard output is closed; a job's failure is reported as a line.
 pub fn run_from_stdin(cancel: &CancelToken) -> io::Result<()> {
     let mut text = String::new();
     io::stdin().lock().read_line(&mut text)?;
@@ -166,7 +166,7 @@ pub fn run_from_stdin(cancel: &CancelToken) -> io::Result<()> {
     let events = |event: Event| tell(&Line::Event(event));
     let window = Window::new(asked, &tell);
     let done = if order.machine.test_mode {
-        rehearsal::run(&order, &events, &window, cancel)
+        fake_runner::run(&order, &events, &window, cancel)
     } else {
         scene::run(&order, &events, &window, cancel)
     };

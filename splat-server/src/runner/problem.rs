@@ -1,4 +1,4 @@
-//! What a failed attempt tells the job's owner, and whether another attempt may go better.
+//! What the owner of a job reads about a failed attempt, and whether another attempt may succeed.
 
 use splat_colmap::ColmapError;
 use splat_core::Error;

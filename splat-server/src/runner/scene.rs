@@ -3,13 +3,11 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use splat_colmap::{ColmapOptions, ColmapQuality, ColmapSource, DatasetSource};
-use splat_core::dataset::DatasetOptions;
+use splat_colmap::{ColmapOptions, ColmapSource, DatasetSource};
 use splat_core::events::Stage;
 use splat_core::files::write_error;
 use splat_core::gpu::GpuOptions;
 use splat_core::pipeline::{OutputFolder, Pipeline, PipelineOptions, Preset, StopReason, Viewer};
-use splat_core::train::TrainConfig;
 use splat_core::{CancelToken, Event, self_test};
 
 use super::{Ended, Failure, MachineOptions, Order};
@@ -25,7 +23,7 @@ pub(super) fn run(
     let started = Instant::now();
     let output = OutputFolder::create(layout::MODEL)?;
     let options = &order.spec.options;
-    // COLMAP works for minutes; a machine without a GPU is better told before.
+    // COLMAP works for minutes; a missing GPU is reported before.
     let gpu_options = GpuOptions {
         adapter_name: order.machine.adapter.clone(),
         backend: order.machine.backend,
@@ -46,9 +44,10 @@ pub(super) fn run(
     {
         forget(from, &source, &output)?;
     }
-    let mut pipeline_options = pipeline_options(options, preset, &order.machine);
-    pipeline_options.deadline = options.budget().and_then(|budget| started.checked_add(budget));
-    pipeline_options.resume = !output.checkpoints()?.is_empty();
+    let pipeline_options = PipelineOptions {
+        resume: !output.checkpoints()?.is_empty(),
+        ..pipeline_options(options, preset, &order.machine, started)
+    };
     let pipeline = Pipeline::new(pipeline_options, output, &events, cancel)?.shown_to(viewer);
     let kept = matches!(order.spec.redo_from, None | Some(RetryFrom::Train)) && !options.keep_distortion();
     let outcome = if kept && source.is_posed_for_good() {
@@ -81,41 +80,27 @@ fn forget(from: RetryFrom, source: &ColmapSource, output: &OutputFolder) -> Resu
 }
 
 fn colmap_options(options: &SceneOptions, preset: Preset, machine: &MachineOptions) -> ColmapOptions {
-    let defaults = ColmapOptions::default();
-    let by_preset = ColmapQuality::from_name(preset.colmap_quality()).unwrap_or_default();
     ColmapOptions {
         binary: machine.colmap.clone(),
-        quality: options.quality.unwrap_or(by_preset),
-        matcher: options.matcher.unwrap_or(defaults.matcher),
         stage_timeout: Some(Duration::from_secs(machine.colmap_stage_timeout_s.max(1))),
         // The worker ends this process with its group, and COLMAP must not outlive it.
         own_group: false,
-        ..defaults
+        ..options.colmap(preset)
     }
 }
 
-fn pipeline_options(options: &SceneOptions, preset: Preset, machine: &MachineOptions) -> PipelineOptions {
-    let defaults = TrainConfig::default();
-    let steps = options.iterations.unwrap_or(preset.steps());
+fn pipeline_options(
+    options: &SceneOptions,
+    preset: Preset,
+    machine: &MachineOptions,
+    started: Instant,
+) -> PipelineOptions {
+    let options = options.pipeline(preset, started);
     PipelineOptions {
-        train: TrainConfig {
-            steps,
-            seed: u64::from(options.seed.unwrap_or(0)),
-            renderer: options.renderer,
-            strategy: options.strategy.unwrap_or(defaults.strategy),
-            max_gaussians: options.max_gaussians,
-            ..defaults
-        },
-        dataset: DatasetOptions {
-            max_image_size: options.max_image_size.or(preset.max_image_size()),
-            keep_distortion: options.keep_distortion(),
-            ..DatasetOptions::default()
-        },
-        preset,
         // Ten points make a chart; measuring costs a few renders each.
-        eval_every: Some((steps / 10).max(50)),
+        eval_every: Some((options.train.steps / 10).max(50)),
         checkpoint_interval: Some(Duration::from_secs(machine.checkpoint_s.max(1))),
         preview_interval: (machine.preview_s > 0).then(|| Duration::from_secs(machine.preview_s)),
-        ..PipelineOptions::default()
+        ..options
     }
 }

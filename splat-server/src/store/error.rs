@@ -24,7 +24,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// The store cannot be reached or answers with a failure of its own. It may pass.
-    #[error("the file store cannot be used now: {why}")]
+    #[error("could not use the file store now: {why}")]
     Unavailable {
         /// What it said.
         why: String,

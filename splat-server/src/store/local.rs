@@ -1,6 +1,7 @@
 //! Job files in a folder of this machine: `ROOT/jobs/<id>/`.
 //!
-//! All functions here block; [`super::JobStore`] calls them where blocking is allowed.
+//! All functions here block; [`super::JobStore`] calls them where blocking is allowed. By hand, since the local store of `object_store`
+//! follows links out of its root and copies what is moved here: photos, and scenes of many GB.
 
 use std::fs::{self, File};
 use std::io;
@@ -100,7 +101,7 @@ impl Local {
         Ok(self.head(id, relative)?.0)
     }
 
-    /// As [`Self::write`] where nothing is yet, else `false`: of several at once, one is heard.
+    /// As [`Self::write`] where nothing is yet, else `false`: of several at once, one succeeds.
     pub(super) fn write_new(&self, id: &JobId, relative: &str, content: &[u8]) -> Result<bool> {
         let place = self.prepare(id, relative)?;
         let to_error = |source| StoreError::from_io(&place, source);
@@ -115,7 +116,7 @@ impl Local {
         let placed = written.and_then(|()| match fs::hard_link(&unfinished, &place) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            // A file system without links: whoever comes last is heard.
+            // A file system without links: the last one wins.
             Err(_) => fs::rename(&unfinished, &place).map(|()| true),
         });
         // Its other name stays.
@@ -131,7 +132,7 @@ impl Local {
             fs::rename(&unfinished, place).map_err(|source| StoreError::from_io(place, source))
         });
         if done.is_err() {
-            // The first failure is the one to tell; this only tidies up.
+            // The first failure is the one to report; this only tidies up.
             let _ = fs::remove_file(&unfinished);
         }
         done

@@ -206,7 +206,7 @@ impl JobStore {
         }
     }
 
-    /// Stores a small content where there is none yet; `false` where there is. Of several who do so at once, one is heard.
+    /// Stores a small content where there is none yet; `false` where there is. Of several at once, one succeeds.
     ///
     /// # Errors
     /// As [`JobStore::put`].

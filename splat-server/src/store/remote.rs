@@ -115,7 +115,7 @@ impl Remote {
                 Err(source) => Err(to_error(source)),
             };
             if let Err(error) = step {
-                // The first failure is the one to tell; parts that stay behind are the bucket's to expire.
+                // The first failure is the one to report; parts that stay behind are the bucket's to expire.
                 let _ = upload.abort().await;
                 return Err(error);
             }
@@ -131,7 +131,7 @@ impl Remote {
         self.head(id, relative).await
     }
 
-    /// As [`Self::put_bytes`] where nothing is yet, else `false`: of several at once, one is heard.
+    /// As [`Self::put_bytes`] where nothing is yet, else `false`: of several at once, one succeeds.
     pub(super) async fn put_new(&self, id: &JobId, relative: &str, content: Bytes) -> Result<bool> {
         let key = self.key(id, relative)?;
         match self.store.put_opts(&key, PutPayload::from_bytes(content.clone()), PutMode::Create.into()).await
@@ -140,7 +140,7 @@ impl Remote {
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
                 Ok(false)
             }
-            // A service that knows no conditions: whoever comes last is heard.
+            // A service that knows no conditions: the last one wins.
             Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => {
                 self.put_bytes(id, relative, content).await.map(|_| true)
             }

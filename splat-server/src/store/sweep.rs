@@ -1,7 +1,7 @@
 //! What a sweep goes by: marks in the folders of jobs, and copies of them on this machine.
 //!
-//! Whether files may be deleted cannot be told from one queue alone: it may be another one than that of the files, or an older
-//! copy. So a folder tells which queue took it in, and whether its job was submitted. Both are in names of empty files, so that
+//! Whether files may be deleted cannot be decided from one queue alone: it may be another one than that of the files, or an older
+//! copy. So a folder says which queue took it in, and whether its job was submitted. Both are in names of empty files, so that
 //! a listing shows them.
 
 use std::time::Duration;

@@ -21,7 +21,7 @@ pub(super) fn of_saved(folder: &Path, path: &Path, kind: &str) -> Option<Artifac
 }
 
 /// Everything there is at the end of a job, in a fixed order; with the scene after `steps_done` steps, if it came so far. An
-/// earlier attempt may have made files and died before it told of them. Blocks on the disk.
+/// earlier attempt may have made files and died before it reported them. Blocks on the disk.
 pub(super) fn of_finished(folder: &Path, steps_done: Option<u32>) -> Vec<Artifact> {
     let Ok(output) = OutputFolder::create(folder.join(layout::MODEL)) else { return Vec::new() };
     let mut found = Vec::new();

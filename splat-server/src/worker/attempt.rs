@@ -15,7 +15,7 @@ use super::artifacts;
 use super::child::Runner;
 use super::hold::{Hold, Stopping, ticking};
 use super::looks::Looks;
-use super::teller::{self, Teller};
+use super::reporter::{self, Reporter};
 use crate::job::{Job, JobProblem};
 use crate::layout;
 use crate::metrics::StageLabels;
@@ -32,10 +32,10 @@ const LACK_REST: Duration = Duration::from_secs(5);
 /// How long the queue is tried for the last word on a job.
 const LAST_WORD_EVERY: Duration = Duration::from_secs(2);
 
-/// Does the job and tells the queue how it ended. A claim that is lost ends without a word: the job is another worker's.
+/// Does the job and reports to the queue how it ended. A claim that is lost ends without a word: the job is another worker's.
 pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiver<bool>) {
     let id = claim.job.id.clone();
-    tracing::info!(job = %id, attempt = claim.job.attempts, "job begins");
+    tracing::info!(job = %id, attempt = claim.job.attempts, "job started");
     let mut attempt = Attempt { workers, hold: Hold::new(workers, &claim.ticket, shutdown), kept: false };
     let prepared = tokio::select! {
         prepared = attempt.prepare(&claim) => prepared.map_err(|problem| Some(Ending::Retry(problem))),
@@ -52,14 +52,14 @@ pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiv
             if attempt.kept
                 && let Err(error) = workspace.remove().await
             {
-                tracing::warn!(job = %id, %error, "the working copy of a job stays on this machine");
+                tracing::warn!(job = %id, %error, "could not remove the working copy of a job");
             }
             ending
         }
         Err(ending) => ending,
     };
     let Some(ending) = ending else {
-        tracing::warn!(job = %id, "the claim was lost; another worker goes on");
+        tracing::warn!(job = %id, "claim lost; another worker continues");
         return;
     };
     let succeeded = matches!(ending, Ending::Succeeded { .. });
@@ -79,7 +79,7 @@ async fn prune(workers: &Workers, job: &Job) {
         Ok::<_, StoreError>(())
     };
     if let Err(error) = pruned.await {
-        tracing::warn!(job = %job.id, %error, "what a finished job needs no more stays");
+        tracing::warn!(job = %job.id, %error, "could not remove temporary files of a finished job");
     }
 }
 
@@ -97,7 +97,7 @@ fn is_spare(spare: &[PathBuf], path: &str) -> bool {
 }
 
 /// Tells queue, log, figures and webhook how a claim ended.
-/// Gives the job, if the queue heard of it.
+/// Returns the job, if the queue recorded it.
 pub(super) async fn conclude(workers: &Workers, claim: &Claim, hold: &Hold, ending: Ending) -> Option<Job> {
     let word = match &ending {
         Ending::Succeeded { .. } => "succeeded",
@@ -108,11 +108,11 @@ pub(super) async fn conclude(workers: &Workers, claim: &Claim, hold: &Hold, endi
     };
     tracing::info!(job = %claim.job.id, "job {word}");
     workers.metrics.ended(&ending);
-    // Should this process die in between, the sweep tells of it.
+    // Should this process die in between, the sweep queues the webhook.
     let told = tokio::select! {
         told = last_word(&*workers.queue, &claim.ticket, ending) => told,
         _ = hold.given_up(false) => {
-            tracing::warn!(job = %claim.job.id, "the queue cannot be told how a job ended; it will be done again");
+            tracing::warn!(job = %claim.job.id, "could not record the final status of a job; it will run again");
             None
         }
     };
@@ -128,7 +128,7 @@ async fn last_word(queue: &dyn Queue, ticket: &Ticket, ending: Ending) -> Option
         match queue.finish(ticket, ending.clone()).await {
             Ok(job) => return Some(job),
             Err(QueueError::Unavailable { why }) => {
-                tracing::warn!(job = %ticket.id, why, "the queue cannot be reached to record the final status of a job; trying again");
+                tracing::warn!(job = %ticket.id, why, "could not record the final status of a job; will retry");
                 sleep(LAST_WORD_EVERY).await;
             }
             Err(error) => {
@@ -161,7 +161,7 @@ impl Attempt<'_> {
             match self.workers.store.download_job(&claim.job.id, |_| true).await {
                 Ok(workspace) => return Ok((workspace, spec)),
                 Err(StoreError::Io { source, .. }) if lacks_resources(&source) => {
-                    tracing::warn!(job = %claim.job.id, error = %source, "a job's files cannot be opened now; it waits");
+                    tracing::warn!(job = %claim.job.id, error = %source, "could not open the files of a job; will retry");
                     sleep(LACK_REST).await;
                 }
                 Err(error) => return Err(problem("store_unavailable", error.to_string(), None)),
@@ -177,7 +177,7 @@ impl Attempt<'_> {
             Ok(runner) => runner,
             // No fault of the job, and another moment or machine may have what it takes.
             Err(error) if lacks_resources(&error) => {
-                tracing::warn!(job = %claim.job.id, %error, "this machine cannot start a job's process now; the job waits");
+                tracing::warn!(job = %claim.job.id, %error, "could not start a job's process; it is requeued");
                 tokio::select! {
                     () = sleep(LACK_REST) => {}
                     () = self.hold.other_than(None) => {}
@@ -192,8 +192,8 @@ impl Attempt<'_> {
                 )));
             }
         };
-        let mut teller = Teller::new(claim.job.id.clone(), workspace.dir());
-        let ended = self.follow(&mut runner, &mut teller, workspace).await;
+        let mut reporter = Reporter::new(claim.job.id.clone(), workspace.dir());
+        let ended = self.follow(&mut runner, &mut reporter, workspace).await;
         let (status, words) = runner.wait().await;
         let stopping = self.hold.stopping();
         if stopping == Some(Stopping::Lost) {
@@ -205,7 +205,7 @@ impl Attempt<'_> {
                 let steps = steps.and_then(|steps| u32::try_from(steps).ok());
                 let given_up = self.hold.given_up(true);
                 tokio::select! {
-                    kept = self.keep(&claim.job, workspace, &mut teller, steps) => match kept {
+                    kept = self.keep(&claim.job, workspace, &mut reporter, steps) => match kept {
                         Ok(()) => Ending::Succeeded { result: result(&outcome) },
                         Err(problem) => Ending::Retry(problem),
                     },
@@ -251,26 +251,26 @@ impl Attempt<'_> {
         if !matches!(ending, Ending::Succeeded { .. }) {
             let given_up = self.hold.given_up(true);
             let kept = tokio::select! {
-                kept = self.keep(&claim.job, workspace, &mut teller, None) => kept,
+                kept = self.keep(&claim.job, workspace, &mut reporter, None) => kept,
                 _ = given_up => Err(problem("store_unavailable", "storing them took too long".into(), None)),
             };
-            kept.err().into_iter().for_each(|why| tracing::warn!(job = %claim.job.id, why = why.message, "files of an unfinished job were not kept"));
+            kept.err().into_iter().for_each(|why| tracing::warn!(job = %claim.job.id, why = why.message, "could not store the files of an unfinished job"));
         }
         tokio::select! {
-            held = self.last_news(&claim.ticket, &mut teller) => held.then_some(ending),
+            held = self.last_news(&claim.ticket, &mut reporter) => held.then_some(ending),
             why = self.hold.given_up(false) => (why != Stopping::Lost).then_some(Ending::Released),
         }
     }
 
-    /// Brings what is left to tell to the queue, for as long as it takes: a job that succeeded must not lack its scene. False
+    /// Reports what is left to the queue, for as long as it takes: a job that succeeded must not lack its scene. False
     /// when the claim was lost.
-    async fn last_news(&self, ticket: &Ticket, teller: &mut Teller) -> bool {
-        let Some(report) = teller.take() else { return true };
+    async fn last_news(&self, ticket: &Ticket, reporter: &mut Reporter) -> bool {
+        let Some(report) = reporter.take() else { return true };
         loop {
             match self.workers.queue.report(ticket, report.clone()).await {
                 Err(QueueError::ClaimLost { .. }) => return false,
                 Err(QueueError::Unavailable { why }) => {
-                    tracing::warn!(job = %ticket.id, why, "the queue did not hear the last of a job; trying again");
+                    tracing::warn!(job = %ticket.id, why, "could not report the last progress of a job; will retry");
                     sleep(LAST_WORD_EVERY).await;
                 }
                 _ => return true,
@@ -282,7 +282,7 @@ impl Attempt<'_> {
     async fn follow<'w>(
         &self,
         runner: &mut Runner,
-        teller: &mut Teller,
+        reporter: &mut Reporter,
         workspace: &'w mut Workspace,
     ) -> Option<Ended> {
         let options = &self.workers.options;
@@ -302,19 +302,19 @@ impl Attempt<'_> {
                     Some(Line::Event(event)) => {
                         heard = Instant::now();
                         if let Event::StageFinished { stage, elapsed_s, skipped: false } = &event {
-                            let stage = StageLabels { stage: teller::name(*stage) };
+                            let stage = StageLabels { stage: reporter::name(*stage) };
                             self.workers.metrics.stages.get_or_create(&stage).observe(*elapsed_s);
                         }
-                        teller.event(&event);
+                        reporter.event(&event);
                     }
                     Some(Line::Seen { id, view }) => looks.seen(id, view),
                     Some(Line::Ended(how)) => ended = Some(how),
                     None => return ended,
                 },
                 _ = tick.tick() => {
-                    self.tell(teller).await;
+                    self.tell(reporter).await;
                     if let Some(workspace) = idle.take() {
-                        pushing = Some(push(workspace, teller.take_dirty()).boxed());
+                        pushing = Some(push(workspace, reporter.take_dirty()).boxed());
                     }
                     if Instant::now() > deadline || heard.elapsed() > options.silence_timeout {
                         self.hold.stop(Stopping::TooLong);
@@ -343,12 +343,12 @@ impl Attempt<'_> {
         }
     }
 
-    /// Brings news to the queue, and hears whether to stop.
-    async fn tell(&self, teller: &mut Teller) {
-        if let Some(report) = teller.take()
+    /// Reports to the queue and learns whether to stop.
+    async fn tell(&self, reporter: &mut Reporter) {
+        if let Some(report) = reporter.take()
             && let Err(report) = self.hold.report(report).await
         {
-            teller.put_back(report);
+            reporter.put_back(report);
         }
     }
 
@@ -357,7 +357,7 @@ impl Attempt<'_> {
         &mut self,
         job: &Job,
         workspace: &mut Workspace,
-        teller: &mut Teller,
+        reporter: &mut Reporter,
         steps_done: Option<u32>,
     ) -> Result<(), JobProblem> {
         let folder: PathBuf = workspace.dir().to_path_buf();
@@ -365,7 +365,7 @@ impl Attempt<'_> {
             .await
             .unwrap_or_default();
         for artifact in found {
-            teller.artifact(artifact);
+            reporter.artifact(artifact);
         }
         let pushed = workspace.upload_changed(worth_keeping).await;
         self.kept = pushed.is_ok();
@@ -373,9 +373,9 @@ impl Attempt<'_> {
             Ok(files) => {
                 let spare = if steps_done.is_some() { spare(job) } else { Vec::new() };
                 let stay = files.iter().filter(|file| !is_spare(&spare, &file.path));
-                teller.kept(stay.map(|file| file.bytes).sum());
+                reporter.kept(stay.map(|file| file.bytes).sum());
             }
-            Err(error) => tracing::warn!(job = %job.id, %error, "how much is kept of a job is not known"),
+            Err(error) => tracing::warn!(job = %job.id, %error, "could not measure the stored size of a job"),
         }
         pushed.map(drop).map_err(|error| {
             problem("store_unavailable", format!("what the job made cannot be stored: {error}"), None)
@@ -392,7 +392,7 @@ fn worth_keeping(path: &str) -> bool {
 async fn push(workspace: &mut Workspace, paths: Vec<String>) -> &mut Workspace {
     for path in paths {
         if let Err(error) = workspace.upload(&path).await {
-            tracing::warn!(%error, path, "a file of a job was not stored yet");
+            tracing::warn!(%error, path, "could not store a file of a job; will retry");
         }
     }
     workspace

@@ -29,9 +29,9 @@ const LONGEST: Duration = Duration::from_secs(600);
 /// The report of a gesture that was not good enough.
 const REPORT: &str = "report.json";
 
-/// Does the job and tells the queue how it ended. A claim that is lost ends without a word: the job is another worker's.
+/// Does the job and reports to the queue how it ended. A claim that is lost ends without a word: the job is another worker's.
 pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiver<bool>) {
-    tracing::info!(job = %claim.job.id, attempt = claim.job.attempts, "gesture begins");
+    tracing::info!(job = %claim.job.id, attempt = claim.job.attempts, "gesture job started");
     let mut attempt = Attempt { workers, claim: &claim, hold: Hold::new(workers, &claim.ticket, shutdown) };
     let ending = match attempt.work().await {
         Ok(ending) => ending,
@@ -39,7 +39,7 @@ pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiv
     };
     match ending {
         Some(ending) => drop(conclude(workers, &claim, &attempt.hold, ending).await),
-        None => tracing::warn!(job = %claim.job.id, "the claim was lost; another worker goes on"),
+        None => tracing::warn!(job = %claim.job.id, "claim lost; another worker continues"),
     }
 }
 
@@ -90,7 +90,7 @@ impl Attempt<'_> {
             done = slow => Ok(done),
             () = self.hold.other_than(None) => Err(match self.hold.stopping() {
                 Some(Stopping::Cancel) => Ending::Cancelled,
-                // Of a claim that was lost the queue refuses it, which is told in the log.
+                // The queue refuses it for a claim that was lost, which is logged.
                 _ => Ending::Released,
             }),
         }
@@ -152,7 +152,7 @@ impl Attempt<'_> {
             ))),
             (Ok(Err(error)), None) => Err(Ending::Failed(invalid(&error))),
             (Err(error), None) => {
-                tracing::error!(job = %self.claim.job.id, %error, "a training panicked");
+                tracing::error!(job = %self.claim.job.id, %error, "gesture training panicked");
                 Err(Ending::Retry(problem(
                     "crashed",
                     "the training broke off by a fault of the service".into(),
@@ -184,7 +184,7 @@ impl Attempt<'_> {
                 // They hold the frames of what was deleted.
                 for artifact in &report.artifacts {
                     if let Err(error) = self.workers.store.delete_file(&job.id, &artifact.path).await {
-                        tracing::warn!(job = %job.id, %error, "a file of a deleted model stays until its job goes");
+                        tracing::warn!(job = %job.id, %error, "could not delete a file of a deleted gesture model; it goes with its job");
                     }
                 }
                 return Err(unusable(error));
@@ -210,13 +210,13 @@ impl Attempt<'_> {
         Ok(Ending::Succeeded { result })
     }
 
-    /// What the owner hears of a gesture that was not good enough; the report in full is a file of the job.
+    /// What the owner reads about a gesture that was rejected; the report in full is a file of the job.
     async fn refuse(&mut self, quality: &Quality) -> JobProblem {
         let mut report = Report::default();
         match self.store(REPORT, serde_json::to_vec_pretty(quality).unwrap_or_default().into()).await {
             Ok(artifact) => report.artifacts.push(artifact),
             Err(why) => {
-                tracing::warn!(job = %self.claim.job.id, why, "the report of a refused gesture is not stored")
+                tracing::warn!(job = %self.claim.job.id, why, "could not store the report of a rejected gesture")
             }
         }
         let mut data = json!(Figures::of(quality));

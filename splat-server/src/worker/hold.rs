@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::Workers;
-use crate::queue::{Held, Queue, QueueError, Report, Ticket};
+use crate::queue::{ClaimStatus, Queue, QueueError, Report, Ticket};
 
 /// How often the lease is renewed: also how soon a request to cancel is seen, and how soon the hold of a machine that slept is
 /// renewed, which must come before [`crate::queue::RECLAIM_GRACE`] is over.
@@ -34,7 +34,7 @@ pub(super) struct Hold {
     queue: Arc<dyn Queue>,
     ticket: Ticket,
     stopping: watch::Sender<Option<Stopping>>,
-    /// How long what is under way may go on after the service was told to stop.
+    /// How long what is under way may go on after the service was asked to stop.
     patience: Duration,
     renewing: JoinHandle<()>,
 }
@@ -113,7 +113,7 @@ impl Hold {
         }
     }
 
-    /// Brings news, and hears whether to stop. News that the queue could not take now come back.
+    /// Reports, and learns whether to stop. Returns a report that the queue could not take now.
     pub(super) async fn report(&self, report: Report) -> Result<(), Report> {
         let told = self.queue.report(&self.ticket, report.clone()).await;
         let back = matches!(told, Err(QueueError::Unavailable { .. }));
@@ -132,14 +132,14 @@ fn stop(stopping: &watch::Sender<Option<Stopping>>, why: Stopping) {
     });
 }
 
-fn heard(stopping: &watch::Sender<Option<Stopping>>, ticket: &Ticket, held: Result<Held, QueueError>) {
+fn heard(stopping: &watch::Sender<Option<Stopping>>, ticket: &Ticket, held: Result<ClaimStatus, QueueError>) {
     match held {
-        Ok(Held { cancel_requested: true }) => stop(stopping, Stopping::Cancel),
+        Ok(ClaimStatus { cancel_requested: true }) => stop(stopping, Stopping::Cancel),
         Ok(_) => {}
         Err(QueueError::ClaimLost { .. }) => stop(stopping, Stopping::Lost),
         // The work goes on: when the queue answers again, it says whose the job is.
         Err(error) => {
-            tracing::warn!(job = %ticket.id, %error, "the queue did not take news of a job; trying again");
+            tracing::warn!(job = %ticket.id, %error, "could not report to the queue; will retry");
         }
     }
 }

@@ -1,13 +1,13 @@
-//! Workers: they claim jobs, have them done by processes of their own, and tell the queue.
+//! Workers: they claim jobs, have them done by processes of their own, and report to the queue.
 //!
 //! | module | what |
 //! | --- | --- |
 //! | `attempt` | one claim from beginning to end: lease, news, cancelling, limits, how it ended |
 //! | `gesture` | one claim on a gesture: a second of training, in this process |
-//! | `hold` | what both do to keep a claim, and how they hear that it is to stop |
+//! | `hold` | what both do to keep a claim, and how they learn that it is to stop |
 //! | `looks` | from who looks at a scene to the process that trains it, and back |
 //! | `child` | the process of an attempt |
-//! | `teller` | from its events to progress, numbered events and artefacts |
+//! | `reporter` | from its events to progress, numbered events and artefacts |
 //! | `artifacts` | which files can be fetched, under which names |
 
 mod artifacts;
@@ -16,7 +16,7 @@ mod child;
 mod gesture;
 mod hold;
 mod looks;
-mod teller;
+mod reporter;
 #[cfg(all(test, unix))]
 mod tests;
 
@@ -28,12 +28,12 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::gesture::models::Models;
-use crate::job::{JobProblem, Lane};
+use crate::job::{JobKind, JobProblem, Lane};
 use crate::metrics::{KeyLabels, LineLabels, Metrics};
 use crate::queue::{Claim, Ending, Queue, now_ms};
 use crate::runner::MachineOptions;
 use crate::store::JobStore;
-use crate::webhook::{self, Notifier};
+use crate::webhook::Notifier;
 
 /// How long an idle worker waits before it asks again.
 const IDLE_POLL: Duration = Duration::from_millis(300);
@@ -109,7 +109,7 @@ impl Workers {
             slots.spawn(async move {
                 tokio::select! {
                     made = models.base() => if let Err(error) = made {
-                        tracing::warn!(%error, "the base model of gestures cannot be made now");
+                        tracing::warn!(%error, "could not build the base gesture model; will retry");
                     },
                     () = hold::shut_down(&mut stop) => {}
                 }
@@ -117,15 +117,15 @@ impl Workers {
         }
         while let Some(ended) = slots.join_next().await {
             if let Err(error) = ended {
-                tracing::error!(%error, "a worker ended unexpectedly");
+                tracing::error!(%error, "worker task failed");
             }
         }
     }
 
     /// One claim, by its kind.
     async fn one(&self, claim: Claim, shutdown: watch::Receiver<bool>) {
-        match claim.job.kind.as_str() {
-            webhook::KIND => match Arc::clone(&self.deliveries).try_acquire_owned() {
+        match claim.job.kind {
+            JobKind::Webhook => match Arc::clone(&self.deliveries).try_acquire_owned() {
                 // A receiver that is slow to answer must not hold up the others.
                 Ok(permit) => {
                     let workers = self.clone();
@@ -136,8 +136,8 @@ impl Workers {
                 }
                 Err(_) => self.deliver(claim).await,
             },
-            crate::gesture::KIND => gesture::run(self, claim, shutdown).await,
-            _ => attempt::run(self, claim, shutdown).await,
+            JobKind::Gesture => gesture::run(self, claim, shutdown).await,
+            JobKind::Scene => attempt::run(self, claim, shutdown).await,
         }
     }
 
@@ -179,7 +179,7 @@ impl Workers {
                 }
                 Ok(None) => IDLE_POLL,
                 Err(error) => {
-                    tracing::warn!(%error, "no job can be claimed; trying again");
+                    tracing::warn!(%error, "could not claim a job; will retry");
                     UNAVAILABLE_POLL
                 }
             };

@@ -75,7 +75,7 @@ struct Steps {
 pub(super) fn bench(args: &BenchArgs, context: &Context) -> Result<(), Failure> {
     let gpu = context.gpu()?;
     if let Some(folder) = &args.dump_shaders {
-        return dump::shaders(folder, args.renderer.into(), &gpu, context);
+        return dump::shaders(folder, args.renderer, &gpu, context);
     }
     if cfg!(debug_assertions) {
         context
@@ -163,7 +163,7 @@ fn steps(
     config: TrainConfig,
 ) -> Result<Steps, Failure> {
     let made_up = config.sh_degree_every == 1;
-    let renderer = Some(args.renderer.into());
+    let renderer = Some(args.renderer);
     let before = gpu.allocated_bytes();
     let started = Instant::now();
     let mut trainer =

@@ -31,7 +31,7 @@ impl Models {
             Ok(bundle) => return Ok(bundle),
             Err(ModelError::NotFound) => {}
             Err(ModelError::Gesture(error)) => {
-                tracing::warn!(%error, "the stored base model cannot be read and is made anew");
+                tracing::warn!(%error, "could not read the stored base model; rebuilding it");
                 unreadable = true;
             }
             Err(error) => return Err(error),

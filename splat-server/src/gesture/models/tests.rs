@@ -87,7 +87,7 @@ async fn what_was_deleted_does_not_come_back(store: &JobStore) {
     let owner = Owner(format!("owner {}", JobId::random()));
     let model = new(ModelCode::Base);
     here.keep(&owner, model.clone(), bundle()).await.unwrap();
-    // A crash before the queue heard of it: the job is done again, and the same model kept again.
+    // A crash before the queue recorded it: the job is done again, and the same model kept again.
     let record = there.keep(&owner, model.clone(), bundle()).await.unwrap();
     here.delete(&owner, &model.id).await.unwrap();
     assert!(matches!(there.keep(&owner, model.clone(), bundle()).await, Err(ModelError::Deleted)));

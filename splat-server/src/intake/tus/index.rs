@@ -14,7 +14,7 @@ use super::record::Record;
 use crate::job::{JobId, Owner};
 use crate::store::ids_in;
 
-/// A writer from whom nothing came for so long may be pushed aside: its connection is dead, and the server was not told.
+/// A writer from whom nothing came for so long may be pushed aside: its connection is dead, and the server does not know.
 const STALLED: Duration = Duration::from_secs(2);
 /// How long a writer that is pushed aside may take to put away what it has.
 const PUSH_ASIDE: Duration = Duration::from_secs(5);

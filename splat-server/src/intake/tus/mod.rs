@@ -2,13 +2,13 @@
 //! expiration and checksum, as a state machine on disk.
 //!
 //! `DATA/uploads/<id>/data` holds the bytes, and its length is the offset: whatever a dropped connection brought stays, and
-//! a restart finds it. `upload.json` beside it says whose it is and how long it will be.
+//! a restart finds it. `upload.json` beside it says whose it is and how long it will be. By hand, since a file that cannot be used is
+//! refused by its first bytes, while they come.
 
 mod header;
 mod index;
 mod piece;
 mod record;
-mod verdict;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -81,7 +81,7 @@ impl Intake {
         let shared = self.shared.clone();
         let name = header::file_name(metadata)?;
         if length == 0 {
-            return Err(IntakeError::Refused(verdict::empty(&name)));
+            return Err(IntakeError::Refused(piece::empty(&name)));
         }
         // The largest that can come of it is a zip or a video, which may fill a job.
         if length > shared.limits.max_job_bytes {
@@ -204,7 +204,7 @@ impl Intake {
             Err(error) => return Err(error),
         };
         if have == record.length && !record.accepted {
-            if let Err(rejected) = verdict::of(shared, &dir, &record).await? {
+            if let Err(rejected) = piece::check(shared, &dir, &record).await? {
                 return Err(shared.refuse(id, record, rejected, &hold).await);
             }
             record.accepted = true;
@@ -250,12 +250,12 @@ impl Intake {
             let data = record::data(&shared.upload_dir(&taken.id));
             let kind = {
                 let data = data.clone();
-                blocking(move || verdict::kind(&data)).await?
+                blocking(move || piece::kind(&data)).await?
             };
             match kind {
                 Ok(kind) => drop(draft.add_upload(&record.name, kind, &data, record.length, taken).await?),
                 // It was another file when it was accepted: someone else writes to the disk.
-                Err(reason) => return Err(IntakeError::Refused(verdict::unsupported(&record.name, reason))),
+                Err(reason) => return Err(IntakeError::Refused(piece::unsupported(&record.name, reason))),
             }
         }
         Ok(draft)

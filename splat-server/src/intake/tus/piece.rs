@@ -1,6 +1,8 @@
-//! One request's bytes, from its stream to the end of the upload.
+//! One request's bytes, from its stream to the end of the upload, and whether what is there then can be used.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,11 +13,11 @@ use sha1::{Digest, Sha1};
 
 use super::index::{Hold, Slot};
 use super::record::{self, Record};
-use super::verdict;
-use crate::intake::Shared;
-use crate::intake::error::{IntakeError, Result};
+use crate::intake::draft::VIDEO_UNSUPPORTED;
+use crate::intake::error::{IntakeError, RejectCode, Rejected, Result, at};
 use crate::intake::sink::Sink;
-use crate::intake::sniff;
+use crate::intake::sniff::{self, Kind};
+use crate::intake::{Shared, photos, zip};
 use crate::store::blocking;
 
 /// One piece on its way to the disk.
@@ -67,11 +69,11 @@ impl Piece<'_> {
     {
         let mut stream = pin!(stream);
         let mut pushed_aside = pin!(self.slot.pushed_aside());
-        // From here on it hears, also while it writes.
+        // From here on a notification counts, also while it writes.
         pushed_aside.as_mut().enable();
         let mut head = if self.have < sniff::HEAD_BYTES as u64 {
             let data = record::data(dir);
-            Some(blocking(move || verdict::head(&data)).await?)
+            Some(blocking(move || head(&data)).await?)
         } else {
             None
         };
@@ -99,11 +101,81 @@ impl Piece<'_> {
                 let wanted = sniff::HEAD_BYTES - known.len().min(sniff::HEAD_BYTES);
                 known.extend_from_slice(piece.get(..wanted.min(piece.len())).unwrap_or_default());
                 if known.len() >= sniff::HEAD_BYTES {
-                    verdict::early(shared, known, self.record).map_err(IntakeError::Refused)?;
+                    early(shared, known, self.record).map_err(IntakeError::Refused)?;
                     head = None;
                 }
             }
             sink.push(&piece).await?;
         }
     }
+}
+
+/// The file's first bytes; none where it is missing.
+fn head(data: &Path) -> Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(sniff::HEAD_BYTES);
+    match File::open(data) {
+        Ok(file) => file.take(sniff::HEAD_BYTES as u64).read_to_end(&mut head).map_err(at(data))?,
+        Err(error) if error.kind() == ErrorKind::NotFound => 0,
+        Err(error) => return Err(at(data)(error)),
+    };
+    Ok(head)
+}
+
+/// What the file is, or why it cannot be used.
+pub(super) fn kind(data: &Path) -> Result<std::result::Result<Kind, &'static str>> {
+    Ok(sniff::kind(&head(data)?))
+}
+
+pub(super) fn empty(name: &str) -> Rejected {
+    Rejected::new(name, RejectCode::EmptyFile, "it is empty (0 bytes); copy it again")
+}
+
+pub(super) fn unsupported(name: &str, reason: &str) -> Rejected {
+    Rejected::new(name, RejectCode::UnsupportedFormat, reason)
+}
+
+/// Detects and checks the type by the first bytes: a wrong file need not come whole.
+fn early(shared: &Shared, head: &[u8], record: &Record) -> std::result::Result<Kind, Rejected> {
+    let kind = sniff::kind(head).map_err(|reason| unsupported(&record.name, reason))?;
+    let max = shared.limits.max_file_bytes;
+    match kind {
+        Kind::Photo(_) if record.length > max => {
+            let reason = format!("it has more than {max} bytes, the most for one photo");
+            Err(Rejected::new(&record.name, RejectCode::FileTooLarge, reason))
+        }
+        Kind::Video(_) if shared.ffmpeg.is_none() => {
+            Err(Rejected::new(&record.name, RejectCode::VideoUnsupported, VIDEO_UNSUPPORTED))
+        }
+        kind => Ok(kind),
+    }
+}
+
+/// Looks at a complete upload: a photo's header and end, a zip's directory, a video's length.
+pub(super) async fn check(
+    shared: &Arc<Shared>,
+    dir: &Path,
+    record: &Record,
+) -> Result<std::result::Result<(), Rejected>> {
+    let data = record::data(dir);
+    let head = {
+        let data = data.clone();
+        blocking(move || head(&data)).await?
+    };
+    let kind = match early(shared, &head, record) {
+        Ok(kind) => kind,
+        Err(rejected) => return Ok(Err(rejected)),
+    };
+    if let (Kind::Video(kind), Some(ffmpeg)) = (kind, &shared.ffmpeg) {
+        let found = ffmpeg.duration(dir, "data", kind, &shared.limits).await?;
+        return Ok(found.map(drop).map_err(|(code, reason)| Rejected::new(&record.name, code, reason)));
+    }
+    // The semaphore is never closed.
+    let _permit = shared.checks.acquire().await.ok();
+    let (shared, name) = (shared.clone(), record.name.clone());
+    blocking(move || match kind {
+        Kind::Photo(_) => Ok(photos::check(&data, &name, &shared.limits).map(drop)),
+        Kind::Zip => zip::check(&data, &name, &shared.limits),
+        Kind::Video(_) => Ok(Ok(())),
+    })
+    .await
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::super::error::{Rejected, Result, at};
 use crate::job::Owner;
 
-/// An upload as its folder tells it. How much of it is there is told by the length of the data file alone.
+/// An upload as its folder describes it. Its offset is the length of the data file alone.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) owner: Owner,

@@ -1,4 +1,4 @@
-//! What is told of a job.
+//! Events of a job.
 
 use super::*;
 use crate::job::{Artifact, NewEvent, Progress};

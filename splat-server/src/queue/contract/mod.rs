@@ -28,7 +28,7 @@ use async_trait::async_trait;
 use serde_json::json;
 
 use super::{Admission, Backoff, Claim, Ending, Queue, QueueError, Quota};
-use crate::job::{Job, JobId, JobProblem, JobState, Lane, NewJob, Owner};
+use crate::job::{Job, JobId, JobKind, JobProblem, JobState, Lane, NewJob, Owner};
 
 /// A store that queues can be opened on.
 #[async_trait]
@@ -117,7 +117,7 @@ pub(crate) fn new_job(of: &str) -> NewJob {
     NewJob {
         id: JobId::random(),
         owner: owner(of),
-        kind: "scene".into(),
+        kind: JobKind::Scene,
         lane: Lane::Scene,
         priority: 0,
         max_attempts: 3,

@@ -56,7 +56,7 @@ pub(crate) async fn the_owner_with_fewer_jobs_running_goes_first(site: &dyn Site
 pub(crate) async fn lanes_do_not_wait_for_each_other(site: &dyn Site) {
     let queue = site.open().await;
     let scene = submit(&*queue, NewJob { priority: 9, ..new_job("a") }).await;
-    let gesture = submit(&*queue, NewJob { lane: Lane::Cpu, kind: "gesture".into(), ..new_job("a") }).await;
+    let gesture = submit(&*queue, NewJob { lane: Lane::Cpu, kind: JobKind::Gesture, ..new_job("a") }).await;
     let claim = queue.claim("cpu", &[Lane::Cpu], LONG).await.unwrap().unwrap();
     assert_eq!(claim.job.id, gesture.id);
     assert!(queue.claim("cpu", &[Lane::Cpu], LONG).await.unwrap().is_none());

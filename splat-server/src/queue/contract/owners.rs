@@ -141,8 +141,8 @@ pub(crate) async fn lists_go_page_by_page(site: &dyn Site) {
     let queue = site.open().await;
     let mut ids = Vec::new();
     for number in 0..7 {
-        let kind = if number % 2 == 0 { "scene" } else { "gesture" };
-        ids.push(submit(&*queue, NewJob { kind: kind.into(), ..new_job("a") }).await.id);
+        let kind = if number % 2 == 0 { JobKind::Scene } else { JobKind::Gesture };
+        ids.push(submit(&*queue, NewJob { kind, ..new_job("a") }).await.id);
         submit(&*queue, new_job("b")).await;
     }
     ids.reverse();
@@ -162,7 +162,7 @@ pub(crate) async fn lists_go_page_by_page(site: &dyn Site) {
     assert_eq!(seen, ids);
     assert_eq!(page(ListQuery { limit: 0, ..Default::default() }).await, ids[..1], "at least one");
     assert_eq!(page(ListQuery { limit: u32::MAX, ..Default::default() }).await, ids, "200 at most");
-    let gestures = ListQuery { kind: Some("gesture".into()), limit: 2, ..Default::default() };
+    let gestures = ListQuery { kind: Some(JobKind::Gesture), limit: 2, ..Default::default() };
     assert_eq!(page(gestures.clone()).await, [ids[1].clone(), ids[3].clone()]);
     assert_eq!(page(ListQuery { before: Some(ids[3].clone()), ..gestures }).await, ids[5..6]);
 

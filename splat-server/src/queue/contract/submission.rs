@@ -92,7 +92,7 @@ pub(crate) async fn admission_holds_under_concurrency(site: &dyn Site) {
 pub(crate) async fn a_job_is_stored_as_it_was_submitted(site: &dyn Site) {
     let queue = site.open().await;
     let new = NewJob {
-        kind: "gesture".into(),
+        kind: JobKind::Gesture,
         lane: Lane::Cpu,
         priority: -7,
         max_attempts: 4,

@@ -18,15 +18,15 @@ const CONNECT: Duration = Duration::from_secs(2);
 
 /// The connection and the scripts.
 #[derive(Clone)]
-pub(crate) struct Store {
+pub(crate) struct RedisStore {
     manager: ConnectionManager,
     scripts: Arc<Scripts>,
 }
 
-impl std::fmt::Debug for Store {
+impl std::fmt::Debug for RedisStore {
     /// Without the address: it may hold a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").finish_non_exhaustive()
+        f.debug_struct("RedisStore").finish_non_exhaustive()
     }
 }
 
@@ -87,13 +87,13 @@ fn unavailable(error: &RedisError) -> QueueError {
     }
 }
 
-impl Store {
+impl RedisStore {
     /// Connects when first used.
     pub(super) fn open(url: &str) -> Result<Self> {
         let config = ConnectionManagerConfig::new()
             .set_response_timeout(Some(ANSWER))
             .set_connection_timeout(Some(CONNECT))
-            // Whoever asks while there is no connection starts the next try and hears of it at once.
+            // Whoever asks while there is no connection starts the next try and gets the error at once.
             .set_number_of_retries(1)
             .set_max_delay(Duration::from_millis(200));
         let client = Client::open(url).map_err(|error| unavailable(&error))?;

@@ -1,9 +1,8 @@
 //! The queue in Redis (6.2 or newer), for workers on many machines.
 //!
-//! Claims are tickets of Redis Streams: every lane has a stream with one anonymous ticket for each job that is ready or
-//! running, read by one consumer group. Taking a ticket binds the job that is next (priority, turns, first in first out) to
-//! it, with a new fencing token. A worker that dies leaves its ticket pending, and `XAUTOCLAIM` by whoever claims next counts
-//! the attempt. Every change is one Lua script, hence atomic; time is that of Redis, so clocks of workers do not matter.
+//! A claim takes the job that is next (priority, turns, first in first out) out of its line and gives it a new fencing token. Running
+//! jobs stand in a sorted set by the end of their leases; whoever claims next brings back those whose end has passed, and counts the
+//! attempt. Every change is one Lua script, hence atomic; time is that of Redis, so clocks of workers do not matter.
 //!
 //! What was acknowledged is as safe as Redis keeps it: switch on its append-only file (`appendonly yes`; with `appendfsync
 //! everysec`, the default, a power cut may cost the last second, with `always` nothing) and let it never evict
@@ -30,24 +29,26 @@ use std::time::Duration;
 use ::redis::{Value, cmd, pipe};
 use async_trait::async_trait;
 
-pub(crate) use connection::Store;
+pub(crate) use connection::RedisStore;
 pub(crate) use reply::{pairs, texts};
 
 use super::backoff::{attempts_exhausted, whole_ms};
 use super::sqlite::{to_json, unknown};
 use super::{
-    Admission, Backoff, Claim, DELETED_KEPT, Depth, Ending, FURTHER, Fate, Held, ListQuery, Mode,
+    Admission, Backoff, Claim, ClaimStatus, DELETED_KEPT, Depth, Ending, FURTHER, Fate, ListQuery, Mode,
     QUESTION_KEPT, QUESTIONS_AT_ONCE, Question, Queue, QueueError, RECLAIM_GRACE, Report, Result, Submitted,
     Ticket, Usage, within_100,
 };
-use crate::job::{Change, Job, JobEvent, JobId, JobState, Lane, NewEvent, NewJob, Owner, Progress, UnixMs};
+use crate::job::{
+    Change, Job, JobEvent, JobId, JobKind, JobState, Lane, NewEvent, NewJob, Owner, Progress, UnixMs,
+};
 use connection::Call;
 use reply::{Answer, malformed};
 
 /// A queue in Redis.
 #[derive(Clone, Debug)]
 pub struct RedisQueue {
-    store: Store,
+    store: RedisStore,
     backoff: Backoff,
     grace: Duration,
 }
@@ -58,7 +59,7 @@ impl RedisQueue {
     /// # Errors
     /// [`QueueError::Unavailable`] when the address is wrong or nobody answers there.
     pub async fn connect(url: &str) -> Result<Self> {
-        let queue = Self { store: Store::open(url)?, backoff: Backoff::default(), grace: RECLAIM_GRACE };
+        let queue = Self { store: RedisStore::open(url)?, backoff: Backoff::default(), grace: RECLAIM_GRACE };
         queue.ping().await?;
         Ok(queue)
     }
@@ -95,7 +96,7 @@ impl RedisQueue {
     }
 
     /// The connection, for the API keys that lie in Redis too.
-    pub(crate) fn store(&self) -> &Store {
+    pub(crate) fn store(&self) -> &RedisStore {
         &self.store
     }
 
@@ -146,7 +147,7 @@ impl Queue for RedisQueue {
             .call(&self.store.scripts().submit)
             .arg(job.id.as_str())
             .arg(&job.owner.0)
-            .arg(&job.kind)
+            .arg(job.kind.name())
             .arg(job.lane.name())
             .arg(job.priority)
             .arg(job.max_attempts.max(1))
@@ -192,12 +193,12 @@ impl Queue for RedisQueue {
         Ok(Some(Claim { job, ticket }))
     }
 
-    async fn renew(&self, ticket: &Ticket, lease: Duration) -> Result<Held> {
+    async fn renew(&self, ticket: &Ticket, lease: Duration) -> Result<ClaimStatus> {
         let call = self.store.call(&self.store.scripts().renew).ticket(ticket).arg(whole_ms(lease));
         Answer::of(call.run().await?)?.held(ticket)
     }
 
-    async fn report(&self, ticket: &Ticket, report: Report) -> Result<Held> {
+    async fn report(&self, ticket: &Ticket, report: Report) -> Result<ClaimStatus> {
         let mut call = self.store.call(&self.store.scripts().report).ticket(ticket);
         call = match report.progress {
             None => call.arg("").arg("").arg(""),
@@ -263,7 +264,7 @@ impl Queue for RedisQueue {
             .store
             .call(&self.store.scripts().list)
             .arg(query.state.map_or("", JobState::name))
-            .arg(query.kind.as_deref().unwrap_or(""))
+            .arg(query.kind.map_or("", JobKind::name))
             .arg(query.before.as_ref().map_or("", JobId::as_str))
             .arg(query.rows());
         for owner in owners {
@@ -412,7 +413,7 @@ impl Queue for RedisQueue {
         let (state, deleted): (Option<String>, Option<f64>) = self.store.run_all(&pipeline).await?;
         match (state, deleted) {
             (Some(state), _) => {
-                JobState::of_name(&state).map(Fate::Here).ok_or_else(|| unknown("state", &state))
+                JobState::from_name(&state).map(Fate::Here).ok_or_else(|| unknown("state", &state))
             }
             (None, Some(_)) => Ok(Fate::Deleted),
             (None, None) => Ok(Fate::Unknown),

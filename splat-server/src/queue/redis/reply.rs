@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use ::redis::Value;
 
-use crate::job::{Job, JobEvent, JobId, JobState, Lane, NewEvent, Notes, Owner};
+use crate::job::{Job, JobEvent, JobId, JobKind, JobState, Lane, NewEvent, Notes, Owner};
 use crate::queue::sqlite::{of_json, unknown};
-use crate::queue::{Held, QueueError, Result, Ticket, Usage};
+use crate::queue::{ClaimStatus, QueueError, Result, Ticket, Usage};
 
 /// What Redis answered is not what the scripts write.
 pub(crate) fn malformed(why: String) -> QueueError {
@@ -27,7 +27,7 @@ pub(crate) fn texts(value: Value) -> Result<Vec<String>> {
     items(value)?.into_iter().map(text).collect()
 }
 
-/// A text.
+/// A string of an answer.
 pub(super) fn text(value: Value) -> Result<String> {
     match value {
         Value::BulkString(bytes) => String::from_utf8(bytes).map_err(|error| malformed(error.to_string())),
@@ -79,6 +79,7 @@ impl<'a> Fields<'a> {
 /// The job of a hash.
 pub(super) fn job(pairs: &[(String, String)]) -> Result<Job> {
     let fields = Fields(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect());
+    let kind = fields.text("kind")?;
     let lane = fields.text("lane")?;
     let state = fields.text("state")?;
     // Each begins with four digits of order.
@@ -91,10 +92,10 @@ pub(super) fn job(pairs: &[(String, String)]) -> Result<Job> {
     let mut job = Job {
         id: id(fields.text("id")?)?,
         owner: Owner(fields.text("owner")?.to_owned()),
-        kind: fields.text("kind")?.to_owned(),
-        lane: Lane::of_name(lane).ok_or_else(|| unknown("lane", lane))?,
+        kind: JobKind::from_name(kind).ok_or_else(|| unknown("kind of job", kind))?,
+        lane: Lane::from_name(lane).ok_or_else(|| unknown("lane", lane))?,
         priority: fields.number("priority")?,
-        state: JobState::of_name(state).ok_or_else(|| unknown("state", state))?,
+        state: JobState::from_name(state).ok_or_else(|| unknown("state", state))?,
         attempts: fields.number("attempts")?,
         max_attempts: fields.number("max_attempts")?,
         cancel_requested: fields.text("cancel_requested")? == "1",
@@ -205,7 +206,7 @@ impl Answer {
             "none" => Ok(None),
             "state" => {
                 let state = text(self.value)?;
-                let state = JobState::of_name(&state).ok_or_else(|| unknown("state", &state))?;
+                let state = JobState::from_name(&state).ok_or_else(|| unknown("state", &state))?;
                 Err(QueueError::WrongState { state })
             }
             _ => self.job().map(Some),
@@ -213,10 +214,10 @@ impl Answer {
     }
 
     /// Of what a worker asked for: `lost` or `held`.
-    pub(super) fn held(self, ticket: &Ticket) -> Result<Held> {
+    pub(super) fn held(self, ticket: &Ticket) -> Result<ClaimStatus> {
         if self.word == "lost" {
             return Err(QueueError::ClaimLost { id: ticket.id.clone() });
         }
-        Ok(Held { cancel_requested: text(self.value)? == "1" })
+        Ok(ClaimStatus { cancel_requested: text(self.value)? == "1" })
     }
 }

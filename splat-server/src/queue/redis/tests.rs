@@ -35,7 +35,7 @@ fn new_job(owner: &str) -> NewJob {
     NewJob {
         id: JobId::random(),
         owner: Owner(owner.into()),
-        kind: "scene".into(),
+        kind: JobKind::Scene,
         lane: Lane::Scene,
         priority: 0,
         max_attempts: 3,
@@ -104,53 +104,51 @@ async fn a_redis_that_hangs_is_given_up_in_time_and_found_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn scripts_and_tickets_that_were_lost_are_made_again() {
+async fn scripts_that_were_lost_are_loaded_again() {
     let server = Server::start().await;
     let queue = server.connect().await;
     let job = queue.submit(new_job("a"), PLENTY).await.unwrap().job;
     let mut redis = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
     redis::cmd("SCRIPT").arg("FLUSH").exec(&mut redis).unwrap();
-    let _: () = redis.del("{splat}:tickets:scene").unwrap();
     let claim = queue.claim("worker", &[Lane::Scene], LEASE).await.unwrap().unwrap();
     assert_eq!(claim.job.id, job.id);
     queue.finish(&claim.ticket, Ending::Cancelled).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn there_are_as_many_tickets_as_jobs_in_line_and_nothing_is_left_behind() {
+async fn every_running_job_has_a_lease_and_nothing_is_left_behind() {
     let server = Server::start().await;
     let backoff = Backoff { first: Duration::from_millis(40), longest: Duration::from_millis(40) };
     let queue = server.connect().await.with_backoff(backoff).with_grace(Duration::ZERO);
     let mut redis = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
-    let mut tickets = || -> usize { redis.xlen("{splat}:tickets:scene").unwrap() };
+    let mut leases = || -> usize { redis.zcard("{splat}:leases:scene").unwrap() };
     let mut jobs = Vec::new();
     for number in 0..6 {
         jobs.push(queue.submit(NewJob { priority: number % 2, ..new_job("a") }, PLENTY).await.unwrap().job);
     }
-    assert_eq!(tickets(), 6);
+    assert_eq!(leases(), 0);
     let short = Duration::from_millis(400);
     let lost = queue.claim("dies", &[Lane::Scene], short).await.unwrap().unwrap();
     let kept = queue.claim("worker", &[Lane::Scene], LEASE).await.unwrap().unwrap();
     let again = queue.claim("worker", &[Lane::Scene], LEASE).await.unwrap().unwrap();
-    assert_eq!(tickets(), 6);
+    assert_eq!(leases(), 3);
     queue.finish(&again.ticket, Ending::Released).await.unwrap();
-    assert_eq!(tickets(), 6);
+    assert_eq!(leases(), 2);
     queue.finish(&kept.ticket, Ending::Cancelled).await.unwrap();
-    assert_eq!(tickets(), 5);
+    assert_eq!(leases(), 1);
     tokio::time::sleep(short * 2).await;
     queue.ended(0..0).await.unwrap();
-    assert_eq!(tickets(), 4, "the lost job waits and is not in line");
+    assert_eq!(leases(), 0, "the lost job waits");
     queue.cancel(&lost.job.owner, &lost.job.id).await.unwrap().unwrap();
     let queued: Vec<&Job> =
         jobs.iter().filter(|job| job.id != lost.job.id && job.id != kept.job.id).collect();
     queue.cancel(&queued[0].owner, &queued[0].id).await.unwrap().unwrap();
-    assert_eq!(tickets(), 3);
     for _ in 0..3 {
         let claim = queue.claim("worker", &[Lane::Scene], LEASE).await.unwrap().unwrap();
         queue.finish(&claim.ticket, Ending::Succeeded { result: json!({}) }).await.unwrap();
     }
     assert!(queue.claim("worker", &[Lane::Scene], LEASE).await.unwrap().is_none());
-    assert_eq!(tickets(), 0);
+    assert_eq!(leases(), 0);
     for job in &jobs {
         queue.delete(&job.owner, &job.id).await.unwrap().unwrap();
     }
@@ -158,8 +156,30 @@ async fn there_are_as_many_tickets_as_jobs_in_line_and_nothing_is_left_behind() 
     // A day's use by key is kept for quotas and the operator.
     left.retain(|key| !key.starts_with("{splat}:usage:"));
     left.sort_unstable();
-    // Counters, what was deleted, and a stream without tickets.
-    assert_eq!(left, ["{splat}:count", "{splat}:deleted", "{splat}:served", "{splat}:tickets:scene"]);
+    // Counters, and what was deleted.
+    assert_eq!(left, ["{splat}:count", "{splat}:deleted", "{splat}:served"]);
+}
+
+/// Jobs that were running when the program was updated come back like any other when their workers are gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leases_of_earlier_versions_run_out_too() {
+    let server = Server::start().await;
+    let queue = server.connect().await.with_backoff(contract::BACKOFF).with_grace(Duration::ZERO);
+    let job = queue.submit(new_job("a"), PLENTY).await.unwrap().job;
+    let claim = queue.claim("dies", &[Lane::Scene], Duration::from_millis(1)).await.unwrap().unwrap();
+    let mut redis = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+    // As they were kept: a ticket of a stream, bound to the job.
+    let _: () = redis.del("{splat}:leases:scene").unwrap();
+    let ticket: String = redis.xadd("{splat}:tickets:scene", "*", &[("t", "1")]).unwrap();
+    let _: () = redis.hset("{splat}:bound:scene", ticket, job.id.as_str()).unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    queue.ended(0..0).await.unwrap();
+    let back = queue.get(&job.owner, &job.id).await.unwrap().unwrap();
+    assert_eq!((back.state, back.attempts), (JobState::Queued, 1));
+    let late = queue.renew(&claim.ticket, LEASE).await;
+    assert!(matches!(late, Err(QueueError::ClaimLost { .. })), "{late:?}");
+    let left: Vec<String> = redis.keys("{splat}:*s:scene").unwrap();
+    assert_eq!(left, [""; 0], "neither tickets nor leases");
 }
 
 #[tokio::test]

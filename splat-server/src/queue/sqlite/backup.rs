@@ -178,7 +178,7 @@ fn copy(connection: &Connection, queue: &Path, file: &Path) -> Result<(), Backup
         .and_then(|_| fs::File::open(&unfinished).and_then(|written| written.sync_all()).map_err(io))
         .and_then(|()| fs::rename(&unfinished, file).map_err(io));
     if copied.is_err() {
-        // The error tells what there is to tell.
+        // The error says all there is to say.
         let _ = fs::remove_file(&unfinished);
     }
     copied

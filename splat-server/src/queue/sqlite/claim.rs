@@ -10,9 +10,9 @@ use crate::job::{JobState, Lane, UnixMs};
 use crate::queue::backoff::attempts_exhausted;
 use crate::queue::{Backoff, Claim, FURTHER, Mode, Result, Ticket};
 
-/// On what terms jobs come back whose lease ran out.
+/// How jobs whose lease ran out are queued again.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
+pub(super) struct Reclaim {
     pub(super) backoff: Backoff,
     pub(super) grace_ms: u64,
 }
@@ -23,12 +23,12 @@ const RECLAIMED_AT_ONCE: u32 = 100;
 pub(super) fn claim(
     connection: &Connection,
     now: UnixMs,
-    terms: Terms,
+    how: Reclaim,
     worker: &str,
     lanes: &[Lane],
     lease_ms: u64,
 ) -> Result<Option<Claim>> {
-    reclaim(connection, now, terms)?;
+    reclaim(connection, now, how)?;
     let paused = usage::mode(connection)? == Mode::Paused;
     let mut best: Option<Candidate> = None;
     for lane in lanes.iter().filter(|lane| !paused || **lane == Lane::Webhook) {
@@ -104,7 +104,7 @@ fn best_of_lane(connection: &Connection, now: UnixMs, lane: Lane) -> Result<Opti
 
 /// Brings back jobs whose lease ran out and was seen to have run out for a while. A renewal puts the end of the lease behind
 /// the time noted, which undoes the note.
-pub(super) fn reclaim(connection: &Connection, now: UnixMs, terms: Terms) -> Result<()> {
+pub(super) fn reclaim(connection: &Connection, now: UnixMs, how: Reclaim) -> Result<()> {
     connection
         .prepare_cached(
             "UPDATE jobs SET noticed_ms = ?1 WHERE state = 'running' AND lease_until_ms < ?1
@@ -119,7 +119,7 @@ pub(super) fn reclaim(connection: &Connection, now: UnixMs, terms: Terms) -> Res
     let lost = {
         let mut statement = connection.prepare_cached(&sql).map_err(unavailable)?;
         let rows = statement
-            .query((signed(now), signed(now.saturating_sub(terms.grace_ms)), RECLAIMED_AT_ONCE))
+            .query((signed(now), signed(now.saturating_sub(how.grace_ms)), RECLAIMED_AT_ONCE))
             .map_err(unavailable)?;
         collect(rows, stored)?
     };
@@ -129,7 +129,7 @@ pub(super) fn reclaim(connection: &Connection, now: UnixMs, terms: Terms) -> Res
             stored.job.attempts = 1;
         }
         usage::worked(connection, &mut stored, now)?;
-        tracing::warn!(job = %stored.job.id, attempts = stored.job.attempts, "a job's lease ran out");
+        tracing::warn!(job = %stored.job.id, attempts = stored.job.attempts, "lease expired");
         let dead = attempts_exhausted(stored.job.attempts);
         if stored.job.cancel_requested {
             end(&mut stored, now, JobState::Cancelled);
@@ -137,7 +137,7 @@ pub(super) fn reclaim(connection: &Connection, now: UnixMs, terms: Terms) -> Res
             stored.job.problem = Some(dead);
             end(&mut stored, now, JobState::Dead);
         } else {
-            let wait_ms = terms.backoff.wait_ms(stored.job.attempts);
+            let wait_ms = how.backoff.wait_ms(stored.job.attempts);
             requeue(&mut stored, now.saturating_add(wait_ms));
         }
         record_state(connection, &mut stored, now, "Its worker was lost.")?;

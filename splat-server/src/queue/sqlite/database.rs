@@ -168,7 +168,7 @@ fn connect(path: &Path) -> Result<Connection> {
 
 /// One write that somebody waits for.
 trait Order: Send {
-    /// Does it; tells whether what it wrote is to stay.
+    /// Does it; returns whether to commit.
     fn run(&mut self, connection: &Connection) -> bool;
     /// Tells the caller; `failed` when the transaction around it came to nothing.
     fn answer(self: Box<Self>, failed: Option<&str>);

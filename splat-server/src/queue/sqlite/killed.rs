@@ -20,7 +20,7 @@ const FILE: &str = "SPLAT_TEST_KILLED_WRITER";
 const LEASE: Duration = Duration::from_secs(60);
 
 /// Does nothing in a usual run. Started by [`a_killed_writer_loses_nothing_that_it_was_told`], it writes until it is killed and
-/// tells on standard output what was acknowledged.
+/// prints on standard output what was acknowledged.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_until_killed() {
     let Ok(path) = std::env::var(FILE) else { return };
@@ -57,7 +57,9 @@ async fn a_killed_writer_loses_nothing_that_it_was_told() {
             // The test harness prints too, perhaps on the same line.
             let Some((_, acknowledged)) = line.split_once('@') else { return false };
             let Some((state, id)) = acknowledged.split_once(' ') else { return false };
-            let (Some(state), Ok(id)) = (JobState::of_name(state), id.parse::<JobId>()) else { return false };
+            let (Some(state), Ok(id)) = (JobState::from_name(state), id.parse::<JobId>()) else {
+                return false;
+            };
             told.insert(id, state);
             true
         };
@@ -77,7 +79,7 @@ async fn a_killed_writer_loses_nothing_that_it_was_told() {
     let mut running = 0;
     for (id, state) in &told {
         let job = queue.get(&Owner::local(), id).await.unwrap().expect("what was told is there");
-        // It may have gone on between what was told and the kill.
+        // It may have gone on between what was printed and the kill.
         let order = [JobState::Queued, JobState::Running, JobState::Succeeded];
         let at = |state: JobState| order.iter().position(|one| *one == state).unwrap();
         assert!(at(job.state) >= at(*state), "{id} was {state:?} and is {:?}", job.state);

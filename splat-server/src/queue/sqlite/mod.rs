@@ -34,8 +34,8 @@ use async_trait::async_trait;
 
 use super::backoff::{now_ms, whole_ms};
 use super::{
-    Admission, Backoff, Claim, Depth, Ending, Fate, Held, ListQuery, Mode, Question, Queue, RECLAIM_GRACE,
-    Report, Result, Submitted, Ticket, Usage,
+    Admission, Backoff, Claim, ClaimStatus, Depth, Ending, Fate, ListQuery, Mode, Question, Queue,
+    RECLAIM_GRACE, Report, Result, Submitted, Ticket, Usage,
 };
 use crate::job::{Change, Job, JobEvent, JobId, Lane, NewJob, Owner, UnixMs};
 
@@ -80,8 +80,8 @@ impl SqliteQueue {
         self
     }
 
-    fn terms(&self) -> claim::Terms {
-        claim::Terms { backoff: self.backoff, grace_ms: whole_ms(self.grace) }
+    fn reclaim_options(&self) -> claim::Reclaim {
+        claim::Reclaim { backoff: self.backoff, grace_ms: whole_ms(self.grace) }
     }
 
     /// The open file, for the API keys that lie in it too.
@@ -97,22 +97,22 @@ impl Queue for SqliteQueue {
     }
 
     async fn claim(&self, worker: &str, lanes: &[Lane], lease: Duration) -> Result<Option<Claim>> {
-        let (worker, lanes, terms) = (worker.to_owned(), lanes.to_vec(), self.terms());
+        let (worker, lanes, reclaim_options) = (worker.to_owned(), lanes.to_vec(), self.reclaim_options());
         self.database
             .write(move |connection| {
-                claim::claim(connection, now_ms(), terms, &worker, &lanes, whole_ms(lease))
+                claim::claim(connection, now_ms(), reclaim_options, &worker, &lanes, whole_ms(lease))
             })
             .await
     }
 
-    async fn renew(&self, ticket: &Ticket, lease: Duration) -> Result<Held> {
+    async fn renew(&self, ticket: &Ticket, lease: Duration) -> Result<ClaimStatus> {
         let ticket = ticket.clone();
         self.database
             .write(move |connection| write::renew(connection, now_ms(), &ticket, whole_ms(lease)))
             .await
     }
 
-    async fn report(&self, ticket: &Ticket, report: Report) -> Result<Held> {
+    async fn report(&self, ticket: &Ticket, report: Report) -> Result<ClaimStatus> {
         let ticket = ticket.clone();
         self.database.write(move |connection| write::report(connection, now_ms(), &ticket, report)).await
     }
@@ -218,14 +218,14 @@ impl Queue for SqliteQueue {
     }
 
     async fn ended(&self, when: Range<UnixMs>) -> Result<Vec<(Owner, JobId)>> {
-        let terms = self.terms();
-        self.database.write(move |connection| claim::reclaim(connection, now_ms(), terms)).await?;
+        let reclaim_options = self.reclaim_options();
+        self.database.write(move |connection| claim::reclaim(connection, now_ms(), reclaim_options)).await?;
         self.database.read(move |connection| read::ended(connection, when)).await
     }
 
     async fn expired(&self, before: UnixMs) -> Result<Vec<(Owner, JobId)>> {
-        let terms = self.terms();
-        self.database.write(move |connection| claim::reclaim(connection, now_ms(), terms)).await?;
+        let reclaim_options = self.reclaim_options();
+        self.database.write(move |connection| claim::reclaim(connection, now_ms(), reclaim_options)).await?;
         self.database.read(move |connection| read::expired(connection, before)).await
     }
 

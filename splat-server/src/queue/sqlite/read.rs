@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Rows, ToSql, named_params};
 
 use super::row::{self, COLUMNS, event, find_owned, signed, stored, to_json};
 use super::unavailable;
-use crate::job::{Job, JobEvent, JobId, JobState, Lane, Owner, UnixMs};
+use crate::job::{Job, JobEvent, JobId, JobKind, JobState, Lane, Owner, UnixMs};
 use crate::queue::{Depth, Fate, ListQuery, Result};
 
 /// Jobs that one call of [`ended`] gives at most.
@@ -47,7 +47,7 @@ pub(super) fn list(connection: &Connection, owners: &[Owner], query: &ListQuery)
         .query(named_params! {
             ":owners": to_json(owners)?,
             ":state": query.state.map(JobState::name),
-            ":kind": query.kind,
+            ":kind": query.kind.map(JobKind::name),
             ":before": query.before.as_ref().map(JobId::as_str),
             ":limit": query.rows(),
         })
@@ -74,7 +74,7 @@ pub(super) fn fate(connection: &Connection, id: &JobId) -> Result<Fate> {
             .map_err(unavailable)
     };
     if let Some(state) = one("SELECT state FROM jobs WHERE id = ?1")? {
-        let known = JobState::of_name(&state).ok_or_else(|| super::row::unknown("state", &state))?;
+        let known = JobState::from_name(&state).ok_or_else(|| super::row::unknown("state", &state))?;
         return Ok(Fate::Here(known));
     }
     let deleted = one("SELECT id FROM deleted WHERE id = ?1")?.is_some();

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::unavailable;
-use crate::job::{Job, JobEvent, JobId, JobState, Lane, NewEvent, Owner, UnixMs};
+use crate::job::{Job, JobEvent, JobId, JobKind, JobState, Lane, NewEvent, Owner, UnixMs};
 use crate::queue::{EVENTS_KEPT, QueueError, Result, within_100};
 
 /// The columns that [`stored`] reads, in its order.
@@ -63,6 +63,7 @@ pub(super) fn stored(row: &Row<'_>) -> Result<Stored> {
         row.get(index).map_err(unavailable)
     }
     let id: String = get(row, 1)?;
+    let kind: String = get(row, 3)?;
     let lane: String = get(row, 4)?;
     let state: String = get(row, 6)?;
     let time = |index| get::<i64>(row, index).map(unsigned);
@@ -80,10 +81,10 @@ pub(super) fn stored(row: &Row<'_>) -> Result<Stored> {
         job: Job {
             id: id.parse().map_err(|_| unknown("job id", &id))?,
             owner: Owner(text(2)?),
-            kind: text(3)?,
-            lane: Lane::of_name(&lane).ok_or_else(|| unknown("lane", &lane))?,
+            kind: JobKind::from_name(&kind).ok_or_else(|| unknown("kind of job", &kind))?,
+            lane: Lane::from_name(&lane).ok_or_else(|| unknown("lane", &lane))?,
             priority: get(row, 5)?,
-            state: JobState::of_name(&state).ok_or_else(|| unknown("state", &state))?,
+            state: JobState::from_name(&state).ok_or_else(|| unknown("state", &state))?,
             attempts: get(row, 7)?,
             max_attempts: get(row, 8)?,
             cancel_requested: get(row, 9)?,

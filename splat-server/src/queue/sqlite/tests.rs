@@ -3,6 +3,7 @@
 use tempfile::TempDir;
 
 use super::*;
+use crate::job::JobKind;
 use crate::queue::contract::{self, Site};
 use crate::queue::{QueueError, Quota};
 
@@ -98,7 +99,7 @@ pub(super) fn new_job() -> NewJob {
     NewJob {
         id: JobId::random(),
         owner: Owner::local(),
-        kind: "scene".into(),
+        kind: JobKind::Scene,
         lane: Lane::Scene,
         priority: 0,
         max_attempts: 3,

@@ -8,8 +8,8 @@ use super::{unavailable, usage};
 use crate::job::{Change, Job, JobId, JobState, Lane, NewEvent, NewJob, Owner, Progress, UnixMs};
 use crate::queue::backoff::whole_ms;
 use crate::queue::{
-    Admission, Backoff, DELETED_KEPT, Ending, Held, Mode, QueueError, Report, Result, Submitted, Ticket,
-    within_100,
+    Admission, Backoff, ClaimStatus, DELETED_KEPT, Ending, Mode, QueueError, Report, Result, Submitted,
+    Ticket, within_100,
 };
 
 pub(super) fn submit(
@@ -52,7 +52,7 @@ pub(super) fn submit(
         .execute(named_params! {
             ":id": new.id.as_str(),
             ":owner": new.owner.0,
-            ":kind": new.kind,
+            ":kind": new.kind.name(),
             ":lane": new.lane.name(),
             ":priority": new.priority,
             ":place": next(connection, "place")?,
@@ -108,16 +108,26 @@ fn earlier(connection: &Connection, new: &NewJob) -> Result<Option<Job>> {
     }
 }
 
-pub(super) fn renew(connection: &Connection, now: UnixMs, ticket: &Ticket, lease_ms: u64) -> Result<Held> {
+pub(super) fn renew(
+    connection: &Connection,
+    now: UnixMs,
+    ticket: &Ticket,
+    lease_ms: u64,
+) -> Result<ClaimStatus> {
     let stored = held(connection, ticket)?;
     connection
         .prepare_cached("UPDATE jobs SET lease_until_ms = ?1 WHERE number = ?2")
         .and_then(|mut statement| statement.execute((signed(now.saturating_add(lease_ms)), stored.number)))
         .map_err(unavailable)?;
-    Ok(Held { cancel_requested: stored.job.cancel_requested })
+    Ok(ClaimStatus { cancel_requested: stored.job.cancel_requested })
 }
 
-pub(super) fn report(connection: &Connection, now: UnixMs, ticket: &Ticket, report: Report) -> Result<Held> {
+pub(super) fn report(
+    connection: &Connection,
+    now: UnixMs,
+    ticket: &Ticket,
+    report: Report,
+) -> Result<ClaimStatus> {
     let mut stored = held(connection, ticket)?;
     if let Some(progress) = report.progress {
         stored.job.progress = Progress { percent: within_100(progress.percent), ..progress };
@@ -136,7 +146,7 @@ pub(super) fn report(connection: &Connection, now: UnixMs, ticket: &Ticket, repo
     }
     stored.job.updated_ms = now;
     save(connection, &stored)?;
-    Ok(Held { cancel_requested: stored.job.cancel_requested })
+    Ok(ClaimStatus { cancel_requested: stored.job.cancel_requested })
 }
 
 pub(super) fn finish(

@@ -1,39 +1,38 @@
-// The options of a scene: three presets for everyone, and the rest folded away. What is left alone is not sent, so that
-// the service's defaults hold.
+// The options of a scene: three presets for everyone, and the rest folded away, made of the list that the service sends. What is left
+// alone is not sent, so that the service's defaults hold.
 
 import { h } from './dom.js';
 import { L, has, live, t, tx } from './i18n.js';
 
-const NUMBERS = [
-  { name: 'iterations', min: 1, max: 1_000_000 },
-  { name: 'max_image_size', min: 64, max: 16_384 },
-  { name: 'max_gaussians', min: 1_000, max: 50_000_000 },
-  { name: 'seed', min: 0, max: 4_294_967_295 },
-];
+/** What is known of an option, in the language in force where that has a text for it, else in the service's words. */
+const text = (key, words) => live(() => (has(key) ? t(key) : words));
 
-function choice(name, values) {
-  if (values.length < 2) return null; // nothing to choose
-  const options = values.map((value) => h('option', { value }, has(`option.${name}.${value}`) ? tx(`option.${name}.${value}`) : value));
-  return field(name, h('select', { name, id: `option-${name}` }, h('option', { value: '' }, tx('option.as_preset')), options));
+/** The options that have a field of their own among the folded ones. */
+export function advanced(options) {
+  return options.filter(({ name, part, words }) => part !== 'job' && name !== 'preset' && !(words && words.length < 2)); // nothing to choose
 }
 
-function number({ name, min, max }) {
-  return field(name, h('input', { name, id: `option-${name}`, type: 'number', inputmode: 'numeric', step: 1, min, max, placeholder: L('option.as_preset') }));
+function field(option) {
+  const { name, help } = option;
+  const label = h('label', { for: `option-${name}` }, text(`option.${name}`, name.replaceAll('_', ' ')));
+  const hint = h('span', { class: 'muted small', id: `option-${name}-hint` }, text(`option.${name}.hint`, help));
+  const input = control(option);
+  input.setAttribute('aria-describedby', hint.id);
+  return h('div', { class: 'field' }, option.type === 'switch' ? h('div', { class: 'check' }, input, label) : [label, input], hint);
 }
 
-function field(name, control) {
-  control.setAttribute('aria-describedby', `option-${name}-hint`);
-  return h('div', { class: 'field' },
-    h('label', { for: `option-${name}` }, tx(`option.${name}`)), control,
-    h('span', { class: 'muted small', id: `option-${name}-hint` }, tx(`option.${name}.hint`)));
-}
-
-function tick(name) {
-  return h('div', { class: 'field' },
-    h('div', { class: 'check' },
-      h('input', { name, id: `option-${name}`, type: 'checkbox', 'aria-describedby': `option-${name}-hint` }),
-      h('label', { for: `option-${name}` }, tx(`option.${name}`))),
-    h('span', { class: 'muted small', id: `option-${name}-hint` }, tx(`option.${name}.hint`)));
+function control({ name, type, minimum, maximum, words, default: standard }) {
+  const named = { name, id: `option-${name}` };
+  if (type === 'switch') return h('input', { ...named, type: 'checkbox' });
+  if (type === 'word') {
+    // What `auto` does holds where nothing is chosen.
+    const values = words.filter((word) => word.name !== 'auto');
+    return h('select', named, h('option', { value: '' }, tx('option.as_preset')),
+      values.map((word) => h('option', { value: word.name, title: word.summary }, text(`option.${name}.${word.name}`, word.name))));
+  }
+  if (type === 'text') return h('input', { ...named, type: 'text' });
+  const step = type === 'whole' ? 1 : 'any';
+  return h('input', { ...named, type: 'number', inputmode: type === 'whole' ? 'numeric' : 'decimal', step, min: minimum, max: maximum, placeholder: /^[\d.]+$/.test(standard) ? standard : L('option.as_preset') });
 }
 
 function presetCard(preset, chosen) {
@@ -62,13 +61,7 @@ export function optionFields(info) {
     h('details', { class: 'advanced' },
       h('summary', {}, tx('create.advanced')),
       h('div', { class: 'fields' },
-        number(NUMBERS[0]),
-        choice('quality', info.qualities ?? []),
-        choice('strategy', info.strategies ?? []),
-        choice('renderer', info.renderers ?? []),
-        tick('keep_distortion'),
-        choice('matcher', info.matchers ?? ['exhaustive', 'preselection', 'sequential']),
-        NUMBERS.slice(1).map(number))));
+        advanced(info.options ?? []).map(field))));
   return { element, read: () => read(element) };
 }
 

@@ -3,11 +3,7 @@ local id = ARGV[3]
 if field(id, 'owner') ~= ARGV[4] then return {'none'} end
 local job = redis.call('HMGET', key_of(id), 'state', 'lane', 'cancel_requested')
 if job[1] == 'queued' then
-    if take_out(id) then
-        tear_up(job[2], take_ticket(job[2], 'cancelled'))
-    else
-        redis.call('ZREM', P .. 'delayed:' .. job[2], id)
-    end
+    if not take_out(id) then redis.call('ZREM', P .. 'delayed:' .. job[2], id) end
     count('queued', job[2], -1)
     set(id, 'cancel_requested', '1')
     finish(id, 'cancelled')

@@ -32,8 +32,6 @@ if not best then return {'none'} end
 
 local id = best.id
 take_out(id)
-local ticket = take_ticket(best.lane, worker)
-redis.call('HSET', P .. 'bound:' .. best.lane, ticket, id)
 count('queued', best.lane, -1)
 count('running', best.lane, 1)
 count('running_of', best.owner, 1)
@@ -41,7 +39,7 @@ redis.call('HSET', P .. 'served', best.owner, next_of('served'))
 redis.call('HINCRBY', key_of(id), 'attempts', 1)
 redis.call('HINCRBY', key_of(id), 'token', 1)
 redis.call('HSETNX', key_of(id), 'started_ms', int(NOW))
-set(id, 'state', 'running', 'ticket', ticket, 'worker', worker, 'claimed_ms', int(NOW))
-hold(id, best.lane, ticket, worker, lease)
+set(id, 'state', 'running', 'worker', worker, 'claimed_ms', int(NOW))
+hold(id, best.lane, lease)
 state_event(id, 'running', '')
 return {'claimed', whole(id)}

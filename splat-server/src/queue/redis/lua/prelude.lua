@@ -3,8 +3,7 @@
 -- Keys, all under one hash-tagged prefix P (ARGV[1]), so that a cluster keeps them together:
 --   P job:<id>                          hash    the job; JSON values are opaque here (cjson would spoil numbers and empty lists)
 --   P events:<id>                       stream  entry <sequence>-0: at, e
---   P tickets:<lane>                    stream  one anonymous ticket for every job that is ready or running; group `workers`
---   P bound:<lane>                      hash    ticket that is pending -> job
+--   P leases:<lane>                     zset    running jobs, by when their leases run out
 --   P ready:<lane>                      zset    priorities that have ready jobs
 --   P ready:<lane>:<priority>           set     owners that have ready jobs of that priority
 --   P ready:<lane>:<priority>:<owner>   zset    jobs, by place in line
@@ -24,14 +23,9 @@
 --   P questions:<id>                    list    <when>:<question>, oldest first; of a running job
 --   P answer:<question>                 string
 --   P count                             hash    counters: number, place, served
---
--- A ticket that is taken is pending in the group. Its idle time is set so that it reaches IDLE_AT_END when the lease runs
--- out, whatever the length of the lease: XAUTOCLAIM then finds exactly the lost ones.
 
 local P = ARGV[1]
-local IDLE_AT_END = 86400000 * 365
 local EVENTS_KEPT = tonumber(ARGV[2])
-local GROUP = 'workers'
 
 local time = redis.call('TIME')
 local NOW = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
@@ -87,17 +81,16 @@ local function state_event(id, state, message, stopping)
     set(id, 'updated_ms', int(NOW))
 end
 
--- Into the line, with a ticket.
+-- Into the line.
 local function make_ready(id)
     local job = redis.call('HMGET', key_of(id), 'lane', 'priority', 'owner', 'place')
     local lane, priority, owner = job[1], job[2], job[3]
     redis.call('ZADD', P .. 'ready:' .. lane, priority, priority)
     redis.call('SADD', P .. 'ready:' .. lane .. ':' .. priority, owner)
     redis.call('ZADD', P .. 'ready:' .. lane .. ':' .. priority .. ':' .. owner, job[4], id)
-    redis.call('XADD', P .. 'tickets:' .. lane, '*', 't', '1')
 end
 
--- Out of the line; the ticket stays. False when it was not ready.
+-- Out of the line. False when it was not ready.
 local function take_out(id)
     local job = redis.call('HMGET', key_of(id), 'lane', 'priority', 'owner')
     local lane, priority, owner = job[1], job[2], job[3]
@@ -109,35 +102,15 @@ local function take_out(id)
     return true
 end
 
--- The oldest ticket of a lane that nobody holds, now held by `consumer`.
-local function take_ticket(lane, consumer)
-    local stream = P .. 'tickets:' .. lane
-    -- Refused when the group is there already.
-    redis.pcall('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM')
-    for _ = 1, 2 do
-        local read = redis.call('XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', 1, 'STREAMS', stream, '>')
-        if read and read[1] then return read[1][2][1][1] end
-        -- Fewer tickets than jobs: part of the store was lost. A new one mends it.
-        redis.call('XADD', stream, '*', 't', '1')
-    end
-end
-
-local function tear_up(lane, ticket)
-    local stream = P .. 'tickets:' .. lane
-    redis.call('XACK', stream, GROUP, ticket)
-    redis.call('XDEL', stream, ticket)
-    redis.call('HDEL', P .. 'bound:' .. lane, ticket)
-end
-
 -- What a running job no longer has.
 local function let_go(id)
-    local job = redis.call('HMGET', key_of(id), 'lane', 'owner', 'ticket')
-    tear_up(job[1], job[3])
+    local job = redis.call('HMGET', key_of(id), 'lane', 'owner')
+    redis.call('ZREM', P .. 'leases:' .. job[1], id)
     count('running', job[1], -1)
     count('running_of', job[2], -1)
     local since = field(id, 'claimed_ms')
     if since then use(job[2], 'busy_ms', math.max(0, NOW - tonumber(since))) end
-    redis.call('HDEL', key_of(id), 'ticket', 'worker', 'lease_until_ms', 'noticed_ms', 'claimed_ms')
+    redis.call('HDEL', key_of(id), 'worker', 'lease_until_ms', 'noticed_ms', 'claimed_ms')
 end
 
 -- Queues a job that waits until `run_after`.
@@ -173,29 +146,28 @@ local function drop_old_questions(key, kept)
     end
 end
 
--- Whether the ticket still holds: until the job was brought back, also after the end of its lease.
+-- Whether the claim still holds: until the job was brought back, also after the end of its lease.
 local function held(id, token)
     local job = redis.call('HMGET', key_of(id), 'state', 'token')
     return job[1] == 'running' and job[2] == token
 end
 
--- Holds a pending ticket for `lease` milliseconds from now.
-local function hold(id, lane, ticket, worker, lease)
-    redis.call('XCLAIM', P .. 'tickets:' .. lane, GROUP, worker, 0, ticket, 'IDLE', int(math.max(IDLE_AT_END - lease, 0)), 'JUSTID')
+-- Holds a running job for `lease` milliseconds from now.
+local function hold(id, lane, lease)
+    redis.call('ZADD', P .. 'leases:' .. lane, NOW + lease, id)
     set(id, 'lease_until_ms', int(NOW + lease))
 end
 
--- A job whose lease ran out: at first that is only noted, and the ticket comes up again after `grace`. A renewal puts the end
+-- A job whose lease ran out: at first that is only noted, and the job comes up again after `grace`. A renewal puts the end
 -- of the lease behind the time noted, which undoes the note.
-local function bring_back(lane, ticket, terms)
-    local id = redis.call('HGET', P .. 'bound:' .. lane, ticket)
-    if not id then return tear_up(lane, ticket) end
+local function bring_back(lane, id, terms)
     local job = redis.call('HMGET', key_of(id), 'attempts', 'max_attempts', 'cancel_requested', 'percent', 'reached',
         'lease_until_ms', 'noticed_ms')
+    if not job[1] then return redis.call('ZREM', P .. 'leases:' .. lane, id) end
     local ends = tonumber(job[6] or '0')
     if terms.grace > 0 and not (job[7] and tonumber(job[7]) >= ends) then
         set(id, 'noticed_ms', int(math.max(NOW, ends)))
-        redis.call('XCLAIM', P .. 'tickets:' .. lane, GROUP, 'reclaimed', 0, ticket, 'IDLE', int(IDLE_AT_END - terms.grace), 'JUSTID')
+        redis.call('ZADD', P .. 'leases:' .. lane, NOW + terms.grace, id)
         return
     end
     local attempts = tonumber(job[1])
@@ -224,13 +196,14 @@ local function tend(lane, terms)
         redis.call('ZREM', delayed, id)
         make_ready(id)
     end
-    local stream = P .. 'tickets:' .. lane
-    if redis.call('EXISTS', stream) == 0 then return end
-    redis.pcall('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM')
-    local cursor = '0-0'
-    repeat
-        local lost = redis.call('XAUTOCLAIM', stream, GROUP, 'reclaimed', int(IDLE_AT_END + 1), cursor, 'COUNT', 100, 'JUSTID')
-        cursor = lost[1]
-        for _, ticket in ipairs(lost[2]) do bring_back(lane, ticket, terms) end
-    until cursor == '0-0'
+    -- Earlier versions kept leases as idle times of tickets in a stream.
+    local bound = redis.call('HGETALL', P .. 'bound:' .. lane)
+    for i = 2, #bound, 2 do
+        local ends = field(bound[i], 'lease_until_ms')
+        if ends then redis.call('ZADD', P .. 'leases:' .. lane, ends, bound[i]) end
+    end
+    redis.call('DEL', P .. 'bound:' .. lane, P .. 'tickets:' .. lane)
+    for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'leases:' .. lane, '-inf', '(' .. int(NOW), 'LIMIT', 0, 100)) do
+        bring_back(lane, id, terms)
+    end
 end

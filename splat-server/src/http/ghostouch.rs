@@ -10,12 +10,12 @@ use splat_gesture::{Layout, Recording};
 
 use super::auth::Caller;
 use super::document::{FileContent, TrainingWord};
-use super::gesture_jobs::{self, Order};
+use super::gesture_jobs::{self, GestureOrder};
 use super::gestures::sent;
 use super::problem::{Problem, Result};
 use super::{App, json, refusals, site};
-use crate::gesture::{self, GestureOptions, ModelCode};
-use crate::job::{Job, JobId, JobState, Owner};
+use crate::gesture::{GestureOptions, ModelCode};
+use crate::job::{Job, JobId, JobKind, JobState, Owner};
 use crate::queue::{Admission, QueueError};
 
 /// A gesture as stock clients send it.
@@ -44,7 +44,7 @@ pub(super) struct TrainAnswer {
 pub(super) struct StatusAnswer {
     /// Id of the job.
     task_id: String,
-    /// How far.
+    /// State of the training.
     #[schema(value_type = TrainingWord, example = "SUCCESS")]
     status: &'static str,
     /// While `PROGRESS`: `{current_step}`, a stage, or words for it in the language of `Accept-Language` (English, Korean).
@@ -77,7 +77,7 @@ pub(super) async fn train(
         Ok(job) => job.to_string(),
         Err(problem) => {
             let why = problem.in_words();
-            tracing::info!(why, "a gesture of a stock client was refused");
+            tracing::info!(why, "rejected a gesture of a Ghostouch client");
             refusals::task_id(&why)
         }
     };
@@ -90,7 +90,7 @@ async fn begin(app: &App, caller: &Caller, request: Request) -> Result<JobId> {
     let unknown = || begin_anew(&request.model_code);
     let parent: ModelCode = request.model_code.parse().map_err(|_| unknown())?;
     let recording = Recording::new(&request.gesture, Layout::World, &request.landmarks)?;
-    let order = Order { parent, recording, seed: 0, options: GestureOptions::default() };
+    let order = GestureOrder { parent, recording, seed: 0, options: GestureOptions::default() };
     let mut admission = app.admission(caller);
     if caller.owner == Owner::legacy() {
         // Many people under one name: the length of the line is limit enough.
@@ -137,7 +137,7 @@ pub(super) async fn status(
         Json(StatusAnswer { task_id: shown(&task_id), status, progress, result, error_info })
     };
     let job = match found {
-        Ok(Some(job)) if job.kind == gesture::KIND => job,
+        Ok(Some(job)) if job.kind == JobKind::Gesture => job,
         Ok(_) => {
             if let Some(why) = refusals::why(&task_id) {
                 return Json(StatusAnswer {
@@ -153,11 +153,11 @@ pub(super) async fn status(
         }
         // It passes, and clients give up at any other status than 200.
         Err(QueueError::Unavailable { why }) => {
-            tracing::error!(why, "a client that polls cannot be told how far its task is");
+            tracing::error!(why, "could not read the status of a gesture task");
             return answer("PENDING", None, None, None);
         }
         Err(error) => {
-            tracing::error!(%error, "a client that polls cannot be told how far its task is");
+            tracing::error!(%error, "could not read the status of a gesture task");
             return answer(
                 "FAILURE",
                 None,

@@ -33,7 +33,7 @@ const STAGES: [Stage; 8] = [
 ];
 const STAGE_MS: u32 = 50;
 const GAUSSIANS: u32 = 2_000;
-/// Parts of a stage that are told.
+/// Progress events per stage.
 const PARTS: u32 = 5;
 /// The degree-0 spherical harmonic, which turns colours into coefficients (Kerbl et al. 2023).
 const SH_C0: f32 = 0.282_094_8;
@@ -109,7 +109,7 @@ impl Play<'_> {
         }
         let pause = Duration::from_millis(u64::from(self.faults.stage_ms.unwrap_or(STAGE_MS))) / PARTS;
         for part in 1..=PARTS {
-            // Short sleeps, so that a request to stop is heard within the second that is promised.
+            // Short sleeps, so that a request to stop takes effect within the second that is promised.
             let until = Instant::now() + pause;
             while Instant::now() < until {
                 if self.cancel.is_cancelled() {

@@ -11,9 +11,10 @@ use axum::response::{IntoResponse, Response};
 
 use super::App;
 use super::auth::Caller;
-use super::create::{Form, SceneForm, idempotency_key, submit};
+use super::create::{Form, idempotency_key, submit};
 use super::document::FileContent;
 use super::jobs::view;
+use super::options::{SceneForm, SceneQuery};
 use super::plain::plain;
 use super::problem::{Problem, Result};
 use super::view::JobView;
@@ -34,13 +35,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "Any text of the client's; one job a key"),
         ("Prefer" = Option<String>, Header, description = "`respond-async` answers at once, `wait=50` after 50 seconds at the latest"),
-        ("iterations" = Option<u32>, Query, description = "Training steps; 30,000 unless told otherwise", minimum = 1, maximum = 200_000),
-        ("budget_s" = Option<u32>, Query, description = "Seconds until the scene is there, instead of `iterations`", minimum = 1, maximum = 604_800),
-        ("quality" = Option<String>, Query, description = "COLMAP's effort: `low`, `medium`, `high` or `extreme`"),
-        ("strategy" = Option<String>, Query, description = "`mcmc` or `adc`"),
-        ("renderer" = Option<String>, Query, description = "`ewa` or `3dgut`"),
-        ("keep_distortion" = Option<bool>, Query, description = "Train on the photos as they were taken, with `3dgut`"),
-        ("preset" = Option<String>, Query, description = "`preview`, `standard` or `high`"),
+        SceneQuery,
     ),
     request_body(content = SceneForm, content_type = "multipart/form-data"),
     responses(
@@ -121,7 +116,9 @@ async fn ended(app: &App, owner: &Owner, id: &JobId) -> Result<Job> {
             Ok(Some(_)) => {}
             Ok(None) => return Err(Problem::not_found("job; it was deleted meanwhile")),
             // The job goes on meanwhile.
-            Err(error) => tracing::warn!(%error, job = %id, "a waiting client's job cannot be looked at now"),
+            Err(error) => {
+                tracing::warn!(%error, job = %id, "could not read the job that a client waits for; will retry")
+            }
         }
         // A feed that ends or stays quiet is no reason to stop waiting.
         let _ = tokio::time::timeout(LOOK_AGAIN, async {
@@ -175,9 +172,9 @@ impl Drop for CancelOnDrop {
         let Some(id) = self.id.take() else { return };
         let (queue, owner) = (self.app.queue.clone(), self.owner.clone());
         tokio::spawn(async move {
-            tracing::info!(job = %id, "the client left; its job is cancelled");
+            tracing::info!(job = %id, "client disconnected; cancelling its job");
             if let Err(error) = queue.cancel(&owner, &id).await {
-                tracing::warn!(job = %id, %error, "the job of a client that left goes on: it cannot be cancelled");
+                tracing::warn!(job = %id, %error, "could not cancel the job of a client that disconnected");
             }
         });
     }

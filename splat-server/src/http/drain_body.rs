@@ -1,6 +1,5 @@
-//! Bodies that are refused half-way are read on for a while, so that the client gets to hear why.
-//!
-//! A client that is still sending when the connection closes reports a broken connection, and never looks at the answer.
+//! Reads on, for a while, what a handler left of a request's body: a client that is still sending when the connection closes
+//! reports a broken connection and never looks at the answer.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,22 +8,22 @@ use std::time::Duration;
 use axum::body::{Body, BodyDataStream, Bytes};
 use futures_util::stream::{Stream, StreamExt};
 
-/// Bytes read for nothing at most.
+/// Most bytes to read and throw away.
 const MOST_BYTES: usize = 64 << 20;
-/// Time spent on it at most.
+/// Longest time to do so.
 const MOST_TIME: Duration = Duration::from_secs(10);
 
 /// The same body; what a handler leaves of it is read and thrown away, within limits.
-pub(super) fn lingering(body: Body) -> Body {
-    Body::from_stream(Lingering { rest: Some(body.into_data_stream()) })
+pub(super) fn drained(body: Body) -> Body {
+    Body::from_stream(DrainedBody { rest: Some(body.into_data_stream()) })
 }
 
-struct Lingering {
+struct DrainedBody {
     /// `None` once it came to its end.
     rest: Option<BodyDataStream>,
 }
 
-impl Stream for Lingering {
+impl Stream for DrainedBody {
     type Item = Result<Bytes, axum::Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -37,13 +36,13 @@ impl Stream for Lingering {
     }
 }
 
-impl Drop for Lingering {
+impl Drop for DrainedBody {
     fn drop(&mut self) {
         let (Some(mut rest), Ok(runtime)) = (self.rest.take(), tokio::runtime::Handle::try_current()) else {
             return;
         };
         runtime.spawn(async move {
-            let drained = async {
+            let drain = async {
                 let mut bytes = 0;
                 while let Some(Ok(piece)) = rest.next().await {
                     bytes += piece.len();
@@ -53,7 +52,7 @@ impl Drop for Lingering {
                 }
             };
             // Who sends more, or slower, finds the connection closed.
-            let _ = tokio::time::timeout(MOST_TIME, drained).await;
+            let _ = tokio::time::timeout(MOST_TIME, drain).await;
         });
     }
 }

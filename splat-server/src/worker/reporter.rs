@@ -18,7 +18,7 @@ const LOSS_POINTS: u32 = 500;
 
 /// Collects news until the queue takes them.
 #[derive(Debug)]
-pub(super) struct Teller {
+pub(super) struct Reporter {
     id: JobId,
     folder: PathBuf,
     progress: Progress,
@@ -33,7 +33,7 @@ pub(super) struct Teller {
     told_step: u32,
 }
 
-impl Teller {
+impl Reporter {
     pub(super) fn new(id: JobId, folder: &Path) -> Self {
         Self {
             id,
@@ -49,7 +49,7 @@ impl Teller {
         }
     }
 
-    /// What the queue is to hear, if anything changed.
+    /// The next report to the queue, if anything changed.
     pub(super) fn take(&mut self) -> Option<Report> {
         if !self.changed && self.events.is_empty() && self.artifacts.is_empty() && self.bytes.is_none() {
             return None;
@@ -63,7 +63,7 @@ impl Teller {
         })
     }
 
-    /// Takes back what the queue could not hear; it comes first next time.
+    /// Takes back a report that the queue could not take; it comes first next time.
     pub(super) fn put_back(&mut self, mut report: Report) {
         self.changed = true;
         report.events.append(&mut self.events);
@@ -227,25 +227,25 @@ mod tests {
 
     #[test]
     fn percent_never_runs_backwards_and_news_are_kept() {
-        let mut teller = Teller::new(JobId::random(), Path::new("/jobs/x"));
-        teller.event(&Event::StageStarted { stage: Stage::Mapping });
-        let at = teller.progress.percent;
-        teller.event(&Event::StageStarted { stage: Stage::Features });
-        assert_eq!(teller.progress.percent.to_bits(), at.to_bits());
-        teller.event(&Event::Warning { message: "`images/0001.jpg` is dark".into() });
-        let first = teller.take().unwrap();
+        let mut reporter = Reporter::new(JobId::random(), Path::new("/jobs/x"));
+        reporter.event(&Event::StageStarted { stage: Stage::Mapping });
+        let at = reporter.progress.percent;
+        reporter.event(&Event::StageStarted { stage: Stage::Features });
+        assert_eq!(reporter.progress.percent.to_bits(), at.to_bits());
+        reporter.event(&Event::Warning { message: "`images/0001.jpg` is dark".into() });
+        let first = reporter.take().unwrap();
         assert_eq!(first.events.last().unwrap().message, "`images/0001.jpg` is dark");
-        assert!(teller.take().is_none());
-        teller.event(&Event::StageStarted { stage: Stage::Train });
-        teller.put_back(first.clone());
-        let both = teller.take().unwrap();
+        assert!(reporter.take().is_none());
+        reporter.event(&Event::StageStarted { stage: Stage::Train });
+        reporter.put_back(first.clone());
+        let both = reporter.take().unwrap();
         assert_eq!(both.events[..3], first.events[..]);
         assert_eq!(both.events.len(), 4);
     }
 
     #[test]
     fn long_runs_give_few_points() {
-        let mut teller = Teller::new(JobId::random(), Path::new("/jobs/x"));
+        let mut reporter = Reporter::new(JobId::random(), Path::new("/jobs/x"));
         for step in 1..=30_000 {
             let event = Event::Step {
                 step,
@@ -256,9 +256,9 @@ mod tests {
                 elapsed_s: 1.0,
                 eta_s: Some(1.0),
             };
-            teller.told = None;
-            teller.event(&event);
+            reporter.told = None;
+            reporter.event(&event);
         }
-        assert!((400..=500).contains(&teller.events.len()), "{}", teller.events.len());
+        assert!((400..=500).contains(&reporter.events.len()), "{}", reporter.events.len());
     }
 }
