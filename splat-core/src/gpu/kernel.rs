@@ -1,6 +1,10 @@
 //! A compiled kernel and how it is dispatched.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use rayon::prelude::*;
 
 use super::Gpu;
 use super::profile::Pass;
@@ -31,32 +35,79 @@ impl<'a> From<&'a wgpu::Buffer> for Part<'a> {
     }
 }
 
-/// A compute pipeline made from one WGSL file.
+/// A compute pipeline made from one WGSL file, compiled when it is first used.
 #[derive(Debug)]
 pub(crate) struct Kernel {
-    name: &'static str,
+    gpu: Gpu,
+    source: Source,
+    switches: Switches,
+    constants: Vec<(&'static str, f64)>,
+    compiled: OnceLock<Compiled>,
+}
+
+#[derive(Clone, Debug)]
+struct Compiled {
     pipeline: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,
 }
 
+/// A kernel's text, and the names and bits of its constants.
+type Key = (String, Vec<(&'static str, u64)>);
+
+/// What is compiled for a device. The self-test, a renderer and a trainer need many of the same kernels.
+#[derive(Debug, Default)]
+pub(super) struct Cache(Mutex<BTreeMap<Key, Compiled>>);
+
 impl Kernel {
-    /// Compiles a kernel; `constants` set its `override`s.
-    pub(crate) fn new(gpu: &Gpu, source: Source, switches: Switches, constants: &[(&str, f64)]) -> Self {
-        let text = source.text(gpu.lanes(), gpu.lane_sums(), switches);
-        let module = gpu.shader_module(source.name, &text);
-        let pipeline = gpu.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(source.name),
+    /// A kernel of this device; `constants` set its `override`s.
+    pub(crate) fn new(
+        gpu: &Gpu,
+        source: Source,
+        switches: Switches,
+        constants: &[(&'static str, f64)],
+    ) -> Self {
+        Self { gpu: gpu.clone(), source, switches, constants: constants.to_vec(), compiled: OnceLock::new() }
+    }
+
+    /// Compiles kernels at the same time, on all threads. Without it each is compiled when it is used.
+    pub(crate) fn compile_all(kernels: &[&Self]) {
+        kernels.par_iter().for_each(|kernel| {
+            kernel.compiled();
+        });
+    }
+
+    fn compiled(&self) -> &Compiled {
+        self.compiled.get_or_init(|| {
+            let gpu = &self.gpu;
+            let text = self.source.text(gpu.lanes(), gpu.lane_sums(), self.switches);
+            let constants = self.constants.iter().map(|(name, value)| (*name, value.to_bits())).collect();
+            let key = (text, constants);
+            let cache = &gpu.kernels.0;
+            let known = cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+            // Not compiled with the lock held: others compile meanwhile.
+            known.unwrap_or_else(|| {
+                let compiled = self.compile(&key.0);
+                cache.lock().unwrap_or_else(PoisonError::into_inner).insert(key, compiled.clone());
+                compiled
+            })
+        })
+    }
+
+    fn compile(&self, text: &str) -> Compiled {
+        let module = self.gpu.shader_module(self.source.name, text);
+        let pipeline = self.gpu.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(self.source.name),
             layout: None,
             module: &module,
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants,
+                constants: &self.constants,
                 zero_initialize_workgroup_memory: true,
             },
             cache: None,
         });
         let layout = pipeline.get_bind_group_layout(0);
-        Self { name: source.name, pipeline, layout }
+        Compiled { pipeline, layout }
     }
 
     /// Binds buffers, or parts of them, to bindings 0, 1, 2 ... in the order of the kernel's declarations.
@@ -70,8 +121,8 @@ impl Kernel {
             })
             .collect();
         gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(self.name),
-            layout: &self.layout,
+            label: Some(self.source.name),
+            layout: &self.compiled().layout,
             entries: &entries,
         })
     }
@@ -79,8 +130,8 @@ impl Kernel {
     /// Dispatches `groups` workgroups, in two dimensions if they exceed the limit of one.
     pub(crate) fn dispatch(&self, pass: &mut Pass<'_>, bindings: &wgpu::BindGroup, groups: u32) {
         let rows = groups.div_ceil(MAX_GROUPS_PER_DIMENSION).max(1);
-        pass.timed(self.name, |pass| {
-            pass.set_pipeline(&self.pipeline);
+        pass.timed(self.source.name, |pass| {
+            pass.set_pipeline(&self.compiled().pipeline);
             pass.set_bind_group(0, bindings, &[]);
             pass.dispatch_workgroups(groups.div_ceil(rows), rows, 1);
         });
@@ -99,8 +150,8 @@ impl Kernel {
         groups: Part<'_>,
         offset: u64,
     ) {
-        pass.timed(self.name, |pass| {
-            pass.set_pipeline(&self.pipeline);
+        pass.timed(self.source.name, |pass| {
+            pass.set_pipeline(&self.compiled().pipeline);
             pass.set_bind_group(0, bindings, &[]);
             pass.dispatch_workgroups_indirect(groups.buffer, groups.offset + offset);
         });

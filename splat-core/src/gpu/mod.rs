@@ -100,6 +100,7 @@ pub struct Gpu {
     /// Peak of allocated bytes since `Gpu::watch_memory`, if that was called.
     peak_bytes: Arc<OnceLock<AtomicU64>>,
     usage: Arc<Usage>,
+    kernels: Arc<kernel::Cache>,
 }
 
 /// Buffers created and waits since the device was opened; see [`Gpu::usage`].
@@ -273,6 +274,7 @@ impl Gpu {
             faults: Faults::default(),
             peak_bytes: Arc::default(),
             usage: Arc::default(),
+            kernels: Arc::default(),
         }
     }
 

@@ -23,15 +23,15 @@ pub(crate) struct BackwardKernels {
     switches: Switches,
     direction: Kernel,
     gpu: Gpu,
-    /// By [`Optics`], compiled when first needed.
+    /// By [`Optics`], made when first needed.
     views: [OnceLock<ViewKernels>; Optics::COUNT],
 }
 
 /// The kernels that depend on the camera model.
 #[derive(Debug)]
 struct ViewKernels {
-    /// Of a whole view, and of one depth slice; compiled when first needed.
-    rasterize: [OnceLock<Kernel>; 2],
+    /// Of a whole view, and of one depth slice.
+    rasterize: [Kernel; 2],
     project: Kernel,
 }
 
@@ -54,15 +54,21 @@ impl BackwardKernels {
                 RendererKind::Ewa => kernel(shaders::PROJECT_BACKWARD),
                 RendererKind::Gut => kernel(shaders::PROJECT_BACKWARD_GUT),
             };
-            ViewKernels { rasterize: Default::default(), project }
+            let rasterize = [false, true].map(|sliced| {
+                Kernel::new(&self.gpu, shaders::RASTERIZE_BACKWARD, Switches { sliced, ..switches }, &[])
+            });
+            ViewKernels { rasterize, project }
         })
     }
 
     fn rasterize(&self, optics: Optics, sliced: bool) -> &Kernel {
-        self.view(optics).rasterize[usize::from(sliced)].get_or_init(|| {
-            let switches = Switches { sliced, ..self.switches.for_optics(optics) };
-            Kernel::new(&self.gpu, shaders::RASTERIZE_BACKWARD, switches, &[])
-        })
+        &self.view(optics).rasterize[usize::from(sliced)]
+    }
+
+    /// The kernels of a pass.
+    pub(crate) fn used(&self, cameras: impl Iterator<Item = Optics>, sliced: bool) -> Vec<&Kernel> {
+        let of_view = |camera| [self.rasterize(camera, sliced), &self.view(camera).project];
+        cameras.flat_map(of_view).chain([&self.direction]).collect()
     }
 }
 
@@ -114,6 +120,7 @@ impl BackwardPass {
         forward: &ForwardPass,
     ) -> Result<Self> {
         let switches = kernels.switches;
+        Kernel::compile_all(&kernels.used(forward.cameras(), forward.is_sliced()));
         let n = u64::from(gaussians.count);
         let pixels = u64::from(forward.capacity.pixels);
         let slot_bytes =

@@ -53,6 +53,11 @@ impl Capacity {
         }
     }
 
+    /// Bits of a tile index, including that of the tile past the last.
+    pub(crate) fn tile_bits(&self) -> u32 {
+        u32::BITS - self.tiles.leading_zeros()
+    }
+
     /// Whether these sizes are sufficient for `other`.
     pub(crate) fn holds(&self, other: &Self) -> bool {
         self.pixels >= other.pixels

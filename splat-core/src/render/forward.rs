@@ -29,10 +29,9 @@ pub(crate) struct ForwardKernels {
     sort: SortKernels,
     isect_total: Kernel,
     tile_ranges: Kernel,
-    /// Compiled when first needed.
-    slice_splats: OnceLock<Kernel>,
+    slice_splats: Kernel,
     gpu: Gpu,
-    /// By [`Optics`], compiled when first needed.
+    /// By [`Optics`], made when first needed.
     views: [OnceLock<ViewKernels>; Optics::COUNT],
 }
 
@@ -42,8 +41,8 @@ struct ViewKernels {
     project: Kernel,
     tile_count: Kernel,
     tile_emit: Kernel,
-    /// Of a whole view, and of one depth slice; compiled when first needed.
-    rasterize: [OnceLock<Kernel>; 2],
+    /// Of a whole view, and of one depth slice.
+    rasterize: [Kernel; 2],
 }
 
 impl ForwardKernels {
@@ -54,7 +53,7 @@ impl ForwardKernels {
             sort: SortKernels::new(gpu),
             isect_total: kernel(shaders::ISECT_TOTAL),
             tile_ranges: kernel(shaders::TILE_RANGES),
-            slice_splats: OnceLock::new(),
+            slice_splats: kernel(shaders::SLICE_SPLATS),
             gpu: gpu.clone(),
             views: Default::default(),
         }
@@ -73,20 +72,29 @@ impl ForwardKernels {
                 project,
                 tile_count: kernel(shaders::TILE_COUNT),
                 tile_emit: kernel(shaders::TILE_EMIT),
-                rasterize: Default::default(),
+                rasterize: [false, true].map(|sliced| {
+                    Kernel::new(&self.gpu, shaders::RASTERIZE, Switches { sliced, ..switches }, &[])
+                }),
             }
         })
     }
 
-    fn slice_splats(&self) -> &Kernel {
-        self.slice_splats.get_or_init(|| Kernel::new(&self.gpu, shaders::SLICE_SPLATS, self.switches, &[]))
+    fn rasterize(&self, optics: Optics, sliced: bool) -> &Kernel {
+        &self.view(optics).rasterize[usize::from(sliced)]
     }
 
-    fn rasterize(&self, optics: Optics, sliced: bool) -> &Kernel {
-        self.view(optics).rasterize[usize::from(sliced)].get_or_init(|| {
-            let switches = Switches { sliced, ..self.switches.for_optics(optics) };
-            Kernel::new(&self.gpu, shaders::RASTERIZE, switches, &[])
-        })
+    /// The kernels of a pass of that size, which sorts tiles by that many bits.
+    pub(crate) fn used(&self, cameras: &[Optics], capacity: Capacity, has_chunks: bool) -> Vec<&Kernel> {
+        let mut used = vec![&self.isect_total, &self.tile_ranges];
+        used.extend(self.sort.of_sort(Over::Gaussians(0), u32::BITS));
+        used.extend(self.sort.of_sort(Over::Isects, capacity.tile_bits()));
+        used.extend(self.sort.of_scan());
+        used.extend(has_chunks.then_some(&self.slice_splats));
+        for &camera in cameras {
+            let ViewKernels { project, tile_count, tile_emit, .. } = self.view(camera);
+            used.extend([project, tile_count, tile_emit, self.rasterize(camera, capacity.slices > 1)]);
+        }
+        used
     }
 }
 
@@ -167,8 +175,8 @@ impl DepthSlice {
             values: [gpu.storage("splat.isect_ids", bytes)?, gpu.storage("splat.isect_ids", bytes)?],
         };
         let tile_ranges = gpu.storage("splat.tile_ranges", (u64::from(capacity.tiles) + 1) * 8)?;
-        let tile_bits = u32::BITS - capacity.tiles.leading_zeros();
-        let tile_sort = Sort::new(gpu, &kernels.sort, Over::Isects, counters, &buffers, scratch, tile_bits);
+        let bits = capacity.tile_bits();
+        let tile_sort = Sort::new(gpu, &kernels.sort, Over::Isects, counters, &buffers, scratch, bits);
         let bind_tile_ranges = tiles
             .each_ref()
             .map(|tiles| kernels.tile_ranges.bind(gpu, &[counters, tiles.into(), (&tile_ranges).into()]));
@@ -227,6 +235,7 @@ impl ForwardPass {
             gpu.queue().write_buffer(&uniform, 0, bytemuck::bytes_of(&chunk.uniform()));
             (chunk, uniform)
         };
+        Kernel::compile_all(&kernels.used(cameras, capacity, all_chunks.len() > 1));
         let chunks: Vec<_> = all_chunks.iter().map(chunk_uniform).collect();
         let slice_splats = (chunks.len() > 1)
             .then(|| gpu.storage("splat.slice_splats", u64::from(all_chunks.each()) * splat_bytes))
@@ -265,7 +274,7 @@ impl ForwardPass {
                         splats,
                         slice_splats.into(),
                     ];
-                    kernels.slice_splats().bind(gpu, &parts)
+                    kernels.slice_splats.bind(gpu, &parts)
                 };
                 slice.bind_splats = chunks.iter().map(bind_chunk).collect();
             }
@@ -404,7 +413,7 @@ impl ForwardPass {
         let (chunk, _) = &self.chunks[0];
         for bind in &self.slices[slice].bind_splats {
             // No slice has more Gaussians than the first chunk.
-            kernels.slice_splats().dispatch_items(pass, bind, chunk.count);
+            kernels.slice_splats.dispatch_items(pass, bind, chunk.count);
         }
     }
 

@@ -181,10 +181,10 @@ pub struct ShutterGradients {
 }
 
 impl Renderer {
-    /// Compiles the kernels of a renderer.
+    /// A renderer of that kind. Kernels are compiled when they are first used.
     ///
     /// # Errors
-    /// [`Error::Gpu`] when the driver refuses one.
+    /// What the device reports.
     pub fn new(gpu: &Gpu, kind: RendererKind) -> Result<Self> {
         let switches = Switches { depth: true, pose: true, renderer: kind, ..Switches::default() };
         let renderer = Self {

@@ -64,6 +64,19 @@ impl SortKernels {
             scan_apply: scan(shaders::SCAN_APPLY),
         }
     }
+
+    /// Those of a sort by the low `bits` bits.
+    pub(crate) fn of_sort(&self, over: Over, bits: u32) -> impl Iterator<Item = &Kernel> {
+        let id = over.id() as usize;
+        let passes = self.count[id].iter().zip(&self.scatter[id]).take(Sort::pass_count(bits));
+        let scans = [&self.scan_reduce[id + 1], &self.scan_apply[id + 1]];
+        passes.flat_map(|(count, scatter)| [count, scatter]).chain(scans)
+    }
+
+    /// Those of a [`Scan`].
+    pub(crate) fn of_scan(&self) -> [&Kernel; 2] {
+        [&self.scan_reduce[0], &self.scan_apply[0]]
+    }
 }
 
 /// Scratch memory of a sort or scan over up to `elements` elements.

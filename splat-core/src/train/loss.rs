@@ -30,6 +30,13 @@ impl LossKernels {
     }
 }
 
+impl LossKernels {
+    /// All of them.
+    pub(crate) fn used(&self) -> [&Kernel; 4] {
+        [&self.rows, &self.columns, &self.gradient, &self.total]
+    }
+}
+
 /// Buffers and bindings of the loss.
 #[derive(Debug)]
 pub(crate) struct Loss {

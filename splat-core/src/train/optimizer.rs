@@ -43,6 +43,11 @@ impl OptimizerKernels {
             gather: Kernel::new(gpu, shaders::GATHER, off, &[]),
         }
     }
+
+    /// Those of a step.
+    pub(crate) fn used(&self) -> impl Iterator<Item = &Kernel> {
+        self.sh.iter().chain([&self.geometry])
+    }
 }
 
 /// First and second moments, and the densify statistics.

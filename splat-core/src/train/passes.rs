@@ -8,6 +8,7 @@ use crate::Result;
 use crate::camera::Pinhole;
 use crate::dataset::Dataset;
 use crate::gpu::Gpu;
+use crate::gpu::kernel::Kernel;
 use crate::gpu::layout::{TrainUniform, ViewUniform};
 use crate::gpu::shaders::{Optics, Switches};
 use crate::render::backward::{BackwardKernels, BackwardPass};
@@ -82,12 +83,14 @@ impl Passes {
             }
         }
         let switches = slot_switches(dataset, kernels.forward.switches);
-        let capacity = capacity.with_room(
-            isects,
-            isects_per_slice(gpu, switches),
-            Chunks::of(gpu, gaussians, switches.renderer),
-        );
+        let chunks = Chunks::of(gpu, gaussians, switches.renderer);
+        let capacity = capacity.with_room(isects, isects_per_slice(gpu, switches), chunks);
         let cameras = optics(dataset)?;
+        let mut used = kernels.forward.used(&cameras, capacity, chunks.len() > 1);
+        used.extend(kernels.backward.used(cameras.iter().copied(), capacity.slices > 1));
+        used.extend(kernels.loss.used());
+        used.extend(kernels.optimizer.used());
+        Kernel::compile_all(&used);
         let forward = ForwardPass::new(gpu, &kernels.forward, gaussians, capacity, &cameras)?;
         let backward = BackwardPass::new(gpu, &kernels.backward, gaussians, &forward)?;
         let train = gpu.uniform::<TrainUniform>("splat.train");
