@@ -145,7 +145,7 @@ pub struct DensifyConfig {
     pub prune_opacity: f32,
     /// ADC: steps between opacity resets.
     pub reset_every: u32,
-    /// MCMC: growth a refinement.
+    /// MCMC: growth per refinement, as a share of the number that the run began with.
     pub growth: f32,
     /// MCMC: weight of the mean opacity in the loss.
     pub opacity_regularizer: f32,
@@ -209,7 +209,7 @@ impl Default for DensifyConfig {
             prune_scale: 0.1,
             prune_opacity: 0.005,
             reset_every: 3000,
-            growth: 0.05,
+            growth: 0.14,
             opacity_regularizer: 0.01,
             scale_regularizer: 0.01,
             noise: 5e5,

@@ -1,9 +1,10 @@
-//! Scale floors: the smallest size of a Gaussian that the training photos can resolve.
+//! What the training photos can show of a Gaussian: the smallest size that they resolve, and the nearest distance.
 
 use glam::DVec3;
 use rayon::prelude::*;
 
 use super::frame::SceneFrame;
+use super::known_depths::nearest;
 use crate::Result;
 use crate::camera::Pose;
 use crate::dataset::Dataset;
@@ -13,6 +14,9 @@ use crate::lens::LensProjector;
 
 /// Margin around a photo within which a Gaussian counts as visible, relative to its size (Mip-Splatting's authors' code).
 const MARGIN: f64 = 0.15;
+
+/// Points of structure-from-motion looked at for the nearest distance of each view: enough for its lowest two percent.
+const POINTS: usize = 10_000;
 
 /// Sampling rates of the training cameras.
 #[derive(Debug)]
@@ -29,14 +33,24 @@ struct Sampler {
     /// Pixels per radian near the axis.
     focal_px: f64,
     size: [f64; 2],
+    /// Nothing in the photo is nearer than this distance, units of the run's frame; 0 where that is not known.
+    nearest: f64,
 }
 
 impl Sampling {
     /// For a dataset's training views at full size, in the run's frame.
     pub(super) fn new(dataset: &Dataset, frame: SceneFrame) -> Result<Self> {
-        let sampler = |&view: &usize| Sampler::new(dataset, frame, view);
         let near = f64::from(frame.near());
-        Ok(Self { near, views: dataset.train.iter().map(sampler).collect::<Result<_>>()? })
+        let stride = (dataset.scene.points.len() / POINTS).max(1);
+        let points = dataset.scene.points.iter().step_by(stride);
+        let points: Vec<DVec3> = points.map(|point| DVec3::from_array(frame.point(point).position)).collect();
+        let sampler = |&view: &usize| {
+            let sampler = Sampler::new(dataset, frame, view)?;
+            let distances = points.iter().filter_map(|&point| sampler.distance(point, near));
+            let nearest = nearest(distances.collect());
+            Ok(Sampler { nearest, ..sampler })
+        };
+        Ok(Self { near, views: dataset.train.par_iter().map(sampler).collect::<Result<_>>()? })
     }
 
     /// Sets the floor of every Gaussian: `pixels` (a variance, square pixels) at the highest sampling rate among the training views
@@ -50,6 +64,23 @@ impl Sampling {
             let rate = self.views.iter().filter_map(|view| view.rate(mean, self.near)).fold(0.0, f64::max);
             if rate > 0.0 {
                 gaussian.scale_floor = (f64::from(pixels) / (rate * rate)) as f32;
+            }
+        });
+    }
+}
+
+impl Sampling {
+    /// Fades Gaussians that stand before everything that one of the photos shows: their opacity logits become `faint` at most. They are
+    /// veils, which explain the colours of that photo alone.
+    pub(super) fn fade_veils(&self, geometry: &mut [Gaussian], faint: f32) {
+        geometry.par_iter_mut().for_each(|gaussian| {
+            let mean = DVec3::from_array(gaussian.mean.map(f64::from));
+            let is_veil = |view: &Sampler| {
+                view.nearest > 0.0
+                    && view.distance(mean, self.near).is_some_and(|distance| distance < view.nearest)
+            };
+            if gaussian.opacity_logit > faint && self.views.iter().any(is_veil) {
+                gaussian.opacity_logit = faint;
             }
         });
     }
@@ -87,6 +118,7 @@ impl Sampler {
             lens: camera.lens.try_projector()?,
             focal_px: k.fx.max(k.fy),
             size: [f64::from(k.width), f64::from(k.height)],
+            nearest: 0.0,
         })
     }
 
@@ -109,6 +141,18 @@ impl Sampler {
             at > -margin && at < size + margin
         };
         inside(pixel.x, self.size[0]) && inside(pixel.y, self.size[1])
+    }
+
+    /// Distance of a point from the camera; `None` if it is not in the photo.
+    fn distance(&self, point: DVec3, near: f64) -> Option<f64> {
+        let point = self.cam_from_world.transform_point(point);
+        let depth = self.lens.depth(point);
+        if !(depth > near) {
+            return None;
+        }
+        let pixel = self.lens.project(point)?.to_array();
+        let inside = pixel.iter().zip(self.size).all(|(&at, size)| at > 0.0 && at < size);
+        inside.then(|| point.length()).filter(|distance| distance.is_finite())
     }
 
     /// Pixels per unit of length at a point; `None` if it is not in the photo.

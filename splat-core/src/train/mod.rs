@@ -13,6 +13,7 @@ mod evaluate;
 mod exposure;
 mod floor;
 mod frame;
+mod known_depths;
 mod loss;
 pub mod memory;
 mod optimizer;

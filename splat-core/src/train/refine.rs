@@ -1,5 +1,6 @@
 //! Changes to Gaussians between steps, on the host.
 
+use super::config::Strategy;
 use super::densify::{self, State};
 use super::frame::EXTENT;
 use super::optimizer;
@@ -24,6 +25,9 @@ impl Trainer {
             }
             return Ok(());
         }
+        if self.config.strategy == Strategy::Mcmc {
+            self.sampling.fade_veils(&mut geometry, densify::faint(&self.config.densify));
+        }
         let statistics: Vec<DensifyStatistic> = self.gpu.read(&self.moments.statistics, count)?;
         let state = State {
             geometry: &geometry,
@@ -31,6 +35,7 @@ impl Trainer {
             extent: EXTENT,
             cap: self.cap as usize,
             step,
+            refinements: self.config.refinements_before(step),
         };
         let mut plan = densify::plan(&self.config, &state);
         if plan.geometry.is_empty() {

@@ -107,6 +107,14 @@ impl TrainConfig {
         self.scaled(self.densify.every).max(self.densify.at_least_every).max(1)
     }
 
+    /// How many refinements a run at the present pace has before a step (from 0), not counting one at the step itself.
+    #[must_use]
+    pub fn refinements_before(&self, step: u32) -> f64 {
+        let begun = f64::from(self.densify.from) / f64::from(REFERENCE_STEPS);
+        let steps = (f64::from(self.progress(step)) - begun).max(0.0) * self.whole_length();
+        ((steps / f64::from(self.densify_interval())).ceil() - 1.0).max(0.0)
+    }
+
     /// Whether Gaussians are added and removed before this step (from 0).
     #[must_use]
     pub fn densifies_before(&self, step: u32) -> bool {

@@ -2,12 +2,15 @@
 //! agree.
 //!
 //! A plane sweep (Collins 1996) along single rays: of a random pixel, the depth at which neighbouring photos show most nearly
-//! what surrounds it. A patch without texture fits everywhere; its depth is then as good as a random one, and its colour right.
+//! what surrounds it. A patch without texture, or one that repeats, fits at many depths: then the one nearest to those that
+//! structure-from-motion found around it is taken, and none that is much nearer than all of them. What stands too near to a
+//! camera becomes a veil before it.
 
 use glam::{DVec2, DVec3};
 use rayon::prelude::*;
 
 use super::frame::SceneFrame;
+use super::known_depths::KnownDepths;
 use super::memory::PIXELS_PER_GAUSSIAN;
 use super::small_view::{MIN_ALPHA, SmallView};
 use crate::dataset::Dataset;
@@ -24,8 +27,13 @@ const NEIGHBOURS: usize = 4;
 const TOO_NEAR: f64 = 0.2;
 /// Of them, this many have to agree: the others may not see the place.
 const AGREEING: usize = 2;
+/// Places whose difference exceeds the smallest by no more than this are as good: one and a half grey levels for each of the numbers
+/// compared (nine pixels, three channels, the agreeing photos), which is noise.
+const AS_GOOD: u32 = 80;
 /// Nearest and farthest depth tried, in units of the frame.
 const SWEEP: [f64; 2] = [0.15, 30.0];
+/// Where all is far, depths up to this times the nearest are tried.
+const BEYOND: f64 = 8.0;
 /// The same of a random depth, where no two photos see a pixel's ray.
 const UNSEEN: [f64; 2] = [0.1, 3.0];
 
@@ -47,7 +55,7 @@ pub(super) fn seed_points(
     if points.len() >= count {
         return points;
     }
-    let sweep = Sweep::new(views);
+    let sweep = Sweep::new(views, &points);
     // Drawn one after the other, followed side by side: the same points on any number of threads.
     let rays = sweep.rays(count.saturating_sub(points.len()), seed);
     points.par_extend(rays.par_iter().map(|ray| sweep.point(ray)).filter(finite));
@@ -66,14 +74,25 @@ struct Ray {
     guess: f64,
 }
 
+impl Ray {
+    /// The middle of its pixel.
+    fn centre(&self) -> DVec2 {
+        let [x, y] = self.pixel;
+        DVec2::new(x as f64 + 0.5, y as f64 + 0.5)
+    }
+}
+
 struct Sweep<'a> {
     views: &'a [SmallView],
     /// Of each view, those that see what it sees from elsewhere, and how far away the farthest of them is.
     neighbours: Vec<(Vec<usize>, f64)>,
+    /// Of each view.
+    known: Vec<KnownDepths>,
 }
 
 impl<'a> Sweep<'a> {
-    fn new(views: &'a [SmallView]) -> Self {
+    /// `points` as structure-from-motion found them, in the run's frame.
+    fn new(views: &'a [SmallView], points: &[SeedPoint]) -> Self {
         let centres: Vec<DVec3> = views.iter().map(|view| view.cam_from_world.centre()).collect();
         let nearest = |&from: &DVec3| {
             let distance = |to: usize| centres[to].distance(from);
@@ -89,7 +108,8 @@ impl<'a> Sweep<'a> {
             (others, farthest)
         };
         let neighbours = centres.iter().map(nearest).collect();
-        Self { views, neighbours }
+        let known = views.par_iter().map(|view| KnownDepths::of(view, points)).collect();
+        Self { views, neighbours, known }
     }
 
     /// Rays of `count` random pixels that are trained on, from each view in turn.
@@ -120,23 +140,26 @@ impl<'a> Sweep<'a> {
     /// The place on a ray that most photos agree on, in its pixel's colour.
     fn point(&self, ray: &Ray) -> SeedPoint {
         let view = &self.views[ray.view];
+        let known = &self.known[ray.view];
         let world_from_cam = view.cam_from_world.inverse();
         let patch = view.patch(ray.pixel);
-        let [nearest, farthest] = SWEEP.map(|depth| 1.0 / depth);
+        // Distances from the camera per depth tried, since a lens's rays need not have unit length.
+        let length = ray.direction.length();
+        let bound = known.nearest / length;
+        let [nearest, farthest] =
+            [SWEEP[0].max(bound), SWEEP[1].max(BEYOND * bound)].map(|depth| 1.0 / depth);
         let shift_px = view.focal_px * self.neighbours[ray.view].1 * (nearest - farthest);
         let depths = shift_px.ceil().clamp(DEPTHS[0], DEPTHS[1]);
-        let mut best = (u32::MAX, None);
+        let mut tried = Vec::new();
         for step in 0..depths as u32 {
             let share = (f64::from(step) + ray.shift) / depths;
-            let depth = 1.0 / (nearest + share * (farthest - nearest));
-            let place = world_from_cam.transform_point(ray.direction * depth);
-            if let Some(difference) = self.difference(ray.view, &patch, place)
-                && difference < best.0
-            {
-                best = (difference, Some(place));
+            let inverse = nearest + share * (farthest - nearest);
+            let place = world_from_cam.transform_point(ray.direction / inverse);
+            if let Some(difference) = self.difference(ray.view, &patch, place) {
+                tried.push((difference, inverse / length, place));
             }
         }
-        let place = best.1.unwrap_or_else(|| {
+        let place = best(&tried, known.inverse_around(ray.centre())).unwrap_or_else(|| {
             let [near, far] = UNSEEN;
             world_from_cam.transform_point(ray.direction * (near + ray.guess * (far - near)))
         });
@@ -161,6 +184,20 @@ impl<'a> Sweep<'a> {
         let agreeing = found.get(..needed).filter(|found| !found.is_empty())?;
         agreeing.iter().try_fold(0, |sum: u32, difference| sum.checked_add(*difference))
     }
+}
+
+/// Of places tried (difference, 1 / distance, place): the one with the smallest difference or, where `around` is known, the one nearest
+/// to that 1 / distance among those that are as good. The nearer place wins a tie.
+fn best(tried: &[(u32, f64, DVec3)], around: Option<f64>) -> Option<DVec3> {
+    let least = tried.iter().map(|(difference, ..)| *difference).min()?;
+    let found = match around {
+        None => tried.iter().find(|(difference, ..)| *difference == least),
+        Some(around) => tried
+            .iter()
+            .filter(|(difference, ..)| *difference <= least.saturating_add(AS_GOOD))
+            .min_by(|(_, a, _), (_, b, _)| (a - around).abs().total_cmp(&(b - around).abs())),
+    };
+    found.map(|(.., place)| *place)
 }
 
 #[cfg(test)]
@@ -188,6 +225,15 @@ mod tests {
         assert_ne!(points, seeded(&dataset, 300, 8));
         let near = points.iter().filter(|point| (point.position[2] - 4.0).abs() < 0.25).count();
         assert!(near > 240, "{near} of 300 lie within 0.25 of the wall at 4");
+    }
+
+    #[test]
+    fn of_places_as_good_the_one_at_the_depth_around_it_is_taken() {
+        let tried = [(10, 2.0, DVec3::X), (60, 1.0, DVec3::Y), (200, 0.5, DVec3::Z)];
+        assert_eq!(best(&tried, None), Some(DVec3::X));
+        assert_eq!(best(&tried, Some(0.8)), Some(DVec3::Y));
+        assert_eq!(best(&tried, Some(0.4)), Some(DVec3::Y), "the third differs by too much");
+        assert_eq!(best(&[], Some(0.4)), None);
     }
 
     #[test]

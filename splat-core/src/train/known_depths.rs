@@ -1,0 +1,122 @@
+//! How far away what a view shows is, as far as structure-from-motion knows.
+
+use glam::{DVec2, DVec3};
+
+use super::small_view::SmallView;
+use crate::scene::SeedPoint;
+
+/// Fewer points in a view say nothing about its nearest depth.
+const FEWEST: usize = 20;
+/// The share of a view's points that may lie nearer than its nearest depth: some are wrong.
+const WRONG: f64 = 0.02;
+/// What has no points, as a plain wall, may be nearer than what has: by this factor at most.
+const NEARER: f64 = 0.5;
+/// Points asked for the depth around a pixel; their median is not misled by two wrong ones.
+const AROUND: usize = 5;
+
+/// Nothing that a view shows is nearer than this, going by the distances of the points in it; 0 where they are too few.
+pub(super) fn nearest(mut distances: Vec<f64>) -> f64 {
+    if distances.len() < FEWEST {
+        return 0.0;
+    }
+    let rank = (distances.len() as f64 * WRONG) as usize;
+    NEARER * *distances.select_nth_unstable_by(rank, f64::total_cmp).1
+}
+
+/// The points that project into a view. Some may be hidden there by others, which makes them too far and never too near.
+#[derive(Debug)]
+pub(super) struct KnownDepths {
+    /// Pixels of the reduced photo, and 1 / distance from the camera.
+    points: Vec<(DVec2, f64)>,
+    /// Nothing in the view is nearer than this distance, units of the run's frame; 0 where that is not known.
+    pub(super) nearest: f64,
+}
+
+impl KnownDepths {
+    /// Of points in the run's frame.
+    pub(super) fn of(view: &SmallView, points: &[SeedPoint]) -> Self {
+        let project = |point: &SeedPoint| {
+            let at = view.cam_from_world.transform_point(DVec3::from_array(point.position));
+            let pixel = view.lens.project(at)?;
+            view.pixel_at(pixel)?;
+            let inverse = 1.0 / at.length();
+            inverse.is_finite().then_some((pixel, inverse))
+        };
+        let points: Vec<(DVec2, f64)> = points.iter().filter_map(project).collect();
+        let nearest = nearest(points.iter().map(|(_, inverse)| 1.0 / inverse).collect());
+        Self { points, nearest }
+    }
+
+    /// Typical 1 / distance of the points nearest to a pixel in the picture; `None` with fewer than five points in the view.
+    pub(super) fn inverse_around(&self, pixel: DVec2) -> Option<f64> {
+        if self.points.len() < AROUND {
+            return None;
+        }
+        let mut by_distance: Vec<(f64, f64)> =
+            self.points.iter().map(|(at, inverse)| (at.distance_squared(pixel), *inverse)).collect();
+        by_distance.select_nth_unstable_by(AROUND - 1, |a, b| a.0.total_cmp(&b.0));
+        let mut around: [f64; AROUND] = std::array::from_fn(|i| by_distance[i].1);
+        around.sort_by(f64::total_cmp);
+        Some(around[AROUND / 2])
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use super::*;
+    use crate::gpu::layout::Gaussian;
+    use crate::train::floor::Sampling;
+    use crate::train::frame::SceneFrame;
+    use crate::train::small_view::tests::wall;
+
+    #[test]
+    fn depths_are_those_of_the_points_in_view() {
+        let dir = tempfile::tempdir().unwrap();
+        let dataset = wall(dir.path(), Vec::new(), |_| [1.0; 3]);
+        let views = SmallView::of_training_views(&dataset, SceneFrame::WORLD).unwrap();
+        let point = |position: [f64; 3]| SeedPoint { position, rgb: [0; 3] };
+        // On the wall, with one wrong point in front of the camera and one behind it.
+        let mut points: Vec<SeedPoint> =
+            (0..60).map(|i| point([f64::from(i % 10) * 0.1 - 0.5, f64::from(i / 10) * 0.1, 4.0])).collect();
+        let middle = views[2].cam_from_world.inverse();
+        points.push(point(middle.transform_point(DVec3::Z * 0.1).to_array()));
+        points.push(point(middle.transform_point(DVec3::Z * -1.0).to_array()));
+        let known = KnownDepths::of(&views[2], &points);
+        assert!((1.9..2.1).contains(&known.nearest), "{}", known.nearest);
+        let inverse = known.inverse_around(DVec2::new(48.0, 32.0)).unwrap();
+        assert!((1.0 / inverse - 4.0).abs() < 0.1, "{inverse}");
+
+        let few = KnownDepths::of(&views[2], &points[..4]);
+        assert_eq!((few.nearest, few.inverse_around(DVec2::ZERO)), (0.0, None));
+    }
+    #[test]
+    fn what_stands_before_everything_a_photo_shows_fades() {
+        let dir = tempfile::tempdir().unwrap();
+        let points: Vec<SeedPoint> = (0..60)
+            .map(|i| SeedPoint {
+                position: [f64::from(i % 10) * 0.1 - 0.5, f64::from(i / 10) * 0.1, 4.0],
+                rgb: [0; 3],
+            })
+            .collect();
+        let at = |z: f32| Gaussian {
+            mean: [0.0, 0.1, z],
+            opacity_logit: 1.0,
+            quat: [1.0, 0.0, 0.0, 0.0],
+            log_scale: [-2.0; 3],
+            scale_floor: 0.0,
+        };
+        let faded = |points: Vec<SeedPoint>| {
+            let dataset = wall(dir.path(), points, |_| [1.0; 3]);
+            let mut geometry = [at(1.0), at(3.0), at(4.0), at(-1.0)];
+            Sampling::new(&dataset, SceneFrame::WORLD).unwrap().fade_veils(&mut geometry, -6.0);
+            geometry.map(|gaussian| gaussian.opacity_logit)
+        };
+        assert_eq!(
+            faded(points.clone()),
+            [-6.0, 1.0, 1.0, 1.0],
+            "a veil at 1, others at 3, on the wall and behind"
+        );
+        assert_eq!(faded(points[..10].to_vec()), [1.0; 4], "ten points say nothing");
+    }
+}
