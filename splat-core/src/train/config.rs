@@ -145,7 +145,8 @@ pub struct DensifyConfig {
     pub prune_opacity: f32,
     /// ADC: steps between opacity resets.
     pub reset_every: u32,
-    /// MCMC: growth per refinement, as a share of the number that the run began with.
+    /// MCMC: growth per refinement, as a share of the number that the run began with. Chosen with the table "Growth" of
+    /// `docs/benchmarks.md`.
     pub growth: f32,
     /// MCMC: weight of the mean opacity in the loss.
     pub opacity_regularizer: f32,
