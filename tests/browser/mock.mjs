@@ -49,6 +49,8 @@ export async function startMock(options = {}) {
   mock.url = `http://127.0.0.1:${server.address().port}`;
   mock.server = server;
   mock.stop = () => new Promise((resolve) => {
+    // A job that a failed test left unfinished would keep the process alive for ever.
+    for (const job of mock.jobs.values()) clearInterval(job.timer);
     server.closeAllConnections();
     server.close(resolve);
   });

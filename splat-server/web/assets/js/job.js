@@ -247,6 +247,11 @@ class JobPage {
     this.#latest = { url, step };
     if (this.#look?.active) return;
     showPicture(this.#preview, url, this.#signal);
+    this.#captionLatest();
+  }
+
+  #captionLatest() {
+    const { step } = this.#latest ?? {};
     this.#caption(step ? 'preview.step' : 'preview.caption', { step });
   }
 
@@ -270,7 +275,8 @@ class JobPage {
       onEnd: () => this.#lookBack(),
     });
     if (this.#look) this.#picture.append(this.#look.element);
-    else if (this.#previewCaption.childNodes.length > 0) this.#caption('preview.caption');
+    // A picture may have come before the news that the scene trains: its caption then lacks the hint.
+    if (this.#showing === 'preview' && this.#previewCaption.childNodes.length > 0) this.#captionLatest();
   }
 
   #lookBack() {
