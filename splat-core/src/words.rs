@@ -6,7 +6,7 @@
 macro_rules! words {
     ($type:ident: $($variant:ident = $name:literal, $summary:literal;)+) => {
         impl $type {
-            /// All values.
+            /// Every value, in the order of declaration.
             pub const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];
             /// The name of each value, and what it means.
             pub const WORDS: [(&'static str, &'static str); [$($name),+].len()] = [$(($name, $summary)),+];

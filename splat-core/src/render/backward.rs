@@ -83,7 +83,7 @@ pub(crate) struct BackwardPass {
     pub(crate) v_pose: wgpu::Buffer,
     /// Gradient sums of the intersections, of one depth slice after the other; with a rolling shutter and pose, followed by the gradient of every pixel's ray.
     pub(crate) slots: wgpu::Buffer,
-    /// By chunk.
+    /// Bindings for each chunk of Gaussians.
     bind_direction: Vec<wgpu::BindGroup>,
     /// For each camera the bindings of every depth slice.
     bind_views: Vec<(Optics, Vec<SliceBindings>)>,
@@ -92,7 +92,7 @@ pub(crate) struct BackwardPass {
 #[derive(Debug)]
 struct SliceBindings {
     rasterize: [wgpu::BindGroup; 2],
-    /// By chunk.
+    /// Bindings for each chunk of Gaussians.
     project: Vec<wgpu::BindGroup>,
 }
 

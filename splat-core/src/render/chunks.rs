@@ -11,7 +11,7 @@ use crate::gpu::layout::{ChunkUniform, GEOMETRY_BYTES, splat_bytes};
 /// a multiple of 256 bytes, as WebGPU asks.
 const GRANULE: u32 = 64;
 
-/// Consecutive Gaussians.
+/// A range of consecutive Gaussians whose records fit one binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Chunk {
     /// Id of the first.

@@ -145,9 +145,9 @@ pub(crate) struct DepthSlice {
 
 #[derive(Debug)]
 struct ViewBindings {
-    /// By chunk.
+    /// Bindings for each chunk of Gaussians.
     project: Vec<wgpu::BindGroup>,
-    /// By chunk.
+    /// Bindings for each chunk of Gaussians.
     tile_count: Vec<wgpu::BindGroup>,
     /// By depth slice.
     slices: Vec<SliceBindings>,

@@ -140,16 +140,15 @@ impl Average {
     /// Swaps the contents of state and mean: the passes are bound to the state's buffers.
     pub(super) fn exchange(&self, gpu: &Gpu, state: &GaussianBuffers) -> Result<()> {
         let Some(mean) = &self.mean else { return Ok(()) };
-        let state_count = state.count;
-        for ((state, words), (mean, _)) in arrays(state).into_iter().zip(arrays(mean)) {
-            let bytes = u64::from(state_count) * u64::from(words) * 4;
+        for ((values, words), (mean, _)) in arrays(state).into_iter().zip(arrays(mean)) {
+            let bytes = u64::from(state.count) * u64::from(words) * 4;
             if bytes == 0 {
                 continue;
             }
             let spare = gpu.storage_in_parts("splat.average.spare", bytes)?;
             gpu.submit("splat.average.exchange", |encoder| {
-                encoder.copy_buffer_to_buffer(state, 0, &spare, 0, bytes);
-                encoder.copy_buffer_to_buffer(mean, 0, state, 0, bytes);
+                encoder.copy_buffer_to_buffer(values, 0, &spare, 0, bytes);
+                encoder.copy_buffer_to_buffer(mean, 0, values, 0, bytes);
                 encoder.copy_buffer_to_buffer(&spare, 0, mean, 0, bytes);
             });
         }

@@ -180,9 +180,9 @@ pub(crate) fn faint(settings: &DensifyConfig) -> f32 {
 
 /// Relocates dead Gaussians, then adds new ones (Kheradmand et al. 2024, section 4; gsplat's `MCMCStrategy`).
 ///
-/// Two things differ, which together gained 0.4 to 0.7 dB at equal numbers on photos of a courtyard, a fern and a figure (500 steps): new
-/// Gaussians come from those whose opacity times mean gradient is large, where one Gaussian stands for more than it can show, rather
-/// than from the most opaque; and copies are placed apart.
+/// Two things differ. New Gaussians come from those whose opacity times mean gradient is large, which have more to show than one
+/// Gaussian can, rather than from the most opaque. And copies are placed apart, see [`place_copies`]. What each brings is in the table
+/// "Growth" of `docs/benchmarks.md`.
 fn mcmc(settings: &DensifyConfig, state: &State<'_>, random: &mut Random) -> Plan {
     let n = state.geometry.len();
     let mut plan = Plan {

@@ -4,40 +4,27 @@ use std::sync::Arc;
 
 use glam::DVec3;
 
+use super::tests::{HEIGHT, WIDTH, waves};
 use super::*;
-use crate::camera::{Pinhole, Pose};
+use crate::camera::Pose;
 use crate::dataset::{Dataset, DatasetOptions};
 use crate::gaussians::GaussianCloud;
 use crate::gpu::{Gpu, GpuOptions};
-use crate::lens::Lens;
 use crate::render::{FrameGradient, GaussianBuffers, RenderOptions, Renderer, RendererKind};
 use crate::scene::{Scene, SeedPoint, View};
 use crate::shutter::{RollingShutter, ShutterDirection};
 
-const WIDTH: u32 = 40;
-const HEIGHT: u32 = 24;
 const STEPS: u32 = 14;
 const POINTS: usize = 768;
 /// A size of bindings that holds what there is for the pixels of these photos, but no renderer's splats, nor its slots.
 const SMALL: u64 = 27 << 10;
 
-/// Four photos of waves, side by side, and a block of points in front of them.
+/// The photos of waves, and a block of points in front of them.
 fn dataset(dir: &std::path::Path, rolling: bool) -> Arc<Dataset> {
-    let views = (0..4_u32).map(|i| {
-        let name = format!("view_{i}.png");
-        let image_path = dir.join(&name);
-        let wave = |x: u32, rate: f32| (127.0 + 120.0 * ((x + 3 * i) as f32 * rate).sin()) as u8;
-        let photo =
-            image::RgbImage::from_fn(WIDTH, HEIGHT, |x, y| image::Rgb([wave(x, 0.3), wave(y, 0.4), 90]));
-        photo.save(&image_path).unwrap();
-        let (cx, cy) = (f64::from(WIDTH) / 2.0, f64::from(HEIGHT) / 2.0);
-        let lens = Lens::pinhole(Pinhole { width: WIDTH, height: HEIGHT, fx: 40.0, fy: 40.0, cx, cy });
-        let mut cam_from_world = Pose::IDENTITY;
-        cam_from_world.translation.x = -0.1 * f64::from(i);
-        let (direction, start) = (ShutterDirection::TopToBottom, cam_from_world);
+    let views = waves(dir).map(|view| {
+        let (direction, start) = (ShutterDirection::TopToBottom, view.cam_from_world);
         let end = Pose { translation: start.translation + DVec3::X * 0.02, ..start };
-        let rolling_shutter = rolling.then_some(RollingShutter { direction, start, end });
-        View { name, image_path, mask_path: None, lens, cam_from_world, rolling_shutter }
+        View { rolling_shutter: rolling.then_some(RollingShutter { direction, start, end }), ..view }
     });
     let at = |i: i32| SeedPoint {
         position: [

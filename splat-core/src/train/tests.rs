@@ -10,15 +10,15 @@ use crate::gpu::{Gpu, GpuOptions};
 use crate::lens::Lens;
 use crate::scene::{Scene, SeedPoint, View};
 
-const WIDTH: u32 = 40;
-const HEIGHT: u32 = 24;
+pub(super) const WIDTH: u32 = 40;
+pub(super) const HEIGHT: u32 = 24;
 const STEPS: u32 = 30;
 /// A capacity far below what any view needs.
 const NO_ROOM: u32 = 16;
 
-/// Four photos of waves, side by side, and a grid of points in front of them.
-fn dataset(dir: &std::path::Path) -> Arc<Dataset> {
-    let views = (0..4_u32).map(|i| {
+/// Four photos of waves, side by side.
+pub(super) fn waves(dir: &std::path::Path) -> impl Iterator<Item = View> {
+    (0..4_u32).map(move |i| {
         let name = format!("view_{i}.png");
         let image_path = dir.join(&name);
         let wave = |x: u32, rate: f32| (127.0 + 120.0 * ((x + 3 * i) as f32 * rate).sin()) as u8;
@@ -30,12 +30,16 @@ fn dataset(dir: &std::path::Path) -> Arc<Dataset> {
         let mut cam_from_world = Pose::IDENTITY;
         cam_from_world.translation.x = -0.1 * f64::from(i);
         View { name, image_path, mask_path: None, lens, cam_from_world, rolling_shutter: None }
-    });
+    })
+}
+
+/// The waves, and a grid of points in front of them.
+fn dataset(dir: &std::path::Path) -> Arc<Dataset> {
     let at = |i: i32| SeedPoint {
         position: [f64::from(i % 12 - 6) * 0.3, f64::from(i / 12 - 4) * 0.3, 3.0],
         rgb: [99; 3],
     };
-    let scene = Scene { views: views.collect(), points: (0..96).map(at).collect(), ..Scene::default() };
+    let scene = Scene { views: waves(dir).collect(), points: (0..96).map(at).collect(), ..Scene::default() };
     Arc::new(Dataset::new(scene, &DatasetOptions::default()).unwrap())
 }
 
