@@ -31,6 +31,7 @@ const FLOORS: [(&str, &[&str]); 5] = [
             "nerfstudio",
             "photo_names",
             "placement",
+            "plain",
             "pose",
             "random",
             "renderer_kind",

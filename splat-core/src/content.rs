@@ -9,6 +9,8 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use crate::text_file::UTF8_MARK;
+
 pub use photo_format::PhotoFormat;
 
 /// Bytes that [`Content::of`] looks at; more do no harm.
@@ -126,12 +128,20 @@ impl Content {
             return Some(iso_media(head));
         }
         if head.starts_with(b"PK\x03\x04") {
-            return Some(if is_sog(head) { Self::Sog } else { Self::Zip });
+            let name = first_name(head);
+            let pytorch = name.ends_with(b"/data.pkl");
+            return Some(match (is_sog(name), pytorch) {
+                (true, _) => Self::Sog,
+                (_, true) => Self::Array,
+                _ => Self::Zip,
+            });
         }
         if head.starts_with(b"\x1f\x8b") {
             return Some(if spz_inside(head) { Self::Spz } else { Self::Gzip });
         }
-        if head.starts_with(b"ply\n") || head.starts_with(b"ply\r") {
+        let unmarked = head.strip_prefix(UTF8_MARK).unwrap_or(head);
+        let first = unmarked.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+        if first.trim_ascii_end() == b"ply" && first.len() < unmarked.len() {
             let header = &head[..head.len().min(HEAD_BYTES)];
             let holds = |word: &[u8]| header.windows(word.len()).any(|window| window == word);
             return Some(if holds(b"element chunk") { Self::CompressedPly } else { Self::Ply });
@@ -162,7 +172,10 @@ impl Content {
                 "extract frames first, such as with `mkdir frames && ffmpeg -i VIDEO -vf fps=2 frames/%04d.jpg`, and give `frames`"
             }
             Self::Zip => "unpack it, such as with `unzip FILE -d FOLDER`, and give the folder",
-            Self::Archive | Self::Gzip => "unpack it, such as with `tar -xf FILE`, and give what was inside",
+            Self::Archive => "unpack it, such as with `tar -xf FILE`, and give what was inside",
+            Self::Gzip => {
+                "unpack it, such as with `gunzip FILE` (or `tar -xf FILE`, if it is a `.tgz`), and give what was inside"
+            }
             Self::Html => "the download failed or needs a sign-in; download it again in a browser",
             Self::Utf16 => "save it as UTF-8 (in PowerShell with `-Encoding utf8`)",
             Self::Photo(_)
@@ -176,8 +189,8 @@ impl Content {
             | Self::Json
             | Self::Xml
             | Self::Sqlite
-            | Self::Array
             | Self::Text => return None,
+            Self::Array => "export the scene as PLY from the program that wrote it",
         })
     }
 
@@ -300,11 +313,15 @@ fn iso_media(head: &[u8]) -> Content {
     }
 }
 
-/// Whether the zip's first entries are those of a SOG: `meta.json` beside pictures.
-fn is_sog(head: &[u8]) -> bool {
+/// The name of a zip's first entry, whole.
+fn first_name(head: &[u8]) -> &[u8] {
     let length =
         |at: usize| head.get(at..at + 2).map_or(0, |b| usize::from(u16::from_le_bytes([b[0], b[1]])));
-    let name = head.get(30..30 + length(26)).unwrap_or_default();
+    head.get(30..30 + length(26)).unwrap_or_default()
+}
+
+/// Whether a zip that begins with this entry is a SOG: `meta.json` beside pictures.
+fn is_sog(name: &[u8]) -> bool {
     let name = name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     let planes: [&[u8]; 6] = [b"means_l", b"means_u", b"quats", b"scales", b"sh0", b"shN"];
     name == b"meta.json" || name.ends_with(b".webp") && planes.iter().any(|plane| name.starts_with(plane))
@@ -318,7 +335,7 @@ fn spz_inside(head: &[u8]) -> bool {
 
 /// Kinds of text; `None` for what is not text.
 fn text_kind(head: &[u8]) -> Option<Content> {
-    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let text = head.strip_prefix(UTF8_MARK).unwrap_or(head);
     let printable = |byte: &u8| *byte >= 0x20 || matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c);
     if !text.iter().all(printable) {
         // UTF-16 of plain letters without its mark: every other byte is zero.
@@ -392,11 +409,14 @@ mod tests {
             (zip("meta.json"), Some(Content::Sog)),
             (zip("means_l.webp"), Some(Content::Sog)),
             (zip("photos/a.jpg"), Some(Content::Zip)),
+            (zip("archive/data.pkl"), Some(Content::Array)),
             (gzip(b"NGSP\x02\0\0\0 and more of it"), Some(Content::Spz)),
             (b"NGSP\x04\0\0\0".to_vec(), Some(Content::Spz)),
             (gzip(b"photos"), Some(Content::Gzip)),
             (b"ply\nformat ascii 1.0\nelement vertex 3\n".to_vec(), Some(Content::Ply)),
             (b"ply\r\nformat ascii 1.0\r\nelement chunk 3\r\n".to_vec(), Some(Content::CompressedPly)),
+            (b"\xef\xbb\xbfply \nformat ascii 1.0\n".to_vec(), Some(Content::Ply)),
+            (b"plywood comes in sheets".to_vec(), Some(Content::Text)),
             (b"glTF\x02\0\0\0".to_vec(), Some(Content::Glb)),
             (b"\n<!DOCTYPE HTML><html>".to_vec(), Some(Content::Html)),
             (b"\xef\xbb\xbf{\"frames\": []}".to_vec(), Some(Content::Json)),

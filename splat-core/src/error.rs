@@ -108,7 +108,7 @@ pub enum Error {
         why: String,
     },
     /// A cloud's parts do not fit together.
-    #[error("not a cloud of Gaussians: {why}")]
+    #[error("these Gaussians cannot be used: {why}")]
     Cloud {
         /// What does not fit.
         why: String,

@@ -99,6 +99,7 @@ pub mod photo_names;
 #[cfg(feature = "gpu")]
 pub mod pipeline;
 pub mod placement;
+pub mod plain;
 mod pose;
 pub mod random;
 #[cfg(feature = "testing")]

@@ -10,9 +10,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::content::{self, Content};
+use crate::plain::plain;
 use crate::{Error, Result};
 
-const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
+/// The byte order mark that some editors write before text in UTF-8.
+pub(crate) const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The text of a file. `format` is the expected format, for messages.
 ///
@@ -58,8 +60,11 @@ pub fn read_json<T: DeserializeOwned>(path: &Path, format: &'static str) -> Resu
         let with_nulls = nulls_for_odd_numbers(&text);
         let again = with_nulls.and_then(|text| serde_json::from_str(&text).ok());
         again.ok_or_else(|| {
-            let what =
-                if text.trim().is_empty() { "it is empty; copy it again".into() } else { error.to_string() };
+            let what = if text.trim().is_empty() {
+                "it is empty; copy it again".into()
+            } else {
+                plain(&error.to_string())
+            };
             Error::Malformed { path: path.to_owned(), format, what }
         })
     })

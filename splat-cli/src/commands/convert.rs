@@ -31,8 +31,11 @@ pub(super) fn convert(args: &ConvertArgs, context: &Context) -> Result<(), Failu
     let read = scene.cloud.len();
     edit(&mut scene, args, crop.as_ref());
     if scene.cloud.is_empty() {
-        let what = "has no Gaussians left to write".to_owned();
-        return Err(Failure::Input { path: args.input.clone(), what, hint: "crop less" });
+        let (what, hint) = match read {
+            0 => ("holds no Gaussians that could be written", "give a scene with content"),
+            _ => ("has no Gaussians left to write", "crop less"),
+        };
+        return Err(Failure::Input { path: args.input.clone(), what: what.to_owned(), hint });
     }
     context.check()?;
     let Some(format) = format else {

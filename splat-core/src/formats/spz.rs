@@ -88,7 +88,9 @@ fn read_gzip(bytes: &[u8], path: &Path) -> Result<SplatScene> {
     bounded(&header, per_splat, bytes.len() as u64 * MOST_BY_GZIP, path)?;
     let expected = header.count * per_splat;
     let mut body = Vec::new();
-    unpacked.take(expected as u64).read_to_end(&mut body).map_err(cut)?;
+    unpacked.by_ref().take(expected as u64).read_to_end(&mut body).map_err(cut)?;
+    // At the end of the member its checksum and length are compared.
+    unpacked.read(&mut [0]).map_err(cut)?;
     if body.len() < expected {
         let what =
             format!("it holds {} bytes of the {expected} that {} splats take", body.len(), header.count);

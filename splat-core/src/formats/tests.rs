@@ -267,6 +267,60 @@ fn what_is_not_to_the_specification_is_refused_by_name() {
     }
 }
 
+/// All numbers are there, and what tells whether they are right is not.
+#[test]
+fn an_spz_without_its_end_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for version in [SpzVersion::V2, SpzVersion::V3] {
+        let path = write_file(folder.path(), Format::Spz(version), &cloud(30, 1));
+        let bytes = fs::read(&path).unwrap();
+        for cut in 1..=8 {
+            fs::write(&path, &bytes[..bytes.len() - cut]).unwrap();
+            assert!(
+                read(&path).unwrap_err().to_string().contains("copy it again"),
+                "{version:?}, {cut} bytes"
+            );
+        }
+        let mut damaged = bytes.clone();
+        let checksum = damaged.len() - 8;
+        damaged[checksum] ^= 1;
+        fs::write(&path, damaged).unwrap();
+        assert!(read(&path).is_err(), "{version:?}");
+        // Programs that fill up blocks leave zeros behind.
+        fs::write(&path, [&bytes[..], &[0; 100]].concat()).unwrap();
+        assert_eq!(read(&path).unwrap().cloud.len(), 30);
+    }
+}
+
+#[test]
+fn forms_of_these_names_that_are_not_read_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let unpacked = folder.path().join("old");
+    fs::create_dir(&unpacked).unwrap();
+    let meta = r#"{"means": {"shape": [4, 3], "files": ["means_l.webp"]}, "scales": {}, "quats": {}}"#;
+    fs::write(unpacked.join("meta.json"), meta).unwrap();
+    assert!(is_scene(&unpacked));
+    let error = read(&unpacked).unwrap_err().to_string();
+    assert!(error.contains("version 1") && error.contains("splat-transform"), "{error}");
+
+    let gltf = |primitive: &str, view: &str| {
+        let path = folder.path().join("scene.gltf");
+        let text = format!(
+            r#"{{"asset": {{"version": "2.0"}}, "meshes": [{{"primitives": [{primitive}]}}], "buffers": [{{"byteLength": 12, "uri": "data:;base64,AAAAAAAAAAAAAAAA"}}],
+            "bufferViews": [{view}], "accessors": [{{"bufferView": 0, "componentType": 5126, "count": 1, "type": "VEC3"}}]}}"#
+        );
+        fs::write(&path, text).unwrap();
+        read(&path).unwrap_err().to_string()
+    };
+    let spz = r#"{"attributes": {"POSITION": 0}, "extensions": {"KHR_gaussian_splatting": {"extensions": {"KHR_gaussian_splatting_compression_spz_2": {"bufferView": 0}}}}}"#;
+    let error = gltf(spz, r#"{"buffer": 0, "byteLength": 12}"#);
+    assert!(error.contains("KHR_gaussian_splatting_compression_spz_2"), "{error}");
+    let plain = r#"{"attributes": {"POSITION": 0}, "extensions": {"KHR_gaussian_splatting": {}}}"#;
+    let meshopt = r#"{"buffer": 0, "byteLength": 12, "extensions": {"EXT_meshopt_compression": {}}}"#;
+    let error = gltf(plain, meshopt);
+    assert!(error.contains("packed by a glTF extension"), "{error}");
+}
+
 #[test]
 fn a_sog_is_read_from_its_folder_too() {
     let folder = tempfile::tempdir().unwrap();

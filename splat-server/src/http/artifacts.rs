@@ -12,12 +12,12 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use splat_core::plain::plain;
 
 use super::App;
 use super::auth::Caller;
 use super::document::FileContent;
 use super::jobs::owned;
-use super::plain::plain;
 use super::problem::{Problem, Result};
 use crate::job::JobId;
 use crate::layout;

@@ -11,13 +11,13 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::Deserialize;
+use splat_core::plain::plain;
 use tokio::sync::watch;
 
 use super::App;
 use super::auth::Caller;
 use super::hub::{Feed, Seen};
 use super::jobs::owned;
-use super::plain::plain;
 use super::problem::{Problem, Result};
 use crate::metrics::Metrics;
 

@@ -5,13 +5,13 @@ use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use serde::Deserialize;
+use splat_core::plain::plain;
 
 use super::App;
 use super::artifacts::{Stored, send};
 use super::auth::Caller;
 use super::document::FileContent;
 use super::jobs::owned;
-use super::plain::plain;
 use super::problem::{Problem, Result};
 use crate::export::{ExportError, FORMS, Form};
 use crate::job::{Cut, Job};

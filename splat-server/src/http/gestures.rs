@@ -8,11 +8,11 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use splat_core::plain::plain;
 use splat_gesture::{Bundle, GestureError, Layout};
 
 use super::auth::Caller;
 use super::document::{FileContent, LayoutWord};
-use super::plain::plain;
 use super::problem::{Problem, Result};
 use super::view::rfc3339;
 use super::{App, json};

@@ -8,9 +8,9 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use splat_core::plain::plain;
 
 use super::auth::{self, Caller};
-use super::plain::plain;
 use super::problem::{Problem, Result};
 use super::view::{JobView, OwnerView};
 use super::{App, json};

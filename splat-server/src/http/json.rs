@@ -5,8 +5,8 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
+use splat_core::plain::plain;
 
-use super::plain::plain;
 use super::problem::{Problem, Result};
 
 /// The body of a request, of at most so many bytes.

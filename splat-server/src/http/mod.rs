@@ -22,7 +22,7 @@
 //! | `pages` | the web page |
 //! | `auth`, `site` | who asks and how often; from where, and from which web page |
 //! | `json`, `document` | JSON bodies in, the OpenAPI document out |
-//! | `problem`, `plain` | errors, RFC 9457, in plain words |
+//! | `problem` | errors, RFC 9457, in plain words |
 //! | `drain_body` | reads on what a handler left of a body, so that the client gets its answer |
 //!
 //! Start at [`router`].
@@ -47,7 +47,6 @@ mod notes;
 mod options;
 mod pages;
 mod part_headers;
-mod plain;
 mod problem;
 mod process_images;
 mod refusals;

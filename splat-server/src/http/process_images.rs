@@ -8,6 +8,7 @@ use axum::extract::{Extension, Query, Request, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
+use splat_core::plain::plain;
 
 use super::App;
 use super::auth::Caller;
@@ -15,7 +16,6 @@ use super::create::{Form, idempotency_key, submit};
 use super::document::FileContent;
 use super::jobs::view;
 use super::options::{SceneForm, SceneQuery};
-use super::plain::plain;
 use super::problem::{Problem, Result};
 use super::view::JobView;
 use crate::job::{Job, JobId, JobState, Owner};

@@ -8,13 +8,13 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
+use splat_core::plain::plain;
 
 use super::artifacts::{Stored, send};
 use super::auth::Caller;
 use super::document::FileContent;
 use super::exports::{self, CutOptions};
 use super::jobs::{job_id, owned};
-use super::plain::plain;
 use super::problem::{Problem, Result};
 use super::view::{name_of, rfc3339};
 use super::{App, json};

@@ -96,6 +96,11 @@ impl Buffers<'_> {
             return Err(self.refuse(format!("`{name}` has {count} entries and POSITION {expected}")));
         }
         let view = &self.json["bufferViews"][number(&accessor["bufferView"])];
+        if !view["extensions"].is_null() {
+            return Err(self.refuse(format!(
+                "`{name}` is packed by a glTF extension (such as meshopt), which is not read; export it unpacked"
+            )));
+        }
         let stride = view["byteStride"].as_u64().map_or(size * width, |stride| stride as usize);
         if stride < size * width {
             return Err(self.refuse(format!("the entries of `{name}` overlap")));

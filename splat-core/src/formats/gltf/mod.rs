@@ -16,12 +16,15 @@ use super::axes::HalfTurn;
 use super::quantize::{f_dc, logit};
 use super::{SplatScene, array, malformed, open};
 use crate::gaussians::GaussianCloud;
+use crate::plain::plain;
 use crate::{Error, Result};
 
 use accessor::Buffers;
 pub(super) use write::write;
 
 const EXTENSION: &str = "KHR_gaussian_splatting";
+/// What extensions that pack splats begin with.
+const PACKED: &str = "KHR_gaussian_splatting_compression";
 /// Chunk types of a binary glTF.
 const JSON: u32 = 0x4E4F_534A;
 const BIN: u32 = 0x004E_4942;
@@ -32,7 +35,7 @@ pub(super) fn read(path: &Path) -> Result<SplatScene> {
     let refuse = |what: String| malformed(path, "glTF", what);
     let (json, bin) = chunks(path)?;
     let json: Value = serde_json::from_slice(&json)
-        .map_err(|error| refuse(format!("its JSON cannot be read ({error})")))?;
+        .map_err(|error| refuse(format!("its JSON cannot be read ({})", plain(&error.to_string()))))?;
     let mut buffers = Buffers { json: &json, bin, path, inline: Vec::new() };
     let mut parts = Vec::new();
     let mut notes = Vec::new();
@@ -42,6 +45,12 @@ pub(super) fn read(path: &Path) -> Result<SplatScene> {
             let extension = &primitive["extensions"][EXTENSION];
             if extension.is_null() {
                 continue;
+            }
+            let packed = extension["extensions"].as_object().into_iter().flatten().map(|(name, _)| name);
+            if let Some(name) = packed.into_iter().find(|name| name.starts_with(PACKED)) {
+                return Err(refuse(format!(
+                    "its splats are packed by the extension `{name}`, which is not read; export them unpacked, or as SPZ"
+                )));
             }
             if let Some(kernel) = extension["kernel"].as_str().filter(|kernel| *kernel != "ellipse") {
                 return Err(refuse(format!(

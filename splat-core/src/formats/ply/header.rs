@@ -7,56 +7,114 @@ use ply_rs_bw::parser::{Parser, Reader};
 use ply_rs_bw::ply::{DefaultElement, ElementDef, Header as PlyHeader, PropertyType, ScalarType};
 
 use super::{CORE, REST, REST_OF_DEGREE_4, malformed};
+use crate::text_file::UTF8_MARK;
 use crate::{Error, Result};
 
 /// No header of a splat file is near this long; a file without `end_header` must not fill the memory.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
 
-/// A parsed header and its length in the file.
+/// A parsed header, its length in the file, and what ended its lines.
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) ply: PlyHeader,
     pub(super) byte_len: u64,
+    /// The byte that ends a line.
+    pub(super) line_end: u8,
 }
 
+/// Reads up to `end_header`. A byte order mark before it, blank lines, indents, and line ends of any system are accepted.
 pub(super) fn read(reader: &mut impl BufRead, path: &Path) -> Result<Header> {
+    let read_error = |source| Error::Read { path: path.to_owned(), source };
+    let mut lines = Lines { reader: reader.take(MAX_HEADER_BYTES), byte_len: 0, end: None };
     let mut text = String::new();
-    let mut byte_len = 0;
-    let mut limited = reader.take(MAX_HEADER_BYTES);
     let mut properties = 0;
     loop {
-        let mut line = Vec::new();
-        let read = limited.read_until(b'\n', &mut line);
-        byte_len += read.map_err(|source| Error::Read { path: path.to_owned(), source })? as u64;
-        if text.is_empty() && line.trim_ascii_end() != b"ply" {
-            return Err(malformed(path, "it does not begin with `ply`"));
-        }
-        if !line.ends_with(b"\n") {
-            return Err(malformed(path, "it ends within its header, before `end_header`"));
-        }
+        let Some(line) = lines.next().map_err(read_error)? else {
+            let what =
+                if text.is_empty() { NO_PLY } else { "it ends within its header, before `end_header`" };
+            return Err(malformed(path, what));
+        };
         // Comments may be in any encoding; what is no UTF-8 is replaced.
         let line = String::from_utf8_lossy(&line);
+        let line = line.trim();
+        if text.is_empty() && line != "ply" {
+            return Err(malformed(path, NO_PLY));
+        }
+        if line.is_empty() {
+            continue;
+        }
         properties += usize::from(line.starts_with("property"));
-        text.push_str(line.trim_end());
+        text.push_str(line);
         text.push('\n');
-        if line.trim_end() == "end_header" {
+        if line == "end_header" {
             break;
         }
     }
-    let ply =
-        Parser::<DefaultElement>::new().read_header(&mut Reader::new(text.as_bytes())).map_err(|error| {
-            malformed(path, format!("its header cannot be read ({})", one_line(&error.to_string())))
-        })?;
+    let (byte_len, line_end) = (lines.byte_len, lines.end.unwrap_or(b'\n'));
+    let ply = Parser::<DefaultElement>::new()
+        .read_header(&mut Reader::new(text.as_bytes()))
+        .map_err(|_| malformed(path, odd_line(&text)))?;
     // The parser keeps the last of two properties of one name, which would shift all that follow.
     let kept: usize = ply.elements.iter().map(|(_, element)| element.properties.len()).sum();
     if kept != properties {
         return Err(malformed(path, "its header declares an element or a property twice"));
     }
-    Ok(Header { ply, byte_len })
+    Ok(Header { ply, byte_len, line_end })
 }
 
-fn one_line(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
+const NO_PLY: &str = "it does not begin with `ply`";
+
+/// Lines of a header and their bytes. The first line shows what ends one: LF (CR before it is white space), or CR alone, as old
+/// systems wrote; a byte of the rows may then look like the LF of the last line.
+struct Lines<R> {
+    reader: R,
+    byte_len: u64,
+    end: Option<u8>,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// The next line without its end; `None` where the file or what a header may take ends before it does.
+    fn next(&mut self) -> std::io::Result<Option<Vec<u8>>> {
+        let first = self.end.is_none();
+        let end = match self.end {
+            Some(end) => end,
+            None => self.line_end()?,
+        };
+        self.end = Some(end);
+        let mut line = Vec::new();
+        self.byte_len += self.reader.read_until(end, &mut line)? as u64;
+        if first && line.starts_with(UTF8_MARK) {
+            line.drain(..UTF8_MARK.len());
+        }
+        Ok((line.pop() == Some(end)).then_some(line))
+    }
+
+    /// Of the first line, which is in the buffer.
+    fn line_end(&mut self) -> std::io::Result<u8> {
+        let ahead = self.reader.fill_buf()?;
+        let end = ahead.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+        let alone = end.is_some_and(|at| ahead[at] == b'\r' && ahead.get(at + 1) != Some(&b'\n'));
+        Ok(if alone { b'\r' } else { b'\n' })
+    }
+}
+
+/// Which line of a header is at fault.
+fn odd_line(text: &str) -> String {
+    let is_statement = |line: &&str| {
+        let alone = format!("ply\nformat ascii 1.0\nelement vertex 1\n{line}\nend_header\n");
+        let first = ["ply", "end_header"].contains(line) || line.starts_with("format");
+        let parsed = Parser::<DefaultElement>::new().read_header(&mut Reader::new(alone.as_bytes()));
+        first || parsed.is_ok()
+    };
+    match text.lines().find(|line| !is_statement(line)) {
+        Some(line) => {
+            let shown: String = line.chars().take(80).collect();
+            let types = "; numbers in a PLY are char, uchar, short, ushort, int, uint, float or double";
+            let types = if line.starts_with("property") { types } else { "" };
+            format!("its header has the line `{shown}`, which PLY does not know{types}")
+        }
+        None => "its header needs the lines `ply`, `format ascii 1.0` (or binary), elements, and each element's properties".into(),
+    }
 }
 
 /// Where a number lies in a row, and where it goes.

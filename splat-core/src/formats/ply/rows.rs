@@ -40,17 +40,13 @@ pub(super) fn read_rows(
     path: &Path,
     sink: &mut impl FnMut(&[f32]),
 ) -> Result<()> {
-    let mut source = Source { reader, path, remaining };
+    let mut source = Source { reader, path, remaining, line_end: header.line_end };
     let ascii = header.ply.encoding == Encoding::Ascii;
     for (name, element) in &header.ply.elements {
         if name == "vertex" {
             break;
         }
-        if ascii {
-            source.skip_lines(element.count)?
-        } else {
-            source.skip_rows(element, header.ply.encoding)?
-        }
+        if ascii { source.skip_lines(element)? } else { source.skip_rows(element, header.ply.encoding)? }
     }
     // The shortest ASCII row has a digit and a separator for each number.
     let row_bytes = if ascii { 2 * layout.row_len } else { layout.row_bytes } as u64;
@@ -132,11 +128,29 @@ pub(super) fn number(bytes: &[u8], scalar: &ScalarType, big_endian: bool) -> f32
     }
 }
 
+/// A number as C's and Microsoft's libraries print it, with what is none: `-nan(ind)`, `1.#QNAN0`, `-1.#INF00`.
+fn number_of_text(word: &str) -> Option<f32> {
+    word.parse().ok().or_else(|| {
+        let lower = word.to_ascii_lowercase();
+        let (sign, name) = match lower.strip_prefix('-') {
+            Some(name) => (-1.0, name),
+            None => (1.0, lower.as_str()),
+        };
+        match name.strip_prefix("1.#").map_or(name, |name| name.trim_end_matches('0')) {
+            "inf" => Some(sign * f32::INFINITY),
+            other if ["ind", "qnan", "snan"].contains(&other) || other.starts_with("nan(") => Some(f32::NAN),
+            _ => None,
+        }
+    })
+}
+
 /// The reader with what is left of the file.
 struct Source<'a, R> {
     reader: &'a mut R,
     path: &'a Path,
     remaining: u64,
+    /// The byte that ends a line of text.
+    line_end: u8,
 }
 
 impl<R: BufRead> Source<'_, R> {
@@ -151,10 +165,20 @@ impl<R: BufRead> Source<'_, R> {
         Ok(())
     }
 
-    /// One line of text without its end; an error at the end of the file.
+    /// The next line of text that is not blank; an error at the end of the file.
+    fn row_of_text(&mut self) -> Result<Vec<u8>> {
+        loop {
+            let line = self.line()?;
+            if !line.trim_ascii().is_empty() {
+                return Ok(line);
+            }
+        }
+    }
+
+    /// One line of text; an error at the end of the file.
     fn line(&mut self) -> Result<Vec<u8>> {
         let mut line = Vec::new();
-        let read = self.reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line);
+        let read = self.reader.by_ref().take(MAX_LINE_BYTES).read_until(self.line_end, &mut line);
         let read = read.map_err(|source| Error::Read { path: self.path.to_owned(), source })? as u64;
         if read == 0 {
             return Err(malformed(self.path, "it ends within its rows; it is truncated, copy it again"));
@@ -164,12 +188,11 @@ impl<R: BufRead> Source<'_, R> {
     }
 
     fn ascii_row(&mut self, index: usize, row_len: usize, numbers: &mut Vec<f32>) -> Result<()> {
-        let line = self.line()?;
+        let line = self.row_of_text()?;
         numbers.clear();
         let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         for word in words {
-            let number = std::str::from_utf8(word).ok().and_then(|word| word.parse::<f32>().ok());
-            let number = number.ok_or_else(|| {
+            let number = std::str::from_utf8(word).ok().and_then(number_of_text).ok_or_else(|| {
                 let word = String::from_utf8_lossy(&word[..word.len().min(32)]).into_owned();
                 malformed(self.path, format!("row {} has `{word}` where a number should be", index + 1))
             })?;
@@ -187,8 +210,9 @@ impl<R: BufRead> Source<'_, R> {
     }
 
     /// Skips an ASCII element: one line a row.
-    fn skip_lines(&mut self, count: usize) -> Result<()> {
-        (0..count).try_for_each(|_| self.line().map(drop))
+    fn skip_lines(&mut self, element: &ElementDef) -> Result<()> {
+        let rows = if element.properties.is_empty() { 0 } else { element.count };
+        (0..rows).try_for_each(|_| self.row_of_text().map(drop))
     }
 
     /// Skips a binary element that comes before the splats.

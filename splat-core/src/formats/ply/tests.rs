@@ -141,6 +141,79 @@ fn properties_are_found_by_name_in_any_type_and_order() {
     assert_eq!(scene.cloud.sh_coeffs, [[11.0, 12.0, 13.0]]);
 }
 
+/// What editors and programs of other systems make of a file.
+#[test]
+fn headers_of_any_hand_are_read() {
+    let row = "1 2 3 1 0 0 0 0 0 0 0 4 5 6";
+    let plain = String::from_utf8(ascii(&CORE, &[row, row])).unwrap();
+    let expected = parse(plain.as_bytes()).unwrap();
+    let spaced = plain.replace("\nproperty ", "\n \tproperty  ").replace("float ", "float\t");
+    let cases = [
+        ("mark", format!("\u{feff}{plain}")),
+        ("CR LF", plain.replace('\n', "\r\n")),
+        ("mark and CR LF", format!("\u{feff}{}", plain.replace('\n', "\r\n"))),
+        ("CR", plain.replace('\n', "\r")),
+        ("blanks", spaced.replace("end_header\n", "end_header \n\n").replace("ply\n", "ply \n\n")),
+        ("blank rows", plain.replace(row, &format!("{row}\n \t"))),
+        ("a comment first", plain.replace("format", "comment 안녕\ncomment\nobj_info num_cols 1\nformat")),
+        ("types by size", plain.replace("float", "float64")),
+        (
+            "elements around",
+            plain
+                .replace(
+                    "element vertex",
+                    "element nothing 3\nelement face 1\nproperty list uchar int v\nelement vertex",
+                )
+                .replace("end_header\n", "element camera 1\nproperty float f\nend_header\n3 0 1 2\n"),
+        ),
+    ];
+    for (case, text) in cases {
+        let scene = parse(text.as_bytes()).unwrap_or_else(|error| panic!("{case}: {error}"));
+        assert_eq!(scene.cloud, expected.cloud, "{case}");
+    }
+    // Lines that end in CR alone, before rows that begin with LF.
+    let mut binary = plain.split("end_header").next().unwrap().replace("ascii", "binary_little_endian");
+    binary = (binary.replace("vertex 2", "vertex 1") + "end_header\n").replace('\n', "\r");
+    let mut bytes = binary.into_bytes();
+    bytes.extend([10, 0, 128, 63]);
+    bytes.extend([0; 13 * 4]);
+    assert_eq!(parse(&bytes).unwrap().cloud.means[0][0], f32::from_le_bytes([10, 0, 128, 63]));
+}
+
+#[test]
+fn a_line_that_ply_does_not_know_is_shown() {
+    let text = String::from_utf8(ascii(&CORE, &[])).unwrap();
+    let refused = |from: &str, to: &str| parse(text.replace(from, to).as_bytes()).unwrap_err().to_string();
+    let error = refused("property float rot_0", "property int64 rot_0");
+    assert!(
+        error.contains("the line `property int64 rot_0`") && error.contains("float or double"),
+        "{error}"
+    );
+    for odd in ["element vertex many", "elements vertex 0", "property float"] {
+        let error = refused("element vertex 0", odd);
+        assert!(error.contains(&format!("the line `{odd}`")), "{error}");
+    }
+    let error = refused("format ascii 1.0\n", "");
+    assert!(error.contains("needs the lines `ply`, `format"), "{error}");
+}
+
+#[test]
+fn what_c_libraries_print_for_no_number_is_one() {
+    let row = |opacity: &str| format!("1 2 3 1 0 0 0 0 0 0 {opacity} 0 0 0");
+    let count = |opacity: &str| {
+        let scene = parse(&ascii(&CORE, &[&row(opacity)])).unwrap();
+        (scene.dropped_rows, scene.clamped_rows)
+    };
+    for word in ["-nan", "NaN", "-nan(ind)", "nan(0x7)", "-1.#IND00", "1.#QNAN"] {
+        assert_eq!(count(word), (1, 0), "{word}");
+    }
+    for word in ["inf", "-Infinity", "1.#INF00", "-1.#INF", "1e99"] {
+        assert_eq!(count(word), (0, 1), "{word}");
+    }
+    let error = parse(&ascii(&CORE, &[&row("0,5")])).unwrap_err().to_string();
+    assert!(error.contains("row 1 has `0,5` where a number should be"), "{error}");
+}
+
 #[test]
 fn rows_that_are_not_finite_are_dropped_and_counted() {
     let one = "1 2 3 1 0 0 0 0 0 0 0 0 0 0";

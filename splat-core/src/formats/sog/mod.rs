@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::quantize::{component_of_fraction, from_smallest_three, logit_of_byte};
 use super::{SplatScene, malformed, open};
 use crate::gaussians::GaussianCloud;
+use crate::plain::plain;
 use crate::{Error, Result};
 
 pub(super) use write::write;
@@ -77,7 +78,10 @@ struct Harmonics {
 pub(super) fn is_folder(path: &Path) -> bool {
     let Ok(file) = fs::File::open(path.join("meta.json")) else { return false };
     let mut text = String::new();
-    file.take(MAX_META).read_to_string(&mut text).is_ok() && serde_json::from_str::<Meta>(&text).is_ok()
+    let read = file.take(MAX_META).read_to_string(&mut text).is_ok();
+    let meta: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    // By what all versions have: a damaged one or another version is to be told as such.
+    read && ["means", "quats", "scales"].iter().all(|part| meta[part].is_object())
 }
 
 pub(super) fn read_folder(path: &Path) -> Result<SplatScene> {
@@ -117,8 +121,15 @@ type Part<'a> = &'a mut dyn FnMut(&str) -> Result<Vec<u8>>;
 
 fn decode(path: &Path, part: Part<'_>) -> Result<SplatScene> {
     let refuse = |what: String| malformed(path, "SOG", what);
-    let meta: Meta = serde_json::from_slice(&part("meta.json")?)
-        .map_err(|error| refuse(format!("its meta.json cannot be read ({error})")))?;
+    let meta = part("meta.json")?;
+    let version = serde_json::from_slice::<serde_json::Value>(&meta).unwrap_or_default();
+    if version["means"].is_object() && version["version"].is_null() {
+        return Err(refuse(
+            "it is of version 1, and 2 is read; PlayCanvas' `splat-transform` converts it to PLY".into(),
+        ));
+    }
+    let meta: Meta = serde_json::from_slice(&meta)
+        .map_err(|error| refuse(format!("its meta.json cannot be read ({})", plain(&error.to_string()))))?;
     if meta.version != 2 {
         return Err(refuse(format!("its version is {}, and 2 is read", meta.version)));
     }

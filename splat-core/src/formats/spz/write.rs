@@ -60,7 +60,9 @@ fn fractional_bits(cloud: &GaussianCloud) -> Result<u8> {
     let farthest = cloud.means.as_flattened().iter().fold(0.0_f32, |most, value| most.max(value.abs()));
     let Some(most) = (0..=MOST_FRACTIONAL_BITS).rev().find(|&bits| farthest * f32::from(bits).exp2() <= MOST)
     else {
-        let why = format!("a position of {farthest} is beyond what SPZ holds; scale the scene down");
+        let why = format!(
+            "a position of {farthest} is beyond what SPZ holds; scale the scene down (`--scale`), or leave out what lies far off (`--drop-floaters`)"
+        );
         return Err(Error::Cloud { why });
     };
     let Some([low, high]) = cloud.framing_bounds() else { return Ok(most) };

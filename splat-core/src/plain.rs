@@ -1,7 +1,8 @@
-//! What the reader of JSON and queries says, in the words of those who write them.
+//! What the readers of JSON and queries say, in the words of those who write them.
 
 /// The message without words of Rust.
-pub(super) fn plain(message: &str) -> String {
+#[must_use]
+pub fn plain(message: &str) -> String {
     // Where it was found is of use in a body of many lines, and is kept.
     let (message, place) = match message.rfind(" at line ") {
         Some(at) => message.split_at(at),
@@ -14,6 +15,8 @@ pub(super) fn plain(message: &str) -> String {
     });
     let told = told.unwrap_or_else(|| {
         message
+            .replace("missing field", "there is no")
+            .replace("EOF while parsing", "it breaks off within")
             .replace("unknown variant", "unknown value")
             .replace("invalid digit found in string", "it is no whole number")
             .replace("number too large to fit in target type", "the number is too large")
@@ -66,8 +69,24 @@ fn expected(text: &str) -> String {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
-    use crate::scene::SceneOptions;
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only what is wrong with them is of interest")]
+    struct Fields {
+        iterations: u32,
+        keep: Option<bool>,
+        name: Option<String>,
+        kind: Option<Kind>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        Mcmc,
+    }
 
     #[test]
     fn no_word_of_rust_is_left() {
@@ -85,11 +104,14 @@ mod tests {
                 "it is the number `1.5`, and must be a whole number from 0 to 4294967295",
             ),
             (r#"{"iterations": [1]}"#, "it is a list, and must be a whole number from 0 to 4294967295"),
-            (r#"{"keep_distortion": 1}"#, "it is the number `1`, and must be true or false"),
+            (r#"{"keep": 1}"#, "it is the number `1`, and must be true or false"),
             (r#"{"name": {}}"#, "it is an object, and must be a text"),
             (r#""text""#, "it is the text \"text\", and must be an object"),
+            (r#"{"name": "a"}"#, "there is no `iterations`"),
+            ("{\"name\": \"a", "it breaks off within a string"),
+            (r#"{"kind": "best"}"#, "unknown value `best`"),
         ] {
-            let error = serde_json::from_str::<SceneOptions>(json).unwrap_err().to_string();
+            let error = serde_json::from_str::<Fields>(json).unwrap_err().to_string();
             let plain = plain(&error);
             assert!(plain.starts_with(said), "{json}: {error}: {plain}");
             assert!(plain.contains(" at line 1 column "), "{plain}");
@@ -98,8 +120,5 @@ mod tests {
             plain("Failed to deserialize query string: limit: invalid digit found in string"),
             "the query cannot be used: limit: it is no whole number"
         );
-        let variant =
-            serde_json::from_str::<SceneOptions>(r#"{"strategy": "best"}"#).unwrap_err().to_string();
-        assert!(plain(&variant).starts_with("unknown value `best`"), "{variant}");
     }
 }
