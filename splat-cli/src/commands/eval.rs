@@ -3,6 +3,7 @@
 use serde::Serialize;
 use splat_core::dataset::Dataset;
 use splat_core::flight::read_cameras;
+use splat_core::formats;
 use splat_core::pipeline::{DatasetPlace, EvaluateOptions, SavedScene, evaluate_cloud};
 use splat_core::train::EvalReport;
 use splat_core::{Renderer, RendererKind};
@@ -16,7 +17,11 @@ use crate::settings;
 
 pub(super) fn eval(args: &EvalArgs, context: &Context) -> Result<(), Failure> {
     let saved = settings::saved_scene(&args.scene)?;
-    let place = place(args, &saved)?;
+    let place = place(args, &saved).or_else(|failure| {
+        // What is no scene has no dataset either, and that is to be told first.
+        formats::read(&saved.scene)?;
+        Err(failure)
+    })?;
     let Opened { cloud, mut options, renderer } = open_scene(&saved.scene, args.renderer, context)?;
     if saved.white_background {
         options.background = [1.0; 3];
@@ -42,9 +47,10 @@ pub(super) fn eval(args: &EvalArgs, context: &Context) -> Result<(), Failure> {
         Some(path) => read_cameras(path)?,
         None => Vec::new(),
     };
+    let asked = args.images.0.alpha.and_then(Alpha::mode);
     let options = EvaluateOptions {
         render: options,
-        alpha: args.images.0.alpha.and_then(Alpha::mode).unwrap_or(dataset.fitting_alpha()),
+        alpha: asked.or(saved.alpha).unwrap_or_else(|| dataset.fitting_alpha()),
         cameras: &cameras,
         comparisons: args.output.as_deref(),
     };

@@ -7,6 +7,7 @@ use splat_core::dataset::Dataset;
 use splat_core::gaussians::central_box;
 use splat_core::machine::available_memory;
 use splat_core::pipeline::{OutputFolder, Preset, SavedScene, memory};
+use splat_core::scene::AlphaMode;
 use splat_core::text::{bytes, thousands};
 use splat_core::train::memory::Workload;
 use splat_core::{Gpu, NerfstudioSource, View, formats, images};
@@ -74,12 +75,18 @@ impl Bounds {
             || "none".into(),
             |Self { min, max }| {
                 let axes = ["x", "y", "z"].iter().zip(min.iter().zip(max));
-                axes.map(|(axis, (min, max))| format!("{axis} {min:.3} to {max:.3}"))
+                axes.map(|(axis, (min, max))| format!("{axis} {} to {}", coordinate(*min), coordinate(max)))
                     .collect::<Vec<_>>()
                     .join(", ")
             },
         )
     }
+}
+
+/// Three digits behind the point, where these say something.
+fn coordinate(value: f64) -> String {
+    let plain = value == 0.0 || (1e-2..1e7).contains(&value.abs());
+    if plain { format!("{value:.3}") } else { format!("{value:.3e}") }
 }
 
 #[derive(Serialize)]
@@ -115,13 +122,13 @@ fn scene(path: &Path, context: &Context) -> Result<(), Failure> {
         comments: &scene.comments,
         notes: &scene.notes,
     };
-    let mut rows = vec![
-        ("Gaussians", thousands(info.gaussians as u64)),
-        ("SH degree", info.sh_degree.to_string()),
-        ("bounds", format!("{} (98 % of what is seen)", Bounds::text(info.bounds))),
-        ("extent", Bounds::text(info.extent)),
-        ("file", bytes(info.file_bytes)),
-    ];
+    let mut rows =
+        vec![("Gaussians", thousands(info.gaussians as u64)), ("SH degree", info.sh_degree.to_string())];
+    if info.gaussians > 0 {
+        rows.push(("bounds", format!("{} (98 % of what is seen)", Bounds::text(info.bounds))));
+        rows.push(("extent", Bounds::text(info.extent)));
+    }
+    rows.push(("file", bytes(info.file_bytes)));
     if info.dropped_rows > 0 {
         rows.push(("left out", format!("{} with values that are not finite", thousands(info.dropped_rows))));
     }
@@ -153,6 +160,8 @@ struct DatasetInfo {
     masks: usize,
     /// Photos with an alpha channel.
     alpha: usize,
+    /// What alpha is taken for; `None` if the photos are opaque.
+    alpha_mode: Option<AlphaMode>,
     /// Steps of [`InfoArgs::preset`].
     preset: Preset,
     steps: u32,
@@ -186,6 +195,7 @@ fn dataset(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
     let masks = dataset.scene.views.iter().filter(|view| view.mask_path.is_some()).count();
     let has_alpha = |view: &View| images::probe(&view.image_path).is_ok_and(|photo| photo.has_alpha);
     let alpha = dataset.scene.views.iter().filter(|view| has_alpha(view)).count();
+    let alpha_mode = dataset.alpha_note().map(|_| dataset.fitting_alpha());
     let split = match (dataset.held_out.is_empty(), dataset.uses_own_split()) {
         (true, _) => "no photo is held out".to_owned(),
         (false, true) => format!("the dataset's own: {} to train on", dataset.train.len()),
@@ -220,6 +230,7 @@ fn dataset(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
         split,
         masks,
         alpha,
+        alpha_mode,
         preset: args.preset,
         steps: args.preset.steps(),
         training_width,
@@ -241,7 +252,7 @@ fn rows(info: &DatasetInfo) -> Vec<(&'static str, String)> {
         ("photos", format!("{placed}, {} held out", info.held_out)),
         ("split", info.split.clone()),
         ("masks", format!("{} of {}", info.masks, info.photos)),
-        ("alpha", format!("{} of {}", info.alpha, info.photos)),
+        ("alpha", format!("{} of {}{}", info.alpha, info.photos, alpha_text(info.alpha_mode))),
         ("preset", format!("{}, {} steps", info.preset.name(), thousands(u64::from(info.steps)))),
         ("training size", format!("{}x{} at most", info.training_width, info.training_height)),
         ("points", thousands(info.points as u64)),
@@ -260,6 +271,14 @@ fn rows(info: &DatasetInfo) -> Vec<(&'static str, String)> {
     }
     rows.extend(info.scenes.iter().map(|path| ("scene", path.display().to_string())));
     rows
+}
+
+fn alpha_text(mode: Option<AlphaMode>) -> &'static str {
+    match mode {
+        None => "",
+        Some(AlphaMode::Mask) => ", a mask: transparent pixels are not compared with the scene",
+        Some(AlphaMode::Transparent) => ", transparency: the scene is to be empty there",
+    }
 }
 
 /// The distinct cameras, with their number of photos.

@@ -37,7 +37,14 @@ impl PhotoGeometry {
         let info = images::probe_header(&view.image_path)?;
         let (upright, photo_size) = way_up(&view.image_path, &info, (view.lens.width, view.lens.height))?;
         if let Some(mask) = &view.mask_path {
-            way_up(mask, &images::probe_header(mask)?, photo_size)?;
+            let info = images::probe_header(mask)?;
+            way_up(mask, &info, photo_size).map_err(|_| Error::BadPhoto {
+                path: mask.clone(),
+                what: format!(
+                    "it is a mask of {}x{} pixels and its photo has {}x{}, which is another shape",
+                    info.stored_width, info.stored_height, photo_size.0, photo_size.1
+                ),
+            })?;
         }
         let lens = view.lens.resized(photo_size.0, photo_size.1);
         let mut undistort = None;

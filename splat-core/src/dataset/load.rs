@@ -114,7 +114,15 @@ fn decode(path: &Path, upright: bool, expected: (u32, u32)) -> Result<PackedImag
 fn apply_mask(photo: &mut PackedImage, path: &Path) -> Result<()> {
     let info = images::probe_header(path)?;
     let (upright, size) = way_up(path, &info, (photo.width, photo.height))?;
-    let mask = decode(path, upright, size)?.shrunk_to(photo.width, photo.height);
+    let mut mask = decode(path, upright, size)?;
+    // Labels of two classes, 0 and 1, instead of black and white.
+    if mask.pixels.iter().flat_map(|pixel| pixel.to_le_bytes().into_iter().take(3)).max() == Some(1) {
+        for pixel in &mut mask.pixels {
+            let [r, g, b, alpha] = pixel.to_le_bytes();
+            *pixel = u32::from_le_bytes([r * u8::MAX, g * u8::MAX, b * u8::MAX, alpha]);
+        }
+    }
+    let mask = mask.shrunk_to(photo.width, photo.height);
     for (pixel, mask) in photo.pixels.iter_mut().zip(&mask.pixels) {
         let [r, g, b, alpha] = pixel.to_le_bytes();
         let [mr, mg, mb, ma] = mask.to_le_bytes().map(u32::from);

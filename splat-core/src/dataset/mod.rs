@@ -6,12 +6,13 @@
 //!
 //! The pixels of a view depend only on its files and the options, not on the cache, its budget or the order of calls.
 
+mod alpha;
 mod geometry;
 mod image_cache;
 mod load;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
@@ -77,6 +78,7 @@ pub struct Dataset {
     options: DatasetOptions,
     cameras: Vec<Camera>,
     cache: ImageCache,
+    found_alpha: OnceLock<alpha::Found>,
 }
 
 impl Dataset {
@@ -108,7 +110,8 @@ impl Dataset {
             None => every.is_some_and(|every| index % every == 0),
         });
         let cache = ImageCache::new(photos, options.image_memory_bytes);
-        Ok(Self { scene, train, held_out, options: options.clone(), cameras, cache })
+        let found_alpha = OnceLock::new();
+        Ok(Self { scene, train, held_out, options: options.clone(), cameras, cache, found_alpha })
     }
 
     /// As [`Dataset::new`], but reads every photo's file and leaves out those that are damaged, not images, or of another aspect than
@@ -141,16 +144,25 @@ impl Dataset {
         Ok(dataset)
     }
 
-    /// The dataset without photos that cannot be decoded, with a warning. Decodes all photos; those within the budget stay cached.
+    /// The dataset without photos that cannot be decoded or are masked altogether, with a warning. Decodes all photos; those within the budget stay cached.
     ///
     /// # Errors
     /// The first photo's error if none can be used; [`Error::Cancelled`].
     pub fn without_damaged_photos(self, events: EventSink<'_>, cancel: &CancelToken) -> Result<Self> {
-        let mut checked = Vec::with_capacity(self.scene.views.len());
-        for view in 0..self.scene.views.len() {
+        let views = &self.scene.views;
+        let mut checked = Vec::with_capacity(views.len());
+        for (index, view) in views.iter().enumerate() {
             cancel.check()?;
-            (1..=WORKERS).for_each(|ahead| self.prefetch(view + ahead, 1));
-            checked.push(self.cache.get((view, 1)).map(|_| false));
+            (1..=WORKERS).for_each(|ahead| self.prefetch(index + ahead, 1));
+            checked.push(self.cache.get((index, 1)).and_then(|image| {
+                let seen = image.pixels.iter().any(|pixel| pixel >> 24 > 0);
+                // A photo of nothing but transparency shows that the scene is empty there.
+                if seen || view.mask_path.is_none() {
+                    return Ok(false);
+                }
+                let what = "its mask hides all of it: white is used and black is not".to_owned();
+                Err(Error::BadPhoto { path: view.image_path.clone(), what })
+            }));
         }
         if checked.iter().all(Result::is_ok) {
             return Ok(self);
@@ -225,14 +237,45 @@ impl Dataset {
         if self.keeps_distortion() { RendererKind::Gut } else { RendererKind::Ewa }
     }
 
-    /// The default meaning of alpha: transparency if the dataset declares it ([`Scene::alpha`]), photos have alpha channels, and there
-    /// are no masks (which alpha would be multiplied by); else a mask.
+    /// The default meaning of alpha: transparency if the dataset declares it ([`Scene::alpha`]) and photos have alpha channels, or if
+    /// the photos' background was cut out, which leaves one colour under the transparent pixels around an object; else a mask. With
+    /// masks, by which alpha is multiplied, a mask too.
+    ///
+    /// Decodes up to eight photos with alpha channels when it is called first.
     #[must_use]
     pub fn fitting_alpha(&self) -> AlphaMode {
         let photos = self.cache.photos();
-        let clear = photos.iter().any(|photo| photo.has_alpha)
+        let alone = photos.iter().any(|photo| photo.has_alpha)
             && photos.iter().all(|photo| photo.mask_path.is_none());
-        if clear { self.scene.alpha } else { AlphaMode::Mask }
+        match (alone, self.scene.alpha) {
+            (false, _) => AlphaMode::Mask,
+            (true, AlphaMode::Transparent) => AlphaMode::Transparent,
+            (true, AlphaMode::Mask) => self.found_alpha().mode(),
+        }
+    }
+
+    /// What the photos' alpha is taken for by default and why, as a sentence without a full stop; `None` if they are opaque.
+    #[must_use]
+    pub fn alpha_note(&self) -> Option<String> {
+        let photos = self.cache.photos();
+        let having = photos.iter().filter(|photo| photo.has_alpha).count();
+        if having == 0 || self.found_alpha() == alpha::Found::Opaque {
+            return None;
+        }
+        let taken = match self.fitting_alpha() {
+            AlphaMode::Mask => "a mask: transparent pixels are not compared with the scene",
+            AlphaMode::Transparent if self.scene.alpha == AlphaMode::Transparent => {
+                "transparency, as in Blender's renders: the scene is to be empty there"
+            }
+            AlphaMode::Transparent => {
+                "transparency, since the background is cut out: the scene is to be empty there"
+            }
+        };
+        Some(format!("{having} of {} photos have an alpha channel, which is taken for {taken}", photos.len()))
+    }
+
+    fn found_alpha(&self) -> alpha::Found {
+        *self.found_alpha.get_or_init(|| alpha::look(self.cache.photos()))
     }
 
     /// The rolling shutter of a view, if photos keep it.
@@ -341,10 +384,17 @@ fn leave_out(scene: &mut Scene, checked: Vec<Result<bool>>, events: EventSink<'_
     }
     scene.views = kept;
     let count = bad.len();
-    let why = |error: &Error| std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    let why = |error: &Error| {
+        let inner = std::error::Error::source(error);
+        let cause = inner.and_then(std::error::Error::source).map(|cause| format!(" ({cause})"));
+        inner.map(ToString::to_string).unwrap_or_default() + &cause.unwrap_or_default()
+    };
     let reasons: Vec<String> = bad.iter().take(SHOWN).map(why).collect();
     match bad.into_iter().next() {
-        Some(first) if scene.views.is_empty() => Err(first),
+        Some(first) if scene.views.is_empty() && total == 1 => Err(first),
+        Some(first) if scene.views.is_empty() => Err(Error::Scene {
+            why: format!("none of its {total} photos can be used; of the first, {}", why(&first)),
+        }),
         None => Ok(()),
         Some(_) => {
             let more = if count > SHOWN { "; ..." } else { "" };

@@ -132,6 +132,140 @@ fn masks_and_alpha_multiply() {
     assert!(matches!(open(&scene).unwrap_err(), Error::View { .. }));
 }
 
+/// Photos of a disc, by what is under alpha 0 and where alpha is 0.
+fn photos_with_alpha(
+    alpha: impl Fn(u32, f64, f64) -> u8,
+    hidden: impl Fn(u32, Rgba<u8>) -> [u8; 3],
+) -> Dataset {
+    let (folder, scene) = folder_of(6, 60, 40);
+    for index in 0..6 {
+        let mut image = photo(60, 40, index);
+        for (x, y, pixel) in image.enumerate_pixels_mut() {
+            let alpha = alpha(index, f64::from(x) - 29.5, f64::from(y) - 19.5);
+            let [r, g, b] = if alpha == 0 { hidden(index, *pixel) } else { [pixel[0], pixel[1], pixel[2]] };
+            *pixel = Rgba([r, g, b, alpha]);
+        }
+        image.save(folder.path().join(format!("{index:02}.png"))).unwrap();
+    }
+    let dataset = Dataset::new(scene, &DatasetOptions::default()).unwrap();
+    let _ = dataset.fitting_alpha(); // reads the photos, before they go
+    dataset
+}
+
+fn disc(radius: f64) -> impl Fn(u32, f64, f64) -> u8 {
+    // Each photo shows it somewhere else.
+    move |index, x, y| if (x - f64::from(index)).hypot(y) < radius { 255 } else { 0 }
+}
+
+#[test]
+fn photos_whose_background_is_cut_out_are_transparent() {
+    let black = |_, _| [0; 3];
+    let nearly_white = |index, pixel: Rgba<u8>| [255 - (index + u32::from(pixel[0])) as u8 % 4; 3];
+    let soft = |index, x: f64, y: f64| match (x - f64::from(index)).hypot(y) {
+        far if far > 14.0 => 0,
+        near if near > 10.0 => 120,
+        _ => 255,
+    };
+    // Half a person: the frame cuts the object off below.
+    let bust = |index, x: f64, y: f64| if (x - f64::from(index)).abs() < 12.0 && y > -8.0 { 255 } else { 0 };
+    let cases = [
+        photos_with_alpha(disc(15.0), black),
+        photos_with_alpha(disc(15.0), nearly_white),
+        photos_with_alpha(soft, black),
+        photos_with_alpha(bust, black),
+        // A turntable whose axis is the object's shows the same outline in every photo.
+        photos_with_alpha(|_, x, y| if x.hypot(y) < 15.0 { 255 } else { 0 }, black),
+    ];
+    for (case, dataset) in cases.iter().enumerate() {
+        assert_eq!(dataset.fitting_alpha(), AlphaMode::Transparent, "case {case}");
+        let note = dataset.alpha_note().unwrap();
+        assert!(note.starts_with("6 of 6 photos") && note.contains("cut out"), "{note}");
+    }
+}
+
+#[test]
+fn alpha_of_masks_stays_a_mask() {
+    let black = |_, _| [0; 3];
+    let content = |_, pixel: Rgba<u8>| [pixel[0], pixel[1], pixel[2]];
+    let cases = [
+        ("content under alpha", photos_with_alpha(disc(15.0), content)),
+        ("another colour in each photo", photos_with_alpha(disc(15.0), |index, _| [index as u8 * 40; 3])),
+        ("somebody passes", photos_with_alpha(|index, x, y| 255 - disc(12.0)(index, x, y), black)),
+        ("the sky", photos_with_alpha(|_, _, y| if y < 0.0 { 0 } else { 255 }, black)),
+        ("a fisheye's circle", photos_with_alpha(|_, x, y| if x.hypot(y) < 20.5 { 255 } else { 0 }, black)),
+    ];
+    for (case, dataset) in &cases {
+        assert_eq!(dataset.fitting_alpha(), AlphaMode::Mask, "{case}");
+        assert!(dataset.alpha_note().unwrap().contains("a mask"), "{case}");
+    }
+    let opaque = photos_with_alpha(|_, _, _| 255, black);
+    assert_eq!((opaque.fitting_alpha(), opaque.alpha_note()), (AlphaMode::Mask, None));
+}
+
+/// Programs that label pixels write 0 and 1 for masks.
+#[test]
+fn masks_of_labels_are_used() {
+    let (folder, mut scene) = folder_of(1, 8, 4);
+    let mask = image::GrayImage::from_fn(8, 4, |x, _| image::Luma([u8::from(x >= 4)]));
+    mask.save(folder.path().join("mask.png")).unwrap();
+    scene.views[0].mask_path = Some(folder.path().join("mask.png"));
+    let image = Dataset::new(scene, &DatasetOptions::default()).unwrap().image(0, 1).unwrap();
+    let alphas: Vec<u32> = image.pixels[..8].iter().map(|pixel| pixel >> 24).collect();
+    assert_eq!(alphas, [0, 0, 0, 0, 255, 255, 255, 255]);
+}
+
+/// A photo of which nothing is used can be neither trained on nor evaluated.
+#[test]
+fn photos_that_a_mask_hides_are_left_out() {
+    let (folder, mut scene) = folder_of(3, 8, 4);
+    let mask = |name: &str, value: u8| {
+        let path = folder.path().join(name);
+        image::GrayImage::from_pixel(8, 4, image::Luma([value])).save(&path).unwrap();
+        Some(path)
+    };
+    scene.views.sort_by(|a, b| a.name.cmp(&b.name));
+    scene.views[0].mask_path = mask("black.png", 0);
+    scene.views[1].mask_path = mask("white.png", 255);
+    let warnings = std::sync::Mutex::new(Vec::new());
+    let checked = |scene: &Scene| {
+        let sink = |event| {
+            if let Event::Warning { message } = event {
+                warnings.lock().unwrap().push(message);
+            }
+        };
+        let dataset = Dataset::open(scene.clone(), &DatasetOptions::default(), &sink)?;
+        dataset.without_damaged_photos(&sink, &CancelToken::new())
+    };
+    assert_eq!(checked(&scene).unwrap().scene.views.len(), 2);
+    let said = warnings.lock().unwrap().concat();
+    assert!(
+        said.contains("1 of 3 photos") && said.contains("00.png") && said.contains("hides all"),
+        "{said}"
+    );
+    scene.views.iter_mut().for_each(|view| view.mask_path = mask("black.png", 0));
+    let error = checked(&scene).unwrap_err().to_string();
+    assert!(error.contains("none of its 3 photos") && error.contains("hides all"), "{error}");
+    // Of another shape: it is the mask that is told of.
+    let square = folder.path().join("square.png");
+    image::GrayImage::new(5, 5).save(&square).unwrap();
+    scene.views.iter_mut().for_each(|view| view.mask_path = Some(square.clone()));
+    let error = checked(&scene).unwrap_err().to_string();
+    assert!(error.contains("a mask of 5x5 pixels and its photo has 8x4"), "{error}");
+}
+
+#[test]
+fn alpha_beside_masks_is_a_mask() {
+    let (folder, mut scene) = folder_of(1, 60, 40);
+    let image = RgbaImage::from_fn(60, 40, |x, _| Rgba(if x == 30 { [200, 9, 9, 255] } else { [0; 4] }));
+    image.save(folder.path().join("00.png")).unwrap();
+    let open =
+        |scene: &Scene| Dataset::new(scene.clone(), &DatasetOptions::default()).unwrap().fitting_alpha();
+    assert_eq!(open(&scene), AlphaMode::Transparent);
+    image::GrayImage::new(60, 40).save(folder.path().join("mask.png")).unwrap();
+    scene.views[0].mask_path = Some(folder.path().join("mask.png"));
+    assert_eq!(open(&scene), AlphaMode::Mask);
+}
+
 #[test]
 fn photos_of_another_size_scale_the_camera() {
     let (folder, mut scene) = folder_of(1, 31, 20);

@@ -62,6 +62,11 @@ impl Pipeline<'_> {
         if self.options.resume {
             self.warn("there is no checkpoint to go on from; training begins anew".into());
         }
+        if self.options.train.alpha_mode.is_none()
+            && let Some(note) = dataset.alpha_note()
+        {
+            self.warn(format!("{note}; `--alpha` decides otherwise"));
+        }
         let trainer = match &self.options.init {
             None => Trainer::new(gpu, Arc::clone(dataset), self.new_run())?,
             Some(path) => self.trainer_from_scene(gpu, dataset, path)?,
@@ -74,8 +79,11 @@ impl Pipeline<'_> {
             );
         }
         // Only now: what cannot begin must not move anything.
-        let (older, run) =
-            self.output.begin_run(self.options.dataset_place.as_ref(), &self.options.dataset)?;
+        let (older, run) = self.output.begin_run(
+            self.options.dataset_place.as_ref(),
+            &self.options.dataset,
+            trainer.config().alpha(),
+        )?;
         if let Some(older) = older {
             self.warn(format!(
                 "what an earlier run left in `{}` is kept in `{}`; remove that when it is not needed",

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{DatasetPlace, OutputFolder};
 use crate::dataset::DatasetOptions;
 use crate::files::{make_parent, write_atomically, write_error};
+use crate::scene::AlphaMode;
 use crate::{Error, Result};
 
 /// Folder for the results of earlier runs, one numbered subfolder each.
@@ -21,6 +22,9 @@ pub(super) struct Run {
     /// `None` in files from before this was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) photos: Option<DatasetOptions>,
+    /// `None` in files from before this was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) alpha: Option<AlphaMode>,
 }
 
 /// The `run.json` of a folder; `None` if there is no readable one.
@@ -41,7 +45,7 @@ impl OutputFolder {
 
     /// Begins a run: moves the results of an earlier one to `older/<number>`, and returns that folder (`None` if there were no results)
     /// and the new run's id. Only the newest checkpoint is kept. Files of other names are not touched. Records the location of the
-    /// dataset and the use of its photos for [`super::SavedScene`].
+    /// dataset and the use of its photos and their alpha for [`super::SavedScene`].
     ///
     /// # Errors
     /// [`Error::Read`], [`Error::Write`].
@@ -49,11 +53,12 @@ impl OutputFolder {
         &self,
         dataset: Option<&DatasetPlace>,
         photos: &DatasetOptions,
+        alpha: AlphaMode,
     ) -> Result<(Option<PathBuf>, String)> {
         let older = self.retire()?;
         let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let id = format!("{:x}-{:x}", nanos.unwrap_or_default().as_nanos(), std::process::id());
-        let run = Run { id, dataset: dataset.cloned(), photos: Some(photos.clone()) };
+        let run = Run { id, dataset: dataset.cloned(), photos: Some(photos.clone()), alpha: Some(alpha) };
         write_atomically(&run_file(self.root()), |out| {
             serde_json::to_writer(out, &run).map_err(std::io::Error::from)
         })?;
@@ -120,7 +125,7 @@ mod tests {
     fn a_new_run_moves_what_an_older_one_left_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let folder = OutputFolder::create(dir.path()).unwrap();
-        let begin = || folder.begin_run(None, &DatasetOptions::default());
+        let begin = || folder.begin_run(None, &DatasetOptions::default(), AlphaMode::Mask);
         let (older, first) = begin().unwrap();
         assert_eq!((older, folder.run_id()), (None, first.clone()));
         let put = |path: PathBuf| {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::older::{Run, read_run};
 use super::output::OutputFolder;
 use crate::dataset::DatasetOptions;
+use crate::scene::AlphaMode;
 use crate::{Error, Result, formats};
 
 /// Longest side of a photo in pixels above which the authors' code scales down by default.
@@ -38,6 +39,8 @@ pub struct SavedScene {
     pub dataset: Option<DatasetPlace>,
     /// Size and split of the photos that it was trained with.
     pub trained_with: Option<DatasetOptions>,
+    /// What alpha channels of the photos meant in training, if recorded.
+    pub alpha: Option<AlphaMode>,
     /// Whether it was trained in front of white: `--white_background` of the authors' code.
     pub white_background: bool,
 }
@@ -93,11 +96,12 @@ impl SavedScene {
         let cameras = [&folder, &root].map(|folder| folder.join("cameras.json"));
         let mut saved =
             Self { cameras: cameras.into_iter().find(|path| path.is_file()), scene, ..Self::default() };
-        if let Some(Run { dataset, photos, .. }) = read_run(&root).or_else(|| read_run(&folder)) {
+        if let Some(Run { dataset, photos, alpha, .. }) = read_run(&root).or_else(|| read_run(&folder)) {
             let own = OutputFolder::existing(&root).colmap_data();
             let own = || own.is_dir().then(|| DatasetPlace { path: own.clone(), ..DatasetPlace::default() });
             saved.dataset = dataset.or_else(own);
             saved.trained_with = photos;
+            saved.alpha = alpha;
         } else if let Ok(text) = fs::read_to_string(root.join("cfg_args")) {
             saved.take_authors_settings(&text);
         }
@@ -223,7 +227,7 @@ mod tests {
         let folder = OutputFolder::create(dir.path()).unwrap();
         let photos = DatasetOptions { max_image_size: Some(480), ..DatasetOptions::default() };
         let place = DatasetPlace { path: "/data/set".into(), images: Some("/photos".into()), masks: None };
-        folder.begin_run(Some(&place), &photos).unwrap();
+        folder.begin_run(Some(&place), &photos, AlphaMode::Transparent).unwrap();
         for step in [9, 30_000] {
             put(folder.ply(step), "ply\n");
         }
@@ -234,6 +238,7 @@ mod tests {
             assert_eq!(real(&found.cameras.unwrap()), real(&folder.cameras()));
             assert_eq!(found.dataset.unwrap(), place);
             assert_eq!(found.trained_with.unwrap(), photos);
+            assert_eq!(found.alpha, Some(AlphaMode::Transparent));
         }
     }
 

@@ -264,12 +264,15 @@ impl Pipeline<'_> {
         Ok(Some(report))
     }
 
-    /// Nothing, with a warning, where a photo can no longer be read: that must not cost a scene.
+    /// Nothing, with a warning, where a photo can no longer be read or is transparent altogether: that must not cost a scene.
     pub(super) fn unless_a_photo_failed<T: Default>(&self, measured: Result<T>) -> Result<T> {
         match measured {
-            Err(error @ Error::View { .. }) => {
-                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                self.warn(format!("the held-out photos are not measured: {error}: {cause}"));
+            Err(error @ (Error::View { .. } | Error::ImageSize { .. })) => {
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+                self.warn(format!(
+                    "the held-out photos are not measured: {error}{}",
+                    cause.unwrap_or_default()
+                ));
                 Ok(T::default())
             }
             other => other,

@@ -90,7 +90,7 @@ impl RunSetup {
     fn of(gpu: &Gpu, dataset: Arc<Dataset>, mut config: TrainConfig) -> Result<Self> {
         config.validate()?;
         config.renderer.get_or_insert(dataset.fitting_renderer());
-        config.alpha_mode.get_or_insert(dataset.fitting_alpha());
+        config.alpha_mode.get_or_insert_with(|| dataset.fitting_alpha());
         let photos = Photos::new(dataset, &config)?;
         let workload = photos.workload(&config)?;
         let cap = config

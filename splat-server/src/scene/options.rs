@@ -99,7 +99,7 @@ pub enum Alpha {
 }
 
 splat_core::words! { Alpha:
-    Auto = "auto", "Transparent in Blender's renders (transforms.json with an angle of view alone), else mask";
+    Auto = "auto", "Transparent in photos whose background is cut out and in Blender's renders, else mask";
     Mask = "mask", "Pixels with alpha below one half are not compared";
     Transparent = "transparent", "What is transparent in the photos is to be empty in the scene: for photos with the background cut out";
 }
