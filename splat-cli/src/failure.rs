@@ -175,16 +175,16 @@ fn colmap_exit_code(error: &ColmapError) -> u8 {
     }
 }
 
+/// Advice on a file of this name.
+pub(crate) fn named(advice: &str, path: &Path) -> String {
+    let file = format!("\"{}\"", path.display());
+    advice.replace("VIDEO", &file).replace("FILE", &file)
+}
+
 /// How to get the folder that is needed out of a file.
 fn folder_hint(path: &Path, content: Option<Content>) -> String {
-    let advice = content.filter(|content| {
-        matches!(content, Content::Video | Content::Zip | Content::Archive | Content::Gzip)
-    });
-    match advice.and_then(Content::advice) {
-        Some(advice) => {
-            let file = format!("\"{}\"", path.display());
-            advice.replace("VIDEO", &file).replace("FILE", &file)
-        }
+    match content.and_then(Content::advice) {
+        Some(advice) => named(advice, path),
         None => "give the folder that holds the photos or the dataset".into(),
     }
 }
@@ -198,11 +198,16 @@ fn holds_photos(dir: &Path) -> bool {
 
 fn colmap_hint(error: &ColmapError) -> Option<String> {
     let hint = match error {
-        ColmapError::NoModel { dir } if holds_photos(dir) => {
-            let photos = dir.display();
-            return Some(format!(
-                "for photos without camera poses, `splat run \"{photos}\" -o OUT` finds these first and trains then"
-            ));
+        ColmapError::NoModel { dir } => {
+            let run = format!("`splat run \"{}\" -o OUT`", dir.display());
+            return match (splat_colmap::foreign::poses(dir), holds_photos(dir)) {
+                (Some(poses), true) => Some(format!("{poses}; or {run} finds poses anew")),
+                (Some(poses), false) => Some(poses),
+                (None, true) => {
+                    Some(format!("for photos without camera poses, {run} finds these first and trains then"))
+                }
+                (None, false) => None,
+            };
         }
         ColmapError::CannotStart { .. } => {
             "name the program with `--colmap FILE` or SPLAT_COLMAP; `splat doctor` checks the whole machine"

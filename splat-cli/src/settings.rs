@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use splat_colmap::{ColmapOptions, ColmapSource, DatasetSource};
+use splat_core::events::EventSink;
 use splat_core::nerfstudio::NerfstudioSource;
 use splat_core::pipeline::{DatasetPlace, PipelineOptions, Preset, SavedScene};
-use splat_core::{Content, Gpu, SceneSource};
+use splat_core::{CancelToken, Content, Event, Gpu, Scene, SceneSource};
 
 use crate::args;
 use crate::failure::Failure;
@@ -90,7 +91,11 @@ pub(crate) fn posed(path: &Path, folders: &args::PhotoFolders) -> Result<Box<dyn
             require_folder(masks)?;
             source = source.with_masks(masks);
         }
-        return Ok(Box::new(source));
+        let beside = if path.is_dir() { splat_colmap::find_best_model(path).ok() } else { None };
+        return Ok(match beside {
+            Some(model) => Box::new(Chosen { source, passed_over: model.dir }),
+            None => Box::new(source),
+        });
     }
     require_folder(path)?;
     // The folder of an earlier `splat run` holds its dataset one level down.
@@ -110,6 +115,23 @@ pub(crate) fn posed(path: &Path, folders: &args::PhotoFolders) -> Result<Box<dyn
         source = source.with_masks(masks);
     }
     Ok(Box::new(source))
+}
+
+/// A `transforms.json` beside which there is a COLMAP model.
+struct Chosen {
+    source: NerfstudioSource,
+    passed_over: PathBuf,
+}
+
+impl SceneSource for Chosen {
+    fn scene(&mut self, events: EventSink<'_>, cancel: &CancelToken) -> splat_core::Result<Scene> {
+        let message = format!(
+            "the poses of `transforms.json` are used; the COLMAP model in `{}` is passed over: give that folder to use it",
+            self.passed_over.display()
+        );
+        events(Event::Warning { message });
+        self.source.scene(events, cancel)
+    }
 }
 
 fn require_folder(path: &Path) -> Result<(), Failure> {

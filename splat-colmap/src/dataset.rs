@@ -22,7 +22,7 @@ const NAMES_SHOWN: usize = 5;
 /// | --- | --- |
 /// | model | `DIR` and three levels below (`sparse/0`, `colmap/sparse/0`, `dense/0/sparse` ...): the undistorted one that has its photos, then the one with most |
 /// | photos | `images`, `input`, `images_2` and so on beside the model and above it, else anywhere in `DIR` |
-/// | masks | `masks` beside the photos or in `DIR`; white is used |
+/// | masks | `masks` beside the photos, among them or in `DIR`; white is used |
 /// | split | `test.txt` and `train.txt` (or `test_list.txt` and so on) in the model's folder and above it: one photo name per line |
 ///
 /// Photos and masks are matched to names by [`splat_core::photo_names`]. `DIR` may also be the `sparse` folder, or a model
@@ -114,18 +114,18 @@ impl DatasetSource {
     /// The masks of the model's photos, with warnings about missing ones.
     fn masks(&self, images: &Path, model: &Reconstruction, events: EventSink<'_>) -> Vec<Resolved> {
         let warn = |message: String| events(Event::Warning { message });
-        let beside = [images.parent(), Some(self.dir.as_path())].into_iter().flatten();
+        let beside = [images.parent(), Some(images), Some(self.dir.as_path())].into_iter().flatten();
         let mut beside = beside.filter_map(photo_names::mask_folder);
         let Some(dir) = self.masks.clone().or_else(|| beside.next()) else {
             return Vec::new();
         };
         let index = PhotoIndex::of(&dir);
-        let found = index.resolve(&model.names());
+        let found = photo_names::resolve_masks(&index, &model.names());
         let count = found.iter().filter(|mask| matches!(mask, Resolved::File(..))).count();
         if count == 0 {
             warn(format!(
                 "no masks are used: of the {} pictures in `{}` none is named like a photo; the mask of `a.jpg` is `a.jpg.png`, \
-                 `a.png` or `a.jpg`",
+                 `a.png`, `a.jpg`, `a_mask.png` or `a.mask.png`",
                 index.len(),
                 dir.display()
             ));

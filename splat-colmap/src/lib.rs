@@ -44,6 +44,7 @@ mod dataset;
 mod driver;
 mod error;
 mod find;
+pub mod foreign;
 mod matching;
 mod model;
 mod read;

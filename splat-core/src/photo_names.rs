@@ -101,7 +101,8 @@ impl PhotoIndex {
             }
             let path = entry.path();
             if path.is_dir() {
-                if parts.len() < MAX_DEPTH {
+                // Masks are named like the photos that they may lie among.
+                if parts.len() < MAX_DEPTH && !is_mask_folder(&name) {
                     parts.push(name);
                     self.walk(&path, parts);
                     parts.pop();
@@ -166,8 +167,8 @@ impl PhotoIndex {
         found
     }
 
-    fn resolve_one(&self, name: &str) -> Resolved {
-        let Some(wanted) = parts_of(name) else { return Resolved::Missing };
+    fn resolve_one(&self, name_given: &str) -> Resolved {
+        let Some(wanted) = parts_of(name_given) else { return Resolved::Missing };
         let Some(last) = wanted.last() else { return Resolved::Missing };
         let exact = self.root.join(wanted.iter().collect::<PathBuf>());
         if exact.is_file() {
@@ -176,6 +177,11 @@ impl PhotoIndex {
         let name = folded(last);
         if let Some(candidates) = self.by_name.get(&name) {
             return self.closest(candidates, &wanted, false);
+        }
+        // As in addresses: `my%20photo.jpg`. A file that is called so was found above.
+        let decoded = percent_decoded(name_given).map(|decoded| self.resolve_one(&decoded));
+        if let Some(found) = decoded.filter(|found| *found != Resolved::Missing) {
+            return found;
         }
         // `r_0` of Blender, then `a.jpg` as `a.png`; also `a.jpg` as `a.jpg.png`.
         let stems = [name.as_str(), stem(&name)];
@@ -207,6 +213,8 @@ impl PhotoIndex {
             (Some(only), None) => {
                 let how = match best {
                     _ if by_stem => MatchedBy::Stem,
+                    // A file that was found in its folder and cannot be opened, such as a link to nowhere.
+                    _ if self.root.join(wanted.iter().collect::<PathBuf>()) == only => MatchedBy::Path,
                     (shared, true, same_case) if same_case == shared => MatchedBy::UnicodeForm,
                     (_, true, _) => MatchedBy::Case,
                     _ => MatchedBy::TrailingPath,
@@ -218,18 +226,49 @@ impl PhotoIndex {
     }
 }
 
+fn is_mask_folder(name: &str) -> bool {
+    ["masks", "mask"].iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
 /// The folder of masks in `dir`, in any case.
 #[must_use]
 pub fn mask_folder(dir: &Path) -> Option<PathBuf> {
     let mut found: Vec<PathBuf> =
         fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     found.retain(|path| {
-        let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase());
-        name.is_some_and(|name| ["masks", "mask"].contains(&name.as_str())) && path.is_dir()
+        path.file_name().is_some_and(|name| is_mask_folder(&name.to_string_lossy())) && path.is_dir()
     });
     // `masks` before `mask`, small letters before large ones.
     found.sort_by(|a, b| b.cmp(a));
     found.into_iter().next()
+}
+
+/// What programs append to a photo's name for its mask: Metashape `_mask`, RealityCapture `.mask`.
+const MASK_SUFFIXES: [&str; 3] = ["_mask", ".mask", "-mask"];
+
+/// The mask of each photo among the pictures of a folder of masks: named like the photo, with a mask's suffix behind it or without.
+#[must_use]
+pub fn resolve_masks(masks: &PhotoIndex, photos: &[&str]) -> Vec<Resolved> {
+    let mut found = masks.resolve(photos);
+    for suffix in MASK_SUFFIXES {
+        let missing: Vec<usize> = (0..found.len()).filter(|&at| found[at] == Resolved::Missing).collect();
+        for behind_extension in [false, true] {
+            let name = |at: &usize| {
+                let photo = photos[*at];
+                let extension = photo.rfind('.').filter(|dot| !photo[*dot..].contains(['/', '\\']));
+                let end = extension.filter(|_| !behind_extension).unwrap_or(photo.len());
+                format!("{}{suffix}.png", &photo[..end])
+            };
+            let names: Vec<String> = missing.iter().map(name).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            for (&at, mask) in missing.iter().zip(masks.resolve(&names)) {
+                if found[at] == Resolved::Missing {
+                    found[at] = mask;
+                }
+            }
+        }
+    }
+    found
 }
 
 /// Usual names of photo folders, lower case, most likely first; `images_2` and so on come after them.
@@ -284,6 +323,29 @@ pub fn best_folder(folders: &[PathBuf], names: &[&str]) -> Option<(PhotoIndex, V
         }
     }
     best.map(|(_, index, resolved)| (index, resolved))
+}
+
+/// The name with `%20` and the like as what they stand for; `None` without any.
+fn percent_decoded(name: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    let mut found = false;
+    while let [first, others @ ..] = rest {
+        let code = others.first_chunk::<2>().filter(|_| *first == b'%');
+        let code = code.and_then(|digits| std::str::from_utf8(digits).ok());
+        match code.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                found = true;
+                bytes.push(byte);
+                rest = &others[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = others;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok().filter(|_| found)
 }
 
 /// A name normalized for comparison: one case and one Unicode form.
@@ -370,12 +432,40 @@ mod tests {
     }
 
     #[test]
+    fn masks_are_found_by_the_names_that_programs_give_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let files =
+            ["a_mask.png", "b.jpg.mask.png", "sub/c.mask.PNG", "d.png", "e-mask.png", "e.png", "mask_f.png"];
+        for file in files {
+            fs::create_dir_all(dir.path().join("sub")).unwrap();
+            fs::write(dir.path().join(file), "x").unwrap();
+        }
+        let photos = ["a.jpg", "b.jpg", "sub/c.jpg", "d.JPG", "e.jpg", "f.jpg", "v1.2/g"];
+        let masks = resolve_masks(&PhotoIndex::of(dir.path()), &photos);
+        let names = masks.iter().map(|mask| match mask {
+            Resolved::File(path, _) => path.file_name().unwrap().to_str().unwrap(),
+            _ => "-",
+        });
+        assert_eq!(
+            names.collect::<Vec<_>>(),
+            ["a_mask.png", "b.jpg.mask.png", "c.mask.PNG", "d.png", "e.png", "-", "-"]
+        );
+    }
+
+    #[test]
     fn names_find_their_files() {
         let cases: &[(&[&str], &str, &str)] = &[
             (&["a.jpg"], "a.jpg", "a.jpg by name"),
             (&["a.jpg"], "A.JPG", "a.jpg by name in another case"),
             (&["a.png"], "a.JPG", "a.png by name without extension"),
             (&["a.png"], "a", "a.png by name without extension"),
+            (&["my photo.jpg"], "images/my%20photo.jpg", "my photo.jpg by the end of the path"),
+            (&["my%20photo.jpg", "my photo.jpg"], "my%20photo.jpg", "my%20photo.jpg by name"),
+            (&["100%.jpg", "사진.jpg"], "100%.jpg", "100%.jpg by name"),
+            (&["사진.jpg"], "%EC%82%AC%EC%A7%84.jpg", "사진.jpg by name"),
+            (&["a%20b.png"], "a%20b.jpg", "a%20b.png by name without extension"),
+            // Masks among photos are none.
+            (&["a.jpg", "masks/a.png"], "a.png", "a.jpg by name without extension"),
             (&["a.jpg.png"], "a.jpg", "a.jpg.png by name without extension"),
             (&["a.jpeg"], "cam0/A.HEIC", "a.jpeg by name without extension"),
             (&["frame.0001.png"], "frame.0001", "frame.0001.png by name without extension"),

@@ -12,7 +12,7 @@ use splat_server::job::Owner;
 
 use super::Context;
 use super::serve::{runtime, stopped};
-use crate::failure::Failure;
+use crate::failure::{Failure, named};
 
 /// Below the folder for everything that is made: the photos of a zip or video, and where they came from.
 const PHOTOS: &str = "photos";
@@ -75,8 +75,10 @@ pub(super) fn photos(given: &Path, out: &Path, context: &Context) -> Result<Path
         Some(Content::Zip | Content::Video) => {}
         kind => {
             let is = kind.map_or("a file of no known kind".to_owned(), |kind| kind.to_string());
+            let advice = kind.and_then(Content::advice).map(|advice| format!("; {}", named(advice, given)));
             let hint = "give the folder that holds the photos, a zip of them, or a video";
-            return Err(unusable(format!("is a file ({is}), and photos are needed"), hint));
+            let what = format!("is a file ({is}), and photos are needed{}", advice.unwrap_or_default());
+            return Err(unusable(what, hint));
         }
     }
     let new = Record::begin(given).map_err(unreadable)?;

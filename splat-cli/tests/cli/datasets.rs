@@ -119,3 +119,87 @@ fn a_transforms_json_is_a_dataset_itself() {
         says(&info.stdout, &["3 placed"]);
     }
 }
+
+#[test]
+fn cut_out_photos_are_told_of_and_a_mask_stays_one() {
+    let sandbox = Sandbox::with_dataset();
+    let folder = sandbox.path("dataset/images");
+    let photos: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let originals: Vec<_> = photos.iter().map(|photo| image::open(photo).unwrap().into_rgba8()).collect();
+    let rewrite = |hidden: &dyn Fn(&mut image::Rgba<u8>)| {
+        for (at, (photo, image)) in photos.iter().zip(&originals).enumerate() {
+            let mut image = image.clone();
+            let (width, height) = image.dimensions();
+            for (x, y, pixel) in image.enumerate_pixels_mut() {
+                let across = (f64::from(x) - f64::from(width) / 2.0 - at as f64).abs();
+                let down = (f64::from(y) - f64::from(height) / 2.0).abs();
+                if across.max(down) > f64::from(width.min(height)) / 4.0 {
+                    hidden(pixel);
+                }
+            }
+            // The content tells the format, not the name.
+            image.save_with_format(photo, image::ImageFormat::Png).unwrap();
+        }
+    };
+    rewrite(&|pixel| pixel.0 = [0; 4]);
+    says(&sandbox.ok(&["info", "dataset"]).stdout, &["alpha          12 of 12, transparency"]);
+    let trained = sandbox.ok(&["train", "dataset", "-o", "out", "--steps", "2"]);
+    says(
+        &trained.stderr,
+        &["12 of 12 photos have an alpha channel", "the background is cut out", "`--alpha`"],
+    );
+    let asked = sandbox.ok(&["train", "dataset", "-o", "out2", "--steps", "2", "--alpha", "mask"]);
+    assert!(!asked.stderr.contains("alpha channel"), "{}", asked.stderr);
+    // Evaluation takes alpha as the training did, whatever the photos look like.
+    let run = |out: &str| fs::read_to_string(sandbox.path(out).join("run.json")).unwrap();
+    assert!(run("out").contains(r#""alpha":"transparent""#) && run("out2").contains(r#""alpha":"mask""#));
+    let psnr = |out: &str| {
+        let events = sandbox.ok(&["eval", out, "--json"]).events_named("done");
+        let metrics = fs::read_to_string(sandbox.path(out).join("metrics.json")).unwrap();
+        let metrics: serde_json::Value = serde_json::from_str(&metrics).unwrap();
+        let [again, then] = [&events[0]["psnr"], &metrics["psnr"]].map(|psnr| psnr.as_f64().unwrap());
+        assert!((again - then).abs() < 0.1, "{out}: {again} {then}");
+    };
+    psnr("out");
+    psnr("out2");
+    rewrite(&|pixel| pixel[3] = 0);
+    says(&sandbox.ok(&["info", "dataset"]).stdout, &["alpha          12 of 12, a mask"]);
+}
+
+/// A file that is something else is named, with what helps, whatever it was given to.
+#[test]
+fn files_of_other_kinds_come_with_what_helps() {
+    let sandbox = Sandbox::new();
+    sandbox.write("lfs.ply", "version https://git-lfs.github.com/spec/v1\noid sha256:ab\n");
+    sandbox.write("a.nef", b"MM\0*\0\0\0\0");
+    sandbox.write("page.zip", "<!doctype html>");
+    for (file, words) in
+        [("lfs.ply", "git lfs pull"), ("a.nef", "dcraw -T \"a.nef\""), ("page.zip", "download")]
+    {
+        for command in [&["run", file, "-o", "out"][..], &["train", file, "-o", "out"]] {
+            says(&sandbox.fails(1, command), &[file, words]);
+        }
+    }
+    for command in ["eval", "info"] {
+        says(&sandbox.fails(1, &[command, "lfs.ply"]), &["git lfs pull"]);
+    }
+}
+
+#[test]
+fn poses_that_are_not_used_are_named() {
+    let sandbox = Sandbox::with_dataset();
+    let frame = serde_json::json!({"file_path": "a.png", "transform_matrix": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]});
+    image::RgbImage::new(40, 30).save(sandbox.path("dataset/a.png")).unwrap();
+    let transforms = serde_json::json!({"fl_x": 40.0, "w": 40, "h": 30, "frames": [frame]});
+    sandbox.write("dataset/transforms.json", transforms.to_string());
+    let info = sandbox.ok(&["info", "dataset"]);
+    says(&info.stderr, &["the poses of `transforms.json` are used", "sparse/0` is passed over"]);
+    says(&sandbox.ok(&["info", "dataset/sparse/0"]).stdout, &["12 placed"]);
+    for (file, hint) in
+        [("scan/keyframes/cameras/1.json", "Polycam"), ("raw/metadata.json", "ns-process-data record3d")]
+    {
+        sandbox.write(file, "{}");
+        let dataset = file.split('/').next().unwrap();
+        says(&sandbox.fails(1, &["train", dataset, "-o", "out"]), &["no COLMAP model", hint]);
+    }
+}

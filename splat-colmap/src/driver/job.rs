@@ -213,7 +213,8 @@ impl<'a> PosingRun<'a> {
         })?;
         let photos = self.state.photos.clone().unwrap_or_default();
         // Repeated on every run, since the scene lacks them every time.
-        for message in [listing.warning(), photos.skipped_warning()].into_iter().flatten() {
+        let said = [listing.warning(), photos.skipped_warning(), photos.transparent_warning()];
+        for message in said.into_iter().flatten() {
             (self.events)(Event::Warning { message });
         }
         Ok(photos)

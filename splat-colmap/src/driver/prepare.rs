@@ -43,6 +43,9 @@ pub(super) struct Photos {
     /// The longer side of each, in pixels.
     #[serde(default)]
     pub(super) sides: BTreeMap<String, u32>,
+    /// Number of photos with transparent pixels, which are black here.
+    #[serde(default)]
+    pub(super) transparent: usize,
 }
 
 impl Photos {
@@ -55,6 +58,17 @@ impl Photos {
         let mut names: Vec<&str> = self.cameras.iter().flatten().map(String::as_str).collect();
         names.sort_unstable();
         names
+    }
+
+    /// A sentence on photos with transparent pixels, if there are any.
+    pub(super) fn transparent_warning(&self) -> Option<String> {
+        (self.transparent > 0).then(|| {
+            format!(
+                "{} of {} photos have transparent pixels, which are black in the dataset that COLMAP makes: it has no alpha channels",
+                self.transparent,
+                self.count()
+            )
+        })
     }
 
     /// A sentence on the files left out, if there are any.
@@ -97,7 +111,8 @@ pub(super) fn prepare(
     let mut photos = Photos::default();
     for (source, result) in sources.iter().zip(results) {
         match result? {
-            Prepared::Photo { name, camera, position, side } => {
+            Prepared::Photo { name, camera, position, side, transparent } => {
+                photos.transparent += usize::from(transparent);
                 photos.sides.insert(name.clone(), side);
                 if let Some(position) = position {
                     photos.positions.insert(name.clone(), position);
@@ -160,7 +175,7 @@ pub(super) fn remove_database(path: &Path) -> Result<()> {
 }
 
 enum Prepared {
-    Photo { name: String, camera: String, position: Option<[f64; 2]>, side: u32 },
+    Photo { name: String, camera: String, position: Option<[f64; 2]>, side: u32, transparent: bool },
     Skipped(String),
 }
 
@@ -195,6 +210,7 @@ fn prepare_one(source: &Source, out: &Path) -> Result<Prepared> {
         info.focal_35mm
     );
     let extension = as_is_extension(&info, &bytes);
+    let transparent = info.has_alpha && upright.pixels().any(|pixel| pixel[3] <= u8::MAX / 2);
     let content = match extension {
         Some(_) => bytes,
         None => encode(&DynamicImage::ImageRgba8(upright), &info)
@@ -204,7 +220,7 @@ fn prepare_one(source: &Source, out: &Path) -> Result<Prepared> {
     let path = out.join(&name);
     splat_core::files::make_parent(&path)?;
     fs::write(&path, content).map_err(|error| write_error(&path, error))?;
-    Ok(Prepared::Photo { name, camera, position: info.gps, side: width.max(height) })
+    Ok(Prepared::Photo { name, camera, position: info.gps, side: width.max(height), transparent })
 }
 
 /// Why a file is skipped, without its path.
@@ -309,8 +325,28 @@ fn focal_exif(info: &PhotoInfo) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn transparent_pixels_become_black_and_are_told_of() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, alpha) in [("a.png", 0), ("b.png", 255), ("c.png", 255)] {
+            image::RgbaImage::from_fn(40, 40, |x, _| {
+                image::Rgba([200, 200, 200, if x < 20 { alpha } else { 255 }])
+            })
+            .save(dir.path().join(name))
+            .unwrap();
+        }
+        let out = dir.path().join("out");
+        let sources = crate::driver::listing::list(dir.path(), &out).unwrap().sources;
+        let photos = prepare(dir.path(), &sources, &out, &|_| {}, &CancelToken::new()).unwrap();
+        assert!(photos.transparent_warning().unwrap().starts_with("1 of 3 photos"));
+        let written = decode_upright(&out.join("a.png.jpg")).unwrap();
+        assert!(written.get_pixel(5, 20)[0] < 20 && written.get_pixel(35, 20)[0] > 180);
+        assert_eq!(Photos::default().transparent_warning(), None);
+    }
 
     #[test]
     fn names_say_what_the_content_is() {

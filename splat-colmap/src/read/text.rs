@@ -16,11 +16,11 @@ pub(super) fn cameras(path: &Path, text: &str) -> Result<BTreeMap<u32, Lens>> {
     while let Some(mut line) = lines.record() {
         let id = line.integer("a camera number")?;
         let name = line.word("a camera model")?;
-        let Some(model) = LensModel::from_name(name) else {
+        let Some(model) = LensModel::from_name(&name.to_ascii_uppercase()) else {
             return Err(line.malformed(format!("camera {id} has the unknown model `{name}`")));
         };
         let (width, height) = (line.integer("a width")?, line.integer("a height")?);
-        let params = line.rest::<f64>("parameters")?;
+        let params = line.rest::<f64>("a camera's parameter")?;
         let lens = Lens { model, width, height, params };
         lens.validate().map_err(|error| line.malformed(format!("in camera {id}, {error}")))?;
         if cameras.insert(id, lens).is_some() {

@@ -31,13 +31,36 @@ impl Transforms {
 pub(super) struct FrameEntry {
     pub(super) file_path: String,
     pub(super) mask_path: Option<String>,
-    /// Camera to world, rows. What is not finite, as programs write for photos that they did not place, is none.
-    pub(super) transform_matrix: Vec<Vec<Option<f64>>>,
+    /// Camera to world.
+    #[serde(default)]
+    pub(super) transform_matrix: Matrix,
     /// The same when the first line was read, and when the last was (instant-ngp).
-    pub(super) transform_matrix_start: Option<Vec<Vec<Option<f64>>>>,
-    pub(super) transform_matrix_end: Option<Vec<Vec<Option<f64>>>>,
+    pub(super) transform_matrix_start: Option<Matrix>,
+    pub(super) transform_matrix_end: Option<Matrix>,
     #[serde(flatten)]
     pub(super) lens: LensFields,
+}
+
+/// The rows of a matrix. What is not finite, as programs write for photos that they did not place, is none; what is no matrix of
+/// four columns has no rows.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(from = "serde_json::Value")]
+pub(super) struct Matrix(pub(super) Vec<[Option<f64>; 4]>);
+
+impl From<serde_json::Value> for Matrix {
+    /// Of rows, or of all their numbers in one list.
+    fn from(value: serde_json::Value) -> Self {
+        let empty = Vec::new();
+        let rows = value.as_array().unwrap_or(&empty);
+        let all: Vec<_> = match rows.iter().all(serde_json::Value::is_array) {
+            true if rows.iter().any(|row| row.as_array().map_or(0, Vec::len) != 4) => Vec::new(),
+            true => rows.iter().filter_map(serde_json::Value::as_array).flatten().collect(),
+            false => rows.iter().collect(),
+        };
+        let numbers: Vec<Option<f64>> = all.into_iter().map(serde_json::Value::as_f64).collect();
+        let (rows, rest) = numbers.as_chunks::<4>();
+        Self(if rest.is_empty() { rows.to_vec() } else { Vec::new() })
+    }
 }
 
 /// Intrinsics, for the file or for one frame.

@@ -25,7 +25,7 @@ use crate::scene::{AlphaMode, Scene, SceneSource, View};
 use crate::shutter::{RollingShutter, ShutterDirection};
 use crate::{Error, Result, text_file};
 
-use json::{FrameEntry, Transforms};
+use json::{FrameEntry, Matrix, Transforms};
 
 const FORMAT: &str = "nerfstudio dataset";
 /// File names searched for in a folder; the first that exists is used.
@@ -71,7 +71,15 @@ impl NerfstudioSource {
 
 fn find(path: &Path) -> Option<PathBuf> {
     if path.is_dir() {
-        return FILE_NAMES.iter().map(|name| path.join(name)).find(|file| file.is_file());
+        let exact = FILE_NAMES.iter().map(|name| path.join(name)).find(|file| file.is_file());
+        return exact.or_else(|| {
+            let entries = std::fs::read_dir(path).ok()?.flatten().map(|entry| entry.path());
+            let mut files: Vec<PathBuf> = entries.filter(|file| file.is_file()).collect();
+            files.sort();
+            let named =
+                |file: &PathBuf, name: &str| file.file_name().is_some_and(|n| n.eq_ignore_ascii_case(name));
+            FILE_NAMES.iter().find_map(|name| files.iter().find(|file| named(file, name)).cloned())
+        });
     }
     let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     (is_json && path.is_file()).then(|| path.to_owned())
@@ -155,7 +163,8 @@ impl SceneSource for NerfstudioSource {
             }
             let why = match missing.first() {
                 Some(first) => format!(
-                    "none of the {total} photos of `{}` exists, such as `{first}`",
+                    "none of the {total} photos of `{}` exists, such as `{first}`; put them there, or name their folder with \
+                     `--images`",
                     self.json.display()
                 ),
                 None => format!("`{}` lists no frames", self.json.display()),
@@ -172,11 +181,18 @@ impl SceneSource for NerfstudioSource {
                 format!("{} of {total} photos are missing and left out, such as `{first}`", missing.len());
             events(Event::Warning { message });
         }
-        scene.points = match &transforms.ply_file_path {
-            Some(name) => ply::read_points(&folder.join(slashed(name)))?,
-            None if folder.join(DEFAULT_POINTS).is_file() => ply::read_points(&folder.join(DEFAULT_POINTS))?,
-            None => Vec::new(),
-        };
+        let points = transforms.ply_file_path.as_deref().map(|name| folder.join(slashed(name)));
+        let given = points.unwrap_or_else(|| folder.join(DEFAULT_POINTS));
+        if given.is_file() {
+            scene.points = ply::read_points(&given)?;
+        } else if transforms.ply_file_path.is_some() {
+            let message = format!(
+                "the points that `{}` names, `{}`, are not there; training begins without them",
+                self.json.display(),
+                given.display()
+            );
+            events(Event::Warning { message });
+        }
         scene.validate()?;
         Ok(scene)
     }
@@ -219,7 +235,7 @@ impl NerfstudioSource {
         let usual = || photo_names::mask_folder(folder).filter(|_| !named);
         if let Some(dir) = self.masks.clone().or_else(usual) {
             let names: Vec<&str> = scene.views.iter().map(|view| view.name.as_str()).collect();
-            let found = PhotoIndex::of(&dir).resolve(&names);
+            let found = photo_names::resolve_masks(&PhotoIndex::of(&dir), &names);
             let count = found.iter().filter(|mask| matches!(mask, Resolved::File(..))).count();
             let message =
                 format!("masks for {count} of {} photos are taken from `{}`", names.len(), dir.display());
@@ -293,9 +309,8 @@ fn rolling_shutter(transforms: &Transforms, frame: &FrameEntry) -> Result<Option
     let direction = ShutterDirection::ALL.into_iter().find(|direction| by_order(direction) == *known);
     match direction {
         Some(direction) if blur.iter().all(|number| *number == 0.0) => {
-            let end_pose = |rows: &[Vec<Option<f64>>]| {
-                pose(rows).map_err(|what| format!("{what} at an end of the exposure"))
-            };
+            let end_pose =
+                |matrix: &Matrix| pose(matrix).map_err(|what| format!("{what} at an end of the exposure"));
             Ok(Some(RollingShutter { direction, start: end_pose(start)?, end: end_pose(end)? }))
         }
         _ => Err(format!(
@@ -305,21 +320,20 @@ fn rolling_shutter(transforms: &Transforms, frame: &FrameEntry) -> Result<Option
     }
 }
 
-/// World to camera in COLMAP's axes, of camera to world in OpenGL's; or what is wrong with it.
-fn pose(rows: &[Vec<Option<f64>>]) -> Result<Pose, String> {
-    /// Files round to 6 digits or more; what is farther off is scaled, sheared or mirrored.
+/// World to camera in COLMAP's axes, of camera to world in OpenGL's; or what is wrong with it. Axes of another length than 1, as of a
+/// camera that was scaled in Blender, see the same.
+fn pose(matrix: &Matrix) -> Result<Pose, String> {
+    /// Files round to 6 digits or more; what is farther off is sheared or mirrored.
     const MAX_ERROR: f64 = 1e-2;
-    let row = |i: usize| -> Option<[f64; 4]> {
-        let row: &[Option<f64>; 4] = rows.get(i)?.as_slice().try_into().ok()?;
-        Some(row.map(|number| number.unwrap_or(f64::NAN)))
+    let ([x, y, z] | [x, y, z, _]) = matrix.0.as_slice() else {
+        return Err("has no `transform_matrix` of 4x4 numbers".into());
     };
-    let (Some(x), Some(y), Some(z), 3 | 4) = (row(0), row(1), row(2), rows.len()) else {
-        return Err("needs a `transform_matrix` of 4x4 numbers".into());
-    };
+    let [x, y, z] = [x, y, z].map(|row| row.map(|number| number.unwrap_or(f64::NAN)));
+    let column = |i: usize| DVec3::new(x[i], y[i], z[i]);
+    let axis = |i: usize| column(i).normalize_or_zero();
     // COLMAP's camera y and z are opposite to OpenGL's.
-    let column = |i: usize, sign: f64| sign * DVec3::new(x[i], y[i], z[i]);
-    let world_from_cam = DMat3::from_cols(column(0, 1.0), column(1, -1.0), column(2, -1.0));
-    let centre = column(3, 1.0);
+    let world_from_cam = DMat3::from_cols(axis(0), -axis(1), -axis(2));
+    let centre = column(3);
     let product = world_from_cam.transpose() * world_from_cam;
     let off = (product - DMat3::IDENTITY)
         .to_cols_array()

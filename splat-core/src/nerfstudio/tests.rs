@@ -139,6 +139,23 @@ fn frames_have_masks_own_lenses_and_loose_names() {
     assert_eq!(dataset.image(1, 1).unwrap().pixels[0] >> 24, 8); // 128 * 30/255 * 128/255 = 7.56
 }
 
+/// A file in another case, photos named as in addresses, masks as Metashape names them, points that were not copied.
+#[test]
+fn what_moved_between_machines_is_found_or_said() {
+    let frame = json!({"file_path": "images/my%20photo.png", "transform_matrix": matrix()});
+    let transforms = json!({"fl_x": 9, "w": 40, "h": 30, "ply_file_path": "points.ply", "frames": [frame]});
+    let folder = dataset(&transforms, &["images/my photo.png", "masks/my photo_mask.png"]);
+    std::fs::rename(folder.path().join("transforms.json"), folder.path().join("Transforms.JSON")).unwrap();
+    assert!(NerfstudioSource::matches(folder.path()));
+    let (scene, warnings) = load(folder.path()).unwrap();
+    assert_eq!((scene.views.len(), scene.points.len()), (1, 0));
+    assert!(scene.views[0].mask_path.as_ref().unwrap().ends_with("my photo_mask.png"));
+    assert!(
+        warnings.iter().any(|said| said.contains("points.ply") && said.contains("without")),
+        "{warnings:?}"
+    );
+}
+
 #[test]
 fn broken_files_get_a_sentence() {
     let refused = |fields: Value| one_frame(fields).unwrap_err().to_string();
@@ -153,9 +170,15 @@ fn broken_files_get_a_sentence() {
         );
         load(folder.path()).unwrap_err().to_string()
     };
-    assert!(with_matrix(json!([[1, 0], [0, 1]])).contains("frame `a.png` needs"));
+    assert!(with_matrix(json!([[1, 0], [0, 1]])).contains("frame `a.png` has no"));
+    for none in [json!(null), json!("x"), json!([]), json!([1, 2, 3, 4]), json!([[1, 0, 0, 0], 3])] {
+        assert!(with_matrix(none).contains("frame `a.png` has no `transform_matrix`"));
+    }
     assert!(
-        with_matrix(json!([[2, 0, 0, 0], [0, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1]])).contains("no rotation")
+        with_matrix(json!([[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])).contains("no rotation")
+    );
+    assert!(
+        with_matrix(json!([[1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])).contains("no rotation")
     );
     assert!(
         with_matrix(json!([[1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])).contains("no rotation")
@@ -164,6 +187,35 @@ fn broken_files_get_a_sentence() {
         dataset(&json!({"fl_x": 9, "frames": [{"file_path": "a.png", "transform_matrix": matrix()}]}), &[]);
     assert!(load(none.path()).unwrap_err().to_string().contains("none of the 1 photos"));
     assert!(load(Path::new("nowhere")).is_err() && !NerfstudioSource::matches(Path::new("nowhere")));
+}
+
+/// Rows, three or four of them, or numbers alone; of a camera that was scaled with its scene; a frame without a pose beside others.
+#[test]
+fn matrices_are_read_as_programs_write_them() {
+    let rows = |scale: f64| {
+        let row = |x: f64, y: f64, z: f64, t: f64| vec![x * scale, y * scale, z * scale, t];
+        vec![
+            row(0.0, -1.0, 0.0, 5.0),
+            row(1.0, 0.0, 0.0, 6.0),
+            row(0.0, 0.0, 1.0, 7.0),
+            row(0.0, 0.0, 0.0, 1.0),
+        ]
+    };
+    let pose = |matrix: Value| {
+        let frames = json!([{"file_path": "a.png", "transform_matrix": matrix}, {"file_path": "b.png"}]);
+        let transforms = json!({"fl_x": 9, "w": 40, "h": 30, "frames": frames});
+        let folder = dataset(&transforms, &["a.png", "b.png"]);
+        let (scene, warnings) = load(folder.path()).unwrap();
+        assert_eq!(scene.views.len(), 1);
+        assert!(warnings[0].contains("1 of 2 photos") && warnings[0].contains("b.png"), "{warnings:?}");
+        scene.views[0].cam_from_world
+    };
+    let expected = pose(json!(rows(1.0)));
+    for matrix in [json!(rows(1.0)[..3]), json!(rows(1.0).concat()), json!(rows(0.1)), json!(rows(30.0))] {
+        let found = pose(matrix);
+        assert!((found.translation - expected.translation).length() < 1e-9);
+        assert!(found.rotation.angle_between(expected.rotation) < 1e-6);
+    }
 }
 
 #[test]
