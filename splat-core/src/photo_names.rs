@@ -72,7 +72,8 @@ pub struct PhotoIndex {
 
 #[derive(Clone, Debug)]
 struct File {
-    /// Components below the root.
+    path: PathBuf,
+    /// Components below the root, as far as they are UTF-8: what is not is replaced, as it is in the names of a dataset.
     parts: Vec<String>,
 }
 
@@ -94,8 +95,7 @@ impl PhotoIndex {
         let mut entries: Vec<_> = fs::read_dir(dir).into_iter().flatten().flatten().collect();
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
-            // Names that are not UTF-8 cannot occur in a dataset's files.
-            let Ok(name) = entry.file_name().into_string() else { continue };
+            let name = entry.file_name().to_string_lossy().into_owned();
             if name.starts_with('.') || self.files.len() >= MAX_FILES {
                 continue;
             }
@@ -108,7 +108,7 @@ impl PhotoIndex {
                     parts.pop();
                 }
             } else if has_photo_extension(&path) {
-                self.files.push(File { parts: parts.iter().cloned().chain([name]).collect() });
+                self.files.push(File { path, parts: parts.iter().cloned().chain([name]).collect() });
             }
         }
     }
@@ -207,8 +207,7 @@ impl PhotoIndex {
         let ranked = candidates.iter().filter_map(|&at| self.files.get(at)).map(|file| (rank(file), file));
         let ranked: Vec<_> = ranked.collect();
         let Some(best) = ranked.iter().map(|(rank, _)| *rank).max() else { return Resolved::Missing };
-        let path = |file: &File| self.root.join(file.parts.iter().collect::<PathBuf>());
-        let mut files = ranked.iter().filter(|(rank, _)| *rank == best).map(|(_, file)| path(file));
+        let mut files = ranked.iter().filter(|(rank, _)| *rank == best).map(|(_, file)| file.path.clone());
         match (files.next(), files.next()) {
             (Some(only), None) => {
                 let how = match best {
@@ -429,6 +428,26 @@ mod tests {
                 Resolved::Missing => "-".into(),
             })
             .collect()
+    }
+
+    /// Files of an archive from Windows, unpacked without its encoding: names of bytes that are no UTF-8.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn names_in_other_encodings_are_found_where_they_differ() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        // Two syllables in EUC-KR.
+        let name = |number: u8| [&b"\xbb\xe7\xc1\xf8"[..], &[number], b".jpg"].concat();
+        for number in [b'1', b'2'] {
+            fs::write(dir.path().join(std::ffi::OsStr::from_bytes(&name(number))), "x").unwrap();
+        }
+        let wanted = [b'1', b'2', b'3'].map(|number| String::from_utf8_lossy(&name(number)).into_owned());
+        let found = PhotoIndex::of(dir.path()).resolve(&wanted.each_ref().map(String::as_str));
+        for (number, found) in [b'1', b'2'].into_iter().zip(&found) {
+            let Resolved::File(path, _) = found else { panic!("{found:?}") };
+            assert_eq!(path.file_name().unwrap().as_bytes(), name(number));
+        }
+        assert_eq!(found[2], Resolved::Missing);
     }
 
     #[test]

@@ -303,7 +303,10 @@ fn photos_on_disk(scene: &splat_core::Scene) -> Option<usize> {
     let mut count = 0;
     for folder in folders {
         let entries = std::fs::read_dir(folder).ok()?.flatten();
-        count += entries.filter(|entry| splat_core::images::has_photo_extension(&entry.path())).count();
+        // Names that begin with a point are notes of systems (`._a.jpg`).
+        let shown = |entry: &std::fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
+        let is_photo = |entry: &std::fs::DirEntry| splat_core::images::has_photo_extension(&entry.path());
+        count += entries.filter(|entry| shown(entry) && is_photo(entry)).count();
     }
     Some(count)
 }
