@@ -9,12 +9,13 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use crate::text_file::UTF8_MARK;
-
 pub use photo_format::PhotoFormat;
 
 /// Bytes that [`Content::of`] looks at; more do no harm.
 pub const HEAD_BYTES: usize = 4096;
+
+/// The byte order mark that some editors write before text in UTF-8.
+pub(crate) const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

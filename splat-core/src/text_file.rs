@@ -13,9 +13,6 @@ use crate::content::{self, Content};
 use crate::plain::plain;
 use crate::{Error, Result};
 
-/// The byte order mark that some editors write before text in UTF-8.
-pub(crate) const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
-
 /// The text of a file. `format` is the expected format, for messages.
 ///
 /// Invalid UTF-8 is replaced: it occurs in names and comments by programs that write a local encoding.
@@ -42,7 +39,7 @@ pub fn decode(path: &Path, format: &'static str, bytes: Vec<u8>) -> Result<Strin
     if bytes.iter().take(content::HEAD_BYTES).any(|&byte| byte == 0) {
         return Err(malformed("it is a binary file, and text is needed".into()));
     }
-    let bytes = match bytes.strip_prefix(UTF8_MARK) {
+    let bytes = match bytes.strip_prefix(content::UTF8_MARK) {
         Some(text) => text.to_vec(),
         None => bytes,
     };

@@ -7,7 +7,7 @@ use ply_rs_bw::parser::{Parser, Reader};
 use ply_rs_bw::ply::{DefaultElement, ElementDef, Header as PlyHeader, PropertyType, ScalarType};
 
 use super::{CORE, REST, REST_OF_DEGREE_4, malformed};
-use crate::text_file::UTF8_MARK;
+use crate::content::UTF8_MARK;
 use crate::{Error, Result};
 
 /// No header of a splat file is near this long; a file without `end_header` must not fill the memory.
