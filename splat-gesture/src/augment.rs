@@ -19,15 +19,31 @@ pub(crate) struct Variation {
     pub(crate) stretch: f32,
     /// Noise of each coordinate, hand sizes.
     pub(crate) noise: f32,
+    /// More of it in depth, which detectors guess.
+    pub(crate) depth_noise: f32,
 }
 
 impl Variation {
     /// As the same person would show the gesture a moment later.
-    pub(crate) const MOMENT: Self =
-        Self { turns: [0.25, 0.2, 0.2], finger: 0.10, length: 0.06, stretch: 0.12, noise: 0.015 };
-    /// As another person, or the same one on another day, would show the pose: what counts little in a distance of two hands.
-    pub(crate) const APART: Self =
-        Self { turns: [0.25, 0.4, 0.4], finger: 0.15, length: 0.12, stretch: 0.2, noise: 0.015 };
+    pub(crate) const MOMENT: Self = Self {
+        turns: [0.25, 0.2, 0.2],
+        finger: 0.1,
+        length: 0.06,
+        stretch: 0.12,
+        noise: 0.015,
+        depth_noise: 0.0,
+    };
+    /// As another person, or the same one on another day, would show the pose to another camera: what counts little in a distance of two hands.
+    pub(crate) const APART: Self = Self {
+        turns: [0.25, 0.4, 0.4],
+        finger: 0.1,
+        length: 0.08,
+        stretch: 0.1,
+        noise: 0.015,
+        depth_noise: 0.08,
+    };
+    /// The same to a camera that sees no depth: a hand turned farther looks like another pose.
+    pub(crate) const APART_FLAT: Self = Self { turns: [0.25, 0.25, 0.25], ..Self::APART };
 }
 
 /// Share of frames whose handedness is withheld, and share of frames in which it is wrong.
@@ -53,15 +69,15 @@ pub(crate) fn vary(frame: &Frame, amount: &Variation, random: &mut Random) -> Fr
     let turn = rotation(amount.turns.map(|deviation| deviation * random.normal()));
     let stretch: Vec3 =
         [1.0 + 0.6 * amount.stretch * random.normal(), 1.0, 1.0 + amount.stretch * random.normal()];
-    let noise = amount.noise * size;
+    let noise = [0.0, 0.0, amount.depth_noise].map(|depth| (amount.noise + depth) * size);
     let mut common = [0.0; 3];
     for (index, point) in points.iter_mut().enumerate() {
         if index % 4 == 1 {
-            common = [(); 3].map(|()| noise * 0.7 * random.normal());
+            common = noise.map(|noise| 0.7 * noise * random.normal());
         }
         *point = transform(&turn, *point);
         for (axis, value) in point.iter_mut().enumerate() {
-            *value = *value * stretch[axis] + common[axis] + noise * 0.7 * random.normal();
+            *value = *value * stretch[axis] + common[axis] + 0.7 * noise[axis] * random.normal();
         }
     }
     let luck = random.uniform();

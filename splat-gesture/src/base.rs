@@ -22,7 +22,7 @@ const VIEW: View = View { turns: [1.1, 0.65, 0.5], lean: 0.35, noise: 0.0025 };
 pub(crate) fn base_hand(gesture: usize, random: &mut Random) -> Frame {
     let pose = match gesture {
         0 => {
-            let curl = random.between(0.0, 0.25);
+            let curl = random.between(0.0, 0.35);
             let curls = [(); 4].map(|()| curl + random.between(-0.08, 0.08));
             let wide = random.between(0.2, 1.6);
             let mut pose = Pose::new(
@@ -60,8 +60,8 @@ pub(crate) fn base_hand(gesture: usize, random: &mut Random) -> Frame {
             pose
         }
     };
-    // Fists close more in the knuckles or more in the outer joints than open fingers bend.
-    let habit = if gesture == 1 { 0.35 } else { 0.2 };
+    // Fists close more in the knuckles or more in the outer joints, and an open hand bends more ways than two fingers that are held out.
+    let habit = [0.3, 0.35, 0.2].get(gesture).copied().unwrap_or(0.2);
     let pose = pose.shared_habit(random, habit).loosened(random, 0.1);
     observe(&joints(&pose, &Person::any(random)), &VIEW, random)
 }
@@ -85,7 +85,7 @@ pub fn base_v1(progress: &dyn Fn(Progress), cancel: &dyn Fn() -> bool) -> Result
         let gestures = 0..BASE_LABELS.len();
         gestures.map(|gesture| (0..count).map(|_| base_hand(gesture, &mut random)).collect()).collect()
     });
-    let axes = Axes::of(Layout::World).clone();
+    let axes = Axes::of(Layout::World, false).clone();
     let [examples, others, held_out] = &mut parts;
     let mut known = Vec::new();
     for (examples, others) in examples.iter().zip(others) {

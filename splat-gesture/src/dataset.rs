@@ -1,13 +1,12 @@
-//! The frames a model is made of, split by time, and where they came from.
+//! The frames a model is made of, in time, and where they came from.
 
 use crate::frame::{Frame, Layout};
 use crate::recording::Recording;
 
-/// Frames of a recorded gesture that training sees.
+/// Frames stored of the first four fifths of a recording, and of the last.
 pub(crate) const TRAIN_ROWS: usize = 96;
-/// Frames that nothing but the report sees.
 pub(crate) const HELD_OUT_ROWS: usize = 24;
-/// Frames left out between the parts, since neighbours are near-copies.
+/// Frames left out between the two.
 const GAP: usize = 2;
 /// Equal to this, in the layout's unit, is the same frame sent again.
 const SAME_FRAME: f32 = 5e-5;
@@ -17,11 +16,12 @@ const SAME_FRAME: f32 = 5e-5;
 pub(crate) struct Gesture {
     pub(crate) name: String,
     pub(crate) train: Vec<Frame>,
+    /// Of made-up hands those that the report is of; of a recording its end, see [`crate::folds`].
     pub(crate) held_out: Vec<Frame>,
 }
 
 impl Gesture {
-    /// Splits a take by time: the last fifth is held out, the rest trains.
+    /// What is kept of a take.
     pub(crate) fn split(recording: &Recording) -> Self {
         let frames = recording.frames();
         let n = frames.len();
@@ -36,6 +36,11 @@ impl Gesture {
 
     pub(crate) fn rows(&self) -> impl Iterator<Item = &Frame> {
         self.train.iter().chain(&self.held_out)
+    }
+
+    /// Whether its hands are made up, as those of the base model are: there are more of them than a recording leaves, in no order of time.
+    pub(crate) fn is_made_up(&self) -> bool {
+        self.train.len() > TRAIN_ROWS
     }
 }
 
@@ -57,6 +62,11 @@ pub(crate) struct Dataset {
 impl Dataset {
     pub(crate) fn names(&self) -> Vec<String> {
         self.gestures.iter().map(|gesture| gesture.name.clone()).collect()
+    }
+
+    /// Whether none of its hands has depth.
+    pub(crate) fn is_flat(&self) -> bool {
+        self.gestures.iter().flat_map(Gesture::rows).all(Frame::is_flat)
     }
 
     /// The stored gesture of which more than a tenth of the recording's frames are copies.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::folds::Fold;
 use crate::frame::Frame;
 use crate::model::Model;
 
@@ -33,6 +34,21 @@ impl Confusion {
             })
             .collect();
         Self { labels: labels.to_vec(), counts }
+    }
+
+    /// The same of each gesture's folds, whose frames are seen as `view` gives them.
+    pub(crate) fn of_folds(labels: &[String], folds: &[Vec<Fold>], view: impl Fn(&Frame) -> Frame) -> Self {
+        let none = labels.len();
+        let row = |folds: &Vec<Fold>| {
+            let mut row = vec![0; none + 1];
+            for fold in folds {
+                for frame in &fold.frames {
+                    row[fold.model.predict(&view(frame)).gesture.unwrap_or(none)] += 1;
+                }
+            }
+            row
+        };
+        Self { labels: labels.to_vec(), counts: folds.iter().map(row).collect() }
     }
 
     /// Share of a gesture's frames that were recognised as it; 1 where there was none.

@@ -1,4 +1,4 @@
-//! Normalisation: a frame as the network sees it, whatever hand, place and distance it was recorded at.
+//! Normalisation: a frame as the axes see it, whatever hand, place and distance it was recorded at.
 //!
 //! 1. Centre on the wrist and divide by the hand's size, the root mean square distance from the wrist.
 //! 2. Mirror to one hand. Which hand it is follows from the geometry: fingers bend towards the palm, so the sign of
@@ -6,8 +6,10 @@
 //!    handedness decides where the fingers are too straight for that, and is not missed where it is unknown.
 //! 3. Turn it upright in the picture, so that the palm points up: however the phone is held, a gesture is the same. Where
 //!    the palm pointed is kept beside the rest, for gestures that nothing else tells apart.
-//! 4. Add distances between landmarks.
-//! 5. Add the directions of the bones, in which a small finger counts as much as the whole hand: of coordinates its tip is
+//! 4. Add coordinates along the axes of the palm, in three dimensions: a pose is the same from whichever side it is seen, as far as the
+//!    detector's depth is right. From which side that is are nine numbers more, the palm's axes in the upright picture.
+//! 5. Add distances between landmarks.
+//! 6. Add the directions of the bones, in which a small finger counts as much as the whole hand: of coordinates its tip is
 //!    one of twenty.
 //!
 //! The exported graphs do the same steps from the same constants; `export::graph` builds them.
@@ -18,14 +20,20 @@ use crate::frame::{Frame, LANDMARKS};
 pub(crate) const JOINTS: usize = LANDMARKS - 1;
 /// Coordinates among the features.
 pub(crate) const COORDINATES: usize = JOINTS * 3;
-/// Coordinates and distances, the first of the features: what a hand looks like as a whole.
-pub(crate) const SHAPE: usize = COORDINATES + DISTANCES.len();
-/// The shape, and a direction for each bone: all that does not change as the hand turns in the picture.
-pub(crate) const UPRIGHT: usize = SHAPE + JOINTS * 3;
+/// Coordinates in the upright picture and along the palm's axes, and distances, the first of the features: what a hand looks like as a whole.
+pub(crate) const SHAPE: usize = 2 * COORDINATES + DISTANCES.len();
+/// The shape, a direction for each bone, and the palm's axes: all that does not change as the hand turns in the picture.
+pub(crate) const UPRIGHT: usize = SHAPE + JOINTS * 3 + 9;
 /// All of that, and where the palm pointed in the picture: x, y.
 pub(crate) const FEATURES: usize = UPRIGHT + 2;
 /// The palm points from the wrist to the middle of these.
 pub(crate) const KNUCKLES: [usize; 4] = [5, 9, 13, 17];
+/// The palm's first axis leads from the wrist to the first of these, the second one from the second to the third across it, and the third is
+/// perpendicular to both.
+pub(crate) const PALM: [usize; 3] = [9, 5, 17];
+/// From index to little finger's knuckle, hand sizes. Of a palm seen from its edge detectors guess where it faces, and see it narrower than this;
+/// its second and third axis are as much shorter then, and say less.
+pub(crate) const PALM_WIDTH: f32 = 0.5;
 /// The landmark at the other end of the bone that ends in landmark 1, 2, ... 20.
 pub(crate) const BONES: [usize; JOINTS] =
     [0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19];
@@ -90,8 +98,8 @@ fn vote(frame: &Frame) -> f32 {
     if code < 0.0 { 0.0 } else { 2.0 * code - 1.0 }
 }
 
-/// The frame's features `[FEATURES]`: x, y, z of landmarks 1..=20, then [`DISTANCES`], both in hand sizes, then a vector of
-/// length 1 along each of [`BONES`], then the direction of the palm.
+/// The frame's features `[FEATURES]`: landmarks 1..=20 in the upright picture, then along the axes of the palm, then [`DISTANCES`], all in hand
+/// sizes, then a vector of length 1 along each of [`BONES`] on those axes, then the axes themselves, then the direction of the palm.
 pub(crate) fn features(frame: &Frame) -> [f32; FEATURES] {
     let wrist = frame.points[0];
     let scale = 1.0 / frame.size().max(SMALLEST_SIZE);
@@ -105,8 +113,10 @@ pub(crate) fn features(frame: &Frame) -> [f32; FEATURES] {
     let side = side(&points, vote(frame));
     let mut features = [0.0; FEATURES];
     let (upright, direction) = features.split_at_mut(UPRIGHT);
-    let (shape, bones) = upright.split_at_mut(SHAPE);
-    let (coordinates, distances) = shape.split_at_mut(COORDINATES);
+    let (shape, rest) = upright.split_at_mut(SHAPE);
+    let (coordinates, distances) = shape.split_at_mut(2 * COORDINATES);
+    let (coordinates, of_palm) = coordinates.split_at_mut(COORDINATES);
+    let (bones, view) = rest.split_at_mut(JOINTS * 3);
     for (distance, (a, b)) in distances.iter_mut().zip(DISTANCES) {
         *distance = length(between(points[a], points[b]));
     }
@@ -119,15 +129,31 @@ pub(crate) fn features(frame: &Frame) -> [f32; FEATURES] {
         point[0] = u * y - v * x;
         point[1] = -u * x - v * y;
     });
-    for (xyz, point) in coordinates.chunks_exact_mut(3).zip(points.iter().skip(1)) {
+    let axes = palm_axes(&points);
+    view.copy_from_slice(axes.as_flattened());
+    let on_palm = |vector: [f32; 3]| axes.map(|axis| dot(axis, vector));
+    let places = coordinates.chunks_exact_mut(3).zip(of_palm.chunks_exact_mut(3));
+    for ((xyz, of_palm), point) in places.zip(points.iter().skip(1)) {
         xyz.copy_from_slice(point);
+        of_palm.copy_from_slice(&on_palm(*point));
     }
     for ((direction, point), root) in bones.chunks_exact_mut(3).zip(points.iter().skip(1)).zip(BONES) {
         let bone = between(*point, points[root]);
-        let length = length(bone).max(SMALLEST_SIZE);
-        direction.copy_from_slice(&bone.map(|coordinate| coordinate / length));
+        direction.copy_from_slice(&on_palm(divided(bone, length(bone).max(SMALLEST_SIZE))));
     }
     features
+}
+
+/// The palm's axes: to the fingers, across, and off it; see [`PALM`].
+fn palm_axes(points: &[[f32; 3]; LANDMARKS]) -> [[f32; 3]; 3] {
+    let along = points[PALM[0]];
+    let along = divided(along, length(along).max(SMALLEST_SIZE));
+    let across = between(points[PALM[2]], points[PALM[1]]);
+    let slant = dot(along, across);
+    let across = std::array::from_fn(|i| across[i] - slant * along[i]);
+    let across = divided(across, length(across).max(PALM_WIDTH));
+    let [[a, b, c], [d, e, f]] = [along, across];
+    [along, across, [b * f - c * e, c * d - a * f, a * e - b * d]]
 }
 
 /// Where the palm points in the picture, a vector of length 1.
@@ -145,12 +171,20 @@ fn between(from: [f32; 3], to: [f32; 3]) -> [f32; 3] {
     std::array::from_fn(|axis| from[axis] - to[axis])
 }
 
-fn length(vector: [f32; 3]) -> f32 {
+fn dot(a: [f32; 3], b: [f32; 3]) -> f32 {
     let mut sum = 0.0;
-    for value in vector {
-        sum += value * value;
+    for (a, b) in a.iter().zip(b) {
+        sum += a * b;
     }
-    sum.sqrt()
+    sum
+}
+
+fn length(vector: [f32; 3]) -> f32 {
+    dot(vector, vector).sqrt()
+}
+
+fn divided(vector: [f32; 3], divisor: f32) -> [f32; 3] {
+    vector.map(|value| value / divisor)
 }
 
 /// 1 for the hand that stays, -1 for the hand to mirror, between them where neither can be told.

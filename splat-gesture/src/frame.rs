@@ -120,6 +120,16 @@ impl Frame {
         frame
     }
 
+    /// The hand as a detector in two dimensions gives it, which does not say which hand it is.
+    pub(crate) fn flattened(&self) -> Self {
+        Self { points: self.points.map(|[x, y, _]| [x, y, 0.0]), hand: Handedness::Unknown }
+    }
+
+    /// Whether the landmarks have no depth.
+    pub(crate) fn is_flat(&self) -> bool {
+        self.points.iter().all(|point| point[2] == self.points[0][2])
+    }
+
     /// Whether every value is within `tolerance` of the other frame's.
     pub(crate) fn is_close(&self, other: &Self, tolerance: f32) -> bool {
         self.hand == other.hand

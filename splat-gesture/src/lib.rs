@@ -33,8 +33,8 @@
 //!
 //! # How it works
 //!
-//! A frame becomes 144 numbers that say nothing of place, distance, which hand it was, and how the phone was turned; 28 sums of them
-//! place it among all hands. A gesture is a dozen examples there and a reach around each: hands within the reach of no gesture are
+//! A frame becomes 215 numbers that say nothing of place, distance, which hand it was, and how the phone was turned, and little of the side it
+//! was seen from; 28 sums of them place it among all hands. A gesture is a dozen examples there and a reach around each: hands within the reach of no gesture are
 //! none, and among gestures the nearest one counts. Nothing is fitted but the examples, so that an addition takes a fraction of
 //! a second and leaves the gestures before as they were.
 
@@ -48,6 +48,7 @@ mod error;
 mod evaluate;
 mod export;
 mod features;
+mod folds;
 mod frame;
 mod hand;
 mod known;

@@ -105,15 +105,10 @@ fn check_count(found: usize) -> Result<()> {
     Ok(())
 }
 
-/// Whether the landmarks have no depth.
-pub(crate) fn are_flat(frames: &[Frame]) -> bool {
-    frames.iter().all(|frame| frame.points.iter().all(|point| point[2] == frame.points[0][2]))
-}
-
 /// The median bone's median change of length from a frame to the next, relative. Bones of one hand keep theirs, whatever it does; 0 of
 /// landmarks without depth, in which they do not.
 fn unsteadiness(frames: &[Frame]) -> f32 {
-    if are_flat(frames) {
+    if frames.iter().all(Frame::is_flat) {
         return 0.0;
     }
     let lengths = |frame: &Frame| -> Vec<f32> {

@@ -1,4 +1,4 @@
-//! What is exported as a byte a number: the weights of the hidden layer and of the gate's axes, and the gate's directions.
+//! What is exported as a byte a number: the weights of the axes, and the examples.
 //! They are most of a model, and so models of many gestures fit into 40 KB. The axes are rounded before the reach of a
 //! gesture is measured on them, so that it belongs to what is exported.
 

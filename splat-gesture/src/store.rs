@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::axes::{AXES, Axes, Place};
+use crate::base::{BASE_LABELS, base_v1};
 use crate::bundle::{Bundle, Provenance};
-use crate::dataset::{Dataset, Gesture, TRAIN_ROWS};
+use crate::dataset::{Dataset, Gesture};
 use crate::dense::Dense;
 use crate::error::{GestureError, Result};
 use crate::features::UPRIGHT;
@@ -25,9 +26,9 @@ use crate::report::Report;
 
 const MAGIC: &[u8; 8] = b"SPLTGEST";
 /// Format of the files written and read.
-const FORMAT: u32 = 4;
-/// Format of models with a network in them: their frames are read and their gestures learned again from those.
-const FORMAT_OF_NETWORKS: u32 = 3;
+const FORMAT: u32 = 5;
+/// The first format of those that had a network or other axes in them: their frames are read and their gestures learned again from those.
+const FIRST_FORMAT: u32 = 3;
 const PREFIX: usize = MAGIC.len() + 8;
 const DIGEST: usize = 32;
 
@@ -118,7 +119,7 @@ impl Bundle {
         if format > FORMAT {
             return Err(GestureError::TooNew { found: format, known: FORMAT });
         }
-        if format < FORMAT_OF_NETWORKS {
+        if format < FIRST_FORMAT {
             return Err(malformed("its format is from before the first release", 8));
         }
         let Some((body, digest)) = bytes.split_last_chunk::<DIGEST>() else {
@@ -136,8 +137,8 @@ impl Bundle {
         check_header(&header, format, &malformed)?;
         let values = body.get(header_end..).unwrap_or(&[]);
         let mut reader = Reader { values, offset: header_end };
-        if format == FORMAT_OF_NETWORKS {
-            return reader.of_network(header);
+        if format < FORMAT {
+            return reader.earlier(header);
         }
         let bundle = reader.bundle(header)?;
         if !reader.values.is_empty() {
@@ -219,17 +220,24 @@ impl Reader<'_> {
         })
     }
 
-    /// A model with a network, whose weights are left: its gestures are learned again from its frames, and it is measured anew.
-    fn of_network(&mut self, header: Header) -> Result<Bundle> {
+    /// A model of an earlier format, of which everything but the frames is left: its gestures are learned again from those, and it is
+    /// measured anew.
+    fn earlier(&mut self, header: Header) -> Result<Bundle> {
         let dataset = self.dataset(&header)?;
-        let axes = Axes::of(header.layout).clone();
+        let axes = Axes::of(header.layout, dataset.is_flat()).clone();
+        // Of the base model's hands a bundle has a few only: today's examples are of all of them.
+        let in_base = |gesture: &Gesture| {
+            let label = BASE_LABELS.iter().position(|label| *label == gesture.name);
+            label.filter(|_| gesture.is_made_up() && header.layout == Layout::World)
+        };
+        let base = if dataset.gestures.iter().any(|gesture| in_base(gesture).is_some()) {
+            base_v1(&|_| {}, &|| false)?.model.gestures
+        } else {
+            Vec::new()
+        };
         let known = |gesture: &Gesture| {
-            // Of the gestures in such models, only the made-up hands of the base model are more than a recording leaves.
-            if gesture.train.len() > TRAIN_ROWS {
-                Known::made_up(&axes, &gesture.train, &gesture.held_out)
-            } else {
-                Known::recorded(&axes, &gesture.train)
-            }
+            let known = in_base(gesture).and_then(|at| base.get(at)).cloned();
+            known.unwrap_or_else(|| Known::of(&axes, gesture))
         };
         let gestures = dataset.gestures.iter().map(known).collect();
         let model = Model { layout: header.layout, axes, gestures };

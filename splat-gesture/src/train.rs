@@ -1,7 +1,7 @@
 //! From recordings to a model that may be published, or to the reason why not.
 //!
-//! [`train_addition`] grows a parent by one gesture, [`train_new`] starts from recordings alone. Both split each take by
-//! time, train on the first part, end by the second, and report on the third; see [`crate::Report`].
+//! [`train_addition`] grows a parent by one gesture, [`train_new`] starts from recordings alone. Both take examples of whole takes, and
+//! report on parts of them that are left out in turn; see [`crate::Report`].
 
 use crate::axes::Axes;
 use crate::bundle::{Bundle, Provenance};
@@ -98,7 +98,7 @@ pub fn train_addition(
     }
     let mut model = parent.model.clone();
     let gesture = &dataset.gestures[dataset.gestures.len() - 1];
-    model.gestures.push(Known::recorded(&model.axes, &gesture.train));
+    model.gestures.push(Known::of(&model.axes, gesture));
     progress(Progress { stage: Stage::Training, done: 0.5 });
     let told_by_angle = tell_by_angle(&mut model, &dataset, parent.dataset.gestures.len());
     progress(Progress { stage: Stage::Measuring, done: 0.6 });
@@ -165,14 +165,14 @@ pub fn train_new(
         }
     }
     let dataset = Dataset { layout, gestures: recordings.iter().map(Gesture::split).collect() };
-    let axes = Axes::of(layout).clone();
+    let axes = Axes::of(layout, dataset.is_flat()).clone();
     let (mut gestures, mut told_by_angle) = (Vec::new(), Vec::new());
     for (gesture, recording) in dataset.gestures.iter().zip(recordings) {
         shows_one_gesture(&axes, recording)?;
         if cancel() {
             return Err(GestureError::Cancelled);
         }
-        gestures.push(Known::recorded(&axes, &gesture.train));
+        gestures.push(Known::of(&axes, gesture));
     }
     let mut model = Model { layout, axes, gestures };
     progress(Progress { stage: Stage::Training, done: 0.5 });

@@ -1,6 +1,6 @@
 //! Recorded frames changed as another camera, hand or gesture would change them.
 
-use splat_gesture::{Frame, Handedness, LANDMARKS, Layout};
+use splat_gesture::{Frame, Handedness, LANDMARKS, LabelledFrames, Layout};
 
 type Points = [[f32; 3]; LANDMARKS];
 
@@ -36,6 +36,26 @@ fn hand(frame: &Frame) -> Handedness {
 /// The hand in world coordinates, as if it were 95 mm in size.
 pub(crate) fn in_metres(image: &Frame) -> Frame {
     frame(&relative(image), hand(image), Layout::World)
+}
+
+/// The hand as a detector in two dimensions gives it, which does not say which hand it is.
+pub(crate) fn flat(original: &Frame) -> Frame {
+    let mut values = original.values();
+    values[..63].iter_mut().skip(2).step_by(3).for_each(|z| *z = 0.0);
+    values[63] = Handedness::Unknown.code();
+    Frame::parse(&values, Layout::Image, 0).unwrap()
+}
+
+/// The same of a recording in which the hand turns by up to `swing` degrees either way and its bones change by as many half per cent.
+pub(crate) fn flat_swung(recording: &LabelledFrames, swing: f32) -> LabelledFrames {
+    let view = |(i, frame): (usize, &Frame)| {
+        let wave = |period: f32| (i as f32 / period).sin();
+        let length = |period: f32| 1.0 + 0.005 * swing * wave(period);
+        let frame = of_person(frame, Layout::Image, [3.1, 3.7, 4.3, 5.9, 2.3].map(length), length(6.1));
+        flat(&turned(&frame, Layout::Image, swing * (i as f32 / 7.3 + 1.0).sin(), swing * wave(5.0)))
+    };
+    let frames = recording.frames.iter().enumerate().map(view).collect();
+    LabelledFrames { label: recording.label.clone(), frames }
 }
 
 /// The hand turned in the picture and to the side, degrees.

@@ -20,7 +20,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use data::{Data, Half};
-use hands::{in_metres, of_person, turned};
+use hands::{flat, flat_swung, in_metres, of_person, turned};
 use measure::{Telling, accepted, added, offered, right, summary, telling, trained, trained_on};
 use splat_gesture::{BASE_LABELS, Bundle, Frame, LabelledFrames, Layout, base_v1};
 
@@ -44,6 +44,7 @@ fn main() {
     short_recordings(&data.letters);
     turns(&data);
     people(&data.letters);
+    flat_hands(&data, &grafts);
     another_author(&data);
 }
 
@@ -279,19 +280,40 @@ fn people(letters: &[LabelledFrames]) {
     );
 }
 
+/// Two gestures known from frames in two dimensions in which the hand turns.
+fn flat_hands(data: &Data, grafts: &[LabelledFrames]) {
+    for swing in [0.0, 30.0, 60.0] {
+        let [letters, grafts, world] = [&data.letters[..], grafts, &data.world[..]]
+            .map(|all| all.iter().map(|group| flat_swung(group, swing)).collect::<Vec<_>>());
+        let grafts: Vec<&LabelledFrames> = grafts.iter().collect();
+        let (mut plain, mut grafted) = (Vec::new(), Vec::new());
+        for [known, unknown] in companies(&letters, 2) {
+            plain.push(told_flat(&known, &unknown, 200));
+            grafted.push(told_flat(&known, &grafts, 200));
+        }
+        tell(&format!("2 letters known, 200 frames, flat, turned by {swing}, other letters"), &plain);
+        tell(&format!("2 letters known, 200 frames, flat, turned by {swing}, grafted hands"), &grafted);
+        let real: Vec<Telling> =
+            companies(&world, 2).iter().map(|[known, unknown]| told_flat(known, unknown, 75)).collect();
+        tell(&format!("2 of 4 real gestures known, 75 frames, flat, turned by {swing}"), &real);
+    }
+}
+
+/// Later frames of gestures known from their first `frames`, against unknown ones.
+fn told_flat(known: &[&LabelledFrames], unknown: &[&LabelledFrames], frames: usize) -> Telling {
+    let bundle = trained_on(known, frames, Layout::Image);
+    let later: Vec<&[Frame]> = known.iter().map(|gesture| &gesture.frames[frames..]).collect();
+    let unknown: Vec<&[Frame]> = unknown.iter().map(|gesture| &gesture.frames[..]).collect();
+    telling(&bundle, &later, &unknown)
+}
+
 /// Two of another author's three gestures known in two dimensions without handedness, the third unknown.
 fn another_author(data: &Data) {
     if data.half == Half::Development {
         return;
     }
-    let figures: Vec<Telling> = companies(&data.flat, 2)
-        .iter()
-        .map(|[known, unknown]| {
-            let bundle = trained_on(known, 300, Layout::Image);
-            let later: Vec<&[Frame]> = known.iter().map(|gesture| &gesture.frames[300..]).collect();
-            telling(&bundle, &later, &[&unknown[0].frames[..]])
-        })
-        .collect();
+    let figures: Vec<Telling> =
+        companies(&data.flat, 2).iter().map(|[known, unknown]| told_flat(known, unknown, 300)).collect();
     tell("2 of 3 gestures of another author known, 300 frames, flat", &figures);
     let gestures: Vec<(&str, &[Frame])> =
         data.flat.iter().map(|gesture| (gesture.label.as_str(), &gesture.frames[..100])).collect();
@@ -300,12 +322,6 @@ fn another_author(data: &Data) {
         data.flat.iter().enumerate().map(|(i, gesture)| right(&bundle, &gesture.frames[100..], i)).collect();
     println!("3 of 3 from 100 frames [accepted, argmax]: {own:.3?}");
     // The same author's hands against a model of the first author's, seen in two dimensions.
-    let flat = |frame: &Frame| {
-        let mut values = frame.values();
-        values[..63].iter_mut().skip(2).step_by(3).for_each(|z| *z = 0.0);
-        values[63] = -1.0;
-        Frame::parse(&values, Layout::Image, 0).unwrap()
-    };
     let gestures: Vec<(&str, Vec<Frame>)> = ["paper", "rock", "one"]
         .iter()
         .map(|name| {

@@ -7,7 +7,7 @@ use crate::axes::AXES;
 use crate::dense::Dense;
 use crate::features::{
     BONES, CHIRALITY, COORDINATES, DETERMINANT, DISTANCES, HANDEDNESS_WEIGHT, JOINTS, KNUCKLES,
-    MIRROR_STEEPNESS, SMALLEST_SIZE, THUMB_SIDE_WEIGHT, UPRIGHT,
+    MIRROR_STEEPNESS, PALM, PALM_WIDTH, SMALLEST_SIZE, THUMB_SIDE_WEIGHT, UPRIGHT,
 };
 use crate::frame::LANDMARKS;
 use crate::known::{BLOCK, Hand, Known, SPAN};
@@ -208,15 +208,18 @@ impl Graph {
         let mirrored = self.node(Op::Mul, &[points, mirror], &POINTS);
         let palm = self.palm(mirrored, smallest);
         let upright = self.turned(mirrored, palm);
+        let axes = self.palm_axes(upright, smallest);
         let joints = self.slice(upright, &[1, 0], &[JOINTS, 3]);
         let coordinates = self.reshape(joints, &[1, COORDINATES]);
+        let of_palm = self.on_palm(joints, axes);
+        let view = self.node(Op::Concatenation(1), &axes, &[1, 9]);
 
         let roots = self.gather(upright, &BONES, 3);
         let bones = self.node(Op::Sub, &[joints, roots], &[JOINTS, 3]);
         let lengths = self.lengths(bones, JOINTS);
         let lengths = self.node(Op::Maximum, &[lengths, smallest], &[JOINTS, 1]);
         let directions = self.node(Op::Div, &[bones, lengths], &[JOINTS, 3]);
-        let directions = self.reshape(directions, &[1, JOINTS * 3]);
+        let directions = self.on_palm(directions, axes);
 
         let rows = [DISTANCES.len(), 3];
         let from = self.gather(points, &DISTANCES.map(|(a, _)| a), 3);
@@ -224,7 +227,46 @@ impl Graph {
         let offsets = self.node(Op::Sub, &[from, to], &rows);
         let distances = self.lengths(offsets, DISTANCES.len());
         let distances = self.reshape(distances, &[1, DISTANCES.len()]);
-        (self.node(Op::Concatenation(1), &[coordinates, distances, directions], &[1, UPRIGHT]), palm)
+        let parts = [coordinates, of_palm, distances, directions, view];
+        (self.node(Op::Concatenation(1), &parts, &[1, UPRIGHT]), palm)
+    }
+
+    /// `features::palm_axes`, each `[1, 3]`.
+    fn palm_axes(&mut self, upright: TensorId, smallest: TensorId) -> [TensorId; 3] {
+        let [middle, index, little] = PALM.map(|landmark| self.slice(upright, &[landmark, 0], &[1, 3]));
+        let along = self.divided(middle, smallest);
+        let across = self.node(Op::Sub, &[little, index], &[1, 3]);
+        let products = self.node(Op::Mul, &[along, across], &[1, 3]);
+        let slant = self.sum(products, &[1], &[1, 1]);
+        let slant = self.node(Op::Mul, &[along, slant], &[1, 3]);
+        let across = self.node(Op::Sub, &[across, slant], &[1, 3]);
+        let width = self.number(PALM_WIDTH);
+        let across = self.divided(across, width);
+        let [a, b] = [along, across].map(|axis| {
+            let axis = self.reshape(axis, &[3]);
+            [[1, 2, 0], [2, 0, 1]].map(|order| self.gather(axis, &order, 0))
+        });
+        let plus = self.node(Op::Mul, &[a[0], b[1]], &[3]);
+        let minus = self.node(Op::Mul, &[a[1], b[0]], &[3]);
+        let off = self.node(Op::Sub, &[plus, minus], &[3]);
+        [along, across, self.reshape(off, &[1, 3])]
+    }
+
+    /// A vector `[1, 3]` divided by its length, or by the number `least` if that is more.
+    fn divided(&mut self, vector: TensorId, least: TensorId) -> TensorId {
+        let length = self.lengths(vector, 1);
+        let length = self.node(Op::Maximum, &[length, least], &[1, 1]);
+        self.node(Op::Div, &[vector, length], &[1, 3])
+    }
+
+    /// Vectors `[20, 3]` along the palm's axes, one after the other: `[1, 60]`.
+    fn on_palm(&mut self, vectors: TensorId, axes: [TensorId; 3]) -> TensorId {
+        let along = axes.map(|axis| {
+            let products = self.node(Op::Mul, &[vectors, axis], &[JOINTS, 3]);
+            self.sum(products, &[1], &[JOINTS, 1])
+        });
+        let along = self.node(Op::Concatenation(1), &along, &[JOINTS, 3]);
+        self.reshape(along, &[1, COORDINATES])
     }
 
     /// `features::palm_direction`, `[1, 2]`.

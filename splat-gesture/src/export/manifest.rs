@@ -55,7 +55,7 @@ struct Legacy {
 #[derive(Serialize)]
 struct Normalisation {
     inside_the_models: bool,
-    steps: [&'static str; 6],
+    steps: [&'static str; 8],
     handedness_weight: f32,
 }
 
@@ -122,8 +122,10 @@ pub(super) fn manifest(bundle: &Bundle, files: &[ExportFile]) -> Vec<u8> {
                 "divide by the root mean square distance from the wrist",
                 "mirror to one hand, by the bend of the fingers and, where that is slight, the handedness, and of a flat hand without one the side of the thumb",
                 "turn in the picture so that the palm points up",
+                "append coordinates along the axes of the palm, in three dimensions",
                 "append distances between landmarks",
-                "append the directions of the bones",
+                "append the directions of the bones along the same axes",
+                "append those axes",
             ],
             handedness_weight: HANDEDNESS_WEIGHT,
         },

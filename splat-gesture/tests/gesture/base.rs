@@ -7,6 +7,7 @@ use splat_gesture::{
 };
 use splat_test_needs::needs;
 
+use crate::hostile::resealed;
 use crate::samples::{accepted, labelled, mean, never, published, quiet, recall, recording, tell};
 
 const LAYOUT: Layout = Layout::World;
@@ -46,6 +47,14 @@ fn the_base_recognises_real_hands_and_leaves_others() {
     let taken = accepted(bundle, &one.frames);
     tell(&format!("`one`, unknown to the base, accepted: {taken:.3}"));
     assert!(taken <= 0.10, "{taken}");
+}
+
+#[test]
+fn a_base_model_of_an_earlier_format_recognises_as_the_base_of_today() {
+    let mut older = base().to_bytes();
+    older[8] = 4;
+    let read = Bundle::from_bytes(&resealed(older)).unwrap();
+    assert_eq!(read.model(), base().model());
 }
 
 #[needs("gesture/ghostouch_base_v1.csv", "gesture/ghostouch_incremental_one.csv")]

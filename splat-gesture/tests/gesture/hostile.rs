@@ -179,7 +179,7 @@ fn bundles_cut_anywhere_are_refused() {
 }
 
 /// The bytes with a checksum that fits, as an attacker would send them.
-fn resealed(mut bytes: Vec<u8>) -> Vec<u8> {
+pub(crate) fn resealed(mut bytes: Vec<u8>) -> Vec<u8> {
     use sha2::{Digest, Sha256};
     let body = bytes.len() - 32;
     let digest = Sha256::digest(&bytes[..body]);
@@ -187,15 +187,17 @@ fn resealed(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Format 3 held a network after the frames: its gestures are learned again from these.
+/// Format 3 held a network after the frames and format 4 other axes: gestures are learned again from the frames.
 #[test]
-fn bundles_of_the_format_before_are_read() {
-    let mut older = bundle().to_bytes();
-    older[8] = 3;
-    let read = Bundle::from_bytes(&resealed(older)).unwrap();
-    assert_eq!(read.labels(), bundle().labels());
-    assert_eq!(read.model(), bundle().model());
-    assert_eq!(read.to_bytes()[8], 4);
+fn bundles_of_the_formats_before_are_read() {
+    for format in [3, 4] {
+        let mut older = bundle().to_bytes();
+        older[8] = format;
+        let read = Bundle::from_bytes(&resealed(older)).unwrap();
+        assert_eq!(read.labels(), bundle().labels());
+        assert_eq!(read.model(), bundle().model());
+        assert_eq!(read.to_bytes()[8], 5);
+    }
 }
 
 #[test]

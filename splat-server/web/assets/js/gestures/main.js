@@ -32,9 +32,12 @@ const take = recorder();
 const trial = trialPanel();
 let handThere = null;
 
-function complain(node) {
+/** Says what went wrong, beneath what was used when it did. */
+function complain(node, beneath) {
   complaint.hidden = !node;
-  if (node) fill(complaint, node);
+  if (!node) return;
+  beneath.after(complaint);
+  fill(complaint, node);
 }
 
 function onFrame(frame) {
@@ -60,14 +63,14 @@ function handCard(tracker, form) {
   const camera = h('button', { type: 'button', class: 'primary', disabled: !tracker }, tx('gesture.camera.start'));
   camera.addEventListener('click', async () => {
     complain(null);
-    if (!model.files[0]) return complain(tx('gesture.camera.need_model'));
+    if (!model.files[0]) return complain(tx('gesture.camera.need_model'), camera);
     camera.disabled = true;
     try {
       useSource(await cameraSource(new Uint8Array(await model.files[0].arrayBuffer()), video));
       form.cameraReady();
     } catch (error) {
       console.warn('camera:', error);
-      complain(tx(error.name === 'NotAllowedError' ? 'gesture.camera.denied' : 'gesture.camera.failed'));
+      complain(tx(error.name === 'NotAllowedError' ? 'gesture.camera.denied' : 'gesture.camera.failed'), camera);
     }
     camera.disabled = false;
     return undefined;
@@ -98,7 +101,7 @@ function handCard(tracker, form) {
     try {
       offer(readRecording(await file.files[0].text(), file.files[0].name));
     } catch (error) {
-      complain(has(error.message) ? tx(error.message) : document.createTextNode(error.message));
+      complain(has(error.message) ? tx(error.message) : document.createTextNode(error.message), which);
     }
   });
   return h('section', { class: 'card', 'aria-labelledby': 'hand-title' },
@@ -178,7 +181,7 @@ function recordCard(parents, onJob) {
         const body = requestBody(parent.value, name.value.trim(), state.frames);
         onJob(await postJson('/v1/jobs', body, { headers: { 'Idempotency-Key': randomKey() } }), body.gesture);
       } catch (error) {
-        complain(document.createTextNode([error.message, error.problem?.hint].filter(Boolean).join(' ')));
+        complain(document.createTextNode([error.message, error.problem?.hint].filter(Boolean).join(' ')), submit.parentElement);
       }
       submit.disabled = false;
     },
@@ -279,7 +282,7 @@ async function start() {
       await trial.load(model);
       complain(null);
     } catch (error) {
-      complain(error instanceof Refused ? document.createTextNode(error.message) : h('span', {}, tx('gesture.try.failed'), ` (${error.message})`));
+      complain(error instanceof Refused ? document.createTextNode(error.message) : h('span', {}, tx('gesture.try.failed'), ` (${error.message})`), trial.element);
     }
   };
   // The form and the card of models share the list.
@@ -297,11 +300,10 @@ async function start() {
     onTry: tryModel,
   });
   const progress = progressCard(async (job) => added(await getJson(`/v1/gestures/${job.result.model_code}`)));
-  const form = recordCard(models, (job) => progress.watch(job).catch((error) => complain(document.createTextNode(error.message))));
+  const form = recordCard(models, (job) => progress.watch(job).catch((error) => complain(document.createTextNode(error.message), progress.element)));
   if (models[0]) tryModel(models[0]);
   fill(main,
     h('header', { class: 'hero' }, h('h1', { tabindex: -1 }, tx('gesture.title')), h('p', { class: 'lead' }, tx('gesture.lead'))),
-    complaint,
     h('div', { class: 'columns even' },
       handCard(tracker, form),
       h('div', { class: 'side' }, form.element, progress.element,
