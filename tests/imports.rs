@@ -17,6 +17,7 @@ const FLOORS: [(&str, &[&str]); 5] = [
             "child",
             "content",
             "dataset",
+            "descriptors",
             "error",
             "events",
             "files",

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use splat_colmap::{ColmapOptions, ColmapSource, DatasetSource};
 use splat_core::events::EventSink;
+use splat_core::gpu::GpuDescriptors;
 use splat_core::nerfstudio::NerfstudioSource;
 use splat_core::pipeline::{DatasetPlace, PipelineOptions, Preset, SavedScene};
 use splat_core::{CancelToken, Content, Event, Gpu, Scene, SceneSource};
@@ -53,12 +54,13 @@ pub(crate) fn saved_scene(path: &Path) -> Result<SavedScene, Failure> {
     Ok(SavedScene::find(path)?)
 }
 
-/// Photos that COLMAP poses; its dataset goes to `dataset`.
+/// Photos that COLMAP poses; its dataset goes to `dataset`. Features are compared on `gpu` if it is hardware.
 pub(crate) fn photos(
     photos: &Path,
     dataset: PathBuf,
     options: &args::ColmapOptions,
     preset: Preset,
+    gpu: Option<&Gpu>,
 ) -> Result<ColmapSource, Failure> {
     require_folder(photos)?;
     let defaults = options.scene.0.colmap(preset);
@@ -68,6 +70,7 @@ pub(crate) fn photos(
             .colmap_timeout
             .map_or(defaults.stage_timeout, |m| Some(Duration::from_secs(60 * m))),
         resume: !options.redo_colmap,
+        comparer: gpu.and_then(GpuDescriptors::on_hardware),
         ..defaults
     };
     Ok(ColmapSource::new(photos, dataset, options))

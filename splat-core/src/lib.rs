@@ -81,6 +81,7 @@ pub mod camera;
 pub mod child;
 pub mod content;
 pub mod dataset;
+pub mod descriptors;
 pub mod error;
 pub mod events;
 pub mod files;

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use clap::CommandFactory;
 use splat_core::gpu::GpuOptions;
-use splat_core::{Backend, CancelToken, Gpu, self_test};
+use splat_core::{AdapterReport, Backend, CancelToken, Gpu, self_test};
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
@@ -40,6 +40,13 @@ impl Context {
     /// Opens the best GPU that passes the self-test.
     fn gpu(&self) -> Result<Gpu, Failure> {
         Ok(self_test::open(&self.gpu_options(), &mut |text| self.reporter.warn(&text))?)
+    }
+
+    /// The GPU if there is one besides software drivers: for what a processor does as well.
+    fn hardware(&self) -> Option<Gpu> {
+        let is_hardware = |report: &AdapterReport| !report.is_software();
+        Gpu::describe(&self.gpu_options()).ok().filter(is_hardware)?;
+        self.gpu().ok()
     }
 
     fn gpu_options(&self) -> GpuOptions {

@@ -13,7 +13,7 @@ use super::prepare::Photos;
 use super::stages;
 use crate::error::{ColmapError, Result, write_error};
 use crate::matching::{
-    Database, ImageRow, MIN_MATCHES, Watch, match_pairs, preselect, products_of_all_pairs,
+    Comparer, Database, ImageRow, MIN_MATCHES, Watch, match_pairs, preselect, products_of_all_pairs,
 };
 
 impl PosingRun<'_> {
@@ -38,8 +38,8 @@ impl PosingRun<'_> {
                 job.with_gpu_or_without(|job| {
                     job.begin_matching()?;
                     let names = photos.names();
-                    let pairs = job.choose_pairs(photos, &names)?;
-                    job.compare(&names, &pairs)?;
+                    let pairs = job.on_gpu_or_processor(|job| job.choose_pairs(photos, &names))?;
+                    job.on_gpu_or_processor(|job| job.compare(&names, &pairs))?;
                     job.verify_pairs(&names, &pairs)
                 })
             },
@@ -86,7 +86,7 @@ impl PosingRun<'_> {
             names.iter().enumerate().map(|(place, name)| (*name, place)).collect();
         let steps = names.len() as u64;
         let progress = progress_of(self.events, 0, steps, 3 * steps);
-        let chosen = preselect(&database, &images, self.watch(&progress))?;
+        let chosen = preselect(&database, &images, self.comparer(), self.watch(&progress))?;
         let in_names = |pair: [usize; 2]| {
             let [a, b] = pair.map(|place| places.get(images[place].name.as_str()).copied());
             Some([a?.min(b?), a?.max(b?)])
@@ -131,7 +131,7 @@ impl PosingRun<'_> {
             _ => [0, 2 * steps],
         };
         let progress = progress_of(self.events, before, steps, total);
-        match_pairs(&mut database, &images, &places, self.watch(&progress))
+        match_pairs(&mut database, &images, &places, self.comparer(), self.watch(&progress))
     }
 
     /// Runs COLMAP to verify the matches, and to match pairs that have not been compared.
@@ -188,6 +188,26 @@ impl PosingRun<'_> {
         let command =
             self.with_paths(|colmap, options, paths| stages::match_pairs(colmap, options, paths, &path))?;
         self.colmap(Stage::Matching, &command, done, Some(total))
+    }
+
+    fn comparer(&self) -> Comparer<'_> {
+        self.options.comparer.as_deref().map_or(Comparer::Processor, Comparer::Gpu)
+    }
+
+    /// Repeats what fails on a GPU on the processor, and stays there.
+    fn on_gpu_or_processor<T>(&mut self, work: impl Fn(&mut Self) -> Result<T>) -> Result<T> {
+        match work(self) {
+            Err(ColmapError::Core(error))
+                if self.options.comparer.is_some() && !matches!(error, splat_core::Error::Cancelled) =>
+            {
+                self.log(&format!("comparing features on the GPU failed: {error}"));
+                let message = format!("{error}. The processor compares the photos' features instead");
+                (self.events)(Event::Warning { message });
+                self.options.comparer = None;
+                work(self)
+            }
+            result => result,
+        }
     }
 
     fn watch<'a>(&'a self, progress: &'a (dyn Fn(u64, u64) + Sync)) -> Watch<'a> {

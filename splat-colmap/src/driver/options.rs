@@ -1,9 +1,11 @@
 //! Options of a COLMAP run, and their cost.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use splat_core::LensModel;
+use splat_core::descriptors::CompareDescriptors;
 
 /// Trade-off between time and completeness.
 ///
@@ -133,7 +135,7 @@ pub enum MatcherEngine {
     /// COLMAP if it can use a CUDA GPU, else this program.
     #[default]
     Auto,
-    /// This program: exact matching by integer products of descriptors, on all cores. The same matches on every machine.
+    /// This program: exact matching by integer products of descriptors, on all cores or a GPU. The same matches on every machine.
     Splat,
     /// COLMAP: on a CPU approximate matching.
     Colmap,
@@ -141,7 +143,7 @@ pub enum MatcherEngine {
 
 splat_core::words! { MatcherEngine:
     Auto = "auto", "COLMAP where it has a CUDA GPU, else splat";
-    Splat = "splat", "In this program, on all cores: exact, and several times as fast as COLMAP on a CPU";
+    Splat = "splat", "In this program, on the GPU or all cores: exact, and several times as fast as COLMAP on a CPU";
     Colmap = "colmap", "In COLMAP: approximate on a CPU";
 }
 
@@ -156,6 +158,9 @@ pub struct ColmapOptions {
     pub matcher: Matcher,
     /// The program that matches features; COLMAP verifies the matches in any case.
     pub matcher_engine: MatcherEngine,
+    /// What compares features where this program matches them, such as [`splat_core::gpu::GpuDescriptors`] on a GPU; `None` for the
+    /// processor. Matches are the same.
+    pub comparer: Option<Arc<dyn CompareDescriptors>>,
     /// Camera model for the photos; `None` takes OPENCV for cameras with ten photos or more, and
     /// SIMPLE_RADIAL, which fewer can calibrate.
     pub camera_model: Option<LensModel>,
@@ -183,6 +188,7 @@ impl Default for ColmapOptions {
             quality: ColmapQuality::default(),
             matcher: Matcher::default(),
             matcher_engine: MatcherEngine::default(),
+            comparer: None,
             camera_model: None,
             stage_timeout: Some(Duration::from_secs(4 * 60 * 60)),
             resume: true,

@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, params};
 
-use super::kernel::LENGTH;
+use splat_core::descriptors::DESCRIPTOR_BYTES as LENGTH;
+
 use crate::error::{ColmapError, Result};
 
 /// COLMAP's `kMaxNumImages`.

@@ -3,8 +3,8 @@
 //! A matrix product in integers: six rows by sixteen columns are summed in registers, two bytes of a descriptor at a time
 //! (16-bit products in pairs, `vpmaddwd`). All forms add the same integers, so every machine has the same result.
 
-/// Bytes of a descriptor.
-pub(super) const LENGTH: usize = 128;
+use splat_core::descriptors::{BestTwo, DESCRIPTOR_BYTES as LENGTH};
+
 /// Pairs of bytes of a descriptor; each pair is held as two 16-bit numbers in 32 bits, the first one low.
 const PAIRS: usize = LENGTH / 2;
 /// Rows summed at once. With two vectors of columns that takes 12 of AVX2's 16 registers.
@@ -22,15 +22,6 @@ type Sums = [[i32; COLUMNS]; ROWS];
 #[repr(align(64))]
 struct Panel([[Pair; COLUMNS]; PAIRS]);
 
-/// The best and second best product of a feature with those of the other photo; 0 where there is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct BestTwo {
-    pub(super) best: i32,
-    pub(super) second: i32,
-    /// Whose product `best` is: the first such row. Kept for columns only.
-    pub(super) index: i32,
-}
-
 /// Scratch memory of one thread, reused for every pair of photos.
 #[derive(Default)]
 pub(super) struct Buffers {
@@ -40,7 +31,7 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    /// Best and second best of each descriptor in `a` (rows) and in `b` (columns), 128 bytes a descriptor.
+    /// Best and second best of each descriptor in `a` (rows) and in `b` (columns), 128 bytes a descriptor. Rows have no `index`.
     pub(super) fn best_two(&mut self, a: &[u8], b: &[u8]) -> (Vec<BestTwo>, Vec<BestTwo>) {
         let (a, b) = (a.as_chunks::<LENGTH>().0, b.as_chunks::<LENGTH>().0);
         // Padded with zero descriptors, whose products of 0 are never a match.

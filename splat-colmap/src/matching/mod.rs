@@ -4,8 +4,9 @@
 //! photos to a scene. Here the products of two photos' descriptors are one integer matrix product. COLMAP's matchers only verify a
 //! pair that has a row in `matches`, so they run afterwards as usual.
 //!
-//! Matches are the same on every machine and for any number of threads.
+//! Matches are the same on every machine, for any number of threads, and on a GPU ([`compare`]).
 
+mod compare;
 mod database;
 mod kernel;
 mod preselect;
@@ -15,12 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rayon::prelude::*;
 use splat_core::CancelToken;
 
+pub(crate) use compare::Comparer;
 pub(crate) use database::{Database, ImageRow};
 use database::{Matches, pair_id};
-use kernel::Buffers;
 pub(crate) use preselect::{preselect, products_of_all_pairs};
 
 use crate::error::{ColmapError, Result};
@@ -73,6 +73,7 @@ pub(crate) fn match_pairs(
     database: &mut Database,
     images: &[ImageRow],
     pairs: &[[usize; 2]],
+    comparer: Comparer<'_>,
     watch: Watch<'_>,
 ) -> Result<()> {
     let limit = Limit::new(watch);
@@ -97,33 +98,17 @@ pub(crate) fn match_pairs(
                 entry.insert(database.descriptors(&images[place])?);
             }
         }
-        let matched = (pairs.par_iter())
-            .map_init(Buffers::default, |buffers, &[a, b]| {
-                limit.check()?;
-                let matches = matches(buffers, &descriptors[&a], &descriptors[&b]);
-                (watch.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, total);
-                Ok(([images[a].id, images[b].id], matches))
-            })
-            .collect::<Result<Vec<([u32; 2], Matches)>>>()?;
+        let (places, photos): (Vec<usize>, Vec<&[u8]>) =
+            descriptors.iter().map(|(place, bytes)| (*place, bytes.as_slice())).unzip();
+        let local = |place: usize| places.partition_point(|&known| known < place);
+        let listed: Vec<[usize; 2]> = pairs.iter().map(|pair| pair.map(local)).collect();
+        let matched = || (watch.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, total);
+        let matches = comparer.matches(&photos, &listed, &limit, &matched)?;
+        let ids = pairs.iter().map(|pair| pair.map(|place| images[place].id));
+        let matched: Vec<([u32; 2], Matches)> = ids.zip(matches).collect();
         database.write(&matched)?;
     }
     Ok(())
-}
-
-/// Features of `a` and `b` (128 bytes each) that are mutual best matches.
-fn matches(buffers: &mut Buffers, a: &[u8], b: &[u8]) -> Matches {
-    let (rows, columns) = buffers.best_two(a, b);
-    let mut matches: Matches = (columns.iter().enumerate())
-        .filter(|(_, column)| rule::accepts(column.best, column.second))
-        .filter(|(_, column)| {
-            // Where the row's best is this product, and its second best is less, the row's partner is this column.
-            let row = rows.get(column.index as usize);
-            row.is_some_and(|row| row.best == column.best && rule::accepts(row.best, row.second))
-        })
-        .map(|(place, column)| [column.index as u32, place as u32])
-        .collect();
-    matches.sort_unstable();
-    matches
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rayon::prelude::*;
+use splat_core::descriptors::DESCRIPTOR_BYTES;
 
+use super::compare::Comparer;
 use super::database::{Database, ImageRow};
-use super::kernel::{Buffers, LENGTH};
-use super::{Limit, Watch, matches};
+use super::{Limit, Watch};
 use crate::error::Result;
 
 /// One pass over pairs, which matches a number of the largest features of one photo with all of the other's.
@@ -38,11 +38,12 @@ const SHORT_LIST_PHOTOS: usize = 200;
 pub(crate) fn preselect(
     database: &Database,
     images: &[ImageRow],
+    comparer: Comparer<'_>,
     watch: Watch<'_>,
 ) -> Result<BTreeSet<[usize; 2]>> {
     let all = (0..images.len()).flat_map(|a| (a + 1..images.len()).map(move |b| [a, b])).collect();
     if images.len() < SHORT_LIST_PHOTOS {
-        return look(database, images, &all, LONG, watch);
+        return look(database, images, &all, LONG, comparer, watch);
     }
     // The first pass takes a quarter of the second's time per pair, and the second has few pairs.
     let half = |from: u64| move |done: u64, total: u64| (from * total + done, 2 * total);
@@ -51,9 +52,9 @@ pub(crate) fn preselect(
         (watch.progress)(done, total);
     };
     let first = |done, total| report(&half(0), done, total);
-    let listed = look(database, images, &all, SHORT, Watch { progress: &first, ..watch })?;
+    let listed = look(database, images, &all, SHORT, comparer, Watch { progress: &first, ..watch })?;
     let second = |done, total| report(&half(1), done, total);
-    look(database, images, &listed, LONG, Watch { progress: &second, ..watch })
+    look(database, images, &listed, LONG, comparer, Watch { progress: &second, ..watch })
 }
 
 fn look(
@@ -61,6 +62,7 @@ fn look(
     images: &[ImageRow],
     pairs: &BTreeSet<[usize; 2]>,
     look: Look,
+    comparer: Comparer<'_>,
     watch: Watch<'_>,
 ) -> Result<BTreeSet<[usize; 2]>> {
     let limit = Limit::new(watch);
@@ -77,15 +79,13 @@ fn look(
     let mut counts: Vec<([usize; 2], usize)> = Vec::with_capacity(pairs.len());
     for (&b, firsts) in &firsts {
         let whole = database.descriptors(&images[b])?;
-        let counted = (firsts.par_iter())
-            .map_init(Buffers::default, |buffers, &a| {
-                limit.check()?;
-                let count = matches(buffers, &largest[a], &whole).len();
-                (watch.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, total);
-                Ok(([a, b], count))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        counts.extend(counted.into_iter().filter(|(_, count)| *count >= look.min_matches));
+        let photos: Vec<&[u8]> =
+            firsts.iter().map(|&a| largest[a].as_slice()).chain([whole.as_slice()]).collect();
+        let pairs: Vec<[usize; 2]> = (0..firsts.len()).map(|place| [place, firsts.len()]).collect();
+        let matched = || (watch.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, total);
+        let matches = comparer.matches(&photos, &pairs, &limit, &matched)?;
+        let counted = firsts.iter().zip(matches).map(|(&a, matches)| ([a, b], matches.len()));
+        counts.extend(counted.filter(|(_, count)| *count >= look.min_matches));
     }
     Ok(partners(images.len(), &counts, look.partners))
 }
@@ -110,12 +110,12 @@ fn partners(photos: usize, counts: &[([usize; 2], usize)], keep: usize) -> BTree
 fn largest_features(database: &Database, image: &ImageRow, count: usize) -> Result<Vec<u8>> {
     let descriptors = database.descriptors(image)?;
     let scales = database.scales(image)?;
-    let mut order: Vec<usize> = (0..scales.len().min(descriptors.len() / LENGTH)).collect();
+    let mut order: Vec<usize> = (0..scales.len().min(descriptors.len() / DESCRIPTOR_BYTES)).collect();
     order.sort_by(|&a, &b| scales[b].total_cmp(&scales[a]).then(a.cmp(&b)));
     order.truncate(count);
     // In their original order, so that results do not depend on the comparison of scales.
     order.sort_unstable();
-    let of = |place: usize| descriptors.chunks_exact(LENGTH).nth(place).unwrap_or_default();
+    let of = |place: usize| descriptors.chunks_exact(DESCRIPTOR_BYTES).nth(place).unwrap_or_default();
     Ok(order.into_iter().flat_map(of).copied().collect())
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rusqlite::{Connection, params};
+use splat_core::gpu::GpuDescriptors;
 
 use super::*;
 
@@ -88,7 +89,13 @@ fn run(path: &Path, cancel: &CancelToken, limit: Option<Duration>) -> (crate::Re
         told.fetch_max(done, Ordering::Relaxed);
     };
     let pairs = all_pairs(images.len());
-    let result = match_pairs(&mut database, &images, &pairs, Watch { cancel, limit, progress: &progress });
+    let result = match_pairs(
+        &mut database,
+        &images,
+        &pairs,
+        Comparer::Processor,
+        Watch { cancel, limit, progress: &progress },
+    );
     (result, told.into_inner())
 }
 
@@ -172,7 +179,7 @@ fn features_are_taken_out_with_their_matches() {
     let mut database = Database::open(&path).unwrap();
     let images = database.images().unwrap();
     let watch = Watch { cancel: &CancelToken::new(), limit: None, progress: &|_, _| () };
-    match_pairs(&mut database, &images, &all_pairs(4), watch).unwrap();
+    match_pairs(&mut database, &images, &all_pairs(4), Comparer::Processor, watch).unwrap();
     database.remove_features(&[2]).unwrap();
     let left: Vec<i64> = rows(&path).into_iter().map(|(pair, ..)| pair).collect();
     assert_eq!(left, [[1, 3], [1, 4], [3, 4]].map(pair_id));
@@ -193,8 +200,8 @@ fn photos_that_share_things_are_preselected() {
     let told = AtomicU64::new(0);
     let progress = |_, total| told.store(total, Ordering::Relaxed);
     let watch = Watch { cancel: &CancelToken::new(), limit: None, progress: &progress };
-    let pairs = preselect(&database, &images, watch).unwrap();
-    match_pairs(&mut database, &images, &all_pairs(12), watch).unwrap();
+    let pairs = preselect(&database, &images, Comparer::Processor, watch).unwrap();
+    match_pairs(&mut database, &images, &all_pairs(12), Comparer::Processor, watch).unwrap();
     let few = database.pairs_below(MIN_MATCHES).unwrap();
     let shares = |&[a, b]: &[usize; 2]| !few.contains(&[images[a].id, images[b].id]);
     let expected: Vec<[usize; 2]> = all_pairs(12).into_iter().filter(shares).collect();
@@ -207,4 +214,59 @@ fn photos_that_share_things_are_preselected() {
     database.remove_matches().unwrap();
     database.write_unmatched(&images, &pairs).unwrap();
     assert_eq!(rows(&path).len(), 66 - pairs.len());
+}
+
+/// A GPU gives the rows that the processor gives: features in common, features of one photo that are alike, photos without any, and more
+/// than fit into a group or a tile.
+#[test]
+fn a_gpu_gives_the_same_matches() {
+    let dir = tempfile::tempdir().unwrap();
+    let gpu = splat_core::Gpu::new(&splat_core::GpuOptions::default()).unwrap();
+    let device = GpuDescriptors::new(&gpu);
+    for (photos, features, step) in [(5, 150, 40), (35, 20, 5), (3, 65, 0), (2, 33, 1000), (2, 0, 0)] {
+        let path = dir.path().join(format!("{photos}_{features}.db"));
+        write_database(&path, OLD, photos, features, step);
+        if photos == 5 {
+            let connection = Connection::open(&path).unwrap();
+            let twice: Vec<u8> = (0..features).flat_map(|k| descriptor(k / 2)).collect();
+            connection.execute("UPDATE descriptors SET data = ?1 WHERE image_id = 2", [twice]).unwrap();
+            connection.execute("UPDATE descriptors SET rows = 0, data = x'' WHERE image_id = 4", []).unwrap();
+        }
+        let mut seen = Vec::new();
+        for comparer in [Comparer::Processor, Comparer::Gpu(&device)] {
+            let mut database = Database::open(&path).unwrap();
+            database.remove_matches().unwrap();
+            let images = database.images().unwrap();
+            let told = AtomicU64::new(0);
+            let progress = |done, _| drop(told.fetch_max(done, Ordering::Relaxed));
+            let watch = Watch { cancel: &CancelToken::new(), limit: None, progress: &progress };
+            let chosen = preselect(&database, &images, comparer, watch).unwrap();
+            match_pairs(&mut database, &images, &all_pairs(photos), comparer, watch).unwrap();
+            assert_eq!(told.into_inner(), (photos * (photos - 1) / 2) as u64);
+            seen.push((chosen, rows(&path)));
+        }
+        assert_eq!(seen[0], seen[1], "{photos} photos of {features} features");
+        assert!(step == 1000 || features == 0 || seen[0].1.iter().any(|(_, count, _)| *count > 0));
+    }
+}
+
+#[test]
+fn comparing_on_a_gpu_can_be_cancelled() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.db");
+    write_database(&path, OLD, 6, 10, 3);
+    let gpu = splat_core::Gpu::new(&splat_core::GpuOptions::default()).unwrap();
+    let device = GpuDescriptors::new(&gpu);
+    let mut database = Database::open(&path).unwrap();
+    let images = database.images().unwrap();
+    let cancel = CancelToken::new();
+    let progress = |done, _| {
+        if done == 2 {
+            cancel.cancel();
+        }
+    };
+    let watch = Watch { cancel: &cancel, limit: None, progress: &progress };
+    let result = match_pairs(&mut database, &images, &all_pairs(6), Comparer::Gpu(&device), watch);
+    assert!(matches!(result, Err(ColmapError::Core(splat_core::Error::Cancelled))), "{result:?}");
+    assert!(rows(&path).is_empty());
 }

@@ -5,6 +5,7 @@
 
 mod buffers;
 mod choice;
+mod descriptors;
 mod faults;
 pub(crate) mod kernel;
 #[cfg(feature = "testing")]
@@ -25,6 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 pub use choice::{Backend, Candidate};
+pub use descriptors::GpuDescriptors;
 pub use shaders::LaneSums;
 pub use texts::{KernelText, kernel_texts};
 

@@ -278,6 +278,7 @@ kernels! {
     PROJECT_POINTS = "project_points" [RayQuadric, Lens, Camera];
     MULTIPLY_ADD = "multiply_add" [];
     COPY = "copy" [];
+    BEST_TWO = "best_two" [];
 }
 
 /// `shaders/draw/present.wgsl`, with a vertex and a fragment stage.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use splat_colmap::{ColmapOptions, ColmapSource, DatasetSource};
 use splat_core::events::Stage;
 use splat_core::files::write_error;
-use splat_core::gpu::GpuOptions;
+use splat_core::gpu::{GpuDescriptors, GpuOptions};
 use splat_core::pipeline::{OutputFolder, Pipeline, PipelineOptions, Preset, StopReason, Viewer};
 use splat_core::{CancelToken, Event, self_test};
 
@@ -36,7 +36,10 @@ pub(super) fn run(
     let mut source = ColmapSource::new(
         layout::IMAGES,
         layout::COLMAP_DATA,
-        colmap_options(options, preset, &order.machine),
+        ColmapOptions {
+            comparer: GpuDescriptors::on_hardware(&gpu),
+            ..colmap_options(options, preset, &order.machine)
+        },
     )
     .keeping_distortion(options.keep_distortion());
     if let Some(from) = order.spec.redo_from
