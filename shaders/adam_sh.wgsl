@@ -26,9 +26,10 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
         return;
     }
     let offset = geometry[i].mean_logit.xyz - view.camera_centre.xyz;
-    let basis = sh_basis(offset * inverseSqrt(max(dot(offset, offset), 1e-30)), view.sh_degree);
+    let degree = bounded_degree(view.sh_degree, arrayLength(&sh));
+    let basis = sh_basis(offset * inverseSqrt(max(dot(offset, offset), 1e-30)), degree);
     let v_color = v_colors[i][CHANNEL];
-    let used = (view.sh_degree + 1u) * (view.sh_degree + 1u);
+    let used = (degree + 1u) * (degree + 1u);
     let base = i * view.sh_stride;
     for (var k = 0u; k < used; k += 1u) {
         step_coefficient(base + k, k, v_color * basis[k]);

@@ -28,13 +28,14 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     let offset = geometry[i].mean_logit.xyz - view.camera_centre.xyz;
     let inv_distance = inverseSqrt(max(dot(offset, offset), 1e-30));
     let direction = offset * inv_distance;
-    let used = (view.sh_degree + 1u) * (view.sh_degree + 1u);
+    let degree = bounded_degree(view.sh_degree, arrayLength(&sh_r));
+    let used = (degree + 1u) * (degree + 1u);
     let base = i * view.sh_stride;
     var weights: array<f32, 16>;
     for (var k = 0u; k < used; k += 1u) {
         weights[k] = dot(v_color.xyz, vec3f(sh_r[base + k], sh_g[base + k], sh_b[base + k]));
     }
-    let v_direction = sh_basis_gradient(direction, view.sh_degree, weights);
+    let v_direction = sh_basis_gradient(direction, degree, weights);
     let v_mean = (v_direction - dot(v_direction, direction) * direction) * inv_distance;
     if (!is_finite3(v_mean)) {
         return;
@@ -43,8 +44,9 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     if (WITH_POSE) {
         let t = camera_translation(view);
         let v_t = camera_rotation(view) * v_mean;
-        for (var row = 0u; row < 3u; row += 1u) {
-            v_pose[i].rows[row] += vec4f(t[row] * v_mean, v_t[row]);
-        }
+        // Not a loop: see bounded_degree.
+        v_pose[i].rows[0] += vec4f(t.x * v_mean, v_t.x);
+        v_pose[i].rows[1] += vec4f(t.y * v_mean, v_t.y);
+        v_pose[i].rows[2] += vec4f(t.z * v_mean, v_t.z);
     }
 }

@@ -53,8 +53,9 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 
     let offset = g.mean - view.camera_centre.xyz;
     let direction = offset * inverseSqrt(max(dot(offset, offset), 1e-30));
-    let basis = sh_basis(direction, view.sh_degree);
-    let used = (view.sh_degree + 1u) * (view.sh_degree + 1u);
+    let degree = bounded_degree(view.sh_degree, arrayLength(&sh_r));
+    let basis = sh_basis(direction, degree);
+    let used = (degree + 1u) * (degree + 1u);
     var rgb = vec3f(0.5);
     let base = i * view.sh_stride;
     for (var k = 0u; k < used; k += 1u) {
