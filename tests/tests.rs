@@ -23,6 +23,7 @@ mod memory;
 mod npz;
 mod own_loss;
 mod parity;
+mod poses;
 mod reference;
 mod round_trips;
 mod shaders;

@@ -139,5 +139,10 @@ fn summary(outcome: &Outcome) -> String {
             outcome.views.len()
         ));
     }
+    if let Some(psnr) = outcome.aligned_psnr {
+        lines.push(format!(
+            "poses       the photos' were off and are refined (cameras.json); with the held-out ones aligned to the scene {psnr:.2} dB"
+        ));
+    }
     lines.join("\n")
 }

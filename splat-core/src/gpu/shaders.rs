@@ -269,6 +269,7 @@ kernels! {
     PROJECT_BACKWARD_GUT = "project_backward_gut"
         [Rotation, Floor, RayQuadric, Splat, Slot, QuadricGradient, QuadricSums, Counters, Chunk];
     DIRECTION_BACKWARD = "direction_backward" [Rotation, Sh, Chunk];
+    POSE_TOTAL = "pose_total" [Chunk];
     SH_GRADIENT = "sh_gradient" [Sh, Chunk];
     ADAM_SH = "adam_sh" [Sh, Adam, Counters, ShStep, Chunk];
     ADAM_SH_LINES = "adam_sh_lines" [Sh, Adam, Counters, ShStep, Chunk];

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::pictures::{photo_rgb8, save_png, side_by_side};
 use super::train::{Trained, write_progress};
 use super::{EvalPoint, Outcome, Pipeline, StopReason, memory};
+use crate::camera::Camera;
 use crate::events::Stage;
 use crate::files::write_atomically;
 use crate::flight::{NamedCamera, write_cameras};
@@ -42,6 +43,7 @@ impl Pipeline<'_> {
             stopped: trained.stopped,
             psnr: report.as_ref().map(|report| report.psnr),
             cc_psnr: report.as_ref().and_then(|report| report.cc_psnr),
+            aligned_psnr: report.as_ref().and_then(|report| report.aligned_psnr),
             ssim: report.as_ref().map(|report| report.ssim),
             placement: trained.trainer.dataset().scene.placement.clone(),
             views: report.map(|report| report.views).unwrap_or_default(),
@@ -99,7 +101,10 @@ impl Pipeline<'_> {
             .map(|(i, view)| NamedCamera {
                 name: view.name.clone(),
                 held_out: dataset.held_out.contains(&i),
-                camera: dataset.pinhole_camera(i),
+                camera: Camera {
+                    cam_from_world: trained.trainer.cam_from_world(i),
+                    ..dataset.pinhole_camera(i)
+                },
                 lens: dataset.kept_lens(i).cloned(),
                 rolling_shutter: dataset.kept_shutter(i),
                 exposure: trained.trainer.differs_in_exposure().then(|| trained.trainer.exposure(i)),

@@ -55,6 +55,9 @@ pub struct Outcome {
     /// the influence of exposure and white balance of single photos.
     #[serde(default)]
     pub cc_psnr: Option<f64>,
+    /// Mean PSNR of held-out views from where the scene looks most like each photo; `None` where the photos' poses were not refined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aligned_psnr: Option<f64>,
     /// Mean SSIM over the held-out views; `None` without any.
     pub ssim: Option<f64>,
     /// Which photos structure-from-motion placed, and which it did not; `None` for datasets that were posed elsewhere.

@@ -22,6 +22,7 @@ pub(crate) const COLOR_BYTES: u64 = 16;
 pub(crate) struct BackwardKernels {
     switches: Switches,
     direction: Kernel,
+    pose_total: Kernel,
     gpu: Gpu,
     /// By [`Optics`], made when first needed.
     views: [OnceLock<ViewKernels>; Optics::COUNT],
@@ -40,6 +41,7 @@ impl BackwardKernels {
         Self {
             switches,
             direction: Kernel::new(gpu, shaders::DIRECTION_BACKWARD, switches, &[]),
+            pose_total: Kernel::new(gpu, shaders::POSE_TOTAL, switches, &[]),
             gpu: gpu.clone(),
             views: Default::default(),
         }
@@ -68,7 +70,8 @@ impl BackwardKernels {
     /// The kernels of a pass.
     pub(crate) fn used(&self, cameras: impl Iterator<Item = Optics>, sliced: bool) -> Vec<&Kernel> {
         let of_view = |camera| [self.rasterize(camera, sliced), &self.view(camera).project];
-        cameras.flat_map(of_view).chain([&self.direction]).collect()
+        let pose = self.switches.pose.then_some(&self.pose_total);
+        cameras.flat_map(of_view).chain([&self.direction]).chain(pose).collect()
     }
 }
 
@@ -81,10 +84,14 @@ pub(crate) struct BackwardPass {
     pub(crate) v_geometry: wgpu::Buffer,
     pub(crate) v_colors: wgpu::Buffer,
     pub(crate) v_pose: wgpu::Buffer,
+    /// With pose: the sum of `v_pose` over all Gaussians, the gradient of `cam_from_world`'s rows; see [`BackwardPass::record_pose`].
+    pub(crate) pose_total: Option<wgpu::Buffer>,
     /// Gradient sums of the intersections, of one depth slice after the other; with a rolling shutter and pose, followed by the gradient of every pixel's ray.
     pub(crate) slots: wgpu::Buffer,
     /// Bindings for each chunk of Gaussians.
     bind_direction: Vec<wgpu::BindGroup>,
+    /// With pose, for each chunk of Gaussians.
+    bind_pose: Vec<wgpu::BindGroup>,
     /// For each camera the bindings of every depth slice.
     bind_views: Vec<(Optics, Vec<SliceBindings>)>,
 }
@@ -192,8 +199,26 @@ impl BackwardPass {
             kernels.direction.bind(gpu, &parts)
         };
         let bind_direction = forward.chunks.iter().map(bind_direction).collect();
+        let pose_total =
+            switches.pose.then(|| gpu.storage("splat.pose_total", GEOMETRY_BYTES)).transpose()?;
+        let bind_pose = pose_total.iter().flat_map(|total| {
+            forward.chunks.iter().map(|(chunk, uniform)| {
+                kernels.pose_total.bind(gpu, &[pose_part(chunk), uniform.into(), total.into()])
+            })
+        });
+        let bind_pose = bind_pose.collect();
         gpu.check()?;
-        Ok(Self { v_frame, v_geometry, v_colors, v_pose, slots, bind_direction, bind_views })
+        Ok(Self {
+            v_frame,
+            v_geometry,
+            v_colors,
+            v_pose,
+            pose_total,
+            slots,
+            bind_direction,
+            bind_pose,
+            bind_views,
+        })
     }
 
     /// Records the backward pass of the view that `forward` holds.
@@ -231,6 +256,13 @@ impl BackwardPass {
             for ((chunk, _), bind) in forward.chunks.iter().zip(&self.bind_direction) {
                 kernels.direction.dispatch_items(pass, bind, chunk.count);
             }
+        }
+    }
+
+    /// Records the sum of the Gaussians' parts of the pose's gradient, after [`BackwardPass::record`].
+    pub(crate) fn record_pose(&self, kernels: &BackwardKernels, pass: &mut Pass<'_>) {
+        for bind in &self.bind_pose {
+            kernels.pose_total.dispatch(pass, bind, 1);
         }
     }
 }

@@ -16,6 +16,7 @@ use super::exposure::LogGain;
 use super::frame::SceneFrame;
 use super::optimizer::Moments;
 use super::photos::Photos;
+use super::poses::{Poses, SavedPoses};
 use super::trainer::Trainer;
 use crate::camera::Camera;
 use crate::dataset::Dataset;
@@ -49,6 +50,9 @@ struct Header {
     /// Each view's exposure relative to the scene; absent from files from before it was measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     gains: Vec<LogGain>,
+    /// The views' refined poses; absent where they are kept as given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    poses: Option<SavedPoses>,
     /// Names of the training views, to detect another dataset.
     train_views: Vec<String>,
     /// Fingerprint of the training cameras: photos of different scenes often have the same names.
@@ -72,6 +76,7 @@ impl Trainer {
             averaged_from: self.average.begun().map(|(from, _)| from),
             averaged_stride: self.average.begun().map(|_| self.average.stride()),
             gains: if self.differs_in_exposure() { self.gains.clone() } else { Vec::new() },
+            poses: self.poses.saved(),
             train_views: train_views(&self.photos.given),
             cameras: camera_fingerprint(&self.photos.given),
         };
@@ -154,11 +159,13 @@ impl Trainer {
         }
         gpu.check()?;
         let photos = Photos::new(dataset, &header.config)?;
+        let poses = Poses::resumed(&photos.given, header.frame, header.poses);
         let mut trainer = Self::assemble(
             gpu,
             photos,
             header.config,
             header.frame,
+            poses,
             (gaussians, moments),
             header.cap,
             header.steps_done,

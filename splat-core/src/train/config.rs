@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::poses::PoseMode;
 use crate::renderer_kind::RendererKind;
 use crate::scene::AlphaMode;
 
@@ -87,6 +88,8 @@ pub struct TrainConfig {
     /// Where photos differ in brightness or white balance, as a phone's do, train in their mean brightness and compare each with
     /// the render times factors of its own (per channel, measured before the first step). Held-out photos get predicted factors.
     pub exposure: bool,
+    /// What becomes of the photos' poses.
+    pub poses: PoseMode,
     /// Train for the anti-aliased (Mip-Splatting 2-D filter) mode.
     pub antialiased: bool,
     /// No Gaussian is drawn smaller than this variance, in square pixels of the training photo that sees it from nearest: the
@@ -184,6 +187,7 @@ impl Default for TrainConfig {
             background: [0.0; 3],
             alpha_mode: None,
             exposure: true,
+            poses: PoseMode::default(),
             antialiased: false,
             scale_floor: None,
             seed_points: 10_000,

@@ -22,6 +22,9 @@ pub struct ViewMetrics {
     pub cc_psnr: Option<f64>,
     /// Structural similarity, 11x11 Gaussian window of sigma 1.5.
     pub ssim: f64,
+    /// PSNR from the place where the scene looks most like the photo; `None` where poses are not refined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aligned_psnr: Option<f64>,
 }
 
 /// How all held-out views compare.
@@ -36,6 +39,9 @@ pub struct EvalReport {
     pub cc_psnr: Option<f64>,
     /// Mean SSIM over the views.
     pub ssim: f64,
+    /// Mean PSNR from where the scene looks most like each photo; `None` where poses are not refined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aligned_psnr: Option<f64>,
 }
 
 impl ViewMetrics {
@@ -60,7 +66,7 @@ impl ViewMetrics {
         let ssim = metrics::ssim(&render.rgb, &truth, render.width, render.height, weights)?;
         let corrected = metrics::color_corrected(&render.rgb, &truth, weights)?;
         let cc_psnr = Some(metrics::psnr(&corrected, &truth, weights)?);
-        Ok(Self { name: name.to_owned(), psnr, cc_psnr, ssim })
+        Ok(Self { name: name.to_owned(), psnr, cc_psnr, ssim, aligned_psnr: None })
     }
 }
 
@@ -70,14 +76,18 @@ impl EvalReport {
     pub fn of(views: Vec<ViewMetrics>) -> Self {
         let mean = |of: fn(&ViewMetrics) -> f64| views.iter().map(of).sum::<f64>() / views.len() as f64;
         let (psnr, ssim) = (mean(|view| view.psnr), mean(|view| view.ssim));
-        let corrected: Option<f64> = views.iter().map(|view| view.cc_psnr).sum();
-        let cc_psnr = corrected.filter(|_| !views.is_empty()).map(|sum| sum / views.len() as f64);
-        Self { views, psnr, cc_psnr, ssim }
+        let of_all = |of: fn(&ViewMetrics) -> Option<f64>| {
+            let sum: Option<f64> = views.iter().map(of).sum();
+            sum.filter(|_| !views.is_empty()).map(|sum| sum / views.len() as f64)
+        };
+        let (cc_psnr, aligned_psnr) = (of_all(|view| view.cc_psnr), of_all(|view| view.aligned_psnr));
+        Self { views, psnr, cc_psnr, ssim, aligned_psnr }
     }
 }
 
 impl Trainer {
-    /// Renders every held-out view at full size and compares it with its photo.
+    /// Renders every held-out view at full size and compares it with its photo. Where the others' poses are refined, once more from
+    /// the place where the scene looks most like it.
     ///
     /// # Errors
     /// As [`Trainer::step`].
@@ -88,7 +98,17 @@ impl Trainer {
             let photo = self.dataset.image(index, 1)?;
             let name = &self.dataset.scene.views[index].name;
             let (alpha, background) = (self.config.alpha(), self.config.background);
-            views.push(ViewMetrics::measure(name, &image, &photo, alpha, background)?);
+            let mut metrics = ViewMetrics::measure(name, &image, &photo, alpha, background)?;
+            if self.refines_poses() {
+                let mut aligned = self.with_shown(|trainer| {
+                    let camera = trainer.aligned(index)?;
+                    trainer.draw(&camera)
+                })?;
+                aligned.expose(self.exposure(index));
+                let again = ViewMetrics::measure(&metrics.name, &aligned, &photo, alpha, background)?;
+                metrics.aligned_psnr = Some(again.psnr);
+            }
+            views.push(metrics);
         }
         Ok(EvalReport::of(views))
     }
@@ -98,7 +118,9 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::step`].
     pub fn render_view(&mut self, index: usize) -> Result<FrameImage> {
-        self.render_camera(&self.dataset.camera(index))
+        let camera = self.poses.camera(index, self.frame.camera(&self.dataset.camera(index)));
+        self.flush()?;
+        self.with_shown(|trainer| trainer.draw(&camera))
     }
 
     /// [`Trainer::render_view`] with the exposure of the view's photo ([`Trainer::exposure`]), for comparison with it.
@@ -119,16 +141,21 @@ impl Trainer {
         let full = self.dataset.pinhole_camera(index).intrinsics;
         let factor = full.width.max(full.height).div_ceil(longest_side.max(1));
         let (width, height) = (divided(full.width, factor), divided(full.height, factor));
-        self.render_camera(&self.dataset.camera_at(index, width, height))
+        let camera = self.frame.camera(&self.dataset.camera_at(index, width, height));
+        let camera = self.poses.camera(index, camera);
+        self.flush()?;
+        self.with_shown(|trainer| trainer.draw(&camera))
     }
 
     /// Renders from a camera in the world that has the lens and shutter of a view of the dataset, and no more pixels than it: a run has
     /// kernels for no others.
     pub(crate) fn render_camera(&mut self, camera: &LensCamera) -> Result<FrameImage> {
+        let camera = self.frame.camera(camera);
         self.flush()?;
-        self.with_shown(|trainer| trainer.draw(camera))
+        self.with_shown(|trainer| trainer.draw(&camera))
     }
 
+    /// Renders from a camera of the run's frame.
     fn draw(&mut self, camera: &LensCamera) -> Result<FrameImage> {
         let sh_degree = self.config.sh_degree_at(self.next_step.saturating_sub(1));
         loop {

@@ -5,7 +5,7 @@
 
 use glam::DVec3;
 
-use crate::camera::LensCamera;
+use crate::camera::{LensCamera, Pose};
 use crate::dataset::Dataset;
 use crate::gaussians::GaussianCloud;
 use crate::render::DEFAULT_NEAR;
@@ -81,6 +81,12 @@ impl SceneFrame {
     /// Transforms a camera from world coordinates to this frame.
     pub(crate) fn camera(&self, world: &LensCamera) -> LensCamera {
         world.rebased(DVec3::from_array(self.origin), self.unit)
+    }
+
+    /// Transforms a `cam_from_world` pose from this frame to world coordinates.
+    pub(crate) fn pose_to_world(&self, pose: &Pose) -> Pose {
+        let translation = pose.translation * self.unit - pose.rotation * DVec3::from_array(self.origin);
+        Pose { rotation: pose.rotation, translation }
     }
 
     /// Transforms a point from world coordinates to this frame.

@@ -5,6 +5,7 @@
 //! removes Gaussians. Nothing in a step depends on timing or on the order in which
 //! threads finish, so the same seed gives the same bits.
 
+mod align;
 mod average;
 mod checkpoint;
 mod config;
@@ -20,6 +21,7 @@ mod optimizer;
 mod own_loss;
 mod passes;
 mod photos;
+mod poses;
 mod refine;
 mod reports;
 mod schedule;
@@ -31,6 +33,7 @@ mod uniforms;
 pub use config::{DensifyConfig, Pace, REFERENCE_STEPS, SCALE_FLOOR_GUT, Strategy, TrainConfig};
 pub use evaluate::{EvalReport, ViewMetrics};
 pub use own_loss::{ImageLoss, StepBuffers, StepView};
+pub use poses::PoseMode;
 pub use trainer::{StepReport, Trainer};
 
 pub use crate::scene::AlphaMode;

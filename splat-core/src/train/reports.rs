@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, channel};
 
+use super::poses::PoseRows;
 use crate::gpu::Gpu;
 use crate::gpu::layout::StepReport;
 use crate::{Error, Result};
@@ -15,7 +16,9 @@ pub(super) struct Reports(VecDeque<Pending>);
 struct Pending {
     step: u32,
     submission: wgpu::SubmissionIndex,
+    /// The report and, behind it, the pose's gradient if there is one.
     staging: wgpu::Buffer,
+    has_pose: bool,
     mapped: Receiver<Result<(), wgpu::BufferAsyncError>>,
 }
 
@@ -30,37 +33,49 @@ impl Reports {
         self.0.clear();
     }
 
-    /// Submits a step's commands, and the copy of its report behind them.
+    /// Submits a step's commands, and the copies of its report and of its pose's gradient behind them.
     pub(super) fn submit(
         &mut self,
         gpu: &Gpu,
         mut encoder: wgpu::CommandEncoder,
         report: &wgpu::Buffer,
+        pose_total: Option<&wgpu::Buffer>,
         step: u32,
     ) {
-        let bytes = size_of::<StepReport>() as u64;
+        let [report_bytes, pose_bytes] = [size_of::<StepReport>() as u64, size_of::<PoseRows>() as u64];
+        let has_pose = pose_total.is_some();
+        let bytes = report_bytes + if has_pose { pose_bytes } else { 0 };
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let staging = gpu.buffer("splat.step_report.staging", bytes, usage);
-        encoder.copy_buffer_to_buffer(report, 0, &staging, 0, bytes);
+        encoder.copy_buffer_to_buffer(report, 0, &staging, 0, report_bytes);
+        if let Some(total) = pose_total {
+            encoder.copy_buffer_to_buffer(total, 0, &staging, report_bytes, pose_bytes);
+        }
         let submission = gpu.queue().submit([encoder.finish()]);
         let (sender, mapped) = channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
             // A receiver that is gone no longer wants the answer.
             let _ = sender.send(result);
         });
-        self.0.push_back(Pending { step, submission, staging, mapped });
+        self.0.push_back(Pending { step, submission, staging, has_pose, mapped });
     }
 
-    /// Waits for the oldest step and gives its number (from 0) and report; `None` where none is left.
+    /// Waits for the oldest step and gives its number (from 0), its report and, where poses are refined, its pose's gradient; `None`
+    /// where none is left.
     ///
     /// # Errors
     /// What the device reports.
-    pub(super) fn wait_for_oldest(&mut self, gpu: &Gpu) -> Result<Option<(u32, StepReport)>> {
+    pub(super) fn wait_for_oldest(
+        &mut self,
+        gpu: &Gpu,
+    ) -> Result<Option<(u32, StepReport, Option<PoseRows>)>> {
         let Some(oldest) = self.0.pop_front() else { return Ok(None) };
         let lost = |why: String| Error::DeviceLost { why };
         gpu.wait_for(oldest.submission)?;
         oldest.mapped.recv().map_err(|e| lost(e.to_string()))?.map_err(|e| lost(e.to_string()))?;
         let view = oldest.staging.get_mapped_range(..).map_err(|e| lost(e.to_string()))?;
-        Ok(Some((oldest.step, bytemuck::pod_read_unaligned(&view[..size_of::<StepReport>()]))))
+        let (report, behind) = view.split_at(size_of::<StepReport>());
+        let pose = oldest.has_pose.then(|| bytemuck::pod_read_unaligned(&behind[..size_of::<PoseRows>()]));
+        Ok(Some((oldest.step, bytemuck::pod_read_unaligned(report), pose)))
     }
 }

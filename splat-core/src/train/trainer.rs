@@ -12,11 +12,12 @@ use super::optimizer::Moments;
 use super::own_loss::{OwnLoss, StepBuffers, StepView, record_counts};
 use super::passes::{Kernels, Passes};
 use super::photos::Photos;
+use super::poses::Poses;
 use super::reports::Reports;
 use super::seeds::seed_points;
 use super::small_view::SmallView;
 use super::uniforms::{StepState, background, train_uniform};
-use crate::camera::LensCamera;
+use crate::camera::{LensCamera, Pose};
 use crate::dataset::Dataset;
 use crate::gaussians::{GaussianCloud, SeedOptions, thinned};
 use crate::gpu::Gpu;
@@ -76,6 +77,7 @@ pub struct Trainer {
     pub(super) sampling: Sampling,
     /// Logarithm of each view's exposure relative to the scene, per channel; see [`super::exposure`].
     pub(super) gains: Vec<LogGain>,
+    pub(super) poses: Poses,
 }
 
 /// What a new run determines first.
@@ -121,7 +123,8 @@ impl Trainer {
         let cloud = GaussianCloud::from_seed_points(&points, &options);
         let gaussians = GaussianBuffers::upload(gpu, &cloud)?;
         let moments = Moments::new(gpu, gaussians.count, gaussians.sh_stride())?;
-        Self::assemble(gpu, photos, config, frame, (gaussians, moments), cap, 0)
+        let poses = Poses::of(&photos.given, frame, config.poses);
+        Self::assemble(gpu, photos, config, frame, poses, (gaussians, moments), cap, 0)
             .map(|trainer| trainer.with(gains))
     }
 
@@ -177,7 +180,8 @@ impl Trainer {
         };
         let gaussians = GaussianBuffers::upload(gpu, &cloud)?;
         let moments = Moments::new(gpu, gaussians.count, gaussians.sh_stride())?;
-        Self::assemble(gpu, photos, config, frame, (gaussians, moments), cap, 0)
+        let poses = Poses::of(&photos.given, frame, config.poses);
+        Self::assemble(gpu, photos, config, frame, poses, (gaussians, moments), cap, 0)
             .map(|trainer| trainer.with(gains))
     }
 
@@ -218,6 +222,7 @@ impl Trainer {
         photos: Photos,
         config: TrainConfig,
         frame: SceneFrame,
+        poses: Poses,
         (gaussians, moments): (GaussianBuffers, Moments),
         cap: u32,
         next_step: u32,
@@ -228,7 +233,8 @@ impl Trainer {
         let renderer = config.renderer_at(next_step);
         // The statistic of 3DGUT is taken in 3-D, where there is no absolute form of it.
         let abs_gradient = config.uses_abs_gradient();
-        let switches = Switches { abs_gradient, renderer, ..Switches::default() };
+        let pose = poses.wants_gradient();
+        let switches = Switches { abs_gradient, pose, renderer, ..Switches::default() };
         let dataset = Arc::clone(photos.for_renderer(renderer));
         let kernels = Kernels::new(gpu, switches, gaussians.sh_stride());
         // A guess that is too low costs one step that is run again; depth slices that turn out unnecessary would cost more.
@@ -258,6 +264,7 @@ impl Trainer {
             rays: RayTables::default(),
             sampling,
             gains,
+            poses,
         })
     }
 
@@ -289,15 +296,29 @@ impl Trainer {
                 self.refine(step)?;
                 self.densified_before = Some(step);
             }
-            if self.config.renderer_at(step) != self.renderer() {
+            let decides = self.poses.decides_before(self.config.progress(step));
+            if decides || self.config.renderer_at(step) != self.renderer() {
                 self.flush()?;
                 if self.next_step < step {
                     continue;
                 }
-                let switches = Switches { renderer: self.config.renderer_at(step), ..Switches::default() };
+                if decides {
+                    self.poses.decide();
+                    if self.poses.wants_gradient() {
+                        continue;
+                    }
+                }
+                let renderer = self.renderer();
+                let switches = Switches {
+                    renderer: self.config.renderer_at(step),
+                    pose: self.poses.wants_gradient(),
+                    ..Switches::default()
+                };
                 self.kernels = Kernels::new(&self.gpu, switches, self.gaussians.sh_stride());
-                self.average.restart(step);
-                self.use_fitting_photos();
+                if switches.renderer != renderer {
+                    self.average.restart(step);
+                    self.use_fitting_photos();
+                }
                 self.rebuild(self.passes.forward.capacity.room())?;
             }
             image_size = self.submit(step, own_loss.as_deref_mut())?;
@@ -384,6 +405,19 @@ impl Trainer {
         self.frame.near_world()
     }
 
+    /// Whether the photos' poses are being refined, or were.
+    #[must_use]
+    pub fn refines_poses(&self) -> bool {
+        self.dataset.train.iter().any(|&view| self.poses.refined(view).is_some())
+    }
+
+    /// The pose of a view in world coordinates, refined if it is.
+    #[must_use]
+    pub fn cam_from_world(&self, view: usize) -> Pose {
+        let given = self.dataset.pinhole_camera(view).cam_from_world;
+        self.poses.refined(view).map_or(given, |pose| self.frame.pose_to_world(&pose))
+    }
+
     /// Loss of the latest step whose report has arrived; after [`Trainer::flush`] that of the last step.
     #[must_use]
     pub fn latest_loss(&self) -> f32 {
@@ -430,6 +464,8 @@ impl Trainer {
         self.dataset.prefetch(self.view_of(next), self.config.downscale_at(next));
         let camera = self.dataset.camera_at(index, photo.width, photo.height);
         let background = background(&self.config, step);
+        self.poses.take_turn(index, step, &self.config);
+        let camera = self.poses.camera(index, self.frame.camera(&camera));
         let inputs = self.prepare(&camera, background, self.config.sh_degree_at(step))?;
         let view = inputs.view;
         self.average.prepare(&self.gpu, &self.gaussians, step)?;
@@ -474,6 +510,7 @@ impl Trainer {
             record_counts(&mut encoder, &forward.counters, &loss.report);
             let mut pass = Pass::begin(&mut encoder, None);
             backward.record(kernels, &mut pass, forward, &view, inputs.optics);
+            backward.record_pose(&self.kernels.backward, &mut pass);
             optimizer.record(&self.kernels.optimizer, &mut pass);
             self.record_average(step, &mut pass);
         } else {
@@ -481,6 +518,7 @@ impl Trainer {
             forward.record(&self.kernels.forward, &mut pass, &view, inputs.optics);
             loss.record(&self.kernels.loss, &mut pass, &view);
             backward.record(kernels, &mut pass, forward, &view, inputs.optics);
+            backward.record_pose(&self.kernels.backward, &mut pass);
             optimizer.record(&self.kernels.optimizer, &mut pass);
             self.record_average(step, &mut pass);
         }
@@ -488,7 +526,7 @@ impl Trainer {
             timer.resolve(&mut encoder);
         }
         self.timer = timer;
-        self.reports.submit(&self.gpu, encoder, &loss.report, step);
+        self.reports.submit(&self.gpu, encoder, &loss.report, backward.pose_total.as_ref(), step);
         self.gpu.check()?;
         Ok((photo.width, photo.height))
     }
@@ -496,9 +534,12 @@ impl Trainer {
     /// Waits for the oldest step in flight. If it overflowed, the steps after it changed nothing either: the buffers grow and the
     /// run goes back to it.
     fn collect_oldest(&mut self) -> Result<()> {
-        let Some((step, report)) = self.reports.wait_for_oldest(&self.gpu)? else { return Ok(()) };
+        let Some((step, report, pose)) = self.reports.wait_for_oldest(&self.gpu)? else { return Ok(()) };
         if report.overflowed == 0 {
             self.last_loss = report.loss;
+            if let Some(rows) = pose {
+                self.poses.keep(self.view_of(step), step, rows, &self.config);
+            }
             return Ok(());
         }
         self.gpu.wait()?;
@@ -559,15 +600,14 @@ impl Trainer {
         self.rays.computed()
     }
 
-    /// The kernels' inputs for a camera, in the run's current state.
+    /// The kernels' inputs for a camera of the run's frame, in the current state.
     pub(super) fn prepare(
         &self,
         camera: &LensCamera,
         background: [f32; 3],
         sh_degree: u32,
     ) -> Result<ViewInputs> {
-        let camera = self.frame.camera(camera);
-        let mut inputs = ViewInputs::new(&self.gpu, self.renderer(), &self.rays, &camera, background)?;
+        let mut inputs = ViewInputs::new(&self.gpu, self.renderer(), &self.rays, camera, background)?;
         let view = &mut inputs.view;
         view.near_world = self.frame.near();
         view.gaussian_count = self.gaussians.count;

@@ -92,6 +92,7 @@ impl SceneOptions {
             sh_degree: self.sh_degree.unwrap_or(defaults.sh_degree),
             full_size: self.full_size.unwrap_or(defaults.full_size),
             exposure: self.exposure.map_or(defaults.exposure, |exposure| exposure == Exposure::Auto),
+            poses: self.poses.unwrap_or(defaults.poses),
             alpha_mode: self.alpha.and_then(super::Alpha::mode),
             ..defaults
         }

@@ -6,7 +6,7 @@ use splat_colmap::{ColmapQuality, Matcher, MatcherEngine};
 use splat_core::RendererKind;
 use splat_core::pipeline::Preset;
 use splat_core::scene::AlphaMode;
-use splat_core::train::{Strategy, TrainConfig};
+use splat_core::train::{PoseMode, Strategy, TrainConfig};
 
 use super::option::{Part, SceneOption, scene_options};
 use super::{Faults, MAX_NAME_CHARS};
@@ -73,6 +73,8 @@ scene_options! {
     sh_degree: u32 = SceneOption::whole(0..=3).value("0..3").default(TrainConfig::default().sh_degree);
     /// Photos of different brightness or white balance
     exposure: Exposure = SceneOption::word(&Exposure::WORDS).value("EXPOSURE").default(Exposure::Auto.name());
+    /// What becomes of the cameras' poses while training
+    poses: PoseMode = SceneOption::word(&PoseMode::WORDS).value("POSES").default(PoseMode::default().name());
     /// After 3dgut, train so many of the last steps with ewa, so that ordinary viewers show what was trained; with distortion kept, on
     /// undistorted photos
     finish_ewa: u32 = SceneOption::whole(0..=MAX_U32).served(0..=MAX_STEPS).value("STEPS").default(0);
