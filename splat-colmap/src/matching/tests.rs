@@ -238,7 +238,9 @@ fn a_gpu_gives_the_same_matches() {
             database.remove_matches().unwrap();
             let images = database.images().unwrap();
             let told = AtomicU64::new(0);
-            let progress = |done, _| drop(told.fetch_max(done, Ordering::Relaxed));
+            let progress = |done, _| {
+                told.fetch_max(done, Ordering::Relaxed);
+            };
             let watch = Watch { cancel: &CancelToken::new(), limit: None, progress: &progress };
             let chosen = preselect(&database, &images, comparer, watch).unwrap();
             match_pairs(&mut database, &images, &all_pairs(photos), comparer, watch).unwrap();
