@@ -24,6 +24,9 @@ pub struct BestTwo {
     pub index: i32,
 }
 
+/// What is called for each pair of photos, with the best two of each descriptor of the first and of the second.
+pub type EachPair<'a> = dyn FnMut(&[BestTwo], &[BestTwo]) -> ControlFlow<()> + 'a;
+
 /// A way to compare descriptors. [`crate::gpu::GpuDescriptors`] is one.
 pub trait CompareDescriptors: std::fmt::Debug + Send + Sync {
     /// Compares all descriptors of pairs of photos, and calls `each` for every pair, in order: with the best two of each descriptor of
@@ -33,10 +36,5 @@ pub trait CompareDescriptors: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// What a device reports.
-    fn compare(
-        &self,
-        photos: &[&[u8]],
-        pairs: &[[usize; 2]],
-        each: &mut dyn FnMut(&[BestTwo], &[BestTwo]) -> ControlFlow<()>,
-    ) -> Result<()>;
+    fn compare(&self, photos: &[&[u8]], pairs: &[[usize; 2]], each: &mut EachPair<'_>) -> Result<()>;
 }

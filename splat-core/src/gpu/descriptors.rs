@@ -9,7 +9,7 @@ use super::Gpu;
 use super::kernel::Kernel;
 use super::profile::Pass;
 use super::shaders::{self, Switches};
-use crate::descriptors::{BestTwo, CompareDescriptors, DESCRIPTOR_BYTES};
+use crate::descriptors::{BestTwo, CompareDescriptors, DESCRIPTOR_BYTES, EachPair};
 use crate::{Error, Result};
 
 /// Descriptors that a workgroup compares with all of the other photo's.
@@ -75,12 +75,7 @@ impl GpuDescriptors {
 }
 
 impl CompareDescriptors for GpuDescriptors {
-    fn compare(
-        &self,
-        photos: &[&[u8]],
-        pairs: &[[usize; 2]],
-        each: &mut dyn FnMut(&[BestTwo], &[BestTwo]) -> ControlFlow<()>,
-    ) -> Result<()> {
+    fn compare(&self, photos: &[&[u8]], pairs: &[[usize; 2]], each: &mut EachPair<'_>) -> Result<()> {
         let gpu = &self.gpu;
         let mut places: Vec<Range<u32>> = Vec::with_capacity(photos.len());
         let mut all: Vec<[u8; DESCRIPTOR_BYTES]> = Vec::new();

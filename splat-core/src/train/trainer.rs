@@ -124,7 +124,7 @@ impl Trainer {
         let gaussians = GaussianBuffers::upload(gpu, &cloud)?;
         let moments = Moments::new(gpu, gaussians.count, gaussians.sh_stride())?;
         let poses = Poses::of(&photos.given, frame, config.poses);
-        Self::assemble(gpu, photos, config, frame, poses, (gaussians, moments), cap, 0)
+        Self::assemble(gpu, photos, config, (frame, poses), (gaussians, moments), cap, 0)
             .map(|trainer| trainer.with(gains))
     }
 
@@ -181,7 +181,7 @@ impl Trainer {
         let gaussians = GaussianBuffers::upload(gpu, &cloud)?;
         let moments = Moments::new(gpu, gaussians.count, gaussians.sh_stride())?;
         let poses = Poses::of(&photos.given, frame, config.poses);
-        Self::assemble(gpu, photos, config, frame, poses, (gaussians, moments), cap, 0)
+        Self::assemble(gpu, photos, config, (frame, poses), (gaussians, moments), cap, 0)
             .map(|trainer| trainer.with(gains))
     }
 
@@ -221,8 +221,7 @@ impl Trainer {
         gpu: &Gpu,
         photos: Photos,
         config: TrainConfig,
-        frame: SceneFrame,
-        poses: Poses,
+        (frame, poses): (SceneFrame, Poses),
         (gaussians, moments): (GaussianBuffers, Moments),
         cap: u32,
         next_step: u32,
