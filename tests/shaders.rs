@@ -10,8 +10,9 @@ use std::path::Path;
 
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use splat_core::RendererKind;
+use splat_core::descriptors::BestTwo;
 use splat_core::gpu::layout::{
-    self, Counters, GatherSource, Gaussian, StepReport, TrainUniform, ViewUniform,
+    self, Counters, DescriptorGroup, GatherSource, Gaussian, StepReport, TrainUniform, ViewUniform,
 };
 use splat_core::gpu::shaders::{self, CameraModule, LaneSums, Source, Switches};
 
@@ -272,6 +273,12 @@ fn host_structures_are_wgsls() {
         wgsl_struct(&total, "StepReport"),
         host_struct!(StepReport: loss, isects_needed, overflowed, padding)
     );
+    let best_two = module_of(&shaders::BEST_TWO);
+    assert_eq!(
+        wgsl_struct(&best_two, "Group"),
+        host_struct!(DescriptorGroup: first, count, other_first, other_count, result)
+    );
+    assert_eq!(wgsl_struct(&best_two, "BestTwo"), host_struct!(BestTwo: best, second, index));
 }
 
 #[test]

@@ -45,15 +45,15 @@ fn sh_basis(d: vec3f, degree: u32) -> array<f32, 16> {
     return b;
 }
 
-// Gradient of sum_k w[k] basis_k(d) with respect to d, before d's normalisation.
 // The SH degree in use, where an array of coefficients is `stored` long: never more than it could hold.
 //
 // The bound is for Mesa's software driver as well. Where uniforms alone decide how often a loop runs, that driver compiles the kernel
-// with the values of uniforms as constants, and so anew for each camera: 0.25 s a step.
+// with the values of uniforms as constants, and so once more for each new camera, which takes 0.25 s.
 fn bounded_degree(degree: u32, stored: u32) -> u32 {
     return min(degree, stored);
 }
 
+// Gradient of sum_k w[k] basis_k(d) with respect to d, before d's normalisation.
 fn sh_basis_gradient(d: vec3f, degree: u32, w: array<f32, 16>) -> vec3f {
     var v = vec3f(0.0);
     if (degree >= 1u) {

@@ -16,9 +16,9 @@ pub const DESCRIPTOR_BYTES: usize = 128;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct BestTwo {
-    /// Best product.
+    /// The largest product.
     pub best: i32,
-    /// Second best product; equal to the best if two descriptors have it.
+    /// The second largest product; equal to `best` if two descriptors have it.
     pub second: i32,
     /// Place of the first descriptor whose product is `best`.
     pub index: i32,

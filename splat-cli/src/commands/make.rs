@@ -141,7 +141,7 @@ fn summary(outcome: &Outcome) -> String {
     }
     if let Some(psnr) = outcome.aligned_psnr {
         lines.push(format!(
-            "poses       the photos' were off and are refined (cameras.json); with the held-out ones aligned to the scene {psnr:.2} dB"
+            "poses       refined while training (see cameras.json); {psnr:.2} dB with held-out photos moved to where they fit best"
         ));
     }
     lines.join("\n")

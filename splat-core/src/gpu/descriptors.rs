@@ -3,10 +3,9 @@
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use bytemuck::{Pod, Zeroable};
-
 use super::Gpu;
 use super::kernel::Kernel;
+use super::layout::DescriptorGroup;
 use super::profile::Pass;
 use super::shaders::{self, Switches};
 use crate::descriptors::{BestTwo, CompareDescriptors, DESCRIPTOR_BYTES, EachPair};
@@ -18,18 +17,6 @@ const GROUP: u32 = 64;
 const PRODUCTS: u64 = 1 << 29;
 /// Descriptors whose results one submission gives: 24 MiB.
 const RESULTS: u64 = 1 << 21;
-
-/// One workgroup's work, in the layout of `shaders/best_two.wgsl`; all numbers count descriptors.
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-struct Group {
-    first: u32,
-    count: u32,
-    other_first: u32,
-    other_count: u32,
-    /// Place of the first result.
-    result: u32,
-}
 
 /// [`CompareDescriptors`] on a device, by dot products of four bytes at once.
 #[derive(Debug)]
@@ -129,7 +116,7 @@ fn descriptor_place(place: usize) -> Result<u32> {
 }
 
 /// The workgroups of the first of `pairs`, as many as fit into a submission and at least one, with the number of their results.
-fn plan(places: &[Range<u32>], pairs: &[[usize; 2]]) -> (Vec<Group>, u32, usize) {
+fn plan(places: &[Range<u32>], pairs: &[[usize; 2]]) -> (Vec<DescriptorGroup>, u32, usize) {
     let mut groups = Vec::new();
     let (mut results, mut products, mut batch) = (0_u32, 0_u64, 0);
     for pair in pairs {
@@ -144,7 +131,13 @@ fn plan(places: &[Range<u32>], pairs: &[[usize; 2]]) -> (Vec<Group>, u32, usize)
             for first in own.clone().step_by(GROUP as usize) {
                 let count = GROUP.min(own.end - first);
                 let other_count = other.end - other.start;
-                groups.push(Group { first, count, other_first: other.start, other_count, result: results });
+                groups.push(DescriptorGroup {
+                    first,
+                    count,
+                    other_first: other.start,
+                    other_count,
+                    result: results,
+                });
                 results += count;
             }
         }

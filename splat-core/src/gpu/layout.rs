@@ -292,6 +292,22 @@ pub struct ChunkUniform {
     pub count: u32,
 }
 
+/// `Group` of `best_two.wgsl`: one workgroup's work. All numbers count descriptors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct DescriptorGroup {
+    /// The first descriptor that is compared.
+    pub first: u32,
+    /// How many are compared.
+    pub count: u32,
+    /// The first of those that they are compared with.
+    pub other_first: u32,
+    /// How many these are.
+    pub other_count: u32,
+    /// Place of the first result.
+    pub result: u32,
+}
+
 /// `StepReport` of `loss_total.wgsl`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 #[repr(C)]

@@ -1,9 +1,9 @@
 //! Poses of held-out photos against the fixed scene, where those of the others were refined: the scene has moved with them, and a photo
 //! that was not trained on would be compared with what it does not show.
 
-use super::poses::{PoseRows, Probe};
 use super::trainer::Trainer;
 use super::uniforms::{StepState, background, train_uniform};
+use super::view_pose::{PoseRows, Probe};
 use crate::camera::LensCamera;
 use crate::gpu::layout::Counters;
 use crate::gpu::profile::Pass;

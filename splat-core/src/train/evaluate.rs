@@ -118,9 +118,7 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::step`].
     pub fn render_view(&mut self, index: usize) -> Result<FrameImage> {
-        let camera = self.poses.camera(index, self.frame.camera(&self.dataset.camera(index)));
-        self.flush()?;
-        self.with_shown(|trainer| trainer.draw(&camera))
+        self.render_from_view(index, &self.dataset.camera(index))
     }
 
     /// [`Trainer::render_view`] with the exposure of the view's photo ([`Trainer::exposure`]), for comparison with it.
@@ -141,21 +139,28 @@ impl Trainer {
         let full = self.dataset.pinhole_camera(index).intrinsics;
         let factor = full.width.max(full.height).div_ceil(longest_side.max(1));
         let (width, height) = (divided(full.width, factor), divided(full.height, factor));
-        let camera = self.frame.camera(&self.dataset.camera_at(index, width, height));
-        let camera = self.poses.camera(index, camera);
-        self.flush()?;
-        self.with_shown(|trainer| trainer.draw(&camera))
+        self.render_from_view(index, &self.dataset.camera_at(index, width, height))
     }
 
     /// Renders from a camera in the world that has the lens and shutter of a view of the dataset, and no more pixels than it: a run has
     /// kernels for no others.
     pub(crate) fn render_camera(&mut self, camera: &LensCamera) -> Result<FrameImage> {
-        let camera = self.frame.camera(camera);
-        self.flush()?;
-        self.with_shown(|trainer| trainer.draw(&camera))
+        self.render_in_frame(&self.frame.camera(camera))
     }
 
-    /// Renders from a camera of the run's frame.
+    /// Renders from the present pose of a view; `camera` is its camera as the dataset has it.
+    fn render_from_view(&mut self, index: usize, camera: &LensCamera) -> Result<FrameImage> {
+        let camera = self.poses.camera(index, self.frame.camera(camera));
+        self.render_in_frame(&camera)
+    }
+
+    /// Renders from a camera of the run's frame what is shown.
+    fn render_in_frame(&mut self, camera: &LensCamera) -> Result<FrameImage> {
+        self.flush()?;
+        self.with_shown(|trainer| trainer.draw(camera))
+    }
+
+    /// Renders from a camera of the run's frame what the trainer's buffers hold.
     fn draw(&mut self, camera: &LensCamera) -> Result<FrameImage> {
         let sh_degree = self.config.sh_degree_at(self.next_step.saturating_sub(1));
         loop {

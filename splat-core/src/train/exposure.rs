@@ -6,6 +6,7 @@
 
 use rayon::prelude::*;
 
+use super::frame::median;
 use super::small_view::{MIN_ALPHA, SmallView};
 use crate::dataset::Dataset;
 use crate::images;
@@ -207,11 +208,6 @@ fn alternate(samples: &[Vec<Sample>], points: usize, channel: usize) -> Vec<f64>
         }
     }
     gains
-}
-
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    let middle = values.len() / 2;
-    (middle < values.len()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)
 }
 
 #[cfg(test)]

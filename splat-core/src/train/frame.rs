@@ -149,7 +149,8 @@ impl SceneFrame {
     }
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
+/// The middle one of the values in order, the upper of two; `None` without any.
+pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
     let middle = values.len() / 2;
     (middle < values.len()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)
 }

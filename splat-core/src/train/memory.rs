@@ -95,7 +95,9 @@ impl Workload {
             RendererKind::Gut => CameraModule::Perspective,
         };
         let rolling = self.rolling_shutter && self.renderer == RendererKind::Gut;
-        Switches { renderer: self.renderer, camera, rolling, ..Switches::default() }
+        // Poses are watched at least, unless they are fixed; with a rolling shutter they always are.
+        let pose = !rolling;
+        Switches { pose, renderer: self.renderer, camera, rolling, ..Switches::default() }
     }
 
     /// Predicts the memory of training with `gaussians` Gaussians. Where a device's bindings are small, working buffers may take less:

@@ -29,6 +29,7 @@ mod seeds;
 mod small_view;
 mod trainer;
 mod uniforms;
+mod view_pose;
 
 pub use config::{DensifyConfig, Pace, REFERENCE_STEPS, SCALE_FLOOR_GUT, Strategy, TrainConfig};
 pub use evaluate::{EvalReport, ViewMetrics};

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, channel};
 
-use super::poses::PoseRows;
+use super::view_pose::PoseRows;
 use crate::gpu::Gpu;
 use crate::gpu::layout::StepReport;
 use crate::{Error, Result};
