@@ -317,6 +317,30 @@ async fn files_come_in_parts_and_only_once() {
 }
 
 #[tokio::test]
+async fn a_picture_comes_whole_while_it_is_replaced() {
+    let service = Service::start(&[]);
+    let job = id(&service.submit(3, stages_of(0)).await);
+    service.ended(&job).await;
+    let folder = service.dir.path().join("jobs").join(&job).join("output/final_trained_model");
+    let replaced = std::thread::spawn(move || {
+        for round in 0..400_usize {
+            let next = folder.join("preview.png.next");
+            std::fs::write(&next, vec![round as u8; 1_000 + 100_000 * (round % 2)]).unwrap();
+            std::fs::rename(&next, folder.join("preview.png")).unwrap();
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    });
+    while !replaced.is_finished() {
+        let picture = service.get(&format!("/v1/jobs/{job}/artifacts/preview.png")).await;
+        assert_eq!(picture.status(), StatusCode::OK);
+        let length: usize = picture.headers()["content-length"].to_str().unwrap().parse().unwrap();
+        // Fails where fewer bytes come than were announced.
+        assert_eq!(picture.bytes().await.unwrap().len(), length);
+    }
+    replaced.join().unwrap();
+}
+
+#[tokio::test]
 async fn one_idempotency_key_is_one_job() {
     let service = Service::start(&[]);
     let post = |photos| {

@@ -106,8 +106,8 @@ pub enum Matcher {
     Auto,
     /// All pairs: the most reliable; time grows with the square of the number of photos.
     Exhaustive,
-    /// Each photo with the 32 that have most matches between the largest 512 features of one and all of the other, with the next ones by
-    /// name, and with the nearest ones by GPS.
+    /// Each photo with the 32 that have most matches between the largest 512 features of one and all of the other, with up to 64 while no
+    /// more than a quarter of all pairs are chosen, with the next ones by name, and with the nearest ones by GPS.
     Preselection,
     /// Each photo with its next ones by name, with ones at 2, 4, 8 ... places, and loops closed by
     /// comparing all pairs of some 30 photos spread evenly. For videos and walks taken in order.
@@ -117,7 +117,7 @@ pub enum Matcher {
 splat_core::words! { Matcher:
     Auto = "auto", "All pairs while that is cheap, then preselection";
     Exhaustive = "exhaustive", "Every pair: most reliable, slow beyond 150 photos";
-    Preselection = "preselection", "Each photo with the 32 whose largest features resemble its own, and its neighbours by name and GPS";
+    Preselection = "preselection", "Each photo with the 32 to 64 whose largest features resemble its own, and its neighbours by name and GPS";
     Sequential = "sequential", "Neighbours by file name: for video frames";
 }
 

@@ -22,14 +22,33 @@ struct Look {
     partners: usize,
     /// Minimum number of matches of a pair: fewer also occur between unrelated photos.
     min_matches: usize,
+    /// Pairs beyond the partners, which most pairs of a set need that shows one thing.
+    more: Option<More>,
 }
 
+/// Further pairs, those with most matches first, as long as no more than [`SHARE`] of all pairs are chosen.
+#[derive(Clone, Copy, Debug)]
+struct More {
+    /// Number of partners up to which each photo adds some.
+    partners: usize,
+    min_matches: usize,
+}
+
+/// Of all pairs, one in so many is chosen at most beyond the partners.
+const SHARE: usize = 4;
+
 /// The first pass, with few features.
-const SHORT: Look = Look { largest: 128, partners: 64, min_matches: 2 };
-/// The second pass, which decides.
-const LONG: Look = Look { largest: 512, partners: 32, min_matches: 4 };
-/// From this number of photos on, the second pass only considers the pairs kept by the first.
-const SHORT_LIST_PHOTOS: usize = 200;
+const SHORT: Look = Look { largest: 128, partners: 64, min_matches: 2, more: None };
+/// The second pass, which decides. Its numbers are from the table "Choosing pairs" of `docs/benchmarks.md`.
+const LONG: Look = Look {
+    largest: 512,
+    partners: 32,
+    min_matches: 4,
+    more: Some(More { partners: 64, min_matches: 5 }),
+};
+/// From this number of photos on, the second pass only considers the pairs kept by the first, which misses one in eight: here the
+/// second pass over all pairs takes minutes.
+const SHORT_LIST_PHOTOS: usize = 1_000;
 
 /// Index pairs into `images` to match completely, in order.
 ///
@@ -87,7 +106,21 @@ fn look(
         let counted = firsts.iter().zip(matches).map(|(&a, matches)| ([a, b], matches.len()));
         counts.extend(counted.filter(|(_, count)| *count >= look.min_matches));
     }
-    Ok(partners(images.len(), &counts, look.partners))
+    Ok(chosen(images.len(), &counts, look))
+}
+
+/// The partners of each photo and the further pairs of a look.
+fn chosen(photos: usize, counts: &[([usize; 2], usize)], look: Look) -> BTreeSet<[usize; 2]> {
+    let mut chosen = partners(photos, counts, look.partners);
+    let Some(more) = look.more else { return chosen };
+    let room = (photos * photos.saturating_sub(1) / 2 / SHARE).saturating_sub(chosen.len());
+    let clear: Vec<_> = counts.iter().copied().filter(|(_, count)| *count >= more.min_matches).collect();
+    let wide = partners(photos, &clear, more.partners);
+    let mut further: Vec<_> =
+        clear.into_iter().filter(|(pair, _)| wide.contains(pair) && !chosen.contains(pair)).collect();
+    further.sort_unstable_by_key(|&(pair, count)| (std::cmp::Reverse(count), pair));
+    chosen.extend(further.into_iter().take(room).map(|(pair, _)| pair));
+    chosen
 }
 
 /// For each photo the `keep` pairs with most matches; among equals those with lower indices.
@@ -127,4 +160,37 @@ pub(crate) fn products_of_all_pairs(images: &[ImageRow]) -> u64 {
         sum = sum.saturating_add(image.features);
     }
     of_pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Photos in a row: the nearer two are, the more matches they have.
+    fn in_a_row(photos: usize) -> Vec<([usize; 2], usize)> {
+        let pairs = (0..photos).flat_map(|a| (a + 1..photos).map(move |b| [a, b]));
+        pairs.map(|[a, b]| ([a, b], photos - (b - a))).collect()
+    }
+
+    #[test]
+    fn pairs_beyond_the_partners_are_taken_by_their_matches_up_to_a_quarter() {
+        let (photos, counts) = (100, in_a_row(100));
+        let all = counts.len();
+        let few = Look { largest: 0, partners: 4, min_matches: 2, more: None };
+        let with = |partners, min_matches| {
+            let more = Some(More { partners, min_matches });
+            chosen(photos, &counts, Look { more, ..few })
+        };
+        let partners = chosen(photos, &counts, few);
+        assert!(partners.len() < 4 * photos && partners.contains(&[0, 4]));
+        // The nearest 13 on each side are a quarter.
+        let filled = with(64, 2);
+        assert_eq!(filled.len(), all / SHARE);
+        assert!(partners.is_subset(&filled));
+        assert!(filled.contains(&[50, 63]) && !filled.contains(&[50, 65]), "{filled:?}");
+        // Each photo's own limit, and that of matches: up to five places apart.
+        assert!(with(8, 2).len() < all / 10);
+        let clear = with(64, 95).into_iter().filter(|[a, b]| b - a > 4).collect::<Vec<_>>();
+        assert!(clear.iter().all(|[a, b]| b - a == 5) && clear.len() == 95, "{clear:?}");
+    }
 }

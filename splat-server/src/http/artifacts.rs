@@ -21,7 +21,7 @@ use super::jobs::owned;
 use super::problem::{Problem, Result};
 use crate::job::JobId;
 use crate::layout;
-use crate::store::StoreError;
+use crate::store::{Contents, FileHead, StoreError};
 
 const NEXT_FROM: HeaderName = HeaderName::from_static("x-next-from");
 /// Bytes of the log in one answer.
@@ -87,45 +87,65 @@ pub(super) async fn send(
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Response> {
-    let head = app.store.head(file.id, file.path).await?;
-    let etag = HeaderValue::from_str(&head.etag).map_err(|error| Problem::internal(&error))?;
     let content_type = HeaderValue::from_str(file.content_type).map_err(|error| Problem::internal(&error))?;
-    let shared = [(ETAG, etag), (CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];
-    if headers.get_all(IF_NONE_MATCH).into_iter().any(|tags| matches(tags, &head.etag)) {
-        return Ok((StatusCode::NOT_MODIFIED, shared).into_response());
-    }
     let file_name = format!("attachment; filename=\"{}\"", file.name);
     let disposition = HeaderValue::from_str(&file_name).map_err(|error| Problem::internal(&error))?;
-    let own = [
-        (CONTENT_TYPE, content_type),
-        (CONTENT_DISPOSITION, disposition),
-        (ACCEPT_RANGES, HeaderValue::from_static("bytes")),
-    ];
-    // A part of another version of the file would not fit what the client has.
-    let same = headers.get(IF_RANGE).is_none_or(|tag| tag.as_bytes() == head.etag.as_bytes());
-    let range = headers.get(RANGE).filter(|_| same).and_then(|range| parse(range.to_str().ok()?, head.bytes));
-    let (status, range) = match range {
-        None => (StatusCode::OK, 0..head.bytes),
-        Some(Some(range)) => (StatusCode::PARTIAL_CONTENT, range),
-        Some(None) => {
+    let (asked, no_body) = (headers.clone(), *method == Method::HEAD);
+    // A picture of a running job is replaced every few seconds: length, tag and bytes have to be of the same one.
+    let contents = app.store.get_part(file.id, file.path, move |head| {
+        Ok(match wanted(&asked, head) {
+            Wanted::Bytes { range, .. } if !no_body => range,
+            _ => 0..0,
+        })
+    });
+    let Contents { head, stream, .. } = contents.await?;
+    let etag = HeaderValue::from_str(&head.etag).map_err(|error| Problem::internal(&error))?;
+    let shared = [(ETAG, etag), (CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];
+    let (range, is_part) = match wanted(headers, &head) {
+        Wanted::Bytes { range, is_part } => (range, is_part),
+        Wanted::Known => return Ok((StatusCode::NOT_MODIFIED, shared).into_response()),
+        Wanted::Outside => {
             let size = [(CONTENT_RANGE, format!("bytes */{}", head.bytes))];
             return Ok((size, Problem::from(StoreError::BadRange { bytes: head.bytes })).into_response());
         }
     };
-    let length = [(CONTENT_LENGTH, HeaderValue::from(range.end - range.start))];
-    let mut response = if *method == Method::HEAD || range.is_empty() {
-        (status, shared, own, length).into_response()
-    } else {
-        let contents = app.store.get(file.id, file.path, Some(range.clone())).await?;
-        (status, shared, own, length, Body::from_stream(contents.stream)).into_response()
-    };
-    if status == StatusCode::PARTIAL_CONTENT {
-        let part = format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), head.bytes);
-        response
-            .headers_mut()
-            .insert(CONTENT_RANGE, HeaderValue::from_str(&part).map_err(|error| Problem::internal(&error))?);
+    let own = [
+        (CONTENT_TYPE, content_type),
+        (CONTENT_DISPOSITION, disposition),
+        (ACCEPT_RANGES, HeaderValue::from_static("bytes")),
+        (CONTENT_LENGTH, HeaderValue::from(range.end - range.start)),
+    ];
+    if !is_part {
+        return Ok((shared, own, Body::from_stream(stream)).into_response());
     }
-    Ok(response)
+    let part = format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), head.bytes);
+    let part = [(CONTENT_RANGE, part)];
+    Ok((StatusCode::PARTIAL_CONTENT, shared, own, part, Body::from_stream(stream)).into_response())
+}
+
+/// What a request's headers ask of a file.
+enum Wanted {
+    /// The client has this version.
+    Known,
+    Bytes {
+        range: Range<u64>,
+        is_part: bool,
+    },
+    /// A part that lies outside of the file.
+    Outside,
+}
+
+fn wanted(headers: &HeaderMap, head: &FileHead) -> Wanted {
+    if headers.get_all(IF_NONE_MATCH).into_iter().any(|tags| matches(tags, &head.etag)) {
+        return Wanted::Known;
+    }
+    // A part of another version of the file would not fit what the client has.
+    let same = headers.get(IF_RANGE).is_none_or(|tag| tag.as_bytes() == head.etag.as_bytes());
+    match headers.get(RANGE).filter(|_| same).and_then(|range| parse(range.to_str().ok()?, head.bytes)) {
+        None => Wanted::Bytes { range: 0..head.bytes, is_part: false },
+        Some(Some(range)) => Wanted::Bytes { range, is_part: true },
+        Some(None) => Wanted::Outside,
+    }
 }
 
 /// Look at a file of a job
@@ -201,24 +221,18 @@ pub(super) async fn log(
     let Query(query) = query.map_err(|error| Problem::malformed(plain(&error.body_text())))?;
     let job = owned(&app, &caller, &id).await?;
     let from = query.from.unwrap_or(0);
-    let length = match app.store.head(&job.id, layout::LOG).await {
-        Ok(head) => head.bytes,
+    let piece = move |head: &FileHead| Ok(from.min(head.bytes)..head.bytes.min(from.saturating_add(LOG_PIECE)));
+    let (next, body) = match app.store.get_part(&job.id, layout::LOG, piece).await {
+        Ok(contents) => (contents.range.end, Body::from_stream(contents.stream)),
         // Nothing was logged yet.
-        Err(StoreError::NotFound { .. }) => 0,
+        Err(StoreError::NotFound { .. }) => (0, Body::empty()),
         Err(error) => return Err(error.into()),
     };
-    let end = length.min(from.saturating_add(LOG_PIECE));
-    let headers = |next: u64| {
-        [
-            (CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
-            (NEXT_FROM, HeaderValue::from(next)),
-        ]
-    };
-    if from >= end {
-        return Ok((headers(from.min(length)), Body::empty()).into_response());
-    }
-    let contents = app.store.get(&job.id, layout::LOG, Some(from..end)).await?;
-    Ok((headers(end), Body::from_stream(contents.stream)).into_response())
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
+        (NEXT_FROM, HeaderValue::from(next)),
+    ];
+    Ok((headers, body).into_response())
 }
 
 #[cfg(test)]

@@ -60,6 +60,16 @@ impl Local {
         }
     }
 
+    /// The file to be read, and what is known of exactly this one: another may take its place while it is read.
+    pub(super) fn open_file(&self, id: &JobId, relative: &str) -> Result<(FileHead, File)> {
+        let (_, place) = self.head(id, relative)?;
+        let to_error = |source| StoreError::from_io(&place, source);
+        let file = File::open(&place)
+            .map_err(|error| if is_absent(&error) { not_found(id, relative) } else { to_error(error) })?;
+        let meta = file.metadata().map_err(to_error)?;
+        Ok((head_of(relative, &meta), file))
+    }
+
     /// Copies a file in, visible only once it is whole.
     pub(super) fn copy_in(&self, id: &JobId, relative: &str, file: &Path) -> Result<FileHead> {
         let place = self.prepare(id, relative)?;

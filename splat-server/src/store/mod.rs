@@ -19,7 +19,7 @@ mod sync;
 pub(crate) mod tests;
 mod url;
 
-use std::io;
+use std::io::{self, Seek};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::io::AsyncReadExt;
 
 use crate::job::JobId;
 
@@ -240,17 +240,38 @@ impl JobStore {
     /// [`StoreError::NotFound`], [`StoreError::BadRange`] if the range is empty or starts behind the end, and those of the backend.
     pub async fn get(&self, id: &JobId, path: &str, range: Option<Range<u64>>) -> Result<Contents> {
         match &self.backend {
+            // All of an object takes one request.
+            Backend::Remote(remote) if range.is_none() => remote.get(id, path).await,
+            _ => self.get_part(id, path, move |head| within(range.clone(), head.bytes)).await,
+        }
+    }
+
+    /// The bytes of a file that `wanted` chooses once its size and tag are known; an empty range reads nothing. Head and bytes are
+    /// of one version, even where another takes its place meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`], what `wanted` says, and those of the backend.
+    pub(crate) async fn get_part(
+        &self,
+        id: &JobId,
+        path: &str,
+        wanted: impl Fn(&FileHead) -> Result<Range<u64>> + Send + 'static,
+    ) -> Result<Contents> {
+        match &self.backend {
             Backend::Local(local) => {
                 let (local, id, path) = (local.clone(), id.clone(), path.to_owned());
-                let (head, place) = blocking(move || local.head(&id, &path)).await?;
-                let range = within(range, head.bytes)?;
-                let to_error = |source| StoreError::from_io(&place, source);
-                let mut file = tokio::fs::File::open(&place).await.map_err(to_error)?;
-                file.seek(io::SeekFrom::Start(range.start)).await.map_err(to_error)?;
-                let length = range.end - range.start;
-                Ok(Contents { head, range, stream: read_pieces(file, length).boxed() })
+                let (head, range, file) = blocking(move || {
+                    let (head, mut file) = local.open_file(&id, &path)?;
+                    let range = wanted(&head)?;
+                    file.seek(io::SeekFrom::Start(range.start))
+                        .map_err(|source| StoreError::from_io(Path::new(&path), source))?;
+                    Ok::<_, StoreError>((head, range, file))
+                })
+                .await?;
+                let length = range.end.saturating_sub(range.start);
+                Ok(Contents { head, range, stream: read_pieces(file.into(), length).boxed() })
             }
-            Backend::Remote(remote) => remote.get(id, path, range).await,
+            Backend::Remote(remote) => remote.get_part(id, path, wanted).await,
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use futures_util::stream::{StreamExt, TryStreamExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder};
 use object_store::path::Path as Key;
@@ -22,7 +22,7 @@ use tokio::io::AsyncReadExt;
 use super::error::{Result, StoreError};
 use super::local::JOBS;
 use super::sweep::Found;
-use super::{Contents, FileHead, StoreConfig, path, within};
+use super::{Contents, FileHead, StoreConfig, path};
 use crate::job::JobId;
 
 /// Part of a large file, in bytes. S3 allows 5 MiB at least and 10,000 parts: enough for 80 GB.
@@ -32,6 +32,8 @@ const PARTS_AT_ONCE: usize = 3;
 /// A server that says nothing for so long is gone.
 const SILENCE: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(5);
+/// How many versions of a file are tried where each is replaced between asking for its size and reading it.
+const VERSIONS: u32 = 8;
 
 #[derive(Debug)]
 pub(super) struct Remote {
@@ -157,21 +159,40 @@ impl Remote {
         Ok(head_of(relative, &meta))
     }
 
-    pub(super) async fn get(
+    pub(super) async fn get(&self, id: &JobId, relative: &str) -> Result<Contents> {
+        self.fetch(id, relative, None).await
+    }
+
+    pub(super) async fn get_part(
         &self,
         id: &JobId,
         relative: &str,
-        range: Option<Range<u64>>,
+        wanted: impl Fn(&FileHead) -> Result<Range<u64>>,
     ) -> Result<Contents> {
-        let key = self.key(id, relative)?;
-        let range = match range {
-            // Asked for first, since services differ in what they say to a range behind the end.
-            Some(range) => Some(within(Some(range), self.head(id, relative).await?.bytes)?),
-            None => None,
-        };
+        for _ in 0..VERSIONS {
+            let head = self.head(id, relative).await?;
+            let range = wanted(&head)?;
+            if range.is_empty() {
+                return Ok(Contents { head, range, stream: stream::empty().boxed() });
+            }
+            let contents = self.fetch(id, relative, Some(range.clone())).await;
+            match contents {
+                Ok(contents) if contents.head.etag == head.etag => return Ok(contents),
+                // Services differ in what they say to a range behind the end of what is there now.
+                Err(error) if self.head(id, relative).await?.etag == head.etag => return Err(error),
+                _ => {}
+            }
+        }
+        Err(StoreError::Unavailable { why: format!("{relative} changes again and again while it is read") })
+    }
+
+    async fn fetch(&self, id: &JobId, relative: &str, range: Option<Range<u64>>) -> Result<Contents> {
         let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
-        let got =
-            self.store.get_opts(&key, options).await.map_err(|error| from_store(error, id, relative))?;
+        let got = self
+            .store
+            .get_opts(&self.key(id, relative)?, options)
+            .await
+            .map_err(|error| from_store(error, id, relative))?;
         let (head, range) = (head_of(relative, &got.meta), got.range.clone());
         Ok(Contents { head, range, stream: got.into_stream().map_err(io::Error::other).boxed() })
     }

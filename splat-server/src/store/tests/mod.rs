@@ -134,6 +134,36 @@ async fn a_folder_keeps_the_contract() {
 }
 
 #[tokio::test]
+async fn a_file_is_read_as_one_version_while_others_take_its_place() {
+    let (_dir, store) = local();
+    let id = JobId::random();
+    let version = |count: usize| Bytes::from(vec![count as u8; count]);
+    store.put_bytes(&id, "preview.png", version(200)).await.unwrap();
+    let writer = async {
+        for count in (1..=200).rev() {
+            store.put_bytes(&id, "preview.png", version(count)).await.unwrap();
+        }
+    };
+    let reader = async {
+        loop {
+            let whole = store.get(&id, "preview.png", None).await.unwrap();
+            let count = whole.head.bytes as usize;
+            assert_eq!(read(whole).await, version(count));
+            // As a client asks: the size first, then the bytes.
+            let head = store.head(&id, "preview.png").await.unwrap();
+            let chosen = store.get_part(&id, "preview.png", |head| Ok(head.bytes / 2..head.bytes)).await.unwrap();
+            let (count, range) = (chosen.head.bytes as usize, chosen.range.clone());
+            assert!(count as u64 <= head.bytes);
+            assert_eq!(read(chosen).await, version(count)[range.start as usize..]);
+            if count == 1 {
+                break;
+            }
+        }
+    };
+    tokio::join!(writer, reader);
+}
+
+#[tokio::test]
 async fn files_of_a_local_job_lie_where_its_worker_looks() {
     let (dir, store) = local();
     let id = JobId::random();
