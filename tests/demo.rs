@@ -16,6 +16,7 @@ fn take(dir: &Path, options: &DemoOptions) -> DemoTruth {
     photograph(dir, options, &|_, _| (), &CancelToken::new()).expect("the photos are taken")
 }
 
+/// The files of a folder but hidden ones.
 fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     std::fs::read_dir(dir)
         .expect("the folder is there")
@@ -24,6 +25,7 @@ fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
             let name = path.file_name().expect("files have names").to_string_lossy().into_owned();
             (name, std::fs::read(path).expect("the file is readable"))
         })
+        .filter(|(name, _)| !name.starts_with('.'))
         .collect()
 }
 
@@ -39,6 +41,27 @@ fn a_seed_gives_the_same_bytes_and_another_seed_others() {
     assert_eq!(first.len(), 2, "photos and nothing else: {:?}", first.keys());
     assert!(first == files(&again), "the same seed gave other bytes");
     assert!(first.values().zip(files(&other).values()).all(|(a, b)| a != b), "the seed changes nothing");
+}
+
+#[test]
+fn photos_of_the_same_options_are_kept_and_others_removed() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let options = small(3);
+    let truth = take(dir.path(), &options);
+    let taken = files(dir.path());
+    let kept = dir.path().join("photo_001.jpg");
+    std::fs::write(&kept, "kept as it is").expect("the photo can be replaced");
+    std::fs::remove_file(dir.path().join("photo_002.jpg")).expect("the photo can be removed");
+    std::fs::write(dir.path().join("photo_of_mine.jpg"), "mine").expect("the file can be written");
+    assert_eq!(take(dir.path(), &options), truth);
+    let again = files(dir.path());
+    assert_eq!(again["photo_001.jpg"], b"kept as it is");
+    assert_eq!(again["photo_002.jpg"], taken["photo_002.jpg"]);
+    // Another ring has other places: none of the first may stay among its photos.
+    take(dir.path(), &small(2));
+    let fewer = files(dir.path());
+    assert_eq!(fewer.keys().collect::<Vec<_>>(), ["photo_001.jpg", "photo_002.jpg", "photo_of_mine.jpg"]);
+    assert!(fewer["photo_002.jpg"] != taken["photo_002.jpg"]);
 }
 
 #[test]

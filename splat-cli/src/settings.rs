@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use splat_colmap::{ColmapOptions, ColmapSource, DatasetSource};
+use splat_colmap::{ColmapError, ColmapOptions, ColmapSource, DatasetSource, ModelForm};
 use splat_core::events::EventSink;
 use splat_core::gpu::GpuDescriptors;
 use splat_core::nerfstudio::NerfstudioSource;
@@ -54,9 +54,10 @@ pub(crate) fn saved_scene(path: &Path) -> Result<SavedScene, Failure> {
     Ok(SavedScene::find(path)?)
 }
 
-/// Photos that COLMAP poses; its dataset goes to `dataset`. Features are compared on `gpu` if it is hardware.
+/// Photos that COLMAP poses, with their masks if these are in an unusual folder; the dataset goes to `dataset`. Features are compared on `gpu` if it is hardware.
 pub(crate) fn photos(
     photos: &Path,
+    masks: Option<&Path>,
     dataset: PathBuf,
     options: &args::ColmapOptions,
     preset: Preset,
@@ -73,7 +74,14 @@ pub(crate) fn photos(
         comparer: gpu.and_then(GpuDescriptors::on_hardware),
         ..defaults
     };
-    Ok(ColmapSource::new(photos, dataset, options))
+    let source = ColmapSource::new(photos, dataset, options);
+    Ok(match masks {
+        Some(masks) => {
+            require_folder(masks)?;
+            source.with_masks(masks)
+        }
+        None => source,
+    })
 }
 
 /// A posed dataset: nerfstudio's where there is a transforms.json, else COLMAP's.
@@ -96,11 +104,30 @@ pub(crate) fn posed(path: &Path, folders: &args::PhotoFolders) -> Result<Box<dyn
         }
         let beside = if path.is_dir() { splat_colmap::find_best_model(path).ok() } else { None };
         return Ok(match beside {
-            Some(model) => Box::new(Chosen { source, passed_over: model.dir }),
+            Some(model) => {
+                let message = format!(
+                    "the poses of `transforms.json` are used; the COLMAP model in `{}` is passed over: give that folder to use it",
+                    model.dir.display()
+                );
+                Box::new(Chosen { source: Box::new(source), message })
+            }
             None => Box::new(source),
         });
     }
+    if ModelForm::is_file_of_model(path) {
+        return posed(path.parent().unwrap_or(path), folders);
+    }
     require_folder(path)?;
+    if let Some((json, others)) = NerfstudioSource::below(path).split_first()
+        && matches!(splat_colmap::find_best_model(path), Err(ColmapError::NoModel { .. }))
+    {
+        let mut message = format!("the poses of `{}` are used", json.display());
+        if !others.is_empty() {
+            let others: Vec<String> = others.iter().map(|other| format!("`{}`", other.display())).collect();
+            message += &format!("; passed over: {}", others.join(", "));
+        }
+        return Ok(Box::new(Chosen { source: posed(json, folders)?, message }));
+    }
     // The folder of an earlier `splat run` holds its dataset one level down.
     let inner = path.join("colmap_data");
     let dataset = if !path.join("sparse").exists() && inner.join("sparse").exists() {
@@ -120,19 +147,16 @@ pub(crate) fn posed(path: &Path, folders: &args::PhotoFolders) -> Result<Box<dyn
     Ok(Box::new(source))
 }
 
-/// A `transforms.json` beside which there is a COLMAP model.
+/// A dataset that was chosen among several, or found below the folder that was given.
 struct Chosen {
-    source: NerfstudioSource,
-    passed_over: PathBuf,
+    source: Box<dyn SceneSource>,
+    /// Which one, as a sentence.
+    message: String,
 }
 
 impl SceneSource for Chosen {
     fn scene(&mut self, events: EventSink<'_>, cancel: &CancelToken) -> splat_core::Result<Scene> {
-        let message = format!(
-            "the poses of `transforms.json` are used; the COLMAP model in `{}` is passed over: give that folder to use it",
-            self.passed_over.display()
-        );
-        events(Event::Warning { message });
+        events(Event::Warning { message: self.message.clone() });
         self.source.scene(events, cancel)
     }
 }

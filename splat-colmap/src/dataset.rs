@@ -123,17 +123,22 @@ impl DatasetSource {
         let found = photo_names::resolve_masks(&index, &model.names());
         let count = found.iter().filter(|mask| matches!(mask, Resolved::File(..))).count();
         if count == 0 {
-            warn(format!(
-                "no masks are used: of the {} pictures in `{}` none is named like a photo; the mask of `a.jpg` is `a.jpg.png`, \
-                 `a.png`, `a.jpg`, `a_mask.png` or `a.mask.png`",
-                index.len(),
-                dir.display()
-            ));
+            warn(no_mask_matches(&index));
         } else if count < found.len() {
             warn(format!("only {count} of the {} photos have a mask in `{}`", found.len(), dir.display()));
         }
         found
     }
+}
+
+/// A sentence on a folder of masks that are not named like the photos.
+pub(crate) fn no_mask_matches(masks: &PhotoIndex) -> String {
+    format!(
+        "no masks are used: of the {} pictures in `{}` none is named like a photo; the mask of `a.jpg` is `a.jpg.png`, `a.png`, \
+         `a.jpg`, `a_mask.png` or `a.mask.png`",
+        masks.len(),
+        masks.root().display()
+    )
 }
 
 /// The first few of a list, and that there are more.

@@ -225,8 +225,19 @@ impl PhotoIndex {
     }
 }
 
-fn is_mask_folder(name: &str) -> bool {
+/// Whether a folder is called `masks` or `mask`, in any case.
+#[must_use]
+pub fn is_mask_folder(name: &str) -> bool {
     ["masks", "mask"].iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// Whether a folder beside `images` has the name of what programs make from those: copies at another size, and pictures that show
+/// no colours.
+#[must_use]
+pub fn is_made_from_photos(name: &str) -> bool {
+    let copies = name.strip_prefix("images_").is_some_and(|factor| factor.parse::<u32>().is_ok());
+    let others = ["depth", "depths", "depth_maps", "normal", "normals", "sparse", "stereo"];
+    copies || is_mask_folder(name) || others.contains(&name.to_ascii_lowercase().as_str())
 }
 
 /// The folder of masks in `dir`, in any case.

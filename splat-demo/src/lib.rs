@@ -102,7 +102,12 @@ pub struct DemoTruth {
     pub lens: Lens,
 }
 
-/// Takes the photos and writes them to `out_dir`, which is made if missing.
+/// In the folder of photos: the options that they were taken with, from which the next call goes on. Hidden, so that no program takes
+/// it for a photo.
+const RECORD: &str = ".demo.txt";
+
+/// Takes the photos and writes them to `out_dir`, which is made if missing. Photos that an earlier call with the same options left
+/// there are kept; those of other options are removed.
 ///
 /// `progress` hears of photos done and photos in all.
 ///
@@ -120,6 +125,7 @@ pub fn photograph(
         return Err(Error::InvalidLens { model: lens.model.name(), what: "no ray meets its picture".into() });
     };
     files::make_dir(out_dir)?;
+    let goes_on = begin(out_dir, options)?;
     let seed = (*seed ^ (*seed >> 32)) as u32;
     let set = exposure::Set::new(seed);
     let mut photos = Vec::new();
@@ -138,15 +144,45 @@ pub fn photograph(
                 (sensor_from_upright(orientation) * pose.rotation).conjugate().normalize();
             Some((pose.centre(), world_from_sensor * ray))
         };
-        let picture = set.expose(lens.width, lens.height, seed ^ (index + 1), &ray_through);
-        let name = format!("photo_{:03}.jpg", index + 1);
-        let bytes = encode(&picture, lens, orientation, out_dir)?;
-        files::write_atomically(&out_dir.join(&name), |out| out.write_all(&bytes))?;
+        let name = photo_name(index);
+        let path = out_dir.join(&name);
+        if !(goes_on && path.is_file()) {
+            let picture = set.expose(lens.width, lens.height, seed ^ (index + 1), &ray_through);
+            let bytes = encode(&picture, lens, orientation, out_dir)?;
+            files::write_atomically(&path, |out| out.write_all(&bytes))?;
+        }
         let cam_from_world = rolling_shutter.map_or(cam_from_world, |shutter| shutter.middle());
         photos.push(DemoPhoto { name, orientation, cam_from_world, rolling_shutter });
         progress(index + 1, *views);
     }
     Ok(DemoTruth { photos, lens: lens.clone() })
+}
+
+fn photo_name(index: u32) -> String {
+    format!("photo_{:03}.jpg", index + 1)
+}
+
+/// Whether the photos in `out_dir` are of the same options and can be kept; otherwise those of an earlier call are removed and
+/// the options recorded.
+fn begin(out_dir: &Path, options: &DemoOptions) -> Result<bool> {
+    let record = out_dir.join(RECORD);
+    let new = format!("{} {options:?}\n", env!("CARGO_PKG_VERSION"));
+    match std::fs::read_to_string(&record) {
+        Ok(earlier) if earlier == new => return Ok(true),
+        Ok(_) => {
+            for entry in std::fs::read_dir(out_dir).into_iter().flatten().flatten() {
+                let name = entry.file_name();
+                let number = name.to_str().and_then(|name| name.strip_prefix("photo_")?.strip_suffix(".jpg"));
+                if number.is_some_and(|number| number.parse::<u32>().is_ok()) {
+                    std::fs::remove_file(entry.path())
+                        .map_err(|error| files::write_error(&entry.path(), error))?;
+                }
+            }
+        }
+        Err(_) => {}
+    }
+    files::write_atomically(&record, |out| out.write_all(new.as_bytes()))?;
+    Ok(false)
 }
 
 /// How the photographer held the camera: mostly level, at times upside down, at times upright.

@@ -68,7 +68,7 @@ pub(crate) struct GlobalArgs {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     /// Photos to a scene: camera poses by COLMAP, training, PLY
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Photos to camera poses: a COLMAP dataset to train on
     Colmap(ColmapArgs),
     /// A posed dataset (COLMAP or nerfstudio) to a scene

@@ -22,7 +22,7 @@ OUT gets:
   ply/point_cloud_<last step>.ply   the scene, for any 3DGS viewer
   eval/*.png                        held-out photo | render, side by side
   metrics.json  cameras.json  log.txt  checkpoints/
-  colmap_data/{images,images_2,sparse/0}   the posed dataset, for `splat train`")]
+  colmap_data/{images,images_2,masks,sparse/0}   the posed dataset, for `splat train`")]
 pub(crate) struct RunArgs {
     /// Folder of photos, zip of them, or video: 20 to 300 photos of one place, neighbours overlapping by 60 % or more
     #[arg(value_hint = ValueHint::AnyPath)]
@@ -30,6 +30,9 @@ pub(crate) struct RunArgs {
     /// Folder for everything that is made
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::DirPath)]
     pub(crate) output: PathBuf,
+    /// Take masks of the photos (white is used) from this folder [default: masks/ in the folder of photos or beside it]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) masks: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) colmap: ColmapOptions,
     #[command(flatten)]
@@ -49,6 +52,9 @@ pub(crate) struct ColmapArgs {
     /// Folder for the dataset: DIR/{images,images_2,sparse/0}
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) output: PathBuf,
+    /// Take masks of the photos (white is used) from this folder [default: masks/ in the folder of photos or beside it]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) masks: Option<PathBuf>,
     /// Steps, resolution and COLMAP quality together; here only the latter counts
     #[arg(long, value_name = "PRESET", default_value = "standard", value_parser = preset_parser())]
     pub(crate) preset: Preset,

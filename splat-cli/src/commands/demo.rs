@@ -50,7 +50,7 @@ pub(super) fn demo(args: &DemoArgs, context: &Context) -> Result<(), Failure> {
         return Ok(());
     };
     let preset = Preset::Preview;
-    let mut source = settings::photos(&photos, output.colmap_data(), &args.colmap, preset, Some(&gpu))?;
+    let mut source = settings::photos(&photos, None, output.colmap_data(), &args.colmap, preset, Some(&gpu))?;
     let options = PipelineOptions {
         train: TrainConfig { steps: size.steps, seed: args.seed, ..TrainConfig::default() },
         dataset: DatasetOptions { max_image_size: preset.max_image_size(), ..DatasetOptions::default() },

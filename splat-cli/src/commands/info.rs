@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::Serialize;
+use splat_colmap::ModelForm;
 use splat_core::dataset::Dataset;
 use splat_core::gaussians::central_box;
 use splat_core::machine::available_memory;
@@ -24,12 +25,14 @@ pub(super) fn info(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
     if !path.exists() {
         return Err(settings::missing(path, "give a scene, a dataset folder or the folder of a run"));
     }
-    if formats::is_scene(path) {
+    if formats::is_scene(path) && !ModelForm::is_file_of_model(path) {
         return scene(path, context);
     }
     // The output of a run on a dataset elsewhere contains only scenes.
-    let is_dataset =
-        path.join("sparse").exists() || path.join("colmap_data").exists() || NerfstudioSource::matches(path);
+    let is_dataset = path.join("sparse").exists()
+        || path.join("colmap_data").exists()
+        || NerfstudioSource::matches(path)
+        || ModelForm::is_file_of_model(path);
     if is_dataset {
         return dataset(args, context);
     }

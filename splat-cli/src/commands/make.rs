@@ -20,7 +20,14 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Result<(), Failure> {
     let folder = given::photos(&args.photos, &args.output, context)?;
     let gpu = context.gpu()?;
     let preset = settings::preset(&args.train, &gpu);
-    let source = settings::photos(&folder, output.colmap_data(), &args.colmap, preset, Some(&gpu))?;
+    let source = settings::photos(
+        &folder,
+        args.masks.as_deref(),
+        output.colmap_data(),
+        &args.colmap,
+        preset,
+        Some(&gpu),
+    )?;
     let mut source = source.keeping_distortion(args.train.scene.0.keep_distortion());
     let options = settings::pipeline(&args.train, preset, context.started);
     let outcome = make(&mut source, options, output, &gpu, context)?;
@@ -45,7 +52,14 @@ pub(super) fn colmap(args: &ColmapArgs, context: &Context) -> Result<(), Failure
     let lock = FolderLock::take(&args.output)?;
     let folder = given::photos(&args.photos, &args.output, context)?;
     let gpu = context.hardware();
-    let mut source = settings::photos(&folder, args.output.clone(), &args.colmap, args.preset, gpu.as_ref())?;
+    let mut source = settings::photos(
+        &folder,
+        args.masks.as_deref(),
+        args.output.clone(),
+        &args.colmap,
+        args.preset,
+        gpu.as_ref(),
+    )?;
     let events = |event| context.reporter.event(event);
     let scene = source.scene(&events, &context.cancel)?;
     drop(lock);

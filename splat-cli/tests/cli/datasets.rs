@@ -120,6 +120,13 @@ fn a_transforms_json_is_a_dataset_itself() {
         let info = sandbox.ok(&["info", path]);
         says(&info.stdout, &["3 placed"]);
     }
+    // A folder around it, as archives have; and a model by one of its files.
+    fs::create_dir_all(sandbox.path("unpacked/export")).unwrap();
+    fs::rename(sandbox.path("scan"), sandbox.path("unpacked/export/scan")).unwrap();
+    let info = sandbox.ok(&["info", "unpacked"]);
+    says(&info.stdout, &["3 placed"]);
+    says(&info.stderr, &["the poses of `unpacked/export/scan/transforms.json` are used"]);
+    says(&sandbox.ok(&["info", "dataset/sparse/0/images.txt"]).stdout, &["12 placed"]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use splat_core::events::Stage;
 
 use super::binary::{Colmap, Command, VARIABLES};
 use super::job::PosingRun;
+use super::masks::FEATURE_MASKS;
 use super::options::ColmapOptions;
 use super::progress::Progress;
 use super::stages::Paths;
@@ -45,8 +46,15 @@ impl PosingRun<'_> {
     ) -> Result<Command> {
         let (photos, database) = (self.photos_dir(), self.database());
         let (sparse, undistorted) = (self.work.join("sparse"), self.work.join("undistorted"));
-        let paths =
-            Paths { photos: &photos, database: &database, sparse: &sparse, undistorted: &undistorted };
+        let feature_masks = self.work.join(FEATURE_MASKS);
+        let paths = Paths {
+            photos: &photos,
+            // There is none if all of every photo is used.
+            feature_masks: feature_masks.is_dir().then_some(&feature_masks),
+            database: &database,
+            sparse: &sparse,
+            undistorted: &undistorted,
+        };
         let options = ColmapOptions { use_gpu: self.use_gpu, ..self.options.clone() };
         build(&self.colmap, &options, &paths)
     }

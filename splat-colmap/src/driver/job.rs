@@ -11,13 +11,14 @@ use super::again::Again;
 use super::binary::Colmap;
 use super::downscale;
 use super::listing;
+use super::masks::{self, MASKS, Undistorted};
 use super::options::{ColmapOptions, ColmapQuality};
 use super::prepare::{self, Photos};
 use super::stages;
 use super::state::{Raised, State, fingerprint, stage_name, stages_from};
 use super::verify;
 use crate::error::{ColmapError, Result, write_error};
-use crate::read::{ModelChoice, ModelForm, find_best_model, read_model};
+use crate::read::{ModelChoice, ModelForm, find_best_model, read_model, read_poses};
 use crate::write::write_model;
 
 /// The quality to fall back to if a lower one places too few photos, for sets small enough to take minutes.
@@ -32,6 +33,8 @@ pub(super) const GOOD_PLACED_PERCENT: u64 = 60;
 pub(super) struct PosingRun<'a> {
     input: &'a Path,
     out: &'a Path,
+    /// The folder of masks, if it is not the usual one.
+    masks: Option<&'a Path>,
     pub(super) work: PathBuf,
     pub(super) options: ColmapOptions,
     pub(super) colmap: Colmap,
@@ -50,6 +53,7 @@ impl<'a> PosingRun<'a> {
     pub(super) fn new(
         input: &'a Path,
         out: &'a Path,
+        masks: Option<&'a Path>,
         options: &'a ColmapOptions,
         colmap: Colmap,
         events: EventSink<'a>,
@@ -72,6 +76,7 @@ impl<'a> PosingRun<'a> {
         Ok(Self {
             input,
             out,
+            masks,
             work,
             options,
             colmap,
@@ -196,15 +201,19 @@ impl<'a> PosingRun<'a> {
     }
 
     fn prepare(&mut self) -> Result<Photos> {
-        let listing = listing::list(self.input, self.out)?;
+        let (listing, masks) = masks::list(self.input, self.out, self.masks)?;
         let sources = &listing.sources;
+        if masks.is_any() {
+            prepare::check_masks(self.out, self.state.wrote_masks)?;
+        }
         let dir = self.photos_dir();
         let known = self.state.photos.clone();
         let made = || {
             known.as_ref().is_some_and(|photos| photos.names().iter().all(|name| dir.join(name).is_file()))
         };
-        self.stage(Stage::Prepare, &listing::key(sources), made, |job| {
-            let photos = prepare::prepare(job.input, sources, &job.photos_dir(), job.events, job.cancel)?;
+        let key = listing::key(sources) + &masks.key;
+        self.stage(Stage::Prepare, &key, made, |job| {
+            let photos = prepare::prepare(job.input, sources, &masks, &job.work, job.events, job.cancel)?;
             for (name, why) in &photos.skipped {
                 job.log(&format!("skipped `{name}`: {why}"));
             }
@@ -213,7 +222,7 @@ impl<'a> PosingRun<'a> {
         })?;
         let photos = self.state.photos.clone().unwrap_or_default();
         // Repeated on every run, since the scene lacks them every time.
-        let said = [listing.warning(), photos.skipped_warning(), photos.transparent_warning()];
+        let said = [listing.warning(), masks.message, photos.skipped_warning()];
         for message in said.into_iter().flatten() {
             (self.events)(Event::Warning { message });
         }
@@ -254,9 +263,11 @@ impl<'a> PosingRun<'a> {
         let key = format!("{:?}", self.options.downscales);
         let out = self.out;
         let factors = &self.options.downscales.clone();
+        let masked = self.state.photos.as_ref().is_some_and(|photos| !photos.masked.is_empty());
         let made = || {
             out.join("images").is_dir()
                 && find_best_model(&out.join("sparse")).is_ok()
+                && (!masked || out.join(MASKS).is_dir())
                 && factors.iter().all(|factor| out.join(format!("images_{factor}")).is_dir())
         };
         self.stage(Stage::Undistort, &key, made, |job| {
@@ -269,8 +280,26 @@ impl<'a> PosingRun<'a> {
             let photos = job.photos_dir();
             let names: Vec<&str> =
                 posed.names().into_iter().filter(|name| photos.join(name).is_file()).collect();
-            verify::pictures("image_undistorter", &undistorted.join("images"), &names, &job.log_path())?;
-            job.state.own_output()?;
+            let log = job.log_path();
+            verify::pictures("image_undistorter", &undistorted.join("images"), &names, &log)?;
+            let distorted = read_poses(model)?;
+            let both = Undistorted {
+                work: &job.work,
+                distorted: &distorted,
+                out: &undistorted,
+                undistorted: &posed,
+                log: &log,
+            };
+            let prepared = job.state.photos.clone().unwrap_or_default();
+            both.carry(&prepared, job.cancel)?;
+            let masks = undistorted.join(MASKS);
+            job.state.own_output(masks.is_dir())?;
+            if job.state.wrote_masks {
+                prepare::remove_dir(&out.join(MASKS))?;
+            }
+            if masks.is_dir() {
+                fs::rename(&masks, out.join(MASKS)).map_err(|error| write_error(&masks, error))?;
+            }
             let images = out.join("images");
             prepare::remove_dir(&images)?;
             fs::rename(undistorted.join("images"), &images).map_err(|error| write_error(&images, error))?;

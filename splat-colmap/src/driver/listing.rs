@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use splat_core::photo_names;
+
 use super::state::fingerprint;
 use crate::error::{Result, read_error};
 
@@ -29,9 +31,9 @@ pub(super) struct Listing {
     pub(super) passed_over: Vec<String>,
 }
 
-/// All files below `dir` but hidden ones, the folder `exclude`, and what lies beside a folder `images` and was made from it.
-pub(super) fn list(dir: &Path, exclude: &Path) -> Result<Listing> {
-    let exclude = fs::canonicalize(exclude).ok();
+/// All files below `dir` but hidden ones, those in the folders `exclude`, and what lies beside a folder `images` and was made from it.
+pub(super) fn list(dir: &Path, exclude: &[&Path]) -> Result<Listing> {
+    let exclude: Vec<PathBuf> = exclude.iter().filter_map(|path| fs::canonicalize(path).ok()).collect();
     let mut sources = Vec::new();
     let mut passed_over = Vec::new();
     let mut folders = vec![(dir.to_owned(), String::new(), 0)];
@@ -47,25 +49,31 @@ pub(super) fn list(dir: &Path, exclude: &Path) -> Result<Listing> {
             // A dangling link has no metadata: it is listed, and named when it cannot be read.
             let metadata = fs::metadata(&path).ok();
             if metadata.as_ref().is_some_and(fs::Metadata::is_dir) {
-                if made_from_images(&shown) && folder.join("images").is_dir() {
+                if !exclude.is_empty() && fs::canonicalize(&path).is_ok_and(|path| exclude.contains(&path)) {
+                    continue;
+                }
+                if photo_names::is_made_from_photos(&shown) && folder.join("images").is_dir() {
                     passed_over.push(name);
                     continue;
                 }
-                let is_excluded = exclude.is_some() && fs::canonicalize(&path).ok() == exclude;
-                if !is_excluded && depth < MAX_DEPTH {
+                if depth < MAX_DEPTH {
                     folders.push((path, format!("{name}/"), depth + 1));
                 }
                 continue;
             }
-            let changed = metadata.as_ref().and_then(|m| m.modified().ok()?.duration_since(UNIX_EPOCH).ok());
-            let stamp =
-                format!("{} {}", metadata.map_or(0, |m| m.len()), changed.map_or(0, |t| t.as_nanos()));
-            sources.push(Source { name, path, stamp });
+            sources.push(Source { name, stamp: stamp(&path), path });
         }
     }
     sources.sort_by(|a, b| a.name.cmp(&b.name));
     passed_over.sort();
     Ok(Listing { sources, passed_over })
+}
+
+/// Size and modification time of a file, to detect changes.
+pub(super) fn stamp(path: &Path) -> String {
+    let metadata = fs::metadata(path).ok();
+    let changed = metadata.as_ref().and_then(|m| m.modified().ok()?.duration_since(UNIX_EPOCH).ok());
+    format!("{} {}", metadata.map_or(0, |m| m.len()), changed.map_or(0, |t| t.as_nanos()))
 }
 
 impl Listing {
@@ -80,14 +88,6 @@ impl Listing {
             )
         })
     }
-}
-
-/// Whether a folder beside `images` has the name of what programs make from those: copies at another size, and pictures that show
-/// no colours.
-fn made_from_images(name: &str) -> bool {
-    let copies = name.strip_prefix("images_").is_some_and(|factor| factor.parse::<u32>().is_ok());
-    let others = ["mask", "masks", "depth", "depths", "depth_maps", "normal", "normals", "sparse", "stereo"];
-    copies || others.contains(&name.to_ascii_lowercase().as_str())
 }
 
 /// What identifies a set of files.

@@ -2,10 +2,10 @@
 //!
 //! | stage | module | makes, below the output folder |
 //! | --- | --- | --- |
-//! | Prepare | `listing`, `prepare` | `work/photos`: upright copies |
+//! | Prepare | `listing`, `masks`, `prepare` | `work/photos`: upright copies; `work/masks`, `work/feature_masks` |
 //! | Features, Matching | `features`, `stages`, `pairs`, `compare` | `work/database.db` |
 //! | Mapping | `stages`, `again`, `folded` | `work/sparse/0`, `1` ...: one model a connected part |
-//! | Undistort | `stages`, `downscale` | `images`, `sparse/0`, `images_2` |
+//! | Undistort | `stages`, `masks`, `downscale` | `images`, `masks`, `sparse/0`, `images_2` |
 //!
 //! `work/state.json` tells which stages are done and from what, `work/colmap.log` holds everything
 //! that COLMAP said. Start at [`ColmapSource`].
@@ -19,6 +19,7 @@ mod features;
 mod folded;
 mod job;
 mod listing;
+mod masks;
 mod options;
 mod pairs;
 mod places;
@@ -51,12 +52,13 @@ const STATE: &str = "state.json";
 /// Photos that COLMAP poses.
 ///
 /// The dataset is written to a folder in the layout that every trainer reads:
-/// `images` (undistorted), `images_2` (half size), `sparse/0`.
+/// `images` (undistorted), `images_2` (half size), `sparse/0`, and `masks` if photos have some. Alpha channels of photos are kept.
 #[derive(Clone, Debug)]
 pub struct ColmapSource {
     photos: PathBuf,
     out: PathBuf,
     options: ColmapOptions,
+    masks: Option<PathBuf>,
     keep_distortion: bool,
 }
 
@@ -64,7 +66,15 @@ impl ColmapSource {
     /// Photos in (and below) the folder `photos`, dataset to the folder `out`; nothing is done yet.
     #[must_use]
     pub fn new(photos: impl Into<PathBuf>, out: impl Into<PathBuf>, options: ColmapOptions) -> Self {
-        Self { photos: photos.into(), out: out.into(), options, keep_distortion: false }
+        Self { photos: photos.into(), out: out.into(), options, masks: None, keep_distortion: false }
+    }
+
+    /// Overrides the folder of masks: white where a photo is used, named like the photos, as taken and not undistorted. By default those in
+    /// a folder `masks` are used, among the photos or beside a folder of a usual name (`images`, `photos` ...).
+    #[must_use]
+    pub fn with_masks(mut self, masks: impl Into<PathBuf>) -> Self {
+        self.masks = Some(masks.into());
+        self
     }
 
     /// Whether the scene is that of the photos as they were taken, through their own lenses. The undistorted dataset is
@@ -75,18 +85,19 @@ impl ColmapSource {
         self
     }
 
-    /// Where the upright copies of the photos lie, for a dataset in the folder `out`.
+    /// Where the upright copies of the photos lie, and what was made of their masks, for a dataset in the folder `out`.
     #[must_use]
-    pub fn working_photos(out: &Path) -> PathBuf {
-        out.join(WORK).join(PHOTOS)
+    pub fn working_copies(out: &Path) -> [PathBuf; 3] {
+        [PHOTOS, masks::MASKS, masks::FEATURE_MASKS].map(|folder| out.join(WORK).join(folder))
     }
 
     /// Files and folders in the dataset folder `out` that nothing but posing needs, several times as large as the photos. They may be
     /// removed from a finished dataset of undistorted photos: then [`Self::is_posed_for_good`], and a run that does a stage of COLMAP
     /// again begins with the features.
     #[must_use]
-    pub fn spare(out: &Path) -> [PathBuf; 2] {
-        [out.join(WORK).join(DATABASE), Self::working_photos(out)]
+    pub fn spare(out: &Path) -> [PathBuf; 4] {
+        let [photos, masks, feature_masks] = Self::working_copies(out);
+        [out.join(WORK).join(DATABASE), photos, masks, feature_masks]
     }
 
     /// Whether the dataset was finished and what only posing needs was removed from it: it can be trained on as it is.
@@ -126,8 +137,16 @@ impl ColmapSource {
     pub fn run(&self, events: EventSink<'_>, cancel: &CancelToken) -> Result<Placement> {
         // Asked before anything else: without the program the photos need not be read.
         let colmap = Colmap::find(self.options.binary.as_deref())?;
-        let done = PosingRun::new(&self.photos, &self.out, &self.options, colmap, events, cancel)
-            .and_then(PosingRun::run);
+        let done = PosingRun::new(
+            &self.photos,
+            &self.out,
+            self.masks.as_deref(),
+            &self.options,
+            colmap,
+            events,
+            cancel,
+        )
+        .and_then(PosingRun::run);
         done.map_err(|error| verify::explained(error, &self.out))
     }
 }
@@ -136,7 +155,7 @@ impl SceneSource for ColmapSource {
     fn scene(&mut self, events: EventSink<'_>, cancel: &CancelToken) -> splat_core::Result<Scene> {
         let placement = self.run(events, cancel)?;
         let mut dataset = if self.keep_distortion {
-            DatasetSource::new(self.out.join(WORK)).with_images(Self::working_photos(&self.out))
+            DatasetSource::new(self.out.join(WORK)).with_images(self.out.join(WORK).join(PHOTOS))
         } else {
             DatasetSource::new(&self.out)
         };

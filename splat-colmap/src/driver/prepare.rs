@@ -1,24 +1,28 @@
 //! The Prepare stage: from the input folder to a folder of upright photos that COLMAP can read.
 //!
 //! Each file is decoded once, so that damaged ones are named here instead of half-read later. A
-//! JPEG or PNG that is upright already is copied byte for byte; everything else is written as JPEG
-//! with the EXIF focal length kept. EXIF orientation is thereby applied exactly once: COLMAP, the
+//! JPEG or PNG that is upright already is copied byte for byte; everything else is written as JPEG, or
+//! as PNG where pixels are transparent, with the EXIF focal length kept. EXIF orientation is thereby applied exactly once: COLMAP, the
 //! undistorted pictures and training all see the same upright pixels.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Cursor};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use image::codecs::jpeg::JpegEncoder;
-use image::{DynamicImage, ImageEncoder as _};
+use image::codecs::png::PngEncoder;
+use image::{DynamicImage, ExtendedColorType, ImageEncoder as _, ImageError, RgbaImage};
 use rayon::prelude::*;
+use splat_core::dataset::read_mask;
 use splat_core::events::{EventSink, Stage};
 use splat_core::images::{Orientation, PhotoFormat, PhotoInfo, decode_upright, probe};
 use splat_core::{CancelToken, Event};
 
+use super::PHOTOS;
 use super::listing::Source;
+use super::masks::{self, FEATURE_MASKS, GivenMasks, MASKS};
 use crate::error::{ColmapError, Result, write_error};
 
 /// Minimum number of photos.
@@ -43,9 +47,12 @@ pub(super) struct Photos {
     /// The longer side of each, in pixels.
     #[serde(default)]
     pub(super) sides: BTreeMap<String, u32>,
-    /// Number of photos with transparent pixels, which are black here.
+    /// Photos with transparent pixels, which are PNG here.
     #[serde(default)]
-    pub(super) transparent: usize,
+    pub(super) alpha: BTreeSet<String>,
+    /// Photos with a mask beside them.
+    #[serde(default)]
+    pub(super) masked: BTreeSet<String>,
 }
 
 impl Photos {
@@ -60,17 +67,6 @@ impl Photos {
         names
     }
 
-    /// A sentence on photos with transparent pixels, if there are any.
-    pub(super) fn transparent_warning(&self) -> Option<String> {
-        (self.transparent > 0).then(|| {
-            format!(
-                "{} of {} photos have transparent pixels, which are black in the dataset that COLMAP makes: it has no alpha channels",
-                self.transparent,
-                self.count()
-            )
-        })
-    }
-
     /// A sentence on the files left out, if there are any.
     pub(super) fn skipped_warning(&self) -> Option<String> {
         let first: Vec<String> =
@@ -83,25 +79,29 @@ impl Photos {
     }
 }
 
-/// Checks and copies `sources` into the folder `out`, which is cleared first.
+/// Checks and copies `sources` into `photos` of the work folder, and what masks tell of them into the folders beside it; all are cleared
+/// first.
 ///
 /// # Errors
 /// [`ColmapError::NoPhotos`], [`ColmapError::TooFewPhotos`], or the disk's refusal.
 pub(super) fn prepare(
     input: &Path,
     sources: &[Source],
-    out: &Path,
+    masks: &GivenMasks,
+    work: &Path,
     events: EventSink<'_>,
     cancel: &CancelToken,
 ) -> Result<Photos> {
-    remove_dir(out)?;
-    splat_core::files::make_dir(out)?;
+    for folder in [PHOTOS, MASKS, FEATURE_MASKS] {
+        remove_dir(&work.join(folder))?;
+    }
+    splat_core::files::make_dir(&work.join(PHOTOS))?;
     let done = AtomicU64::new(0);
     let results: Vec<Result<Prepared>> = sources
         .par_iter()
         .map(|source| {
             cancel.check()?;
-            let prepared = prepare_one(source, out);
+            let prepared = prepare_one(source, masks.of(source), work);
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             events(Event::StageProgress { stage: Stage::Prepare, done, total: Some(sources.len() as u64) });
             prepared
@@ -111,8 +111,9 @@ pub(super) fn prepare(
     let mut photos = Photos::default();
     for (source, result) in sources.iter().zip(results) {
         match result? {
-            Prepared::Photo { name, camera, position, side, transparent } => {
-                photos.transparent += usize::from(transparent);
+            Prepared::Photo { name, camera, position, side, alpha, masked } => {
+                photos.alpha.extend(alpha.then(|| name.clone()));
+                photos.masked.extend(masked.then(|| name.clone()));
                 photos.sides.insert(name.clone(), side);
                 if let Some(position) = position {
                     photos.positions.insert(name.clone(), position);
@@ -159,6 +160,13 @@ pub(super) fn check_output(input: &Path, out: &Path, is_ours: bool) -> Result<()
     Ok(())
 }
 
+/// Rejects an output folder with masks that are not ours, such as those of the photos beside it.
+pub(super) fn check_masks(out: &Path, is_ours: bool) -> Result<()> {
+    let path = out.join(MASKS);
+    let is_filled = fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some());
+    if is_filled && !is_ours { Err(ColmapError::OutputInTheWay { path }) } else { Ok(()) }
+}
+
 /// Removes the database and what SQLite leaves beside it.
 pub(super) fn remove_database(path: &Path) -> Result<()> {
     for suffix in ["", "-journal", "-wal", "-shm"] {
@@ -175,12 +183,12 @@ pub(super) fn remove_database(path: &Path) -> Result<()> {
 }
 
 enum Prepared {
-    Photo { name: String, camera: String, position: Option<[f64; 2]>, side: u32, transparent: bool },
+    Photo { name: String, camera: String, position: Option<[f64; 2]>, side: u32, alpha: bool, masked: bool },
     Skipped(String),
 }
 
 /// Errors are those of the output; an unusable input file is skipped.
-fn prepare_one(source: &Source, out: &Path) -> Result<Prepared> {
+fn prepare_one(source: &Source, mask: Option<&Path>, work: &Path) -> Result<Prepared> {
     let skip = |error| Ok(Prepared::Skipped(reason(&source.path, error)));
     let info = match probe(&source.path) {
         Ok(info) => info,
@@ -196,6 +204,10 @@ fn prepare_one(source: &Source, out: &Path) -> Result<Prepared> {
         Ok(upright) => upright,
         Err(error) => return skip(error),
     };
+    let mask = match mask.map(|mask| read_mask(mask, width, height)).transpose() {
+        Ok(mask) => mask,
+        Err(error) => return Ok(Prepared::Skipped(format!("its mask: {}", reason(&source.path, error)))),
+    };
     let bytes = match fs::read(&source.path) {
         Ok(bytes) => bytes,
         Err(source_error) => {
@@ -209,18 +221,26 @@ fn prepare_one(source: &Source, out: &Path) -> Result<Prepared> {
         info.focal_mm,
         info.focal_35mm
     );
-    let extension = as_is_extension(&info, &bytes);
-    let transparent = info.has_alpha && upright.pixels().any(|pixel| pixel[3] <= u8::MAX / 2);
+    let alpha = info.has_alpha && upright.pixels().any(|pixel| pixel[3] < u8::MAX);
+    let extension = as_is_extension(&info, &bytes, alpha);
+    let name = output_name(&source.name, extension.unwrap_or(if alpha { "png" } else { "jpg" }));
+    let masked = mask.is_some();
+    if alpha || masked {
+        let file = masks::mask_name(&name);
+        masks::write_feature_mask(&work.join(FEATURE_MASKS).join(&file), &upright, mask.as_deref())?;
+        if let Some(mask) = mask {
+            masks::write_grey(&work.join(MASKS).join(&file), &mask, (width, height))?;
+        }
+    }
     let content = match extension {
         Some(_) => bytes,
-        None => encode(&DynamicImage::ImageRgba8(upright), &info)
+        None => encode(upright, alpha, &info)
             .map_err(|error| write_error(&source.path, io::Error::other(error)))?,
     };
-    let name = output_name(&source.name, extension.unwrap_or("jpg"));
-    let path = out.join(&name);
+    let path = work.join(PHOTOS).join(&name);
     splat_core::files::make_parent(&path)?;
     fs::write(&path, content).map_err(|error| write_error(&path, error))?;
-    Ok(Prepared::Photo { name, camera, position: info.gps, side: width.max(height), transparent })
+    Ok(Prepared::Photo { name, camera, position: info.gps, side: width.max(height), alpha, masked })
 }
 
 /// Why a file is skipped, without its path.
@@ -239,14 +259,15 @@ fn reason(path: &Path, error: splat_core::Error) -> String {
 }
 
 /// The extension under which COLMAP can take the file's own bytes: upright 8-bit grey or RGB in
-/// JPEG (MPO too) or PNG.
-fn as_is_extension(info: &PhotoInfo, bytes: &[u8]) -> Option<&'static str> {
-    if info.orientation != Orientation::Upright || info.has_alpha {
+/// JPEG (MPO too) or PNG, and RGBA in PNG if some of its `alpha` is below 255.
+fn as_is_extension(info: &PhotoInfo, bytes: &[u8], alpha: bool) -> Option<&'static str> {
+    if info.orientation != Orientation::Upright || (info.has_alpha && !alpha) {
         return None;
     }
     match info.format {
         PhotoFormat::Jpeg => matches!(jpeg_components(bytes), Some(1 | 3)).then_some("jpg"),
-        // Bit depth and colour type of the IHDR chunk: grey or RGB with 8 bits.
+        // Bit depth and colour type of the IHDR chunk: RGBA, or grey or RGB, with 8 bits.
+        PhotoFormat::Png if alpha => matches!(bytes.get(24..26), Some([8, 6])).then_some("png"),
         PhotoFormat::Png => matches!(bytes.get(24..26), Some([8, 0 | 2])).then_some("png"),
         _ => None,
     }
@@ -278,25 +299,22 @@ fn output_name(name: &str, extension: &str) -> String {
     if fits { name.to_owned() } else { format!("{name}.{extension}") }
 }
 
-/// As JPEG, with the EXIF tags from which COLMAP takes its first guess of the focal length.
-fn encode(upright: &DynamicImage, info: &PhotoInfo) -> image::ImageResult<Vec<u8>> {
+/// As JPEG, or as PNG with its `alpha`, with the EXIF tags from which COLMAP takes its first guess of the focal length.
+fn encode(upright: RgbaImage, alpha: bool, info: &PhotoInfo) -> image::ImageResult<Vec<u8>> {
     let mut bytes = Vec::new();
-    let mut encoder = JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY);
-    if let Some(exif) = focal_exif(info) {
-        encoder.set_exif_metadata(exif).map_err(image::ImageError::Unsupported)?;
+    let exif = focal_exif(info);
+    let (width, height) = upright.dimensions();
+    if alpha {
+        let mut encoder = PngEncoder::new(&mut bytes);
+        exif.map_or(Ok(()), |exif| encoder.set_exif_metadata(exif)).map_err(ImageError::Unsupported)?;
+        encoder.write_image(&upright, width, height, ExtendedColorType::Rgba8)?;
+    } else {
+        let mut encoder = JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY);
+        exif.map_or(Ok(()), |exif| encoder.set_exif_metadata(exif)).map_err(ImageError::Unsupported)?;
+        let rgb = DynamicImage::ImageRgba8(upright).into_rgb8();
+        encoder.write_image(&rgb, width, height, ExtendedColorType::Rgb8)?;
     }
-    let rgb = flatten(upright);
-    encoder.write_image(&rgb, rgb.width(), rgb.height(), image::ExtendedColorType::Rgb8)?;
     Ok(bytes)
-}
-
-/// Transparent pixels become black: their stored colour is arbitrary and would be matched.
-fn flatten(upright: &DynamicImage) -> image::RgbImage {
-    let rgba = upright.to_rgba8();
-    image::RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
-        let [r, g, b, a] = rgba.get_pixel(x, y).0;
-        image::Rgb([r, g, b].map(|c| ((u16::from(c) * u16::from(a) + 127) / 255) as u8))
-    })
 }
 
 fn focal_exif(info: &PhotoInfo) -> Option<Vec<u8>> {
@@ -330,22 +348,46 @@ mod tests {
     use super::*;
 
     #[test]
-    fn transparent_pixels_become_black_and_are_told_of() {
+    fn alpha_is_kept_and_no_feature_is_sought_where_it_or_a_mask_hides() {
         let dir = tempfile::tempdir().unwrap();
-        for (name, alpha) in [("a.png", 0), ("b.png", 255), ("c.png", 255)] {
-            image::RgbaImage::from_fn(40, 40, |x, _| {
-                image::Rgba([200, 200, 200, if x < 20 { alpha } else { 255 }])
-            })
-            .save(dir.path().join(name))
-            .unwrap();
+        let photos = dir.path().join("photos");
+        for (name, alpha) in [("photos/a.png", 0), ("photos/b.png", 255), ("photos/c.webp", 9)] {
+            let path = dir.path().join(name);
+            splat_core::files::make_parent(&path).unwrap();
+            let left_of = |x| if x < 20 { alpha } else { 255 };
+            image::RgbaImage::from_fn(40, 40, |x, y| image::Rgba([200, y as u8, 7, left_of(x)]))
+                .save(path)
+                .unwrap();
         }
-        let out = dir.path().join("out");
-        let sources = crate::driver::listing::list(dir.path(), &out).unwrap().sources;
-        let photos = prepare(dir.path(), &sources, &out, &|_| {}, &CancelToken::new()).unwrap();
-        assert!(photos.transparent_warning().unwrap().starts_with("1 of 3 photos"));
-        let written = decode_upright(&out.join("a.png.jpg")).unwrap();
-        assert!(written.get_pixel(5, 20)[0] < 20 && written.get_pixel(35, 20)[0] > 180);
-        assert_eq!(Photos::default().transparent_warning(), None);
+        // Beside photos in a folder of a usual name; half the size, the lower half black.
+        fs::create_dir(dir.path().join("masks")).unwrap();
+        let mask = image::GrayImage::from_fn(20, 20, |_, y| image::Luma([if y < 10 { 255 } else { 0 }]));
+        mask.save(dir.path().join("masks/b.png")).unwrap();
+        let work = dir.path().join("work");
+        let (listing, given) = masks::list(&photos, &work, None).unwrap();
+        assert!(given.message.as_deref().unwrap().starts_with("masks for 1 of 3 photos"), "{given:?}");
+        let made = prepare(&photos, &listing.sources, &given, &work, &|_| {}, &CancelToken::new()).unwrap();
+        assert_eq!(made.names(), ["a.png", "b.png.jpg", "c.webp.png"]);
+        assert_eq!(made.alpha, ["a.png", "c.webp.png"].map(String::from).into());
+        assert_eq!(made.masked, ["b.png.jpg".to_owned()].into());
+        let copied = |name: &str| image::open(work.join(name)).unwrap();
+        for (name, alpha) in [("photos/a.png", 0), ("photos/c.webp.png", 9)] {
+            assert_eq!(copied(name).to_rgba8().get_pixel(5, 30).0, [200, 30, 7, alpha], "{name}");
+        }
+        let seen = |name: &str| {
+            let mask = copied(name).to_luma8();
+            [(5, 5), (35, 5), (5, 35), (35, 35)].map(|(x, y)| mask.get_pixel(x, y)[0])
+        };
+        assert_eq!(seen("feature_masks/a.png.png"), [0, 255, 0, 255]);
+        assert_eq!(seen("feature_masks/c.webp.png.png"), [0, 255, 0, 255]);
+        assert_eq!(seen("feature_masks/b.png.jpg.png"), [255, 255, 0, 0]);
+        assert_eq!(seen("masks/b.png.jpg.png"), [255, 255, 0, 0]);
+        assert!(!work.join("masks/a.png.png").exists());
+        // A mask of another shape says so of its photo.
+        image::GrayImage::new(40, 10).save(dir.path().join("masks/b.png")).unwrap();
+        let few =
+            prepare(&photos, &listing.sources, &given, &work, &|_| {}, &CancelToken::new()).unwrap_err();
+        assert!(few.to_string().contains("`b.png` (its mask: it is a mask of 40x10"), "{few}");
     }
 
     #[test]

@@ -58,6 +58,8 @@ fn gpu(colmap: &Colmap, options: &ColmapOptions) -> &'static str {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Paths<'a> {
     pub(super) photos: &'a Path,
+    /// Where features may be found, if not everywhere.
+    pub(super) feature_masks: Option<&'a Path>,
     pub(super) database: &'a Path,
     pub(super) sparse: &'a Path,
     pub(super) undistorted: &'a Path,
@@ -87,6 +89,9 @@ pub(super) fn features(
     let few = mode == CameraMode::PerPhoto || photos < OPENCV_MIN_PHOTOS;
     let model = options.camera_model.unwrap_or(if few { LensModel::SimpleRadial } else { LensModel::OpenCv });
     let mut command = colmap.command("feature_extractor")?;
+    if let Some(masks) = paths.feature_masks {
+        command = command.option(&["ImageReader.mask_path"], masks);
+    }
     if let Some(camera) = camera {
         command = command.option(&["ImageReader.existing_camera_id"], camera.to_string());
     }

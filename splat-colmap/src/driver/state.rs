@@ -27,6 +27,9 @@ pub(super) struct State {
     /// Whether `images` and `sparse` of the output folder are ours to replace.
     #[serde(default)]
     pub(super) wrote_output: bool,
+    /// Whether `masks` of the output folder is, too.
+    #[serde(default)]
+    pub(super) wrote_masks: bool,
     /// Set if the requested quality had placed too few of the photos.
     pub(super) raised: Option<Raised>,
     /// The photos that were left out at first.
@@ -67,7 +70,8 @@ impl State {
 
     /// Resets everything except the ownership of files in the output folder.
     pub(super) fn start_over(self) -> Self {
-        Self { version: VERSION, path: self.path, wrote_output: self.wrote_output, ..Self::default() }
+        let Self { path, wrote_output, wrote_masks, .. } = self;
+        Self { version: VERSION, path, wrote_output, wrote_masks, ..Self::default() }
     }
 
     pub(super) fn is_finished(&self, stage: &str, key: &str) -> bool {
@@ -90,9 +94,10 @@ impl State {
         self.save()
     }
 
-    /// Records that `images` and `sparse` are ours, before they are written.
-    pub(super) fn own_output(&mut self) -> Result<()> {
+    /// Records that `images` and `sparse` are ours, and `masks` if there are any, before they are written.
+    pub(super) fn own_output(&mut self, with_masks: bool) -> Result<()> {
         self.wrote_output = true;
+        self.wrote_masks |= with_masks;
         self.save()
     }
 

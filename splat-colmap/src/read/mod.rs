@@ -29,16 +29,60 @@ pub enum ModelForm {
 
 impl ModelForm {
     pub(crate) fn file(self, dir: &Path, stem: &str) -> PathBuf {
-        dir.join(format!("{stem}.{}", if self == Self::Binary { "bin" } else { "txt" }))
+        dir.join(self.file_name(stem))
+    }
+
+    fn file_name(self, stem: &str) -> String {
+        format!("{stem}.{}", if self == Self::Binary { "bin" } else { "txt" })
+    }
+
+    /// The file as it is called on disk, where programs and copies change case; [`Self::file`] if there is none.
+    fn existing(self, dir: &Path, stem: &str) -> PathBuf {
+        let exact = self.file(dir, stem);
+        if exact.is_file() {
+            return exact;
+        }
+        let wanted = self.file_name(stem);
+        file_names(dir).find(|name| name.eq_ignore_ascii_case(&wanted)).map_or(exact, |name| dir.join(name))
     }
 
     /// Which form `dir` holds; the binary one, as COLMAP, where both are there.
     #[must_use]
     pub fn of(dir: &Path) -> Option<Self> {
-        [Self::Binary, Self::Text]
-            .into_iter()
-            .find(|form| form.file(dir, "cameras").is_file() && form.file(dir, "images").is_file())
+        const POSES: [&str; 2] = ["cameras", "images"];
+        let forms = [Self::Binary, Self::Text];
+        let exact = forms.into_iter().find(|form| POSES.iter().all(|stem| form.file(dir, stem).is_file()));
+        exact.or_else(|| {
+            let wanted = forms.map(|form| POSES.map(|stem| form.file_name(stem)));
+            let mut there = [[false; 2]; 2];
+            for name in file_names(dir) {
+                for (there, wanted) in there.iter_mut().flatten().zip(wanted.iter().flatten()) {
+                    *there |= name.eq_ignore_ascii_case(wanted);
+                }
+            }
+            forms.into_iter().zip(there).find(|(_, there)| *there == [true; 2]).map(|(form, _)| form)
+        })
     }
+
+    /// Whether a path is called like one of a model's files.
+    #[must_use]
+    pub fn is_file_of_model(path: &Path) -> bool {
+        let forms = [Self::Binary, Self::Text];
+        let mut names =
+            forms.iter().flat_map(|form| ["cameras", "images", "points3D"].map(|stem| form.file_name(stem)));
+        path.is_file()
+            && path
+                .file_name()
+                .is_some_and(|name| names.any(|known| name.eq_ignore_ascii_case(known.as_str())))
+    }
+}
+
+/// Names of the files in a folder, as far as they are UTF-8; none if it cannot be read.
+fn file_names(dir: &Path) -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_dir()))
+        .filter_map(|entry| entry.file_name().into_string().ok())
 }
 
 /// Reads the sparse model in `dir`, in whichever form it is there.
@@ -57,7 +101,7 @@ pub fn read_model(dir: &Path) -> Result<Reconstruction> {
 /// As [`read_model`], without the points.
 pub(crate) fn read_poses(dir: &Path) -> Result<Reconstruction> {
     let form = ModelForm::of(dir).ok_or_else(|| ColmapError::NoModel { dir: dir.to_owned() })?;
-    let [cameras, images] = ["cameras", "images"].map(|stem| form.file(dir, stem));
+    let [cameras, images] = ["cameras", "images"].map(|stem| form.existing(dir, stem));
     let (cameras_bytes, images_bytes) = (load(&cameras, form)?, load(&images, form)?);
     let (cameras, images) = match form {
         ModelForm::Binary => {
@@ -77,7 +121,7 @@ pub(crate) fn read_points(dir: &Path) -> Result<BTreeMap<u64, Point3d>> {
     let own = ModelForm::of(dir).unwrap_or(ModelForm::Binary);
     let other = if own == ModelForm::Binary { ModelForm::Text } else { ModelForm::Binary };
     for form in [own, other] {
-        let path = form.file(dir, "points3D");
+        let path = form.existing(dir, "points3D");
         if path.is_file() {
             let bytes = load(&path, form)?;
             return match form {
@@ -87,7 +131,7 @@ pub(crate) fn read_points(dir: &Path) -> Result<BTreeMap<u64, Point3d>> {
         }
     }
     let ply =
-        ["points3D.ply", "points3d.ply"].map(|name| dir.join(name)).into_iter().find(|path| path.is_file());
+        file_names(dir).find(|name| name.eq_ignore_ascii_case("points3D.ply")).map(|name| dir.join(name));
     let points = ply.map_or(Ok(Vec::new()), |path| splat_core::ply::read_points(&path))?;
     let numbered = (1..).zip(points).map(|(id, point)| {
         let position = point.position.map(f64::from);
@@ -137,7 +181,7 @@ fn check_cameras(
         return Ok(());
     };
     Err(ColmapError::UnknownCamera {
-        path: form.file(dir, "images"),
+        path: form.existing(dir, "images"),
         image_id: *id,
         name: image.name.clone(),
         camera_id: image.camera_id,
@@ -146,7 +190,7 @@ fn check_cameras(
 
 /// How many images a model has registered, without reading them all.
 fn count_images(dir: &Path, form: ModelForm) -> Result<u64> {
-    let path = form.file(dir, "images");
+    let path = form.existing(dir, "images");
     match form {
         ModelForm::Binary => binary::count_images(&path),
         ModelForm::Text => {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use splat_colmap::{
-    ColmapError, DatasetSource, ModelForm, PosedImage, Reconstruction, find_best_model, read_model,
+    ColmapError, DatasetSource, ModelForm, Point3d, PosedImage, Reconstruction, find_best_model, read_model,
     write_model,
 };
 use splat_core::{CancelToken, Event, Lens, Pinhole, Pose, SceneSource};
@@ -93,6 +93,35 @@ fn photos_and_masks_are_found_and_missing_ones_counted() {
         let warnings = events.warnings();
         assert!(warnings.contains("2 of the 4 photos") && warnings.contains("`gone.jpg`"), "{warnings}");
         assert!(matches!(events.all().last(), Some(Event::StageFinished { .. })));
+    }
+}
+
+/// As copies between systems leave a model's files; one of them is not taken for a model.
+#[test]
+fn a_models_files_are_found_in_any_case() {
+    for form in [ModelForm::Text, ModelForm::Binary] {
+        let dir = tempfile::tempdir().unwrap();
+        let sparse = dir.path().join("Sparse/0");
+        let point = Point3d { position: [1.0, 2.0, 3.0], rgb: [9; 3], error: 0.5, track: Vec::new() };
+        let with_point = Reconstruction { points: [(1, point)].into(), ..model(&["a.jpg"]) };
+        write_model(&with_point, &sparse, form).unwrap();
+        touch(&dir.path().join("images/a.jpg"));
+        for entry in fs::read_dir(&sparse).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            let other = if name.starts_with("cameras") { name.to_uppercase() } else { name.to_lowercase() };
+            fs::rename(entry.path(), sparse.join(other)).unwrap();
+        }
+        let scene = DatasetSource::new(dir.path()).load(&|_| ()).unwrap();
+        assert_eq!((scene.views.len(), scene.points.len()), (1, 1));
+        let images = fs::read_dir(&sparse).unwrap().map(|entry| entry.unwrap().path());
+        assert!(images.into_iter().all(|path| ModelForm::is_file_of_model(&path)));
+        fs::rename(
+            sparse.join(if form == ModelForm::Text { "images.txt" } else { "images.bin" }),
+            sparse.join("x"),
+        )
+        .unwrap();
+        assert!(matches!(DatasetSource::new(dir.path()).load(&|_| ()), Err(ColmapError::NoModel { .. })));
     }
 }
 

@@ -312,6 +312,69 @@ fn what_was_made_from_the_photos_is_no_photo() {
     assert!(events.warnings().contains("passed over: `depth`, `images_2`, `masks`"), "{}", events.warnings());
 }
 
+/// Cut-out photos and masks go through COLMAP, which knows neither.
+#[test]
+fn alpha_channels_and_masks_are_in_the_dataset() {
+    let bench = Bench::new(4, 4);
+    fs::write(bench.path("options"), format!("{OPTIONS}  --ImageReader.mask_path arg\n")).unwrap();
+    let cut_out = |x: u32, y: u32| if (16..48).contains(&x) && y >= 8 { 255 } else { 0 };
+    for name in ["p0.png", "p1.png"] {
+        let picture = image::RgbaImage::from_fn(64, 48, |x, y| image::Rgba([200, y as u8, 9, cut_out(x, y)]));
+        picture.save(bench.path("photos").join(name)).unwrap();
+    }
+    let masks = bench.path("photos/masks");
+    fs::create_dir(&masks).unwrap();
+    let left = image::GrayImage::from_fn(64, 48, |x, _| image::Luma([if x < 32 { 255 } else { 0 }]));
+    left.save(masks.join("p2.png")).unwrap();
+    let events = Events::default();
+    let scene = bench.source().scene(&|event| events.push(event), &CancelToken::new()).unwrap();
+    let extraction = fs::read_to_string(bench.path("calls")).unwrap();
+    let given = format!("--ImageReader.mask_path {}", bench.work("feature_masks").display());
+    assert!(extraction.lines().next().unwrap().contains(&given), "{extraction}");
+    assert!(events.warnings().contains("masks for 1 of 4 photos are taken from"), "{}", events.warnings());
+    for (folder, scale) in [("out/images", 1), ("out/images_2", 2)] {
+        let picture = image::open(bench.path(folder).join("p1.png")).unwrap().to_rgba8();
+        let [red, green, blue, alpha] = picture.get_pixel(32 / scale, 24 / scale).0;
+        assert_eq!((red, blue, alpha), (200, 9, 255), "{folder}");
+        // The centre of a pixel of the small copy lies between two of the large one.
+        assert!((24..=25).contains(&green), "{folder}: {green}");
+        let [red, .., alpha] = picture.get_pixel(2 / scale, 24 / scale).0;
+        assert_eq!((red, alpha), (200, 0), "{folder}: what is hidden keeps its colour");
+        assert!(!image::open(bench.path(folder).join("p3.png")).unwrap().color().has_alpha());
+    }
+    let mask_of = |view: &splat_core::View| view.mask_path.clone();
+    assert_eq!(
+        scene.views.iter().map(mask_of).collect::<Vec<_>>(),
+        [None, None, Some(bench.path("out/masks/p2.png.png")), None]
+    );
+    let mask = image::open(bench.path("out/masks/p2.png.png")).unwrap().to_luma8();
+    assert_eq!((mask.get_pixel(10, 10)[0], mask.get_pixel(50, 10)[0]), (255, 0));
+    let as_taken = bench.source().keeping_distortion(true).scene(&|_| (), &CancelToken::new()).unwrap();
+    let masked: Vec<bool> = as_taken.views.iter().map(|view| view.mask_path.is_some()).collect();
+    assert_eq!(masked, [false, false, true, false]);
+    assert_eq!(bench.calls(), ALL_STAGES);
+
+    // Without the mask all is done again, and its copy goes.
+    fs::remove_dir_all(&masks).unwrap();
+    bench.run().0.unwrap();
+    assert_eq!(bench.calls(), ALL_STAGES);
+    assert!(!bench.path("out/masks").exists());
+    // Masks of another folder, named as other programs name them, among files that are no photos.
+    let theirs = bench.path("theirs");
+    fs::create_dir(&theirs).unwrap();
+    left.save(theirs.join("p3_mask.png")).unwrap();
+    let run = |out: &str| {
+        let source = ColmapSource::new(bench.path("photos"), bench.path(out), bench.options.clone());
+        source.with_masks(&theirs).scene(&|_| (), &CancelToken::new())
+    };
+    assert!(run("out").unwrap().views[3].mask_path.is_some());
+    // Somebody's masks in the output folder are not replaced.
+    fs::create_dir_all(bench.path("filled/masks")).unwrap();
+    left.save(bench.path("filled/masks/mine.png")).unwrap();
+    let error = run("filled").unwrap_err().to_string();
+    assert!(error.contains("masks` is in the way"), "{error}");
+}
+
 /// COLMAP ends well although its disk was full for a moment: the stage is not taken for done.
 #[test]
 fn files_that_a_stage_left_out_are_noticed() {

@@ -41,8 +41,7 @@ fn every_kind_of_picture_is_taken_upright() {
     let out = tempfile::tempdir().unwrap();
     let (result, events, photos) = prepared(&dir, out.path());
     assert!(matches!(result, Err(ColmapError::TimedOut { command: "feature_extractor", .. })), "{result:?}");
-    let warnings = events.warnings();
-    assert!(warnings.starts_with("1 of 29 photos have transparent pixels"), "{warnings}");
+    assert_eq!(events.warnings(), "");
     // Upright 8-bit JPEG and PNG: byte for byte, under the same name.
     for name in [
         "plain.jpg",
@@ -56,7 +55,7 @@ fn every_kind_of_picture_is_taken_upright() {
     ] {
         assert_eq!(fs::read(dir.join(name)).unwrap(), fs::read(photos.join(name)).unwrap(), "{name}");
     }
-    for name in ["a.bmp", "a.gif", "a.tif", "a.webp", "palette.png", "onebit.png", "rgb16.png", "rgba.png"] {
+    for name in ["a.bmp", "a.gif", "a.tif", "a.webp", "palette.png", "onebit.png", "rgb16.png"] {
         let info = probe(&photos.join(format!("{name}.jpg"))).unwrap();
         assert_eq!(info.upright_size(), probe(&dir.join(name)).unwrap().upright_size(), "{name}");
     }

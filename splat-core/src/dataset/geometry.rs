@@ -38,13 +38,7 @@ impl PhotoGeometry {
         let (upright, photo_size) = way_up(&view.image_path, &info, (view.lens.width, view.lens.height))?;
         if let Some(mask) = &view.mask_path {
             let info = images::probe_header(mask)?;
-            way_up(mask, &info, photo_size).map_err(|_| Error::BadPhoto {
-                path: mask.clone(),
-                what: format!(
-                    "it is a mask of {}x{} pixels and its photo has {}x{}, which is another shape",
-                    info.stored_width, info.stored_height, photo_size.0, photo_size.1
-                ),
-            })?;
+            way_up(mask, &info, photo_size).map_err(|_| other_shape(mask, &info, photo_size))?;
         }
         let lens = view.lens.resized(photo_size.0, photo_size.1);
         let mut undistort = None;
@@ -106,6 +100,17 @@ pub(super) fn way_up(path: &Path, info: &PhotoInfo, expected: (u32, u32)) -> Res
             stored.0, stored.1, expected.0, expected.1
         ),
     })
+}
+
+/// The error of a mask whose shape is not its photo's.
+pub(super) fn other_shape(mask: &Path, info: &PhotoInfo, photo_size: (u32, u32)) -> Error {
+    Error::BadPhoto {
+        path: mask.to_owned(),
+        what: format!(
+            "it is a mask of {}x{} pixels and its photo has {}x{}, which is another shape",
+            info.stored_width, info.stored_height, photo_size.0, photo_size.1
+        ),
+    }
 }
 
 /// Whether two sizes have the same aspect, up to rounding of each side by one pixel.

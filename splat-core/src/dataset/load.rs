@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::geometry::{PhotoGeometry, way_up};
+use super::geometry::{PhotoGeometry, other_shape, way_up};
 use crate::camera::Pinhole;
 use crate::images::{self, PackedImage};
 use crate::lens::Lens;
@@ -110,10 +110,26 @@ fn decode(path: &Path, upright: bool, expected: (u32, u32)) -> Result<PackedImag
     Ok(PackedImage::from(&image))
 }
 
-/// Multiplies alpha by the mask's brightness (and the mask's own alpha).
+/// Multiplies alpha by the mask.
 fn apply_mask(photo: &mut PackedImage, path: &Path) -> Result<()> {
+    let mask = read_mask(path, photo.width, photo.height)?;
+    for (pixel, used) in photo.pixels.iter_mut().zip(mask) {
+        let [r, g, b, alpha] = pixel.to_le_bytes();
+        let alpha = (u32::from(alpha) * u32::from(used) + 255 / 2) / 255;
+        *pixel = u32::from_le_bytes([r, g, b, alpha as u8]);
+    }
+    Ok(())
+}
+
+/// A mask at its photo's size in pixels, `[H*W]`: 255 where the photo is used, 0 where it is not. That is the brightness of the mask's
+/// picture times its alpha.
+///
+/// # Errors
+/// [`Error::BadPhoto`] for a mask of another shape than the photo, and as [`images::decode_upright`].
+pub fn read_mask(path: &Path, width: u32, height: u32) -> Result<Vec<u8>> {
     let info = images::probe_header(path)?;
-    let (upright, size) = way_up(path, &info, (photo.width, photo.height))?;
+    let (upright, size) =
+        way_up(path, &info, (width, height)).map_err(|_| other_shape(path, &info, (width, height)))?;
     let mut mask = decode(path, upright, size)?;
     // Labels of two classes, 0 and 1, instead of black and white.
     if mask.pixels.iter().flat_map(|pixel| pixel.to_le_bytes().into_iter().take(3)).max() == Some(1) {
@@ -122,14 +138,10 @@ fn apply_mask(photo: &mut PackedImage, path: &Path) -> Result<()> {
             *pixel = u32::from_le_bytes([r * u8::MAX, g * u8::MAX, b * u8::MAX, alpha]);
         }
     }
-    let mask = mask.shrunk_to(photo.width, photo.height);
-    for (pixel, mask) in photo.pixels.iter_mut().zip(&mask.pixels) {
-        let [r, g, b, alpha] = pixel.to_le_bytes();
-        let [mr, mg, mb, ma] = mask.to_le_bytes().map(u32::from);
-        // The brightest channel: masks are black and white, and colour counts as white.
-        let used = mr.max(mg).max(mb) * ma;
-        let alpha = (u32::from(alpha) * used + 255 * 255 / 2) / (255 * 255);
-        *pixel = u32::from_le_bytes([r, g, b, alpha as u8]);
-    }
-    Ok(())
+    // The brightest channel: masks are black and white, and colour counts as white.
+    let used = |pixel: &u32| {
+        let [r, g, b, alpha] = pixel.to_le_bytes().map(u32::from);
+        ((r.max(g).max(b) * alpha + 255 / 2) / 255) as u8
+    };
+    Ok(mask.shrunk_to(width, height).pixels.iter().map(used).collect())
 }

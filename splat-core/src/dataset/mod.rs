@@ -28,6 +28,7 @@ use crate::{CancelToken, Error, Event, Result};
 use geometry::PhotoGeometry;
 use image_cache::{ImageCache, WORKERS};
 
+pub use load::read_mask;
 use load::{KEPT_REMAPS, REMAP_BYTES_PER_PIXEL};
 
 /// Default budget for decoded photos, in bytes: 330 photos of 1600x1200.

@@ -222,7 +222,14 @@ fn decoder<'a>(format: PhotoFormat, bytes: &'a [u8]) -> ImageResult<Box<dyn Imag
 }
 
 fn decode(path: &Path, format: PhotoFormat, decoder: Box<dyn ImageDecoder + '_>) -> Result<DynamicImage> {
-    DynamicImage::from_decoder(decoder).map_err(|error| bad(path, damaged(format, &error)))
+    let image = DynamicImage::from_decoder(decoder).map_err(|error| bad(path, damaged(format, &error)))?;
+    if format != PhotoFormat::WebP || !image.color().has_alpha() {
+        return Ok(image);
+    }
+    // Encoders of WebP replace colours under alpha 0 by what compresses best unless told otherwise: they say nothing of the photo.
+    let mut image = image.into_rgba8();
+    image.pixels_mut().filter(|pixel| pixel[3] == 0).for_each(|pixel| pixel.0 = [0; 4]);
+    Ok(image.into())
 }
 
 fn damaged(format: PhotoFormat, error: &image::ImageError) -> String {

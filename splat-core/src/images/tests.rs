@@ -51,6 +51,25 @@ fn formats_show_the_same_picture() {
     assert!(compared >= 18, "only {compared} files");
 }
 
+/// What encoders of WebP leave under alpha 0 is no content, and no reason to take a cut-out photo for a masked one.
+#[test]
+fn colours_that_webp_hides_are_black() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = RgbaImage::from_fn(8, 8, |x, y| {
+        image::Rgba([7 * x as u8, 9 * y as u8, 5, if x < 4 { 0 } else { 200 }])
+    });
+    for (name, hidden) in [("a.png", [7, 18, 5, 0]), ("a.webp", [0; 4])] {
+        let path = folder.path().join(name);
+        picture.save(&path).unwrap();
+        let decoded = decode_stored(&path).unwrap();
+        assert_eq!(
+            (decoded.get_pixel(1, 2).0, decoded.get_pixel(6, 2).0),
+            (hidden, [42, 18, 5, 200]),
+            "{name}"
+        );
+    }
+}
+
 /// Orientation 1 to 8 of one picture come out the same.
 #[needs("error_cases/file_formats/orientation")]
 #[test]

@@ -246,6 +246,8 @@ fn hidden_colours_do_not_bleed() {
     let remap = Remap::new(&lens, &between).unwrap();
     // Halfway between a used red pixel and a masked green one: red at half alpha.
     assert_eq!(remap.apply(&[200, 0, 0, 255, 0, 255, 0, 0]).unwrap(), [200, 0, 0, 128]);
+    // Nothing but hidden pixels: their colours stay.
+    assert_eq!(remap.apply(&[200, 0, 0, 0, 100, 40, 0, 0]).unwrap(), [150, 20, 0, 0]);
 }
 
 #[test]

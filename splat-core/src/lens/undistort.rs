@@ -137,7 +137,8 @@ impl Remap {
     }
 
     /// Resamples a photo (`[H*W*4]` RGBA, straight alpha) bilinearly to `[H'*W'*4]`. Pixels outside
-    /// the photo become transparent black; colours are weighted by alpha, so that masked pixels do not bleed into others.
+    /// the photo become transparent black; colours are weighted by alpha, so that masked pixels do not bleed into others. Between pixels
+    /// of alpha 0 their colours are kept: what lies under a transparent background tells what the alpha channel means.
     ///
     /// # Errors
     /// [`Error::ImageSize`] for a photo of another size than the lens's.
@@ -178,18 +179,16 @@ fn sample(pixels: &[[u8; CHANNELS]], width: usize, height: usize, x: f32, y: f32
         (pixels[y1 * width + x0], (1.0 - fx) * fy),
         (pixels[y1 * width + x1], fx * fy),
     ];
+    let hidden = corners.iter().all(|&([.., a], weight)| a == 0 || weight <= 0.0);
     let mut colour = [0.0_f32; 3];
-    let mut alpha = 0.0_f32;
+    let mut sum_of_weights = 0.0_f32;
     for ([r, g, b, a], weight) in corners {
-        let weight = weight * f32::from(a);
-        alpha += weight;
+        let weight = if hidden { weight } else { weight * f32::from(a) };
+        sum_of_weights += weight;
         for (sum, c) in colour.iter_mut().zip([r, g, b]) {
             *sum += weight * f32::from(c);
         }
     }
-    if alpha <= 0.0 {
-        return [0; CHANNELS];
-    }
-    let [r, g, b] = colour.map(|sum| (sum / alpha + 0.5) as u8);
-    [r, g, b, (alpha + 0.5) as u8]
+    let [r, g, b] = colour.map(|sum| (sum / sum_of_weights + 0.5) as u8);
+    [r, g, b, if hidden { 0 } else { (sum_of_weights + 0.5) as u8 }]
 }

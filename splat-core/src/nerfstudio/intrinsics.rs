@@ -37,12 +37,14 @@ fn lens_of_size(fields: &LensFields, width: u32, height: u32) -> Result<Lens, St
         return Ok(Lens { model: LensModel::Equirectangular, width, height, params: vec![w, h] });
     }
     let from_angle = |angle: Option<f64>, side: f64| angle.map(|angle| 0.5 * side / (0.5 * angle).tan());
-    let fx = fields.fl_x.or_else(|| from_angle(fields.camera_angle_x, w));
-    let fx = fx.or(fields.fl_y).or_else(|| from_angle(fields.camera_angle_y, h));
+    let angle_x = fields.camera_angle_x.or_else(|| fields.x_fov.map(f64::to_radians));
+    let angle_y = fields.camera_angle_y.or_else(|| fields.y_fov.map(f64::to_radians));
+    let fx = fields.fl_x.or_else(|| from_angle(angle_x, w));
+    let fx = fx.or(fields.fl_y).or_else(|| from_angle(angle_y, h));
     let Some(fx) = fx else {
         return Err("has no focal length: neither `fl_x` nor `camera_angle_x` is given".into());
     };
-    let fy = fields.fl_y.or_else(|| from_angle(fields.camera_angle_y, h)).unwrap_or(fx);
+    let fy = fields.fl_y.or_else(|| from_angle(angle_y, h)).unwrap_or(fx);
     let (cx, cy) = (fields.cx.unwrap_or(0.5 * w), fields.cy.unwrap_or(0.5 * h));
     let [k1, k2, k3, k4, p1, p2] =
         [fields.k1, fields.k2, fields.k3, fields.k4, fields.p1, fields.p2].map(Option::unwrap_or_default);

@@ -79,6 +79,9 @@ pub(super) struct LensFields {
     /// Full angles of view in radians.
     pub(super) camera_angle_x: Option<f64>,
     pub(super) camera_angle_y: Option<f64>,
+    /// instant-ngp's, in degrees.
+    pub(super) x_fov: Option<f64>,
+    pub(super) y_fov: Option<f64>,
     pub(super) k1: Option<f64>,
     pub(super) k2: Option<f64>,
     pub(super) k3: Option<f64>,
@@ -92,7 +95,7 @@ impl LensFields {
     pub(super) fn or(&self, others: &Self) -> Self {
         let model = self.camera_model.as_ref().or(others.camera_model.as_ref()).cloned();
         // A focal length here takes precedence over an angle there, and vice versa.
-        let own_focal = self.fl_x.is_some() || self.camera_angle_x.is_some();
+        let own_focal = self.fl_x.is_some() || self.camera_angle_x.is_some() || self.x_fov.is_some();
         let focal = if own_focal { self } else { others };
         Self {
             camera_model: model,
@@ -103,6 +106,8 @@ impl LensFields {
             fl_y: focal.fl_y,
             camera_angle_x: focal.camera_angle_x,
             camera_angle_y: focal.camera_angle_y,
+            x_fov: focal.x_fov,
+            y_fov: focal.y_fov,
             cx: self.cx.or(others.cx),
             cy: self.cy.or(others.cy),
             k1: self.k1.or(others.k1),

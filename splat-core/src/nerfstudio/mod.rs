@@ -30,6 +30,8 @@ use json::{FrameEntry, Matrix, Transforms};
 const FORMAT: &str = "nerfstudio dataset";
 /// File names searched for in a folder; the first that exists is used.
 const FILE_NAMES: [&str; 2] = ["transforms.json", "transforms_train.json"];
+/// Levels of folders searched by [`NerfstudioSource::below`].
+const MAX_LEVELS: usize = 3;
 /// nerfstudio's default name for the points.
 const DEFAULT_POINTS: &str = "sparse_pc.ply";
 
@@ -60,6 +62,29 @@ impl NerfstudioSource {
     pub fn with_masks(mut self, masks: impl Into<PathBuf>) -> Self {
         self.masks = Some(masks.into());
         self
+    }
+
+    /// The datasets in the folders below `dir`, up to three levels down, the nearest first: archives often have a folder around their
+    /// contents.
+    #[must_use]
+    pub fn below(dir: &Path) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut level = vec![dir.to_owned()];
+        for _ in 0..MAX_LEVELS {
+            let subfolders = level.iter().flat_map(|folder| {
+                let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+                let mut folders: Vec<PathBuf> = entries
+                    .filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
+                    .map(|entry| entry.path())
+                    .filter(|path| path.is_dir())
+                    .collect();
+                folders.sort();
+                folders
+            });
+            level = subfolders.collect();
+            found.extend(level.iter().filter_map(|folder| find(folder)));
+        }
+        found
     }
 
     /// Whether a path looks like such a dataset.

@@ -63,6 +63,8 @@ fn lenses_map_to_colmaps() {
     let focal = 20.0 / 0.4_f64.tan();
     assert_eq!(blender.model, LensModel::OpenCv);
     assert!((blender.as_pinhole().unwrap().fy - focal).abs() < 1e-12);
+    let degrees = lens(json!({"x_fov": 0.8_f64.to_degrees()}));
+    assert!((degrees.as_pinhole().unwrap().fx - focal).abs() < 1e-9, "instant-ngp's angles are in degrees");
     let opencv = json!({"camera_model": "OPENCV", "fl_x": 50, "fl_y": 51.0, "cx": 19.0, "cy": 16.0, "w": 40.0, "h": 30.0,
         "k1": 0.1, "k2": 0.2, "p1": 0.3, "p2": 0.4});
     assert_eq!(lens(opencv.clone()).params, [50.0, 51.0, 19.0, 16.0, 0.1, 0.2, 0.3, 0.4]);

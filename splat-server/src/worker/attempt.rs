@@ -385,7 +385,7 @@ impl Attempt<'_> {
 
 /// Files that another worker needs to go on, or the owner to see: all but COLMAP's working copies of the photos.
 fn worth_keeping(path: &str) -> bool {
-    !Path::new(path).starts_with(ColmapSource::working_photos(Path::new(layout::COLMAP_DATA)))
+    !is_spare(&ColmapSource::working_copies(Path::new(layout::COLMAP_DATA)), path)
 }
 
 /// Copies new files to a remote store. What fails now is copied at the end.

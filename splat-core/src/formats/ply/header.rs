@@ -13,6 +13,20 @@ use crate::{Error, Result};
 /// No header of a splat file is near this long; a file without `end_header` must not fill the memory.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
 
+/// Index in [`CORE`] of the first constant harmonic.
+const CONSTANT: usize = CORE.len() - COLOURS.len();
+/// The properties of a colour.
+const COLOURS: [&str; 3] = ["red", "green", "blue"];
+
+/// The value of a full colour: 1 for numbers with fractions, else the largest.
+fn full_value(scalar: &ScalarType) -> f32 {
+    match scalar {
+        ScalarType::Float | ScalarType::Double => 1.0,
+        ScalarType::UShort | ScalarType::Short => f32::from(u16::MAX),
+        _ => f32::from(u8::MAX),
+    }
+}
+
 /// A parsed header, its length in the file, and what ended its lines.
 #[derive(Debug)]
 pub(super) struct Header {
@@ -133,6 +147,8 @@ pub(super) struct Layout {
     /// Columns of [`CORE`], then `f_rest_0` and so on.
     pub(super) columns: Vec<Column>,
     pub(super) sh_degree: u32,
+    /// The value of a full colour, where the file has colours instead of constant harmonics, such as nerfstudio's in the mode `rgb`.
+    pub(super) full_colour: Option<f32>,
     /// Whether the file has coefficients of degree 4, which are not read.
     pub(super) dropped_harmonics: bool,
     pub(super) rows: usize,
@@ -149,15 +165,24 @@ impl Layout {
         let Some(vertex) = elements.get("vertex") else {
             return refuse("it has no element `vertex`".into());
         };
-        let missing: Vec<&str> =
-            CORE.into_iter().filter(|name| !vertex.properties.contains_key(*name)).collect();
+        let has = |name: &str| vertex.properties.contains_key(name);
+        let core = &CORE;
+        let (others, constant) = core.split_at(CONSTANT);
+        let all = |names: &[&str]| names.iter().all(|name| has(name));
+        let by_colour = all(others) && all(&COLOURS) && !constant.iter().any(|name| has(name));
+        let mut core = CORE;
+        if by_colour {
+            core[CONSTANT..].copy_from_slice(&COLOURS);
+        }
+        let missing: Vec<&str> = core.into_iter().filter(|name| !has(name)).collect();
         if !missing.is_empty() {
             return refuse(not_splats(header, vertex, &missing));
         }
         let mut columns = Vec::with_capacity(CORE.len() + REST[3]);
-        for name in CORE {
+        for name in core {
             columns.push(column(vertex, name, path)?);
         }
+        let full_colour = columns.last().filter(|_| by_colour).map(|colour| full_value(&colour.scalar));
         let rest = vertex.properties.iter().filter(|(name, _)| name.starts_with("f_rest_")).count();
         let dropped_harmonics = rest == REST_OF_DEGREE_4;
         let degree = if dropped_harmonics { Some(3) } else { REST.iter().position(|&count| count == rest) };
@@ -172,7 +197,11 @@ impl Layout {
                 columns.push(column(vertex, &format!("f_rest_{index}"), path)?);
             }
         }
-        Ok(Self { dropped_harmonics, ..Self::of_columns(vertex, columns, sh_degree as u32, path)? })
+        Ok(Self {
+            full_colour,
+            dropped_harmonics,
+            ..Self::of_columns(vertex, columns, sh_degree as u32, path)?
+        })
     }
 
     /// Of a point cloud: `x`, `y`, `z`, and three colours if it has them. The flag says that colours
@@ -208,7 +237,15 @@ impl Layout {
             };
         }
         let row_len = vertex.properties.len();
-        Ok(Self { columns, sh_degree, dropped_harmonics: false, rows: vertex.count, row_bytes, row_len })
+        Ok(Self {
+            columns,
+            sh_degree,
+            full_colour: None,
+            dropped_harmonics: false,
+            rows: vertex.count,
+            row_bytes,
+            row_len,
+        })
     }
 }
 

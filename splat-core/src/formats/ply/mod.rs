@@ -2,7 +2,7 @@
 //!
 //! One element `vertex` with a property for each stored number: `x y z`, optionally `nx ny nz`,
 //! `f_dc_0..2`, `f_rest_*` (9, 24 or 45 for degree 1, 2 or 3, all of red, then green, then blue),
-//! `opacity` (logit), `scale_0..2` (ln), `rot_0..3` (w,x,y,z). World axes are COLMAP's.
+//! `opacity` (logit), `scale_0..2` (ln), `rot_0..3` (w,x,y,z); instead of `f_dc_0..2`, `red green blue` are read. World axes are COLMAP's.
 //! Properties are found by name, whatever their order and type. PlayCanvas' compressed PLY is read and written too.
 //!
 //! The header goes through `ply-rs-bw`. The rows do not: its reader and writer look every value up by

@@ -7,6 +7,7 @@ use ply_rs_bw::ply::{ElementDef, Encoding, PropertyType, ScalarType};
 
 use super::header::{Header, Layout, size_of};
 use super::{CORE, malformed};
+use crate::formats::quantize::f_dc;
 use crate::gaussians::GaussianCloud;
 use crate::{Error, Result};
 
@@ -28,6 +29,12 @@ pub(super) fn read_cloud(
     let room = layout.rows.min(usize::try_from(most).unwrap_or(usize::MAX));
     let mut cloud = GaussianCloud::with_room(room, layout.sh_degree);
     read_rows(reader, header, layout, remaining, path, &mut |row| push(&mut cloud, row))?;
+    if let Some(full) = layout.full_colour {
+        let coeffs = cloud.coeffs_per_gaussian();
+        for constant in cloud.sh_coeffs.iter_mut().step_by(coeffs.max(1)) {
+            *constant = constant.map(|level| f_dc(level / full));
+        }
+    }
     Ok(cloud)
 }
 

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use splat_test_needs::needs;
 
 use super::*;
+use crate::formats::quantize;
 use crate::gaussians::GaussianCloud;
 use crate::random::Random;
 use crate::test_data;
@@ -120,6 +121,18 @@ fn properties_are_found_by_name_in_any_type_and_order() {
     assert_eq!(scene.cloud.quats[1], [-0.5, 1.0, 0.0, 0.0]);
     assert_eq!(scene.cloud.sh_coeffs[0], [12.0, 13.0, 14.0]);
     assert_eq!(scene.comments, ["by hand"]);
+
+    // Colours instead of constant harmonics, in bytes or as fractions; harmonics are preferred where both are there.
+    let coloured: Vec<&str> = CORE[..11].iter().copied().chain(["red", "green", "blue"]).collect();
+    let row = |colour: &str| format!("1 2 3 1 0 0 0 0 0 0 0 {colour}");
+    for (kind, colour) in [("uchar", "0 51 255"), ("float", "0 0.2 1")] {
+        let text = String::from_utf8(ascii(&coloured, &[&row(colour)])).unwrap();
+        let text = ["red", "green", "blue"]
+            .iter()
+            .fold(text, |text, name| text.replace(&format!("float {name}"), &format!("{kind} {name}")));
+        let [red, green, blue] = parse(text.as_bytes()).unwrap().cloud.sh_coeffs[0].map(quantize::colour);
+        assert!(red.abs() < 1e-6 && (green - 0.2).abs() < 1e-6 && (blue - 1.0).abs() < 1e-6, "{kind}");
+    }
 
     // Big-endian doubles, shorts and bytes, an unknown property, CRLF, an element before and one behind.
     let mut bytes =

@@ -65,6 +65,34 @@ async fn photos_come_out_of_a_zip_and_clutter_stays_behind() {
     assert_eq!(names, ["0001.jpg IMG_9.jpg", "0002.jpg IMG_10.jpg", "0003.png IMG_11.png"]);
 }
 
+/// A dataset zipped as it is: the copies, masks and depth maps that programs made from its photos are none.
+#[tokio::test]
+async fn what_was_made_from_photos_is_no_photo() {
+    let place = Place::new(limits());
+    let picture = jpeg(1);
+    let mut draft = place.draft().await;
+    let names = [
+        "scan/images/a.jpg",
+        "scan/images/b.jpg",
+        "scan/images_2/a.jpg",
+        "scan/masks/a.png",
+        "scan\\depth\\a.png",
+        // Beside no folder of photos a name says nothing.
+        "depth/c.jpg",
+        "flat/d.jpg",
+        "flat/mask/d.png",
+    ];
+    let mut files: Vec<(&str, &[u8])> = names.iter().map(|name| (*name, picture.as_slice())).collect();
+    files.extend([("scan/masks/", &b""[..]), ("scan/masks/.DS_Store", b"clutter")]);
+    let added = send(&mut draft, &archive(&files)).await.unwrap();
+    let taken: Vec<&str> = added.photos.iter().map(|photo| photo.name.as_str()).collect();
+    assert_eq!(taken, ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]);
+    let reasons: Vec<&str> = added.rejected.iter().map(|rejected| rejected.reason.as_str()).collect();
+    let words = ["`images_2`", "a mask in `masks`", "`depth`", "a mask in `mask`"];
+    assert_eq!(reasons.len(), words.len(), "{reasons:?}");
+    assert!(reasons.iter().zip(words).all(|(reason, word)| reason.contains(word)), "{reasons:?}");
+}
+
 #[tokio::test]
 async fn hostile_entries_are_named_and_lead_nowhere() {
     let place = Place::new(limits());
