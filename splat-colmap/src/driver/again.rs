@@ -154,7 +154,8 @@ impl PosingRun<'_> {
         let out = self.work.join("continued");
         prepare::remove_dir(&out)?;
         splat_core::files::make_dir(&out)?;
-        let command = self.with_paths(|colmap, _, paths| stages::mapping_on(colmap, paths, model, &out))?;
+        let command = self
+            .with_paths(|colmap, options, paths| stages::mapping_on(colmap, options, paths, model, &out))?;
         match self.colmap(Stage::Mapping, &command, 0, Some(total)) {
             Err(ColmapError::StageFailed { command, .. }) => {
                 self.log(&format!("`{command}` could not go on from `{}`, which is kept", model.display()));

@@ -240,7 +240,7 @@ impl<'a> PosingRun<'a> {
             }
             prepare::remove_dir(&sparse)?;
             splat_core::files::make_dir(&sparse)?;
-            let command = job.with_paths(|colmap, _, paths| stages::mapping(colmap, paths))?;
+            let command = job.with_paths(stages::mapping)?;
             match job.colmap(Stage::Mapping, &command, 0, Some(total)) {
                 // The mapper fails if there is no model, which is due to the photos.
                 Err(ColmapError::StageFailed { .. }) if job.found_no_model => return Ok(()),

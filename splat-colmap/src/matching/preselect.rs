@@ -40,12 +40,8 @@ const SHARE: usize = 4;
 /// The first pass, with few features.
 const SHORT: Look = Look { largest: 128, partners: 64, min_matches: 2, more: None };
 /// The second pass, which decides. Its numbers are from the table "Choosing pairs" of `docs/benchmarks.md`.
-const LONG: Look = Look {
-    largest: 512,
-    partners: 32,
-    min_matches: 4,
-    more: Some(More { partners: 64, min_matches: 5 }),
-};
+const LONG: Look =
+    Look { largest: 512, partners: 32, min_matches: 4, more: Some(More { partners: 64, min_matches: 5 }) };
 /// From this number of photos on, the second pass only considers the pairs kept by the first, which misses one in eight: here the
 /// second pass over all pairs takes minutes.
 const SHORT_LIST_PHOTOS: usize = 1_000;

@@ -221,7 +221,8 @@ pub(super) async fn log(
     let Query(query) = query.map_err(|error| Problem::malformed(plain(&error.body_text())))?;
     let job = owned(&app, &caller, &id).await?;
     let from = query.from.unwrap_or(0);
-    let piece = move |head: &FileHead| Ok(from.min(head.bytes)..head.bytes.min(from.saturating_add(LOG_PIECE)));
+    let piece =
+        move |head: &FileHead| Ok(from.min(head.bytes)..head.bytes.min(from.saturating_add(LOG_PIECE)));
     let (next, body) = match app.store.get_part(&job.id, layout::LOG, piece).await {
         Ok(contents) => (contents.range.end, Body::from_stream(contents.stream)),
         // Nothing was logged yet.

@@ -151,7 +151,8 @@ async fn a_file_is_read_as_one_version_while_others_take_its_place() {
             assert_eq!(read(whole).await, version(count));
             // As a client asks: the size first, then the bytes.
             let head = store.head(&id, "preview.png").await.unwrap();
-            let chosen = store.get_part(&id, "preview.png", |head| Ok(head.bytes / 2..head.bytes)).await.unwrap();
+            let chosen =
+                store.get_part(&id, "preview.png", |head| Ok(head.bytes / 2..head.bytes)).await.unwrap();
             let (count, range) = (chosen.head.bytes as usize, chosen.range.clone());
             assert!(count as u64 <= head.bytes);
             assert_eq!(read(chosen).await, version(count)[range.start as usize..]);
