@@ -187,16 +187,17 @@ pub(crate) fn resealed(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Format 3 held a network after the frames and format 4 other axes: gestures are learned again from the frames.
+/// Format 3 held a network after the frames and format 4 other axes: gestures are learned again from the frames. Format 5 had other axes for
+/// landmarks without depth alone.
 #[test]
 fn bundles_of_the_formats_before_are_read() {
-    for format in [3, 4] {
+    for format in [3, 4, 5] {
         let mut older = bundle().to_bytes();
         older[8] = format;
         let read = Bundle::from_bytes(&resealed(older)).unwrap();
         assert_eq!(read.labels(), bundle().labels());
         assert_eq!(read.model(), bundle().model());
-        assert_eq!(read.to_bytes()[8], 5);
+        assert_eq!(read.to_bytes()[8], 6);
     }
 }
 
