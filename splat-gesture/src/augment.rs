@@ -42,8 +42,8 @@ impl Variation {
         noise: 0.015,
         depth_noise: 0.08,
     };
-    /// The same to a camera that sees no depth: a hand turned farther looks like another pose.
-    pub(crate) const APART_FLAT: Self = Self { turns: [0.25, 0.25, 0.25], ..Self::APART };
+    /// The same in the view of another camera, to one that sees no depth.
+    pub(crate) const APART_FLAT: Self = Self { turns: [0.25, 0.1, 0.1], ..Self::APART };
 }
 
 /// Share of frames whose handedness is withheld, and share of frames in which it is wrong.

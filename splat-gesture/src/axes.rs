@@ -5,13 +5,17 @@
 //! greatest ratio (the generalised eigenvectors of linear discriminant analysis, Rao 1948, with every pose a class of its own) are
 //! kept, in units of the variation within a pose: squared distances are Mahalanobis' with one covariance for all hands. The axes are
 //! the same for every model of a layout, so that an addition moves nothing of what was there.
+//!
+//! Landmarks without depth have axes of their own: a pose looks otherwise from every side then, which no feature undoes, and so a pose is seen
+//! from sides that differ by as much as people's do.
 
 use std::sync::OnceLock;
 
 use crate::augment::{Variation, other_hand, vary};
 use crate::dense::Dense;
 use crate::features::{FEATURES, UPRIGHT, features};
-use crate::frame::Layout;
+use crate::frame::{Frame, Layout};
+use crate::hand::{Person, Pose, View, joints, observe};
 use crate::linear::{Matrix, add_outer, cholesky, eigen, inverse};
 use crate::random::Random;
 use crate::rounded::{of_step, step};
@@ -24,6 +28,10 @@ const VIEWS: usize = 4;
 /// Share of the variation within a pose that is taken to be in proportion to a feature's variance among all hands: what is made up never
 /// varies in all the ways that recordings do.
 const SHRINKAGE: f64 = 0.4;
+/// The same of landmarks without depth, in equal parts for all features instead. With the former, other authors' unknown hands are told worse.
+const FLAT_SHRINKAGE: f64 = 0.5;
+/// How differently one pose is seen without depth.
+const FLAT_VIEW: View = View { turns: [0.9, 0.455, 0.42], lean: 0.35, noise: 0.002 };
 
 /// A hand on the axes.
 pub(crate) type Place = [f32; AXES];
@@ -35,6 +43,8 @@ pub(crate) struct Axes {
     pub(crate) layer: Dense,
     /// What an axis is multiplied with after that.
     pub(crate) units: Place,
+    /// Whether they are of landmarks without depth.
+    pub(crate) flat: bool,
 }
 
 impl Axes {
@@ -43,24 +53,29 @@ impl Axes {
         static WORLD: OnceLock<Axes> = OnceLock::new();
         static IMAGE: OnceLock<Axes> = OnceLock::new();
         static FLAT: OnceLock<Axes> = OnceLock::new();
-        let (made, layout, variation) = match (flat, layout) {
-            (true, _) => (&FLAT, Layout::Image, Variation::APART_FLAT),
-            (false, Layout::World) => (&WORLD, layout, Variation::APART),
-            (false, Layout::Image) => (&IMAGE, layout, Variation::APART),
+        let made = match (flat, layout) {
+            (true, _) => &FLAT,
+            (false, Layout::World) => &WORLD,
+            (false, Layout::Image) => &IMAGE,
         };
         made.get_or_init(|| {
             let mut random = Random::new(1, 0xA8E5);
+            let of_frame = |frame: &Frame| upright(&features(frame, flat));
             let poses: Vec<Vec<Features>> = (0..POSES)
                 .map(|_| {
+                    if flat {
+                        let joints = joints(&Pose::any(&mut random), &Person::any(&mut random));
+                        let mut view = |_| {
+                            let seen = observe(&joints, &FLAT_VIEW, &mut random);
+                            of_frame(&vary(&seen, &Variation::APART_FLAT, &mut random).flattened())
+                        };
+                        return (0..VIEWS).map(&mut view).collect();
+                    }
                     let hand = other_hand(layout, &mut random);
-                    let view = |_| {
-                        let seen = vary(&hand, &variation, &mut random);
-                        upright(&features(&if flat { seen.flattened() } else { seen }))
-                    };
-                    (0..VIEWS).map(view).collect()
+                    (0..VIEWS).map(|_| of_frame(&vary(&hand, &Variation::APART, &mut random))).collect()
                 })
                 .collect();
-            Self::between(&poses)
+            Self::between(&poses, flat)
         })
     }
 
@@ -73,7 +88,7 @@ impl Axes {
     }
 
     /// The axes along which these poses differ, each of which is seen at least twice. Places are centred on the mean of all.
-    fn between(poses: &[Vec<Features>]) -> Self {
+    fn between(poses: &[Vec<Features>], flat: bool) -> Self {
         let mut within = vec![[0.0; UPRIGHT]; UPRIGHT];
         let mut total = within.clone();
         let centres: Vec<Features> = poses.iter().map(|views| mean(views)).collect();
@@ -89,10 +104,12 @@ impl Axes {
             add_outer(&mut total, &std::array::from_fn(|i| centre[i] - middle[i]), weight);
         }
         let trace = |matrix: &[Features]| matrix.iter().enumerate().map(|(i, row)| row[i]).sum::<f64>();
-        let share = SHRINKAGE * trace(&within) / trace(&total).max(f64::MIN_POSITIVE);
+        let shrinkage = if flat { FLAT_SHRINKAGE } else { SHRINKAGE };
+        let equal = shrinkage * trace(&within) / UPRIGHT as f64;
+        let share = shrinkage * trace(&within) / trace(&total).max(f64::MIN_POSITIVE);
         for (i, row) in within.iter_mut().enumerate() {
-            row.iter_mut().for_each(|value| *value *= 1.0 - SHRINKAGE);
-            row[i] += share * total[i][i] + 1e-9;
+            row.iter_mut().for_each(|value| *value *= 1.0 - shrinkage);
+            row[i] += if flat { equal } else { share * total[i][i] } + 1e-9;
         }
         // Whitened by `within`, the total's eigenvectors are the directions looked for: V^T L^-1 with L L^T = within.
         let whiten = inverse(&cholesky(&within));
@@ -113,7 +130,7 @@ impl Axes {
             bias.iter_mut().zip(row).for_each(|(bias, weight)| *bias -= *value as f32 * weight);
         }
         let layer = Dense { inputs: UPRIGHT, outputs: AXES, weights, bias };
-        Self { layer, units: units.map(|unit| unit as f32) }
+        Self { layer, units: units.map(|unit| unit as f32), flat }
     }
 }
 
@@ -152,7 +169,7 @@ mod tests {
                 (0..4).map(|_| std::array::from_fn(|i| pose[i] + own(i) * normal())).collect()
             })
             .collect();
-        let axes = Axes::between(&poses);
+        let axes = Axes::between(&poses, false);
         assert!(axes.layer.is_rounded());
         let square = |place: Place| place.iter().map(|value| value * value).sum::<f32>() / AXES as f32;
         let place =

@@ -7,7 +7,8 @@
 //! 3. Turn it upright in the picture, so that the palm points up: however the phone is held, a gesture is the same. Where
 //!    the palm pointed is kept beside the rest, for gestures that nothing else tells apart.
 //! 4. Add coordinates along the axes of the palm, in three dimensions: a pose is the same from whichever side it is seen, as far as the
-//!    detector's depth is right. From which side that is are nine numbers more, the palm's axes in the upright picture.
+//!    detector's depth is right. From which side that is are nine numbers more, the palm's axes in the upright picture. Of landmarks without
+//!    depth the palm's axes are foreshortened themselves: these numbers are 0 then, and the upright picture stands for them.
 //! 5. Add distances between landmarks.
 //! 6. Add the directions of the bones, in which a small finger counts as much as the whole hand: of coordinates its tip is
 //!    one of twenty.
@@ -34,6 +35,8 @@ pub(crate) const PALM: [usize; 3] = [9, 5, 17];
 /// From index to little finger's knuckle, hand sizes. Of a palm seen from its edge detectors guess where it faces, and see it narrower than this;
 /// its second and third axis are as much shorter then, and say less.
 pub(crate) const PALM_WIDTH: f32 = 0.5;
+/// The axes of the upright picture.
+const PICTURE: [[f32; 3]; 3] = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
 /// The landmark at the other end of the bone that ends in landmark 1, 2, ... 20.
 pub(crate) const BONES: [usize; JOINTS] =
     [0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19];
@@ -99,8 +102,10 @@ fn vote(frame: &Frame) -> f32 {
 }
 
 /// The frame's features `[FEATURES]`: landmarks 1..=20 in the upright picture, then along the axes of the palm, then [`DISTANCES`], all in hand
-/// sizes, then a vector of length 1 along each of [`BONES`] on those axes, then the axes themselves, then the direction of the palm.
-pub(crate) fn features(frame: &Frame) -> [f32; FEATURES] {
+/// sizes, then a vector of length 1 along each of [`BONES`] on those axes, then the axes themselves, then the direction of the palm. Where `flat`,
+/// depth counts as 0, bones are given in the upright picture, and what refers to the palm's axes is 0.
+pub(crate) fn features(frame: &Frame, flat: bool) -> [f32; FEATURES] {
+    let frame = if flat { frame.without_depth() } else { *frame };
     let wrist = frame.points[0];
     let scale = 1.0 / frame.size().max(SMALLEST_SIZE);
     let mut points = frame.points.map(|point| {
@@ -110,7 +115,7 @@ pub(crate) fn features(frame: &Frame) -> [f32; FEATURES] {
         }
         centred
     });
-    let side = side(&points, vote(frame));
+    let side = side(&points, vote(&frame));
     let mut features = [0.0; FEATURES];
     let (upright, direction) = features.split_at_mut(UPRIGHT);
     let (shape, rest) = upright.split_at_mut(SHAPE);
@@ -129,17 +134,21 @@ pub(crate) fn features(frame: &Frame) -> [f32; FEATURES] {
         point[0] = u * y - v * x;
         point[1] = -u * x - v * y;
     });
-    let axes = palm_axes(&points);
-    view.copy_from_slice(axes.as_flattened());
+    let axes = if flat { PICTURE } else { palm_axes(&points) };
     let on_palm = |vector: [f32; 3]| axes.map(|axis| dot(axis, vector));
     let places = coordinates.chunks_exact_mut(3).zip(of_palm.chunks_exact_mut(3));
     for ((xyz, of_palm), point) in places.zip(points.iter().skip(1)) {
         xyz.copy_from_slice(point);
-        of_palm.copy_from_slice(&on_palm(*point));
+        if !flat {
+            of_palm.copy_from_slice(&on_palm(*point));
+        }
     }
     for ((direction, point), root) in bones.chunks_exact_mut(3).zip(points.iter().skip(1)).zip(BONES) {
         let bone = between(*point, points[root]);
         direction.copy_from_slice(&on_palm(divided(bone, length(bone).max(SMALLEST_SIZE))));
+    }
+    if !flat {
+        view.copy_from_slice(axes.as_flattened());
     }
     features
 }
@@ -215,17 +224,21 @@ mod tests {
     #[test]
     fn moved_scaled_and_mirrored_hands_have_the_same_features() {
         for frame in hand::some_hands(50) {
-            let plain = features(&frame);
+            let plain = features(&frame, false);
             let mut moved = frame;
             for point in &mut moved.points {
                 *point = [point[0] * 0.5 + 0.03, point[1] * 0.5 - 0.02, point[2] * 0.5 + 0.01];
             }
             for other in [moved, frame.mirrored()] {
-                for (a, b) in plain.iter().zip(features(&other)) {
+                for (a, b) in plain.iter().zip(features(&other, false)) {
                     assert!((a - b).abs() < 1e-4, "{a} {b}");
                 }
             }
             assert!(Frame::parse(&frame.values(), Layout::World, 0).is_ok());
+            // Where depth does not count, none changes anything.
+            let mut deeper = frame;
+            deeper.points.iter_mut().for_each(|point| point[2] *= 2.0);
+            assert_eq!(features(&frame, true), features(&deeper, true));
         }
     }
 }

@@ -122,7 +122,11 @@ impl Frame {
 
     /// The hand as a detector in two dimensions gives it, which does not say which hand it is.
     pub(crate) fn flattened(&self) -> Self {
-        Self { points: self.points.map(|[x, y, _]| [x, y, 0.0]), hand: Handedness::Unknown }
+        Self { hand: Handedness::Unknown, ..self.without_depth() }
+    }
+
+    pub(crate) fn without_depth(&self) -> Self {
+        Self { points: self.points.map(|[x, y, _]| [x, y, 0.0]), hand: self.hand }
     }
 
     /// Whether the landmarks have no depth.

@@ -77,7 +77,7 @@ pub use frame::{Frame, Handedness, LANDMARKS, check_name};
 pub use layout::Layout;
 pub use model::{ACCEPT_SCORE, Model, Prediction};
 pub use quantize::{INPUT_SCALE, INPUT_ZERO_POINT, OUTPUT_SCALE, as_legacy_sees, quantize};
-pub use read::{LabelledFrames, MAX_TEXT_BYTES, MAX_TEXT_FRAMES, read_landmarks};
+pub use read::{LabelledFrames, LabelledRows, MAX_TEXT_BYTES, MAX_TEXT_FRAMES, read_landmarks, read_rows};
 pub use recording::Recording;
 pub use report::{Confused, QualityGate, Report};
 pub use train::{Outcome, Progress, Stage, TrainOptions, check_addition, train_addition, train_new};

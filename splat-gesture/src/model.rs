@@ -53,7 +53,7 @@ impl Model {
     /// Recognises a frame of the model's layout.
     #[must_use]
     pub fn predict(&self, frame: &Frame) -> Prediction {
-        self.predict_features(&features(frame))
+        self.predict_features(&features(frame, self.axes.flat))
     }
 
     /// Recognises 64 numbers as clients send them.
@@ -66,7 +66,7 @@ impl Model {
 
     /// The hand of a frame on the model's axes.
     pub(crate) fn hand(&self, frame: &Frame) -> Hand {
-        Hand::new(&self.axes, &features(frame))
+        Hand::of(&self.axes, frame)
     }
 
     /// Distance of a hand from a gesture, in parts of the gesture's reach.

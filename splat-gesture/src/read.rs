@@ -27,51 +27,69 @@ pub struct LabelledFrames {
     pub frames: Vec<Frame>,
 }
 
+/// Rows of 64 numbers under one label, in the order of the file, of which nothing is checked yet: what [`crate::Recording::new`] takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabelledRows {
+    /// The label as it stands in the file.
+    pub label: String,
+    /// Its rows; where a row has 63 numbers in the file the handedness is added, unknown.
+    pub rows: Vec<Vec<f32>>,
+}
+
+/// Reads either form, as [`read_rows`] does, and takes frames alone.
+///
+/// # Errors
+/// [`GestureError::Unreadable`] with the line, or what is wrong with a frame, by its place among those of its label.
+pub fn read_landmarks(text: &str, layout: Layout) -> Result<Vec<LabelledFrames>> {
+    let frames = |rows: Vec<Vec<f32>>| -> Result<Vec<Frame>> {
+        rows.iter().enumerate().map(|(index, values)| Frame::parse(values, layout, index)).collect()
+    };
+    read_rows(text)?
+        .into_iter()
+        .map(|LabelledRows { label, rows }| Ok(LabelledFrames { label, frames: frames(rows)? }))
+        .collect()
+}
+
 /// Reads either form; a text that begins with `{` or `[` is JSON. Labels come in the order of their first frame.
 ///
 /// # Errors
-/// [`GestureError::Unreadable`] with the line, or what is wrong with a frame.
-pub fn read_landmarks(text: &str, layout: Layout) -> Result<Vec<LabelledFrames>> {
+/// [`GestureError::Unreadable`] with the line.
+pub fn read_rows(text: &str) -> Result<Vec<LabelledRows>> {
     if text.len() > MAX_TEXT_BYTES {
         return Err(unreadable(format!("it is longer than {MAX_TEXT_BYTES} bytes"), 1));
     }
     // A mark that spreadsheets put before the text.
     let text = text.trim_start_matches('\u{feff}');
-    if text.trim_start().starts_with(['{', '[']) { read_json(text, layout) } else { read_csv(text, layout) }
+    if text.trim_start().starts_with(['{', '[']) { read_json(text) } else { read_csv(text) }
 }
 
 fn unreadable(what: impl Into<String>, line: usize) -> GestureError {
     GestureError::Unreadable { what: what.into(), line }
 }
 
-/// Appends a frame to its label's.
-fn append(groups: &mut Vec<LabelledFrames>, label: &str, frame: Frame, line: usize) -> Result<()> {
-    if groups.iter().map(|group| group.frames.len()).sum::<usize>() >= MAX_TEXT_FRAMES {
+/// Appends 63 or 64 numbers to their label's.
+fn append(groups: &mut Vec<LabelledRows>, label: &str, mut values: Vec<f32>, line: usize) -> Result<()> {
+    if values.len() == limits::FRAME_VALUES - 1 {
+        values.push(-1.0);
+    }
+    if groups.iter().map(|group| group.rows.len()).sum::<usize>() >= MAX_TEXT_FRAMES {
         return Err(unreadable(format!("it has more than {MAX_TEXT_FRAMES} frames"), line));
     }
     if let Some(group) = groups.iter_mut().find(|group| group.label == label) {
-        group.frames.push(frame);
+        group.rows.push(values);
         return Ok(());
     }
     if groups.len() >= MAX_LABELS {
         return Err(unreadable(format!("it has more than {MAX_LABELS} labels"), line));
     }
-    groups.push(LabelledFrames { label: label.to_owned(), frames: vec![frame] });
+    groups.push(LabelledRows { label: label.to_owned(), rows: vec![values] });
     Ok(())
 }
 
 /// Most labels of a text: more than a model takes, since a file may hold gestures to be tried as unknown.
 const MAX_LABELS: usize = 4 * limits::MAX_GESTURES;
 
-/// 63 or 64 numbers as a frame.
-fn frame(mut values: Vec<f32>, layout: Layout, index: usize) -> Result<Frame> {
-    if values.len() == limits::FRAME_VALUES - 1 {
-        values.push(-1.0);
-    }
-    Frame::parse(&values, layout, index)
-}
-
-fn read_csv(text: &str, layout: Layout) -> Result<Vec<LabelledFrames>> {
+fn read_csv(text: &str) -> Result<Vec<LabelledRows>> {
     let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let Some((_, header)) = lines.next() else { return Err(unreadable("it is empty", 1)) };
     let columns: Vec<&str> = header.split(',').map(|name| name.trim().trim_matches('"')).collect();
@@ -80,7 +98,7 @@ fn read_csv(text: &str, layout: Layout) -> Result<Vec<LabelledFrames>> {
     }
     let skipped = if columns.get(1).is_some_and(|name| name.eq_ignore_ascii_case("frame")) { 2 } else { 1 };
     let mut groups = Vec::new();
-    for (index, (line, row)) in lines.enumerate() {
+    for (line, row) in lines {
         let line = line + 1;
         let mut cells = row.split(',').map(|cell| cell.trim().trim_matches('"'));
         let label = cells.next().unwrap_or_default();
@@ -97,7 +115,7 @@ fn read_csv(text: &str, layout: Layout) -> Result<Vec<LabelledFrames>> {
                 Err(_) => return Err(unreadable("a cell is no number", line)),
             }
         }
-        append(&mut groups, label, frame(values, layout, index)?, line)?;
+        append(&mut groups, label, values, line)?;
     }
     if groups.is_empty() {
         return Err(unreadable("it has a header and no rows", 1));
@@ -119,7 +137,7 @@ enum Takes {
     One(Take),
 }
 
-fn read_json(text: &str, layout: Layout) -> Result<Vec<LabelledFrames>> {
+fn read_json(text: &str) -> Result<Vec<LabelledRows>> {
     let takes = match serde_json::from_str(text) {
         Ok(Takes::Many(takes)) => takes,
         Ok(Takes::One(take)) => vec![take],
@@ -130,8 +148,8 @@ fn read_json(text: &str, layout: Layout) -> Result<Vec<LabelledFrames>> {
     };
     let mut groups = Vec::new();
     for take in takes {
-        for (index, values) in take.landmarks.into_iter().enumerate() {
-            append(&mut groups, &take.gesture, frame(values, layout, index)?, 1)?;
+        for values in take.landmarks {
+            append(&mut groups, &take.gesture, values, 1)?;
         }
     }
     if groups.is_empty() {

@@ -23,7 +23,7 @@ impl Recording {
     /// a tenth of the frames may be wrong: they are left out, as [`Recording::left_out`] reports.
     ///
     /// # Errors
-    /// What is wrong with the name, with the number of frames, with the first frame that is wrong where more than a tenth are, or with all of
+    /// What is wrong with the name, with the number of frames, with the first frame that is wrong where more than a tenth are or too few remain, or with all of
     /// them together; see [`Recording::from_frames`].
     pub fn new<F: AsRef<[f32]>>(name: &str, layout: Layout, frames: &[F]) -> Result<Self> {
         let name = name.trim();
@@ -42,7 +42,8 @@ impl Recording {
         }
         let bad = frames.len() - good.len();
         let Some(first) = first else { return Self::from_frames(name, layout, good) };
-        if bad * limits::BAD_FRAMES_ONE_IN > frames.len() {
+        // Who sent enough of them is helped by what is wrong with one, not by their number.
+        if bad * limits::BAD_FRAMES_ONE_IN > frames.len() || good.len() < limits::MIN_FRAMES {
             return Err(first);
         }
         let left_out = format!("{bad} of {} frames were left out; the first of them: {first}", frames.len());

@@ -26,15 +26,20 @@ use crate::report::Report;
 
 const MAGIC: &[u8; 8] = b"SPLTGEST";
 /// Format of the files written and read.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 /// The first format of those that had a network or other axes in them: their frames are read and their gestures learned again from those.
 const FIRST_FORMAT: u32 = 3;
+/// The first with today's axes, but for landmarks without depth.
+const FIRST_WITH_AXES: u32 = 5;
 const PREFIX: usize = MAGIC.len() + 8;
 const DIGEST: usize = 32;
 
 #[derive(Serialize, Deserialize)]
 struct Header {
     layout: Layout,
+    /// Whether the axes are of landmarks without depth.
+    #[serde(default)]
+    flat: bool,
     gestures: Vec<GestureHeader>,
     provenance: Provenance,
     report: Report,
@@ -81,6 +86,7 @@ impl Bundle {
             });
         let header = Header {
             layout: self.dataset.layout,
+            flat: self.model.axes.flat,
             gestures: gestures.collect(),
             provenance: self.provenance.clone(),
             report: self.report.clone(),
@@ -137,12 +143,16 @@ impl Bundle {
         check_header(&header, format, &malformed)?;
         let values = body.get(header_end..).unwrap_or(&[]);
         let mut reader = Reader { values, offset: header_end };
-        if format < FORMAT {
-            return reader.earlier(header);
+        if format < FIRST_WITH_AXES {
+            let dataset = reader.dataset(&header)?;
+            return learned_again(dataset, header.provenance);
         }
         let bundle = reader.bundle(header)?;
         if !reader.values.is_empty() {
             return Err(malformed("bytes are left over", reader.offset));
+        }
+        if format < FORMAT && bundle.dataset.is_flat() {
+            return learned_again(bundle.dataset, bundle.provenance);
         }
         Ok(bundle)
     }
@@ -169,7 +179,7 @@ fn check_header(
         {
             return Err(malformed("a gesture has an impossible number of frames", PREFIX));
         }
-        if format == FORMAT && !(1..=BLOCK * MADE_UP_BLOCKS).contains(&gesture.examples) {
+        if format >= FIRST_WITH_AXES && !(1..=BLOCK * MADE_UP_BLOCKS).contains(&gesture.examples) {
             return Err(malformed("a gesture has an impossible number of examples", PREFIX));
         }
     }
@@ -192,13 +202,38 @@ fn write_values(bundle: &Bundle, mut write: impl FnMut(f32)) {
     for gesture in &bundle.dataset.gestures {
         gesture.rows().flat_map(Frame::values).for_each(&mut write);
     }
-    let Axes { layer, units } = &bundle.model.axes;
+    let Axes { layer, units, .. } = &bundle.model.axes;
     layer.weights.iter().chain(&layer.bias).chain(units).copied().for_each(&mut write);
     for known in &bundle.model.gestures {
         known.examples.iter().flat_map(|hand| hand.place.into_iter().chain(hand.palm)).for_each(&mut write);
         write(known.reach);
         write(known.turn);
     }
+}
+
+/// A model of an earlier format, of which everything but the frames is left: its gestures are learned again from those, and it is
+/// measured anew.
+fn learned_again(dataset: Dataset, provenance: Provenance) -> Result<Bundle> {
+    let layout = dataset.layout;
+    let axes = Axes::of(layout, dataset.is_flat()).clone();
+    // Of the base model's hands a bundle has a few only: today's examples are of all of them.
+    let in_base = |gesture: &Gesture| {
+        let label = BASE_LABELS.iter().position(|label| *label == gesture.name);
+        label.filter(|_| gesture.is_made_up() && layout == Layout::World)
+    };
+    let base = if dataset.gestures.iter().any(|gesture| in_base(gesture).is_some()) {
+        base_v1(&|_| {}, &|| false)?.model.gestures
+    } else {
+        Vec::new()
+    };
+    let known = |gesture: &Gesture| {
+        let known = in_base(gesture).and_then(|at| base.get(at)).cloned();
+        known.unwrap_or_else(|| Known::of(&axes, gesture))
+    };
+    let gestures = dataset.gestures.iter().map(known).collect();
+    let model = Model { layout, axes, gestures };
+    let report = Report::measure(&model, &dataset, provenance.seed);
+    Ok(Bundle { dataset, model, report, provenance })
 }
 
 struct Reader<'a> {
@@ -209,7 +244,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn bundle(&mut self, header: Header) -> Result<Bundle> {
         let dataset = self.dataset(&header)?;
-        let axes = self.axes()?;
+        let axes = self.axes(header.flat)?;
         let gestures =
             header.gestures.iter().map(|gesture| self.known(gesture.examples)).collect::<Result<_>>()?;
         Ok(Bundle {
@@ -218,31 +253,6 @@ impl Reader<'_> {
             report: header.report,
             provenance: header.provenance,
         })
-    }
-
-    /// A model of an earlier format, of which everything but the frames is left: its gestures are learned again from those, and it is
-    /// measured anew.
-    fn earlier(&mut self, header: Header) -> Result<Bundle> {
-        let dataset = self.dataset(&header)?;
-        let axes = Axes::of(header.layout, dataset.is_flat()).clone();
-        // Of the base model's hands a bundle has a few only: today's examples are of all of them.
-        let in_base = |gesture: &Gesture| {
-            let label = BASE_LABELS.iter().position(|label| *label == gesture.name);
-            label.filter(|_| gesture.is_made_up() && header.layout == Layout::World)
-        };
-        let base = if dataset.gestures.iter().any(|gesture| in_base(gesture).is_some()) {
-            base_v1(&|_| {}, &|| false)?.model.gestures
-        } else {
-            Vec::new()
-        };
-        let known = |gesture: &Gesture| {
-            let known = in_base(gesture).and_then(|at| base.get(at)).cloned();
-            known.unwrap_or_else(|| Known::of(&axes, gesture))
-        };
-        let gestures = dataset.gestures.iter().map(known).collect();
-        let model = Model { layout: header.layout, axes, gestures };
-        let report = Report::measure(&model, &dataset, header.provenance.seed);
-        Ok(Bundle { dataset, model, report, provenance: header.provenance })
     }
 
     fn dataset(&mut self, header: &Header) -> Result<Dataset> {
@@ -277,13 +287,13 @@ impl Reader<'_> {
         Ok(numbers)
     }
 
-    fn axes(&mut self) -> Result<Axes> {
+    fn axes(&mut self, flat: bool) -> Result<Axes> {
         let at = self.offset;
         let layer = self.dense(UPRIGHT, AXES)?;
         if !layer.is_rounded() {
             return Err(GestureError::Malformed { what: "a weight is on no step", offset: at });
         }
-        Ok(Axes { layer, units: self.place()? })
+        Ok(Axes { layer, units: self.place()?, flat })
     }
 
     fn known(&mut self, count: usize) -> Result<Known> {

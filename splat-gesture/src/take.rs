@@ -3,7 +3,6 @@
 use crate::axes::Axes;
 use crate::dataset::thinned;
 use crate::error::{GestureError, Result};
-use crate::features::features;
 use crate::frame::Frame;
 use crate::known::Hand;
 use crate::quantile::quantile;
@@ -27,10 +26,10 @@ const NEAR: f64 = 0.1;
 pub(crate) fn shows_one_gesture(axes: &Axes, recording: &Recording) -> Result<()> {
     let frames = thinned(recording.frames(), COMPARED);
     // A hand seen from its side may then be taken for its mirror image, and so one gesture for two.
-    if frames.iter().all(Frame::is_flat) {
+    if axes.flat || frames.iter().all(Frame::is_flat) {
         return Ok(());
     }
-    let hands: Vec<Hand> = frames.iter().map(|frame| Hand::new(axes, &features(frame))).collect();
+    let hands: Vec<Hand> = frames.iter().map(|frame| Hand::of(axes, frame)).collect();
     let count = hands.len() as f64;
     let (side, between) = ((count * SIDE) as usize, (count * BETWEEN) as usize);
     for moment in (side..=hands.len() - side).step_by(2) {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use splat_gesture::{
-    Bundle, Confusion, Frame, GestureError, LabelledFrames, Layout, Outcome, Recording, Report, TrainOptions,
-    as_legacy_sees, base_v1, read_landmarks, train_addition, train_new,
+    Bundle, Confusion, Frame, GestureError, LabelledFrames, LabelledRows, Layout, Outcome, Recording, Report,
+    TrainOptions, as_legacy_sees, base_v1, read_landmarks, read_rows, train_addition, train_new,
 };
 
 use super::Context;
@@ -36,12 +36,12 @@ fn train(args: &GestureTrainArgs, context: &Context) -> Result<(), Failure> {
     }
     let bundle = if args.from_scratch {
         let layout = args.layout.map_or(Layout::World, Layout::from);
-        let takes = recordings(&args.recordings, layout)?;
+        let takes = recordings(&args.recordings, layout, context)?;
         context.reporter.note(&format!("training on {} gestures", takes.len()));
         published(train_new(&takes, "recordings given on the command line", &options, &|_| {}, &cancel)?)?
     } else {
         let mut bundle = open(&args.parent, context)?;
-        for take in recordings(&args.recordings, bundle.layout())? {
+        for take in recordings(&args.recordings, bundle.layout(), context)? {
             context.reporter.note(&format!("adding `{}`", take.name()));
             bundle = published(train_addition(&bundle, &take, &options, &|_| {}, &cancel)?)?;
         }
@@ -238,14 +238,11 @@ fn open(path: &Path, context: &Context) -> Result<Bundle, Failure> {
     Ok(Bundle::from_bytes(&bytes)?)
 }
 
-/// All frames of the files; equal labels are joined in the order of the files.
+/// All frames of the files, none of which may be wrong; equal labels are joined in the order of the files.
 fn frames(paths: &[PathBuf], layout: Layout) -> Result<Vec<LabelledFrames>, Failure> {
     let mut groups: Vec<LabelledFrames> = Vec::new();
     for path in paths {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| GestureError::Read { path: path.clone(), source })?;
-        let read = read_landmarks(&text, layout)
-            .map_err(|source| Failure::Landmarks { path: path.clone(), source })?;
+        let read = read_landmarks(&text(path)?, layout).map_err(|source| unusable(path, source))?;
         for group in read {
             match groups.iter_mut().find(|known| known.label == group.label) {
                 Some(known) => known.frames.extend(group.frames),
@@ -256,7 +253,34 @@ fn frames(paths: &[PathBuf], layout: Layout) -> Result<Vec<LabelledFrames>, Fail
     Ok(groups)
 }
 
-fn recordings(paths: &[PathBuf], layout: Layout) -> Result<Vec<Recording>, Failure> {
-    let takes = frames(paths, layout)?.into_iter();
-    takes.map(|group| Ok(Recording::from_frames(&group.label, layout, group.frames)?)).collect()
+fn text(path: &Path) -> Result<String, Failure> {
+    Ok(std::fs::read_to_string(path)
+        .map_err(|source| GestureError::Read { path: path.to_owned(), source })?)
+}
+
+fn unusable(path: &Path, source: GestureError) -> Failure {
+    Failure::Landmarks { path: path.to_owned(), source }
+}
+
+/// A take of each label; up to a tenth of its frames may be wrong, which is said.
+fn recordings(paths: &[PathBuf], layout: Layout, context: &Context) -> Result<Vec<Recording>, Failure> {
+    // With the file that each label comes from first.
+    let mut takes: Vec<(&Path, LabelledRows)> = Vec::new();
+    for path in paths {
+        for take in read_rows(&text(path)?).map_err(|source| unusable(path, source))? {
+            match takes.iter_mut().find(|(_, known)| known.label == take.label) {
+                Some((_, known)) => known.rows.extend(take.rows),
+                None => takes.push((path, take)),
+            }
+        }
+    }
+    let recording = |(path, take): (&Path, LabelledRows)| {
+        let recording =
+            Recording::new(&take.label, layout, &take.rows).map_err(|source| unusable(path, source))?;
+        if let Some(left_out) = recording.left_out() {
+            context.reporter.note(&format!("`{}`: {left_out}", recording.name()));
+        }
+        Ok(recording)
+    };
+    takes.into_iter().map(recording).collect()
 }

@@ -51,6 +51,31 @@ fn a_model_grows_is_measured_and_tried() {
     assert!(!sandbox.path("no").exists());
 }
 
+/// Landmarks now and then go wrong, in the files of a recorder as over the wire.
+#[needs("gesture/ghostouch_incremental_one.csv")]
+#[test]
+fn up_to_a_tenth_of_bad_frames_is_left_out_and_told() {
+    let sandbox = Sandbox::new();
+    let text = std::fs::read_to_string(recording("ghostouch_incremental_one.csv")).unwrap();
+    let with = |bad: usize| -> String {
+        let frame = |(index, line): (usize, &str)| {
+            if (10..10 + bad).contains(&index) {
+                return format!("one{}\n", ",9".repeat(64));
+            }
+            format!("{line}\n")
+        };
+        text.lines().enumerate().map(frame).collect()
+    };
+    sandbox.write("some.csv", with(5));
+    sandbox.write("many.csv", with(15));
+    let grown = sandbox.ok(&["gesture", "train", "some.csv", "-o", "out"]);
+    says(&grown.stderr, &["`one`: 5 of 100 frames were left out", "frame 9"]);
+    says(
+        &sandbox.fails(1, &["gesture", "train", "many.csv", "-o", "no"]),
+        &["many.csv", "frame 9 has handedness 9"],
+    );
+}
+
 #[test]
 fn what_cannot_be_used_is_named() {
     let sandbox = Sandbox::new();

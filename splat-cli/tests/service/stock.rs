@@ -79,6 +79,10 @@ const CLIENTS: [Client; 2] = [
     },
 ];
 
+/// How the page that both apps show while a training runs asks, besides them: by the `http` package of Dart, in no language.
+const PAGE: &str =
+    "GET {path} HTTP/1.1\r\nuser-agent: Dart/3.8 (dart:io)\r\naccept-encoding: gzip\r\nhost: {host}\r\n\r\n";
+
 /// Sends a recording as a phone does, and gives the task.
 fn begun(service: &Service, client: &Client, code: &str, gesture: &str, landmarks: &str) -> String {
     let body = (client.body)(code, gesture, landmarks);
@@ -174,7 +178,9 @@ async fn a_refusal_reaches_stock_clients_as_a_task_that_failed() {
     assert_eq!(gone.status(), StatusCode::NO_CONTENT);
     let json_of = |frames: &[Vec<f32>]| serde_json::to_string(frames).unwrap();
     let all = json_of(&frames);
-    // Up to a tenth would be left out.
+    // Up to a tenth is left out, if enough remain.
+    let mut one_bad = frames[..40].to_vec();
+    one_bad[5][3] = 9.0;
     let mut bad = frames.clone();
     for frame in &mut bad[17..30] {
         frame.pop();
@@ -182,8 +188,9 @@ async fn a_refusal_reaches_stock_clients_as_a_task_that_failed() {
     let cases = [
         ("base_v1", "one", json_of(&frames[..39]), ["39", "40"]),
         ("base_v1", "paper", all.clone(), ["`paper`", "already"]),
-        ("a1b2c3d4", "one", all.clone(), ["`a1b2c3d4`", "base_v1"]),
+        ("1763212345_3f9c01ab", "one", all.clone(), ["`1763212345_3f9c01ab`", "base_v1"]),
         (&deleted, "one", all.clone(), [&deleted, "base_v1"]),
+        ("base_v1", "one", json_of(&one_bad), ["frame 5", "9"]),
         ("base_v1", "one", json_of(&bad), ["frame 17", "63"]),
         ("base_v1", "", all, ["name", "character"]),
     ];
@@ -196,6 +203,9 @@ async fn a_refusal_reaches_stock_clients_as_a_task_that_failed() {
             assert!(answer["progress"].is_null() && answer["result"].is_null(), "{answer}");
             let info = answer["error_info"].as_str().unwrap().to_owned();
             assert!(whys.iter().all(|why| info.contains(why)), "{info}");
+            let (status, page) = wire(&service, &PAGE.replace("{path}", &format!("/status/{task}")), "");
+            assert_eq!(status, 200);
+            assert_eq!(serde_json::from_slice::<Value>(&page).unwrap(), answer, "the page hears the same");
             tasks.push((task, info));
         }
     }

@@ -179,21 +179,25 @@ impl Graph {
     pub(crate) fn new(model: &Model) -> Self {
         let mut graph = Self { tensors: Vec::new(), nodes: Vec::new(), input: 0, output: 0 };
         graph.input = graph.tensor(&[1, FRAME_VALUES, 1], Values::None);
-        let (upright, palm) = graph.features();
+        let (upright, palm) = graph.features(model.axes.flat);
         graph.output = graph.scores(upright, palm, model);
         graph
     }
 
     /// `features::features`: the features of the upright hand, and where its palm pointed.
-    fn features(&mut self) -> (TensorId, TensorId) {
+    fn features(&mut self, flat: bool) -> (TensorId, TensorId) {
         const POINTS: [usize; 2] = [LANDMARKS, 3];
-        let flat = self.reshape(self.input, &[1, FRAME_VALUES]);
-        let coordinates = self.slice(flat, &[0, 0], &[1, LANDMARKS * 3]);
+        let values = self.reshape(self.input, &[1, FRAME_VALUES]);
+        let coordinates = self.slice(values, &[0, 0], &[1, LANDMARKS * 3]);
         let points = self.reshape(coordinates, &POINTS);
-        let code = self.slice(flat, &[0, LANDMARKS * 3], &[1, 1]);
+        let code = self.slice(values, &[0, LANDMARKS * 3], &[1, 1]);
 
         let wrist = self.slice(points, &[0, 0], &[1, 3]);
-        let centred = self.node(Op::Sub, &[points, wrist], &POINTS);
+        let mut centred = self.node(Op::Sub, &[points, wrist], &POINTS);
+        if flat {
+            let picture = self.floats(&[1, 3], vec![1.0, 1.0, 0.0]);
+            centred = self.node(Op::Mul, &[centred, picture], &POINTS);
+        }
         let squares = self.node(Op::Square, &[centred], &POINTS);
         let total = self.sum(squares, &[0, 1], &[1, 1]);
         let mean = self.scaled(total, 1.0 / JOINTS as f32, &[1, 1]);
@@ -208,18 +212,25 @@ impl Graph {
         let mirrored = self.node(Op::Mul, &[points, mirror], &POINTS);
         let palm = self.palm(mirrored, smallest);
         let upright = self.turned(mirrored, palm);
-        let axes = self.palm_axes(upright, smallest);
+        let axes = (!flat).then(|| self.palm_axes(upright, smallest));
         let joints = self.slice(upright, &[1, 0], &[JOINTS, 3]);
         let coordinates = self.reshape(joints, &[1, COORDINATES]);
-        let of_palm = self.on_palm(joints, axes);
-        let view = self.node(Op::Concatenation(1), &axes, &[1, 9]);
+        let (of_palm, view) = match axes {
+            Some(axes) => (self.on_palm(joints, axes), self.node(Op::Concatenation(1), &axes, &[1, 9])),
+            None => {
+                (self.floats(&[1, COORDINATES], vec![0.0; COORDINATES]), self.floats(&[1, 9], vec![0.0; 9]))
+            }
+        };
 
         let roots = self.gather(upright, &BONES, 3);
         let bones = self.node(Op::Sub, &[joints, roots], &[JOINTS, 3]);
         let lengths = self.lengths(bones, JOINTS);
         let lengths = self.node(Op::Maximum, &[lengths, smallest], &[JOINTS, 1]);
         let directions = self.node(Op::Div, &[bones, lengths], &[JOINTS, 3]);
-        let directions = self.on_palm(directions, axes);
+        let directions = match axes {
+            Some(axes) => self.on_palm(directions, axes),
+            None => self.reshape(directions, &[1, COORDINATES]),
+        };
 
         let rows = [DISTANCES.len(), 3];
         let from = self.gather(points, &DISTANCES.map(|(a, _)| a), 3);

@@ -55,7 +55,7 @@ struct Legacy {
 #[derive(Serialize)]
 struct Normalisation {
     inside_the_models: bool,
-    steps: [&'static str; 8],
+    steps: Vec<&'static str>,
     handedness_weight: f32,
 }
 
@@ -117,16 +117,7 @@ pub(super) fn manifest(bundle: &Bundle, files: &[ExportFile]) -> Vec<u8> {
         },
         normalisation: Normalisation {
             inside_the_models: true,
-            steps: [
-                "centre on the wrist",
-                "divide by the root mean square distance from the wrist",
-                "mirror to one hand, by the bend of the fingers and, where that is slight, the handedness, and of a flat hand without one the side of the thumb",
-                "turn in the picture so that the palm points up",
-                "append coordinates along the axes of the palm, in three dimensions",
-                "append distances between landmarks",
-                "append the directions of the bones along the same axes",
-                "append those axes",
-            ],
+            steps: steps(bundle.model.axes.flat),
             handedness_weight: HANDEDNESS_WEIGHT,
         },
         model: Shape {
@@ -143,6 +134,28 @@ pub(super) fn manifest(bundle: &Bundle, files: &[ExportFile]) -> Vec<u8> {
         metrics: &bundle.report,
         provenance: &bundle.provenance,
     })
+}
+
+/// What is done to a frame, in this order; `flat` where depth does not count.
+fn steps(flat: bool) -> Vec<&'static str> {
+    let mut steps = vec![
+        "centre on the wrist",
+        "divide by the root mean square distance from the wrist",
+        "mirror to one hand, by the bend of the fingers and, where that is slight, the handedness, and of a flat hand without one the side of the thumb",
+        "turn in the picture so that the palm points up",
+    ];
+    if flat {
+        steps.insert(1, "set depth to 0");
+        steps.extend(["append distances between landmarks", "append the directions of the bones"]);
+    } else {
+        steps.extend([
+            "append coordinates along the axes of the palm, in three dimensions",
+            "append distances between landmarks",
+            "append the directions of the bones along the same axes",
+            "append those axes",
+        ]);
+    }
+    steps
 }
 
 /// Text of plain structures: there is nothing in them that JSON cannot say.

@@ -120,8 +120,11 @@ mod tests {
             turn: 1.0,
         };
         let gestures = (0..MAX_GESTURES).map(known).collect();
-        let graph =
-            Graph::new(&Model { layout: Layout::World, axes: Axes { layer, units: [0.2; AXES] }, gestures });
+        let graph = Graph::new(&Model {
+            layout: Layout::World,
+            axes: Axes { layer, units: [0.2; AXES], flat: false },
+            gestures,
+        });
         for numbers in [Numbers::Legacy, Numbers::Float] {
             let bytes = tflite::write(&graph, numbers);
             assert!(bytes.len() <= 40_000, "{numbers:?}: {} bytes", bytes.len());

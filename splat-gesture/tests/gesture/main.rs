@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails should stop")]
 
 mod base;
+mod flat;
 mod hostile;
 mod letters;
 mod runtimes;

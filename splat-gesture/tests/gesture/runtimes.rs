@@ -8,8 +8,8 @@ use serde::Deserialize;
 use splat_gesture::{Bundle, Frame, Layout, TrainOptions, as_legacy_sees, quantize, train_new};
 use splat_test_needs::needs;
 
-use crate::base;
 use crate::samples::{labelled, letters, never, published, quiet, recording, tell};
+use crate::{base, flat};
 
 /// Largest difference of a score between this crate and a float runtime.
 const FLOAT_TOLERANCE: f32 = 1e-5;
@@ -146,5 +146,20 @@ fn an_image_model_is_the_same_everywhere() {
     // Letters that it does not know are there as well.
     let known = letters[..5].iter().flat_map(|letter| letter.frames.iter().step_by(20));
     let frames = known.chain(letters[5..].iter().flat_map(|letter| letter.frames.iter().step_by(100)));
+    compare(&bundle, &frames.flat_map(|frame| views(frame, Layout::Image)).collect::<Vec<_>>());
+}
+
+#[needs(
+    "gesture/kazuhito_keypoint.csv",
+    "gesture/asl_letters_a_to_m.csv",
+    program = "target/tools/bin/python"
+)]
+#[test]
+fn a_model_of_flat_hands_is_the_same_everywhere() {
+    let groups = flat::author();
+    let bundle = flat::known(&groups.iter().collect::<Vec<_>>());
+    // Hands with depth, too, which does not count then.
+    let deep = letters();
+    let frames = groups.iter().chain(&deep).flat_map(|group| group.frames.iter().step_by(60));
     compare(&bundle, &frames.flat_map(|frame| views(frame, Layout::Image)).collect::<Vec<_>>());
 }
