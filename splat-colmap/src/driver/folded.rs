@@ -58,6 +58,11 @@ impl PosingRun<'_> {
         }
     }
 
+    /// Whether [`PosingRun::warn_if_folded`] would warn.
+    pub(super) fn is_doubtful(&self, model: &Reconstruction) -> bool {
+        matches!(self.doubt(model), Ok(Some(_)))
+    }
+
     fn doubt(&self, model: &Reconstruction) -> Result<Option<Doubt>> {
         let path = self.database();
         if !path.is_file() {

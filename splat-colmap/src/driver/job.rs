@@ -248,7 +248,11 @@ impl<'a> PosingRun<'a> {
             }
             // Once more, with a lower limit, for what it left out. As a limit for all, it would let the first photos in on a few points.
             match find_best_model(&sparse) {
-                Ok(best) if best.registered < total => job.map_on(&best.dir, total),
+                Ok(best) if best.registered < total => job.map_on(&best.dir, total)?,
+                _ => return Ok(()),
+            }
+            match find_best_model(&sparse) {
+                Ok(best) if best.registered < total => job.map_globally(&sparse, best.registered, total),
                 _ => Ok(()),
             }
         })?;

@@ -17,6 +17,7 @@ mod compare;
 mod downscale;
 mod features;
 mod folded;
+mod global;
 mod job;
 mod listing;
 mod masks;

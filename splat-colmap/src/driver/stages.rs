@@ -186,6 +186,15 @@ pub(super) fn mapping_on(
         .option(&["Mapper.abs_pose_min_num_inliers"], MIN_POINTS_OF_LEFT_OUT.to_string()))
 }
 
+/// The global mapper of COLMAP 4, into `out`.
+pub(super) fn mapping_globally(colmap: &Colmap, paths: &Paths<'_>, out: &Path) -> Result<Command> {
+    let command = colmap.command("global_mapper")?;
+    Ok(command
+        .option(&["database_path"], paths.database)
+        .option(&["image_path"], paths.photos)
+        .option(&["output_path"], out))
+}
+
 pub(super) fn undistortion(colmap: &Colmap, paths: &Paths<'_>, model: &Path) -> Result<Command> {
     let command = colmap.command("image_undistorter")?;
     Ok(command

@@ -22,6 +22,8 @@ here=$(dirname "$0")
 command=$1
 [ "$command" = help ] && { cat "$here/help"; exit 0; }
 if [ "$2" = --help ]; then
+    # Releases before 4.0 lack it.
+    [ "$command" != global_mapper ] || [ -d "$here/global" ] || { echo "Command not recognized"; exit 1; }
     cat "$here/options"
     exit 0
 fi
@@ -66,6 +68,7 @@ case $command in
             exit 0
         fi
         mkdir -p "$out/0"; cp "$here/model/"* "$out/0"; echo "Registering image #1 (3)" ;;
+    global_mapper) mkdir -p "$out/0"; cp "$here/global/"* "$out/0" ;;
     image_undistorter)
         mkdir -p "$out/sparse" "$out/images"; cp "$here/model/"* "$out/sparse"; cp -r "$images/." "$out/images"
         if [ -n "$lost" ]; then rm "$out/images/p1.png"; : > "$out/images/p2.png"; fi ;;
@@ -561,6 +564,26 @@ fn a_lower_limit_is_tried_before_more_features() {
     let placement = bench.run().0.unwrap();
     assert_eq!((placement.placed, placement.second_try), (4, None));
     assert_eq!(bench.calls(), [&ALL_STAGES[..3], &["mapper"], &ALL_STAGES[3..]].concat());
+}
+
+/// COLMAP 4 has a mapper that places all photos at once; it is asked where photos are left out, and counts where it places more.
+#[test]
+fn the_global_mapper_is_asked_where_photos_are_left_out() {
+    let bench = Bench::new(4, 3);
+    write_posed(&bench.path("global"), 4);
+    let placement = bench.run().0.unwrap();
+    assert_eq!((placement.placed, placement.second_try), (4, None));
+    let mappers = ["mapper", "global_mapper"];
+    assert_eq!(bench.calls(), [&ALL_STAGES[..3], &mappers, &ALL_STAGES[3..]].concat());
+    // No better than the other.
+    fs::remove_dir_all(bench.path("out")).unwrap();
+    write_posed(&bench.path("global"), 3);
+    assert_eq!(bench.run().0.unwrap().placed, 3);
+    // Not asked where nothing is left out.
+    let all = Bench::new(4, 4);
+    write_posed(&all.path("global"), 4);
+    assert_eq!(all.run().0.unwrap().placed, 4);
+    assert_eq!(all.calls(), ALL_STAGES);
 }
 
 /// Photos in another model have features enough: a higher quality would not connect them.

@@ -109,6 +109,6 @@ mod tests {
         assert!((59.0..61.0).contains(&time), "{time} s");
         assert!(seen > 0.99, "{seen}");
         let last = config.rate_mean_at(config.steps) / config.rate_boost();
-        assert!((last / (config.rate_mean * config.rate_mean_final) - 1.0).abs() < 0.01);
+        assert!((last / (config.rate_mean * config.mean_share_left()) - 1.0).abs() < 0.01);
     }
 }

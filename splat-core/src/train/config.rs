@@ -56,7 +56,8 @@ pub struct TrainConfig {
     pub coarse_until: Vec<f32>,
     /// Learning rate of the means over the scene's extent at the first step.
     pub rate_mean: f32,
-    /// The share of it that is left at the last step (exponential decay).
+    /// The share of it that is left at the last of 30,000 steps (exponential decay). Shorter runs keep more, see
+    /// [`TrainConfig::mean_share_left`].
     pub rate_mean_final: f32,
     /// Learning rate of opacity logits.
     pub rate_opacity: f32,
@@ -99,7 +100,8 @@ pub struct TrainConfig {
     /// Start with at least so many Gaussians: where the scene has fewer points, the rest begin where photos agree. Never more
     /// than one for 64 pixels of the photos.
     pub seed_points: u32,
-    /// Opacity a Gaussian starts with.
+    /// Opacity a Gaussian starts with. This and [`TrainConfig::initial_scale`] are from the table "First Gaussians" of
+    /// `docs/benchmarks.md`; the 3DGS authors' code has 0.1 and 1, gsplat's MCMC 0.5 and 0.1.
     pub initial_opacity: f32,
     /// A Gaussian starts with this times the mean distance to its three nearest neighbours.
     pub initial_scale: f32,
@@ -173,7 +175,7 @@ impl Default for TrainConfig {
             full_size: false,
             coarse_until: vec![0.25, 0.1],
             rate_mean: 1.6e-4,
-            rate_mean_final: 0.01,
+            rate_mean_final: 0.015,
             rate_opacity: 0.05,
             rate_scale: 5e-3,
             rate_quat: 1e-3,
@@ -191,8 +193,8 @@ impl Default for TrainConfig {
             antialiased: false,
             scale_floor: None,
             seed_points: 10_000,
-            initial_opacity: 0.1,
-            initial_scale: 1.0,
+            initial_opacity: 0.2,
+            initial_scale: 0.6,
             densify: DensifyConfig::default(),
             pace: None,
         }
