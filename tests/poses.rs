@@ -50,7 +50,9 @@ fn mean_error(trainer: &Trainer, truth: &[Pose]) -> f64 {
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn poses_that_are_off_are_found_and_refined() {
-    let (_dir, dataset, truth) = off_by(1.5);
+    // Far enough off that what is gained stands out: on so small a scene a decibel is luck.
+    let off = 3.5;
+    let (_dir, dataset, truth) = off_by(off);
     let evaluated = |mode| {
         let mut trainer = trainer(&dataset, mode);
         run_to(&mut trainer, STEPS);
@@ -58,11 +60,11 @@ fn poses_that_are_off_are_found_and_refined() {
         (report, mean_error(&trainer, &truth), trainer.refines_poses())
     };
     let (fixed, error_before, refines) = evaluated(PoseMode::Fixed);
-    assert!(!refines && fixed.aligned_psnr.is_none() && (error_before - 1.5).abs() < 1e-6, "{error_before}");
+    assert!(!refines && fixed.aligned_psnr.is_none() && (error_before - off).abs() < 1e-6, "{error_before}");
     for mode in [PoseMode::Refine, PoseMode::Auto] {
         let (refined, error, refines) = evaluated(mode);
         assert!(refines, "{mode:?}");
-        assert!(error < 0.7 * error_before, "{mode:?}: {error} degrees");
+        assert!(error < 0.4 * error_before, "{mode:?}: {error} degrees");
         let aligned = refined.aligned_psnr.expect("poses are refined");
         assert!(refined.psnr > fixed.psnr, "{mode:?}: {} dB after {} dB", refined.psnr, fixed.psnr);
         assert!(aligned > fixed.psnr, "{mode:?}: aligned {aligned} dB");

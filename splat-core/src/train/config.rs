@@ -56,7 +56,7 @@ pub struct TrainConfig {
     pub coarse_until: Vec<f32>,
     /// Learning rate of the means over the scene's extent at the first step.
     pub rate_mean: f32,
-    /// The share of it that is left at the last of 30,000 steps (exponential decay). Shorter runs keep more, see
+    /// The share of it that is left at the last step (exponential decay). Short runs keep more, see
     /// [`TrainConfig::mean_share_left`].
     pub rate_mean_final: f32,
     /// Learning rate of opacity logits.
@@ -175,7 +175,7 @@ impl Default for TrainConfig {
             full_size: false,
             coarse_until: vec![0.25, 0.1],
             rate_mean: 1.6e-4,
-            rate_mean_final: 0.015,
+            rate_mean_final: 0.01,
             rate_opacity: 0.05,
             rate_scale: 5e-3,
             rate_quat: 1e-3,

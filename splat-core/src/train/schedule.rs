@@ -5,6 +5,8 @@ use crate::renderer_kind::RendererKind;
 
 /// Very short runs would otherwise overshoot.
 const MAX_RATE_BOOST: f32 = 6.0;
+/// Runs shorter than this keep a larger share of the means' rate, in proportion: see [`TrainConfig::mean_share_left`].
+const SETTLING_STEPS: f32 = 1_500.0;
 
 impl TrainConfig {
     /// A number of steps given for 30,000 of them, scaled to this run.
@@ -78,12 +80,11 @@ impl TrainConfig {
         self.rate_mean * self.rate_boost() * self.mean_share_left().powf(progress) * self.fade_at(step)
     }
 
-    /// The share of the means' rate that is left at the last step. Gaussians of a short run are still on their way at its end: of 150
-    /// steps, 0.09 instead of 0.01 gains 0.1 to 0.4 dB and 0.005 of SSIM on three scenes (table "First Gaussians" of
-    /// `docs/benchmarks.md`).
+    /// The share of the means' rate that is left at the last step. Gaussians of a short run are still on their way at its end: after 150
+    /// steps a tenth is best, after 500 some 0.03 (table "First Gaussians" of `docs/benchmarks.md`).
     #[must_use]
     pub fn mean_share_left(&self) -> f32 {
-        (self.rate_mean_final * self.rate_boost()).min(1.0)
+        (self.rate_mean_final * (SETTLING_STEPS / self.whole_length().max(1.0) as f32).max(1.0)).min(1.0)
     }
 
     /// What is left of every rate at a step (from 0): see [`TrainConfig::rate_final`].
