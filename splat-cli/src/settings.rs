@@ -63,7 +63,7 @@ pub(crate) fn photos(
     preset: Preset,
     gpu: Option<&Gpu>,
 ) -> Result<ColmapSource, Failure> {
-    require_folder(photos)?;
+    require_folder(photos, PHOTOS_NEEDED)?;
     let defaults = options.scene.0.colmap(preset);
     let options = ColmapOptions {
         binary: options.colmap.clone(),
@@ -77,7 +77,7 @@ pub(crate) fn photos(
     let source = ColmapSource::new(photos, dataset, options);
     Ok(match masks {
         Some(masks) => {
-            require_folder(masks)?;
+            require_folder(masks, MASKS_NEEDED)?;
             source.with_masks(masks)
         }
         None => source,
@@ -95,11 +95,11 @@ pub(crate) fn posed(path: &Path, folders: &args::PhotoFolders) -> Result<Box<dyn
     if NerfstudioSource::matches(path) {
         let mut source = NerfstudioSource::new(path);
         if let Some(images) = &folders.images {
-            require_folder(images)?;
+            require_folder(images, PHOTOS_NEEDED)?;
             source = source.with_images(images);
         }
         if let Some(masks) = &folders.masks {
-            require_folder(masks)?;
+            require_folder(masks, MASKS_NEEDED)?;
             source = source.with_masks(masks);
         }
         let beside = if path.is_dir() { splat_colmap::find_best_model(path).ok() } else { None };
@@ -117,7 +117,7 @@ pub(crate) fn posed(path: &Path, folders: &args::PhotoFolders) -> Result<Box<dyn
     if ModelForm::is_file_of_model(path) {
         return posed(path.parent().unwrap_or(path), folders);
     }
-    require_folder(path)?;
+    require_folder(path, PHOTOS_NEEDED)?;
     if let Some((json, others)) = NerfstudioSource::below(path).split_first()
         && matches!(splat_colmap::find_best_model(path), Err(ColmapError::NoModel { .. }))
     {
@@ -137,11 +137,11 @@ pub(crate) fn posed(path: &Path, folders: &args::PhotoFolders) -> Result<Box<dyn
     };
     let mut source = DatasetSource::new(dataset);
     if let Some(images) = &folders.images {
-        require_folder(images)?;
+        require_folder(images, PHOTOS_NEEDED)?;
         source = source.with_images(images);
     }
     if let Some(masks) = &folders.masks {
-        require_folder(masks)?;
+        require_folder(masks, MASKS_NEEDED)?;
         source = source.with_masks(masks);
     }
     Ok(Box::new(source))
@@ -161,14 +161,18 @@ impl SceneSource for Chosen {
     }
 }
 
-fn require_folder(path: &Path) -> Result<(), Failure> {
+/// Hints for folders that do not exist.
+const PHOTOS_NEEDED: &str = "check the path; a folder of photos is needed";
+const MASKS_NEEDED: &str = "check the path; a folder of masks is needed";
+
+fn require_folder(path: &Path, hint: &'static str) -> Result<(), Failure> {
     if path.is_dir() {
         Ok(())
     } else if path.exists() {
         let content = Content::of_file(path).ok().flatten();
         Err(Failure::NotAFolder { path: path.to_path_buf(), content })
     } else {
-        Err(missing(path, "check the path; a folder of photos is needed"))
+        Err(missing(path, hint))
     }
 }
 

@@ -6,8 +6,8 @@
 //! kept, in units of the variation within a pose: squared distances are Mahalanobis' with one covariance for all hands. The axes are
 //! the same for every model of a layout, so that an addition moves nothing of what was there.
 //!
-//! Landmarks without depth have axes of their own: a pose looks otherwise from every side then, which no feature undoes, and so a pose is seen
-//! from sides that differ by as much as people's do.
+//! Landmarks without depth have axes of their own: without depth no feature undoes a change of viewpoint, so the made-up views of a pose differ in
+//! viewpoint by as much as people's hands do.
 
 use std::sync::OnceLock;
 
@@ -28,7 +28,7 @@ const VIEWS: usize = 4;
 /// Share of the variation within a pose that is taken to be in proportion to a feature's variance among all hands: what is made up never
 /// varies in all the ways that recordings do.
 const SHRINKAGE: f64 = 0.4;
-/// The same of landmarks without depth, in equal parts for all features instead. With the former, other authors' unknown hands are told worse.
+/// The same of landmarks without depth, in equal parts for all features instead. With the former, unknown hands of other authors are rejected less reliably.
 const FLAT_SHRINKAGE: f64 = 0.5;
 /// How differently one pose is seen without depth.
 const FLAT_VIEW: View = View { turns: [0.9, 0.455, 0.42], lean: 0.35, noise: 0.002 };

@@ -32,6 +32,10 @@ fn photos_and_masks_may_lie_elsewhere() {
     sandbox.write("elsewhere/._0000.png", "\0\u{5}");
     says(&sandbox.ok(&["info", "dataset", "--images", "elsewhere"]).stdout, &["12 placed, 2 held out"]);
     says(&sandbox.fails(1, &["info", "dataset", "--images", "nowhere"]), &["`nowhere` does not exist"]);
+    says(
+        &sandbox.fails(1, &["info", "dataset", "--masks", "nowhere"]),
+        &["`nowhere` does not exist", "a folder of masks is needed"],
+    );
     fs::create_dir(sandbox.path("none")).unwrap();
     let ran = sandbox.ok(&["info", "dataset", "--images", "elsewhere", "--masks", "none"]);
     says(&ran.stdout, &["masks          0 of 12", "alpha          0 of 12", "one in 8 by name"]);

@@ -15,7 +15,7 @@ use super::prepare::{self, Photos};
 use super::stages;
 use crate::error::{ColmapError, Result, write_error};
 use crate::matching::{Database, MIN_MATCHES};
-use crate::read::{ModelForm, list_models, read_poses};
+use crate::read::{ModelForm, list_models, model_number, read_poses};
 
 /// Photos with fewer features count as nearly featureless.
 const FEW_FEATURES: u64 = 100;
@@ -63,7 +63,7 @@ impl PosingRun<'_> {
         let mut other_models = Vec::new();
         let mut in_others: BTreeMap<String, u32> = BTreeMap::new();
         for dir in list_models(&self.work.join("sparse")) {
-            let number = dir.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+            let number = model_number(&dir);
             // A model that cannot be read is no place to be in, nor is one whose photos are all placed in the one that is used.
             let (Some(number), Ok(names), true) = (number, names_in(&dir), dir != model) else { continue };
             if names.is_subset(&placed) {

@@ -1,8 +1,8 @@
-//! COLMAP 4's global mapper, for photos that the incremental one leaves out.
+//! COLMAP 4's global mapper, for photos that the incremental mapper leaves out.
 //!
-//! The incremental mapper places one photo after the other, and stops where the next one shares too little with those placed; the global
-//! one places all at once. Where the first places all photos, its error is the smaller one and it takes less time (table "Mappers" of
-//! `docs/benchmarks.md`), so the second is only asked where photos are left out.
+//! The incremental mapper adds one photo after the other and stops when the next one shares too few points with the model; the global
+//! mapper estimates all poses at once. If the incremental mapper places all photos, its reprojection error is smaller and it is faster
+//! (table "Mappers" of `docs/benchmarks.md`), so the global mapper runs only if photos are left out.
 
 use std::fs;
 use std::path::Path;
@@ -12,11 +12,11 @@ use splat_core::events::Stage;
 use super::job::PosingRun;
 use super::{prepare, stages};
 use crate::error::{ColmapError, Result, write_error};
-use crate::read::{find_best_model, list_models, read_model};
+use crate::read::{find_best_model, list_models, model_number, read_model};
 
 impl PosingRun<'_> {
-    /// Adds a model to `sparse` if the global mapper places more than `placed` photos, in a way that the matches do not speak against.
-    /// Does nothing for releases that lack it.
+    /// Adds the global mapper's model to `sparse` if it has more than `placed` photos and is not [doubtful](PosingRun::is_doubtful). Does nothing
+    /// with releases before 4.0, which lack the command.
     pub(super) fn map_globally(&mut self, sparse: &Path, placed: u64, total: u64) -> Result<()> {
         let out = self.work.join("global");
         prepare::remove_dir(&out)?;
@@ -28,7 +28,7 @@ impl PosingRun<'_> {
         };
         match self.colmap(Stage::Mapping, &command, 0, Some(total)) {
             Err(ColmapError::StageFailed { command, .. }) => {
-                self.log(&format!("`{command}` found no model; that of the incremental mapper is kept"));
+                self.log(&format!("`{command}` failed; the incremental mapper's model is kept"));
             }
             result => result?,
         }
@@ -38,10 +38,8 @@ impl PosingRun<'_> {
             if self.is_doubtful(&read_model(&best.dir)?) {
                 self.log("the global mapper's model may lay two places over one another and is not used");
             } else {
-                let numbers = list_models(sparse).into_iter().filter_map(|dir| {
-                    dir.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<u32>().ok())
-                });
-                let place = sparse.join(numbers.max().map_or(0, |last| last + 1).to_string());
+                let last = list_models(sparse).iter().filter_map(|dir| model_number(dir)).max();
+                let place = sparse.join(last.map_or(0, |last| last + 1).to_string());
                 fs::rename(&best.dir, &place).map_err(|error| write_error(&place, error))?;
             }
         }

@@ -23,9 +23,9 @@ const RANSAC_TRIALS: &str = "1000";
 /// Minimum number of the model's points in a photo to add it in the second try. COLMAP's default of twice as many leaves out photos
 /// that link two parts of a set: of 16 photos around an object, 7 follow once the one with 15 to 30 points is added.
 const MIN_POINTS_OF_LEFT_OUT: usize = 15;
-/// At quality `low` all cameras and points are adjusted together each time their number has grown by this factor, rather than by COLMAP's
-/// own 1.1. It takes a quarter of the mapper's time away and leaves its error as it was: table "Placing photos" of `docs/benchmarks.md`.
-const SELDOM: &str = "1.3";
+/// At quality `low`, global bundle adjustment runs each time the model has grown by this factor, instead of COLMAP's 1.1. This takes a
+/// quarter off the mapper's time at the same reprojection error: table "Placing photos" of `docs/benchmarks.md`.
+const GROWTH_BETWEEN_ADJUSTMENTS: &str = "1.3";
 /// Minimum size of a model; COLMAP's default of 10 images would drop those of small sets.
 const MIN_MODEL_PHOTOS: usize = 3;
 
@@ -167,8 +167,11 @@ pub(super) fn mapping(colmap: &Colmap, options: &ColmapOptions, paths: &Paths<'_
         return Ok(command);
     }
     Ok(command
-        .option(&["Mapper.ba_global_frames_ratio", "Mapper.ba_global_images_ratio"], SELDOM)
-        .option(&["Mapper.ba_global_points_ratio"], SELDOM)
+        .option(
+            &["Mapper.ba_global_frames_ratio", "Mapper.ba_global_images_ratio"],
+            GROWTH_BETWEEN_ADJUSTMENTS,
+        )
+        .option(&["Mapper.ba_global_points_ratio"], GROWTH_BETWEEN_ADJUSTMENTS)
         .option(&["Mapper.ba_global_max_refinements"], "2"))
 }
 

@@ -22,28 +22,29 @@ struct Look {
     partners: usize,
     /// Minimum number of matches of a pair: fewer also occur between unrelated photos.
     min_matches: usize,
-    /// Pairs beyond the partners, which most pairs of a set need that shows one thing.
+    /// Pairs beyond the partners: of photos of one object, each matches more than that number of others.
     more: Option<More>,
 }
 
-/// Further pairs, those with most matches first, as long as no more than [`SHARE`] of all pairs are chosen.
+/// Further pairs, those with most matches first, until one in [`ONE_IN`] of all pairs is chosen.
 #[derive(Clone, Copy, Debug)]
 struct More {
-    /// Number of partners up to which each photo adds some.
+    /// Maximum number of partners of a photo, including those that it has already.
     partners: usize,
+    /// Minimum number of matches of a further pair.
     min_matches: usize,
 }
 
-/// Of all pairs, one in so many is chosen at most beyond the partners.
-const SHARE: usize = 4;
+/// Further pairs are added until one in this number of all pairs is chosen.
+const ONE_IN: usize = 4;
 
 /// The first pass, with few features.
 const SHORT: Look = Look { largest: 128, partners: 64, min_matches: 2, more: None };
 /// The second pass, which decides. Its numbers are from the table "Choosing pairs" of `docs/benchmarks.md`.
 const LONG: Look =
     Look { largest: 512, partners: 32, min_matches: 4, more: Some(More { partners: 64, min_matches: 5 }) };
-/// From this number of photos on, the second pass only considers the pairs kept by the first, which misses one in eight: here the
-/// second pass over all pairs takes minutes.
+/// From this number of photos on, the second pass only considers the pairs kept by the first. The first misses one in eight of the pairs
+/// that verify (table "Choosing pairs"), but without it the second takes minutes for so many photos.
 const SHORT_LIST_PHOTOS: usize = 1_000;
 
 /// Index pairs into `images` to match completely, in order.
@@ -109,7 +110,7 @@ fn look(
 fn chosen(photos: usize, counts: &[([usize; 2], usize)], look: Look) -> BTreeSet<[usize; 2]> {
     let mut chosen = partners(photos, counts, look.partners);
     let Some(more) = look.more else { return chosen };
-    let room = (photos * photos.saturating_sub(1) / 2 / SHARE).saturating_sub(chosen.len());
+    let room = (photos * photos.saturating_sub(1) / 2 / ONE_IN).saturating_sub(chosen.len());
     let clear: Vec<_> = counts.iter().copied().filter(|(_, count)| *count >= more.min_matches).collect();
     let wide = partners(photos, &clear, more.partners);
     let mut further: Vec<_> =
@@ -181,7 +182,7 @@ mod tests {
         assert!(partners.len() < 4 * photos && partners.contains(&[0, 4]));
         // The nearest 13 on each side are a quarter.
         let filled = with(64, 2);
-        assert_eq!(filled.len(), all / SHARE);
+        assert_eq!(filled.len(), all / ONE_IN);
         assert!(partners.is_subset(&filled));
         assert!(filled.contains(&[50, 63]) && !filled.contains(&[50, 65]), "{filled:?}");
         // Each photo's own limit, and that of matches: up to five places apart.

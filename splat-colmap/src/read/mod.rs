@@ -214,6 +214,11 @@ pub struct ModelChoice {
 /// Maximum depth of subfolders searched for models.
 const MAX_LEVELS: usize = 3;
 
+/// The number by which COLMAP's mapper names the folder of a model.
+pub(crate) fn model_number(dir: &Path) -> Option<u32> {
+    dir.file_name()?.to_str()?.parse().ok()
+}
+
 /// All folders with a model in `dir` and up to three levels below it: `sparse` before others, numbers in order, a folder's
 /// own model after those inside it.
 ///

@@ -80,8 +80,9 @@ impl TrainConfig {
         self.rate_mean * self.rate_boost() * self.mean_share_left().powf(progress) * self.fade_at(step)
     }
 
-    /// The share of the means' rate that is left at the last step. Gaussians of a short run are still on their way at its end: after 150
-    /// steps a tenth is best, after 500 some 0.03 (table "First Gaussians" of `docs/benchmarks.md`).
+    /// The share of the means' rate that is left at the last step: [`TrainConfig::rate_mean_final`], and more in runs so short that means
+    /// have not converged at their end. A tenth measured best for 150 steps, 0.03 for 500 (table "First Gaussians" of
+    /// `docs/benchmarks.md`).
     #[must_use]
     pub fn mean_share_left(&self) -> f32 {
         (self.rate_mean_final * (SETTLING_STEPS / self.whole_length().max(1.0) as f32).max(1.0)).min(1.0)
@@ -171,5 +172,24 @@ impl TrainConfig {
     pub fn renderer_at(&self, step: u32) -> RendererKind {
         let finishing = self.finish_ewa_steps > 0 && step >= self.steps.saturating_sub(self.finish_ewa_steps);
         if finishing { RendererKind::Ewa } else { self.renderer_kind() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_runs_end_with_more_of_the_means_rate() {
+        let of = |steps| TrainConfig { steps, ..TrainConfig::default() };
+        for (steps, share) in [(5, 1.0), (150, 0.1), (500, 0.03), (1_500, 0.01), (30_000, 0.01)] {
+            let config = of(steps);
+            assert!((config.mean_share_left() - share).abs() < 1e-6, "{steps} steps");
+            let ends = config.rate_mean_at(steps) / config.rate_mean_at(0);
+            assert!((ends - share).abs() < 1e-4, "{steps} steps: {ends}");
+        }
+        // Half of the run is left for 100 steps: a whole run at this pace has 200.
+        let halved = of(1_000).replanned(500, 600);
+        assert!((halved.mean_share_left() - 0.075).abs() < 1e-4, "{}", halved.mean_share_left());
     }
 }

@@ -1,4 +1,5 @@
-//! Landmarks in two dimensions without handedness, of an author whom nothing was chosen on.
+//! Landmarks in two dimensions without handedness, of an author whose recordings no constant was fitted to; they were measured while the
+//! form of the axes was chosen.
 
 use splat_gesture::{Bundle, Frame, LabelledFrames, Layout, QualityGate, TrainOptions, train_new};
 use splat_test_needs::needs;
@@ -35,7 +36,7 @@ pub(crate) fn known(groups: &[&LabelledFrames]) -> Bundle {
     published(train_new(&recordings, "flat hands", &options, &quiet, &never).unwrap())
 }
 
-/// Some of these frames show another gesture or the way to this one, and are no examples.
+/// Some of these frames seem to show another gesture, or the way to this one.
 #[needs("gesture/kazuhito_keypoint.csv")]
 #[test]
 fn two_gestures_are_known_and_the_third_is_not() {

@@ -241,7 +241,7 @@ impl JobStore {
     pub async fn get(&self, id: &JobId, path: &str, range: Option<Range<u64>>) -> Result<Contents> {
         match &self.backend {
             // All of an object takes one request.
-            Backend::Remote(remote) if range.is_none() => remote.get(id, path).await,
+            Backend::Remote(remote) if range.is_none() => remote.get(id, path, None).await,
             _ => self.get_part(id, path, move |head| within(range.clone(), head.bytes)).await,
         }
     }

@@ -159,10 +159,6 @@ impl Remote {
         Ok(head_of(relative, &meta))
     }
 
-    pub(super) async fn get(&self, id: &JobId, relative: &str) -> Result<Contents> {
-        self.fetch(id, relative, None).await
-    }
-
     pub(super) async fn get_part(
         &self,
         id: &JobId,
@@ -175,7 +171,7 @@ impl Remote {
             if range.is_empty() {
                 return Ok(Contents { head, range, stream: stream::empty().boxed() });
             }
-            let contents = self.fetch(id, relative, Some(range.clone())).await;
+            let contents = self.get(id, relative, Some(range)).await;
             match contents {
                 Ok(contents) if contents.head.etag == head.etag => return Ok(contents),
                 // Services differ in what they say to a range behind the end of what is there now.
@@ -186,7 +182,13 @@ impl Remote {
         Err(StoreError::Unavailable { why: format!("{relative} changes again and again while it is read") })
     }
 
-    async fn fetch(&self, id: &JobId, relative: &str, range: Option<Range<u64>>) -> Result<Contents> {
+    /// A file, or a range that lies in it.
+    pub(super) async fn get(
+        &self,
+        id: &JobId,
+        relative: &str,
+        range: Option<Range<u64>>,
+    ) -> Result<Contents> {
         let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
         let got = self
             .store
