@@ -12,6 +12,7 @@
 //!
 //! No name that a client sends becomes a path. Memory is bounded by the number of requests, not by what they send.
 
+mod archive_folders;
 mod draft;
 mod error;
 mod frames;

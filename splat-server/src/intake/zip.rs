@@ -3,17 +3,15 @@
 //! Names in the archive are shown to people and never used as paths.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use splat_core::images::has_photo_extension;
-use splat_core::photo_names::{is_made_from_photos, is_mask_folder};
 use zip::{CompressionMethod, ZipArchive};
 
+use super::archive_folders::Folders;
 use super::error::{IntakeError, RejectCode, Rejected, Result, at};
 use super::sink::{FLOOR_CHECK_BYTES, Floor};
 use super::sniff::{self, Kind, PhotoKind};
@@ -352,47 +350,6 @@ fn leads_out(name: &str) -> bool {
         || name.starts_with(['/', '\\'])
         || name.contains('\0')
         || name.split(['/', '\\']).any(|part| part == "..")
-}
-
-/// The folders of an archive, each ending in `/`.
-#[derive(Debug, Default)]
-struct Folders {
-    all: BTreeSet<String>,
-    /// Those with pictures of their own.
-    with_photos: BTreeSet<String>,
-}
-
-impl Folders {
-    fn of<'a>(names: impl Iterator<Item = Cow<'a, str>>) -> Self {
-        let mut folders = Self::default();
-        for name in names.map(|name| name.replace('\\', "/")) {
-            folders.all.extend(name.match_indices('/').map(|(at, _)| name[..=at].to_owned()));
-            if has_photo_extension(Path::new(&name)) {
-                folders.with_photos.insert(name[..name.rfind('/').map_or(0, |at| at + 1)].to_owned());
-            }
-        }
-        folders
-    }
-
-    /// Why an entry is no photo, if a program made it from photos elsewhere in the archive: a smaller copy, a depth map, a mask.
-    fn made_from_photos(&self, entry_name: &str) -> Option<String> {
-        let name = entry_name.replace('\\', "/");
-        let mut start = 0;
-        for (at, _) in name.match_indices('/') {
-            let (beside, folder) = (&name[..start], &name[start..at]);
-            let beside_images = self.all.contains(&format!("{beside}images/"));
-            if is_mask_folder(folder) && (beside_images || self.with_photos.contains(beside)) {
-                return Some(format!(
-                    "it is a mask in `{folder}`; masks are used from a folder, so unpack the zip"
-                ));
-            }
-            if beside_images && is_made_from_photos(folder) {
-                return Some(format!("it lies in `{folder}`, which programs make from the photos beside it"));
-            }
-            start = at + 1;
-        }
-        None
-    }
 }
 
 /// What macOS, Windows and hidden folders put into archives.
