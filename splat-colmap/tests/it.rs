@@ -5,10 +5,19 @@
 mod common;
 #[path = "it/datasets.rs"]
 mod datasets;
-#[cfg(unix)]
-#[path = "it/fake.rs"]
-mod fake;
 #[path = "it/models.rs"]
 mod models;
 #[path = "it/photos.rs"]
 mod photos;
+#[cfg(unix)]
+#[path = "it/placing.rs"]
+mod placing;
+#[cfg(unix)]
+#[path = "it/processes.rs"]
+mod processes;
+#[cfg(unix)]
+#[path = "it/stages.rs"]
+mod stages;
+#[cfg(unix)]
+#[path = "it/stand_in.rs"]
+mod stand_in;

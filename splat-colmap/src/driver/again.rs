@@ -149,13 +149,14 @@ impl PosingRun<'_> {
         Ok(again)
     }
 
-    /// Runs the mapper to add photos to `model`, which is kept if that fails.
-    pub(super) fn map_on(&mut self, model: &Path, total: u64) -> Result<()> {
+    /// Runs the mapper to add photos to `model`, which is kept if that fails; with the photos' `gps` as it was made.
+    pub(super) fn map_on(&mut self, model: &Path, total: u64, gps: bool) -> Result<()> {
         let out = self.work.join("continued");
         prepare::remove_dir(&out)?;
         splat_core::files::make_dir(&out)?;
-        let command = self
-            .with_paths(|colmap, options, paths| stages::mapping_on(colmap, options, paths, model, &out))?;
+        let command = self.with_paths(|colmap, options, paths| {
+            stages::mapping_on(colmap, options, paths, gps, model, &out)
+        })?;
         match self.colmap(Stage::Mapping, &command, 0, Some(total)) {
             Err(ColmapError::StageFailed { command, .. }) => {
                 self.log(&format!("`{command}` could not go on from `{}`, which is kept", model.display()));

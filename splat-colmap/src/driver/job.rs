@@ -10,6 +10,7 @@ use splat_core::{CancelToken, Event, LeftOut, LeftOutReason, Placement};
 use super::again::Again;
 use super::binary::Colmap;
 use super::downscale;
+use super::gps;
 use super::listing;
 use super::masks::{self, MASKS, Undistorted};
 use super::options::{ColmapOptions, ColmapQuality};
@@ -170,7 +171,7 @@ impl<'a> PosingRun<'a> {
         let wanted = photos.names().into_iter().map(|name| (name.to_owned(), of(name))).collect();
         self.features(photos, &wanted)?;
         self.matching(photos)?;
-        self.mapping(photos.count() as u64, model)
+        self.mapping(photos, model)
     }
 
     fn may_raise(&self, photos: u64) -> bool {
@@ -230,17 +231,20 @@ impl<'a> PosingRun<'a> {
     }
 
     /// The best model, or `None` if no photos match.
-    fn mapping(&mut self, total: u64, model: Option<&Path>) -> Result<Option<ModelChoice>> {
+    fn mapping(&mut self, photos: &Photos, model: Option<&Path>) -> Result<Option<ModelChoice>> {
+        let total = photos.count() as u64;
+        let gps = gps::are_worth_using(photos);
         let sparse = self.work.join("sparse");
         // An empty folder is a result too: these photos do not match.
         let made = || sparse.is_dir();
         self.stage(Stage::Mapping, "", made, |job| {
             if let Some(model) = model {
-                return job.map_on(model, total);
+                return job.map_on(model, total, gps);
             }
             prepare::remove_dir(&sparse)?;
             splat_core::files::make_dir(&sparse)?;
-            let command = job.with_paths(stages::mapping)?;
+            let command =
+                job.with_paths(|colmap, options, paths| stages::mapping(colmap, options, paths, gps))?;
             match job.colmap(Stage::Mapping, &command, 0, Some(total)) {
                 // The mapper fails if there is no model, which is due to the photos.
                 Err(ColmapError::StageFailed { .. }) if job.found_no_model => return Ok(()),
@@ -248,7 +252,7 @@ impl<'a> PosingRun<'a> {
             }
             // Once more, with a lower limit, for what it left out. As a limit for all, it would let the first photos in on a few points.
             match find_best_model(&sparse) {
-                Ok(best) if best.registered < total => job.map_on(&best.dir, total)?,
+                Ok(best) if best.registered < total => job.map_on(&best.dir, total, gps)?,
                 _ => return Ok(()),
             }
             match find_best_model(&sparse) {

@@ -2,9 +2,9 @@
 //!
 //! | stage | module | makes, below the output folder |
 //! | --- | --- | --- |
-//! | Prepare | `listing`, `masks`, `prepare` | `work/photos`: upright copies; `work/masks`, `work/feature_masks` |
+//! | Prepare | `listing`, `masks`, `prepare`, `encoding` | `work/photos`: upright copies; `work/masks`, `work/feature_masks` |
 //! | Features, Matching | `features`, `stages`, `pairs`, `compare` | `work/database.db` |
-//! | Mapping | `stages`, `again`, `folded` | `work/sparse/0`, `1` ...: one model a connected part |
+//! | Mapping | `stages`, `gps`, `again`, `global`, `folded` | `work/sparse/0`, `1` ...: one model a connected part |
 //! | Undistort | `stages`, `masks`, `downscale` | `images`, `masks`, `sparse/0`, `images_2` |
 //!
 //! `work/state.json` tells which stages are done and from what, `work/colmap.log` holds everything
@@ -15,9 +15,11 @@ mod binary;
 mod commands;
 mod compare;
 mod downscale;
+mod encoding;
 mod features;
 mod folded;
 mod global;
+mod gps;
 mod job;
 mod listing;
 mod masks;

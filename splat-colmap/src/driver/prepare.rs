@@ -2,25 +2,23 @@
 //!
 //! Each file is decoded once, so that damaged ones are named here instead of half-read later. A
 //! JPEG or PNG that is upright already is copied byte for byte; everything else is written as JPEG, or
-//! as PNG where pixels are transparent, with the EXIF focal length kept. EXIF orientation is thereby applied exactly once: COLMAP, the
+//! as PNG where pixels are transparent, with the focal length and the position of its EXIF kept. EXIF orientation is thereby applied exactly once: COLMAP, the
 //! undistorted pictures and training all see the same upright pixels.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, Cursor};
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use image::codecs::jpeg::JpegEncoder;
-use image::codecs::png::PngEncoder;
-use image::{DynamicImage, ExtendedColorType, ImageEncoder as _, ImageError, RgbaImage};
 use rayon::prelude::*;
 use splat_core::dataset::read_mask;
 use splat_core::events::{EventSink, Stage};
-use splat_core::images::{Orientation, PhotoFormat, PhotoInfo, decode_upright, probe};
+use splat_core::images::{decode_upright, probe};
 use splat_core::{CancelToken, Event};
 
 use super::PHOTOS;
+use super::encoding::{as_is_extension, encode, output_name};
 use super::listing::Source;
 use super::masks::{self, FEATURE_MASKS, GivenMasks, MASKS};
 use crate::error::{ColmapError, Result, write_error};
@@ -29,8 +27,6 @@ use crate::error::{ColmapError, Result, write_error};
 pub(super) const MIN_PHOTOS: usize = 3;
 /// Smaller images have practically no features.
 const MIN_SIDE_PX: u32 = 32;
-/// Quality of rewritten JPEGs: no visible loss, a quarter of a PNG's size.
-const JPEG_QUALITY: u8 = 97;
 /// Maximum number of skipped files named in a warning; the log has all.
 const NAMES_SHOWN: usize = 20;
 
@@ -44,6 +40,9 @@ pub(super) struct Photos {
     /// GPS positions, in degrees north and east.
     #[serde(default)]
     pub(super) positions: BTreeMap<String, [f64; 2]>,
+    /// Heights above sea level of those, in metres.
+    #[serde(default)]
+    pub(super) altitudes: BTreeMap<String, f64>,
     /// The longer side of each, in pixels.
     #[serde(default)]
     pub(super) sides: BTreeMap<String, u32>,
@@ -111,12 +110,13 @@ pub(super) fn prepare(
     let mut photos = Photos::default();
     for (source, result) in sources.iter().zip(results) {
         match result? {
-            Prepared::Photo { name, camera, position, side, alpha, masked } => {
+            Prepared::Photo { name, camera, position, altitude, side, alpha, masked } => {
                 photos.alpha.extend(alpha.then(|| name.clone()));
                 photos.masked.extend(masked.then(|| name.clone()));
                 photos.sides.insert(name.clone(), side);
                 if let Some(position) = position {
                     photos.positions.insert(name.clone(), position);
+                    photos.altitudes.extend(altitude.map(|altitude| (name.clone(), altitude)));
                 }
                 cameras.entry(camera).or_default().push(name);
             }
@@ -183,7 +183,15 @@ pub(super) fn remove_database(path: &Path) -> Result<()> {
 }
 
 enum Prepared {
-    Photo { name: String, camera: String, position: Option<[f64; 2]>, side: u32, alpha: bool, masked: bool },
+    Photo {
+        name: String,
+        camera: String,
+        position: Option<[f64; 2]>,
+        altitude: Option<f64>,
+        side: u32,
+        alpha: bool,
+        masked: bool,
+    },
     Skipped(String),
 }
 
@@ -240,7 +248,8 @@ fn prepare_one(source: &Source, mask: Option<&Path>, work: &Path) -> Result<Prep
     let path = work.join(PHOTOS).join(&name);
     splat_core::files::make_parent(&path)?;
     fs::write(&path, content).map_err(|error| write_error(&path, error))?;
-    Ok(Prepared::Photo { name, camera, position: info.gps, side: width.max(height), alpha, masked })
+    let side = width.max(height);
+    Ok(Prepared::Photo { name, camera, position: info.gps, altitude: info.altitude_m, side, alpha, masked })
 }
 
 /// Why a file is skipped, without its path.
@@ -256,90 +265,6 @@ fn reason(path: &Path, error: splat_core::Error) -> String {
             error.source().map_or(text.clone(), |cause| format!("{text}: {cause}"))
         }
     }
-}
-
-/// The extension under which COLMAP can take the file's own bytes: upright 8-bit grey or RGB in
-/// JPEG (MPO too) or PNG, and RGBA in PNG if some of its `alpha` is below 255.
-fn as_is_extension(info: &PhotoInfo, bytes: &[u8], alpha: bool) -> Option<&'static str> {
-    if info.orientation != Orientation::Upright || (info.has_alpha && !alpha) {
-        return None;
-    }
-    match info.format {
-        PhotoFormat::Jpeg => matches!(jpeg_components(bytes), Some(1 | 3)).then_some("jpg"),
-        // Bit depth and colour type of the IHDR chunk: RGBA, or grey or RGB, with 8 bits.
-        PhotoFormat::Png if alpha => matches!(bytes.get(24..26), Some([8, 6])).then_some("png"),
-        PhotoFormat::Png => matches!(bytes.get(24..26), Some([8, 0 | 2])).then_some("png"),
-        _ => None,
-    }
-}
-
-/// Colour components of a JPEG from its frame header; 4 is CMYK, which COLMAP misreads.
-fn jpeg_components(bytes: &[u8]) -> Option<u8> {
-    let mut at = 2;
-    loop {
-        let &[0xff, marker] = bytes.get(at..at + 2)? else { return None };
-        match marker {
-            // Fill bytes before a marker.
-            0xff => at += 1,
-            // Frame headers, all but the tables that share their range.
-            0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => return bytes.get(at + 9).copied(),
-            _ => at += 2 + usize::from(u16::from_be_bytes(*bytes.get(at + 2..)?.first_chunk()?)),
-        }
-    }
-}
-
-/// The source's name, with the content's extension put behind where its own does not say it.
-fn output_name(name: &str, extension: &str) -> String {
-    let own = Path::new(name).extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
-    let fits = match own.as_deref() {
-        Some("jpg" | "jpeg") => extension == "jpg",
-        Some("png") => extension == "png",
-        _ => false,
-    };
-    if fits { name.to_owned() } else { format!("{name}.{extension}") }
-}
-
-/// As JPEG, or as PNG with its `alpha`, with the EXIF tags from which COLMAP takes its first guess of the focal length.
-fn encode(upright: RgbaImage, alpha: bool, info: &PhotoInfo) -> image::ImageResult<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let exif = focal_exif(info);
-    let (width, height) = upright.dimensions();
-    if alpha {
-        let mut encoder = PngEncoder::new(&mut bytes);
-        exif.map_or(Ok(()), |exif| encoder.set_exif_metadata(exif)).map_err(ImageError::Unsupported)?;
-        encoder.write_image(&upright, width, height, ExtendedColorType::Rgba8)?;
-    } else {
-        let mut encoder = JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY);
-        exif.map_or(Ok(()), |exif| encoder.set_exif_metadata(exif)).map_err(ImageError::Unsupported)?;
-        let rgb = DynamicImage::ImageRgba8(upright).into_rgb8();
-        encoder.write_image(&rgb, width, height, ExtendedColorType::Rgb8)?;
-    }
-    Ok(bytes)
-}
-
-fn focal_exif(info: &PhotoInfo) -> Option<Vec<u8>> {
-    use exif::{Field, In, Rational, Tag, Value, experimental::Writer};
-    let text =
-        |text: &Option<String>| Value::Ascii(vec![text.as_deref().unwrap_or_default().as_bytes().to_vec()]);
-    let thousandths = |mm: f64| Rational { num: (mm * 1000.0).round() as u32, denom: 1000 };
-    let field = |tag, value| Field { tag, ifd_num: In::PRIMARY, value };
-    let mut fields = Vec::new();
-    if let Some(mm) = info.focal_mm {
-        fields.push(field(Tag::FocalLength, Value::Rational(vec![thousandths(mm)])));
-    }
-    if let Some(mm) = info.focal_35mm {
-        fields.push(field(Tag::FocalLengthIn35mmFilm, Value::Short(vec![mm.round() as u16])));
-    }
-    if fields.is_empty() {
-        return None;
-    }
-    fields.push(field(Tag::Make, text(&info.camera_make)));
-    fields.push(field(Tag::Model, text(&info.camera_model)));
-    let mut writer = Writer::new();
-    fields.iter().for_each(|field| writer.push_field(field));
-    let mut bytes = Cursor::new(Vec::new());
-    writer.write(&mut bytes, false).ok()?;
-    Some(bytes.into_inner())
 }
 
 #[cfg(test)]
@@ -388,30 +313,5 @@ mod tests {
         let few =
             prepare(&photos, &listing.sources, &given, &work, &|_| {}, &CancelToken::new()).unwrap_err();
         assert!(few.to_string().contains("`b.png` (its mask: it is a mask of 40x10"), "{few}");
-    }
-
-    #[test]
-    fn names_say_what_the_content_is() {
-        for (name, extension, expected) in [
-            ("a.jpg", "jpg", "a.jpg"),
-            ("sub/A.JPEG", "jpg", "sub/A.JPEG"),
-            ("a.png", "jpg", "a.png.jpg"),
-            ("a.webp", "jpg", "a.webp.jpg"),
-            ("a.mpo", "jpg", "a.mpo.jpg"),
-            ("a.png", "png", "a.png"),
-            ("photo", "jpg", "photo.jpg"),
-        ] {
-            assert_eq!(output_name(name, extension), expected);
-        }
-    }
-
-    #[test]
-    fn jpeg_components_are_read_past_other_segments() {
-        let mut jpeg = vec![0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2, 0xff, 0xff, 0xc4, 0, 2];
-        jpeg.extend([0xff, 0xc2, 0, 17, 8, 0, 9, 0, 9, 4]);
-        assert_eq!(jpeg_components(&jpeg), Some(4));
-        for length in 0..jpeg.len() {
-            assert_eq!(jpeg_components(&jpeg[..length]), None);
-        }
     }
 }

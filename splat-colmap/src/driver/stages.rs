@@ -5,9 +5,10 @@ use std::path::Path;
 use splat_core::LensModel;
 
 use super::binary::{Colmap, Command};
+use super::gps::POSITION_STD_M;
 use super::options::{ColmapOptions, ColmapQuality, FeatureSettings};
 use super::prepare::Photos;
-use crate::error::Result;
+use crate::error::{ColmapError, Result};
 
 /// Cameras with fewer photos than this cannot be calibrated with OPENCV's eight parameters.
 const OPENCV_MIN_PHOTOS: usize = 10;
@@ -156,9 +157,16 @@ pub(super) fn match_pairs(
     Ok(command.option(&["match_list_path"], list).option(&["match_type"], "pairs"))
 }
 
-pub(super) fn mapping(colmap: &Colmap, options: &ColmapOptions, paths: &Paths<'_>) -> Result<Command> {
-    let command = colmap
-        .command("mapper")?
+/// The incremental mapper; the one that takes GPS positions, if `gps` and the release has it (since 3.11).
+pub(super) fn mapping(
+    colmap: &Colmap,
+    options: &ColmapOptions,
+    paths: &Paths<'_>,
+    gps: bool,
+) -> Result<Command> {
+    let with_gps = if gps { mapper_with_gps(colmap)? } else { None };
+    let command = with_gps
+        .map_or_else(|| colmap.command("mapper"), Ok)?
         .option(&["database_path"], paths.database)
         .option(&["image_path"], paths.photos)
         .option(&["output_path"], paths.sparse)
@@ -175,16 +183,32 @@ pub(super) fn mapping(colmap: &Colmap, options: &ColmapOptions, paths: &Paths<'_
         .option(&["Mapper.ba_global_max_refinements"], "2"))
 }
 
+fn mapper_with_gps(colmap: &Colmap) -> Result<Option<Command>> {
+    let command = match colmap.command("pose_prior_mapper") {
+        Err(ColmapError::NoCommand { .. }) => return Ok(None),
+        command => command?,
+    };
+    Ok(Some(
+        command
+            .option(&["overwrite_priors_covariance"], "1")
+            .option(&["prior_position_std_x"], POSITION_STD_M)
+            .option(&["prior_position_std_y"], POSITION_STD_M)
+            .option(&["prior_position_std_z"], POSITION_STD_M)
+            .option(&["use_robust_loss_on_prior_position"], "1"),
+    ))
+}
+
 /// The mapper, starting from a model.
 pub(super) fn mapping_on(
     colmap: &Colmap,
     options: &ColmapOptions,
     paths: &Paths<'_>,
+    gps: bool,
     model: &Path,
     out: &Path,
 ) -> Result<Command> {
     let paths = Paths { sparse: out, ..*paths };
-    Ok(mapping(colmap, options, &paths)?
+    Ok(mapping(colmap, options, &paths, gps)?
         .option(&["input_path"], model)
         .option(&["Mapper.abs_pose_min_num_inliers"], MIN_POINTS_OF_LEFT_OUT.to_string()))
 }

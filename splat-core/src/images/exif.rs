@@ -73,6 +73,7 @@ pub(super) struct Tags {
     pub(super) make: Option<String>,
     pub(super) model: Option<String>,
     pub(super) gps: Option<[f64; 2]>,
+    pub(super) altitude_m: Option<f64>,
 }
 
 pub(super) fn read(bytes: &[u8]) -> Tags {
@@ -90,6 +91,7 @@ pub(super) fn read(bytes: &[u8]) -> Tags {
         make: text(&exif, Tag::Make),
         model: text(&exif, Tag::Model),
         gps: position(&exif),
+        altitude_m: altitude_m(&exif),
     }
 }
 
@@ -122,6 +124,13 @@ fn position(exif: &Exif) -> Option<[f64; 2]> {
     let north = degrees(Tag::GPSLatitude, Tag::GPSLatitudeRef, "S", 90.0)?;
     let east = degrees(Tag::GPSLongitude, Tag::GPSLongitudeRef, "W", 180.0)?;
     (north != 0.0 || east != 0.0).then_some([north, east])
+}
+
+fn altitude_m(exif: &Exif) -> Option<f64> {
+    let below_sea =
+        exif.get_field(Tag::GPSAltitudeRef, In::PRIMARY).and_then(|field| field.value.get_uint(0));
+    let height = number(exif, Tag::GPSAltitude)?;
+    Some(if below_sea == Some(1) { -height } else { height })
 }
 
 fn text(exif: &Exif, tag: Tag) -> Option<String> {

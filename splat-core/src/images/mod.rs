@@ -72,6 +72,8 @@ pub struct PhotoInfo {
     pub camera_model: Option<String>,
     /// Position, from EXIF: degrees north and degrees east.
     pub gps: Option<[f64; 2]>,
+    /// Height above sea level in metres, from EXIF.
+    pub altitude_m: Option<f64>,
 }
 
 impl PhotoInfo {
@@ -202,6 +204,7 @@ fn header<'a>(
         camera_make: tags.make,
         camera_model: tags.model,
         gps: tags.gps,
+        altitude_m: tags.altitude_m,
     };
     Ok((info, decoder))
 }

@@ -159,13 +159,17 @@ fn a_position_is_read_in_degrees() {
             (Tag::GPSLatitude, parts(latitude)),
             (Tag::GPSLongitudeRef, side("W")),
             (Tag::GPSLongitude, parts(longitude)),
+            (Tag::GPSAltitudeRef, Value::Byte(vec![1])),
+            (Tag::GPSAltitude, Value::Rational(vec![Rational { num: 43, denom: 10 }])),
         ];
         let fields = fields.map(|(tag, value)| Field { tag, ifd_num: In::PRIMARY, value });
         let mut writer = Writer::new();
         fields.iter().for_each(|field| writer.push_field(field));
         let mut bytes = Cursor::new(Vec::new());
         writer.write(&mut bytes, false).unwrap();
-        exif::read(&bytes.into_inner()).gps
+        let tags = exif::read(&bytes.into_inner());
+        assert_eq!(tags.altitude_m, Some(-4.3));
+        tags.gps
     };
     let [north, east] = position("S", [(33, 1), (51, 1), (3600, 100)], [(70, 1), (30, 1), (0, 1)]).unwrap();
     assert!((north + 33.86).abs() < 1e-9 && (east + 70.5).abs() < 1e-9, "{north} {east}");
