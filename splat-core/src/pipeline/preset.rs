@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::train::TrainConfig;
+
 /// How much time a scene is worth.
 ///
 /// | preset | steps | longest side | COLMAP |
@@ -9,6 +11,7 @@ use std::time::Duration;
 /// | `preview` | 500 | 480 px | low |
 /// | `standard` | 30,000 | 1,600 px | medium |
 /// | `high` | 30,000 | the photos' own | high |
+/// | `reference` | 30,000, by [`TrainConfig::published`] | 1,600 px | medium |
 ///
 /// 30,000 steps are the field's habit; 1,600 px is where the authors' code of 3DGS scales down. `preview` is
 /// for judging a capture: a tenth of the pixels of a phone's photo, and steps enough for shapes but not for fine texture.
@@ -23,12 +26,15 @@ pub enum Preset {
     Standard,
     /// Every pixel of the photos.
     High,
+    /// As first published, to compare with; takes longer than `standard` and shows less.
+    Reference,
 }
 
 crate::words! { Preset:
     Preview = "preview", "500 steps, photos at most 480 pixels, COLMAP low: minutes on a CPU";
     Standard = "standard", "30,000 steps, photos at most 1,600 pixels, COLMAP medium: minutes on a GPU, hours on a CPU";
     High = "high", "30,000 steps, photos as large as they are, COLMAP high";
+    Reference = "reference", "30,000 steps as first published (Kerbl et al. 2023), to compare with; sizes and COLMAP medium as standard";
 }
 
 impl Preset {
@@ -45,8 +51,15 @@ impl Preset {
     pub fn steps(self) -> u32 {
         match self {
             Self::Preview => 500,
-            Self::Standard | Self::High => 30_000,
+            Self::Standard | Self::High | Self::Reference => 30_000,
         }
+    }
+
+    /// How it trains.
+    #[must_use]
+    pub fn training(self) -> TrainConfig {
+        let recipe = if self == Self::Reference { TrainConfig::published() } else { TrainConfig::default() };
+        TrainConfig { steps: self.steps(), ..recipe }
     }
 
     /// COLMAP's effort, by the name that users type: `low`, `medium` or `high`.
@@ -54,7 +67,7 @@ impl Preset {
     pub fn colmap_quality(self) -> &'static str {
         match self {
             Self::Preview => "low",
-            Self::Standard => "medium",
+            Self::Standard | Self::Reference => "medium",
             Self::High => "high",
         }
     }
@@ -64,15 +77,17 @@ impl Preset {
     pub fn max_image_size(self) -> Option<u32> {
         match self {
             Self::Preview => Some(480),
-            Self::Standard => Some(1_600),
+            Self::Standard | Self::Reference => Some(1_600),
             Self::High => None,
         }
     }
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use super::*;
+    use crate::train::Strategy;
 
     #[test]
     fn names_lead_back_to_their_presets() {
@@ -84,6 +99,24 @@ mod tests {
             assert!(preset.summary().contains(&effort), "{}", preset.summary());
         }
         assert_eq!(Preset::from_name("ultra"), None);
+    }
+
+    /// Learning rates of the authors' `arguments/__init__.py`, also in shorter runs.
+    #[test]
+    fn the_reference_trains_as_published() {
+        for steps in [30_000, 500] {
+            let config = TrainConfig { steps, ..Preset::Reference.training() };
+            assert_eq!(config.rate_boost(), 1.0);
+            let near = |found: f32, published: f32| (found / published - 1.0).abs() < 1e-5;
+            assert!(near(config.rate_mean_at(0), 1.6e-4) && near(config.rate_mean_at(steps), 1.6e-6));
+            assert_eq!((config.downscale_at(0), config.averaged_steps()), (1, 0));
+        }
+        let config = Preset::Reference.training();
+        assert_eq!(config.strategy, Strategy::Adc);
+        assert!(config.densifies_before(600) && !config.densifies_before(500 - 100));
+        assert!(!config.densifies_before(15_000) && config.resets_before(3000));
+        config.validate().unwrap();
+        assert_eq!(Preset::High.training(), TrainConfig::default());
     }
 
     #[test]

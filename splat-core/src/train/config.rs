@@ -59,6 +59,8 @@ pub struct TrainConfig {
     /// The share of it that is left at the last step (exponential decay). Short runs keep more, see
     /// [`TrainConfig::mean_share_left`].
     pub rate_mean_final: f32,
+    /// Whether runs of fewer than 30,000 steps learn faster, see [`TrainConfig::rate_boost`] and [`TrainConfig::mean_share_left`].
+    pub short_run_rates: bool,
     /// Learning rate of opacity logits.
     pub rate_opacity: f32,
     /// Of log-scales.
@@ -176,6 +178,7 @@ impl Default for TrainConfig {
             coarse_until: vec![0.25, 0.1],
             rate_mean: 1.6e-4,
             rate_mean_final: 0.01,
+            short_run_rates: true,
             rate_opacity: 0.05,
             rate_scale: 5e-3,
             rate_quat: 1e-3,
@@ -225,6 +228,25 @@ impl Default for DensifyConfig {
 }
 
 impl TrainConfig {
+    /// The recipe of Kerbl et al. 2023 ("3D Gaussian Splatting for Real-Time Radiance Field Rendering", and the default arguments of the
+    /// authors' code), to compare with: everything that the default adds is off. The scene's extent is still this crate's, and screen-space
+    /// pruning, which the authors' code has but never runs, is left out.
+    #[must_use]
+    pub fn published() -> Self {
+        Self {
+            strategy: Strategy::Adc,
+            short_run_rates: false,
+            full_size: true,
+            average_last: 0.0,
+            exposure: false,
+            poses: PoseMode::Fixed,
+            seed_points: 0,
+            initial_opacity: 0.1,
+            initial_scale: 1.0,
+            ..Self::default()
+        }
+    }
+
     /// The scale floor; see [`TrainConfig::scale_floor`].
     #[must_use]
     pub fn scale_floor_px2(&self) -> f32 {

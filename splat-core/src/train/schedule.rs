@@ -85,6 +85,9 @@ impl TrainConfig {
     /// `docs/benchmarks.md`).
     #[must_use]
     pub fn mean_share_left(&self) -> f32 {
+        if !self.short_run_rates {
+            return self.rate_mean_final;
+        }
         (self.rate_mean_final * (SETTLING_STEPS / self.whole_length().max(1.0) as f32).max(1.0)).min(1.0)
     }
 
@@ -108,6 +111,9 @@ impl TrainConfig {
     /// it and 23.8 dB without.
     #[must_use]
     pub fn rate_boost(&self) -> f32 {
+        if !self.short_run_rates {
+            return 1.0;
+        }
         (REFERENCE_STEPS as f32 / self.whole_length().max(1.0) as f32).sqrt().clamp(1.0, MAX_RATE_BOOST)
     }
 

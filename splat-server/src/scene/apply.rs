@@ -75,9 +75,9 @@ impl SceneOptions {
     /// How Gaussians are trained.
     #[must_use]
     pub fn training(&self, preset: Preset) -> TrainConfig {
-        let defaults = TrainConfig::default();
+        let defaults = preset.training();
         TrainConfig {
-            steps: self.steps.unwrap_or(preset.steps()),
+            steps: self.steps.unwrap_or(defaults.steps),
             seed: self.seed.unwrap_or(defaults.seed),
             renderer: self.renderer,
             finish_ewa_steps: self.finish_ewa.unwrap_or(defaults.finish_ewa_steps),

@@ -145,6 +145,7 @@ impl SceneOptions {
 #[cfg(test)]
 mod tests {
     use splat_core::pipeline::Preset;
+    use splat_core::train::Strategy;
 
     use super::*;
 
@@ -212,5 +213,8 @@ mod tests {
         assert_eq!([short.preset_on(true), short.preset_on(false)], [Preset::Preview, Preset::Standard]);
         let named = SceneOptions { preset: Some(Preset::High), ..short };
         assert_eq!(named.preset_on(true), Preset::High);
+        let reference = SceneOptions { strategy: Some(Strategy::Mcmc), ..SceneOptions::default() }
+            .training(Preset::Reference);
+        assert_eq!((reference.strategy, reference.seed_points), (Strategy::Mcmc, 0));
     }
 }

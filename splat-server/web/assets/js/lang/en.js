@@ -58,6 +58,8 @@ export default {
   'preset.standard.summary': 'The usual quality. Minutes on a graphics card, hours without one.',
   'preset.high': 'High',
   'preset.high.summary': 'Every pixel of your photos. Takes longest.',
+  'preset.reference': 'Reference',
+  'preset.reference.summary': 'The recipe as first published, to compare with. Slower than Standard.',
   'preset.facts': '{steps} steps, photos at {size} px',
   'preset.facts_full': '{steps} steps, photos at full size',
 

@@ -58,6 +58,8 @@ export default {
   'preset.standard.summary': '보통 쓰는 품질입니다. 그래픽 카드로 몇 분, 없으면 몇 시간 걸립니다.',
   'preset.high': '고품질',
   'preset.high.summary': '사진의 모든 픽셀을 씁니다. 가장 오래 걸립니다.',
+  'preset.reference': '기준',
+  'preset.reference.summary': '처음 발표된 방법 그대로, 비교용입니다. 표준보다 느립니다.',
   'preset.facts': '{steps}단계, 사진 {size}px',
   'preset.facts_full': '{steps}단계, 사진 원래 크기',
 
