@@ -1,6 +1,7 @@
-"""What a thousand clients cost a training: 500 that ask for its status each second and 500 event streams.
+"""What a thousand clients cost a training: 500 that ask for its status each second and 500 event streams; or a viewer who drags.
 
     target/tools/bin/python tests/service/slowdown.py PHOTOS [--windows 6] [--seconds 30]
+    target/tools/bin/python tests/service/slowdown.py PHOTOS --looks [--windows 6] [--seconds 30]
 
 Trains on the photos in a folder, for real (COLMAP and GPU), and looks at the rate of steps in windows with and without clients, in
 turn, so that a drift falls on both. Clients and service share the processors here, so the processor seconds of each
@@ -25,6 +26,7 @@ parser.add_argument("photos", type=pathlib.Path)
 parser.add_argument("--windows", type=int, default=6, help="with clients; one more without")
 parser.add_argument("--seconds", type=float, default=30.0, help="of each window")
 parser.add_argument("--clients", type=int, default=500, help="of each kind")
+parser.add_argument("--looks", action="store_true", help="instead, one viewer who turns around the scene: a picture after the other")
 options = parser.parse_args()
 
 
@@ -94,6 +96,21 @@ async def crowd(url, job, seconds):
     return times
 
 
+async def looks(url, job, seconds):
+    """A viewer who turns around the scene for so long, at the size that the page asks for. Gives the times of all pictures."""
+    times, end = [], time.monotonic() + seconds
+    async with aiohttp.ClientSession() as session:
+        while (begun := time.monotonic()) < end:
+            angle = 0.05 * len(times)
+            c, s = math.cos(angle), math.sin(angle)
+            camera = {"position": [-s * 4, 0, -c * 4], "rotation": [[c, 0, -s], [0, 1, 0], [s, 0, c]]}
+            async with session.post(f"{url}/v1/jobs/{job}/look", json={"camera": camera, "longest_side": 640}) as answer:
+                assert answer.status == 200, await answer.text()
+                assert len(await answer.read()) > 1000
+            times.append(time.monotonic() - begun)
+    return times
+
+
 async def measure(url, process):
     async with aiohttp.ClientSession() as session:
         form = photos_form(options.photos, preset="preview", iterations="30000", max_gaussians="10000")
@@ -120,7 +137,7 @@ async def measure(url, process):
         quiet.append((await rate(asyncio.sleep(options.seconds)))[0])
         for _ in range(options.windows):
             before, mine = processor_seconds(process), time.process_time()
-            steps, answers = await rate(crowd(url, job, options.seconds))
+            steps, answers = await rate((looks if options.looks else crowd)(url, job, options.seconds))
             spent += processor_seconds(process) - before
             own += time.process_time() - mine
             busy.append(steps)
@@ -134,8 +151,9 @@ async def measure(url, process):
     wall = options.windows * options.seconds
     told = [" ".join(f"{rate:.2f}" for rate in rates) for rates in (quiet, busy)]
     print(f"steps a second without clients {told[0]}, with {told[1]}")
+    what = "pictures" if options.looks else "answers"
     print(
-        f"{len(times)} answers, no error; p50 {1000 * times[len(times) // 2]:.1f} ms, p99 {1000 * times[len(times) * 99 // 100]:.1f} ms; "
+        f"{len(times)} {what}, no error; p50 {1000 * times[len(times) // 2]:.1f} ms, p99 {1000 * times[len(times) * 99 // 100]:.1f} ms; "
         f"training at {100 * statistics.median(ratios):.1f} % of its rate (median of {len(ratios)} windows); "
         f"of a processor the service took {100 * spent / wall:.1f} %, these clients {100 * own / wall:.1f} %"
     )
