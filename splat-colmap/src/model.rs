@@ -78,6 +78,35 @@ impl Reconstruction {
         self.images.values().map(|image| image.name.as_str()).collect()
     }
 
+    /// The model of a scene: a camera for each of its lenses, images numbered from 1 in the order of its views, and points without
+    /// observations. Rolling shutters, which the format lacks, are left out.
+    #[must_use]
+    pub fn from_scene(scene: &Scene) -> Self {
+        let mut lenses: Vec<&Lens> = Vec::new();
+        let mut camera_of = |lens| {
+            let at = lenses.iter().position(|known| *known == lens).unwrap_or_else(|| {
+                lenses.push(lens);
+                lenses.len() - 1
+            });
+            at as u32 + 1
+        };
+        let image = |view: &'_ View, camera_id| PosedImage {
+            name: view.name.clone(),
+            camera_id,
+            cam_from_world: view.cam_from_world,
+            points2d: Vec::new(),
+        };
+        let images = (1..).zip(scene.views.iter().map(|view| image(view, camera_of(&view.lens)))).collect();
+        let point = |point: &SeedPoint| Point3d {
+            position: point.position,
+            rgb: point.rgb,
+            error: -1.0,
+            track: Vec::new(),
+        };
+        let points = (1..).zip(scene.points.iter().map(point)).collect();
+        Self { cameras: (1..).zip(lenses.into_iter().cloned()).collect(), images, points }
+    }
+
     /// The scene of this model, with photos in `images` and masks, if any, in `masks`, resolved by [`splat_core::photo_names`], and the
     /// names of missing photos, which are left out.
     #[must_use]

@@ -149,6 +149,9 @@ pub(crate) struct TrainOptions {
     /// Write the finished scene in these forms too, beside its PLY: spz,sog
     #[arg(long, value_name = "FORMS", value_delimiter = ',', value_parser = form_parser(), help_heading = "Training")]
     pub(crate) also: Vec<Format>,
+    /// Write the cameras to this folder as a COLMAP model, with the poses that training refined
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Training")]
+    pub(crate) colmap_model: Option<PathBuf>,
 }
 
 /// Where a dataset's photos and masks are.

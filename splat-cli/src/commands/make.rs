@@ -8,6 +8,7 @@ use splat_core::pipeline::{Outcome, OutputFolder, Pipeline, PipelineOptions, Sto
 use splat_core::text::{corrected, duration, thousands};
 use splat_core::{Gpu, Placement, SceneSource};
 
+use super::refined::{self, Kept};
 use super::{Context, given};
 use crate::args::{ColmapArgs, RunArgs, TrainArgs};
 use crate::failure::Failure;
@@ -15,6 +16,7 @@ use crate::settings;
 
 /// `splat run`.
 pub(super) fn run(args: &RunArgs, context: &Context) -> Result<(), Failure> {
+    refined::check_folder(args.train.colmap_model.as_deref())?;
     // Checked before COLMAP, which takes minutes: a missing GPU should be reported at once.
     let output = OutputFolder::create(&args.output)?;
     let folder = given::photos(&args.photos, &args.output, context)?;
@@ -30,12 +32,12 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Result<(), Failure> {
     )?;
     let mut source = source.keeping_distortion(args.train.scene.0.keep_distortion());
     let options = settings::pipeline(&args.train, preset, context.started);
-    let outcome = make(&mut source, options, output, &gpu, context)?;
-    report_outcome(&outcome, context)
+    make_and_report(&mut source, options, output, args.train.colmap_model.as_deref(), &gpu, context)
 }
 
 /// `splat train`.
 pub(super) fn train(args: &TrainArgs, context: &Context) -> Result<(), Failure> {
+    refined::check_folder(args.train.colmap_model.as_deref())?;
     let mut source = settings::posed(&args.dataset, &args.folders)?;
     let gpu = context.gpu()?;
     let output = OutputFolder::create(&args.output)?;
@@ -43,7 +45,25 @@ pub(super) fn train(args: &TrainArgs, context: &Context) -> Result<(), Failure> 
     let preset = settings::preset(&args.train, &gpu);
     let options =
         PipelineOptions { dataset_place, ..settings::pipeline(&args.train, preset, context.started) };
-    let outcome = make(source.as_mut(), options, output, &gpu, context)?;
+    make_and_report(source.as_mut(), options, output, args.train.colmap_model.as_deref(), &gpu, context)
+}
+
+/// Makes a scene, writes its cameras to the folder `colmap_model` if there is one, and reports.
+fn make_and_report(
+    source: &mut dyn SceneSource,
+    options: PipelineOptions,
+    output: OutputFolder,
+    colmap_model: Option<&Path>,
+    gpu: &Gpu,
+    context: &Context,
+) -> Result<(), Failure> {
+    let cameras = output.cameras();
+    let mut source = Kept::new(source);
+    let outcome = make(&mut source, options, output, gpu, context)?;
+    let finished = outcome.stopped != Some(StopReason::Cancelled);
+    if let Some(dir) = colmap_model.filter(|_| finished) {
+        source.write_model(&cameras, dir)?;
+    }
     report_outcome(&outcome, context)
 }
 

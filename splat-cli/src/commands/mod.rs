@@ -10,6 +10,7 @@ mod gesture;
 mod given;
 mod info;
 mod make;
+mod refined;
 mod render;
 mod serve;
 mod view;

@@ -1,6 +1,8 @@
 //! Training through the binary: events, reproducibility, resuming, stopping.
 
 use serde_json::Value;
+use splat_colmap::{Reconstruction, read_model};
+use splat_core::flight::read_cameras;
 
 use crate::harness::{Ran, Sandbox, bytes, says};
 
@@ -67,6 +69,37 @@ fn same_seed_same_bytes() {
     let ply = |output: &str| bytes(&sandbox.path(&format!("{output}/ply/point_cloud_39.ply")));
     assert!(ply("a") == ply("b"), "two runs with one seed differ");
     assert!(ply("a") != ply("c"), "the seed changes nothing");
+}
+
+#[test]
+fn refined_poses_make_a_colmap_model() {
+    let sandbox = Sandbox::with_dataset();
+    let train = |poses: &str, out: &str, model: &str| {
+        let options = ["--steps", STEPS, "--poses", poses, "--colmap-model", model];
+        sandbox.ok(&[&["train", "dataset", "-o", out][..], &options].concat());
+        read_model(&sandbox.path(model)).unwrap()
+    };
+    let given = read_model(&sandbox.path("dataset/sparse/0")).unwrap();
+    let fixed = train("fixed", "out_fixed", "fixed");
+    let refined = train("refine", "out", "refined/sparse/0");
+    let cameras = read_cameras(&sandbox.path("out/cameras.json")).unwrap();
+    let moved = |model: &Reconstruction| -> Vec<f64> {
+        assert_eq!((model.names(), model.points.len()), (given.names(), given.points.len()));
+        let pairs = model.images.values().zip(given.images.values());
+        pairs.map(|(a, b)| a.cam_from_world.centre().distance(b.cam_from_world.centre())).collect()
+    };
+    assert!(moved(&fixed).iter().all(|&metres| metres < 1e-9), "{:?}", moved(&fixed));
+    assert!(moved(&refined).iter().any(|&metres| metres > 1e-6), "{:?}", moved(&refined));
+    for (image, camera) in refined.images.values().zip(&cameras) {
+        assert_eq!(image.name, camera.name);
+        assert!(image.cam_from_world.centre().distance(camera.camera.cam_from_world.centre()) < 1e-9);
+        let lens = |model: &Reconstruction| model.cameras[&model.images[&1].camera_id].clone();
+        assert_eq!(lens(&refined), lens(&given));
+    }
+    // It is a dataset, and not overwritten.
+    sandbox.ok(&["info", "refined", "--images", "dataset/images"]);
+    let again = ["train", "dataset", "-o", "out", "--steps", STEPS, "--colmap-model", "refined/sparse/0"];
+    says(&sandbox.fails(1, &again), &["already holds a COLMAP model", "another folder"]);
 }
 
 #[test]
