@@ -131,6 +131,23 @@ test('names, landmarks and contrast are there for those who see differently', as
   }
 });
 
+test('a shared scene is in the language of who looks, and the viewer’s buttons have names', async (t) => {
+  for (const [locale, lang, pause] of [['en-US', 'en', /^(Play|Pause)$/], ['ko-KR', 'ko', /^(재생|일시 정지)$/]]) {
+    const { page, mock, sound } = await visit(t, { locale });
+    await choose(page, photos(3));
+    await page.locator('.create button[type=submit]').click();
+    await page.locator('.chip.succeeded').waitFor();
+    const [job] = mock.jobs.values();
+    job.share = { url: `/shared/${'a'.repeat(26)}`, created_at: job.created_at };
+    await page.goto(`${mock.url}${job.share.url}?webgl`);
+    await page.locator('html[data-state=ready]').waitFor({ state: 'attached' });
+    assert.equal(await page.evaluate(() => document.documentElement.lang), lang);
+    assert.deepEqual(await page.evaluate(nameless), []);
+    await page.getByRole('button', { name: pause }).first().waitFor();
+    sound();
+  }
+});
+
 /** In the page: controls without an accessible name. */
 function nameless() {
   return [...document.querySelectorAll('button, a, input:not([tabindex="-1"]), select, progress, iframe, [role=img]')].filter((element) => {
