@@ -31,6 +31,9 @@ test('a recorded gesture becomes a model that knows it', async (t) => {
   await page.getByLabel('Name of the gesture').fill('아래로');
   await page.getByRole('button', { name: 'Add gesture' }).click();
   await page.getByText('96.0 %').waitFor();
+  await page.getByText('94 of 98 frames').waitFor();
+  const wide = await page.locator('.figures div').evaluateAll((all) => all.filter((box) => box.scrollWidth > box.clientWidth).map((box) => box.textContent));
+  assert.deepEqual(wide, [], 'figures run over their boxes');
   const [job] = mock.jobs.values();
   const { kind, parent, gesture, layout, landmarks } = job.body;
   assert.deepEqual([kind, parent, gesture, layout], ['gesture', 'base_v1', '아래로', 'world']);
@@ -110,6 +113,63 @@ test('gestures are renamed and taken out, and models deleted, in the page', asyn
   sound();
 });
 
+test('a gesture that looks like another is refused in the language of the page, and added all the same on wish', async (t) => {
+  const { page, mock, sound } = await visit(t, { mock: { gestures: true }, address: '/gestures', locale: 'ko-KR' });
+  await page.getByLabel('녹화 파일에서').setInputFiles(recording('alike', 'up'));
+  await page.getByRole('button', { name: '제스처 더하기' }).click();
+  await page.getByText('“alike” 제스처가 “paper” 제스처와 비슷합니다').waitFor();
+  await page.getByText('많게는 36 %').waitFor();
+  await page.getByRole('button', { name: '그래도 더하기' }).click();
+  await page.getByText('96.0 %').waitFor();
+  assert.deepEqual([...mock.jobs.values()].map(({ body }) => body.accept_look_alikes), [undefined, true]);
+  assert.equal(await page.getByText('비슷합니다').isVisible(), false);
+  sound();
+});
+
+test('a name that cannot be is said beside its field, in the language of the page', async (t) => {
+  const { page, mock, sound } = await visit(t, { mock: { gestures: true }, address: '/gestures', locale: 'ko-KR', tolerate: /409/, viewport: { width: 1280, height: 640 } });
+  await page.getByLabel('녹화 파일에서').setInputFiles(recording('down', 'down'));
+  const name = page.getByLabel('제스처 이름');
+  const field = page.locator('.field', { has: name });
+  const add = page.getByRole('button', { name: '제스처 더하기' });
+  await name.fill(' None ');
+  await name.evaluate((input) => window.scrollBy(0, input.getBoundingClientRect().top - 20));
+  await add.click();
+  await field.getByText('none으로 지을 수 없습니다').waitFor();
+  const [head, input] = await Promise.all(['.top', '#gesture-name'].map((place) => page.locator(place).boundingBox()));
+  assert.ok(input.y >= head.y + head.height, 'the field that has the focus lies beneath the head of the page');
+  assert.equal(mock.jobs.size, 0);
+  await name.fill(' down ');
+  await add.click();
+  await page.locator('.models > li').waitFor();
+  assert.equal([...mock.jobs.values()][0].body.gesture, 'down');
+  await add.click();
+  await field.getByText('같은 이름의 제스처가 이미 있습니다').waitFor();
+  assert.ok(await name.evaluate((input) => input === document.activeElement && input.getAttribute('aria-invalid') === 'true'));
+  sound();
+});
+
+test('models of the same gestures are told apart, and their files saved, with a key too', async (t) => {
+  const { page, sound } = await visit(t, { mock: { gestures: true, key: 'splat_right' }, address: '/gestures' });
+  await page.getByLabel('Key', { exact: true }).fill('splat_right');
+  await page.getByRole('button', { name: 'Continue' }).click();
+  for (const round of [1, 2]) {
+    await sample(page).setInputFiles(recording('down', 'down'));
+    await page.getByLabel('Add it to').selectOption('base_v1');
+    await page.getByRole('button', { name: 'Add gesture' }).click();
+    await page.locator('.models > li').nth(round - 1).waitFor();
+  }
+  const [, ...parents] = await page.getByLabel('Add it to').locator('option').allInnerTexts();
+  for (const parent of parents) assert.match(parent, /^up, down · \d+:\d\d:\d\d/);
+  assert.notEqual(parents[0], parents[1]);
+  await page.reload();
+  await page.locator('.models summary').first().click();
+  const saved = page.waitForEvent('download');
+  await page.getByRole('group', { name: 'Files of the model' }).first().getByRole('button', { name: 'model.onnx' }).click();
+  assert.equal((await saved).suggestedFilename(), 'model.onnx');
+  sound();
+});
+
 test('a made-up sample can be tried without a camera and without a file', async (t) => {
   const { page, mock, sound } = await visit(t, { mock: { gestures: true }, address: '/gestures' });
   await page.getByRole('button', { name: 'Try a made-up sample' }).click();
@@ -130,6 +190,11 @@ test('what cannot be used is said: a file that is no recording, too few frames, 
   await sample(page).setInputFiles(recording('few', 'up', 20));
   await page.getByRole('button', { name: 'Add gesture' }).click();
   await alert.getByText('at least 40 frames').waitFor();
+  const [frame] = handFrames(1);
+  await sample(page).setInputFiles({ name: 'still.json', mimeType: 'application/json', buffer: Buffer.from(JSON.stringify(Array(100).fill(frame))) });
+  await page.getByText('100 frames recorded').waitFor();
+  await page.getByRole('button', { name: 'Add gesture' }).click();
+  await alert.getByText('does not move').waitFor();
   await page.getByRole('button', { name: 'Start the camera' }).click();
   await alert.getByText('hand_landmarker.task of MediaPipe').waitFor();
   assert.match(await page.getByRole('link', { name: 'hand_landmarker.task' }).getAttribute('href'), /mediapipe-models.*hand_landmarker\.task$/);

@@ -22,12 +22,13 @@ const PRESETS = [
   { name: 'preview', steps: 500, max_image_size: 480, summary: '500 steps' },
   { name: 'standard', steps: 30000, max_image_size: 1600, summary: '30,000 steps' },
   { name: 'high', steps: 30000, max_image_size: null, summary: '30,000 steps' },
+  { name: 'reference', steps: 30000, max_image_size: 1600, summary: '30,000 steps as first published' },
 ];
 
 const words = (...names) => names.map((name) => ({ name, summary: name }));
 const OPTIONS = [
   { name: 'name', part: 'job', help: 'A title for people', type: 'text' },
-  { name: 'preset', part: 'effort', help: 'Steps, resolution and COLMAP quality together', type: 'word', words: words('preview', 'standard', 'high') },
+  { name: 'preset', part: 'effort', help: 'Steps, resolution and COLMAP quality together', type: 'word', words: words('preview', 'standard', 'high', 'reference') },
   { name: 'iterations', part: 'training', help: 'Training steps', default: "the preset's", type: 'whole', minimum: 1, maximum: 200000 },
   { name: 'quality', part: 'colmap', help: 'How hard COLMAP looks for features', type: 'word', words: words('low', 'medium', 'high', 'extreme') },
   { name: 'strategy', part: 'training', help: 'How Gaussians are added and removed', type: 'word', words: words('mcmc', 'adc') },
@@ -203,7 +204,8 @@ class Mock {
 
   /** Models outlive their jobs. */
   async models(request, response, path) {
-    const view = ({ id, labels, parent = 'base_v1', step = 'added' }) => ({ id, labels, layout: 'world', parent, step, created: '2026-01-01T10:00:00Z', metrics: {}, files: [] });
+    const filesOf = ({ id, artifacts }) => Object.entries(artifacts).map(([name, { body: { length } }]) => ({ name, bytes: length, url: `/v1/gestures/${id}/files/${name}` }));
+    const view = ({ id, labels, artifacts, created, parent = 'base_v1', step = 'added' }) => ({ id, labels, layout: 'world', parent, step, created, metrics: {}, files: filesOf({ id, artifacts }) });
     const [, , , id, part, name] = path.split('/');
     if (!id) return json(response, 200, { gestures: this.gestures.map(view) });
     const model = this.gestures.find((one) => one.id === id);
@@ -223,7 +225,7 @@ class Mock {
     if (!to && model.labels.length < 2) return problem(response, 422, 'too_few_gestures', 'A model needs at least one gesture.');
     const labels = model.labels.flatMap((label) => (label === gesture ? to ?? [] : label));
     const artifacts = { ...model.artifacts, 'labels.json': { body: Buffer.from(JSON.stringify(labels)), type: 'application/json' } };
-    const made = { id: newId(), labels, artifacts, parent: model.id, step: change };
+    const made = { id: newId(), labels, artifacts, created: new Date().toISOString(), parent: model.id, step: change };
     this.gestures.unshift(made);
     return json(response, 201, view(made));
   }
@@ -232,7 +234,8 @@ class Mock {
     const asked = await body(request);
     const key = request.headers['idempotency-key'];
     if (this.idempotency.has(key)) return json(response, 202, this.view(this.jobs.get(this.idempotency.get(key))));
-    if (asked.kind === 'gesture' && asked.landmarks.length < 40) return problem(response, 422, 'too_few_frames', 'A recording needs at least 40 frames.');
+    if (asked.kind === 'gesture' && asked.landmarks.length < 40) return problem(response, 422, 'invalid', 'A recording needs at least 40 frames.');
+    if (this.gestures.some(({ id, labels }) => id === asked.parent && labels.includes(asked.gesture))) return problem(response, 409, 'name_taken', `The model has a gesture \`${asked.gesture}\` already.`);
     const photos = [];
     for (const [index, id] of (asked.uploads ?? []).entries()) {
       const upload = this.uploads.get(id);
@@ -383,14 +386,19 @@ function* script(job, options) {
 /** What happens to a gesture. */
 function* gestureScript(job, models) {
   for (const percent of [10, 50, 90]) yield { kind: 'stage', stage: 'train', percent };
+  if (job.body.gesture === 'alike' && !job.body.accept_look_alikes) {
+    yield { kind: 'eval', stage: 'train', percent: 95, data: { confused_with: [{ gesture: 'paper', mixed_when_varied: 0.36 }, { gesture: 'rock', mixed_when_varied: 0.02 }] } };
+    job.problem = { code: 'refused', message: '`alike` looks like `paper`', hint: 'choose another pose' };
+    return;
+  }
   const labels = ['up', job.body.gesture];
-  job.result = { model_code: job.id, labels, metrics: { old_accuracy: 0.998, new_recall: 0.96, unknown_accepted: 0.02 } };
+  job.result = { model_code: job.id, labels, metrics: { old_accuracy: 0.998, new_recall: 0.96, new_frames: 98, unknown_accepted: 0.02 } };
   job.artifacts = {
     'model.onnx': { body: Buffer.from(upOrDown()), type: 'application/octet-stream' },
     'labels.json': { body: Buffer.from(JSON.stringify(labels)), type: 'application/json' },
     'manifest.json': { body: Buffer.from('{}'), type: 'application/json' },
   };
-  models.unshift({ id: job.id, labels, artifacts: job.artifacts });
+  models.unshift({ id: job.id, labels, artifacts: job.artifacts, created: job.created_at });
 }
 
 function json(response, status, value) {

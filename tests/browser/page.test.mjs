@@ -212,7 +212,7 @@ test('a scene is renamed, and kept for good', async (t) => {
   await page.getByRole('link', { name: 'All scenes' }).click();
   await page.getByRole('link', { name: '정원 문' }).waitFor();
   await page.locator('.job').getByText('3 photos').waitFor();
-  await page.locator('.job-picture:not([hidden])').waitFor();
+  await page.locator('.job-picture img:not([hidden])').waitFor();
   sound();
 });
 
@@ -239,6 +239,10 @@ test('files of an earlier visit are offered again, or taken back', async (t) => 
   await page.waitForFunction(() => document.activeElement?.id === 'choose');
   await page.waitForTimeout(200);
   assert.equal(mock.uploads.size, 0);
+  await choose(page, photos(1));
+  await page.getByText('1 file uploaded').first().waitFor();
+  await page.reload();
+  await page.getByRole('button', { name: 'Remove it', exact: true }).waitFor();
   sound();
 });
 
@@ -252,6 +256,54 @@ test('without a graphics card the quick preset is chosen, and without ffmpeg no 
     assert.equal(await page.locator('#drop-hint').getByText('video').count(), video ? 1 : 0);
     sound();
   }
+});
+
+test('the preset for comparing recipes is apart from those for making scenes', async (t) => {
+  const { page, mock, sound } = await visit(t);
+  await choose(page, photos(3));
+  const quality = page.getByRole('group', { name: 'Quality' });
+  assert.deepEqual(await quality.getByRole('radio').evaluateAll((all) => all.map(({ value }) => value)), ['preview', 'standard', 'high']);
+  const compared = page.getByRole('group', { name: 'For comparison' }).getByRole('radio', { name: /Reference/ });
+  assert.equal(await compared.isVisible(), false);
+  await page.locator('.advanced summary').click();
+  await compared.check();
+  assert.equal(await quality.getByRole('radio', { checked: true }).count(), 0, 'it is one choice of all');
+  await page.getByRole('button', { name: 'Create scene' }).click();
+  await stateOf(page).filter({ hasText: 'Ready' }).waitFor();
+  assert.equal([...mock.jobs.values()][0].options.preset, 'reference');
+  assert.deepEqual(await page.locator('.actions optgroup').evaluateAll((all) => all.map((group) => [group.label, group.textContent])), [['For comparison', 'Reference']]);
+  sound();
+});
+
+test('the name of a scene is not the name of the next, and the tab says which in the language in force', async (t) => {
+  const { page, sound } = await visit(t);
+  assert.equal(await page.title(), 'splat · Turn photos into a 3-D scene');
+  await choose(page, photos(3));
+  await page.getByLabel('Name (optional)').fill('Garden gate');
+  await page.getByRole('button', { name: 'Create scene' }).click();
+  await page.getByRole('heading', { level: 1, name: 'Garden gate' }).waitFor();
+  await page.getByRole('link', { name: 'All scenes' }).click();
+  assert.equal(await page.getByLabel('Name (optional)').inputValue(), '');
+  await page.getByRole('button', { name: '한국어' }).click();
+  assert.equal(await page.title(), 'splat · 사진으로 3D 장면 만들기');
+  sound();
+});
+
+test('a scene that ends before its training promises no picture and no lines, and has its place in the list', async (t) => {
+  const { page, sound } = await visit(t);
+  await choose(page, photos(3));
+  await page.getByLabel('Name (optional)').fill('fails');
+  await page.getByRole('button', { name: 'Create scene' }).click();
+  await page.getByText('A picture appears here').waitFor();
+  await stateOf(page).filter({ hasText: 'Failed' }).waitFor();
+  await page.getByText('There is no picture of this scene.').waitFor();
+  assert.equal(await page.locator('.chart:visible').count(), 0);
+  await page.reload();
+  await page.getByText('There is no picture of this scene.').waitFor();
+  assert.equal(await page.locator('.chart:visible').count(), 0);
+  await page.getByRole('link', { name: 'All scenes' }).click();
+  await page.locator('.job .job-picture svg').waitFor();
+  sound();
 });
 
 test('a failed scene says why, and can be tried again or deleted', async (t) => {
@@ -307,153 +359,6 @@ test('a key is asked for, sent in the header only, and a wrong one is said', asy
   assert.ok(mock.requests.every((line) => !line.includes('splat_right')));
   sound();
 });
-
-test('Korean is whole, switches in place, and is remembered', async (t) => {
-  const { page, mock, sound } = await visit(t, { locale: 'ko-KR' });
-  await page.getByRole('heading', { level: 1, name: '사진으로 3D 장면 만들기' }).waitFor();
-  assert.equal(await page.evaluate(() => document.documentElement.lang), 'ko');
-  await choose(page, [...photos(3), { name: '메모.txt', mimeType: 'text/plain', buffer: Buffer.from('hello') }]);
-  await page.getByRole('alert').getByText('메모.txt').waitFor();
-  const english = await page.locator('body').evaluate((body) => body.innerText.replace(/IMG_\d+\.png/g, '').match(/\b[A-Z]?[a-z]{4,}\b/g));
-  assert.deepEqual([...new Set(english ?? [])].filter((word) => !['splat'].includes(word)), []);
-  await page.getByRole('button', { name: 'EN' }).click();
-  await page.getByRole('heading', { level: 1, name: 'Turn photos into a 3-D scene' }).waitFor();
-  assert.match(await page.getByRole('alert').innerText(), /neither a photo/);
-  assert.equal(await page.evaluate(() => document.documentElement.lang), 'en');
-  await page.reload();
-  await page.getByRole('heading', { level: 1, name: 'Turn photos' }).waitFor();
-  assert.equal(mock.jobs.size, 0);
-  sound();
-});
-
-test('on a phone nothing is wider than the screen, and targets are large enough for thumbs', async (t) => {
-  const { page, sound } = await visit(t, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, locale: 'ko-KR', colorScheme: 'dark' });
-  const fits = async (where) => {
-    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= 390), `${where} is wider than the screen`);
-    const small = await page.locator('button:visible, a:visible, summary:visible, select:visible').evaluateAll((all) => all.filter((element) => {
-      const { width, height } = element.getBoundingClientRect();
-      return width > 0 && (height < 24 || width < 24);
-    }).map((element) => element.outerHTML.slice(0, 90)));
-    assert.deepEqual(small, [], where);
-  };
-  await page.getByRole('heading', { level: 1 }).waitFor();
-  await fits('home');
-  await choose(page, photos(9));
-  await page.locator('.advanced summary').click();
-  await page.locator('.tile.sent').nth(8).waitFor();
-  await fits('photos chosen');
-  await page.getByRole('button', { name: '장면 만들기' }).click();
-  await stateOf(page).filter({ hasText: '완료' }).waitFor();
-  await page.frameLocator('iframe.viewer').locator('html[data-state=ready]').waitFor({ timeout: 30_000 });
-  await fits('scene');
-  sound();
-});
-
-test('the keyboard alone is enough, and focus is never lost', async (t) => {
-  const { page, sound } = await visit(t, { mock: { trainSteps: 400 } });
-  await page.getByText('None yet').waitFor();
-  const focused = () => page.evaluate(() => document.activeElement?.textContent?.trim() || document.activeElement?.name || document.activeElement?.tagName);
-  const tabTo = async (wanted) => {
-    const seen = [];
-    for (let i = 0; i < 40; i += 1) {
-      await page.keyboard.press('Tab');
-      seen.push(await focused());
-      if (wanted.test(seen.at(-1))) return;
-    }
-    assert.fail(`${wanted} was not reached: ${seen.join(' | ')}`);
-  };
-  await page.keyboard.press('Tab');
-  assert.equal(await focused(), 'Skip to content');
-  await page.keyboard.press('Enter');
-  assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
-  await tabTo(/^Choose photos$/);
-  // On a busy machine Chromium can drop the first request for a file dialogue.
-  let chooser;
-  for (let attempt = 1; !chooser; attempt += 1) {
-    const opened = page.waitForEvent('filechooser', { timeout: 8_000 });
-    await page.keyboard.press('Enter');
-    chooser = await opened.catch((error) => { if (attempt === 3) throw error; });
-  }
-  await chooser.setFiles(photos(4));
-  await page.locator('.tile.sent').nth(3).waitFor();
-  await tabTo(/^$|BUTTON/); // the first photo's remove button has a label, no text
-  await page.keyboard.press('Enter');
-  assert.equal(await page.locator('.tile').count(), 3);
-  assert.match(await page.evaluate(() => document.activeElement.getAttribute('aria-label')), /^Remove IMG_101/);
-  await tabTo(/^preset$/);
-  await page.keyboard.press('ArrowLeft');
-  await tabTo(/^Create scene$/);
-  await page.keyboard.press('Enter');
-  await page.locator('.job-page').waitFor();
-  assert.equal(await page.evaluate(() => document.activeElement.tagName), 'H1');
-  await tabTo(/^Cancel$/);
-  await page.keyboard.press('Enter');
-  await page.getByRole('dialog').waitFor();
-  await tabTo(/^Stop it$/);
-  await page.keyboard.press('Enter');
-  await stateOf(page).filter({ hasText: 'Cancelled' }).waitFor();
-  assert.ok(await page.evaluate(() => document.querySelector('main').contains(document.activeElement)), 'focus is lost after cancelling');
-  sound();
-});
-
-test('names, landmarks and contrast are there for those who see differently', async (t) => {
-  for (const colorScheme of ['light', 'dark']) {
-    const { page, sound } = await visit(t, { colorScheme, mock: { trainSteps: 400 } });
-    await choose(page, photos(3));
-    await page.locator('.tile.sent').nth(2).waitFor();
-    await page.locator('.advanced summary').click();
-    for (const landmark of ['banner', 'navigation', 'main', 'contentinfo']) assert.equal(await page.getByRole(landmark).count(), 1, landmark);
-    for (let view = 0; view < 2; view += 1) {
-      assert.equal(await page.locator('h1').count(), 1);
-      assert.deepEqual(await page.evaluate(nameless), []);
-      assert.deepEqual(await page.evaluate(faint), [], colorScheme);
-      if (view === 0) {
-        await page.getByRole('button', { name: 'Create scene' }).click();
-        await page.locator('.chart-line').first().waitFor();
-      }
-    }
-    sound();
-  }
-});
-
-/** In the page: controls without an accessible name. */
-function nameless() {
-  return [...document.querySelectorAll('button, a, input:not([tabindex="-1"]), select, progress, iframe, [role=img]')].filter((element) => {
-    const labelled = element.getAttribute('aria-label') || element.labels?.length || element.textContent.trim() || element.title || element.querySelector('img[alt]')?.alt;
-    return element.getClientRects().length > 0 && !labelled;
-  }).map((element) => element.outerHTML.slice(0, 120));
-}
-
-/** In the page: texts with a contrast below 4.5, or 3 where they are large. */
-function faint() {
-  const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
-  const rgba = (color) => {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = color;
-    canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const behind = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const color = rgba(getComputedStyle(at).backgroundColor);
-      if (color[3] > 250) return color;
-    }
-    return [255, 255, 255];
-  };
-  const faults = [];
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-    const element = node.parentElement;
-    if (!node.data.trim() || element.closest('.sr-only, .skip, noscript, option, :disabled') || element.getClientRects().length === 0) continue;
-    const style = getComputedStyle(element);
-    const [a, b] = [light(rgba(element.namespaceURI.includes('svg') ? style.fill : style.color)), light(behind(element))].sort((x, y) => y - x);
-    const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.66 && style.fontWeight >= 700);
-    const contrast = (a + 0.05) / (b + 0.05);
-    if (contrast < (large ? 3 : 4.5)) faults.push(`${node.data.trim().slice(0, 30)}: ${contrast.toFixed(2)}`);
-  }
-  return faults;
-}
 
 test('150 photos are sent at once, and drawn when they are seen', async (t) => {
   const { page, sound } = await visit(t, { mock: { maxPhotos: 150 } });

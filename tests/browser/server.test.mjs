@@ -210,6 +210,20 @@ test('on the real service: a recorded gesture becomes a model that knows it, com
   sound();
 });
 
+test('on the real service: a gesture that looks like another is refused with its name, and added all the same on wish', async (t) => {
+  const server = await serve(t);
+  const { page, sound } = await visit(t, { server, address: '/gestures' });
+  const recording = { kind: 'gesture', parent: 'base_v1', gesture: 'flat hand', layout: 'world', landmarks: gestureFrames(100, [0, 1, 2, 3, 4]) };
+  await page.getByLabel('From a recorded file').setInputFiles({ name: 'flat.json', mimeType: 'application/json', buffer: Buffer.from(JSON.stringify(recording)) });
+  await page.getByRole('button', { name: 'Add gesture' }).click();
+  await page.getByText('“flat hand” looks like “paper”').waitFor({ timeout: 120_000 });
+  await page.getByRole('button', { name: 'Add it all the same' }).click();
+  await page.locator('.models').getByText('flat hand').first().waitFor();
+  await page.locator('.models summary').first().click();
+  await page.getByRole('group', { name: 'Files of the model' }).getByRole('link', { name: 'model.tflite', exact: true }).waitFor();
+  sound();
+});
+
 const hasNginx = spawnSync('nginx', ['-v']).error === undefined;
 assert.ok(hasNginx || !process.env.CI, 'nginx is missing: run scripts/setup.sh --test');
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { OnnxModel } from '../assets/js/gestures/onnx.js';
-import { frameOf, nameFault, readRecording, requestBody } from '../assets/js/gestures/recording.js';
+import { frameOf, framesFault, nameFault, readRecording, requestBody } from '../assets/js/gestures/recording.js';
 import { node, onnx, tensor, upOrDown } from './onnx-writer.mjs';
 
 /** What one operator makes of its inputs. */
@@ -94,4 +94,14 @@ test('what the hand landmarker gives becomes a frame', () => {
   assert.deepEqual(of('Right').slice(3, 6), [1, 1.5, -1]);
   assert.equal(frameOf({ worldLandmarks: [] }), null);
   assert.equal(frameOf({ worldLandmarks: [worldLandmarks[0].slice(1)] }), null);
+});
+
+test('names and recordings that the service refuses are known before', () => {
+  for (const [name, fault] of [['', 'missing'], ['x'.repeat(21), 'long'], ['a/b', 'forbidden'], ['a\u0007', 'forbidden'], ['none', 'none'], ['NONE', 'none']]) assert.equal(nameFault(name), `gesture.name.${fault}`, name);
+  for (const name of ['nonesuch', '없음', '👍👍']) assert.equal(nameFault(name), null, name);
+  const moving = (count) => Array.from({ length: count }, (_, i) => frame(i));
+  assert.equal(framesFault(moving(39)).key, 'gesture.frames.few');
+  assert.equal(framesFault(moving(40)), null);
+  assert.equal(framesFault(moving(601)).key, 'gesture.frames.many');
+  assert.equal(framesFault([...moving(20), ...Array(30).fill(frame(19))]).key, 'gesture.frames.frozen');
 });

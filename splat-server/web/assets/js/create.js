@@ -4,9 +4,10 @@
 import { NoAnswer, postJson, randomKey, Refused } from './api.js';
 import { backoff, pause } from './connection.js';
 import { fill, h, icon } from './dom.js';
-import { live, serverText, t, tx } from './i18n.js';
+import { live, t, tx } from './i18n.js';
 import { leftovers } from './leftovers.js';
 import { optionFields } from './options.js';
+import { errorText } from './states.js';
 import { Tray } from './tray.js';
 
 const ACCEPT = 'image/jpeg,image/png,image/webp,image/heic,image/avif,.jpg,.jpeg,.png,.webp,.heic,.heif,.hif,.avif,.zip,application/zip';
@@ -58,11 +59,12 @@ export function createCard(info, { onCreated }) {
       const job = await submitJob(tray.uploads, fields.read(), key);
       key = randomKey();
       tray.clear();
+      fields.clearName();
       onCreated(job);
     } catch (error) {
       for (const rejected of error.problem?.rejected ?? []) tray.refuseByName(rejected);
       key = randomKey();
-      complain(problemText(error));
+      complain(errorText(error));
     }
     sending = false;
     wanted = false;
@@ -90,10 +92,6 @@ export function createCard(info, { onCreated }) {
   show();
   warnBeforeLeaving(tray);
   return form;
-}
-
-function problemText(error) {
-  return live(() => serverText(error.problem?.code, [error.message, error.problem?.hint].filter(Boolean).join('; ')));
 }
 
 /** Submits under one idempotency key until an answer comes: a lost answer makes no second scene. */

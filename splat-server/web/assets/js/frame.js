@@ -4,6 +4,14 @@ import { fill } from './dom.js';
 import { language, onLanguage, setLanguage, translateDocument, tx } from './i18n.js';
 import { apiKey, askForKey, forgetKey } from './key.js';
 
+let title = () => 'splat';
+
+/** Names the page in the browser's tab: `text()` is called anew for each language. */
+export function setTitle(text) {
+  title = text;
+  document.title = title();
+}
+
 /** Brings the header to life and puts the document into the visitor's language. */
 export function setUpFrame() {
   translateDocument();
@@ -16,6 +24,7 @@ export function setUpFrame() {
     }
   };
   onLanguage(mark);
+  onLanguage(() => setTitle(title));
   mark();
 
   // The address after # names the view, so the skip link must not change it.

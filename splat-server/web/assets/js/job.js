@@ -7,13 +7,15 @@ import { getJson, postJson, randomKey, Refused, send } from './api.js';
 import { Chart } from './chart.js';
 import { announce, ask, askText, fill, h, icon } from './dom.js';
 import { follow } from './events.js';
+import { setTitle } from './frame.js';
 import { decibel, duration, fixed, moment, whole } from './format.js';
 import { L, live, t, tx } from './i18n.js';
 import { logFold } from './log.js';
 import { LookAround } from './look.js';
+import { forComparison, presetName } from './options.js';
 import { comparisonCard, downloadsCard, showPicture, viewerFrame } from './results.js';
 import { shareCard } from './share.js';
-import { chip, isOver, problemNodes, stageText, stepOf, STEPS, titleOf } from './states.js';
+import { chip, errorText, isOver, problemNodes, stageText, stepOf, STEPS, titleOf } from './states.js';
 
 /** Stages from which a run can be taken up again. */
 const RETRY_FROM = ['prepare', 'features', 'matching', 'mapping', 'train'];
@@ -75,6 +77,7 @@ class JobPage {
   #results = h('div', { class: 'results' });
   #progressCard;
   #log;
+  #waiting = h('p', { class: 'muted waiting' });
   #preview = h('img', { alt: L('preview.alt'), class: 'preview', hidden: true, decoding: 'async' });
   #previewCaption = h('p', { class: 'muted small caption' });
   #look = null;
@@ -120,7 +123,10 @@ class JobPage {
       this.#loss.add(data.step, data.loss);
       if (inPast) this.#showFigures();
     }
-    if (kind === 'eval') this.#psnr.add(data.step ?? 0, data.psnr);
+    if (kind === 'eval') {
+      this.#psnr.add(data.step ?? 0, data.psnr);
+      if (inPast) this.#showFigures();
+    }
     if (kind === 'warning') this.#warn(event.message || data.message);
     if (inPast) return;
     // The snapshot is of now, also beside an event of long ago that is told again.
@@ -158,7 +164,7 @@ class JobPage {
     this.#job = job;
     fill(this.#title, live(() => titleOf(job)));
     chip(this.#chip, job);
-    document.title = `${titleOf(job)} · splat`;
+    setTitle(() => `${titleOf(job)} · splat`);
     this.#showActions();
     this.#problem.hidden = !job.problem;
     if (job.problem) fill(this.#problem, h('strong', {}, tx('job.why')), ' ', problemNodes(job.problem));
@@ -212,6 +218,8 @@ class JobPage {
   }
 
   #showFigures() {
+    // What has ended before its training will draw no line.
+    for (const chart of [this.#loss, this.#psnr]) chart.element.hidden = isOver(this.#job) && chart.empty;
     const { progress = {}, result = {}, photos, started_at: started, finished_at: finished } = this.#job;
     const rows = [
       ['figure.psnr', result?.psnr ?? progress.psnr, decibel],
@@ -230,6 +238,7 @@ class JobPage {
     const { state, artifacts = [], id } = this.#job;
     const scene = state === 'succeeded' && artifacts.some(({ name }) => name === 'scene.ply');
     const want = scene ? 'viewer' : 'preview';
+    fill(this.#waiting, tx(isOver(this.#job) ? 'preview.none' : 'preview.waiting'));
     if (want === this.#showing) return;
     this.#showing = want;
     if (scene) {
@@ -238,7 +247,7 @@ class JobPage {
       fill(this.#picture, viewerFrame(this.#job, this.#info));
       return;
     }
-    fill(this.#picture, h('p', { class: 'muted waiting' }, tx(isOver(this.#job) ? 'preview.none' : 'preview.waiting')), this.#preview);
+    fill(this.#picture, this.#waiting, this.#preview);
     this.#look = null;
     if (artifacts.some(({ name }) => name === 'preview.png')) this.#showPreview(`/v1/jobs/${id}/artifacts/preview.png`);
   }
@@ -321,7 +330,7 @@ class JobPage {
       await action();
     } catch (error) {
       this.#problem.hidden = false;
-      fill(this.#problem, h('span', { role: 'alert' }, error.message));
+      fill(this.#problem, h('span', { role: 'alert' }, errorText(error)));
     }
   }
 
@@ -378,7 +387,10 @@ function retryControl(retry) {
 
 function againControl(presets, job, again) {
   const next = (job.options?.preset ?? 'standard') === 'standard' ? 'high' : 'standard';
-  const select = h('select', { 'aria-label': L('create.preset') }, presets.map(({ name }) => h('option', { value: name, selected: name === next }, tx(`preset.${name}`))));
+  const option = ({ name }) => h('option', { value: name, selected: name === next }, live(() => presetName(name)));
+  const compared = presets.filter(forComparison);
+  const select = h('select', { 'aria-label': L('create.preset') }, presets.filter((preset) => !forComparison(preset)).map(option),
+    compared.length > 0 ? h('optgroup', { label: L('create.comparison') }, compared.map(option)) : null);
   return h('span', { class: 'row' }, select, h('button', { type: 'button', class: 'quiet', onclick: () => again(select.value) }, tx('action.again')));
 }
 

@@ -29,7 +29,7 @@ export function leftovers(tray) {
     fill(element, h('p', {}, live(() => t('leftovers.text', { count: uploads.length, size: bytes(size) }))),
       h('div', { class: 'row' },
         whole.length > 0 ? h('button', { type: 'button', class: 'quiet', onclick: use }, tx('leftovers.use', { count: whole.length })) : null,
-        h('button', { type: 'button', class: 'quiet', onclick: remove }, tx('leftovers.remove'))));
+        h('button', { type: 'button', class: 'quiet', onclick: remove }, tx('leftovers.remove', { count: uploads.length }))));
     element.hidden = false;
   };
   getJson('/v1/uploads', { tries: 2 }).then(({ uploads = [] }) => {

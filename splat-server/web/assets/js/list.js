@@ -1,9 +1,10 @@
 // The list of scenes: what is there, where it stands, kept fresh while the page is looked at.
 
 import { getJson } from './api.js';
-import { fill, h } from './dom.js';
+import { fill, h, icon } from './dom.js';
 import { duration, moment } from './format.js';
-import { has, L, live, t, tx } from './i18n.js';
+import { L, live, t, tx } from './i18n.js';
+import { presetName } from './options.js';
 import { showPicture } from './results.js';
 import { chip, isOver, stageText, titleOf } from './states.js';
 
@@ -91,8 +92,8 @@ function jobRow(signal) {
   const line = h('span', { class: 'muted small' });
   const bar = h('progress', { max: 100, class: 'thin', 'aria-label': L('job.progress') });
   // Beside its name, so nothing that needs words of its own.
-  const picture = h('img', { alt: '', class: 'job-picture', width: 64, height: 48, hidden: true, decoding: 'async' });
-  const element = h('li', { class: 'job' }, picture, h('div', { class: 'job-text' }, h('div', { class: 'row between' }, link, state), line, bar));
+  const picture = h('img', { alt: '', width: 64, height: 48, hidden: true, decoding: 'async' });
+  const element = h('li', { class: 'job' }, h('span', { class: 'job-picture' }, icon('photos'), picture), h('div', { class: 'job-text' }, h('div', { class: 'row between' }, link, state), line, bar));
   let drawn = '';
   let pictured = '';
   const update = (job) => {
@@ -120,7 +121,7 @@ function jobRow(signal) {
 function summary(job) {
   const parts = job.name ? [moment(job.created_at)] : []; // else the title says when
   if (job.photo_count) parts.push(t('photos.title', { count: job.photo_count }));
-  if (isOver(job) && job.options?.preset && has(`preset.${job.options.preset}`)) parts.push(t(`preset.${job.options.preset}`));
+  if (isOver(job) && job.options?.preset) parts.push(presetName(job.options.preset));
   const { percent = 0, eta_s: eta } = job.progress ?? {};
   if (job.state === 'running') {
     parts.push(`${stageText(job.progress?.stage)} ${Math.floor(percent)} %`);

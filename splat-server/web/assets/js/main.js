@@ -4,7 +4,7 @@ import { getJson } from './api.js';
 import { onConnection } from './connection.js';
 import { createCard } from './create.js';
 import { fill, h } from './dom.js';
-import { setUpFrame } from './frame.js';
+import { setTitle, setUpFrame } from './frame.js';
 import { t, tx } from './i18n.js';
 import { jobView } from './job.js';
 import { apiKey, askForKey } from './key.js';
@@ -21,7 +21,7 @@ function homeView(info, create) {
       info.viewer ? null : h('p', { class: 'notice' }, tx('viewer.missing'), ' ', h('code', {}, 'make web && make build')),
       info.test_mode ? h('p', { class: 'notice' }, tx('home.test_mode')) : null),
     h('div', { class: 'columns' }, create, h('div', { class: 'side' }, list.element, tipsCard())));
-  document.title = `splat · ${t('home.title')}`;
+  setTitle(() => `splat · ${t('home.title')}`);
   return { element, stop: list.stop };
 }
 

@@ -1,4 +1,4 @@
-// The options of a scene: three presets for everyone, and the rest folded away, made of the list that the service sends. What is left
+// The options of a scene: presets for everyone, and the rest folded away, made of the list that the service sends. What is left
 // alone is not sent, so that the service's defaults hold.
 
 import { h } from './dom.js';
@@ -6,6 +6,12 @@ import { L, has, live, t, tx } from './i18n.js';
 
 /** What is known of an option, in the language in force where that has a text for it, else in the service's words. */
 const text = (key, words) => live(() => (has(key) ? t(key) : words));
+
+/** Whether a preset serves to compare recipes, not to make scenes: it is offered apart from the others. */
+export const forComparison = ({ name }) => name === 'reference';
+
+/** A preset's name for people. */
+export const presetName = (name) => (has(`preset.${name}`) ? t(`preset.${name}`) : name);
 
 /** The options that have a field of their own among the folded ones. */
 export function advanced(options) {
@@ -42,27 +48,29 @@ function presetCard(preset, chosen) {
   return h('label', { class: 'preset' },
     h('input', { type: 'radio', name: 'preset', value: name, checked: name === chosen }),
     h('span', { class: 'preset-body' },
-      h('strong', {}, live(() => (has(`preset.${name}`) ? t(`preset.${name}`) : name))),
+      h('strong', {}, live(() => presetName(name))),
       h('span', {}, live(summary)),
       h('span', { class: 'muted small' }, live(facts))));
 }
 
-/** The form's fields, and `read()` for what was chosen. */
+/** The form's fields, `read()` for what was chosen, and `clearName()` for the next scene, which is another one. */
 export function optionFields(info) {
   const presets = info.presets ?? [];
   // Without a graphics card `standard` takes hours.
   const wanted = info.gpu === 'software' ? 'preview' : 'standard';
   const chosen = presets.some(({ name }) => name === wanted) ? wanted : presets[0]?.name;
+  const cards = (legend, some, look) => h('fieldset', { class: look }, h('legend', {}, tx(legend)), some.map((preset) => presetCard(preset, chosen)));
+  const compared = presets.filter(forComparison);
+  const name = h('input', { id: 'option-name', name: 'name', type: 'text', maxlength: 80, autocomplete: 'off', placeholder: L('option.name.example') });
   const element = h('div', { class: 'options' },
-    h('fieldset', { class: 'presets' }, h('legend', {}, tx('create.preset')), presets.map((preset) => presetCard(preset, chosen))),
-    h('div', { class: 'field' },
-      h('label', { for: 'option-name' }, tx('option.name')),
-      h('input', { id: 'option-name', name: 'name', type: 'text', maxlength: 80, autocomplete: 'off', placeholder: L('option.name.example') })),
+    cards('create.preset', presets.filter((preset) => !forComparison(preset)), 'presets'),
+    h('div', { class: 'field' }, h('label', { for: 'option-name' }, tx('option.name')), name),
     h('details', { class: 'advanced' },
       h('summary', {}, tx('create.advanced')),
       h('div', { class: 'fields' },
-        advanced(info.options ?? []).map(field))));
-  return { element, read: () => read(element) };
+        advanced(info.options ?? []).map(field)),
+      compared.length > 0 ? cards('create.comparison', compared, 'presets compared') : null));
+  return { element, read: () => read(element), clearName: () => { name.value = ''; } };
 }
 
 function read(element) {

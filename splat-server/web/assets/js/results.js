@@ -33,13 +33,17 @@ export function downloadsCard(job, info = {}) {
 }
 
 function downloadControl(job, artifact) {
-  const name = `${fileStem(job)}-${artifact.name}`;
   const label = [icon('download'),
     h('span', { class: 'download-name' }, live(() => (has(`artifact.${artifact.name}`) ? t(`artifact.${artifact.name}`) : artifact.name)),
       h('span', { class: 'muted small' }, live(() => [` ${artifact.name}`, Number.isFinite(artifact.bytes) ? bytes(artifact.bytes) : ''].filter(Boolean).join(' · '))))];
-  if (!apiKey()) return h('a', { class: 'download', href: at(artifact.url), download: name }, label);
+  return fileControl(artifact, `${fileStem(job)}-${artifact.name}`, 'download', label);
+}
+
+/** What saves `artifact` as `name`. */
+export function fileControl(artifact, name, look, label) {
+  if (!apiKey()) return h('a', { class: look, href: at(artifact.url), download: name }, label);
   // A link cannot carry the key: the file is fetched, then saved.
-  const button = h('button', { type: 'button', class: 'download', onclick: () => fetchAndSave(button, artifact, name) }, label);
+  const button = h('button', { type: 'button', class: look, onclick: () => fetchAndSave(button, artifact, name) }, label);
   return button;
 }
 

@@ -3,6 +3,7 @@
 import { at, postJson, send } from './api.js';
 import { fill, h } from './dom.js';
 import { L, t, tx } from './i18n.js';
+import { errorText } from './states.js';
 
 /** The card of a finished scene's link. */
 export function shareCard(job) {
@@ -22,7 +23,7 @@ export function shareCard(job) {
       await action();
     } catch (error) {
       complaint.hidden = false;
-      fill(complaint, error.message);
+      fill(complaint, errorText(error));
     }
   };
   const make = () => act(async () => {

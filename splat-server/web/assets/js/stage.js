@@ -1,7 +1,15 @@
 // SuperSplat's viewer with one scene in it, filling the document: for the frame of a job and for the page of `splat view`.
 
 import { createViewer } from '../viewer/index.js';
+import { t } from './i18n.js';
 import { startFrom } from './pose.js';
+
+/** The viewer's buttons by their classes: they are pictures, named for the eye only, when the pointer rests on them. */
+const BUTTONS = {
+  play: 'viewer.play', pause: 'viewer.pause', orbitCamera: 'viewer.orbit', flyCamera: 'viewer.fly', fpsCamera: 'viewer.walk', settings: 'viewer.settings', controlsButton: 'viewer.controls',
+  controlsHintClose: 'viewer.close', info: 'viewer.info', infoClose: 'viewer.close', arMode: 'viewer.ar', vrMode: 'viewer.vr', enterFullscreen: 'viewer.fullscreen',
+  exitFullscreen: 'viewer.window',
+};
 
 /** An experience of the viewer's format, version 2: no effects, colours as trained. */
 function settings(initial) {
@@ -56,6 +64,7 @@ export async function show({ contents, url, name, cameras, lang }) {
     noanim: matchMedia('(prefers-reduced-motion: reduce)').matches,
     lang,
   });
+  for (const [name, key] of Object.entries(BUTTONS)) document.querySelector(`.sse-${name}`)?.setAttribute('aria-label', t(key));
   // What copy-dist.mjs took out of the viewer's markup.
   for (const type of ['pointerdown', 'wheel']) {
     for (const element of document.querySelectorAll(`[data-stop-${type}]`)) element.addEventListener(type, (event) => event.stopPropagation());

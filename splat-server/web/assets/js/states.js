@@ -45,6 +45,11 @@ export function stepOf(stage) {
 }
 
 /** A problem of a job in the language in force, as far as its code is known. */
-export function problemNodes(problem) {
-  return live(() => serverText(problem.code, [problem.message, problem.hint].filter(Boolean).join('; ')));
+export function problemNodes({ code, message, hint }) {
+  return live(() => serverText(code, [message, hint].filter(Boolean).join('; ')));
+}
+
+/** The same of a request that failed. */
+export function errorText(error) {
+  return problemNodes({ code: error.problem?.code, message: error.message, hint: error.problem?.hint });
 }

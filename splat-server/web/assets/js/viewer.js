@@ -2,7 +2,7 @@
 // key travels in a header as everywhere else.
 
 import { at, getJson, send } from './api.js';
-import { LANGUAGES, t } from './i18n.js';
+import { LANGUAGES, language, t } from './i18n.js';
 import { hasGraphics, show, tell } from './stage.js';
 
 const query = new URLSearchParams(location.search);
@@ -17,7 +17,7 @@ function told(state, key) {
 async function start() {
   const id = query.get('job') ?? '';
   if (!SECRET && !/^[0-9a-z]{26}$/.test(id)) return told('failed', 'viewer.failed');
-  const lang = Object.hasOwn(LANGUAGES, query.get('lang')) ? query.get('lang') : 'en';
+  const lang = Object.hasOwn(LANGUAGES, query.get('lang')) ? query.get('lang') : language();
   document.documentElement.lang = lang;
   if (!hasGraphics()) return told('failed', 'viewer.no_graphics');
   const about = SECRET ? `/v1/shared/${SECRET}` : `/v1/jobs/${id}`;

@@ -1,18 +1,18 @@
 // The page of gestures: see a hand, record 100 frames of it under a name, have the service add it to a model, try the
 // model live. Works without a camera from a recorded file.
 
-import { at, getJson, postJson, randomKey, Refused } from '../api.js';
+import { getJson, postJson, randomKey, Refused } from '../api.js';
 import { onConnection } from '../connection.js';
 import { announce, fill, h, icon } from '../dom.js';
 import { follow } from '../events.js';
-import { fixed } from '../format.js';
-import { setUpFrame } from '../frame.js';
+import { fixed, moment } from '../format.js';
+import { setTitle, setUpFrame } from '../frame.js';
 import { has, L, live, t, tx } from '../i18n.js';
 import { apiKey, askForKey } from '../key.js';
-import { chip, isOver, problemNodes } from '../states.js';
+import { chip, errorText, isOver, problemNodes } from '../states.js';
 import { gestureFrames } from './made_up.js';
-import { modelsCard } from './models.js';
-import { FRAMES, nameFault, readRecording, requestBody } from './recording.js';
+import { modelFiles, modelsCard } from './models.js';
+import { FRAMES, framesFault, nameFault, readRecording, requestBody } from './recording.js';
 import { recorder } from './recorder.js';
 import { drawHand } from './skeleton.js';
 import { cameraSource, playedSource, trackerAvailable } from './sources.js';
@@ -21,6 +21,8 @@ import { trialPanel } from './trial.js';
 const BASE = 'base_v1';
 /** Where MediaPipe's makers publish the detector's weights, which this page does not carry. */
 const HAND_MODEL = 'https://storage.googleapis.com/mediapipe-models/hand_landmarker/hand_landmarker/float16/latest/hand_landmarker.task';
+/** From this share of frames on, taken for each other under small movements, gestures look alike to the service. */
+const ALIKE = 0.05;
 const main = document.getElementById('main');
 
 const state = { source: null, frames: null, job: null };
@@ -121,7 +123,7 @@ function recordCard(parents, onJob) {
   const nameProblem = h('span', { class: 'problem small', id: 'gesture-name-fault', role: 'alert', hidden: true });
   const nameIs = (fault) => {
     name.setAttribute('aria-invalid', String(Boolean(fault)));
-    fill(nameProblem, fault ? tx(fault) : null);
+    fill(nameProblem, fault);
     // An empty alert is one all the same to who listens to the page.
     nameProblem.hidden = !fault;
   };
@@ -134,7 +136,10 @@ function recordCard(parents, onJob) {
 
   const showParents = () => {
     const before = parent.value;
-    fill(parent, h('option', { value: BASE }, tx('gesture.parent.base')), parents.map(({ id, labels }) => h('option', { value: id }, labels.join(', '))));
+    const names = parents.map(({ labels }) => labels.join(', '));
+    // Models of the same gestures differ by when they were made.
+    const nameOf = ({ created }, i) => (names.indexOf(names[i]) === names.lastIndexOf(names[i]) ? names[i] : `${names[i]} · ${moment(created, 'medium')}`);
+    fill(parent, h('option', { value: BASE }, tx('gesture.parent.base')), parents.map((model, i) => h('option', { value: model.id }, live(() => nameOf(model, i)))));
     // What was chosen stays; else what was made last is what the next gesture is added to.
     parent.value = before || (parents[0]?.id ?? BASE);
   };
@@ -143,7 +148,7 @@ function recordCard(parents, onJob) {
     state.frames = frames;
     // A name belongs to its frames: another sample's would send one gesture under the name of another.
     if (from !== undefined) {
-      filledIn = nameFault(from) ? '' : from;
+      filledIn = nameFault(from.trim()) ? '' : from.trim();
       name.value = filledIn;
     } else if (name.value === filledIn) {
       name.value = '';
@@ -160,30 +165,36 @@ function recordCard(parents, onJob) {
     if (frames) recorded(frames);
   });
   save.addEventListener('click', () => {
-    const body = requestBody(parent.value, name.value || 'gesture', state.frames);
+    const named = name.value.trim();
+    const body = requestBody(parent.value, nameFault(named) ? 'gesture' : named, state.frames);
     const url = URL.createObjectURL(new Blob([JSON.stringify(body)], { type: 'application/json' }));
     h('a', { href: url, download: `${body.gesture}.json` }).click();
     setTimeout(() => URL.revokeObjectURL(url), 10_000);
   });
+  const rename = (fault) => {
+    nameIs(fault);
+    name.focus();
+  };
+  const send = async (body) => {
+    complain(null);
+    submit.disabled = true;
+    try {
+      onJob(await postJson('/v1/jobs', body, { headers: { 'Idempotency-Key': randomKey() } }), body);
+    } catch (error) {
+      if (error.problem?.code === 'name_taken') rename(errorText(error));
+      else complain(errorText(error), submit.parentElement);
+    }
+    submit.disabled = false;
+  };
   const form = h('form', {
     class: 'card', 'aria-labelledby': 'record-title',
-    onsubmit: async (event) => {
+    onsubmit: (event) => {
       event.preventDefault();
       const fault = nameFault(name.value.trim());
-      nameIs(fault);
-      if (fault) {
-        name.focus();
-        return;
-      }
-      complain(null);
-      submit.disabled = true;
-      try {
-        const body = requestBody(parent.value, name.value.trim(), state.frames);
-        onJob(await postJson('/v1/jobs', body, { headers: { 'Idempotency-Key': randomKey() } }), body.gesture);
-      } catch (error) {
-        complain(document.createTextNode([error.message, error.problem?.hint].filter(Boolean).join(' ')), submit.parentElement);
-      }
-      submit.disabled = false;
+      if (fault) return rename(tx(fault));
+      nameIs(null);
+      const bad = framesFault(state.frames);
+      return bad ? complain(tx(bad.key, bad.params), submit.parentElement) : send(requestBody(parent.value, name.value.trim(), state.frames));
     },
   },
   h('h2', { id: 'record-title' }, tx('gesture.record.title')),
@@ -195,6 +206,7 @@ function recordCard(parents, onJob) {
   return {
     element: form,
     recorded,
+    send,
     cameraReady: () => { record.disabled = false; },
     addParent: (model) => {
       parents.unshift(model);
@@ -209,33 +221,52 @@ function recordCard(parents, onJob) {
   };
 }
 
-/** The card that follows the training and tells how good the model is. */
-function progressCard(onReady) {
+/** The gesture that a refused one is taken for most, as the service's report has it; null where that is not why. */
+function mostAlike(confused = []) {
+  const most = confused.reduce((a, b) => (b.mixed_when_varied > (a?.mixed_when_varied ?? 0) ? b : a), null);
+  return most?.mixed_when_varied >= ALIKE ? most : null;
+}
+
+/** The card that follows the training and tells how good the model is; `resend(body)` has a refused gesture added all the same. */
+function progressCard(onReady, resend) {
   const state_ = h('span', { class: 'chip' });
   const bar = h('progress', { max: 100, value: 0, 'aria-label': L('job.progress') });
   const why = h('div', { class: 'notice problem', hidden: true });
   const figures = h('dl', { class: 'figures' });
   const notes = h('div', { class: 'notice', hidden: true });
-  const downloads = h('p', { class: 'row' });
+  const downloads = h('p', { class: 'row', hidden: true });
+  let alike = null;
+  let sent = null;
   const element = h('section', { class: 'card', 'aria-labelledby': 'training-title', hidden: true },
     h('div', { class: 'row between training-head' }, h('h2', { id: 'training-title' }, tx('gesture.training.title')), state_), bar, why, figures, notes, downloads);
   const show = (job) => {
     chip(state_, job);
     bar.value = job.state === 'succeeded' ? 100 : job.progress?.percent ?? 0;
     why.hidden = !job.problem;
-    if (job.problem) fill(why, problemNodes(job.problem));
+    if (job.problem?.code === 'refused' && alike) {
+      const text = () => t('gesture.alike', { name: sent.gesture, gesture: alike.gesture, percent: fixed(100 * alike.mixed_when_varied, 0) });
+      const accept = () => resend({ ...sent, accept_look_alikes: true });
+      fill(why, h('p', {}, live(text)), sent.accept_look_alikes ? null : h('button', { type: 'button', class: 'quiet small', onclick: accept }, tx('gesture.alike.accept')));
+    } else if (job.problem) {
+      fill(why, problemNodes(job.problem));
+    }
     const metrics = { ...job.result?.metrics, ...job.result };
     const rows = ['old_accuracy', 'new_recall', 'unknown_accepted'].filter((key) => Number.isFinite(metrics[key]));
-    fill(figures, rows.map((key) => h('div', {}, h('dt', {}, tx(`gesture.metric.${key}`)), h('dd', {}, live(() => `${fixed(metrics[key] * 100, 1)} %${key === 'new_recall' && metrics.new_frames ? ` · ${t('gesture.metric.counted', { right: Math.round(metrics.new_recall * metrics.new_frames), frames: metrics.new_frames })}` : ''}`)))));
+    const counted = { right: Math.round(metrics.new_recall * metrics.new_frames), frames: metrics.new_frames };
+    fill(figures, rows.map((key) => h('div', {}, h('dt', {}, tx(`gesture.metric.${key}`)), h('dd', {}, live(() => `${fixed(metrics[key] * 100, 1)} %`),
+      key === 'new_recall' && metrics.new_frames ? h('span', { class: 'counted' }, tx('gesture.metric.counted', counted)) : null))));
     notes.hidden = !job.result?.notes?.length;
     fill(notes, (job.result?.notes ?? []).map((note) => h('p', {}, note)));
     if (isOver(job)) {
       announce(t(`state.${job.state}`));
-      const models = apiKey() ? [] : (job.artifacts ?? []).filter(({ name }) => /\.(tflite|onnx)$|^manifest\.json$/.test(name));
-      fill(downloads, models.map(({ name, url }) => h('a', { href: at(url), download: name }, name)));
     }
+    const files = job.state === 'succeeded' ? modelFiles(job.artifacts) : [];
+    downloads.hidden = files.length === 0;
+    fill(downloads, files);
   };
-  const watch = async (job) => {
+  const watch = async (job, body) => {
+    sent = body;
+    alike = null;
     element.hidden = false;
     show(job);
     let latest = job;
@@ -249,6 +280,7 @@ function progressCard(onReady) {
       onGap: reload,
       onEvent: (kind, event) => {
         bar.value = event.percent ?? bar.value;
+        if (kind === 'eval') alike = mostAlike(event.data?.confused_with);
         if (kind === 'state') reload();
       },
     });
@@ -267,7 +299,7 @@ async function start() {
   });
   const info = await getJson('/v1/info');
   document.getElementById('version').textContent = info.version ? `splat ${info.version}` : 'splat';
-  document.title = `splat · ${t('nav.gestures')}`;
+  setTitle(() => `splat · ${t('nav.gestures')}`);
   if (!info.gestures) {
     fill(main, h('h1', {}, tx('gesture.title')), h('p', { class: 'notice' }, tx('gesture.unavailable')));
     return;
@@ -282,7 +314,7 @@ async function start() {
       await trial.load(model);
       complain(null);
     } catch (error) {
-      complain(error instanceof Refused ? document.createTextNode(error.message) : h('span', {}, tx('gesture.try.failed'), ` (${error.message})`), trial.element);
+      complain(error instanceof Refused ? errorText(error) : h('span', {}, tx('gesture.try.failed'), ` (${error.message})`), trial.element);
     }
   };
   // The form and the card of models share the list.
@@ -299,8 +331,8 @@ async function start() {
     },
     onTry: tryModel,
   });
-  const progress = progressCard(async (job) => added(await getJson(`/v1/gestures/${job.result.model_code}`)));
-  const form = recordCard(models, (job) => progress.watch(job).catch((error) => complain(document.createTextNode(error.message), progress.element)));
+  const progress = progressCard(async (job) => added(await getJson(`/v1/gestures/${job.result.model_code}`)), (body) => form.send(body));
+  const form = recordCard(models, (job, body) => progress.watch(job, body).catch((error) => complain(errorText(error), progress.element)));
   if (models[0]) tryModel(models[0]);
   fill(main,
     h('header', { class: 'hero' }, h('h1', { tabindex: -1 }, tx('gesture.title')), h('p', { class: 'lead' }, tx('gesture.lead'))),

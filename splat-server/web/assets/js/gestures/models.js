@@ -4,7 +4,14 @@ import { postJson, send } from '../api.js';
 import { announce, ask, askText, fill, h } from '../dom.js';
 import { moment } from '../format.js';
 import { has, L, live, t, tx } from '../i18n.js';
+import { fileControl } from '../results.js';
+import { errorText } from '../states.js';
 import { nameFault } from './recording.js';
+
+/** What saves those files of a model that apps use. */
+export function modelFiles(files = []) {
+  return files.filter(({ name }) => /\.(tflite|onnx)$|^manifest\.json$/.test(name)).map((file) => fileControl(file, file.name, 'model-file', file.name));
+}
 
 /**
  * The card of `models` (newest first, as `GET /v1/gestures` gives them). A change of a gesture makes a new model, which `onNew` gets;
@@ -22,7 +29,7 @@ export function modelsCard(models, { onNew, onGone, onTry }) {
       await action();
     } catch (error) {
       complaint.hidden = false;
-      fill(complaint, has(error.message) ? tx(error.message) : [error.message, error.problem?.hint].filter(Boolean).join(' '));
+      fill(complaint, has(error.message) ? tx(error.message) : errorText(error));
     }
   };
   const changed = async (model, change, body) => {
@@ -60,6 +67,7 @@ export function modelsCard(models, { onNew, onGone, onTry }) {
     h('ul', { class: 'model-gestures' }, model.labels.map((gesture) => h('li', {}, h('span', {}, gesture),
       button('gesture.rename', 'gesture.rename.label', gesture, () => rename(model, gesture)),
       button('gesture.takeout', 'gesture.takeout.label', gesture, () => takeOut(model, gesture))))),
+    model.files?.length > 0 ? h('div', { class: 'row', role: 'group', 'aria-label': L('gesture.models.files') }, modelFiles(model.files)) : null,
     h('div', { class: 'row' },
       h('button', { type: 'button', class: 'quiet small', onclick: () => onTry(model) }, tx('gesture.models.try')),
       h('button', { type: 'button', class: 'danger small', onclick: () => remove(model) }, tx('gesture.remove')))));

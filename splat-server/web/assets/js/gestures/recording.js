@@ -5,14 +5,30 @@ export const FRAME_VALUES = 64;
 /** What stock clients send. */
 export const FRAMES = 100;
 const LANDMARKS = 21;
-const FORBIDDEN = /[/\\:*?"<>|]/;
+/** Fewest and most frames of a recording, and fewest that differ from the one before: as the service has them. */
+const LEAST_FRAMES = 40;
+const MOST_FRAMES = 600;
+const LEAST_DIFFERENT = 20;
+const FORBIDDEN = /[/\\:*?"<>|\p{Cc}]/u;
+/** The answer for an unknown hand, so no gesture's name. */
+const NONE = 'none';
 
-/** Why `name` cannot be a gesture's name: a text's key, or null. */
+/** Why `name`, without spaces around it, cannot be a gesture's name: a text's key, or null. */
 export function nameFault(name) {
   const count = [...name].length;
   if (count === 0) return 'gesture.name.missing';
   if (count > 20) return 'gesture.name.long';
-  return FORBIDDEN.test(name) ? 'gesture.name.forbidden' : null;
+  if (FORBIDDEN.test(name)) return 'gesture.name.forbidden';
+  return name.toLowerCase() === NONE ? 'gesture.name.none' : null;
+}
+
+/** Why `frames` cannot be a recording: `{ key, params }` of a text, or null. The service looks closer. */
+export function framesFault(frames) {
+  const count = frames.length;
+  if (count < LEAST_FRAMES) return { key: 'gesture.frames.few', params: { least: LEAST_FRAMES, count } };
+  if (count > MOST_FRAMES) return { key: 'gesture.frames.many', params: { most: MOST_FRAMES, count } };
+  const different = frames.filter((frame, i) => i > 0 && frame.some((value, k) => value !== frames[i - 1][k])).length;
+  return different < LEAST_DIFFERENT ? { key: 'gesture.frames.frozen' } : null;
 }
 
 /** One frame of a result of MediaPipe's HandLandmarker; null where no hand was seen. */
