@@ -2,11 +2,12 @@
 
 use std::sync::Mutex;
 
-use glam::DVec2;
+use glam::{DVec2, DVec3};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::lens::LensModel;
+use crate::shutter::ShutterDirection;
 
 /// A camera at (1, 2, 3) in OpenGL's axes: right +x, up +z, looking along +y.
 fn matrix() -> Value {

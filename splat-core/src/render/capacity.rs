@@ -3,8 +3,12 @@
 use super::chunks::Chunks;
 use super::rays::RAY_BYTES;
 use super::sort::SortScratch;
+use crate::gpu::Gpu;
 use crate::gpu::layout::splat_bytes;
 use crate::gpu::shaders::Switches;
+
+/// Intersections that the first frame's buffers hold.
+pub(super) const FIRST_ISECTS: u32 = 1 << 16;
 
 /// Sizes that a [`ForwardPass`](super::forward::ForwardPass) is allocated for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +91,22 @@ impl Capacity {
             + slices * (u64::from(self.tiles) + 1) * 8
             + SortScratch::bytes(gaussians.max(isects))
     }
+}
+
+/// Intersections of one depth slice whose gradient sums a binding of this device holds.
+pub(crate) fn isects_per_slice(gpu: &Gpu, switches: Switches) -> u32 {
+    let bytes = gpu.report().max_binding_bytes.min(gpu.report().max_buffer_bytes);
+    u32::try_from(bytes / (4 * switches.slot_floats())).unwrap_or(u32::MAX)
+}
+
+/// Capacity for `needed` intersections plus a margin, so that the next view rarely needs larger buffers.
+pub(crate) fn grown(needed: u32) -> u32 {
+    with_margin(needed).max(FIRST_ISECTS)
+}
+
+/// As [`grown`], where even the least is not too little.
+pub(crate) fn with_margin(needed: u32) -> u32 {
+    needed.saturating_add(needed / 4)
 }
 
 #[cfg(test)]

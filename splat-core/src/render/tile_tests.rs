@@ -7,6 +7,7 @@ use crate::camera::{Camera, Pinhole, Pose};
 use crate::gaussians::GaussianCloud;
 use crate::gpu::GpuOptions;
 use crate::gpu::layout::{TILE_HEIGHT, TILE_WIDTH};
+use crate::lens::Lens;
 use crate::random::Random;
 use crate::reference;
 

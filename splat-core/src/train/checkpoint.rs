@@ -17,6 +17,7 @@ use super::frame::SceneFrame;
 use super::optimizer::Moments;
 use super::photos::Photos;
 use super::poses::{Poses, SavedPoses};
+use super::start::RunStart;
 use super::trainer::Trainer;
 use crate::camera::Camera;
 use crate::dataset::Dataset;
@@ -160,18 +161,19 @@ impl Trainer {
         gpu.check()?;
         let photos = Photos::new(dataset, &header.config)?;
         let poses = Poses::resumed(&photos.given, header.frame, header.poses);
-        let mut trainer = Self::assemble(
-            gpu,
+        let gains = Some(header.gains).filter(|gains| gains.len() == photos.given.scene.views.len());
+        let start = RunStart {
             photos,
-            header.config,
-            (header.frame, poses),
-            (gaussians, moments),
-            header.cap,
-            header.steps_done,
-        )?;
-        if header.gains.len() == trainer.gains.len() {
-            trainer.gains = header.gains;
-        }
+            config: header.config,
+            cap: header.cap,
+            frame: header.frame,
+            poses,
+            gains,
+            gaussians,
+            moments,
+            steps_done: header.steps_done,
+        };
+        let mut trainer = Self::start(gpu, start)?;
         if let (Some(from), Some(mean)) = (header.averaged_from, average) {
             trainer.average.resume(from, header.averaged_stride, mean);
         }

@@ -27,6 +27,7 @@ mod reports;
 mod schedule;
 mod seeds;
 mod small_view;
+mod start;
 mod trainer;
 mod uniforms;
 mod view_pose;
