@@ -30,6 +30,7 @@
 mod archives;
 mod artifacts;
 mod auth;
+mod cors;
 mod create;
 mod document;
 mod drain_body;
@@ -44,6 +45,7 @@ mod jobs;
 mod json;
 mod looks;
 mod notes;
+mod observe;
 mod options;
 mod pages;
 mod part_headers;
@@ -59,21 +61,18 @@ mod view;
 pub(crate) use pages::respond;
 pub(crate) use site::is_local_name;
 
-use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::HttpBody as _;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::header::{HeaderName, HeaderValue, LOCATION};
-use axum::http::{Method, StatusCode, Uri};
-use axum::middleware::{self, Next};
+use axum::http::{StatusCode, Uri};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use tower::ServiceExt as _;
-use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer, ExposeHeaders};
-use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -83,11 +82,12 @@ pub use problem::Problem;
 use crate::export::Exporter;
 use crate::intake::IntakeError;
 use crate::job::{JobId, NewJob, Owner};
-use crate::metrics::RequestLabels;
 use crate::parts::Parts;
 use crate::queue::{Admission, QueueError, Quota, Submitted};
 use crate::runner::GpuKind;
+use cors::cors;
 use hub::Hub;
+use observe::observe;
 
 /// Bytes of a JSON body: options and a list of uploads.
 const MAX_JSON_BYTES: usize = 256 << 10;
@@ -320,101 +320,6 @@ async fn method_not_allowed() -> Problem {
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
         "this route has no such method; /openapi.json lists all routes",
-    )
-}
-
-/// Counts and logs each answer. Queries and headers, where secrets could be, are not logged.
-async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
-    let id = request
-        .extensions()
-        .get::<RequestId>()
-        .and_then(|id| id.header_value().to_str().ok())
-        .unwrap_or("")
-        .to_owned();
-    // A client's id of any length would fill the log.
-    if id.len() > 64 {
-        request.headers_mut().remove(REQUEST_ID);
-    }
-    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let forwarded = site::client_of(address, request.headers());
-    let bodiless = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
-    let request = if bodiless { request } else { request.map(drain_body::drained) };
-    let mut response = next.run(request).await;
-    let (status, took) = (response.status(), started.elapsed());
-    let headers = response.headers_mut();
-    headers.entry("x-content-type-options").or_insert(HeaderValue::from_static("nosniff"));
-    // Other origins read by CORS where they may at all, and never as a picture or a script of theirs.
-    headers.entry("cross-origin-resource-policy").or_insert(HeaderValue::from_static("same-origin"));
-    headers.entry("cache-control").or_insert(HeaderValue::from_static("no-store"));
-    app.metrics.latency.observe(took.as_secs_f64());
-    let labels = RequestLabels { method: known(&method), route: route.clone(), status: status.as_u16() };
-    app.metrics.requests.get_or_create(&labels).inc();
-    let ms = took.as_millis() as u64;
-    // Unknown of an answer that is made while it is sent.
-    let bytes = response.body().size_hint().exact();
-    let key = response.extensions().get::<auth::Asked>().map_or("", |asked| asked.0.0.as_str());
-    let address = forwarded.map(tracing::field::display);
-    // A slow answer is that of a request which waits for a job, or a fault.
-    if status.is_server_error() {
-        tracing::warn!(target: "access", %method, route, status = status.as_u16(), ms, bytes, address, key, request = id, "request");
-    } else {
-        tracing::debug!(target: "access", %method, route, status = status.as_u16(), ms, bytes, address, key, request = id, "request");
-    }
-    response
-}
-
-/// The method, if it is a usual one: labels must not grow with what clients invent.
-fn known(method: &Method) -> String {
-    const USUAL: [Method; 7] = [
-        Method::GET,
-        Method::HEAD,
-        Method::POST,
-        Method::PUT,
-        Method::PATCH,
-        Method::DELETE,
-        Method::OPTIONS,
-    ];
-    if USUAL.contains(method) { method.as_str().to_owned() } else { "other".to_owned() }
-}
-
-/// Which other web pages may use the service; `None` where none may.
-fn cors(origins: &[String]) -> Option<CorsLayer> {
-    const EXPOSED: [&str; 14] = [
-        "location",
-        "etag",
-        "retry-after",
-        "content-range",
-        "content-disposition",
-        "x-request-id",
-        "x-job-id",
-        "x-next-from",
-        "tus-resumable",
-        "tus-version",
-        "tus-extension",
-        "tus-max-size",
-        "upload-offset",
-        "upload-length",
-    ];
-    if origins.is_empty() {
-        return None;
-    }
-    let allowed = if origins.iter().any(|origin| origin == "*") {
-        AllowOrigin::any()
-    } else {
-        AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
-    };
-    let methods = [Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::DELETE, Method::OPTIONS];
-    Some(
-        CorsLayer::new()
-            .allow_origin(allowed)
-            .allow_methods(methods)
-            // `*` would not cover `Authorization`.
-            .allow_headers(AllowHeaders::mirror_request())
-            .expose_headers(ExposeHeaders::list(EXPOSED.map(HeaderName::from_static)))
-            .max_age(Duration::from_secs(3600)),
     )
 }
 

@@ -8,6 +8,7 @@
 //! Start at [`JobStore::open`]. Paths below a job's folder are chosen by this service, never by a client, and checked all
 //! the same: relative, no `..`, and no link is followed. A file appears whole or not at all.
 
+mod config;
 mod error;
 mod file;
 mod local;
@@ -31,6 +32,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::job::JobId;
 
+pub use config::StoreConfig;
 pub use error::{Result, StoreError};
 pub use file::{Contents, FileHead};
 use local::Local;
@@ -44,39 +46,6 @@ use url::Target;
 const READ_PIECE: usize = 256 * 1024;
 /// Folder of jobs in work whose files lie in a bucket, below the data folder.
 const WORK: &str = "work";
-
-/// Where files lie.
-#[derive(Clone, Debug)]
-pub struct StoreConfig {
-    /// Folder of this service on this machine; made where missing.
-    pub data_dir: PathBuf,
-    /// `file:///folder`, `s3://bucket/prefix` or `gs://bucket/prefix`; `None`: in `data_dir`.
-    pub url: Option<String>,
-    /// Credentials of a Firebase project: a service account's JSON file. Serves `gs://` where nothing else is set.
-    pub firebase_credentials: Option<PathBuf>,
-    /// A Firebase Storage bucket, which is a `gs://` bucket; used where `url` is `None`.
-    pub firebase_bucket: Option<String>,
-    /// How long a request to a bucket is tried again before it counts as [`StoreError::Unavailable`].
-    pub patience: Duration,
-    /// Further settings of a bucket, in place of the environment's (`AWS_*`, `GOOGLE_*`): the same names in lower case, such
-    /// as `("aws_endpoint", "http://127.0.0.1:9000")` or `("google_base_url", ...)`.
-    pub options: Vec<(String, String)>,
-}
-
-impl StoreConfig {
-    /// Files in `data_dir`.
-    #[must_use]
-    pub fn local(data_dir: impl Into<PathBuf>) -> Self {
-        Self {
-            data_dir: data_dir.into(),
-            url: None,
-            firebase_credentials: None,
-            firebase_bucket: None,
-            patience: Duration::from_secs(10),
-            options: Vec::new(),
-        }
-    }
-}
 
 /// The files of all jobs. Cheap to clone; any number of tasks may use it at once.
 #[derive(Clone, Debug)]

@@ -1,11 +1,10 @@
 //! One claim from beginning to end.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use splat_colmap::ColmapSource;
 use splat_core::Event;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -13,24 +12,22 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::Workers;
 use super::artifacts;
 use super::child::Runner;
+use super::conclude::{LAST_WORD_EVERY, conclude};
 use super::hold::{Hold, Stopping, ticking};
 use super::looks::Looks;
 use super::reporter::{self, Reporter};
+use super::retention::{is_spare, prune, spare, worth_keeping};
 use crate::job::{Job, JobProblem};
-use crate::layout;
 use crate::metrics::StageLabels;
-use crate::queue::{Claim, Ending, Queue, QueueError, Ticket};
+use crate::queue::{Claim, Ending, QueueError, Ticket};
 use crate::runner::{Ended, Line, Order};
 use crate::scene::SceneSpec;
 use crate::store::{StoreError, Workspace};
-use crate::webhook;
 
 /// How often news go to the queue.
 const TICK: Duration = Duration::from_millis(500);
 /// Rest after this machine could not start a process for want of handles, threads or memory.
 const LACK_REST: Duration = Duration::from_secs(5);
-/// How long the queue is tried for the last word on a job.
-const LAST_WORD_EVERY: Duration = Duration::from_secs(2);
 
 /// Does the job and reports to the queue how it ended. A claim that is lost ends without a word: the job is another worker's.
 pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiver<bool>) {
@@ -65,77 +62,6 @@ pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiv
     let succeeded = matches!(ending, Ending::Succeeded { .. });
     if conclude(workers, &claim, &attempt.hold, ending).await.is_some() && succeeded {
         prune(workers, &claim.job).await;
-    }
-}
-
-/// Removes what a finished job needs no more, several times as large as photos and scene. Not before the queue knows that the job is
-/// done, since another attempt would go on from there.
-async fn prune(workers: &Workers, job: &Job) {
-    let spare = spare(job);
-    let pruned = async {
-        for file in workers.store.list(&job.id).await?.iter().filter(|file| is_spare(&spare, &file.path)) {
-            workers.store.delete_file(&job.id, &file.path).await?;
-        }
-        Ok::<_, StoreError>(())
-    };
-    if let Err(error) = pruned.await {
-        tracing::warn!(job = %job.id, %error, "could not remove temporary files of a finished job");
-    }
-}
-
-/// What a finished job needs no more: checkpoints, and what COLMAP worked on. Training on photos as they were taken, another time,
-/// needs COLMAP's copies of them.
-fn spare(job: &Job) -> Vec<PathBuf> {
-    let undistorted = serde_json::from_value::<SceneSpec>(job.spec.clone())
-        .is_ok_and(|spec| !spec.options.keep_distortion());
-    let of_colmap = undistorted.then(|| ColmapSource::spare(Path::new(layout::COLMAP_DATA)));
-    of_colmap.into_iter().flatten().chain([layout::CHECKPOINTS.into()]).collect()
-}
-
-fn is_spare(spare: &[PathBuf], path: &str) -> bool {
-    spare.iter().any(|spare| Path::new(path).starts_with(spare))
-}
-
-/// Tells queue, log, figures and webhook how a claim ended.
-/// Returns the job, if the queue recorded it.
-pub(super) async fn conclude(workers: &Workers, claim: &Claim, hold: &Hold, ending: Ending) -> Option<Job> {
-    let word = match &ending {
-        Ending::Succeeded { .. } => "succeeded",
-        Ending::Failed(_) => "failed",
-        Ending::Retry(_) => "failed, to be tried again",
-        Ending::Cancelled => "cancelled",
-        Ending::Released => "given back",
-    };
-    tracing::info!(job = %claim.job.id, "job {word}");
-    workers.metrics.ended(&ending);
-    // Should this process die in between, the sweep queues the webhook.
-    let told = tokio::select! {
-        told = last_word(&*workers.queue, &claim.ticket, ending) => told,
-        _ = hold.given_up(false) => {
-            tracing::warn!(job = %claim.job.id, "could not record the final status of a job; it will run again");
-            None
-        }
-    };
-    if let Some(job) = told.as_ref().filter(|job| job.state.is_final()) {
-        webhook::enqueue(&*workers.queue, job).await;
-    }
-    told
-}
-
-/// Tells how it ended, for as long as it takes the queue to answer.
-async fn last_word(queue: &dyn Queue, ticket: &Ticket, ending: Ending) -> Option<Job> {
-    loop {
-        match queue.finish(ticket, ending.clone()).await {
-            Ok(job) => return Some(job),
-            Err(QueueError::Unavailable { why }) => {
-                tracing::warn!(job = %ticket.id, why, "could not record the final status of a job; will retry");
-                sleep(LAST_WORD_EVERY).await;
-            }
-            Err(error) => {
-                tracing::warn!(job = %ticket.id, %error, "the queue rejected the final status of a job");
-                return None;
-            }
-        }
     }
 }
 
@@ -381,11 +307,6 @@ impl Attempt<'_> {
             problem("store_unavailable", format!("what the job made cannot be stored: {error}"), None)
         })
     }
-}
-
-/// Files that another worker needs to go on, or the owner to see: all but COLMAP's working copies of the photos.
-fn worth_keeping(path: &str) -> bool {
-    !is_spare(&ColmapSource::working_copies(Path::new(layout::COLMAP_DATA)), path)
 }
 
 /// Copies new files to a remote store. What fails now is copied at the end.

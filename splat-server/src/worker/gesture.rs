@@ -15,7 +15,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Workers;
-use super::attempt::{conclude, problem};
+use super::attempt::problem;
+use super::conclude::conclude;
 use super::hold::{Hold, Stopping, ticking};
 use crate::gesture::models::{ModelError, NewModel};
 use crate::gesture::{self, Figures, GestureSpec, MODEL_FILE, ModelRecord, OUTPUT, RECORDING};

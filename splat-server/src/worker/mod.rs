@@ -3,20 +3,24 @@
 //! | module | what |
 //! | --- | --- |
 //! | `attempt` | one claim from beginning to end: lease, news, cancelling, limits, how it ended |
+//! | `conclude` | reports how a claim ended |
 //! | `gesture` | one claim on a gesture: a second of training, in this process |
 //! | `hold` | what both do to keep a claim, and how they learn that it is to stop |
 //! | `looks` | from who looks at a scene to the process that trains it, and back |
 //! | `child` | the process of an attempt |
 //! | `reporter` | from its events to progress, numbered events and artefacts |
+//! | `retention` | which files of a job are stored, and which are removed at its end |
 //! | `artifacts` | which files can be fetched, under which names |
 
 mod artifacts;
 mod attempt;
 mod child;
+mod conclude;
 mod gesture;
 mod hold;
 mod looks;
 mod reporter;
+mod retention;
 #[cfg(all(test, unix))]
 mod tests;
 
