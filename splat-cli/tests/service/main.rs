@@ -4,11 +4,13 @@
 mod harness;
 
 mod access;
+mod artifacts;
 #[cfg(unix)]
 mod cluster;
 mod crashes;
 mod flow;
 mod gestures;
+mod lifecycle;
 mod operators;
 mod sharing;
 mod stock;
