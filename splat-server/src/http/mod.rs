@@ -1,29 +1,29 @@
-//! The HTTP interface: thin over queue, store and intake.
+//! The HTTP API: a thin layer over queue, store and intake.
 //!
 //! | module | routes |
 //! | --- | --- |
 //! | `create` | `POST /v1/jobs` |
-//! | `jobs` | list, look at, cancel, retry and delete jobs |
-//! | `events`, `hub` | `GET /v1/jobs/{id}/events`: one look at the queue a job, however many watch |
-//! | `looks` | a look at a scene while it trains |
+//! | `jobs` | list, get, cancel, retry and delete jobs |
+//! | `events`, `hub` | `GET /v1/jobs/{id}/events`: one poll of the queue per job, however many clients watch |
+//! | `looks` | live views of a scene in training |
 //! | `artifacts`, `archives` | files of a job, its log; many files as one zip |
-//! | `exports` | the scene in other forms, whole or cut |
+//! | `exports` | the scene in other formats, whole or cropped |
 //! | `notes`, `shares` | a job's name, pin and link; what a link shows |
-//! | `usage` | what a caller has used and may use |
+//! | `usage` | a caller's usage and quota |
 //! | `uploads` | resumable uploads, tus 1.0 |
-//! | `gesture_jobs` | a gesture to be added to a model, for `POST /v1/jobs` and `/train` |
-//! | `gestures` | gesture models: list, look at, rename, delete |
-//! | `ghostouch` | `POST /train`, `GET /status/{task_id}`: gestures as Ghostouch clients ask for them |
-//! | `refusals` | what `/train` refuses, as tasks that have failed |
+//! | `gesture_jobs` | adding a gesture to a model, for `POST /v1/jobs` and `/train` |
+//! | `gestures` | gesture models: list, get, rename, delete |
+//! | `ghostouch` | `POST /train`, `GET /status/{task_id}`: the API of Ghostouch clients |
+//! | `refusals` | rejected `/train` requests, as tasks that have failed |
 //! | `process_images` | `POST /process_images`: photos in, PLY out, in one request |
-//! | `options` | options of a scene as texts, in the OpenAPI document and for forms |
-//! | `part_headers` | part headers of forms, within a limit |
-//! | `info` | what the service is, health, metrics, OpenAPI |
+//! | `options` | options of a scene as text fields, and in the OpenAPI document |
+//! | `part_headers` | limits the size of part headers in forms |
+//! | `info` | information about the service, health, metrics, OpenAPI |
 //! | `pages` | the web page |
-//! | `auth`, `site` | who asks and how often; from where, and from which web page |
-//! | `json`, `document` | JSON bodies in, the OpenAPI document out |
-//! | `problem` | errors, RFC 9457, in plain words |
-//! | `drain_body` | reads on what a handler left of a body, so that the client gets its answer |
+//! | `auth`, `site` | authentication and rate limits; where a request comes from |
+//! | `json`, `document` | JSON bodies; the OpenAPI document |
+//! | `problem` | errors as RFC 9457 problem documents |
+//! | `drain_body` | discards the rest of a body that a handler has not read, so that the client gets its response |
 //!
 //! Start at [`router`].
 
@@ -89,20 +89,20 @@ use cors::cors;
 use hub::Hub;
 use observe::observe;
 
-/// Bytes of a JSON body: options and a list of uploads.
+/// Maximum bytes of a JSON body: options and a list of uploads.
 const MAX_JSON_BYTES: usize = 256 << 10;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What every handler has at hand. Every layer of every request clones it, so it is one pointer.
+/// State shared by all handlers. Every layer clones it for every request, so it is one pointer.
 #[derive(Clone, Debug)]
 pub struct App(Arc<Shared>);
 
-/// The service's [`Parts`], and what only requests need.
+/// The service's [`Parts`], and what only request handlers need.
 #[derive(Debug)]
 pub struct Shared {
     parts: Parts,
     exporter: Exporter,
-    /// What scenes are trained on, once it is known; `None` where it is not found out.
+    /// What scenes are trained on, once it is known; `None` if it is not determined.
     gpu: OnceLock<Option<GpuKind>>,
     hub: Hub,
     gate: auth::Gate,
@@ -125,7 +125,7 @@ impl Deref for Shared {
 }
 
 impl App {
-    /// The application over its parts.
+    /// Creates the application from its parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let hub = Hub::new(Arc::clone(&parts.queue), view::ViewContext::of(&parts.config));
@@ -134,13 +134,13 @@ impl App {
         Self(Arc::new(Shared { parts, exporter, gpu: OnceLock::new(), hub, gate }))
     }
 
-    /// Notes what scenes are trained on, for the page.
+    /// Sets what scenes are trained on, for `/v1/info`.
     pub(crate) fn learn_gpu(&self, gpu: Option<GpuKind>) {
-        // Only the first answer counts.
+        // Only the first value is kept.
         let _ = self.gpu.set(gpu);
     }
 
-    /// Looks after itself until the process ends: rate limits forget who has been quiet.
+    /// Runs until the process ends: drops rate limit counters of idle clients.
     pub(crate) async fn housekeeping(self) {
         loop {
             tokio::time::sleep(Duration::from_secs(60)).await;
@@ -148,7 +148,7 @@ impl App {
         }
     }
 
-    /// An error where the disk is as full as it may be.
+    /// An error if the disk is filled to its limit.
     fn check_room(&self) -> problem::Result<()> {
         if self.store.free_bytes()? < self.intake.limits().disk_floor_bytes {
             return Err(IntakeError::NoRoom.into());
@@ -156,15 +156,15 @@ impl App {
         Ok(())
     }
 
-    /// A new id, under which files can be stored for a job of this queue.
+    /// Reserves a new id, under which files can be stored for a job of this queue.
     async fn begin_job(&self) -> problem::Result<JobId> {
         let id = JobId::random();
         self.store.mark_taken(&id, &self.queue.identity().await?).await?;
         Ok(id)
     }
 
-    /// Queues a job whose files lie in the store under an id of [`Self::begin_job`]; they go again where it is not made, or was made
-    /// before.
+    /// Queues a job whose files are stored under an id of [`Self::begin_job`]. The files are removed if the job is rejected, or
+    /// already exists.
     async fn enqueue(&self, job: NewJob, admission: Admission) -> problem::Result<Submitted> {
         let id = job.id.clone();
         let submitted = self.queue.submit(job, admission).await;
@@ -174,7 +174,7 @@ impl App {
                     tracing::warn!(%error, job = %id, "could not mark a job as submitted; the sweep will");
                 }
             }
-            // It may have been made all the same; the sweep sees whether.
+            // The job may exist all the same; the sweep checks that.
             Err(QueueError::Unavailable { .. } | QueueError::Malformed { .. }) => {}
             _ => {
                 if let Err(error) = self.store.delete_job(&id).await {
@@ -185,8 +185,8 @@ impl App {
         Ok(submitted?)
     }
 
-    /// Deletes a job that has ended. The record goes first, in one step that a retry beside it either follows or forbids; the queue
-    /// remembers it, so that files that stay behind are swept. `false` where the owner has no such job.
+    /// Deletes a job that has ended. The record is deleted first, atomically with respect to a concurrent retry. The queue
+    /// remembers the id, so that files left behind are swept. `false` if the owner has no such job.
     async fn delete_job(&self, owner: &Owner, id: &JobId) -> problem::Result<bool> {
         if self.queue.delete(owner, id).await?.is_none() {
             return Ok(false);
@@ -201,12 +201,12 @@ impl App {
         Ok(true)
     }
 
-    /// What this caller may have and use: an operator, and one person at their own machine, as much as they want.
+    /// The caller's limits: none for an operator, and for a single user on the service's own machine.
     pub(super) fn quota(&self, caller: &auth::Caller) -> Quota {
         if caller.admin { Quota::NONE } else { self.config.quota() }
     }
 
-    /// Limits that hold when this caller submits a job.
+    /// Limits that apply when this caller submits a job.
     pub(super) fn admission(&self, caller: &auth::Caller) -> Admission {
         Admission {
             quota: self.quota(caller),
@@ -214,14 +214,14 @@ impl App {
             max_unfinished_per_owner: self.config.max_jobs_per_key.unwrap_or(if self.gate.keys_in_use() {
                 20
             } else {
-                // One person's own machine: the queue's length is limit enough. SQLite counts in signed numbers.
+                // On a single user's own machine, only the queue length is limited. SQLite's integers are signed.
                 u64::MAX >> 1
             }),
         }
     }
 }
 
-/// The routes of the native and the compatible interface, and the document that describes them.
+/// The routes of the native and the compatible API, and the document that describes them.
 fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(document::Head::openapi())
         .routes(routes!(create::create, jobs::list))
@@ -256,7 +256,7 @@ fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
         .split_for_parts()
 }
 
-/// The whole service.
+/// The complete service.
 pub fn router(app: App) -> Router {
     let (routes, document) = described();
     let document = info::Served::new(&document::with_guard(document, &app.config.public_path()));
@@ -279,8 +279,8 @@ pub fn router(app: App) -> Router {
     if path.is_empty() { router } else { below(path, router) }
 }
 
-/// The service below a path that a proxy in front puts before its own. Proxies keep that path or leave it out; addresses in answers
-/// have it, and requests may.
+/// Serves the router below a path that a proxy in front adds. Proxies may keep that path in requests or remove it; URLs in
+/// responses contain it.
 fn below(path: String, router: Router) -> Router {
     let before = path.clone();
     let without = move |mut request: Request| {

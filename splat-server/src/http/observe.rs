@@ -14,7 +14,7 @@ use tower_http::request_id::RequestId;
 use super::{App, REQUEST_ID, auth, drain_body, site};
 use crate::metrics::RequestLabels;
 
-/// Counts and logs each answer. Queries and headers, where secrets could be, are not logged.
+/// Counts and logs each response. Query strings and headers may contain secrets and are not logged.
 pub(super) async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
@@ -25,7 +25,7 @@ pub(super) async fn observe(State(app): State<App>, mut request: Request, next: 
         .and_then(|id| id.header_value().to_str().ok())
         .unwrap_or("")
         .to_owned();
-    // A client's id of any length would fill the log.
+    // A client may send an id of any length; long ones are not logged.
     if id.len() > 64 {
         request.headers_mut().remove(REQUEST_ID);
     }
@@ -37,18 +37,18 @@ pub(super) async fn observe(State(app): State<App>, mut request: Request, next: 
     let (status, took) = (response.status(), started.elapsed());
     let headers = response.headers_mut();
     headers.entry("x-content-type-options").or_insert(HeaderValue::from_static("nosniff"));
-    // Other origins read by CORS where they may at all, and never as a picture or a script of theirs.
+    // Other origins may read responses through CORS, where allowed, but not embed them as images or scripts.
     headers.entry("cross-origin-resource-policy").or_insert(HeaderValue::from_static("same-origin"));
     headers.entry("cache-control").or_insert(HeaderValue::from_static("no-store"));
     app.metrics.latency.observe(took.as_secs_f64());
     let labels = RequestLabels { method: known(&method), route: route.clone(), status: status.as_u16() };
     app.metrics.requests.get_or_create(&labels).inc();
     let ms = took.as_millis() as u64;
-    // Unknown of an answer that is made while it is sent.
+    // `None` for a streamed body.
     let bytes = response.body().size_hint().exact();
     let key = response.extensions().get::<auth::Asked>().map_or("", |asked| asked.0.0.as_str());
     let address = forwarded.map(tracing::field::display);
-    // A slow answer is that of a request which waits for a job, or a fault.
+    // A slow response is either a request that waits for a job, or an error.
     if status.is_server_error() {
         tracing::warn!(target: "access", %method, route, status = status.as_u16(), ms, bytes, address, key, request = id, "request");
     } else {
@@ -57,7 +57,7 @@ pub(super) async fn observe(State(app): State<App>, mut request: Request, next: 
     response
 }
 
-/// The method, if it is a usual one: labels must not grow with what clients invent.
+/// The method, or `other` for an unusual one: the set of labels must stay bounded.
 fn known(method: &Method) -> String {
     const USUAL: [Method; 7] = [
         Method::GET,

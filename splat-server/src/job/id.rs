@@ -5,26 +5,26 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Characters of a random id: lower-case base 32 without `i`, `l`, `o`, `u` (Crockford), so that ids are safe in file
-/// names, URLs and object keys, and cannot be mistaken when read aloud.
+/// Characters of a random id: lower-case base 32 without `i`, `l`, `o`, `u` (Crockford): safe in file names, URLs and object
+/// keys, and unambiguous when read aloud.
 const ID_ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-/// 26 characters of 5 bits: 130 bits, beyond guessing.
+/// 26 characters of 5 bits: 130 bits, which cannot be guessed.
 const ID_LENGTH: usize = 26;
 
-/// Random text of [`ID_ALPHABET`], 5 bits a character.
+/// Random text of [`ID_ALPHABET`], 5 bits per character.
 pub(crate) fn random_text(length: usize) -> String {
     let mut bytes = vec![0_u8; length];
-    // Without a source of randomness nothing on this machine is safe; there is no way to go on.
+    // Secrets need the system's random source; there is no safe fallback.
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
     bytes.iter().map(|byte| char::from(ID_ALPHABET[usize::from(byte & 31)])).collect()
 }
 
-/// Names one job or one upload. Random, unguessable, and the only thing of a request that ever becomes part of a path.
+/// Id of a job or an upload. Random and unguessable, and the only part of a request that becomes part of a path.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct JobId(String);
 
-/// A text that is no id.
+/// The text is not a valid id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an id has 26 characters of 0-9 and a-z")]
 pub struct NotAnId;
@@ -36,10 +36,10 @@ impl JobId {
         Self(random_text(ID_LENGTH))
     }
 
-    /// The same id for the same bytes, of which the first 26 count; for folders that are found by what they are for.
+    /// An id derived from the first 26 bytes of a digest, so that the same input finds the same folder.
     pub(crate) fn derived(digest: &[u8]) -> Self {
         let letter = |byte: &u8| char::from(ID_ALPHABET[usize::from(byte & 31)]);
-        // A digest shorter than an id is not used anywhere; it would be filled up.
+        // Shorter digests, which are not used, are padded with zeros.
         Self(digest.iter().chain(std::iter::repeat(&0)).take(ID_LENGTH).map(letter).collect())
     }
 

@@ -3,7 +3,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 
-/// Longer than any test waits for what it tests.
+/// Longer than any test takes.
 const LONG: Duration = Duration::from_secs(600);
 const SHORT: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -31,10 +31,10 @@ async fn say(address: SocketAddr, text: &str) -> TcpStream {
     stream
 }
 
-/// What comes until the server closes the connection.
+/// Reads until the server closes the connection.
 async fn heard(mut stream: TcpStream) -> String {
     let mut bytes = Vec::new();
-    // A connection that is reset is closed too.
+    // A reset connection counts as closed.
     let _ = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the connection stays open");
     String::from_utf8(bytes).unwrap()
 }
@@ -70,7 +70,7 @@ async fn a_body_that_drips_is_given_up_and_a_slow_one_is_not() {
     assert!(!heard(say(address, head).await).await.contains("200 OK"));
     let mut dripping = say(address, head).await;
     for _ in 0..3 {
-        // It fails once the server has closed the connection.
+        // This fails once the server has closed the connection.
         let _ = dripping.write_all(b"x").await;
         sleep(SHORT).await;
     }
@@ -88,7 +88,7 @@ async fn an_answer_that_nobody_takes_is_given_up() {
     let address = listener.local_addr().unwrap();
     let held = Arc::new(());
     let of_answer = Arc::clone(&held);
-    // More than the system holds for a connection.
+    // More than the system's buffers hold.
     let endless = move || {
         let held = Arc::clone(&of_answer);
         async move {
@@ -104,7 +104,7 @@ async fn an_answer_that_nobody_takes_is_given_up() {
     tokio::spawn(run(listener, router, ConnectionLimits { body_window: SHORT, ..LIMITS }, shutdown));
     let _stream = say(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     let given_up = async {
-        // The route holds one, and the test; a body under way one more.
+        // The route and the test hold one reference each; a body in progress holds another.
         let mut begun = false;
         loop {
             begun |= Arc::strong_count(&held) > 2;

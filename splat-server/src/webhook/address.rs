@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use reqwest::Url;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-/// Longest address, in characters.
+/// Maximum length of a webhook's URL, in characters.
 pub(crate) const MAX_URL_CHARS: usize = 2_000;
 
-/// The URL, if a webhook may go there as far as its text shows.
+/// Parses the URL and checks what its text shows; names are checked when they are resolved.
 pub(crate) fn check_url(text: &str, allow_private: bool) -> Result<Url, String> {
     if text.len() > MAX_URL_CHARS {
         return Err(format!("a webhook's URL has at most {MAX_URL_CHARS} characters"));
@@ -18,7 +18,7 @@ pub(crate) fn check_url(text: &str, allow_private: bool) -> Result<Url, String> 
         return Err("a webhook's URL begins with https:// or http://".into());
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("a webhook's URL must not hold a password; the signature tells who sent it".into());
+        return Err("a webhook's URL must not contain a password; the signature shows who sent it".into());
     }
     let literal = match url.host() {
         Some(url::Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
@@ -26,12 +26,12 @@ pub(crate) fn check_url(text: &str, allow_private: bool) -> Result<Url, String> 
         _ => None,
     };
     if !allow_private && literal.is_some_and(|ip| !is_public(ip)) {
-        return Err("a webhook must not go to a private or local address".into());
+        return Err("a webhook must not be sent to a private or local address".into());
     }
     Ok(url)
 }
 
-/// Resolves names, and gives only addresses of the public internet.
+/// Resolves host names to addresses of the public internet only.
 pub(super) struct PublicOnly {
     pub(super) allow_private: bool,
 }
@@ -44,7 +44,7 @@ impl Resolve for PublicOnly {
             let allowed: Vec<SocketAddr> =
                 found.filter(|address| allow_private || is_public(address.ip())).collect();
             if allowed.is_empty() {
-                return Err("the name leads to private or local addresses only".into());
+                return Err("the name resolves to private or local addresses only".into());
             }
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
@@ -78,7 +78,7 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
 
 fn is_public_v6(ip: Ipv6Addr) -> bool {
     let parts = ip.segments();
-    // Addresses that lead to an IPv4 one are judged by that: mapped, NAT64 and 6to4.
+    // Addresses that embed an IPv4 address are judged by it: IPv4-mapped, NAT64 and 6to4.
     let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     if let Some(ip) = ip.to_ipv4_mapped() {
         return is_public_v4(ip);
@@ -86,7 +86,7 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
     match parts {
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => is_public_v4(v4(high, low)),
         [0x2002, high, low, ..] => is_public_v4(v4(high, low)),
-        // Documentation, benchmarking, Teredo and the rest of the special block.
+        // Documentation, benchmarking, Teredo and the rest of the special-purpose block.
         [0x2001, second, ..] if second < 0x200 || second == 0xdb8 => false,
         [0x3fff, ..] => false,
         // Global unicast is 2000::/3.

@@ -1,9 +1,8 @@
-//! Webhooks: a signed message to a client's server when a job has ended. Off unless the operator turns them on.
+//! Webhooks: a signed message to a client's server when a job has ended. Off by default.
 //!
-//! Each is a job in a lane of its own, so that it survives crashes and is tried again with growing waits. The message is
-//! signed as `Splat-Signature: t=<seconds>,v1=<hex>`, HMAC-SHA256 of `<seconds>.<body>` with the operator's secret.
-//! Private and loopback addresses are refused after the name is resolved, for the address that is then connected to;
-//! redirects are not followed.
+//! Each delivery is a job in its own lane, so that it survives crashes and is retried with growing delays. The message is signed
+//! as `Splat-Signature: t=<seconds>,v1=<hex>`, HMAC-SHA256 of `<seconds>.<body>` with the operator's secret. Private and loopback
+//! addresses are rejected after name resolution, for the address that is then connected to; redirects are not followed.
 
 mod address;
 
@@ -24,42 +23,42 @@ use crate::config::Config;
 use crate::job::{Idempotency, Job, JobId, JobKind, JobProblem, JobState, Lane, NewJob, Owner, UnixMs};
 use crate::queue::{Admission, Ending, Queue, QueueError, Quota, now_ms};
 
-/// Attempts, with growing waits between them.
+/// Number of attempts, with growing delays.
 const ATTEMPTS: u32 = 8;
-/// A receiver that takes longer is tried again later.
+/// Timeout of a request; the delivery is then retried.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// What a delivery job is to do.
+/// Spec of a delivery job.
 #[derive(Debug, Serialize, Deserialize)]
 struct Delivery {
     url: String,
     job: JobId,
 }
 
-/// What a receiver gets as JSON.
+/// The JSON message.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct JobEnded<'a> {
     /// Kind of the event.
     event: Happened,
     /// Id of the job.
     id: &'a str,
-    /// What the job makes.
+    /// What the job did.
     kind: JobKind,
     /// Final state of the job.
     state: JobState,
-    /// Figures of a job that succeeded.
+    /// Results of a job that succeeded.
     #[schema(value_type = Option<Object>)]
     result: Option<&'a serde_json::Value>,
     /// Why a job failed.
     problem: Option<&'a JobProblem>,
-    /// Where the job is: whole, where the operator has said how the service is reached (`public_url`), and otherwise the path on it.
+    /// URL of the job if the operator has configured `public_url`, otherwise its path.
     url: String,
 }
 
-/// Events that receivers get.
+/// Types of events.
 #[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
 pub(crate) enum Happened {
-    /// A job has come to its end.
+    /// A job has ended.
     #[serde(rename = "job.ended")]
     JobEnded,
 }
@@ -69,19 +68,19 @@ pub(crate) enum Happened {
 pub(crate) struct Notifier {
     client: Client,
     secret: Arc<str>,
-    /// What stands before the paths of the service; empty where that is not known.
+    /// Prefix of URLs; empty if not configured.
     public_url: Arc<str>,
     allow_private: bool,
 }
 
 impl Notifier {
     /// # Errors
-    /// The TLS library's, where it cannot be set up.
+    /// Errors of the TLS library.
     pub(crate) fn new(secret: &str, public_url: &str, allow_private: bool) -> Result<Self, reqwest::Error> {
         crate::tls::install_provider();
         let client = Client::builder()
             .dns_resolver(Arc::new(PublicOnly { allow_private }))
-            // A proxy of the environment would resolve names itself, past the check of addresses.
+            // A proxy from the environment would resolve names itself, which bypasses the check of addresses.
             .no_proxy()
             .redirect(redirect::Policy::none())
             .timeout(ANSWER_WITHIN)
@@ -90,7 +89,7 @@ impl Notifier {
         Ok(Self { client, secret: secret.into(), public_url: public_url.into(), allow_private })
     }
 
-    /// One attempt at a delivery job.
+    /// Runs one attempt at a delivery job.
     pub(crate) async fn deliver(&self, queue: &dyn Queue, delivery: &Job) -> Ending {
         let problem = |message: String| JobProblem { code: "webhook".into(), message, hint: None };
         let Ok(spec) = serde_json::from_value::<Delivery>(delivery.spec.clone()) else {
@@ -122,7 +121,7 @@ impl Notifier {
     }
 
     async fn post(&self, url: &str, id: &JobId, body: String) -> Result<(), String> {
-        // Checked again: an address given as a number is not resolved.
+        // Checked again, since a literal address is not resolved.
         let url = check_url(url, self.allow_private)?;
         let seconds = now_ms() / 1000;
         let request = self
@@ -141,14 +140,14 @@ impl Notifier {
     }
 }
 
-/// Queues the webhooks of jobs that ended at these times and whose webhooks nobody queued: their worker died with its last word, or with
-/// their last lease.
+/// Queues the webhooks of jobs that ended in this time range and whose webhook was not queued, because their worker died while
+/// reporting the end, or with the last lease.
 pub(crate) async fn catch_up(queue: &dyn Queue, mut when: Range<UnixMs>) -> Result<(), QueueError> {
     loop {
         let ended = queue.ended(when.clone()).await?;
         let mut last = None;
         for (_, id) in &ended {
-            // It may have been deleted or tried again meanwhile.
+            // It may have been deleted or retried in the meantime.
             let Some(job) = queue.find(id).await? else { continue };
             last = last.max(job.finished_ms);
             if job.state.is_final() {
@@ -156,7 +155,7 @@ pub(crate) async fn catch_up(queue: &dyn Queue, mut when: Range<UnixMs>) -> Resu
             }
         }
         match last {
-            // Others may have ended in the same millisecond; those that were seen are not queued twice.
+            // Others may have ended in the same millisecond; those already seen are not queued twice.
             Some(last) if when.start < last => when.start = last,
             _ => return Ok(()),
         }
@@ -165,10 +164,10 @@ pub(crate) async fn catch_up(queue: &dyn Queue, mut when: Range<UnixMs>) -> Resu
 
 /// Queues the webhook of a job that has ended, if it has one.
 pub(crate) async fn enqueue(queue: &dyn Queue, job: &Job) {
-    // Scenes and gestures keep it in the same place.
+    // Specs of scenes and gestures have it at the same path.
     let Some(url) = job.spec.pointer("/options/webhook").and_then(serde_json::Value::as_str) else { return };
     let delivery = Delivery { url: url.to_owned(), job: job.id.clone() };
-    // The same end is delivered once, however often it is queued; a retried job's next end is another.
+    // One delivery per end of the job, however often it is queued; a retried job ends again later.
     let key = format!("{}-{}", job.id, job.finished_ms.unwrap_or(0));
     let new = NewJob {
         id: JobId::random(),
@@ -189,14 +188,14 @@ pub(crate) async fn enqueue(queue: &dyn Queue, job: &Job) {
     }
 }
 
-/// The signature that receivers check.
+/// The signature of a message.
 fn signature(secret: &str, seconds: u64, body: &str) -> String {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return String::new() };
     mac.update(format!("{seconds}.{body}").as_bytes());
     hex::encode(mac.finalize().into_bytes())
 }
 
-/// Whether this service sends webhooks to that URL, or why not.
+/// Checks whether this service would send webhooks to that URL.
 pub(crate) fn check(config: &Config, text: &str) -> Result<(), String> {
     if !config.webhooks {
         return Err("this service sends no webhooks; its operator can turn them on".into());

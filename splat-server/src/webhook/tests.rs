@@ -2,7 +2,7 @@ use super::*;
 use crate::queue::contract::{PLENTY, new_job};
 use crate::queue::{ListQuery, SqliteQueue};
 
-/// A worker that dies with the last lease of its job queues no webhook; every end is delivered once all the same.
+/// A worker that dies with the last lease of its job queues no webhook; still, every end is delivered once.
 #[tokio::test]
 async fn ends_that_nobody_told_of_are_caught_up_with() {
     let dir = tempfile::tempdir().unwrap();
@@ -27,7 +27,7 @@ async fn ends_that_nobody_told_of_are_caught_up_with() {
     tokio::time::sleep(2 * lease).await;
     catch_up(&queue, 0..UnixMs::MAX).await.unwrap();
     assert_eq!(deliveries().await, 1);
-    // Receivers that are gone hold up nothing but messages.
+    // Unreachable receivers delay only webhooks.
     assert!(queue.claim("gestures", &[Lane::Cpu], lease).await.unwrap().is_none());
 
     catch_up(&queue, 0..UnixMs::MAX).await.unwrap();
@@ -36,7 +36,7 @@ async fn ends_that_nobody_told_of_are_caught_up_with() {
 
     for told in 2..4 {
         queue.retry(&owner, &job.id, scene(true).spec).await.unwrap().unwrap();
-        // Two ends within a millisecond would be one.
+        // Two ends within the same millisecond would count as one.
         tokio::time::sleep(Duration::from_millis(5)).await;
         let ended = queue.cancel(&owner, &job.id).await.unwrap().unwrap();
         enqueue(&queue, &ended).await;
@@ -44,7 +44,7 @@ async fn ends_that_nobody_told_of_are_caught_up_with() {
     }
 }
 
-/// A job may have another owner by the time its receiver answers.
+/// A job may have changed its owner by the time its webhook is delivered.
 #[tokio::test]
 async fn the_end_of_a_job_that_was_adopted_meanwhile_is_told() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -73,7 +73,7 @@ async fn the_end_of_a_job_that_was_adopted_meanwhile_is_told() {
     assert!(told.await.unwrap().contains(job.id.as_str()));
 }
 
-/// RFC 4231's second test case, with the time and the dot in front of the body taken into account.
+/// RFC 4231's second test case; our signature also covers the time and a dot before the body.
 #[test]
 fn signatures_are_hmac_sha256() {
     let mut mac = Hmac::<Sha256>::new_from_slice(b"Jefe").unwrap();

@@ -1,4 +1,4 @@
-//! How a claim ended: reported to the queue, the log, the metrics and the webhook.
+//! Reports the end of a claim to the queue, the log, the metrics and the webhook.
 
 use std::time::Duration;
 
@@ -10,11 +10,10 @@ use crate::job::Job;
 use crate::queue::{Claim, Ending, Queue, QueueError, Ticket};
 use crate::webhook;
 
-/// How long the queue is tried for the last word on a job.
+/// Interval between attempts to report the end of a job.
 pub(super) const LAST_WORD_EVERY: Duration = Duration::from_secs(2);
 
-/// Tells queue, log, figures and webhook how a claim ended.
-/// Returns the job, if the queue recorded it.
+/// Reports the end of a claim to the queue, the log, the metrics and the webhook. Returns the job if the queue recorded it.
 pub(super) async fn conclude(workers: &Workers, claim: &Claim, hold: &Hold, ending: Ending) -> Option<Job> {
     let word = match &ending {
         Ending::Succeeded { .. } => "succeeded",
@@ -25,7 +24,7 @@ pub(super) async fn conclude(workers: &Workers, claim: &Claim, hold: &Hold, endi
     };
     tracing::info!(job = %claim.job.id, "job {word}");
     workers.metrics.ended(&ending);
-    // Should this process die in between, the sweep queues the webhook.
+    // If this process dies in between, the sweep queues the webhook.
     let told = tokio::select! {
         told = last_word(&*workers.queue, &claim.ticket, ending) => told,
         _ = hold.given_up(false) => {
@@ -39,7 +38,7 @@ pub(super) async fn conclude(workers: &Workers, claim: &Claim, hold: &Hold, endi
     told
 }
 
-/// Tells how it ended, for as long as it takes the queue to answer.
+/// Reports the end of the claim, retrying until the queue responds.
 async fn last_word(queue: &dyn Queue, ticket: &Ticket, ending: Ending) -> Option<Job> {
     loop {
         match queue.finish(ticket, ending.clone()).await {

@@ -1,4 +1,4 @@
-//! Which files of a job are stored, and which a finished job no longer needs.
+//! Which files of a job are stored, and which are removed once it is finished.
 
 use std::path::{Path, PathBuf};
 
@@ -10,8 +10,8 @@ use crate::layout;
 use crate::scene::SceneSpec;
 use crate::store::StoreError;
 
-/// Removes what a finished job needs no more, several times as large as photos and scene. Not before the queue knows that the job is
-/// done, since another attempt would go on from there.
+/// Removes files that a finished job no longer needs, which are several times as large as photos and scene. Called after the
+/// queue has recorded the end, since another attempt would resume from them.
 pub(super) async fn prune(workers: &Workers, job: &Job) {
     let spare = spare(job);
     let pruned = async {
@@ -25,8 +25,8 @@ pub(super) async fn prune(workers: &Workers, job: &Job) {
     }
 }
 
-/// What a finished job needs no more: checkpoints, and what COLMAP worked on. Training on photos as they were taken, another time,
-/// needs COLMAP's copies of them.
+/// Files that a finished job no longer needs: checkpoints, and COLMAP's intermediate files. Those are kept if the job trained on
+/// the original photos, since training again reads COLMAP's copies of them.
 pub(super) fn spare(job: &Job) -> Vec<PathBuf> {
     let undistorted = serde_json::from_value::<SceneSpec>(job.spec.clone())
         .is_ok_and(|spec| !spec.options.keep_distortion());
@@ -38,7 +38,7 @@ pub(super) fn is_spare(spare: &[PathBuf], path: &str) -> bool {
     spare.iter().any(|spare| Path::new(path).starts_with(spare))
 }
 
-/// Files that another worker needs to go on, or the owner to see: all but COLMAP's working copies of the photos.
+/// Files that are stored for other workers and the owner: all but COLMAP's working copies of the photos.
 pub(super) fn worth_keeping(path: &str) -> bool {
     !is_spare(&ColmapSource::working_copies(Path::new(layout::COLMAP_DATA)), path)
 }
