@@ -34,7 +34,7 @@ fn files_are_told_by_their_first_bytes() {
         (b"\0\0\0\x18ftypavif".to_vec(), Some(Content::Photo(PhotoFormat::Avif))),
         (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic".to_vec(), Some(Content::Photo(PhotoFormat::Heic))),
         (b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif".to_vec(), Some(Content::Photo(PhotoFormat::Avif))),
-        // Beyond the box nothing is a brand.
+        // After the end of the box there are no brands.
         (b"\0\0\0\x14ftypmif1\0\0\0\0mif1avif".to_vec(), Some(Content::Photo(PhotoFormat::Heic))),
         (b"\0\0\0\x18ftypcrx ".to_vec(), Some(Content::Raw)),
         (b"\0\0\0\x18ftypmp42".to_vec(), Some(Content::Video)),

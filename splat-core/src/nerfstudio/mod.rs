@@ -112,11 +112,11 @@ fn find(path: &Path) -> Option<PathBuf> {
 impl SceneSource for NerfstudioSource {
     /// Reads poses, lenses and points; of photos only the headers, if the file does not contain their size.
     ///
-    /// Frames whose photo is missing or whose pose is none are left out with a warning, unless all are.
+    /// Frames without a photo or without a valid pose are skipped with a warning; it is an error if none are left.
     ///
     /// # Errors
-    /// [`Error::Read`] for files that cannot be read; [`Error::Malformed`] for what the format does not
-    /// allow, naming the frame; [`Error::Scene`] without a usable frame; [`Error::Cancelled`].
+    /// [`Error::Read`] for files that cannot be read; [`Error::Malformed`] for violations of the format, with the frame's name;
+    /// [`Error::Scene`] without a usable frame; [`Error::Cancelled`].
     fn scene(&mut self, events: EventSink<'_>, cancel: &CancelToken) -> Result<Scene> {
         let transforms: Transforms = text_file::read_json(&self.json, FORMAT)?;
         let folder = self.json.parent().unwrap_or(Path::new(""));
@@ -158,7 +158,7 @@ impl SceneSource for NerfstudioSource {
                             continue;
                         };
                         let mut view = view(json, folder, transforms, frame, path.clone(), cam_from_world)?;
-                        // What the photo is called here, where the file calls it otherwise.
+                        // The view gets the actual file name if the dataset's name differs.
                         if *how != MatchedBy::Path
                             && let Some(below) = path.strip_prefix(folder).ok().and_then(Path::to_str)
                         {
@@ -223,8 +223,8 @@ impl SceneSource for NerfstudioSource {
 }
 
 impl NerfstudioSource {
-    /// The photo of each name: where it says, relative to its folder or the one above; else the one in the usual
-    /// folders that the name can mean.
+    /// The photo of each name: at its path relative to the dataset's folder or its parent; otherwise the one in the usual photo
+    /// folders that matches.
     fn photos(&self, folder: &Path, names: &[&str]) -> Vec<Resolved> {
         let in_folders = |folders: &[PathBuf]| match photo_names::best_folder(folders, names) {
             Some((_, photos)) => photos,
@@ -246,7 +246,7 @@ impl NerfstudioSource {
         let both = direct.into_iter().zip(found);
         both.map(|(direct, found)| match (direct, found) {
             (Some(path), _) => Resolved::File(path, MatchedBy::Path),
-            // A file is one photo.
+            // A file can only be one photo.
             (None, Resolved::File(path, _)) if taken.contains(&path) => Resolved::Ambiguous(vec![path]),
             (None, found) => found,
         })
@@ -313,7 +313,7 @@ fn view(
     Ok(View { name, image_path: path, mask_path, lens, cam_from_world, rolling_shutter })
 }
 
-/// Paths in such files may come from Windows.
+/// Paths may have Windows separators.
 fn slashed(path: &str) -> String {
     path.replace('\\', "/")
 }
@@ -324,7 +324,7 @@ fn photo_path(folder: &Path, file_path: &str) -> Option<PathBuf> {
     if path.is_file() {
         return Some(path);
     }
-    // Blender's files name no extension, and its renders are PNG.
+    // Blender's files have paths without extension, and its renders are PNG.
     let lower = std::iter::once("png").chain(PHOTO_EXTENSIONS).map(str::to_owned);
     let upper = PHOTO_EXTENSIONS.map(str::to_ascii_uppercase);
     lower.chain(upper).find_map(|extension| {

@@ -1,4 +1,4 @@
-//! Poses and rolling shutters of frames: OpenGL's camera axes in, COLMAP's out.
+//! Poses and rolling shutters of frames, converted from OpenGL's camera axes to COLMAP's.
 
 use glam::{DMat3, DQuat, DVec3};
 
@@ -6,7 +6,7 @@ use super::json::{FrameEntry, Matrix, Transforms};
 use crate::camera::Pose;
 use crate::shutter::{RollingShutter, ShutterDirection};
 
-/// The rolling shutter of a frame, if it has one; or what is wrong with it.
+/// The rolling shutter of a frame, if it has one, or what is wrong with it.
 pub(super) fn rolling_shutter(
     transforms: &Transforms,
     frame: &FrameEntry,
@@ -40,10 +40,10 @@ pub(super) fn rolling_shutter(
     }
 }
 
-/// World to camera in COLMAP's axes, of camera to world in OpenGL's; or what is wrong with it. Axes of another length than 1, as of a
-/// camera that was scaled in Blender, see the same.
+/// Converts camera-to-world in OpenGL's axes to world-to-camera in COLMAP's, or returns what is wrong with the matrix. Axes are
+/// normalized: a camera that was scaled in Blender has the same image.
 pub(super) fn pose(matrix: &Matrix) -> Result<Pose, String> {
-    /// Files round to 6 digits or more; what is farther off is sheared or mirrored.
+    /// Files have 6 digits or more; larger deviations are shear or reflection.
     const MAX_ERROR: f64 = 1e-2;
     let ([x, y, z] | [x, y, z, _]) = matrix.0.as_slice() else {
         return Err("has no `transform_matrix` of 4x4 numbers".into());
@@ -51,7 +51,7 @@ pub(super) fn pose(matrix: &Matrix) -> Result<Pose, String> {
     let [x, y, z] = [x, y, z].map(|row| row.map(|number| number.unwrap_or(f64::NAN)));
     let column = |i: usize| DVec3::new(x[i], y[i], z[i]);
     let axis = |i: usize| column(i).normalize_or_zero();
-    // COLMAP's camera y and z are opposite to OpenGL's.
+    // COLMAP's camera y and z axes are opposite to OpenGL's.
     let world_from_cam = DMat3::from_cols(axis(0), -axis(1), -axis(2));
     let centre = column(3);
     let product = world_from_cam.transpose() * world_from_cam;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::{MatchedBy, PhotoIndex, Resolved, is_mask_folder};
 
-/// Whether a folder beside `images` has the name of what programs make from those: copies at another size, and pictures that show
-/// no colours.
+/// Whether a folder beside `images` has a name that programs use for images derived from photos: smaller copies, masks, depth and
+/// normal maps.
 #[must_use]
 pub fn is_made_from_photos(name: &str) -> bool {
     let copies = name.strip_prefix("images_").is_some_and(|factor| factor.parse::<u32>().is_ok());
@@ -20,7 +20,8 @@ const PHOTO_FOLDERS: [&str; 12] = [
     "images_8",
 ];
 
-/// The photo folders in `dir`, in any case, most likely first; with `input_first`, that of photos before undistortion comes first.
+/// The photo folders in `dir`, ignoring case, most likely first; with `input_first`, `input` (photos before undistortion) is
+/// first.
 #[must_use]
 pub fn photo_folders(dir: &Path, input_first: bool) -> Vec<PathBuf> {
     let mut found: Vec<(usize, PathBuf)> = fs::read_dir(dir)
@@ -43,8 +44,8 @@ pub fn photo_folders(dir: &Path, input_first: bool) -> Vec<PathBuf> {
     found.into_iter().map(|(_, path)| path).collect()
 }
 
-/// The folder in which most names resolve, with the results: among equals the one with most exact matches, then the first. `None`
-/// without folders.
+/// The folder in which most names resolve, with the results; in case of a tie, the one with most exact matches, then the first.
+/// `None` if no folder exists.
 #[must_use]
 pub fn best_folder(folders: &[PathBuf], names: &[&str]) -> Option<(PhotoIndex, Vec<Resolved>)> {
     let mut best: Option<((usize, usize), PhotoIndex, Vec<Resolved>)> = None;

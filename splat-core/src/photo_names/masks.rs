@@ -11,7 +11,7 @@ pub fn is_mask_folder(name: &str) -> bool {
     ["masks", "mask"].iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
-/// The folder of masks in `dir`, in any case.
+/// The folder of masks in `dir`, ignoring case.
 #[must_use]
 pub fn mask_folder(dir: &Path) -> Option<PathBuf> {
     let mut found: Vec<PathBuf> =
@@ -19,15 +19,15 @@ pub fn mask_folder(dir: &Path) -> Option<PathBuf> {
     found.retain(|path| {
         path.file_name().is_some_and(|name| is_mask_folder(&name.to_string_lossy())) && path.is_dir()
     });
-    // `masks` before `mask`, small letters before large ones.
+    // `masks` before `mask`, lower case before upper case.
     found.sort_by(|a, b| b.cmp(a));
     found.into_iter().next()
 }
 
-/// What programs append to a photo's name for its mask: Metashape `_mask`, RealityCapture `.mask`.
+/// Suffixes that programs append to a photo's name for its mask: Metashape `_mask`, RealityCapture `.mask`.
 const MASK_SUFFIXES: [&str; 3] = ["_mask", ".mask", "-mask"];
 
-/// The mask of each photo among the pictures of a folder of masks: named like the photo, with a mask's suffix behind it or without.
+/// Finds the mask of each photo in an index of masks: named like the photo, with or without a mask suffix.
 #[must_use]
 pub fn resolve_masks(masks: &PhotoIndex, photos: &[&str]) -> Vec<Resolved> {
     let mut found = masks.resolve(photos);

@@ -1,10 +1,10 @@
 //! Resolves a dataset's photo names to files on disk.
 //!
-//! Datasets move between machines and programs: letters change case, JPEGs become PNGs, folders are added, flattened or
-//! renamed, paths are absolute or have `\`, accents and syllables are one character on one system and several on another (NFC and
-//! NFD). [`PhotoIndex::resolve`] takes all names of a dataset at once and finds the
-//! unique file for each: by exact path, then by the longest matching path suffix, then the same without extensions, ignoring case. A
-//! name that matches two files equally well and a file that matches two names are reported as ambiguous rather than guessed.
+//! Datasets move between machines and programs: letters change case, JPEGs become PNGs, folders are added, flattened or renamed,
+//! paths are absolute or have `\`, and Unicode is composed on one system and decomposed on another (NFC and NFD).
+//! [`PhotoIndex::resolve`] takes all names of a dataset at once and finds the unique file for each: by exact path, then by the
+//! longest matching path suffix, then the same without extensions, ignoring case. A name that matches two files equally well, and
+//! a file that matches two names, are reported as ambiguous rather than guessed.
 
 mod folders;
 mod masks;
@@ -70,7 +70,7 @@ pub enum Resolved {
 pub struct PhotoIndex {
     root: PathBuf,
     files: Vec<File>,
-    /// By [`folded`] file name, and by the stem of that, into `files`.
+    /// Indices into `files` by [`folded`] file name, and by its stem.
     by_name: BTreeMap<String, Vec<usize>>,
     by_stem: BTreeMap<String, Vec<usize>>,
 }
@@ -78,7 +78,7 @@ pub struct PhotoIndex {
 #[derive(Clone, Debug)]
 struct File {
     path: PathBuf,
-    /// Components below the root, as far as they are UTF-8: what is not is replaced, as it is in the names of a dataset.
+    /// Components below the root. Invalid UTF-8 is replaced, as in the names of a dataset.
     parts: Vec<String>,
 }
 
@@ -106,7 +106,7 @@ impl PhotoIndex {
             }
             let path = entry.path();
             if path.is_dir() {
-                // Masks are named like the photos that they may lie among.
+                // Masks have the names of photos, and may be in a folder among them.
                 if parts.len() < MAX_DEPTH && !is_mask_folder(&name) {
                     parts.push(name);
                     self.walk(&path, parts);
@@ -183,12 +183,12 @@ impl PhotoIndex {
         if let Some(candidates) = self.by_name.get(&name) {
             return self.closest(candidates, &wanted, false);
         }
-        // As in addresses: `my%20photo.jpg`. A file that is called so was found above.
+        // Percent-encoded names, such as `my%20photo.jpg`. A file with that literal name was found above.
         let decoded = percent_decoded(name_given).map(|decoded| self.resolve_one(&decoded));
         if let Some(found) = decoded.filter(|found| *found != Resolved::Missing) {
             return found;
         }
-        // `r_0` of Blender, then `a.jpg` as `a.png`; also `a.jpg` as `a.jpg.png`.
+        // Blender's `r_0`; `a.jpg` stored as `a.png`; also `a.jpg` as `a.jpg.png`.
         let stems = [name.as_str(), stem(&name)];
         match stems.iter().find_map(|stem| self.by_stem.get(*stem)) {
             Some(candidates) => self.closest(candidates, &wanted, true),
@@ -198,7 +198,7 @@ impl PhotoIndex {
 
     /// The candidate with the longest common path suffix.
     fn closest(&self, candidates: &[usize], wanted: &[String], by_stem: bool) -> Resolved {
-        // Shared components, those in the same case, and whether one path is wholly the end of the other.
+        // Number of equal components, whether one path is a suffix of the other, and number of components with the same case.
         let rank = |file: &File| {
             let pairs = || file.parts.iter().rev().zip(wanted.iter().rev()).skip(usize::from(by_stem));
             let shared = pairs().take_while(|(a, b)| folded(a) == folded(b)).count();
@@ -217,7 +217,7 @@ impl PhotoIndex {
             (Some(only), None) => {
                 let how = match best {
                     _ if by_stem => MatchedBy::Stem,
-                    // A file that was found in its folder and cannot be opened, such as a link to nowhere.
+                    // A file that was listed but cannot be opened, such as a broken link.
                     _ if self.root.join(wanted.iter().collect::<PathBuf>()) == only => MatchedBy::Path,
                     (shared, true, same_case) if same_case == shared => MatchedBy::UnicodeForm,
                     (_, true, _) => MatchedBy::Case,

@@ -1,4 +1,4 @@
-//! Photo names as text: normalized for comparison, split into components, without extension.
+//! Operations on photo names: normalization for comparison, splitting into components, removing extensions.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -7,7 +7,7 @@ use icu_normalizer::ComposingNormalizerBorrowed;
 
 use crate::images::has_photo_extension;
 
-/// The name with `%20` and the like as what they stand for; `None` without any.
+/// Decodes percent-encoding; `None` if there is none.
 pub(super) fn percent_decoded(name: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(name.len());
     let mut rest = name.as_bytes();
@@ -30,7 +30,7 @@ pub(super) fn percent_decoded(name: &str) -> Option<String> {
     String::from_utf8(bytes).ok().filter(|_| found)
 }
 
-/// A name normalized for comparison: one case and one Unicode form.
+/// Normalizes a name for comparison: lower case, composed Unicode.
 #[must_use]
 pub fn folded(name: &str) -> String {
     composed(&name.to_lowercase()).into_owned()
@@ -40,8 +40,8 @@ pub(super) fn composed(name: &str) -> Cow<'_, str> {
     ComposingNormalizerBorrowed::new_nfc().normalize(name)
 }
 
-/// The components of a name, with separators of any system; `None` without any. Everything up to the last `..` is dropped: names in
-/// a dataset are untrusted and must not lead out of the folder.
+/// Splits a name into components, with separators of any system; `None` if there are none. Everything up to the last `..` is
+/// dropped: names in a dataset are untrusted and must not point outside of the folder.
 pub(super) fn parts_of(name: &str) -> Option<Vec<String>> {
     let slashed = name.trim().replace('\\', "/");
     let mut parts = Vec::new();
@@ -52,14 +52,14 @@ pub(super) fn parts_of(name: &str) -> Option<Vec<String>> {
             part => parts.push(part.to_owned()),
         }
     }
-    // Skip the drive.
+    // Skip the drive letter.
     if parts.first().is_some_and(|first| first.len() == 2 && first.ends_with(':')) {
         parts.remove(0);
     }
     (!parts.is_empty()).then_some(parts)
 }
 
-/// A file name without a photo's extension, including those of raw files, which occur in datasets whose photos were developed.
+/// A file name without the extension of a photo or raw file. Raw extensions occur in datasets whose photos were developed.
 pub(super) fn stem(name: &str) -> &str {
     const OTHERS: [&str; 14] =
         ["heic", "heif", "avif", "dng", "nef", "cr2", "cr3", "arw", "raf", "rw2", "orf", "exr", "hdr", "jxl"];

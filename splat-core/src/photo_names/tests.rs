@@ -21,7 +21,7 @@ fn resolve(files: &[&str], names: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// Files of an archive from Windows, unpacked without its encoding: names of bytes that are no UTF-8.
+/// Files from a Windows archive that was unpacked with the wrong encoding: names are not UTF-8.
 #[test]
 #[cfg(target_os = "linux")]
 fn names_in_other_encodings_are_found_where_they_differ() {
@@ -74,7 +74,7 @@ fn names_find_their_files() {
         (&["100%.jpg", "사진.jpg"], "100%.jpg", "100%.jpg by name"),
         (&["사진.jpg"], "%EC%82%AC%EC%A7%84.jpg", "사진.jpg by name"),
         (&["a%20b.png"], "a%20b.jpg", "a%20b.png by name without extension"),
-        // Masks among photos are none.
+        // Masks in a subfolder are not photos.
         (&["a.jpg", "masks/a.png"], "a.png", "a.jpg by name without extension"),
         (&["a.jpg.png"], "a.jpg", "a.jpg.png by name without extension"),
         (&["a.jpeg"], "cam0/A.HEIC", "a.jpeg by name without extension"),
@@ -112,11 +112,11 @@ fn names_find_their_files() {
 
 #[test]
 fn one_file_is_one_photo() {
-    // Two cameras' photos were flattened into one folder and one set was lost: nobody knows which.
+    // Photos of two cameras were flattened into one folder and one set was lost: it is unknown which.
     assert_eq!(resolve(&["1.jpg"], &["cam0/1.jpg", "cam1/1.jpg"]), ["? 1.jpg", "? 1.jpg"]);
-    // The better match keeps it.
+    // The better match gets the file.
     assert_eq!(resolve(&["1.jpg"], &["1.jpg", "1.png"]), ["1.jpg by name", "? 1.jpg"]);
-    // The same name twice is no riddle.
+    // A repeated name is not ambiguous.
     assert_eq!(resolve(&["1.jpg"], &["x/1.jpg", "x/1.jpg"]), ["1.jpg by the end of the path"; 2]);
 }
 

@@ -8,7 +8,7 @@ use crate::gpu::shaders::Optics;
 use crate::lens::Lens;
 use crate::shutter::RollingShutter;
 
-/// One rendered view on the GPU, with everything that its gradient needs.
+/// One rendered view on the GPU, with everything that is needed for its gradient.
 #[derive(Debug)]
 pub struct Frame {
     pub(super) gpu: Gpu,
@@ -23,7 +23,7 @@ impl Frame {
     /// Copies the view to the host.
     ///
     /// # Errors
-    /// What the device reports.
+    /// Errors of the device.
     pub fn read(&self) -> Result<FrameImage> {
         let pixels = self.view.pixel_count() as usize;
         let frame: Vec<[f32; 4]> = self.gpu.read(&self.pass.frame, pixels)?;

@@ -3,31 +3,31 @@
 /// Gradient of a loss with respect to a [`FrameImage`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FrameGradient<'a> {
-    /// `[H*W*3]`.
+    /// With respect to the colours, `[H*W*3]`.
     pub v_rgb: &'a [f32],
-    /// `[H*W]`.
+    /// With respect to alpha, `[H*W]`.
     pub v_alpha: Option<&'a [f32]>,
-    /// `[H*W]`.
+    /// With respect to the expected depth, `[H*W]`.
     pub v_depth: Option<&'a [f32]>,
 }
 
 /// Gradient of a loss with respect to the stored parameters.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GaussianGradients {
-    /// `[N,3]`.
+    /// Means, `[N,3]`.
     pub means: Vec<[f32; 3]>,
-    /// `[N,4]` w,x,y,z, with respect to the stored quaternion of any length.
+    /// Rotations, `[N,4]` w,x,y,z, with respect to the stored quaternion of any length.
     pub quats: Vec<[f32; 4]>,
-    /// `[N,3]`.
+    /// Log-scales, `[N,3]`.
     pub log_scales: Vec<[f32; 3]>,
-    /// `[N]`.
+    /// Opacity logits, `[N]`.
     pub opacity_logits: Vec<f32>,
-    /// `[N,K,3]`.
+    /// Spherical harmonics, `[N,K,3]`.
     pub sh_coeffs: Vec<[f32; 3]>,
-    /// Row-major 3x4 entries of `cam_from_world`, as independent variables; the camera centre is `-R^T t`. With a rolling shutter
-    /// 0: see [`GaussianGradients::shutter`].
+    /// Row-major 3x4 entries of `cam_from_world`, as independent variables; the camera centre is `-R^T t`. Zero with a rolling
+    /// shutter: see [`GaussianGradients::shutter`].
     pub cam_from_world: [f64; 12],
-    /// With a rolling shutter: gradient with respect to its two poses, six degrees of freedom each.
+    /// With a rolling shutter: gradient with respect to its two poses, with six degrees of freedom each.
     pub shutter: Option<ShutterGradients>,
 }
 

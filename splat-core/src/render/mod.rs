@@ -1,4 +1,4 @@
-//! Rendering and its gradient: 3-D Gaussians in, one image out, and back.
+//! Rendering of 3-D Gaussians to an image, and its gradient.
 //!
 //! | stage | reads | writes |
 //! | --- | --- | --- |
@@ -59,12 +59,12 @@ use chunks::Chunks;
 use forward::{ForwardKernels, ForwardPass};
 use rays::RayTables;
 
-/// Largest image side: coordinates stay exact to a hundredth of a pixel in f32.
+/// Maximum image side: coordinates are exact to a hundredth of a pixel in f32.
 pub const MAX_IMAGE_SIDE: u32 = 16_384;
 /// Default of [`RenderOptions::near`], world units.
 pub const DEFAULT_NEAR: f32 = 0.01;
 
-/// How a view is rendered.
+/// Options of rendering a view.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RenderOptions {
     /// Colour behind everything, 0..1.
@@ -106,10 +106,10 @@ pub struct Renderer {
 }
 
 impl Renderer {
-    /// A renderer of that kind. Kernels are compiled when they are first used.
+    /// Creates a renderer. Kernels are compiled on first use.
     ///
     /// # Errors
-    /// What the device reports.
+    /// Errors of the device.
     pub fn new(gpu: &Gpu, kind: RendererKind) -> Result<Self> {
         let switches = Switches { depth: true, pose: true, renderer: kind, ..Switches::default() };
         let renderer = Self {
@@ -126,7 +126,7 @@ impl Renderer {
         Ok(renderer)
     }
 
-    /// The device that it renders on.
+    /// The device used for rendering.
     #[must_use]
     pub fn gpu(&self) -> &Gpu {
         &self.gpu
@@ -136,9 +136,9 @@ impl Renderer {
     /// computed when it is first used, and cached.
     ///
     /// # Errors
-    /// [`Error::ImageSize`] for an empty or too large image; [`Error::BindingTooLarge`] when the view needs more memory than a binding
-    /// holds; [`Error::InvalidLens`]; [`Error::NeedsGut`] and [`Error::RollingNeedsGut`] when [`RendererKind::Ewa`] is asked for
-    /// anything but a pinhole with a global shutter; or what the device reports.
+    /// [`Error::ImageSize`] for an empty or too large image; [`Error::BindingTooLarge`] if the view needs more memory than a
+    /// binding allows; [`Error::InvalidLens`]; [`Error::NeedsGut`] and [`Error::RollingNeedsGut`] if an [`RendererKind::Ewa`]
+    /// renderer gets anything other than a pinhole with a global shutter; errors of the device.
     pub fn render(
         &self,
         gaussians: &GaussianBuffers,
@@ -216,7 +216,7 @@ impl Renderer {
         Ok(totals)
     }
 
-    /// A camera in the Gaussians' coordinates, and the kernels' inputs for it; `isect_capacity` of the uniforms is left to the caller.
+    /// The camera in the Gaussians' coordinates, and the kernels' inputs; the caller sets `isect_capacity` of the uniform.
     fn prepare(
         &self,
         gaussians: &GaussianBuffers,
@@ -245,7 +245,7 @@ impl Renderer {
     /// `gaussians` must be the ones that `frame` was rendered from.
     ///
     /// # Errors
-    /// [`Error::ImageSize`] when a gradient's length does not fit the frame, or what the device reports.
+    /// [`Error::ImageSize`] if a gradient's length does not match the frame; errors of the device.
     ///
     /// # Source
     /// Kerbl et al. 2023 and gsplat (Ye et al. 2024); sums without atomics, so the same input gives the same
@@ -353,7 +353,8 @@ impl Renderer {
         })
     }
 
-    /// From the gradient of every pixel's ray, and that of the middle pose (through depth and colour), to the shutter's poses.
+    /// Converts the gradient of every pixel's ray, and that of the middle pose (through depth and colour), to those of the
+    /// shutter's poses.
     fn shutter_gradients(
         &self,
         frame: &Frame,
@@ -378,7 +379,7 @@ impl Renderer {
     }
 }
 
-/// Refuses images that are empty or too large.
+/// Rejects images that are empty or too large.
 pub(crate) fn check_image_size(width: u32, height: u32) -> Result<()> {
     if (1..=MAX_IMAGE_SIDE).contains(&width) && (1..=MAX_IMAGE_SIDE).contains(&height) {
         return Ok(());

@@ -101,7 +101,7 @@ impl SceneFrame {
         if origin.length() <= FAR_OFF * self.unit {
             return [0.0; 3];
         }
-        // Rounded to few digits.
+        // Rounded to a few digits.
         let step = 10.0_f64.powf(self.unit.log10().ceil());
         let rounded = (origin / step).round() * step;
         if rounded.is_finite() { rounded.to_array() } else { self.origin }
@@ -139,7 +139,7 @@ impl SceneFrame {
 
     /// The near plane in units of the frame.
     pub(crate) fn near(self) -> f32 {
-        // As in runs from before there was a frame.
+        // For compatibility with runs from before there was a frame.
         if self == Self::WORLD { DEFAULT_NEAR } else { NEAR }
     }
 
@@ -149,7 +149,7 @@ impl SceneFrame {
     }
 }
 
-/// The middle one of the values in order, the upper of two; `None` without any.
+/// The median of the values, the upper one for an even number; `None` if there are none.
 pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
     let middle = values.len() / 2;
     (middle < values.len()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)

@@ -100,7 +100,7 @@ impl Passes {
     }
 }
 
-/// The switches that decide how large an intersection's gradient sums are, in the largest of a dataset's views.
+/// The switches that determine the size of an intersection's gradient sums, for the largest among a dataset's views.
 pub(super) fn slot_switches(dataset: &Dataset, switches: Switches) -> Switches {
     let rolling = switches.renderer == RendererKind::Gut && dataset.keeps_rolling_shutter();
     Switches { rolling, ..switches }

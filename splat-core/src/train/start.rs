@@ -1,4 +1,4 @@
-//! What a run starts with: Gaussians from seed points, or those of a scene, and what is decided once for the whole run.
+//! The initial state of a run: Gaussians from seed points or from a scene, and what is determined once per run.
 
 use std::sync::Arc;
 
@@ -17,23 +17,23 @@ use crate::render::GaussianBuffers;
 use crate::scene::SeedPoint;
 use crate::{Error, Result};
 
-/// State of a run before its first step, or before the first step after it was resumed.
+/// State of a new run before its first step, or of a resumed one before its next step.
 pub(super) struct RunStart {
     pub(super) photos: Photos,
-    /// Settings, with those filled in that depend on the dataset.
+    /// Settings, with those that depend on the dataset filled in.
     pub(super) config: TrainConfig,
     /// Maximum number of Gaussians.
     pub(super) cap: u32,
     pub(super) frame: SceneFrame,
     pub(super) poses: Poses,
-    /// Measured exposure of every view; `None`: all alike.
+    /// Measured exposure of every view; `None`: all equal.
     pub(super) gains: Option<Vec<LogGain>>,
     pub(super) gaussians: GaussianBuffers,
     pub(super) moments: Moments,
     pub(super) steps_done: u32,
 }
 
-/// What follows from dataset and settings alone.
+/// What follows from dataset and settings.
 struct Setup {
     photos: Photos,
     config: TrainConfig,
@@ -55,7 +55,7 @@ impl Setup {
         Ok(Self { photos, config, cap, frame })
     }
 
-    /// Uploads the first Gaussians, with all moments zero.
+    /// Uploads the first Gaussians; all moments are zero.
     fn with(self, gpu: &Gpu, cloud: &GaussianCloud, gains: Option<Vec<LogGain>>) -> Result<RunStart> {
         let Self { photos, config, cap, frame } = self;
         let gaussians = GaussianBuffers::upload(gpu, cloud)?;

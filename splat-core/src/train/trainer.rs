@@ -32,7 +32,7 @@ const STEPS_IN_FLIGHT: usize = 2;
 /// Tiles per Gaussian assumed for the initial capacity for intersections.
 const FIRST_ISECTS_PER_GAUSSIAN: u32 = 8;
 
-/// What a step did.
+/// Report of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepReport {
     /// Steps done; counts from 1.
@@ -82,8 +82,7 @@ impl Trainer {
     /// Starts from the dataset's seed points.
     ///
     /// # Errors
-    /// [`Error::Config`] for settings that cannot work, [`Error::Scene`] for a dataset without training
-    /// views, and whatever the device reports.
+    /// [`Error::Config`] for invalid settings, [`Error::Scene`] for a dataset without training views, and errors of the device.
     pub fn new(gpu: &Gpu, dataset: Arc<Dataset>, config: TrainConfig) -> Result<Self> {
         Self::start(gpu, RunStart::from_seed_points(gpu, dataset, config)?)
     }
@@ -100,12 +99,12 @@ impl Trainer {
         self.gains.get(view).map_or([1.0; 3], |gain| gain.map(f64::exp))
     }
 
-    /// Starts from the Gaussians of a scene in the dataset's world coordinates, relative to `origin`. They are trained at full image
-    /// size and, if they have view-dependent colours, with all SH degrees from the first step on. If there are more than the cap
-    /// allows, the most visible ones (opacity times cross-section) are kept.
+    /// Starts from the Gaussians of a scene in the dataset's world coordinates, relative to `origin`. They are trained at full
+    /// image size and, if they have view-dependent colours, with all SH degrees from the first step on. If there are more than
+    /// the cap allows, the most visible ones (opacity times cross-section) are kept.
     ///
     /// # Errors
-    /// [`Error::Cloud`] for one whose parts do not fit together or that is empty, and as [`Trainer::new`].
+    /// [`Error::Cloud`] if the cloud is empty or its parts are inconsistent, and as [`Trainer::new`].
     pub fn from_scene(
         gpu: &Gpu,
         dataset: Arc<Dataset>,
@@ -132,11 +131,11 @@ impl Trainer {
         Ok(())
     }
 
-    /// Changes how many steps the run has: learning rates, image sizes and densification go on from where they are and end with
-    /// the last of `steps`. For runs that end by the clock.
+    /// Changes the run's number of steps: learning rates, image sizes and densification continue from their current values and
+    /// end with the last of `steps`. For runs with a deadline.
     ///
     /// # Errors
-    /// [`Error::Config`] where `steps` are done already, and as [`Trainer::step`].
+    /// [`Error::Config`] if `steps` are already done, and as [`Trainer::step`].
     pub fn replan(&mut self, steps: u32) -> Result<()> {
         self.flush()?;
         if steps <= self.next_step {
@@ -155,13 +154,13 @@ impl Trainer {
             return Err(Error::Scene { why: "it has no view to train on".into() });
         }
         let renderer = config.renderer_at(steps_done);
-        // The statistic of 3DGUT is taken in 3-D, where there is no absolute form of it.
+        // 3DGUT's statistic is in 3-D, where there is no absolute variant.
         let abs_gradient = config.uses_abs_gradient();
         let pose = poses.wants_gradient();
         let switches = Switches { abs_gradient, pose, renderer, ..Switches::default() };
         let dataset = Arc::clone(photos.for_renderer(renderer));
         let kernels = Kernels::new(gpu, switches, gaussians.sh_stride());
-        // A guess that is too low costs one step that is run again; depth slices that turn out unnecessary would cost more.
+        // An estimate that is too low costs one repeated step; unnecessary depth slices would cost more.
         let isects = grown(gaussians.count.saturating_mul(FIRST_ISECTS_PER_GAUSSIAN))
             .min(isects_per_slice(gpu, slot_switches(&dataset, switches)));
         let passes = Passes::new(gpu, &kernels, &gaussians, &moments, &dataset, isects)?;
@@ -195,13 +194,13 @@ impl Trainer {
     /// Runs one step.
     ///
     /// # Errors
-    /// A photo that cannot be read, or what the device reports.
+    /// A photo that cannot be read, and errors of the device.
     pub fn step(&mut self) -> Result<StepReport> {
         self.advance(None)
     }
 
-    /// One step, with the built-in loss or another. A step with another loss is not left in flight, since only this call can run it
-    /// again.
+    /// Runs one step, with the built-in loss or a custom one. A step with a custom loss is not left in flight, since only this
+    /// call can run it again.
     pub(super) fn advance(&mut self, mut own_loss: Option<&mut OwnLoss<'_>>) -> Result<StepReport> {
         let left_in_flight = if own_loss.is_some() { 0 } else { STEPS_IN_FLIGHT };
         let target = self.next_step + 1;
@@ -495,7 +494,7 @@ impl Trainer {
         done
     }
 
-    /// Capacity for `isects` intersections plus a margin, which shrinks where it alone would need another depth slice.
+    /// Capacity for `isects` intersections plus a margin, which is reduced if it alone would need another depth slice.
     pub(super) fn room_for(&self, isects: u32) -> u32 {
         let most = isects_per_slice(&self.gpu, slot_switches(&self.dataset, self.kernels.forward.switches));
         if isects <= most { grown(isects).min(most) } else { with_margin(isects) }

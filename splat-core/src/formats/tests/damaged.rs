@@ -1,4 +1,4 @@
-//! Files that are damaged, cut off or not to their specification are refused.
+//! Files that are damaged, truncated or violate their specification are rejected.
 
 use proptest::prelude::*;
 use splat_test_needs::needs;
@@ -21,7 +21,7 @@ fn what_is_not_to_the_specification_is_refused_by_name() {
     }
 }
 
-/// All numbers are there, and what tells whether they are right is not.
+/// All numbers are present, but the checksum is missing or wrong.
 #[test]
 fn an_spz_without_its_end_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -40,7 +40,7 @@ fn an_spz_without_its_end_is_refused() {
         damaged[checksum] ^= 1;
         fs::write(&path, damaged).unwrap();
         assert!(read(&path).is_err(), "{version:?}");
-        // Programs that fill up blocks leave zeros behind.
+        // Programs that pad to blocks append zeros.
         fs::write(&path, [&bytes[..], &[0; 100]].concat()).unwrap();
         assert_eq!(read(&path).unwrap().cloud.len(), 30);
     }
@@ -79,11 +79,11 @@ fn files_cut_off_anywhere_are_refused() {
     for format in ALL {
         let (path, _folder) = damaged(format, |_| {});
         let whole = fs::read(&path).unwrap();
-        // A .splat cut between two splats is a whole one.
+        // A .splat truncated between two splats is valid.
         for cut in (0..whole.len()).step_by(37).filter(|cut| format != Format::Splat || cut % 32 != 0) {
             fs::write(&path, &whole[..cut]).unwrap();
             let result = read(&path);
-            // gzip's checksum and a zip's last record hold no splats.
+            // gzip's checksum and a zip's last record contain no splats.
             assert!(result.is_err() || cut + 64 > whole.len(), "{format:?} cut at {cut} of {}", whole.len());
         }
     }
@@ -92,7 +92,7 @@ fn files_cut_off_anywhere_are_refused() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
 
-    /// Damaged files are read or refused; nothing panics, hangs or fills the memory.
+    /// Damaged files are read or rejected, without panics, hangs, or unbounded memory.
     #[test]
     fn damage_never_panics(which in 0..ALL.len(), changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
         let (path, _folder) = damaged(ALL[which], |bytes| {
@@ -107,7 +107,7 @@ proptest! {
         }
     }
 
-    /// Of `.ksplat`, which is not written here, with the header of a real file.
+    /// The same for `.ksplat`, which has no writer here, with the header of a real file.
     #[needs("splats/splat_transform_minimal")]
     #[test]
     fn damaged_ksplats_never_panic(

@@ -1,4 +1,4 @@
-//! One depth slice: the lists of intersections of Gaussians that are blended together.
+//! One depth slice: the intersection lists of Gaussians that are blended together.
 
 use std::mem::offset_of;
 
@@ -14,12 +14,13 @@ use crate::render::sort::{Over, Sort, SortBuffers, SortScratch};
 /// Offset in `Counters` of the indirect dispatch over intersections.
 const ISECT_GROUPS_OFFSET: u64 = offset_of!(Counters, isect_groups) as u64;
 
-/// What the backward pass needs of the Gaussians that are blended together: of all of them, or of one depth slice.
+/// Buffers of the Gaussians that are blended together (all of them, or one depth slice), as needed by the backward pass.
 #[derive(Debug)]
 pub(crate) struct DepthSlice {
-    /// Emission indices; which of the two buffers holds the sorted ones is [`ForwardPass::sorted`].
+    /// Emission indices; [`ForwardPass::sorted`](super::ForwardPass::sorted) tells which of the two buffers contains the sorted
+    /// ones.
     pub(crate) ids: [wgpu::Buffer; 2],
-    /// By emission index: where the splat is in [`ForwardPass::listed_splats`].
+    /// By emission index: index of the splat in [`ForwardPass::listed_splats`](super::ForwardPass::listed_splats).
     pub(crate) splats: wgpu::Buffer,
     pub(crate) tile_ranges: wgpu::Buffer,
     pub(crate) pixel_ends: wgpu::Buffer,
@@ -71,7 +72,8 @@ impl DepthSlice {
         self.bind_splats = chunks;
     }
 
-    /// Records the gathering of the slice's splats; nothing where there is one chunk. No slice has more than `most` Gaussians.
+    /// Records the gathering of the slice's splats; does nothing if there is only one chunk. No slice has more than `most`
+    /// Gaussians.
     pub(super) fn record_gather(&self, kernels: &ForwardKernels, pass: &mut Pass<'_>, most: u32) {
         for bind in &self.bind_splats {
             kernels.slice_splats.dispatch_items(pass, bind, most);

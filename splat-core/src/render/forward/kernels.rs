@@ -1,4 +1,4 @@
-//! The kernels of the forward pass, compiled when they are first needed.
+//! The kernels of the forward pass, compiled on first use.
 
 use std::sync::OnceLock;
 
@@ -18,7 +18,7 @@ pub(crate) struct ForwardKernels {
     pub(super) tile_ranges: Kernel,
     pub(super) slice_splats: Kernel,
     gpu: Gpu,
-    /// By [`Optics`], made when first needed.
+    /// By [`Optics`], created on first use.
     views: [OnceLock<ViewKernels>; Optics::COUNT],
 }
 
@@ -70,7 +70,7 @@ impl ForwardKernels {
         &self.view(optics).rasterize[usize::from(sliced)]
     }
 
-    /// The kernels of a pass of that size, which sorts tiles by that many bits.
+    /// All kernels that a pass of this capacity uses.
     pub(crate) fn used(&self, cameras: &[Optics], capacity: Capacity, has_chunks: bool) -> Vec<&Kernel> {
         let mut used = vec![&self.isect_total, &self.tile_ranges];
         used.extend(self.sort.of_sort(Over::Gaussians(0), u32::BITS));

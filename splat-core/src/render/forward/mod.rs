@@ -37,7 +37,7 @@ pub(crate) struct ForwardPass {
     pub(crate) slot_ranges: wgpu::Buffer,
     pub(crate) frame: wgpu::Buffer,
     pub(crate) depth: wgpu::Buffer,
-    /// Near to far.
+    /// From near to far.
     pub(crate) slices: Vec<DepthSlice>,
     isect_tiles: [wgpu::Buffer; 2],
     depth_sort: Sort,
@@ -155,7 +155,7 @@ impl ForwardPass {
             }
         }
 
-        // An even number of passes over 32-bit depths: the result is in the first buffer.
+        // 32-bit depths take an even number of passes, so the result is in the first buffer.
         let [keys, order] = [&by_depth.keys[0], &by_depth.values[0]];
         let bind_isect_total =
             kernels.isect_total.bind(gpu, &[&view, &touched, &isect_offsets, &counters, &chunks[0].1]);
@@ -239,7 +239,7 @@ impl ForwardPass {
         self.bind_views.iter().map(|(camera, _)| *camera)
     }
 
-    /// Sets the view that is recorded next; `view` is the one of `inputs` with its counts.
+    /// Sets the next view to record; `view` is that of `inputs` with its counts.
     pub(crate) fn set_view(&self, gpu: &Gpu, view: &ViewUniform, inputs: &ViewInputs) {
         gpu.queue().write_buffer(&self.view, 0, bytemuck::bytes_of(view));
         gpu.queue().write_buffer(&self.lens, 0, bytemuck::bytes_of(&inputs.lens));
@@ -256,7 +256,7 @@ impl ForwardPass {
         }
     }
 
-    /// Clears the overflow flag, and sets the number of Gaussians and the places of the depth slices.
+    /// Clears the overflow flag, and sets the number of Gaussians and the flags of each depth slice.
     fn reset_counters(&self, gpu: &Gpu) {
         let last = self.slices.len() - 1;
         for at in 0..=last {
@@ -278,7 +278,7 @@ impl ForwardPass {
         counters_of(&self.counters, slice)
     }
 
-    /// The splats that the lists of tiles refer to: all of them, or those of the current depth slice.
+    /// The splats that the tile lists refer to: all of them, or those of the current depth slice.
     pub(crate) fn listed_splats(&self) -> &wgpu::Buffer {
         self.slice_splats.as_ref().unwrap_or(&self.splats)
     }
@@ -348,7 +348,7 @@ impl ForwardPass {
     }
 }
 
-/// A depth slice's counters in the buffer that holds those of all.
+/// A depth slice's part of the buffer of all counters.
 fn counters_of(counters: &wgpu::Buffer, slice: usize) -> Part<'_> {
     Part::of(counters, slice as u64 * COUNTERS_STRIDE, size_of::<Counters>() as u64)
 }

@@ -45,7 +45,7 @@ pub(super) fn adc(config: &TrainConfig, state: &State<'_>, random: &Random) -> P
             true => Fate::Doubles,
         })
         .collect();
-    // Halves are drawn in the order of ids, two after the other.
+    // Halves are drawn in the order of ids, both of a Gaussian in succession.
     let mut draws = 0;
     let drawn_before: Vec<u64> = fates
         .iter()
@@ -71,17 +71,17 @@ pub(super) fn adc(config: &TrainConfig, state: &State<'_>, random: &Random) -> P
     plan
 }
 
-/// What becomes of a Gaussian that is not removed.
+/// Fate of a Gaussian that is not pruned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Stays,
-    /// A copy of it is added.
+    /// A copy is added.
     Doubles,
-    /// Two halves take its place.
+    /// It is replaced by two halves.
     Splits,
 }
 
-/// Draws of [`split_sample`]: three normal numbers.
+/// Random numbers drawn by [`split_sample`]: three normal ones.
 const DRAWS_PER_HALF: u64 = 6;
 
 /// One half of a split Gaussian: smaller, with a mean sampled from the original.

@@ -9,14 +9,14 @@ use crate::train::config::DensifyConfig;
 
 /// A copy and its original move apart by this share of an offset drawn from the original: see [`place_copies`].
 const APART: f32 = 0.5;
-/// At most this many Gaussians come from one in a relocation (3DGS-MCMC authors' code).
+/// Maximum number of Gaussians that replace one in a relocation (3DGS-MCMC authors' code).
 pub(super) const MAX_COPIES: usize = 51;
 
 /// Relocates dead Gaussians, then adds new ones (Kheradmand et al. 2024, section 4; gsplat's `MCMCStrategy`).
 ///
-/// Two things differ. New Gaussians come from those whose opacity times mean gradient is large, which have more to show than one
-/// Gaussian can, rather than from the most opaque. And copies are placed apart, see [`place_copies`]. What each brings is in the table
-/// "Growth" of `docs/benchmarks.md`.
+/// There are two differences. New Gaussians come from those with the largest product of opacity and mean gradient, which have
+/// more detail than one Gaussian can represent, rather than from the most opaque. And copies are placed apart, see
+/// [`place_copies`]. The effect of each is in the table "Growth" of `docs/benchmarks.md`.
 pub(super) fn mcmc(settings: &DensifyConfig, state: &State<'_>, random: &mut Random) -> Plan {
     let n = state.geometry.len();
     let mut plan = Plan {
@@ -48,8 +48,8 @@ pub(super) fn mcmc(settings: &DensifyConfig, state: &State<'_>, random: &mut Ran
     plan
 }
 
-/// How many Gaussians there shall be after an MCMC refinement: a line over the refinements, of which each adds the same share of the
-/// first number (LiteGS). Growth by a factor leaves most Gaussians to the last refinements, which have few steps left to fit them.
+/// Number of Gaussians after an MCMC refinement: it grows linearly, by the same share of the initial number each time (LiteGS).
+/// With exponential growth most Gaussians are added by the last refinements, with few steps left to fit them.
 fn grown_to(settings: &DensifyConfig, state: &State<'_>) -> usize {
     let growth = f64::from(settings.growth);
     let factor = 1.0 + growth / (1.0 + growth * state.refinements);
@@ -85,11 +85,11 @@ fn sample_by_weight(
     (0..count).into_par_iter().map(sample).collect()
 }
 
-/// Copies `chosen[i]` to index `places[i]`, and divides opacity and size among a Gaussian and its copies so that the render would stay
-/// the same (3DGS-MCMC, eq. 9) if all stayed in one place.
+/// Copies `chosen[i]` to index `places[i]`, and divides opacity and size among a Gaussian and its copies such that the render
+/// would stay the same (3DGS-MCMC, eq. 9) if all stayed in the same place.
 ///
-/// They do not: a copy and its original move to opposite sides, within the Gaussian. In one place both would have equal gradients and
-/// would part by the random walk alone, which takes longer than a short run lasts.
+/// They do not: a copy and its original move in opposite directions, within the Gaussian. In the same place both would have equal
+/// gradients and would be separated only by the random walk, which takes longer than a short run.
 fn place_copies(
     plan: &mut Plan,
     opacities: &mut Vec<f32>,

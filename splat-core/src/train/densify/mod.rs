@@ -1,4 +1,4 @@
-//! Adding, moving and removing Gaussians: planned on the host from geometry and statistics, carried out on the GPU.
+//! Densification: adding, moving and removing Gaussians. Planned on the host from geometry and statistics, executed on the GPU.
 //!
 //! Both strategies return a [`Plan`]: the new geometry, and the source of each new Gaussian's colours and optimizer moments.
 
@@ -63,7 +63,7 @@ pub(crate) fn plan(config: &TrainConfig, state: &State<'_>) -> Plan {
     }
 }
 
-/// A place drawn from a Gaussian, relative to its mean. Six draws.
+/// Draws an offset from a Gaussian, relative to its mean. Six random numbers.
 fn offset_within(gaussian: &Gaussian, random: &mut Random) -> glam::Vec3 {
     let [w, x, y, z] = gaussian.quat;
     let q = glam::Quat::from_xyzw(x, y, z, w);
@@ -83,7 +83,7 @@ pub(crate) fn reset_opacities(geometry: &mut [Gaussian], settings: &DensifyConfi
     }
 }
 
-/// Opacity logit of a Gaussian that an MCMC refinement takes away and uses elsewhere.
+/// Opacity logit of a Gaussian that the next MCMC refinement will relocate.
 pub(crate) fn faint(settings: &DensifyConfig) -> f32 {
     logit(0.5 * f64::from(settings.prune_opacity))
 }

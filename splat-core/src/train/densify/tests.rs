@@ -59,7 +59,7 @@ fn new_gaussians_come_from_large_gradients_and_stand_apart() {
     let plan = plan(&config, &state(&geometry, &statistics, 1000));
     assert_eq!(plan.geometry.len(), 114);
     assert!(plan.sources[100..].iter().all(|source| source.gid < 50), "{:?}", &plan.sources[100..]);
-    // Together with its copies each stays where it was.
+    // A Gaussian and its copies keep their common centre.
     for id in 0..50_usize {
         let family = (0..114).filter(|&i| plan.sources[i].gid as usize == id);
         let means: Vec<[f32; 3]> = family.map(|i| plan.geometry[i].mean).collect();
@@ -98,7 +98,7 @@ fn mcmc_moves_the_dead_and_grows_to_the_cap() {
     assert_eq!(plan, super::plan(&config, &state(&geometry, &statistics, 103)), "same seed, same plan");
 }
 
-/// Plans of thousands of Gaussians, of which many grow, split or move, made by one thread and by several.
+/// Plans for thousands of Gaussians, many of which grow, split or move, computed by one thread and by several.
 #[test]
 fn a_plan_does_not_depend_on_the_number_of_threads() {
     let mut random = Random::new(9, 0, 0);
