@@ -34,7 +34,7 @@ async fn a_scene_in_training_is_looked_at_from_anywhere() {
         json!([seen.width(), seen.height()]),
         json!([first["lens"]["width"], first["lens"]["height"]])
     );
-    // The same camera once more, then one on the other side of the ball, then two at once.
+    // The same camera again, then one on the other side of the ball, then two concurrently.
     let here = json!({ "camera": first["camera"], "longest_side": 96 });
     let (status, again) = look(here.clone()).await;
     assert_eq!((status, picture(&again).width()), (StatusCode::OK, 96), "{again}");
@@ -60,7 +60,7 @@ async fn a_scene_in_training_is_looked_at_from_anywhere() {
     }
 }
 
-/// Nearly the same colour, as far as JPEG leaves it.
+/// Equal within the precision of JPEG.
 fn near(a: &image::Rgb<u8>, b: &image::Rgb<u8>) -> bool {
     a.0.iter().zip(b.0).all(|(a, b)| a.abs_diff(b) < 24)
 }
@@ -106,7 +106,7 @@ async fn a_picture_comes_whole_while_it_is_replaced() {
         let picture = service.get(&format!("/v1/jobs/{job}/artifacts/preview.png")).await;
         assert_eq!(picture.status(), StatusCode::OK);
         let length: usize = picture.headers()["content-length"].to_str().unwrap().parse().unwrap();
-        // Fails where fewer bytes come than were announced.
+        // Fails if fewer bytes arrive than announced.
         assert_eq!(picture.bytes().await.unwrap().len(), length);
     }
     replaced.join().unwrap();

@@ -22,7 +22,7 @@ async fn photos_in_ply_out_in_one_request() {
     std::fs::write(&path, &bytes).unwrap();
     let cloud = splat_core::ply::read(&path).unwrap();
     assert_eq!(cloud.cloud.len(), 2_000);
-    // The layout that apps reading the old service's folders know.
+    // The folder layout of the previous service, which some apps read directly.
     let folder = service.dir.path().join("jobs").join(&job);
     assert!(folder.join("images/0001.png").is_file());
     assert!(folder.join("output/final_trained_model/ply/point_cloud_299.ply").is_file());
@@ -40,7 +40,7 @@ async fn the_old_clients_default_is_30_000_steps() {
     assert!(folder.join("output/final_trained_model/ply/point_cloud_29999.ply").is_file());
 }
 
-/// Behind a proxy that allows no long silence.
+/// For clients behind a proxy with a read timeout.
 #[tokio::test]
 async fn whoever_waits_so_long_gets_the_job_then() {
     let service = Service::start(&[]);
@@ -77,7 +77,7 @@ async fn leaving_early_cancels() {
     assert_eq!(state(&job), "cancelled");
 }
 
-/// The same request under the same key waits on, whoever left before or waits beside.
+/// Repeating the request with the same key keeps waiting, even after one client left and while another one waits.
 #[tokio::test]
 async fn leaving_with_a_key_cancels_nothing() {
     let service = Service::start(&[]);

@@ -53,14 +53,14 @@ async fn failed_jobs_say_why_and_are_done_again_from_a_stage() {
     service.ended(&job).await;
     let log = service.get(&format!("/v1/jobs/{job}/log")).await.text().await.unwrap();
     let count = |stage: &str| log.matches(&format!("{stage} done")).count();
-    // Stages that were finished are passed over quickly, and told again.
+    // Finished stages are skipped quickly, and reported again.
     assert_eq!((count("features"), count("matching")), (2, 2), "{log}");
     let events = service.get(&format!("/v1/jobs/{job}/events")).await.text().await.unwrap();
     let skipped = events.matches("\"skipped\":true").count();
     assert_eq!(skipped, 2, "prepare and features are kept, matching is done again");
 }
 
-/// First small, then in full, of the same photos and poses.
+/// First a small scene, then a full one from the same photos and poses.
 #[tokio::test]
 async fn a_scene_is_made_again_with_other_settings() {
     let service = Service::start(&[]);
@@ -88,7 +88,7 @@ async fn a_scene_is_made_again_with_other_settings() {
         assert!(folder(&made).join("images/0003.png").is_file());
         assert_eq!(folder(&made).join(poses).exists(), has_poses, "{options}");
     }
-    // The first one needs no other, and none needs the first.
+    // The scenes are independent of each other.
     service.request("DELETE", &format!("/v1/jobs/{first}")).send().await.unwrap();
     let gone = again(json!({"from": first})).await.unwrap();
     assert_eq!(gone.status(), StatusCode::NOT_FOUND);
@@ -116,7 +116,7 @@ async fn a_deleted_job_is_gone_with_its_files() {
     assert!(!service.dir.path().join("jobs").join(&running).exists());
 }
 
-/// Whichever comes first, the other finds a job with all its files or none at all.
+/// Whichever request is first, the other one finds either a job with all its files or no job.
 #[tokio::test]
 async fn deleting_beside_a_retry_leaves_no_job_without_photos() {
     let service = Service::start(&[]);
@@ -137,7 +137,7 @@ async fn deleting_beside_a_retry_leaves_no_job_without_photos() {
                 assert!(photos.is_file(), "the job goes on without its photos");
                 assert_eq!(state(&service.ended(&job).await), "succeeded");
             }
-            // The job ended once more before the other request was looked at.
+            // The job ended again before the other request was processed.
             (StatusCode::NO_CONTENT, StatusCode::ACCEPTED) => {}
             other => panic!("{other:?}"),
         }
