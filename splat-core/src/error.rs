@@ -190,7 +190,7 @@ pub enum Error {
         /// The reason.
         why: String,
     },
-    /// The scene source failed, with an error of its own (such as COLMAP's).
+    /// The scene source failed with its own error type (such as COLMAP's).
     #[error(transparent)]
     Source(Box<dyn std::error::Error + Send + Sync>),
     /// The run was cancelled; finished results are kept.

@@ -59,7 +59,7 @@
 //! [`train::Trainer::step_with`] trains with such a loss: the trainer renders, and updates every parameter with its optimizer.
 //!
 //! Complete programs are `examples/train.rs` of `splat-colmap` and, in this crate, `examples/own_loss.rs`, which trains with a custom
-//! loss on the host and on the GPU, and `examples/in_my_app.rs`, which renders with a wgpu device of its own. Conventions are COLMAP's:
+//! loss on the host and on the GPU, and `examples/in_my_app.rs`, which renders with an existing wgpu device. Conventions are COLMAP's:
 //! see [`camera`]. The GPU is opened synchronously; [`Gpu::new_async`] is for callers that run an executor.
 //!
 //! # Layers

@@ -5,7 +5,7 @@
 //!    det(index knuckle, little knuckle, sum of fingertips from their knuckles) tells left from right. The detector's
 //!    handedness decides where the fingers are too straight for that, and is not missed where it is unknown.
 //! 3. Turn it upright in the picture, so that the palm points up: however the phone is held, a gesture is the same. Where
-//!    the palm pointed is kept beside the rest, for gestures that nothing else tells apart.
+//!    the palm pointed is kept beside the rest, for gestures that differ only by it.
 //! 4. Add coordinates along the axes of the palm, in three dimensions: a pose is the same from whichever side it is seen, as far as the
 //!    detector's depth is right. From which side that is are nine numbers more, the palm's axes in the upright picture. Of landmarks without
 //!    depth the palm's axes are foreshortened themselves: these numbers are 0 then, and the upright picture stands for them.

@@ -1,4 +1,4 @@
-//! Child processes that this service waits for. Each runs in a process group of its own, which is killed with it, and gets only
+//! Child processes that this service waits for. Each runs in its own process group, which is killed with it, and gets only
 //! the environment variables that it needs: no key and no password.
 
 use std::io;

@@ -182,7 +182,7 @@ mod tests {
             "{found:?}"
         );
         assert_eq!(found.map(|found| found.example), Some(["0.jpg".into(), "3.jpg".into()]));
-        // Pairs that nobody compared say nothing, nor do a few that failed.
+        // Pairs that were not compared are no evidence, nor are a few that failed.
         assert_eq!(doubt(&model, &split, &split), None);
         assert_eq!(doubt(&model, &all, &pairs(10, |a, b| (a, b) != (1, 2))), None);
         // Far apart, photos need not match.

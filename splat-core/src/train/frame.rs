@@ -21,7 +21,7 @@ pub(crate) const EXTENT: f32 = 1.1;
 /// Cameras farther from the median than this many median distances are outliers and do not count for the scene's size.
 const OUTLIER: f64 = 4.0;
 
-/// A scene farther from the world's origin than this, in units of the frame, is written relative to an origin of its own: f32 world
+/// A scene farther from the world's origin than this, in units of the frame, is written relative to its own origin: f32 world
 /// coordinates would be off by a twentieth of a pixel or more.
 const FAR_OFF: f64 = 1_000.0;
 

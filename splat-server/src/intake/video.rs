@@ -1,6 +1,6 @@
 //! Extracts photos from a video: sharp frames at equal steps of motion, by ffmpeg if it is installed.
 //!
-//! ffmpeg reads untrusted input, so it gets a folder of its own, no network, a fixed demuxer, two threads and a time limit. It is
+//! ffmpeg reads untrusted input, so it gets its own folder, no network, a fixed demuxer, two threads and a time limit. It is
 //! killed with all its children when the time is over or the request is dropped.
 
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! A worker's hold on a job: renews the lease in a task of its own for as long as the attempt takes, and tells whether the work
+//! A worker's hold on a job: renews the lease in a separate task for as long as the attempt takes, and tells whether the work
 //! must stop.
 
 use std::future::Future;

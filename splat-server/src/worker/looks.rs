@@ -1,4 +1,4 @@
-//! Passes live view requests from the queue to the training process, and the views back: in a task of its own, so that an
+//! Passes live view requests from the queue to the training process, and the views back: in a separate task, so that an
 //! unresponsive queue delays nothing else.
 
 use std::sync::Arc;

@@ -5,7 +5,7 @@
 //! | `attempt` | one attempt at a scene job: lease, reports, cancellation, time limits, ending |
 //! | `conclude` | reports the end of a claim |
 //! | `gesture` | one attempt at a gesture job: a second of training, in this process |
-//! | `hold` | keeps a claim, and tells whether to stop; used by both |
+//! | `hold` | keeps a claim, and reports whether to stop; used by both |
 //! | `looks` | passes live views between the queue and the training process |
 //! | `child` | the process of an attempt |
 //! | `reporter` | converts the process's events to progress, numbered events and artefacts |
