@@ -1,4 +1,4 @@
-//! The mean of a run's last states is what it shows and writes, is the mean, and survives checkpoints.
+//! Averaging of a run's last states: the mean is exact, is used for renders and files, and is restored from checkpoints.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Runs that end by the clock.
+//! Runs with a time budget.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! Checkpoints that are damaged, or of something else, are refused.
+//! Damaged or unrelated checkpoints are rejected.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The procedural photographer: the same photos for the same seed, as a phone would store them.
+//! Rendered demo photos: the same photos for the same seed, as a phone would store them.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What the comparisons of gradients with central differences share.
+//! Shared code for comparing gradients with central differences.
 
 use glam::DVec3;
 use splat_core::{GaussianCloud, Pose};

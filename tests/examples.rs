@@ -1,4 +1,4 @@
-//! The library's examples run and do what they say.
+//! The library's examples run and give the documented results.
 
 #[expect(dead_code, unreachable_pub, reason = "its main is not called here")]
 #[path = "../splat-core/examples/in_my_app.rs"]

@@ -1,4 +1,4 @@
-//! Runs that go on beyond their end, and runs that begin with a scene instead of points.
+//! Runs continued beyond their last step, and runs initialised from a scene instead of points.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -113,7 +113,7 @@ fn a_scene_is_trained_on_from_where_it_stands() {
         assert_eq!(trainer.cloud().expect("a cloud").sh_degree, sh_degree);
     }
 
-    // Through the pipeline, in a folder of its own.
+    // Through the pipeline, in a separate folder.
     let options =
         |init| PipelineOptions { train: of_steps(STEPS), init: Some(init), ..PipelineOptions::default() };
     let (second, warnings) = run(&dir.path().join("second"), &dataset, options(first.ply));

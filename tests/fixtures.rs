@@ -1,4 +1,4 @@
-//! What the GPU tests share: one device, one set of kernels, small scenes.
+//! Shared by the GPU tests: one device, one set of kernels, small scenes.
 
 use std::sync::OnceLock;
 

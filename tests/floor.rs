@@ -1,4 +1,4 @@
-//! Scale floors: pictures and gradients through them, what they do to a file, and that they are found again.
+//! Scale floors: pictures and gradients through them, their effect on files, and their recovery from files.
 
 use std::sync::Arc;
 

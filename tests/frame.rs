@@ -1,4 +1,4 @@
-//! A run works in a frame of its own: a scene trains as well in any unit, at any offset, and with a camera far outside, and its
+//! A run uses its own coordinate frame: a scene trains equally well in any unit, at any offset, and with a camera far outside, and its
 //! file, its cameras and its checkpoints agree on where it is.
 
 use std::sync::Arc;
@@ -77,7 +77,7 @@ fn a_scene_trains_as_well_in_any_unit_and_place() {
             let again = report.expect("it is measured").psnr;
             assert!((again - psnr).abs() < 0.02, "{what}: {again:.3} dB from the file, {psnr:.3} in the run");
 
-            // And so do the cameras beside it, which come back in world coordinates.
+            // And so do its cameras, which are returned in world coordinates.
             let cameras = dir.path().join("cameras.json");
             let (name, camera) = ("a".to_owned(), dataset.pinhole_camera(0));
             let named = NamedCamera {

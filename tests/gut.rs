@@ -88,7 +88,7 @@ fn fisheyes_see_behind_themselves() {
     check("300 degrees", &fixture);
 }
 
-/// Every line of pixels from a pose of its own, in all four orders, through lenses of all kinds.
+/// A separate pose for every line of pixels, in all four orders, through lenses of all kinds.
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn rolling_shutters_match_the_twin() {

@@ -1,15 +1,15 @@
-//! Which module takes names from which: no circle between the modules of a crate, and in `splat-core` none from a higher floor.
+//! Imports between modules: no cycles within a crate, and in `splat-core` no import from a higher layer.
 //!
-//! What counts is a crate's own modules, those that its `lib.rs` or `main.rs` declares: a module and what lies inside it are one.
-//! Code under `#[cfg(test)]` may take from anywhere.
+//! Only a crate's top-level modules count, those that its `lib.rs` or `main.rs` declares, each including its submodules.
+//! Code under `#[cfg(test)]` may import from anywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// The floors of `splat-core`, lowest first, as its front page lists them.
-const FLOORS: [(&str, &[&str]); 5] = [
+/// The layers of `splat-core`, lowest first, as in its crate documentation.
+const LAYERS: [(&str, &[&str]); 5] = [
     (
         "scene",
         &[
@@ -61,15 +61,15 @@ const CRATES: [&str; 6] = [
     "splat-cli/src/main.rs",
 ];
 
-/// For each module of a crate the others that it takes names from, each with the file that does.
+/// For each module of a crate the modules that it imports from, each with one importing file.
 type Imports = BTreeMap<String, BTreeMap<String, PathBuf>>;
 
-/// What one file says.
+/// Declarations and imports of one file.
 #[derive(Default)]
 struct Found {
     /// Modules declared by `mod name;`.
     declared: Vec<String>,
-    /// First names of paths from the crate's root.
+    /// First segments of paths from the crate's root.
     from_root: BTreeSet<String>,
 }
 
@@ -145,7 +145,7 @@ fn tokens_of(file: &Path) -> TokenStream {
     text.parse().unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-/// Reads a file and those that it declares; gives what all of them take from the crate's root, with the file that does.
+/// Reads a file and the modules that it declares; returns their imports from the crate's root, each with the importing file.
 fn walk(file: &Path, path: &mut Vec<String>, taken: &mut BTreeMap<String, PathBuf>) {
     let mut found = Found::default();
     scan(tokens_of(file), path, &mut found);
@@ -168,7 +168,7 @@ fn module_file(folder: &Path, name: &str) -> PathBuf {
     if file.exists() { file } else { folder.join(name).join("mod.rs") }
 }
 
-/// Names that the root file passes on from a module: `pub use module::{Name, Other};`.
+/// Names that the root file re-exports from a module: `pub use module::{Name, Other};`.
 fn passed_on(root: TokenStream) -> BTreeMap<String, String> {
     let tokens: Vec<TokenTree> = root.into_iter().collect();
     let mut names = BTreeMap::new();
@@ -214,10 +214,10 @@ fn imports(root: &str) -> Imports {
     imports
 }
 
-/// Modules that lie on a circle, and the imports between them.
-fn circles(imports: &Imports) -> Vec<String> {
+/// Modules that are part of a cycle, and the imports between them.
+fn cycles(imports: &Imports) -> Vec<String> {
     let mut rest = imports.clone();
-    // Modules that take from none that is left, or that none takes from, are on no circle.
+    // Modules that import from none of the remaining ones, or that none of them imports, are not part of a cycle.
     loop {
         let left: BTreeSet<String> = rest.keys().cloned().collect();
         let taken: BTreeSet<String> = rest.values().flat_map(BTreeMap::keys).cloned().collect();
@@ -231,13 +231,13 @@ fn circles(imports: &Imports) -> Vec<String> {
         }
     }
     let lines = rest.iter().flat_map(|(module, others)| {
-        others.iter().map(move |(other, file)| format!("{module} takes from {other} in {}", file.display()))
+        others.iter().map(move |(other, file)| format!("{module} imports from {other} in {}", file.display()))
     });
     lines.collect()
 }
 
 #[test]
-fn modules_take_names_in_no_circle() {
+fn modules_take_names_in_no_cycle() {
     for root in CRATES {
         let imports = imports(root);
         let count: usize = imports.values().map(BTreeMap::len).sum();
@@ -246,27 +246,25 @@ fn modules_take_names_in_no_circle() {
             "{root}: only {count} imports were found between {} modules",
             imports.len()
         );
-        let circles = circles(&imports);
-        assert!(circles.is_empty(), "{root}: modules take names in a circle:\n{}", circles.join("\n"));
+        let cycles = cycles(&imports);
+        assert!(cycles.is_empty(), "{root}: modules import each other in a cycle:\n{}", cycles.join("\n"));
     }
 }
 
 #[test]
-fn no_module_of_the_core_takes_from_a_higher_floor() {
-    let floor_of = |module: &str| FLOORS.iter().position(|(_, modules)| modules.contains(&module));
+fn no_module_of_the_core_takes_from_a_higher_layer() {
+    let layer_of = |module: &str| LAYERS.iter().position(|(_, modules)| modules.contains(&module));
     let imports = imports(CRATES[0]);
     for (module, others) in &imports {
-        let floor =
-            floor_of(module).unwrap_or_else(|| panic!("say on which floor `{module}` stands, in FLOORS"));
+        let layer = layer_of(module).unwrap_or_else(|| panic!("add `{module}` to a layer in LAYERS"));
         for (other, file) in others {
-            let higher =
-                floor_of(other).unwrap_or_else(|| panic!("say on which floor `{other}` stands, in FLOORS"));
+            let higher = layer_of(other).unwrap_or_else(|| panic!("add `{other}` to a layer in LAYERS"));
             assert!(
-                higher <= floor,
-                "{}: `{module}`, on the floor `{}`, takes from `{other}`, on the floor `{}` above it",
+                higher <= layer,
+                "{}: `{module}` in layer `{}` imports from `{other}` in the higher layer `{}`",
                 file.display(),
-                FLOORS[floor].0,
-                FLOORS[higher].0
+                LAYERS[layer].0,
+                LAYERS[higher].0
             );
         }
     }
@@ -274,7 +272,7 @@ fn no_module_of_the_core_takes_from_a_higher_floor() {
     for (module, other) in [("pipeline", "train"), ("train", "render"), ("render", "gpu"), ("gpu", "lens")] {
         assert!(imports[module].contains_key(other), "`{module}` was not seen to take from `{other}`");
     }
-    for (_, modules) in FLOORS {
+    for (_, modules) in LAYERS {
         modules.iter().for_each(|module| assert!(imports.contains_key(*module), "`{module}` is no module"));
     }
 }
@@ -303,8 +301,8 @@ fn every_form_of_an_import_is_seen() {
         (module.to_owned(), others.iter().map(|other| ((*other).to_owned(), PathBuf::new())).collect())
     };
     let straight = Imports::from([entry("a", &["b", "c"]), entry("b", &["c"]), entry("c", &[])]);
-    assert_eq!(circles(&straight), Vec::<String>::new());
+    assert_eq!(cycles(&straight), Vec::<String>::new());
     let round =
         Imports::from([entry("a", &["b"]), entry("b", &["c"]), entry("c", &["b"]), entry("d", &["a"])]);
-    assert_eq!(circles(&round).len(), 2, "{:?}", circles(&round));
+    assert_eq!(cycles(&round).len(), 2, "{:?}", cycles(&round));
 }

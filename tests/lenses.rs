@@ -1,5 +1,5 @@
 //! Training on photos as they were taken: the procedural scene through a pinhole, a barrel, a fisheye that sees behind
-//! itself, as a panorama, and with a rolling shutter; and what else is promised of lenses.
+//! itself, as a panorama, and with a rolling shutter; and other properties of lenses.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Looking at a scene while it trains: pictures from where somebody asks, of the scene as it is, and training as if nobody looked.
+//! Live views of a training scene: they show the current scene from the requested camera and do not affect the training.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};

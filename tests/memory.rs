@@ -1,4 +1,4 @@
-//! What training takes of the device's memory, against what is predicted.
+//! Device memory used by training, compared with the prediction.
 
 use std::sync::Arc;
 

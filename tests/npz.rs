@@ -1,4 +1,4 @@
-//! Reader of NumPy's `.npz`: a zip of `.npy` arrays. As much of it as the test data needs, on the zip reader that is there.
+//! Reader of NumPy's `.npz`: a zip of `.npy` arrays. Supports only what the test data needs, on top of the existing zip reader.
 
 use std::collections::BTreeMap;
 use std::io::Read;

@@ -1,4 +1,4 @@
-//! Losses of one's own: the built-in one written again trains to the same bits, on the host and on the GPU, also where a step is
+//! Custom losses: a reimplementation of the built-in one trains to the same bits, on the host and on the GPU, also where a step is
 //! run again because its buffers were too small.
 
 use std::cell::Cell;

@@ -1,4 +1,4 @@
-//! The GPU's forward pass against the f64 reference, and inputs that no renderer likes.
+//! The GPU's forward pass against the f64 reference, and degenerate inputs.
 
 use glam::{DQuat, DVec3};
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Cameras' poses that are refined while the scene is trained.
+//! Refinement of camera poses during training.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! The f64 reference against an independent f64 implementation, on real data.
 //!
-//! Differences come from the inputs' detour through logarithms, logits and SH coefficients and from
+//! Differences come from the inputs' conversion to logarithms, logits and SH coefficients and from
 //! the outputs' storage in f32: both some 1e-7.
 
 use splat_core::reference::{self, Gaussians, Options, View};

@@ -1,4 +1,4 @@
-//! What pictures lose when their scene is written in another form and read again.
+//! Loss of image quality when a scene is written in another format and read again.
 
 #![expect(clippy::print_stdout, reason = "the figures are worth reading")]
 

@@ -246,7 +246,7 @@ fn host_structures_are_wgsls() {
         wgsl_struct(&project, "Gaussian"),
         host_struct!(Gaussian: quat; mean_logit = mean + 0, log_scale_floor = log_scale + 0)
     );
-    // The last member of each of these vectors is a field of its own on the host.
+    // The last member of each of these vectors is a separate field on the host.
     assert_eq!(offset_of!(Gaussian, opacity_logit), offset_of!(Gaussian, mean) + 12);
     assert_eq!(offset_of!(Gaussian, scale_floor), offset_of!(Gaussian, log_scale) + 12);
     let gather = module_of(&shaders::GATHER);

@@ -1,4 +1,4 @@
-//! Where the shared test data lies. None of it is part of the repository.
+//! Location of the shared test data, which is not part of the repository.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,5 @@
-//! Training on a dataset of eight tiny photos: it learns, to the bit the same each time, and goes on from checkpoints as
-//! if it had never stopped.
+//! Training on a dataset of eight tiny photos: it converges, gives the same bits each time, and continues from checkpoints
+//! as if it had never stopped.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -175,13 +175,13 @@ fn colmap_exit_code(error: &ColmapError) -> u8 {
     }
 }
 
-/// Advice on a file of this name.
+/// Advice that contains this file's name.
 pub(crate) fn named(advice: &str, path: &Path) -> String {
     let file = format!("\"{}\"", path.display());
     advice.replace("VIDEO", &file).replace("FILE", &file)
 }
 
-/// How to get the folder that is needed out of a file.
+/// How to get the required folder from a file.
 fn folder_hint(path: &Path, content: Option<Content>) -> String {
     match content.and_then(Content::advice) {
         Some(advice) => named(advice, path),
@@ -189,7 +189,7 @@ fn folder_hint(path: &Path, content: Option<Content>) -> String {
     }
 }
 
-/// Whether there are photos in a folder, or in those right below it.
+/// Whether there are photos in a folder, or in its direct subfolders.
 fn holds_photos(dir: &Path) -> bool {
     let files = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut all = files(dir).chain(files(dir).filter(|path| path.is_dir()).flat_map(|inner| files(&inner)));

@@ -13,12 +13,12 @@ use splat_core::{CancelToken, Content, Event, Gpu, Scene, SceneSource};
 use crate::args;
 use crate::failure::Failure;
 
-/// The preset asked for, or the one that fits the time given.
+/// The requested preset, or the one that suits the time limit.
 pub(crate) fn preset(options: &args::TrainOptions, gpu: &Gpu) -> Preset {
     options.scene.0.preset_on(gpu.report().is_software())
 }
 
-/// The pipeline's options of a command that began at `started`.
+/// Options of the pipeline, for a command that began at `started`.
 pub(crate) fn pipeline(options: &args::TrainOptions, preset: Preset, started: Instant) -> PipelineOptions {
     let scene = &options.scene.0;
     PipelineOptions {
@@ -54,7 +54,8 @@ pub(crate) fn saved_scene(path: &Path) -> Result<SavedScene, Failure> {
     Ok(SavedScene::find(path)?)
 }
 
-/// Photos that COLMAP poses, with their masks if these are in an unusual folder; the dataset goes to `dataset`. Features are compared on `gpu` if it is hardware.
+/// Photos to be posed by COLMAP, with their masks if they are in an unusual folder; the dataset goes to `dataset`. Features are
+/// matched on `gpu` if it is hardware.
 pub(crate) fn photos(
     photos: &Path,
     masks: Option<&Path>,
@@ -84,7 +85,7 @@ pub(crate) fn photos(
     })
 }
 
-/// A posed dataset: nerfstudio's where there is a transforms.json, else COLMAP's.
+/// A posed dataset: nerfstudio's if there is a transforms.json, else COLMAP's.
 pub(crate) fn posed(path: &Path, folders: &args::PhotoFolders) -> Result<Box<dyn SceneSource>, Failure> {
     if !path.exists() {
         return Err(missing(
@@ -128,7 +129,7 @@ pub(crate) fn posed(path: &Path, folders: &args::PhotoFolders) -> Result<Box<dyn
         }
         return Ok(Box::new(Chosen { source: posed(json, folders)?, message }));
     }
-    // The folder of an earlier `splat run` holds its dataset one level down.
+    // The folder of an earlier `splat run` contains its dataset one level down.
     let inner = path.join("colmap_data");
     let dataset = if !path.join("sparse").exists() && inner.join("sparse").exists() {
         inner
@@ -147,7 +148,7 @@ pub(crate) fn posed(path: &Path, folders: &args::PhotoFolders) -> Result<Box<dyn
     Ok(Box::new(source))
 }
 
-/// A dataset that was chosen among several, or found below the folder that was given.
+/// A dataset that was chosen among several, or found below the given folder.
 struct Chosen {
     source: Box<dyn SceneSource>,
     /// Which one, as a sentence.

@@ -31,10 +31,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     })
 }
 
-/// The whole example; `progress` hears of every step.
+/// The whole example; `progress` is called after every step.
 ///
 /// # Errors
-/// What the dataset, the GPU or the disk says.
+/// Errors of the dataset, the GPU or the disk.
 pub fn run(
     dataset: &Path,
     output: &Path,

@@ -4,7 +4,7 @@
 //! cargo run --release -p splat-core --no-default-features --example formats -- 1000000
 //! ```
 //!
-//! Memory is the most that the process held at once (Linux alone tells), less what it held before; the cloud itself is part of
+//! Memory is the most that the process held at once (reported on Linux only), less what it held before; the cloud itself is part of
 //! what reading takes, and not of what writing takes.
 
 #![expect(clippy::print_stdout, reason = "an example says what it finds")]

@@ -1,4 +1,4 @@
-//! A scene in a program that has a wgpu device of its own: each frame is recorded into that program's command encoder, together with
+//! Renders a scene in a program that already has a wgpu device: each frame is recorded into that program's command encoder, together with
 //! what else it draws, straight into its texture.
 //!
 //! The texture here is off-screen, and the frame times are printed; with a window it is the surface's.
@@ -88,7 +88,7 @@ pub fn run(cloud: &GaussianCloud, frames: u32) -> Result<Flight, Box<dyn Error>>
         renderer.render_to(&mut encoder, &gaussians, &camera, &RenderOptions::default(), &target)?;
         // Here the program records what it draws over the scene.
         queue.submit([encoder.finish()]);
-        // A window would be presented; off the screen somebody has to wait, or frames pile up.
+        // A window's frame would be presented; without one, wait, or frames accumulate.
         device.poll(wgpu::PollType::wait_indefinitely())?;
         times.push(started.elapsed());
     }

@@ -1,6 +1,6 @@
-//! What a file is, told from its first bytes: for messages that name what was given instead of what was needed.
+//! Detects what a file is from its first bytes, for error messages that name what was given instead of what was needed.
 //!
-//! Start at [`Content::of_file`]; [`Content::advice`] has what helps.
+//! Start at [`Content::of_file`]; [`Content::advice`] says what to do about it.
 
 mod photo_format;
 
@@ -11,25 +11,25 @@ use std::path::Path;
 
 pub use photo_format::PhotoFormat;
 
-/// Bytes that [`Content::of`] looks at; more do no harm.
+/// Bytes that [`Content::of`] needs; more are ignored.
 pub const HEAD_BYTES: usize = 4096;
 
-/// The byte order mark that some editors write before text in UTF-8.
+/// The byte order mark that some editors write before UTF-8 text.
 pub(crate) const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Content {
-    /// Not a byte.
+    /// No bytes.
     Empty,
-    /// Nothing but zero bytes, as a broken copy or download leaves.
+    /// Nothing but zero bytes, as left by a failed copy or download.
     Zeros,
-    /// The pointer that stands for a file in a repository with Git LFS.
+    /// The pointer that replaces a file in a Git LFS repository.
     LfsPointer,
-    /// The pointer that stands for a file in a git-annex repository.
+    /// The pointer that replaces a file in a git-annex repository.
     AnnexPointer,
-    /// A picture that is read.
+    /// An image in a supported format.
     Photo(PhotoFormat),
     /// JPEG XL.
     JpegXl,
@@ -37,11 +37,11 @@ pub enum Content {
     HdrPicture,
     /// A Photoshop document.
     Photoshop,
-    /// A camera's raw picture.
+    /// A camera's raw image.
     Raw,
     /// A video.
     Video,
-    /// SOG: splats as WebP pictures in a zip.
+    /// SOG: splats as WebP images in a zip.
     Sog,
     /// Any other zip.
     Zip,
@@ -49,7 +49,7 @@ pub enum Content {
     Archive,
     /// SPZ: compressed splats.
     Spz,
-    /// Another file in gzip.
+    /// Another gzip file.
     Gzip,
     /// A PLY: splats, a point cloud or a mesh.
     Ply,
@@ -59,7 +59,7 @@ pub enum Content {
     Glb,
     /// `.splat`, by its name: it has no signature.
     Splat,
-    /// `.ksplat`, by its name.
+    /// `.ksplat`, detected by its name.
     Ksplat,
     /// A web page, often the error or sign-in page of a failed download.
     Html,
@@ -80,23 +80,23 @@ pub enum Content {
 }
 
 impl Content {
-    /// Of a file, by its first bytes and, where they say nothing, its name. `None` for what is not known.
+    /// Detects the type of a file by its first bytes or, if they are ambiguous, its name. `None` if it is unknown.
     ///
     /// # Errors
-    /// The system's, where the file cannot be opened or read.
+    /// An I/O error if the file cannot be opened or read.
     pub fn of_file(path: &Path) -> std::io::Result<Option<Self>> {
         let mut head = Vec::with_capacity(HEAD_BYTES);
         File::open(path)?.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
         let named = |extension: &str| has_extension(path, extension);
         Ok(match Self::of_named(path, &head) {
-            // Both begin with numbers of any value.
+            // Both formats begin with arbitrary numbers.
             None | Some(Self::Zeros) if named("splat") && !head.is_empty() => Some(Self::Splat),
             None | Some(Self::Zeros) if named("ksplat") && !head.is_empty() => Some(Self::Ksplat),
             found => found,
         })
     }
 
-    /// As [`Content::of`], for a file of that name: most raw formats are TIFF inside, whose first picture is a thumbnail.
+    /// As [`Content::of`], for a file with this name: most raw formats are TIFF inside, with a thumbnail as the first image.
     pub(crate) fn of_named(path: &Path, head: &[u8]) -> Option<Self> {
         match Self::of(head) {
             Some(Self::Photo(PhotoFormat::Tiff))
@@ -108,7 +108,8 @@ impl Content {
         }
     }
 
-    /// Of a file that begins with `head`: [`HEAD_BYTES`] of it, or all if it is shorter. `None` for what is not known.
+    /// Detects the type of a file that begins with `head`: its first [`HEAD_BYTES`], or all of a shorter one. `None` if it is
+    /// unknown.
     #[must_use]
     pub fn of(head: &[u8]) -> Option<Self> {
         if head.is_empty() {
@@ -147,7 +148,7 @@ impl Content {
             let holds = |word: &[u8]| header.windows(word.len()).any(|window| window == word);
             return Some(if holds(b"element chunk") { Self::CompressedPly } else { Self::Ply });
         }
-        // MPEG transport streams repeat a byte every packet.
+        // MPEG transport streams repeat a sync byte in every packet.
         if head[0] == 0x47 && at(188, b"\x47") && at(376, b"\x47") {
             return Some(Self::Video);
         }
@@ -160,7 +161,7 @@ impl Content {
         text_kind(head)
     }
 
-    /// What helps, as the end of a sentence; `None` where nothing general does.
+    /// What to do about it, as the end of a sentence; `None` if there is no general advice.
     #[must_use]
     pub fn advice(self) -> Option<&'static str> {
         Some(match self {
@@ -195,7 +196,7 @@ impl Content {
         })
     }
 
-    /// `it is ...` with the advice, as one clause.
+    /// `it is ...`, followed by the advice.
     #[must_use]
     pub fn sentence(self) -> String {
         match self.advice() {
@@ -245,7 +246,7 @@ fn has_extension(path: &Path, extension: &str) -> bool {
     path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension))
 }
 
-/// Extensions of raw pictures that are TIFF inside, lower case.
+/// Extensions of raw images that are TIFF inside, lower case.
 const RAW_EXTENSIONS: [&str; 20] = [
     "dng", "nef", "arw", "cr2", "pef", "srw", "nrw", "sr2", "3fr", "iiq", "erf", "kdc", "dcr", "mef", "mos",
     "gpr", "fff", "srf", "rwl", "k25",
@@ -254,7 +255,7 @@ const RAW_EXTENSIONS: [&str; 20] = [
 const SIGNATURES: &[(&[u8], Content)] = &[
     (b"\xff\xd8\xff", Content::Photo(PhotoFormat::Jpeg)),
     (b"\x89PNG\r\n\x1a\n", Content::Photo(PhotoFormat::Png)),
-    // Canon's, before TIFF's: the same but for these two letters.
+    // Canon's signature, before TIFF's, of which it is an extension.
     (b"II*\0\x10\0\0\0CR", Content::Raw),
     (b"II*\0", Content::Photo(PhotoFormat::Tiff)),
     (b"MM\0*", Content::Photo(PhotoFormat::Tiff)),
@@ -295,8 +296,8 @@ const SIGNATURES: &[(&[u8], Content)] = &[
     (b"\xfe\xff", Content::Utf16),
 ];
 
-/// Of ISO base media files, by their brands. The first may name no more than the container of pictures: then those that the file
-/// is compatible with decide.
+/// Distinguishes ISO base media files by their brands. The major brand may only name the container; then the compatible brands
+/// decide.
 fn iso_media(head: &[u8]) -> Content {
     let length = head.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes)) as usize;
     let compatible = head.get(16..length.clamp(16, head.len().max(16))).unwrap_or_default();
@@ -314,32 +315,32 @@ fn iso_media(head: &[u8]) -> Content {
     }
 }
 
-/// The name of a zip's first entry, whole.
+/// Name of a zip's first entry.
 fn first_name(head: &[u8]) -> &[u8] {
     let length =
         |at: usize| head.get(at..at + 2).map_or(0, |b| usize::from(u16::from_le_bytes([b[0], b[1]])));
     head.get(30..30 + length(26)).unwrap_or_default()
 }
 
-/// Whether a zip that begins with this entry is a SOG: `meta.json` beside pictures.
+/// Whether a zip that begins with this entry is a SOG: `meta.json` beside images.
 fn is_sog(name: &[u8]) -> bool {
     let name = name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     let planes: [&[u8]; 6] = [b"means_l", b"means_u", b"quats", b"scales", b"sh0", b"shN"];
     name == b"meta.json" || name.ends_with(b".webp") && planes.iter().any(|plane| name.starts_with(plane))
 }
 
-/// Whether gzip's content begins as an SPZ before version 4 does.
+/// Whether the gzip content begins like an SPZ before version 4.
 fn spz_inside(head: &[u8]) -> bool {
     let mut magic = [0; 4];
     flate2::read::GzDecoder::new(head).read_exact(&mut magic).is_ok() && &magic == b"NGSP"
 }
 
-/// Kinds of text; `None` for what is not text.
+/// Type of a text; `None` if it is not text.
 fn text_kind(head: &[u8]) -> Option<Content> {
     let text = head.strip_prefix(UTF8_MARK).unwrap_or(head);
     let printable = |byte: &u8| *byte >= 0x20 || matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c);
     if !text.iter().all(printable) {
-        // UTF-16 of plain letters without its mark: every other byte is zero.
+        // UTF-16 of ASCII letters without a byte order mark: every other byte is zero.
         let zeros = |first: usize| text.iter().skip(first).step_by(2).all(|&byte| byte == 0);
         let letters =
             |first: usize| text.iter().skip(first).step_by(2).all(|byte| printable(byte) && *byte < 0x7f);
@@ -360,103 +361,4 @@ fn text_kind(head: &[u8]) -> Option<Content> {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests {
-    use std::io::Write as _;
-
-    use super::*;
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    #[test]
-    fn files_are_told_by_their_first_bytes() {
-        let zip = |name: &str| {
-            let mut head = b"PK\x03\x04".to_vec();
-            head.resize(26, 0);
-            head.extend((name.len() as u16).to_le_bytes());
-            head.extend([0, 0]);
-            head.extend(name.as_bytes());
-            head
-        };
-        let mut transport = vec![0_u8; 400];
-        for at in [0, 188, 376] {
-            transport[at] = 0x47;
-        }
-        let utf16: Vec<u8> = "1 PINHOLE 640 480".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let cases: Vec<(Vec<u8>, Option<Content>)> = vec![
-            (vec![], Some(Content::Empty)),
-            (vec![0; 64], Some(Content::Zeros)),
-            (
-                b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n".to_vec(),
-                Some(Content::LfsPointer),
-            ),
-            (b"\xff\xd8\xff\xe0".to_vec(), Some(Content::Photo(PhotoFormat::Jpeg))),
-            (b"RIFF\x10\0\0\0WEBPVP8 ".to_vec(), Some(Content::Photo(PhotoFormat::WebP))),
-            (b"RIFF\x10\0\0\0AVI LIST".to_vec(), Some(Content::Video)),
-            (b"\0\0\0\x18ftypheic".to_vec(), Some(Content::Photo(PhotoFormat::Heic))),
-            (b"\0\0\0\x18ftypavif".to_vec(), Some(Content::Photo(PhotoFormat::Avif))),
-            (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic".to_vec(), Some(Content::Photo(PhotoFormat::Heic))),
-            (b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif".to_vec(), Some(Content::Photo(PhotoFormat::Avif))),
-            // Beyond the box nothing is a brand.
-            (b"\0\0\0\x14ftypmif1\0\0\0\0mif1avif".to_vec(), Some(Content::Photo(PhotoFormat::Heic))),
-            (b"\0\0\0\x18ftypcrx ".to_vec(), Some(Content::Raw)),
-            (b"\0\0\0\x18ftypmp42".to_vec(), Some(Content::Video)),
-            (b"\0\0\0\x14ftypqt  ".to_vec(), Some(Content::Video)),
-            (b"\x1a\x45\xdf\xa3\x01".to_vec(), Some(Content::Video)),
-            (transport, Some(Content::Video)),
-            (zip("meta.json"), Some(Content::Sog)),
-            (zip("means_l.webp"), Some(Content::Sog)),
-            (zip("photos/a.jpg"), Some(Content::Zip)),
-            (zip("archive/data.pkl"), Some(Content::Array)),
-            (gzip(b"NGSP\x02\0\0\0 and more of it"), Some(Content::Spz)),
-            (b"NGSP\x04\0\0\0".to_vec(), Some(Content::Spz)),
-            (gzip(b"photos"), Some(Content::Gzip)),
-            (b"ply\nformat ascii 1.0\nelement vertex 3\n".to_vec(), Some(Content::Ply)),
-            (b"ply\r\nformat ascii 1.0\r\nelement chunk 3\r\n".to_vec(), Some(Content::CompressedPly)),
-            (b"\xef\xbb\xbfply \nformat ascii 1.0\n".to_vec(), Some(Content::Ply)),
-            (b"plywood comes in sheets".to_vec(), Some(Content::Text)),
-            (b"glTF\x02\0\0\0".to_vec(), Some(Content::Glb)),
-            (b"\n<!DOCTYPE HTML><html>".to_vec(), Some(Content::Html)),
-            (b"\xef\xbb\xbf{\"frames\": []}".to_vec(), Some(Content::Json)),
-            (b"<?xml version='1.0'?>".to_vec(), Some(Content::Xml)),
-            (b"\xff\xfe1\0 \0".to_vec(), Some(Content::Utf16)),
-            (utf16, Some(Content::Utf16)),
-            (b"SQLite format 3\0".to_vec(), Some(Content::Sqlite)),
-            ("# 사진 목록\n1 PINHOLE".as_bytes().to_vec(), Some(Content::Text)),
-            (b"\x01\x02\x03\x04\x05".to_vec(), None),
-        ];
-        for (head, kind) in cases {
-            assert_eq!(Content::of(&head), kind, "{:?}", String::from_utf8_lossy(&head));
-        }
-    }
-
-    #[test]
-    fn names_tell_where_bytes_do_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let kind = |name: &str, content: &[u8]| {
-            let path = dir.path().join(name);
-            std::fs::write(&path, content).unwrap();
-            Content::of_file(&path).unwrap()
-        };
-        assert_eq!(kind("a.splat", b"\x01\x02\x03\x04"), Some(Content::Splat));
-        assert_eq!(kind("b.KSPLAT", b"\0\x01\0\0"), Some(Content::Ksplat));
-        assert_eq!(kind("c.NEF", b"MM\0*\0\0"), Some(Content::Raw));
-        assert_eq!(kind("d.tif", b"MM\0*\0\0"), Some(Content::Photo(PhotoFormat::Tiff)));
-        assert_eq!(kind("e.splat", b"<html>"), Some(Content::Html));
-        assert_eq!(kind("f.jpg", b""), Some(Content::Empty));
-        assert!(Content::of_file(&dir.path().join("none")).is_err());
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn any_bytes_are_looked_at_without_a_panic(head: Vec<u8>, kind in 0..SIGNATURES.len()) {
-            let _ = Content::of(&head);
-            let _ = Content::of(&[SIGNATURES[kind].0, &head].concat());
-            let _ = Content::of(&[b"PK\x03\x04", &head[..]].concat());
-            let _ = Content::of(&[b"\x1f\x8b\x08\0", &head[..]].concat());
-        }
-    }
-}
+mod tests;

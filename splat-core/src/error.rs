@@ -1,8 +1,8 @@
-//! What can go wrong, in sentences for the caller.
+//! Errors of this crate.
 
 use std::path::PathBuf;
 
-/// Why an operation of this crate did not succeed.
+/// Why an operation of this crate failed.
 ///
 /// `Display` says what happened and what to try; the cause is in `source`.
 #[derive(Debug, thiserror::Error)]
@@ -11,22 +11,22 @@ pub enum Error {
     /// A file or folder could not be read.
     #[error("cannot read `{}`", path.display())]
     Read {
-        /// What was to be read.
+        /// The path.
         path: PathBuf,
-        /// The system's answer.
+        /// The I/O error.
         source: std::io::Error,
     },
     /// A file or folder could not be written.
     #[error("cannot write `{}`: {hint}", path.display())]
     Write {
-        /// What was to be written.
+        /// The path.
         path: PathBuf,
         /// What to try.
         hint: &'static str,
-        /// The system's answer.
+        /// The I/O error.
         source: std::io::Error,
     },
-    /// Another process works in an output folder.
+    /// Another process is using an output folder.
     #[error(
         "`{}` is in use by {holder}; wait until that run ends, stop it, or choose another output folder",
         path.display()
@@ -34,15 +34,15 @@ pub enum Error {
     Busy {
         /// The output folder.
         path: PathBuf,
-        /// Which process has it.
+        /// The process that holds the lock.
         holder: String,
     },
-    /// A file is not what its format requires.
+    /// A file violates its format.
     #[error("`{}` is not a valid {format}: {what}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// The format expected.
+        /// The expected format.
         format: &'static str,
         /// What is wrong, and where.
         what: String,
@@ -50,24 +50,24 @@ pub enum Error {
     /// No usable GPU driver, software or hardware.
     #[error("no GPU to compute on: {why}; {}", crate::machine::INSTALL_GPU_DRIVER)]
     NoAdapter {
-        /// What was looked for and found.
+        /// What was searched for, and what was found.
         why: String,
     },
-    /// The device stopped answering; the last checkpoint is still good.
+    /// The device was lost; the last checkpoint is still valid.
     #[error(
         "the GPU stopped answering ({why}); resume from the last checkpoint, and update the driver if it happens again"
     )]
     DeviceLost {
-        /// The driver's words.
+        /// The driver's message.
         why: String,
     },
-    /// The device has no memory left.
+    /// The device is out of memory.
     #[error("the GPU ran out of memory ({why}); lower the cap on Gaussians or the image size")]
     OutOfGpuMemory {
-        /// The driver's words.
+        /// The driver's message.
         why: String,
     },
-    /// One buffer would outgrow what this device allows in a binding, or as a whole where it is bound in parts.
+    /// A buffer would exceed the device's limit for a binding, or for a whole buffer if it is bound in parts.
     #[error(
         "`{what}` would need {bytes} bytes and this GPU allows {limit} at most; lower the cap on Gaussians or the image size"
     )]
@@ -76,50 +76,50 @@ pub enum Error {
         what: &'static str,
         /// Bytes needed.
         bytes: u64,
-        /// Bytes allowed.
+        /// Maximum bytes allowed.
         limit: u64,
     },
-    /// The driver refused something that ought to work.
+    /// The driver rejected a valid operation.
     #[error("the GPU driver refused a command ({why}); this is a bug here or in the driver")]
     Gpu {
-        /// The driver's words.
+        /// The driver's message.
         why: String,
     },
-    /// The driver computes something wrongly.
+    /// The driver computes wrong results.
     #[error(
         "this GPU driver computes wrongly: {stage} fails its self-test ({how}); update the driver, or choose another adapter with SPLAT_ADAPTER or SPLAT_BACKEND"
     )]
     WrongResult {
-        /// What was computed.
+        /// The stage whose result is wrong.
         stage: &'static str,
-        /// How far off.
+        /// The deviation.
         how: String,
     },
-    /// A training setting that cannot work.
+    /// An invalid training setting.
     #[error("unusable training settings: {why}")]
     Config {
-        /// Which, and what would do.
+        /// Which setting, and what would be valid.
         why: String,
     },
     /// A dataset that cannot be trained on.
     #[error("unusable scene: {why}")]
     Scene {
-        /// What is missing or does not fit, and what to try.
+        /// What is missing or inconsistent, and what to try.
         why: String,
     },
-    /// A cloud's parts do not fit together.
+    /// The parts of a cloud are inconsistent.
     #[error("these Gaussians cannot be used: {why}")]
     Cloud {
-        /// What does not fit.
+        /// What is inconsistent.
         why: String,
     },
-    /// An image or its gradient has a size that cannot be used.
+    /// An image or its gradient has an invalid size.
     #[error("unusable image size: {why}")]
     ImageSize {
-        /// Which, and what would do.
+        /// Which one, and what would be valid.
         why: String,
     },
-    /// A camera path made in code has no frames to give.
+    /// A camera path built in code is invalid.
     #[error("the camera path cannot be flown: {what}")]
     InvalidPath {
         /// What is wrong.
@@ -138,10 +138,10 @@ pub enum Error {
     BadPhoto {
         /// The file.
         path: PathBuf,
-        /// What it is or what is wrong, and what to try.
+        /// What it is or what is wrong with it, and what to try.
         what: String,
     },
-    /// A photo's header claims more pixels than are decoded.
+    /// A photo's header claims more pixels than the limit.
     #[error(
         "cannot use photo `{}`: its header says {width}x{height} pixels ({} megapixels), above the limit of {}; scale it down first",
         path.display(),
@@ -151,49 +151,49 @@ pub enum Error {
     PhotoTooLarge {
         /// The file.
         path: PathBuf,
-        /// Claimed width in pixels.
+        /// Width according to the header, in pixels.
         width: u32,
-        /// Claimed height in pixels.
+        /// Height according to the header, in pixels.
         height: u32,
-        /// Pixels that are decoded at most.
+        /// Maximum number of pixels.
         limit: u64,
     },
-    /// A camera's calibration cannot be used.
+    /// A camera's calibration is invalid.
     #[error("the {model} camera cannot be used: {what}")]
     InvalidLens {
-        /// COLMAP's name of the model.
+        /// COLMAP's name of the camera model.
         model: &'static str,
         /// What is wrong.
         what: String,
     },
-    /// EWA draws pinholes alone.
+    /// EWA cannot render lenses with distortion.
     #[error(
         "the `{model}` lens bends straight lines, which the ewa renderer cannot draw; use 3dgut, or undistort the photos"
     )]
     NeedsGut {
-        /// COLMAP's name of the model.
+        /// COLMAP's name of the camera model.
         model: &'static str,
     },
-    /// A view whose lines have poses of their own, for a renderer that knows one pose a view.
+    /// EWA cannot render rolling shutters.
     #[error(
         "the ewa renderer cannot draw a rolling shutter; use 3dgut, or leave `keep_distortion` off to take it for a global one"
     )]
     RollingNeedsGut,
-    /// A lens whose photos no flat picture can show.
+    /// A lens whose photos cannot be undistorted to a pinhole.
     #[error(
         "photos of this {model} camera cannot be undistorted: {why}; \
          crop the photos, or calibrate them with a narrower camera model"
     )]
     CannotUndistort {
-        /// COLMAP's name of the model.
+        /// COLMAP's name of the camera model.
         model: &'static str,
-        /// What stands against it.
+        /// The reason.
         why: String,
     },
-    /// A scene could not be made; the error is the source's own (COLMAP's, say).
+    /// The scene source failed with its own error type (such as COLMAP's).
     #[error(transparent)]
     Source(Box<dyn std::error::Error + Send + Sync>),
-    /// The run was cancelled; what was finished is kept.
+    /// The run was cancelled; finished results are kept.
     #[error("cancelled")]
     Cancelled,
 }

@@ -1,7 +1,7 @@
 //! Gaussian splatting on any GPU: differentiable rasterization and training in WGSL over wgpu.
 //!
-//! Posed photos in, a cloud of Gaussians out, that renders views nobody photographed. Kernels are WGSL and run wherever
-//! wgpu does, on software Vulkan too; the same seed on the same machine gives the same bits.
+//! Reconstructs a cloud of Gaussians from posed photos, which can be rendered from new views. Kernels are WGSL and run wherever
+//! wgpu does, including software Vulkan; the same seed on the same machine gives the same bits.
 //!
 //! # Train a scene
 //!
@@ -59,14 +59,14 @@
 //! [`train::Trainer::step_with`] trains with such a loss: the trainer renders, and updates every parameter with its optimizer.
 //!
 //! Complete programs are `examples/train.rs` of `splat-colmap` and, in this crate, `examples/own_loss.rs`, which trains with a custom
-//! loss on the host and on the GPU, and `examples/in_my_app.rs`, which renders with a wgpu device of its own. Conventions are COLMAP's:
+//! loss on the host and on the GPU, and `examples/in_my_app.rs`, which renders with an existing wgpu device. Conventions are COLMAP's:
 //! see [`camera`]. The GPU is opened synchronously; [`Gpu::new_async`] is for callers that run an executor.
 //!
-//! # Floors
+//! # Layers
 //!
-//! A module takes from its own floor and from those below, never from one above; a test holds it to that.
+//! Modules import only from their own layer and from lower ones, which a test checks.
 //!
-//! | floor | modules |
+//! | layer | modules |
 //! | --- | --- |
 //! | pipeline | [`pipeline`] |
 //! | train | [`train`] |
@@ -74,7 +74,7 @@
 //! | gpu | [`gpu`] |
 //! | scene | all others: cameras, photos, datasets, clouds of Gaussians and their formats, metrics, events |
 //!
-//! The scene floor needs no wgpu: without the default feature `gpu` it is all there is. The feature `testing` makes public what
+//! The scene layer does not need wgpu; without the default feature `gpu`, it is the whole crate. The feature `testing` makes public what
 //! tests of the kernels need: their sources, the memory they share with the host, and their f64 twins, `reference`.
 
 pub mod camera;
@@ -154,17 +154,17 @@ pub use renderer_kind::RendererKind;
 pub use scene::{Scene, SceneSource, SeedPoint, View};
 pub use shutter::{RollingShutter, ShutterDirection};
 
-/// The wgpu that this crate computes with, for programs that share a device with it; see [`Gpu::from_device`].
+/// Re-export of the wgpu version that this crate uses, for programs that share a device with it; see [`Gpu::from_device`].
 #[cfg(feature = "gpu")]
 pub use wgpu;
 
 /// Result of this crate's fallible functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A file or folder of the shared test data; the test has `#[needs(name)]`.
+/// Path of a file or folder of the shared test data; the test needs `#[needs(name)]`.
 ///
 /// # Panics
-/// When it is missing.
+/// If it is missing.
 #[cfg(test)]
 pub(crate) fn test_data(name: &str) -> std::path::PathBuf {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");

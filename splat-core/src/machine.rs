@@ -1,6 +1,6 @@
 //! Available memory, and how to install programs on this system.
 
-/// How COLMAP is installed on this system.
+/// How to install COLMAP on this system.
 pub const INSTALL_COLMAP: &str = if cfg!(windows) {
     "download it from COLMAP's releases on GitHub, unpack it and add its folder to PATH"
 } else if cfg!(target_os = "macos") {
@@ -9,7 +9,7 @@ pub const INSTALL_COLMAP: &str = if cfg!(windows) {
     "Debian, Ubuntu: `apt install colmap`"
 };
 
-/// How ffmpeg is installed on this system.
+/// How to install ffmpeg on this system.
 pub const INSTALL_FFMPEG: &str = if cfg!(windows) {
     "`winget install ffmpeg`"
 } else if cfg!(target_os = "macos") {
@@ -18,7 +18,7 @@ pub const INSTALL_FFMPEG: &str = if cfg!(windows) {
     "Debian, Ubuntu: `apt install ffmpeg`"
 };
 
-/// How to install a GPU driver, where no adapter was found.
+/// How to install a GPU driver if no adapter was found.
 pub const INSTALL_GPU_DRIVER: &str = if cfg!(windows) {
     "install the driver of your GPU's maker; it brings Vulkan and DirectX 12"
 } else if cfg!(target_os = "macos") {
@@ -27,7 +27,7 @@ pub const INSTALL_GPU_DRIVER: &str = if cfg!(windows) {
     "install your GPU's Vulkan driver; without a GPU, Mesa's software Vulkan computes on the CPU (Debian, Ubuntu: `apt install mesa-vulkan-drivers`)"
 };
 
-/// Available memory in bytes; `None` if unknown, and callers assume a small machine.
+/// Available memory in bytes; `None` if unknown, in which case callers assume a small machine.
 ///
 /// Linux reports it in `/proc/meminfo` as `MemAvailable` (KiB); on other systems the crate `sysinfo` is used.
 #[must_use]

@@ -22,7 +22,7 @@ const CHANNELS: usize = 3;
 /// Equal images give infinity.
 ///
 /// # Errors
-/// [`Error::ImageSize`] if the lengths do not fit together or no pixel has weight.
+/// [`Error::ImageSize`] if the lengths are inconsistent or all weights are zero.
 pub fn psnr(image: &[f32], photo: &[f32], weights: Option<&[f32]>) -> Result<f64> {
     if image.len() != photo.len() || !image.len().is_multiple_of(CHANNELS) {
         return Err(size_error(format!("{} against {} values", image.len(), photo.len())));
@@ -88,7 +88,7 @@ pub fn color_corrected(image: &[f32], photo: &[f32], weights: Option<&[f32]>) ->
 /// (torchmetrics, which gsplat uses, leaves a border of 5 pixels out and differs in the third decimal.)
 ///
 /// # Errors
-/// [`Error::ImageSize`] if the lengths do not fit `width` and `height` or no pixel has weight.
+/// [`Error::ImageSize`] if the lengths do not match `width` and `height`, or all weights are zero.
 ///
 /// # Source
 /// Wang et al. 2004, Image Quality Assessment, eq. 13.
@@ -121,7 +121,7 @@ pub fn ssim(image: &[f32], photo: &[f32], width: u32, height: u32, weights: Opti
     total.mean()
 }
 
-/// SSIM of each pixel of row `y`, mean over the channels. Values are in 0..=1.
+/// SSIM of each pixel of row `y`, averaged over the channels. Values are in 0..=1.
 fn ssim_row(image: &[f32], photo: &[f32], width: usize, height: usize, y: usize) -> Vec<f64> {
     const RADIUS: usize = WINDOW / 2;
     let taps = gaussian_window();
@@ -218,8 +218,8 @@ fn size_error(why: String) -> Error {
 mod tests {
     use super::*;
 
-    /// Two procedural images that NumPy can make alike: waves, and the same with other phases,
-    /// brightness beyond 0..1 included. Values are computed in f64 and rounded to f32.
+    /// Two procedural images that can be reproduced in NumPy: waves, and waves with other phases and values outside of 0..1.
+    /// Computed in f64 and rounded to f32.
     fn waves(width: usize, height: usize) -> (Vec<f32>, Vec<f32>) {
         let mut images = (Vec::new(), Vec::new());
         for y in 0..height {
@@ -286,7 +286,7 @@ mod tests {
         let plain = psnr(&clamped, &mapped, None).unwrap();
         let corrected = psnr(&color_corrected(&clamped, &mapped, None).unwrap(), &mapped, None).unwrap();
         assert!(plain < 20.0 && corrected > 60.0, "{plain} {corrected}");
-        // Never below the plain figure, with weights and with a picture of one colour as well.
+        // Never below the plain PSNR, also with weights and for an image of one colour.
         let weights: Vec<f32> = (0..300).map(|i| f32::from(u8::from(i % 7 != 0))).collect();
         for (image, photo) in [(&a, &b), (&b, &a), (&vec![0.4; 900], &a), (&a, &vec![0.4; 900])] {
             let corrected = color_corrected(image, photo, Some(&weights)).unwrap();

@@ -1,9 +1,9 @@
-//! What the readers of JSON and queries say, in the words of those who write them.
+//! Rewrites error messages of JSON and query parsers in users' terms.
 
-/// The message without words of Rust.
+/// The message without Rust terms.
 #[must_use]
 pub fn plain(message: &str) -> String {
-    // Where it was found is of use in a body of many lines, and is kept.
+    // The position is useful in a body of many lines, and is kept.
     let (message, place) = match message.rfind(" at line ") {
         Some(at) => message.split_at(at),
         None => (message, ""),

@@ -12,10 +12,10 @@ pub struct Pose {
 }
 
 impl Pose {
-    /// The transform that changes nothing.
+    /// The identity.
     pub const IDENTITY: Self = Self { rotation: DQuat::IDENTITY, translation: DVec3::ZERO };
 
-    /// A camera at `eye` that looks at `target`, with `down` pointing down in the picture.
+    /// A camera at `eye` that looks at `target`, with `down` pointing down in the image.
     #[must_use]
     pub fn look_at(eye: DVec3, target: DVec3, down: DVec3) -> Self {
         let forward = (target - eye).normalize_or(DVec3::Z);
@@ -26,8 +26,8 @@ impl Pose {
         Self { rotation, translation: -(rotation * eye) }
     }
 
-    /// The `cam_from_world` pose of a camera at `position` whose axes in the world are the columns of a matrix with these `rows`, as files
-    /// of cameras have it. `None` where the numbers are no pose.
+    /// The `cam_from_world` pose of a camera at `position`, whose axes in world coordinates are the columns of the matrix with
+    /// these `rows`, as stored in camera files. `None` if the numbers are not a valid pose.
     #[must_use]
     pub fn of_camera(position: [f64; 3], rows: [[f64; 3]; 3]) -> Option<Self> {
         let world_from_cam = DMat3::from_cols_array_2d(&rows).transpose();
@@ -38,7 +38,7 @@ impl Pose {
         (is_rotation && translation.is_finite()).then(|| Self { rotation, translation }.inverse())
     }
 
-    /// For a `cam_from_world` pose: the rows of the matrix whose columns are the camera's axes in the world.
+    /// For a `cam_from_world` pose: the rows of the matrix whose columns are the camera's axes in world coordinates.
     #[must_use]
     pub fn camera_rows(&self) -> [[f64; 3]; 3] {
         DMat3::from_quat(self.inverse().rotation).transpose().to_cols_array_2d()
@@ -63,14 +63,14 @@ impl Pose {
         self.inverse().translation
     }
 
-    /// The same `cam_from_world` pose where the world's coordinates count from `origin` in steps of `unit`
-    /// (`world = origin + unit * new`): camera coordinates are divided by `unit` too.
+    /// The same `cam_from_world` pose in world coordinates with another origin and unit (`world = origin + unit * new`): camera
+    /// coordinates are divided by `unit` too.
     #[must_use]
     pub fn rebased(&self, origin: DVec3, unit: f64) -> Self {
         Self { rotation: self.rotation, translation: self.transform_point(origin) / unit }
     }
 
-    /// As a 4x4 matrix (column-major, as `glam` keeps it).
+    /// As a 4x4 matrix (column-major, as in `glam`).
     #[must_use]
     pub fn to_matrix(&self) -> DMat4 {
         DMat4::from_rotation_translation(self.rotation, self.translation)

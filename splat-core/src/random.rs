@@ -1,10 +1,10 @@
-//! Random numbers that depend only on a seed, a purpose and a step, so that a resumed run draws the same.
+//! Random numbers that depend only on seed, purpose and step, so that a resumed run draws the same ones.
 
-/// SplitMix64 (Steele et al. 2014); ten lines, whose bits no update of a crate can change.
+/// SplitMix64 (Steele et al. 2014): ten lines, so that no update of a crate can change the bits.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
-/// What each draw adds to the state.
+/// Increment of the state per draw.
 const STRIDE: u64 = 0x9E37_79B9_7F4A_7C15;
 
 impl Random {
@@ -25,8 +25,8 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// This stream after that many draws of 64 bits (a uniform number takes one, a normal one two): threads can draw from one stream what
-    /// a single one would have drawn.
+    /// The stream after that many draws of 64 bits (a uniform number takes one, a normal one two), so that threads can share the
+    /// sequence of a single stream.
     #[must_use]
     pub fn ahead(&self, draws: u64) -> Self {
         Self(self.0.wrapping_add(STRIDE.wrapping_mul(draws)))
@@ -37,18 +37,18 @@ impl Random {
         (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Uniform below `n` (which is not 0).
+    /// Uniform below `n`, which must not be 0.
     pub fn below(&mut self, n: usize) -> usize {
         ((self.uniform() * n as f64) as usize).min(n.saturating_sub(1))
     }
 
-    /// Normal with mean 0 and deviation 1 (Box and Muller 1958).
+    /// Normal with mean 0 and standard deviation 1 (Box and Muller 1958).
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
-    /// Numbers 0..n in random order (Fisher and Yates).
+    /// A random permutation of 0..n (Fisher and Yates).
     pub fn permutation(&mut self, n: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..n).collect();
         for i in (1..n).rev() {

@@ -1,4 +1,4 @@
-//! Posed photos and the points that structure-from-motion found: what training starts from.
+//! Scenes: posed photos and the points found by structure-from-motion, the input of training.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -12,14 +12,14 @@ use crate::placement::Placement;
 use crate::shutter::RollingShutter;
 use crate::{Error, Result};
 
-/// What the alpha channel of a photo means.
+/// Meaning of a photo's alpha channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AlphaMode {
-    /// Pixels below one half are not compared.
+    /// Pixels below one half are not compared with the render.
     #[default]
     Mask,
-    /// The photo is transparent there: it is laid over a random background, so the scene learns to be too.
+    /// The photo is transparent there: it is composited over a random background, so that the scene becomes transparent too.
     Transparent,
 }
 
@@ -30,21 +30,21 @@ pub struct View {
     pub name: String,
     /// The photo on disk.
     pub image_path: PathBuf,
-    /// A mask of the same picture: white is used, black is ignored.
+    /// A mask for the photo: white is used, black is ignored.
     pub mask_path: Option<PathBuf>,
     /// The lens that the poses were computed for, at the size they were computed at.
     pub lens: Lens,
-    /// World to camera; where the shutter rolls, in the middle of the exposure.
+    /// World to camera; with a rolling shutter, in the middle of the exposure.
     pub cam_from_world: Pose,
-    /// How the camera moved while its sensor was read out; `None`: a global shutter. Used where
-    /// [`crate::DatasetOptions::keep_distortion`] asks for photos as they were taken; else the shutter is taken for global.
+    /// Motion of the camera during readout; `None`: a global shutter. Used with [`crate::DatasetOptions::keep_distortion`];
+    /// otherwise the shutter is treated as global.
     pub rolling_shutter: Option<RollingShutter>,
 }
 
 /// A point of the sparse reconstruction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SeedPoint {
-    /// World position; in f64, which a survey's coordinates need.
+    /// World position, in f64 for survey coordinates.
     pub position: [f64; 3],
     /// Colour, 0..=255.
     pub rgb: [u8; 3],
@@ -57,18 +57,18 @@ pub struct Scene {
     pub views: Vec<View>,
     /// Sparse points; may be empty.
     pub points: Vec<SeedPoint>,
-    /// Names of the views that the dataset itself keeps for evaluation; `None` where it has no split of its own.
+    /// Names of the views that the dataset declares for evaluation; `None` if it declares no split.
     pub test_views: Option<BTreeSet<String>>,
-    /// Which photos have a pose here and which do not; `None` for datasets that were posed elsewhere.
+    /// Photos with and without a pose; `None` for datasets that were posed before.
     pub placement: Option<Placement>,
-    /// What alpha channels of the photos mean, as far as the dataset tells: [`AlphaMode::Transparent`] for Blender's renders.
+    /// Meaning of alpha channels, if declared by the dataset: [`AlphaMode::Transparent`] for Blender's renders.
     pub alpha: AlphaMode,
 }
 
 impl Scene {
-    /// Leaves out views whose photo another view before it has: such a photo would count twice, and could be trained on and
-    /// held out at once. Gives a warning, if there were any. Views with one photo and different poses are refused no less: one
-    /// of them is wrong, and the first is taken.
+    /// Removes views whose photo is also that of an earlier view: such a photo would count twice, and could be both trained on
+    /// and held out. Returns a warning if there were any. Views of one photo with different poses are also removed: one of them
+    /// is wrong, and the first is kept.
     pub fn drop_duplicates(&mut self) -> Option<String> {
         let mut seen = BTreeSet::new();
         let mut twice = Vec::new();
@@ -86,15 +86,14 @@ impl Scene {
         ))
     }
 
-    /// Checks what later stages rely on: at least one view, lenses with a size and usable parameters,
-    /// finite poses with rotations of unit length.
+    /// Checks the assumptions of later stages: at least one view, valid lenses, finite poses with unit rotations.
     ///
-    /// Points are not checked: those that are not finite are left out where they are used.
+    /// Points are not checked: those that are not finite are dropped where they are used.
     ///
     /// # Errors
-    /// [`Error::Scene`] without views or for an unusable pose; [`Error::View`] with what is wrong with a lens.
+    /// [`Error::Scene`] without views or for an invalid pose; [`Error::View`] for an invalid lens.
     pub fn validate(&self) -> Result<()> {
-        /// Far above what rounding in a text file leaves, far below what distorts a scene.
+        /// Far above rounding errors of text files, far below visible distortion.
         const MAX_LENGTH_ERROR: f64 = 1e-3;
         if self.views.is_empty() {
             return Err(Error::Scene { why: "it has no posed photo".into() });
@@ -120,11 +119,11 @@ impl Scene {
     }
 }
 
-/// Something that yields a [`Scene`]: a dataset on disk, or photos that COLMAP has to pose first.
+/// A source of a [`Scene`]: a dataset on disk, or photos that COLMAP has to pose first.
 pub trait SceneSource {
-    /// Makes or reads the scene.
+    /// Reads or computes the scene.
     ///
     /// # Errors
-    /// Whatever stops it, as a [`crate::Error`].
+    /// Any error of the source, as a [`crate::Error`].
     fn scene(&mut self, events: EventSink<'_>, cancel: &CancelToken) -> crate::Result<Scene>;
 }

@@ -1,6 +1,6 @@
-//! Bisection.
+//! Binary search.
 
-/// The largest number from `low` to `high` that fits, where all up to some number do; `low` where none does, without being tried.
+/// The largest number in `low..=high` that fits, if all up to some number do; `low`, untested, if none does.
 pub(crate) fn largest_that_fits(low: u32, high: u32, fits: impl Fn(u32) -> bool) -> u32 {
     let (mut low, mut high) = (low, high);
     while low < high {

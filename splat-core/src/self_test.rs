@@ -1,8 +1,7 @@
-//! A start-up test of the kernels, which catches drivers that compute wrongly.
+//! A self-test of the kernels at startup, which detects drivers that compute wrong results.
 //!
-//! Sort and prefix sum are compared with the standard library, a tiny forward pass with the f64 twin, and its
-//! gradients with central differences of that twin. It takes well under a second once drivers have compiled
-//! the kernels.
+//! Sort and prefix sum are compared with the standard library, a tiny forward pass with its f64 twin, and its gradients with
+//! central differences of that twin. Takes well under a second once drivers have compiled the kernels.
 
 use glam::DVec3;
 
@@ -17,12 +16,12 @@ use crate::render::sort::{Over, Scan, Sort, SortBuffers, SortKernels, SortScratc
 use crate::render::{FrameGradient, GaussianBuffers, RenderOptions, Renderer, RendererKind};
 use crate::{Camera, Error, Pinhole, Pose, Result};
 
-/// More than two blocks of a sort, and not a multiple of anything.
+/// More than two blocks of a sort, and no multiple of a block.
 const ELEMENTS: u32 = 2_777;
 const GAUSSIANS: usize = 6;
-/// Largest difference of a colour: f32 against f64.
+/// Maximum difference of a colour between f32 and f64.
 const COLOUR_TOLERANCE: f64 = 2e-4;
-/// Largest difference of a gradient, over the largest of its kind.
+/// Maximum difference of a gradient, relative to the largest of its kind.
 const GRADIENT_TOLERANCE: f64 = 5e-3;
 /// Step of the central differences.
 const NUDGE: f64 = 1e-5;
@@ -30,16 +29,16 @@ const NUDGE: f64 = 1e-5;
 /// Runs the kernels on known input.
 ///
 /// # Errors
-/// [`Error::WrongResult`] naming what the driver gets wrong, or what the device reports.
+/// [`Error::WrongResult`], which names the wrong stage; errors of the device.
 pub fn run(gpu: &Gpu) -> Result<()> {
     sort_and_scan(gpu)?;
     forward_and_backward(gpu)
 }
 
-/// Opens the best adapter that passes [`run`]; `warn` hears of each that was passed over, once another works.
+/// Opens the best adapter that passes [`run`]; `warn` is called for each adapter that failed, once another one works.
 ///
 /// # Errors
-/// [`Error::NoAdapter`] when none fits the options; when none works, what the best one failed by.
+/// [`Error::NoAdapter`] if none matches the options; if none works, the error of the best one.
 pub fn open(options: &GpuOptions, warn: &mut dyn FnMut(String)) -> Result<Gpu> {
     let candidates = pollster::block_on(Gpu::candidates(options))?;
     let tested = |candidate: &Candidate| {
@@ -128,7 +127,7 @@ fn sort_and_scan(gpu: &Gpu) -> Result<()> {
     Ok(())
 }
 
-/// A few overlapping Gaussians before a small camera, over more than one tile.
+/// A few overlapping Gaussians in front of a small camera, covering more than one tile.
 fn scene() -> (GaussianCloud, Camera) {
     let mut random = Random::new(7, 0x7363_656e, 0);
     let mut spread = |scale: f64| ((random.uniform() - 0.5) * scale) as f32;
@@ -163,13 +162,13 @@ fn forward_and_backward(gpu: &Gpu) -> Result<()> {
         .iter()
         .zip(&expected.rgb)
         .map(|(have, want)| (f64::from(*have) - want).abs())
-        // max() would pass over a NaN.
+        // max() would ignore a NaN.
         .fold(0.0, |worst: f64, difference| if difference <= worst { worst } else { difference });
     if !(off <= COLOUR_TOLERANCE) {
         return Err(wrong("the forward pass", format!("a pixel is off by {off:.1e}")));
     }
 
-    // Any smooth weights will do: the loss is their product with the image.
+    // Any smooth weights suffice: the loss is their product with the image.
     let weights: Vec<f32> = (0..image.rgb.len()).map(|i| (i as f32 * 0.37).sin()).collect();
     let gradient = FrameGradient { v_rgb: &weights, ..FrameGradient::default() };
     let gradients = renderer.backward(&gaussians, &frame, &gradient)?;

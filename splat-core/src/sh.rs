@@ -34,7 +34,7 @@ pub fn sh_basis(direction: DVec3) -> [f64; 16] {
     ]
 }
 
-/// The colour a Gaussian shows along a direction: `max(SH(direction) + 0.5, 0)`, per channel.
+/// The colour of a Gaussian seen along a direction: `max(SH(direction) + 0.5, 0)`, per channel.
 ///
 /// `coeffs` is `[K,3]`; coefficients past the sixteenth are ignored. `direction` points from the
 /// camera's centre to the Gaussian and has length 1.
@@ -54,10 +54,10 @@ pub fn sh_colour(coeffs: &[[f64; 3]], direction: DVec3) -> [f64; 3] {
 mod tests {
     use super::*;
 
-    /// Orthonormality over the sphere fixes every factor, and the signs are pinned below.
+    /// Orthonormality over the sphere determines every factor; the signs are checked below.
     #[test]
     fn basis_is_orthonormal() {
-        // Gauss-Legendre would be exact with 4 nodes; a fine midpoint rule is simpler and enough.
+        // Gauss-Legendre would be exact with 4 nodes; a fine midpoint rule is simpler and sufficient.
         let (rows, columns) = (400, 16);
         let mut gram = [[0.0_f64; 16]; 16];
         for row in 0..rows {

@@ -210,7 +210,7 @@ mod tests {
         }
     }
 
-    /// A point's pixel is one whose own camera sees it there.
+    /// A point's pixel is where the camera at that pixel's time projects the point.
     #[test]
     fn projection_is_a_fixed_point() {
         let lens = crate::Lens {

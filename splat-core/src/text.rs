@@ -55,7 +55,7 @@ pub fn duration(seconds: f64) -> String {
 }
 
 impl Stage {
-    /// What the stage does, as a line's beginning.
+    /// Description of the stage, as the beginning of a line.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
@@ -122,7 +122,7 @@ impl fmt::Display for Event {
     }
 }
 
-/// The colour-corrected PSNR, in brackets behind the plain one.
+/// The colour-corrected PSNR in brackets, appended to the plain one.
 #[must_use]
 pub fn corrected(cc_psnr: Option<f64>) -> String {
     cc_psnr.map(|psnr| format!(" ({psnr:.2} colour-corrected)")).unwrap_or_default()

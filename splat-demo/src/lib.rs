@@ -1,7 +1,7 @@
 //! Photos without a camera: a built-in still life, photographed by a ray tracer on the CPU.
 //!
-//! `splat demo` and the tests need photos that nobody has to download. This makes them as a phone
-//! would: JPEG files with EXIF focal length, some stored on their side with an orientation tag, taken
+//! `splat demo` and the tests need photos without a download. This crate renders them as a phone
+//! would store them: JPEG files with EXIF focal length, some stored on their side with an orientation tag, taken
 //! on a ring around a courtyard scene with painted boxes, rocks, a column and flagstones.
 //!
 //! | part | what it does |
@@ -47,7 +47,7 @@ const AIM_HEIGHT: f64 = 0.42;
 pub struct DemoOptions {
     /// Number of photos, once around.
     pub views: u32,
-    /// Changes rocks, pebbles, patterns and the photographer's hand.
+    /// Seed of rocks, pebbles, patterns and camera shake.
     pub seed: u64,
     /// The camera, as its sensor is read out: its size is that of the stored pictures.
     pub lens: Lens,
@@ -93,7 +93,7 @@ pub struct DemoPhoto {
     pub rolling_shutter: Option<RollingShutter>,
 }
 
-/// What the photos were taken from; known to tests, written nowhere.
+/// True camera poses of the photos; for tests, not written to disk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DemoTruth {
     /// In the order of their names.
@@ -102,14 +102,14 @@ pub struct DemoTruth {
     pub lens: Lens,
 }
 
-/// In the folder of photos: the options that they were taken with, from which the next call goes on. Hidden, so that no program takes
-/// it for a photo.
+/// File in the folder of photos with the options they were rendered with, so that the next call can continue. Hidden, so that
+/// programs do not mistake it for a photo.
 const RECORD: &str = ".demo.txt";
 
 /// Takes the photos and writes them to `out_dir`, which is made if missing. Photos that an earlier call with the same options left
 /// there are kept; those of other options are removed.
 ///
-/// `progress` hears of photos done and photos in all.
+/// `progress` is called with the number of finished photos and their total.
 ///
 /// # Errors
 /// [`Error::InvalidLens`], [`Error::Write`], or [`Error::Cancelled`] between two photos.
@@ -209,7 +209,7 @@ fn sensor_from_upright(orientation: u16) -> DQuat {
     DQuat::from_rotation_z(-clockwise.to_radians())
 }
 
-/// The camera carried along by 16 cm and turned by some 10 degrees while a photo is read out: no steady hand.
+/// The camera carried along by 16 cm and turned by some 10 degrees while a photo is read out: camera shake.
 fn walk(middle: &Pose, direction: ShutterDirection, index: u32, seed: u32) -> RollingShutter {
     let chance = |k: u32| f64::from(noise::random(index * 8 + k, seed ^ 0x3a17)) - 0.5;
     let step = DVec3::new(0.08 * (chance(0).signum()), 0.06 * chance(1), 0.04 * chance(2));

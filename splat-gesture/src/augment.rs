@@ -33,7 +33,8 @@ impl Variation {
         noise: 0.015,
         depth_noise: 0.0,
     };
-    /// As another person, or the same one on another day, would show the pose to another camera: what counts little in a distance of two hands.
+    /// Variation for the same pose by another person, or by the same one on another day, in another camera: differences that
+    /// should count little in a distance between hands.
     pub(crate) const APART: Self = Self {
         turns: [0.25, 0.4, 0.4],
         finger: 0.1,
@@ -42,7 +43,7 @@ impl Variation {
         noise: 0.015,
         depth_noise: 0.08,
     };
-    /// The same in the view of another camera, to one that sees no depth.
+    /// The same for viewpoint changes of landmarks without depth.
     pub(crate) const APART_FLAT: Self = Self { turns: [0.25, 0.1, 0.1], ..Self::APART };
 }
 
@@ -95,11 +96,11 @@ pub(crate) fn vary(frame: &Frame, amount: &Variation, random: &mut Random) -> Fr
     Frame { points, hand }
 }
 
-/// Any hand as a camera of this layout would see it.
+/// A random hand, as a camera of this layout would see it.
 pub(crate) fn other_hand(layout: Layout, random: &mut Random) -> Frame {
     let mut frame = any_hand(random);
     if layout == Layout::Image {
-        // Pictures are wider than high or the other way round, and coordinates are fractions of each side.
+        // Pictures may be landscape or portrait, and coordinates are fractions of each side.
         let aspect = (0.6 * (2.0 * random.uniform() - 1.0)).exp();
         for point in &mut frame.points {
             point[0] *= aspect;
@@ -108,7 +109,8 @@ pub(crate) fn other_hand(layout: Layout, random: &mut Random) -> Frame {
     frame
 }
 
-/// Root mean square difference of two hands' landmarks, hand sizes, from which on their poses are two: a finger placed otherwise.
+/// Root mean square difference of two hands' landmarks, in hand sizes, from which on they count as different poses: one finger in
+/// another position.
 pub(crate) const SAME_POSE: f32 = 0.14;
 
 /// Landmarks relative to the wrist, hand sizes.
@@ -140,8 +142,8 @@ pub(crate) fn difference(a: &Frame, b: &Frame) -> f32 {
     (sum / (LANDMARKS - 1) as f32).sqrt()
 }
 
-/// `frame` with one or two neighbouring fingers of `other`, as each hand's stand on its palm. Of another person's hand, too: a finger is
-/// as long as it was.
+/// `frame` with one or two neighbouring fingers of `other`, each expressed relative to its own palm. Bone lengths of `frame` are
+/// kept, also if `other` is another person's hand.
 pub(crate) fn with_fingers_of(frame: &Frame, other: &Frame, random: &mut Random) -> Frame {
     let (own, theirs) = (relative(frame), relative(other));
     let (own_axes, their_axes) = (palm(&own), palm(&theirs));

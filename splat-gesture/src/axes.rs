@@ -1,13 +1,13 @@
-//! In which directions hands differ: what distances between them are taken on.
+//! The axes in whose space distances between hands are measured.
 //!
-//! Among hands that this program makes up, the same pose seen again (turned, on other bones, its fingers moved a little, with a
-//! detector's noise) varies along all features, and another pose along some of them much more. The [`AXES`] directions of the
-//! greatest ratio (the generalised eigenvectors of linear discriminant analysis, Rao 1948, with every pose a class of its own) are
-//! kept, in units of the variation within a pose: squared distances are Mahalanobis' with one covariance for all hands. The axes are
-//! the same for every model of a layout, so that an addition moves nothing of what was there.
+//! Among synthetic hands, repeated views of the same pose (turned, with other bone lengths, fingers moved slightly, with a
+//! detector's noise) vary along all features, and different poses vary much more along some of them. The [`AXES`] directions with
+//! the greatest ratio (the generalised eigenvectors of linear discriminant analysis, Rao 1948, with each pose as a class) are
+//! kept, in units of the variation within a pose: squared distances are Mahalanobis distances with one covariance for all hands.
+//! The axes are the same for every model of a layout, so adding a gesture does not move existing ones.
 //!
-//! Landmarks without depth have axes of their own: without depth no feature undoes a change of viewpoint, so the made-up views of a pose differ in
-//! viewpoint by as much as people's hands do.
+//! Landmarks without depth have their own axes: without depth no feature compensates for a change of viewpoint, so the synthetic
+//! views of a pose differ in viewpoint by as much as people's hands do.
 
 use std::sync::OnceLock;
 
@@ -20,35 +20,36 @@ use crate::linear::{Matrix, add_outer, cholesky, eigen, inverse};
 use crate::random::Random;
 use crate::rounded::{of_step, step};
 
-/// Directions in which distances are taken.
+/// Number of axes.
 pub(crate) const AXES: usize = 28;
-/// Made-up poses, and how often each is seen.
+/// Number of synthetic poses, and of views of each.
 const POSES: usize = 1500;
 const VIEWS: usize = 4;
-/// Share of the variation within a pose that is taken to be in proportion to a feature's variance among all hands: what is made up never
-/// varies in all the ways that recordings do.
+/// Share of the variation within a pose that is assumed proportional to a feature's variance among all hands, because synthetic
+/// hands never vary in all the ways that recordings do.
 const SHRINKAGE: f64 = 0.4;
-/// The same of landmarks without depth, in equal parts for all features instead. With the former, unknown hands of other authors are rejected less reliably.
+/// The same for landmarks without depth, but equal for all features. With a proportional share, unknown hands of other authors
+/// are rejected less reliably.
 const FLAT_SHRINKAGE: f64 = 0.5;
-/// How differently one pose is seen without depth.
+/// Variation of the views of one pose without depth.
 const FLAT_VIEW: View = View { turns: [0.9, 0.455, 0.42], lean: 0.35, noise: 0.002 };
 
-/// A hand on the axes.
+/// Coordinates of a hand on the axes.
 pub(crate) type Place = [f32; AXES];
 
-/// From features to places.
+/// Linear map from features to axes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Axes {
-    /// [`UPRIGHT`] features to [`AXES`], up to each axis's unit. The weights are rounded to what a byte a number holds.
+    /// From [`UPRIGHT`] features to [`AXES`], up to each axis's unit. The weights are rounded to multiples that fit into a byte.
     pub(crate) layer: Dense,
-    /// What an axis is multiplied with after that.
+    /// Factor of each axis after that.
     pub(crate) units: Place,
-    /// Whether they are of landmarks without depth.
+    /// Whether these are the axes of landmarks without depth.
     pub(crate) flat: bool,
 }
 
 impl Axes {
-    /// The axes of a layout, or of landmarks in two dimensions, made once.
+    /// The axes of a layout, or of landmarks in two dimensions, computed once.
     pub(crate) fn of(layout: Layout, flat: bool) -> &'static Self {
         static WORLD: OnceLock<Axes> = OnceLock::new();
         static IMAGE: OnceLock<Axes> = OnceLock::new();
@@ -79,7 +80,7 @@ impl Axes {
         })
     }
 
-    /// The hand of these features.
+    /// Coordinates of the hand with these features.
     pub(crate) fn place(&self, x: &[f32; FEATURES]) -> Place {
         let mut place = [0.0; AXES];
         self.layer.forward(&x[..UPRIGHT], &mut place);
@@ -87,7 +88,7 @@ impl Axes {
         place
     }
 
-    /// The axes along which these poses differ, each of which is seen at least twice. Places are centred on the mean of all.
+    /// The axes along which these poses differ, given at least two views of each. Coordinates are centred on the mean of all.
     fn between(poses: &[Vec<Features>], flat: bool) -> Self {
         let mut within = vec![[0.0; UPRIGHT]; UPRIGHT];
         let mut total = within.clone();

@@ -1,4 +1,4 @@
-//! `base_v1`: paper, rock and scissors from hands that this program makes up, and from nobody's recordings.
+//! `base_v1`: paper, rock and scissors, trained on synthetic hands only, without recordings.
 
 use crate::axes::Axes;
 use crate::bundle::{Bundle, Provenance};
@@ -60,25 +60,26 @@ pub(crate) fn base_hand(gesture: usize, random: &mut Random) -> Frame {
             pose
         }
     };
-    // Fists close more in the knuckles or more in the outer joints, and an open hand bends more ways than two fingers that are held out.
+    // Fists close more in the knuckles or more in the outer joints, and an open hand bends in more ways than two extended
+    // fingers.
     let habit = [0.3, 0.35, 0.2].get(gesture).copied().unwrap_or(0.2);
     let pose = pose.shared_habit(random, habit).loosened(random, 0.1);
     observe(&joints(&pose, &Person::any(random)), &VIEW, random)
 }
 
-/// Seed of the base model: it is the same everywhere that rounds alike.
+/// Seed of the base model, which is the same on all machines with the same rounding.
 const SEED: u64 = 1;
-/// Made-up hands of each gesture that examples are chosen from, that its reach is measured on, and that are reported on.
+/// Number of synthetic hands of each gesture: to choose examples from, to measure the radius on, and for the report.
 const HANDS: [usize; 3] = [4000, 500, 300];
-/// Hands of each gesture that the bundle keeps, of the first and the last kind.
+/// Number of hands of each gesture that the bundle stores, of the first and the last kind.
 const KEPT: [usize; 2] = [192, 64];
 
-/// The base model: [`BASE_LABELS`] in world landmarks, trained here and now on hands that this program makes up.
+/// Trains the base model: [`BASE_LABELS`] in world landmarks, on synthetic hands.
 ///
-/// Takes seconds; the same bytes every time on the same machine, so that the caller can keep them.
+/// Takes seconds. The result is the same, byte for byte, every time on the same machine, so the caller can cache it.
 ///
 /// # Errors
-/// [`crate::GestureError::Cancelled`] soon after `cancel` answers true.
+/// [`crate::GestureError::Cancelled`] soon after `cancel` returns true.
 pub fn base_v1(progress: &dyn Fn(Progress), cancel: &dyn Fn() -> bool) -> Result<Bundle> {
     let mut random = Random::new(SEED, 0xBA5E);
     let mut parts: [Vec<Vec<Frame>>; 3] = HANDS.map(|count| {

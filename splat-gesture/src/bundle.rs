@@ -1,4 +1,4 @@
-//! A user's model with everything it takes to grow it: frames of every gesture, weights, figures and descent.
+//! A user's model with everything needed to extend it: frames of every gesture, weights, figures and provenance.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,14 +9,14 @@ use crate::limits;
 use crate::model::Model;
 use crate::report::Report;
 
-/// Where a model comes from.
+/// Provenance of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// What made it, in words: trained from scratch, a gesture added, renamed or deleted.
+    /// How it was made, in words: trained from scratch, or a gesture added, renamed or deleted.
     pub step: String,
-    /// Where the first ancestor's frames came from.
+    /// Source of the first ancestor's frames.
     pub origin: String,
-    /// [`Bundle::id`] of the model it was grown from.
+    /// [`Bundle::id`] of its parent.
     pub parent: Option<String>,
     /// The parent's ancestors, oldest first, without the parent.
     pub ancestors: Vec<String>,
@@ -26,7 +26,7 @@ pub struct Provenance {
     pub version: String,
 }
 
-/// One version of a model: enough to recognise, to export, and to grow the next version from, with no other file.
+/// One version of a model: all that is needed to recognise, to export, and to train the next version, without other files.
 ///
 /// [`Bundle::to_bytes`] and [`Bundle::from_bytes`] store it.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,19 +38,19 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Names of the gestures; a gesture's place is its label id. An addition comes last.
+    /// Names of the gestures; the index of a gesture is its label id. An addition is appended.
     #[must_use]
     pub fn labels(&self) -> Vec<String> {
         self.dataset.names()
     }
 
-    /// What the coordinates of its frames mean.
+    /// Meaning of its frames' coordinates.
     #[must_use]
     pub fn layout(&self) -> Layout {
         self.dataset.layout
     }
 
-    /// What recognises.
+    /// The recogniser.
     #[must_use]
     pub fn model(&self) -> &Model {
         &self.model
@@ -62,16 +62,16 @@ impl Bundle {
         &self.report
     }
 
-    /// Where it comes from.
+    /// Its provenance.
     #[must_use]
     pub fn provenance(&self) -> &Provenance {
         &self.provenance
     }
 
-    /// Gives a gesture another name, without outer spaces. Weights and positions stay.
+    /// Renames a gesture; surrounding white space of the new name is removed. Weights and positions do not change.
     ///
     /// # Errors
-    /// [`GestureError::NoSuchGesture`], [`GestureError::NameTaken`], or what [`check_name`] says of the new name.
+    /// [`GestureError::NoSuchGesture`], [`GestureError::NameTaken`], or an error of [`check_name`] for the new name.
     pub fn rename(&self, name: &str, to: &str) -> Result<Self> {
         let at = self.position(name)?;
         let to = to.trim();
@@ -86,10 +86,10 @@ impl Bundle {
         Ok(renamed)
     }
 
-    /// Takes a gesture out, its frames too. Those after it move up one position; nothing is trained.
+    /// Removes a gesture and its frames. Those after it move up one position; nothing is trained.
     ///
     /// # Errors
-    /// [`GestureError::NoSuchGesture`]; [`GestureError::TooFewGestures`] when too few would be left.
+    /// [`GestureError::NoSuchGesture`]; [`GestureError::TooFewGestures`] if too few would remain.
     pub fn delete(&self, name: &str) -> Result<Self> {
         let at = self.position(name)?;
         let found = self.dataset.gestures.len() - 1;
@@ -108,7 +108,7 @@ impl Bundle {
     pub(crate) fn descend(&self, step: String, seed: u64) -> Provenance {
         let mut ancestors = self.provenance.ancestors.clone();
         ancestors.extend(self.provenance.parent.clone());
-        // A long life is told by its last steps.
+        // Only the most recent ancestors are kept.
         let from = ancestors.len().saturating_sub(limits::MAX_ANCESTORS);
         Provenance {
             step,

@@ -1,17 +1,17 @@
-//! The frames a model is made of, in time, and where they came from.
+//! The frames of a model in chronological order, and their source.
 
 use crate::frame::{Frame, Layout};
 use crate::recording::Recording;
 
-/// Frames stored of the first four fifths of a recording, and of the last.
+/// Number of frames stored from the first four fifths of a recording, and from the last fifth.
 pub(crate) const TRAIN_ROWS: usize = 96;
 pub(crate) const HELD_OUT_ROWS: usize = 24;
-/// Frames left out between the two.
+/// Number of frames left out between the two parts.
 const GAP: usize = 2;
-/// Equal to this, in the layout's unit, is the same frame sent again.
+/// Frames whose values differ by no more than this, in the layout's unit, count as the same frame sent again.
 const SAME_FRAME: f32 = 5e-5;
 
-/// One gesture: its name and the frames kept of it, never more than a fixed number, in time.
+/// One gesture: its name and a limited number of its frames, in chronological order.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Gesture {
     pub(crate) name: String,
@@ -21,7 +21,7 @@ pub(crate) struct Gesture {
 }
 
 impl Gesture {
-    /// What is kept of a take.
+    /// Selects the frames to store from a recording.
     pub(crate) fn split(recording: &Recording) -> Self {
         let frames = recording.frames();
         let n = frames.len();
@@ -38,13 +38,14 @@ impl Gesture {
         self.train.iter().chain(&self.held_out)
     }
 
-    /// Whether its hands are made up, as those of the base model are: there are more of them than a recording leaves, in no order of time.
+    /// Whether its hands are synthetic, as those of the base model are: there are more of them than of a recording, in no
+    /// chronological order.
     pub(crate) fn is_made_up(&self) -> bool {
         self.train.len() > TRAIN_ROWS
     }
 }
 
-/// At most `limit` of the frames, evenly over time.
+/// At most `limit` of the frames, evenly spaced in time.
 pub(crate) fn thinned(frames: &[Frame], limit: usize) -> Vec<Frame> {
     if frames.len() <= limit {
         return frames.to_vec();
@@ -64,7 +65,7 @@ impl Dataset {
         self.gestures.iter().map(|gesture| gesture.name.clone()).collect()
     }
 
-    /// Whether none of its hands has depth.
+    /// Whether all hands lack depth.
     pub(crate) fn is_flat(&self) -> bool {
         self.gestures.iter().flat_map(Gesture::rows).all(Frame::is_flat)
     }

@@ -1,6 +1,6 @@
-//! A layer of weights.
+//! A dense layer.
 
-/// A layer y = W x + b. Weights lie by input, so that both passes walk them in order: `weights[i * outputs + o]`.
+/// A layer y = W x + b. Weights are stored by input, so that both passes read them in order: `weights[i * outputs + o]`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Dense {
     pub(crate) inputs: usize,

@@ -1,4 +1,4 @@
-//! What can be wrong with recordings, models and files, in sentences for the caller.
+//! Errors about recordings, models and files, as sentences for the caller.
 
 use std::path::PathBuf;
 
@@ -8,13 +8,13 @@ use crate::limits;
 /// Result of this crate's fallible functions.
 pub type Result<T, E = GestureError> = std::result::Result<T, E>;
 
-/// Why a recording, a name, a model or a file was not taken.
+/// Why a recording, a name, a model or a file was rejected.
 ///
-/// `Display` says what happened, why, and what to try; the cause is in `source`.
+/// `Display` says what happened, why, and what to try; `source` returns the cause.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GestureError {
-    /// A frame has another number of values.
+    /// A frame with the wrong number of values.
     #[error(
         "frame {frame} has {found} values; a frame is {} numbers: 21 landmarks of x, y, z and the handedness",
         limits::FRAME_VALUES
@@ -22,7 +22,7 @@ pub enum GestureError {
     FrameLength {
         /// Position in the recording, from 0.
         frame: usize,
-        /// Values it has.
+        /// Number of values in the frame.
         found: usize,
     },
     /// A value is NaN or infinite.
@@ -32,10 +32,10 @@ pub enum GestureError {
     NotFinite {
         /// Position in the recording, from 0.
         frame: usize,
-        /// Which of its values.
+        /// Index of the value.
         position: usize,
     },
-    /// A coordinate lies where no hand of this layout can be.
+    /// A coordinate outside the range of this layout.
     #[error(
         "frame {frame} holds the coordinate {value}, outside {low}..{high}, where every {layout} landmark lies; \
          send {} , or name the other layout", layout.description()
@@ -52,12 +52,12 @@ pub enum GestureError {
         /// The recording's layout.
         layout: Layout,
     },
-    /// The last value of a frame is no handedness.
+    /// The last value of a frame is not a handedness.
     #[error("frame {frame} has handedness {value}; it is 0 (left), 1 (right) or -1 (unknown)")]
     Handedness {
         /// Position in the recording, from 0.
         frame: usize,
-        /// What it has.
+        /// The value.
         value: f32,
     },
     /// All landmarks in one place, or spread wider than a hand.
@@ -74,7 +74,7 @@ pub enum GestureError {
         /// Largest allowed.
         high: f32,
     },
-    /// Fewer frames than training and checking take.
+    /// Fewer frames than training and evaluation need.
     #[error(
         "{found} frames are too few; a recording has {} to {}, clients send 100",
         limits::MIN_FRAMES,
@@ -94,19 +94,19 @@ pub enum GestureError {
         /// Number of frames sent.
         found: usize,
     },
-    /// The same frame again and again.
+    /// The same frame repeated.
     #[error(
         "only {distinct} of {frames} frames differ from the one before; record a living hand that moves a little, \
          with at least {} different frames",
         limits::MIN_DISTINCT_FRAMES
     )]
     Frozen {
-        /// Frames that differ from the one before.
+        /// Number of frames that differ from the one before.
         distinct: usize,
-        /// Frames in all.
+        /// Number of frames.
         frames: usize,
     },
-    /// Frames that are hands each, perhaps, and no recording of one.
+    /// Frames that do not form a continuous recording of a hand, although each may be one.
     #[error(
         "the bones' lengths change by {:.0} % from frame to frame, and a hand's by {:.0} % at most: the landmarks are noise or those of several \
          hands; record one hand in good light, near to the camera",
@@ -114,25 +114,25 @@ pub enum GestureError {
         100.0 * limits::MAX_UNSTEADINESS
     )]
     Noise {
-        /// Median change of a bone's length, relative.
+        /// Median relative change of a bone's length.
         change: f32,
     },
-    /// A recording of one pose and then another.
+    /// A recording of two different poses.
     #[error(
         "the recording shows two gestures: up to frame {frame} one, and then another, with nothing in between; record one gesture at a time, \
          and stop before the hand changes"
     )]
     TwoGestures {
-        /// Where they change, from 0.
+        /// Index of the frame where the pose changes, from 0.
         frame: usize,
     },
-    /// A name of a wrong length.
+    /// A name that is too short or too long.
     #[error("the name has {found} characters; a gesture's name has 1 to {}", limits::MAX_NAME_CHARS)]
     NameLength {
-        /// Characters it has.
+        /// Number of characters.
         found: usize,
     },
-    /// A name with a character that clients and file systems do not take.
+    /// A name with a character that clients or file systems do not accept.
     #[error(
         "the name holds {character:?}; none of / \\ : * ? \" < > | and no control characters may be in it"
     )]
@@ -143,12 +143,12 @@ pub enum GestureError {
     /// A name of white space only.
     #[error("the name is blank; give the gesture a name that can be read")]
     NameBlank,
-    /// A name that means no gesture.
+    /// A name that is reserved for "no gesture".
     #[error(
         "a gesture cannot be called `none`, which is the answer for an unknown hand; choose another name"
     )]
     NameNone,
-    /// The model has a gesture of that name.
+    /// The model already has a gesture of that name.
     #[error(
         "the model already has a gesture named `{name}`; choose another name, or rename or delete that one first"
     )]
@@ -164,16 +164,16 @@ pub enum GestureError {
         /// The model's gestures.
         has: Vec<String>,
     },
-    /// The model is full.
+    /// The model has the maximum number of gestures.
     #[error("the model has {} gestures, the most that fit; delete one first", limits::MAX_GESTURES)]
     ModelFull,
-    /// A model with so few gestures tells nothing apart.
+    /// The model would have too few gestures to distinguish anything.
     #[error("{found} gesture(s) make no model; at least {} are needed to tell apart", limits::MIN_GESTURES)]
     TooFewGestures {
-        /// Gestures there would be.
+        /// Number of gestures that it would have.
         found: usize,
     },
-    /// Recording and model do not speak of the same coordinates.
+    /// Recording and model have different layouts.
     #[error("the recording has {found} landmarks and the model was trained on {expected} landmarks; send {}", expected.description())]
     LayoutMismatch {
         /// Layout of the model.
@@ -181,22 +181,22 @@ pub enum GestureError {
         /// Layout of the recording.
         found: Layout,
     },
-    /// A text is no CSV or JSON of landmarks.
+    /// A text that is not CSV or JSON of landmarks.
     #[error("the landmarks cannot be read: {what} (line {line}); see the help for both forms")]
     Unreadable {
         /// What is wrong.
         what: String,
-        /// Where, from 1.
+        /// Line, from 1.
         line: usize,
     },
-    /// The bytes are no model of this crate.
+    /// The bytes are not a model of this crate.
     #[error(
         "this is no gesture model: {what} at byte {offset}; copy the file again, or go back to its parent"
     )]
     Malformed {
         /// What is wrong.
         what: &'static str,
-        /// Bytes from the start.
+        /// Offset from the start, bytes.
         offset: usize,
     },
     /// A model written by a newer program.
@@ -206,10 +206,10 @@ pub enum GestureError {
     TooNew {
         /// Format version of the file.
         found: u32,
-        /// The newest known.
+        /// Newest supported version.
         known: u32,
     },
-    /// Training stopped because the caller asked.
+    /// Training was cancelled by the caller.
     #[error("stopped before the end, as asked")]
     Cancelled,
     /// A file could not be read.
@@ -217,7 +217,7 @@ pub enum GestureError {
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's answer.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A file could not be written.
@@ -225,7 +225,7 @@ pub enum GestureError {
     Write {
         /// The file.
         path: PathBuf,
-        /// The system's answer.
+        /// The system's error.
         source: std::io::Error,
     },
 }

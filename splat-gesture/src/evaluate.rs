@@ -1,4 +1,4 @@
-//! What a model gets right on frames it was never trained on.
+//! Evaluation of a model on frames that it was not trained on.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use crate::folds::Fold;
 use crate::frame::Frame;
 use crate::model::Model;
 
-/// Counts of what was recognised as what.
+/// Confusion matrix.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Confusion {
     /// Gestures, in the order of the labels.
@@ -36,7 +36,7 @@ impl Confusion {
         Self { labels: labels.to_vec(), counts }
     }
 
-    /// The same of each gesture's folds, whose frames are seen as `view` gives them.
+    /// The same for the folds of each gesture, with frames transformed by `view`.
     pub(crate) fn of_folds(labels: &[String], folds: &[Vec<Fold>], view: impl Fn(&Frame) -> Frame) -> Self {
         let none = labels.len();
         let row = |folds: &Vec<Fold>| {
@@ -51,7 +51,7 @@ impl Confusion {
         Self { labels: labels.to_vec(), counts: folds.iter().map(row).collect() }
     }
 
-    /// Share of a gesture's frames that were recognised as it; 1 where there was none.
+    /// Share of a gesture's frames that were recognised correctly; 1 if it has none.
     #[must_use]
     pub fn recall(&self, gesture: usize) -> f64 {
         let Some(row) = self.counts.get(gesture) else { return 1.0 };
@@ -59,21 +59,21 @@ impl Confusion {
         if total == 0 { 1.0 } else { f64::from(row.get(gesture).copied().unwrap_or(0)) / f64::from(total) }
     }
 
-    /// The same as counted: "8 of 8 frames".
+    /// The same as a count: "8 of 8 frames".
     #[must_use]
     pub fn right_of(&self, gesture: usize) -> String {
         let row = self.counts.get(gesture).map_or(&[][..], |row| row);
         format!("{} of {} frames", row.get(gesture).copied().unwrap_or(0), row.iter().sum::<u32>())
     }
 
-    /// Mean recall of the gestures in `range`, each counting alike; 1 where the range is empty.
+    /// Mean recall of the gestures in `range`, weighted equally; 1 if the range is empty.
     #[must_use]
     pub fn accuracy(&self, range: std::ops::Range<usize>) -> f64 {
         let count = range.len();
         if count == 0 { 1.0 } else { range.map(|gesture| self.recall(gesture)).sum::<f64>() / count as f64 }
     }
 
-    /// Share of one gesture's frames that were taken for another gesture.
+    /// Share of one gesture's frames that were recognised as another gesture.
     #[must_use]
     pub fn taken_for(&self, truth: usize, answer: usize) -> f64 {
         let Some(row) = self.counts.get(truth) else { return 0.0 };

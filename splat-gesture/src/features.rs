@@ -1,11 +1,11 @@
-//! Normalisation: a frame as the axes see it, whatever hand, place and distance it was recorded at.
+//! Normalisation: features of a frame, independent of handedness, position and distance of the hand.
 //!
 //! 1. Centre on the wrist and divide by the hand's size, the root mean square distance from the wrist.
 //! 2. Mirror to one hand. Which hand it is follows from the geometry: fingers bend towards the palm, so the sign of
 //!    det(index knuckle, little knuckle, sum of fingertips from their knuckles) tells left from right. The detector's
 //!    handedness decides where the fingers are too straight for that, and is not missed where it is unknown.
 //! 3. Turn it upright in the picture, so that the palm points up: however the phone is held, a gesture is the same. Where
-//!    the palm pointed is kept beside the rest, for gestures that nothing else tells apart.
+//!    the palm pointed is kept beside the rest, for gestures that differ only by it.
 //! 4. Add coordinates along the axes of the palm, in three dimensions: a pose is the same from whichever side it is seen, as far as the
 //!    detector's depth is right. From which side that is are nine numbers more, the palm's axes in the upright picture. Of landmarks without
 //!    depth the palm's axes are foreshortened themselves: these numbers are 0 then, and the upright picture stands for them.
@@ -17,23 +17,25 @@
 
 use crate::frame::{Frame, LANDMARKS};
 
-/// Landmarks without the wrist, which is the origin.
+/// Number of landmarks without the wrist, which is the origin.
 pub(crate) const JOINTS: usize = LANDMARKS - 1;
 /// Coordinates among the features.
 pub(crate) const COORDINATES: usize = JOINTS * 3;
-/// Coordinates in the upright picture and along the palm's axes, and distances, the first of the features: what a hand looks like as a whole.
+/// Number of coordinates in the upright picture and along the palm's axes, and distances, which come first among the features:
+/// the appearance of the hand as a whole.
 pub(crate) const SHAPE: usize = 2 * COORDINATES + DISTANCES.len();
-/// The shape, a direction for each bone, and the palm's axes: all that does not change as the hand turns in the picture.
+/// Number of features that do not change as the hand turns in the picture: those above, a direction for each bone, and the palm's
+/// axes.
 pub(crate) const UPRIGHT: usize = SHAPE + JOINTS * 3 + 9;
-/// All of that, and where the palm pointed in the picture: x, y.
+/// All features: those above, and the palm's direction in the picture (x, y).
 pub(crate) const FEATURES: usize = UPRIGHT + 2;
-/// The palm points from the wrist to the middle of these.
+/// The palm points from the wrist to the mean of these landmarks.
 pub(crate) const KNUCKLES: [usize; 4] = [5, 9, 13, 17];
 /// The palm's first axis leads from the wrist to the first of these, the second one from the second to the third across it, and the third is
 /// perpendicular to both.
 pub(crate) const PALM: [usize; 3] = [9, 5, 17];
-/// From index to little finger's knuckle, hand sizes. Of a palm seen from its edge detectors guess where it faces, and see it narrower than this;
-/// its second and third axis are as much shorter then, and say less.
+/// Distance from the index to the little finger's knuckle, in hand sizes. If a palm is seen from its edge, detectors guess its
+/// direction and see it narrower than this; its second and third axis are scaled down accordingly, and so have less weight.
 pub(crate) const PALM_WIDTH: f32 = 0.5;
 /// The axes of the upright picture.
 const PICTURE: [[f32; 3]; 3] = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
@@ -70,7 +72,7 @@ pub(crate) const DISTANCES: [(usize, usize); 24] = [
     (4, 20),
 ];
 
-/// The three vectors whose determinant tells the hand: (weight, landmark) of each, in centred coordinates.
+/// The three vectors whose determinant decides the handedness: (weight, landmark) of each, in centred coordinates.
 pub(crate) const CHIRALITY: [&[(f32, usize)]; 3] = [
     &[(1.0, 5)],
     &[(1.0, 17)],
@@ -85,14 +87,14 @@ pub(crate) const DETERMINANT: [(f32, [usize; 3]); 6] = [
     (-1.0, [1, 0, 2]),
     (-1.0, [0, 2, 1]),
 ];
-/// What the detector's handedness weighs against the determinant: of a flat hand the latter is noise of this order.
+/// Weight of the detector's handedness against the determinant, whose noise is of this order for a flat hand.
 pub(crate) const HANDEDNESS_WEIGHT: f32 = 0.15;
-/// What the side of the thumb in the picture weighs: it decides where neither of the two says anything, as of a hand in two
-/// dimensions whose detector did not say which it is. Such a hand is taken to show its palm.
+/// Weight of the side of the thumb in the picture: it decides if neither of the two does, as for a hand in two dimensions whose
+/// detector did not report the handedness. Such a hand is assumed to show its palm.
 pub(crate) const THUMB_SIDE_WEIGHT: f32 = 0.1;
-/// Over this width around 0 the mirrored hand turns into the other continuously, for want of a better answer.
+/// Over this width around 0 the result changes continuously from the mirrored hand to the original, so that there is no jump.
 pub(crate) const MIRROR_STEEPNESS: f32 = 50.0;
-/// Below this size, in any unit, a hand is a point, and so is a bone: keeps divisions finite in graphs that see unchecked input.
+/// Below this size, in any unit, a hand or a bone counts as a point: keeps divisions finite in graphs that see unchecked input.
 pub(crate) const SMALLEST_SIZE: f32 = 1e-4;
 
 /// The handedness as a vote: -1 left, 1 right, 0 unknown.
@@ -165,7 +167,7 @@ fn palm_axes(points: &[[f32; 3]; LANDMARKS]) -> [[f32; 3]; 3] {
     [along, across, [b * f - c * e, c * d - a * f, a * e - b * d]]
 }
 
-/// Where the palm points in the picture, a vector of length 1.
+/// Direction of the palm in the picture, a unit vector.
 fn palm_direction(points: &[[f32; 3]; LANDMARKS]) -> [f32; 2] {
     let mut sum = [0.0; 2];
     for knuckle in KNUCKLES {
@@ -235,7 +237,7 @@ mod tests {
                 }
             }
             assert!(Frame::parse(&frame.values(), Layout::World, 0).is_ok());
-            // Where depth does not count, none changes anything.
+            // If depth is ignored, none changes anything.
             let mut deeper = frame;
             deeper.points.iter_mut().for_each(|point| point[2] *= 2.0);
             assert_eq!(features(&frame, true), features(&deeper, true));

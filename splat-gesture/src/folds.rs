@@ -1,23 +1,23 @@
-//! What a gesture's figures are of: frames beside what a model knows of the gesture without them.
+//! Cross-validation: held-out frames of a gesture, with a model that was built without them.
 //!
-//! A recording is too short to keep a part of it from training for good. So each part in turn is recognised with examples of the
-//! other parts (blocked cross-validation, since neighbouring frames are near-copies), and the model itself has examples of all.
+//! A recording is too short to hold out a part of it permanently. Instead each part in turn is recognised with examples from the
+//! other parts (blocked cross-validation, since neighbouring frames are near-copies), and the model itself has examples from all.
 
 use crate::dataset::Gesture;
 use crate::frame::Frame;
 use crate::known::{Known, PARTS};
 use crate::model::Model;
 
-/// Frames on either side of a part that nothing sees: they are near-copies of it.
+/// Frames left out on either side of a part, because they are near-copies of it.
 const GAP: usize = 2;
 
-/// Some frames of a gesture, and the model as it were without them.
+/// Some frames of a gesture, and the model built without them.
 pub(crate) struct Fold {
     pub(crate) model: Model,
     pub(crate) frames: Vec<Frame>,
 }
 
-/// The folds of gesture `index` of a model, in time. Made-up hands have one, of those that were held out.
+/// The folds of gesture `index` of a model, in chronological order. Synthetic hands have one, of those that were held out.
 pub(crate) fn folds(model: &Model, index: usize, gesture: &Gesture) -> Vec<Fold> {
     if gesture.is_made_up() {
         return vec![Fold { model: model.clone(), frames: gesture.held_out.clone() }];

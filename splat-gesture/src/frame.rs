@@ -1,6 +1,6 @@
-//! One frame of a hand: 21 landmarks and which hand it is, checked before anything else sees it.
+//! One frame of a hand: 21 landmarks and the handedness, validated on construction.
 //!
-//! Start at [`Frame::parse`]; a whole take is a [`Recording`](crate::Recording).
+//! Start at [`Frame::parse`]; a sequence of frames is a [`Recording`](crate::Recording).
 
 use crate::error::{GestureError, Result};
 pub(crate) use crate::layout::Layout;
@@ -9,7 +9,7 @@ use crate::limits;
 /// Landmarks of a hand, in MediaPipe's order: wrist, then thumb, index, middle, ring and little finger from palm to tip.
 pub const LANDMARKS: usize = 21;
 
-/// Which hand a detector said it saw.
+/// Handedness as reported by a detector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Handedness {
     /// 0 on the wire.
@@ -42,11 +42,11 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Checks `values`, which are 21 landmarks of x, y, z and then the handedness; `index` is the frame's place in its
-    /// recording, for the message.
+    /// Validates `values`: 21 landmarks of x, y, z and then the handedness. `index` is the frame's index in its recording, for
+    /// the error message.
     ///
     /// # Errors
-    /// What is wrong with the first value that is: length, NaN, range, handedness, or that this is no hand.
+    /// The first problem found: length, NaN, range, handedness, or landmarks that do not form a hand.
     pub fn parse(values: &[f32], layout: Layout, index: usize) -> Result<Self> {
         let Ok(values) = <&[f32; limits::FRAME_VALUES]>::try_from(values) else {
             return Err(GestureError::FrameLength { frame: index, found: values.len() });
@@ -81,7 +81,7 @@ impl Frame {
         Ok(frame)
     }
 
-    /// The 64 numbers it came from.
+    /// The 64 numbers it was parsed from.
     #[must_use]
     pub fn values(&self) -> [f32; limits::FRAME_VALUES] {
         let mut values = [0.0; limits::FRAME_VALUES];
@@ -105,7 +105,7 @@ impl Frame {
         (sum / (LANDMARKS - 1) as f32).sqrt()
     }
 
-    /// The same hand seen in a mirror: the other hand in the same pose.
+    /// The mirrored hand: the other hand in the same pose.
     #[must_use]
     pub fn mirrored(&self) -> Self {
         let mut frame = *self;
@@ -120,7 +120,7 @@ impl Frame {
         frame
     }
 
-    /// The hand as a detector in two dimensions gives it, which does not say which hand it is.
+    /// The hand as a detector in two dimensions reports it, without handedness.
     pub(crate) fn flattened(&self) -> Self {
         Self { hand: Handedness::Unknown, ..self.without_depth() }
     }
@@ -134,7 +134,7 @@ impl Frame {
         self.points.iter().all(|point| point[2] == self.points[0][2])
     }
 
-    /// Whether every value is within `tolerance` of the other frame's.
+    /// Whether all values are within `tolerance` of the other frame's.
     pub(crate) fn is_close(&self, other: &Self, tolerance: f32) -> bool {
         self.hand == other.hand
             && self
@@ -146,10 +146,10 @@ impl Frame {
     }
 }
 
-/// What clients and this program call an unknown hand.
+/// Name that clients and this program use for an unknown hand.
 pub(crate) const NONE: &str = "none";
 
-/// Checks that clients, file systems and label files all take `name`.
+/// Checks that `name` is valid for clients, file systems and label files.
 ///
 /// # Errors
 /// [`GestureError::NameLength`], [`GestureError::NameCharacter`], [`GestureError::NameBlank`] or [`GestureError::NameNone`].

@@ -1,11 +1,11 @@
-//! A kinematic hand: 21 joints that bend as a hand's do, in every size, posture and view.
+//! A kinematic model of a hand with 21 joints, in any size, posture and view.
 //!
-//! The rest pose is a right hand before the camera, palm towards it, fingers up: x right, y down, z away. All lengths
-//! are metres. Bones are as long as MediaPipe's detector puts its landmarks apart, whose knuckles lie nearer to the
-//! fingertips than the joints in a skeleton; joints bend as a healthy hand's do (90, 110 and 70 degrees).
+//! The rest pose is a right hand in front of the camera, palm towards it, fingers up: x right, y down, z away. All lengths are in
+//! metres. Bone lengths follow the landmarks of MediaPipe's detector, whose knuckles are nearer to the fingertips than the joints
+//! of a skeleton; joint limits are those of a healthy hand (90, 110 and 70 degrees).
 //!
-//! Nobody's recordings are in here: `base_v1` is made of these hands, they show in which directions hands differ, and reports
-//! try them as hands that are none of the user's gestures.
+//! It contains no recorded data. `base_v1` is trained on these hands, the axes are derived from them, and reports use them as
+//! unknown hands.
 
 use crate::frame::{Frame, Handedness, LANDMARKS};
 use crate::random::Random;
@@ -17,13 +17,13 @@ const KNUCKLES: [Vec3; 4] =
 /// Lengths of the three bones beyond each knuckle, metres.
 const PHALANGES: [[f32; 3]; 4] =
     [[0.031, 0.024, 0.026], [0.037, 0.028, 0.026], [0.033, 0.027, 0.024], [0.024, 0.021, 0.019]];
-/// Where the thumb starts, and its three bones, metres.
+/// Start of the thumb, and the lengths of its three bones, metres.
 const THUMB_BASE: Vec3 = [-0.028, -0.024, -0.012];
 const THUMB: [f32; 3] = [0.036, 0.036, 0.029];
-/// Most that each joint of a finger bends, radians.
+/// Maximum bending of each joint of a finger, radians.
 const FINGER_LIMITS: [f32; 3] = [1.57, 1.92, 1.22];
 
-/// How the joints stand.
+/// Angles of the joints.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pose {
     /// Bending of every joint, radians: `[finger][knuckle, middle, end]`, index to little finger.
@@ -32,14 +32,14 @@ pub(crate) struct Pose {
     pub(crate) spread: [f32; 4],
     /// Thumb from beside the palm (0) to straight out sideways (1).
     pub(crate) thumb_out: f32,
-    /// Thumb from the palm's plane (0) to before the palm (1).
+    /// Thumb from the palm's plane (0) to in front of the palm (1).
     pub(crate) thumb_over: f32,
     /// Bending of the thumb's two outer joints, radians.
     pub(crate) thumb_bend: [f32; 2],
 }
 
 impl Pose {
-    /// A pose whose fingers are bent by the given fractions of their limits and thumb as given.
+    /// A pose with the fingers bent by the given fractions of their limits and the given thumb.
     pub(crate) fn new(curls: [f32; 4], thumb_out: f32, thumb_over: f32, thumb_bend: f32) -> Self {
         let bend = curls.map(|curl| FINGER_LIMITS.map(|limit| limit * curl));
         Self {
@@ -51,7 +51,7 @@ impl Pose {
         }
     }
 
-    /// Any pose a hand can take: each finger straight, bent, curled in, or in between.
+    /// A random pose: each finger straight, bent, curled in, or in between.
     pub(crate) fn any(random: &mut Random) -> Self {
         let curls = [(); 4].map(|()| match random.below(4) {
             0 | 1 => random.between(0.0, 0.2),
@@ -76,8 +76,8 @@ impl Pose {
         pose.loosened(random, 0.06)
     }
 
-    /// The pose with all fingers bent more or less at each of their three joints: hands close more in the knuckles or
-    /// more in the outer joints, and all fingers alike.
+    /// The pose with all fingers bent more or less at each of their three joints: hands close more in the knuckles or more in the
+    /// outer joints, and all fingers do so alike.
     pub(crate) fn shared_habit(mut self, random: &mut Random, radians: f32) -> Self {
         let habit = [(); 3].map(|()| radians * random.normal());
         for bend in &mut self.bend {
@@ -88,7 +88,7 @@ impl Pose {
         self
     }
 
-    /// The pose as another time or person would hold it: every joint off by `radians` or so, within its limits.
+    /// The pose as it is held at another time or by another person: every joint varied by about `radians`, within its limits.
     pub(crate) fn loosened(mut self, random: &mut Random, radians: f32) -> Self {
         for bend in &mut self.bend {
             for (angle, limit) in bend.iter_mut().zip(FINGER_LIMITS) {
@@ -107,7 +107,7 @@ impl Pose {
     }
 }
 
-/// Bones of one person relative to the average.
+/// Bone lengths of one person relative to the average.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Person {
     size: f32,
@@ -129,7 +129,7 @@ impl Person {
 pub(crate) fn joints(pose: &Pose, person: &Person) -> [Vec3; LANDMARKS] {
     let mut joints = [[0.0; 3]; LANDMARKS];
     let widen = |point: Vec3| [point[0] * person.palm_width, point[1], point[2]];
-    // The thumb's first bone, between beside the palm, sideways and before the palm.
+    // The thumb's first bone, between beside, to the side of and in front of the palm.
     let beside: Vec3 = [-0.14, -0.94, -0.26];
     let sideways: Vec3 = [-0.86, -0.48, -0.15];
     let before: Vec3 = [0.10, -0.84, -0.50];
@@ -169,24 +169,24 @@ pub(crate) fn joints(pose: &Pose, person: &Person) -> [Vec3; LANDMARKS] {
     joints.map(|joint| scale(joint, person.size))
 }
 
-/// How a camera and its landmark detector see a hand.
+/// Variation of viewpoint and detector.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct View {
-    /// Deviation of the turn in the picture, to the side and up or down, radians.
+    /// Standard deviation of the rotation in the picture, to the side and up or down, radians.
     pub(crate) turns: [f32; 3],
-    /// How far fingers lean towards the camera on the whole, radians: who shows a hand reaches out.
+    /// Mean tilt of the fingers towards the camera, radians: people reach out when they show a hand.
     pub(crate) lean: f32,
-    /// Deviation of each coordinate, metres.
+    /// Standard deviation of each coordinate, metres.
     pub(crate) noise: f32,
 }
 
-/// What a detector tells of the joints: turned, on either hand, with its noise and its uncertain depth, centred.
+/// The joints as a detector reports them: rotated, left or right, with its noise and its uncertain depth, centred.
 pub(crate) fn observe(joints: &[Vec3; LANDMARKS], view: &View, random: &mut Random) -> Frame {
     let mut turns = view.turns.map(|deviation| deviation * random.normal());
     turns[2] += view.lean;
     let turn = rotation(turns);
     let depth = random.between(0.7, 1.15);
-    // Noise of a finger's joints goes together: half of it is common.
+    // Noise of a finger's joints is correlated: half of it is common.
     let mut common = [0.0; 3];
     let mut points = [[0.0; 3]; LANDMARKS];
     for (index, (point, joint)) in points.iter_mut().zip(joints).enumerate() {
@@ -206,19 +206,19 @@ pub(crate) fn observe(joints: &[Vec3; LANDMARKS], view: &View, random: &mut Rand
     for point in &mut points {
         *point = add(*point, scale(centre, -1.0));
     }
-    // A right hand that is not mirrored: MediaPipe, made for selfies, calls it left.
+    // A right hand that is not mirrored: MediaPipe, which expects mirrored selfies, calls it left.
     let frame = Frame { points, hand: Handedness::Left };
     if random.uniform() < 0.5 { frame.mirrored() } else { frame }
 }
 
-/// A stranger's hand in any pose and view.
+/// A random person's hand in a random pose and view.
 pub(crate) fn any_hand(random: &mut Random) -> Frame {
     let pose = Pose::any(random);
     let person = Person::any(random);
     observe(&joints(&pose, &person), &View { turns: [0.9, 0.65, 0.6], lean: 0.35, noise: 0.002 }, random)
 }
 
-/// The normal of the palm, away from it, of joints in any axes.
+/// The palm's outward normal, from joints in any axes.
 #[cfg(test)]
 pub(crate) fn palm_normal(joints: &[Vec3; LANDMARKS]) -> Vec3 {
     normalize(crate::vector::cross(
@@ -227,7 +227,7 @@ pub(crate) fn palm_normal(joints: &[Vec3; LANDMARKS]) -> Vec3 {
     ))
 }
 
-/// A few hands with bent fingers, so that left and right can be told from the geometry.
+/// Some hands with bent fingers, so that the geometry determines the handedness.
 #[cfg(test)]
 pub(crate) fn some_hands(count: usize) -> Vec<Frame> {
     let mut random = Random::new(7, 1);

@@ -1,7 +1,7 @@
-//! A gesture as a model knows it: examples of its hands, and how far around them it reaches.
+//! A gesture as a model stores it: example hands, and the radius of acceptance around them.
 //!
-//! A gesture that is made in motion has examples all along it, and no more room around each of them than a gesture held still:
-//! of a recording every frame within the reach of some example belongs to it, and nothing else does.
+//! A gesture that is made in motion has examples along the whole motion, and the radius around each of them is no larger than for
+//! a gesture held still.
 
 use crate::axes::{AXES, Axes, Place};
 use crate::dataset::Gesture;
@@ -10,55 +10,55 @@ use crate::frame::Frame;
 use crate::quantile::quantile;
 use crate::rounded::{of_step, step};
 
-/// How much a gesture that reaches farther must be nearer: a hand between two is more likely one of the gesture that lies
-/// closer together (a Gaussian's density falls with its width).
+/// Penalty of gestures with a larger radius: a hand between two gestures more likely belongs to the one with less variation (a
+/// Gaussian's density falls with its width).
 const NARROWNESS: f32 = 1.5;
-/// Most examples of a recorded gesture. Exports hold examples in blocks of so many.
+/// Maximum number of examples of a recorded gesture. Exports store examples in blocks of this size.
 pub(crate) const BLOCK: usize = 12;
-/// Blocks of a gesture whose hands are made up: they are of all people and views.
+/// Number of blocks of a gesture of synthetic hands, which cover all people and views.
 pub(crate) const MADE_UP_BLOCKS: usize = 5;
-/// Squared distance from an example at which the score of a recorded gesture is a half, at least. Of sign letters from 100 frames, 95 % of the
-/// later frames lie within 24, and within 33 when the hand is another person's or its fingers bend a little more or less; of hands with
-/// one or two fingers placed otherwise 0.2 % lie within this, and 1 % within 69.
+/// Minimum squared distance from an example at which the score of a recorded gesture is 0.5. Of sign letters from 100 frames, 95
+/// % of the later frames are within 24, and within 33 if the hand is another person's or its fingers bend slightly more or less;
+/// of hands with one or two fingers in another position 0.2 % are within this, and 1 % within 69.
 pub(crate) const REACH: f32 = 45.0;
-/// A short recording shows less of its gesture: the reach grows by this over the number of frames.
+/// A short recording shows less of its gesture: the radius grows by this over the number of frames.
 const SHORTNESS: f32 = 20.0;
 /// Parts of a recording, in time, of which each is compared with the others, and the quantile of those distances that, so many times, is the
 /// reach of gestures that vary more.
 pub(crate) const PARTS: usize = 4;
 const OWN_QUANTILE: f64 = 0.95;
 const OWN_MARGIN: f32 = 3.0;
-/// No recorded gesture reaches farther.
+/// Maximum radius of a recorded gesture.
 const MOST_REACH: f32 = 110.0;
-/// The least and the most of landmarks without depth, on axes of their own.
+/// Minimum and maximum for landmarks without depth, which have their own axes.
 const FLAT_REACH: f32 = 15.0;
 const FLAT_MOST_REACH: f32 = 70.0;
-/// Of landmarks without depth an example stands for more than this share of a recording's frames. People's recordings in two
-/// dimensions seem to have a few frames of another gesture or of the way to this one, and an example at each of them accepts unknown hands: without
-/// this, of one author's third gesture 18 % and now 9 %.
+/// For landmarks without depth an example must represent more than this share of a recording's frames. Recordings in two
+/// dimensions seem to contain a few frames of another gesture or of the transition to this one, and an example at each of them
+/// accepts unknown hands: 18 % of one author's third gesture, 9 % with this limit.
 const FLAT_EXAMPLE_SHARE: f32 = 0.03;
-/// Clusters nearer to each other than this are one.
+/// Clusters whose distance is smaller than this are merged.
 const SAME_PLACE: f32 = 5.0;
-/// Rounds of [`clusters`].
+/// Iterations of [`clusters`].
 const ROUNDS: usize = 6;
-/// Coordinates of examples are held in a byte each, within this many units.
+/// Coordinates of examples are quantised to a byte each, within this many units.
 pub(crate) const SPAN: f32 = 48.0;
 
-/// A place, and where the palm pointed in the picture.
+/// Coordinates on the axes, and the direction of the palm in the picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Hand {
     pub(crate) place: Place,
     pub(crate) palm: [f32; 2],
 }
 
-/// What a model keeps of a gesture.
+/// A gesture of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Known {
-    /// Hands that stand for its frames, rounded to what a byte a number holds.
+    /// Its examples, quantised to a byte per number.
     pub(crate) examples: Vec<Hand>,
-    /// Squared distance from the nearest of them at which its score is a half.
+    /// Squared distance from the nearest example at which its score is 0.5.
     pub(crate) reach: f32,
-    /// What the squared difference of the palm's direction weighs besides: 0 unless the gesture is told from another one by that alone.
+    /// Weight of the squared difference of the palm's direction: 0 unless the gesture differs from another one by that only.
     pub(crate) turn: f32,
 }
 
@@ -67,7 +67,7 @@ impl Hand {
         Self { place: axes.place(x), palm: [x[UPRIGHT], x[UPRIGHT + 1]] }
     }
 
-    /// On the axes alone.
+    /// Coordinates on the axes only.
     pub(crate) fn squared_distance(&self, other: &Self) -> f32 {
         let mut sum = 0.0;
         for (a, b) in self.place.iter().zip(&other.place) {
@@ -84,7 +84,7 @@ impl Hand {
         frames.iter().map(|frame| Self::of(axes, frame)).collect()
     }
 
-    /// The hand as exports hold it.
+    /// The hand as exports store it.
     fn rounded(&self) -> Self {
         Self {
             place: self.place.map(|value| SPAN * of_step(step(value / SPAN))),
@@ -98,7 +98,7 @@ impl Hand {
 }
 
 impl Known {
-    /// What all stored frames of a gesture show.
+    /// Coordinates of all stored frames of a gesture.
     pub(crate) fn of(axes: &Axes, gesture: &Gesture) -> Self {
         if gesture.is_made_up() {
             return Self::made_up(axes, &gesture.train, &gesture.held_out);
@@ -107,7 +107,7 @@ impl Known {
         Self::recorded(axes, &rows)
     }
 
-    /// A gesture of recorded frames, of which there is at least one.
+    /// A gesture from at least one recorded frame.
     pub(crate) fn recorded(axes: &Axes, frames: &[Frame]) -> Self {
         let hands = Hand::of_frames(axes, frames);
         let share = if axes.flat { FLAT_EXAMPLE_SHARE } else { 0.0 };
@@ -127,7 +127,8 @@ impl Known {
         Self { examples: clusters(&hands, BLOCK, share), reach, turn: 0.0 }
     }
 
-    /// A gesture of made-up hands. It reaches farther than `others` of the same kind lie from the examples: no real hand is quite like those.
+    /// A gesture of synthetic hands. Its radius exceeds the distance of `others` of the same kind from the examples: no real hand
+    /// is quite like those.
     pub(crate) fn made_up(axes: &Axes, frames: &[Frame], others: &[Frame]) -> Self {
         const QUANTILE: f64 = 0.9;
         const MARGIN: f32 = 2.3;
@@ -146,12 +147,12 @@ impl Known {
         })
     }
 
-    /// What it has in advance where two gestures are equally near.
+    /// Penalty that decides between two equally near gestures.
     pub(crate) fn narrowness(&self) -> f32 {
         -NARROWNESS * (self.reach / REACH).ln()
     }
 
-    /// Whether a hand could be within the reach of both.
+    /// Whether a hand could be accepted by both.
     pub(crate) fn meets(&self, other: &Self) -> bool {
         let apart = (self.reach.sqrt() + other.reach.sqrt()).powi(2);
         self.examples.iter().any(|a| other.examples.iter().any(|b| a.squared_distance(b) < apart))

@@ -1,4 +1,4 @@
-//! What coordinates of landmarks mean.
+//! Coordinate systems of landmarks.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits;
 
-/// What the coordinates of a dataset mean. A model is trained on one of them and must be fed the same.
+/// The coordinate system of a dataset. A model is trained on one of them and must be given the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Layout {
@@ -17,7 +17,7 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// The layout in words.
+    /// Name of the layout for messages.
     #[must_use]
     pub fn description(self) -> &'static str {
         match self {

@@ -1,9 +1,8 @@
-//! Hand-gesture models that grow one gesture at a time.
+//! Hand-gesture models to which gestures are added one at a time.
 //!
-//! A phone records a hundred frames of hand landmarks (MediaPipe's 21 points) of a new gesture; this crate adds it to
-//! the user's own model, measures the result on frames that no training saw, and writes it for TFLite and ONNX, or
-//! says why it is not good enough and what to record again. No GPU, no network, no threads; the same seed and input
-//! give the same bytes.
+//! A phone records a hundred frames of hand landmarks (MediaPipe's 21 points) of a new gesture; this crate adds it to the user's
+//! own model, evaluates the result on frames that it was not trained on, and exports it to TFLite and ONNX, or reports why it is
+//! not good enough and what to record again. It uses no GPU, network or threads; the same seed and input give the same bytes.
 //!
 //! | to | use |
 //! | --- | --- |
@@ -33,10 +32,10 @@
 //!
 //! # How it works
 //!
-//! A frame becomes 215 numbers that say nothing of place, distance, which hand it was, and how the phone was turned, and little of the side it
-//! was seen from; 28 sums of them place it among all hands. A gesture is a dozen examples there and a reach around each: hands within the reach of no gesture are
-//! none, and among gestures the nearest one counts. Nothing is fitted but the examples, so that an addition takes a fraction of
-//! a second and leaves the gestures before as they were.
+//! A frame becomes 215 numbers that do not depend on position, distance, handedness and rotation of the phone, and little on the
+//! viewpoint; 28 linear combinations of them are its coordinates among all hands. A gesture consists of a dozen examples in this
+//! space and a radius around them: hands outside all radii are unknown, and otherwise the nearest gesture wins. Only the examples
+//! are learned, so an addition takes a fraction of a second and does not change existing gestures.
 
 mod augment;
 mod axes;

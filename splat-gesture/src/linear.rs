@@ -1,4 +1,4 @@
-//! The little linear algebra that the gate's distances need, in f64 and in a fixed order.
+//! Linear algebra for distances between hands, in f64 and in a fixed order of operations.
 
 /// A square matrix by rows.
 pub(crate) type Matrix<const N: usize> = Vec<[f64; N]>;
@@ -44,13 +44,13 @@ pub(crate) fn inverse<const N: usize>(lower: &[[f64; N]]) -> Matrix<N> {
     inverse
 }
 
-/// Sweeps of [`eigen`]; each squares what is left off the diagonal, so that ten leave nothing.
+/// Sweeps of [`eigen`]; each squares the off-diagonal remainder, so ten are enough.
 const SWEEPS: usize = 12;
 
 /// Eigenvalues of a symmetric matrix, greatest first, each with its unit vector (Jacobi's rotations).
 pub(crate) fn eigen<const N: usize>(matrix: &[[f64; N]]) -> Vec<(f64, [f64; N])> {
     let mut a = matrix.to_vec();
-    // By rows: the vectors so far.
+    // By rows: the eigenvectors so far.
     let mut vectors = vec![[0.0; N]; N];
     for (i, row) in vectors.iter_mut().enumerate() {
         row[i] = 1.0;

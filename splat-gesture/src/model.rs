@@ -1,9 +1,10 @@
-//! A trained model: what the exported graphs compute, computed here.
+//! A trained model; computes the same as the exported graphs.
 //!
-//! A hand's nearness to a gesture is its squared distance from the nearest of the gesture's examples, in parts of the gesture's reach. Its
-//! score falls as that grows, and gestures compete, of which a narrow one counts more where two are equally near:
-//! `scores = softmax(-STEEPNESS * nearness - NARROWNESS * ln(reach)) * sigmoid(STEEPNESS * (1 - nearness))`. So a score is a half
-//! where a hand is as far off as the gesture reaches and near to nothing else, and clients take less than that for "none".
+//! The distance of a hand from a gesture is its squared distance from the nearest of the gesture's examples, divided by the
+//! gesture's reach (the squared radius of acceptance). The score falls as it grows, and of two equally near gestures the one with
+//! the smaller reach wins: `scores = softmax(-STEEPNESS * nearness - NARROWNESS * ln(reach)) * sigmoid(STEEPNESS * (1 -
+//! nearness))`. So the score is 0.5 for a hand at the radius that is near to no other gesture, and clients treat less than that
+//! as "none".
 
 use crate::axes::Axes;
 use crate::error::{GestureError, Result};
@@ -11,14 +12,14 @@ use crate::features::{FEATURES, features};
 use crate::frame::{Frame, Layout};
 use crate::known::{Hand, Known};
 
-/// Below this score the answer is "none": stock clients' own rule.
+/// Below this score the answer is "none", as in stock clients.
 pub const ACCEPT_SCORE: f32 = 0.5;
-/// How sharply the score falls at the reach; gentle enough that runtimes agree to 1e-5.
+/// Steepness of the score at the radius; small enough that runtimes agree to 1e-5.
 pub(crate) const STEEPNESS: f32 = 8.0;
 
 /// Normalisation, examples and reach of the gestures of one model, for frames of one layout.
 ///
-/// Same values as its exports: the float ones to 1e-5, the quantised one to a step.
+/// It computes the same values as its exports: to 1e-5 of the float ones, to one quantisation step of the legacy one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     pub(crate) layout: Layout,
@@ -26,14 +27,14 @@ pub struct Model {
     pub(crate) gestures: Vec<Known>,
 }
 
-/// What a model says of one frame.
+/// Result of recognising one frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
     /// One score per gesture, in the order of the labels, 0..1; they add up to 1 at most.
     pub scores: Vec<f32>,
     /// The gesture with the highest score, if that reaches [`ACCEPT_SCORE`]; `None` is an unknown hand.
     pub gesture: Option<usize>,
-    /// The gesture with the highest score, whether it reaches it or not.
+    /// The gesture with the highest score, even if below [`ACCEPT_SCORE`].
     pub best: usize,
 }
 
@@ -44,7 +45,7 @@ impl Model {
         self.gestures.len()
     }
 
-    /// What the coordinates of its frames mean.
+    /// Meaning of its frames' coordinates.
     #[must_use]
     pub fn layout(&self) -> Layout {
         self.layout
@@ -59,7 +60,7 @@ impl Model {
     /// Recognises 64 numbers as clients send them.
     ///
     /// # Errors
-    /// What [`Frame::parse`] finds wrong.
+    /// Errors of [`Frame::parse`].
     pub fn predict_values(&self, values: &[f32]) -> Result<Prediction, GestureError> {
         Ok(self.predict(&Frame::parse(values, self.layout, 0)?))
     }
@@ -69,7 +70,7 @@ impl Model {
         Hand::of(&self.axes, frame)
     }
 
-    /// Distance of a hand from a gesture, in parts of the gesture's reach.
+    /// Squared distance of a hand from a gesture, divided by the gesture's reach.
     pub(crate) fn nearness(&self, gesture: usize, hand: &Hand) -> f32 {
         self.gestures[gesture].distance(hand) / self.gestures[gesture].reach
     }
@@ -86,10 +87,10 @@ impl Model {
         for (score, nearness) in scores.iter_mut().zip(&nearness) {
             *score /= sum * (1.0 + (-STEEPNESS * (1.0 - nearness)).exp());
         }
-        // Far from all of them scores are 0, and the nearest is the best guess.
+        // Far from all of them all scores are 0, and the nearest gesture is the best guess.
         let farther = |a: &usize, b: &usize| nearness[*b].total_cmp(&nearness[*a]);
         let better = |a: &usize, b: &usize| scores[*a].total_cmp(&scores[*b]).then(farther(a, b));
-        // Of equals the first, as runtimes answer.
+        // The first of equals, as in the runtimes.
         let best = (0..scores.len()).rev().max_by(better).unwrap_or(0);
         let accepted = scores.get(best).is_some_and(|score| *score >= ACCEPT_SCORE);
         Prediction { gesture: accepted.then_some(best), best, scores }

@@ -1,22 +1,22 @@
-//! What the quantised legacy model sees of a frame: 64 bytes in steps of a millimetre.
+//! Quantised input of the legacy model: 64 bytes in steps of a millimetre.
 
 use crate::frame::{Frame, Handedness, LANDMARKS, Layout};
 use crate::limits::FRAME_VALUES;
 
-/// Metres a step of the legacy input; clients read it from the tensor.
+/// Metres per step of the legacy input; clients read it from the tensor.
 pub const INPUT_SCALE: f32 = 0.001;
-/// The byte that stands for 0.
+/// The byte that represents 0.
 pub const INPUT_ZERO_POINT: u8 = 128;
-/// Score a step of the legacy output, whose zero point is 0.
+/// Score per step of the legacy output, whose zero point is 0.
 pub const OUTPUT_SCALE: f32 = 1.0 / 256.0;
 
-/// Size to which frames of image coordinates are brought before they are quantised: a hand's in metres.
+/// Size in metres to which frames of image coordinates are scaled before they are quantised.
 const LEGACY_HAND_SIZE: f32 = 0.095;
 
-/// The 64 bytes that clients hand to the legacy model: `round(value / INPUT_SCALE) + INPUT_ZERO_POINT`, clamped.
+/// The 64 input bytes of the legacy model: `round(value / INPUT_SCALE) + INPUT_ZERO_POINT`, clamped.
 ///
-/// World landmarks are taken as they are. Image landmarks do not fit into 256 steps of a millimetre: they are centred
-/// and scaled to a hand's size in metres first, which changes nothing for a model that does the same.
+/// World landmarks are used unchanged. Image landmarks do not fit into 256 steps of a millimetre, so they are first centred and
+/// scaled to a hand's size in metres; the model normalises them anyway.
 #[must_use]
 pub fn quantize(frame: &Frame, layout: Layout) -> [u8; FRAME_VALUES] {
     let frame = match layout {
@@ -48,14 +48,14 @@ fn centred(frame: &Frame) -> Frame {
     Frame { points, hand: frame.hand }
 }
 
-/// The frame as the legacy model's first operator gives it back: [`quantize`] and the way back. Recognising it with
-/// [`crate::Model::predict`] gives what the legacy model gives, before its output is rounded.
+/// The frame after quantisation by [`quantize`] and dequantisation by the legacy model's first operator. Recognising it with
+/// [`crate::Model::predict`] gives the legacy model's result before its output is rounded.
 #[must_use]
 pub fn as_legacy_sees(frame: &Frame, layout: Layout) -> Frame {
     dequantized(&quantize(frame, layout))
 }
 
-/// What 64 bytes stand for. The clamped handedness keeps its meaning.
+/// The values that 64 bytes represent. The clamped handedness keeps its meaning.
 fn dequantized(bytes: &[u8; FRAME_VALUES]) -> Frame {
     let value = |byte: u8| (f32::from(byte) - f32::from(INPUT_ZERO_POINT)) * INPUT_SCALE;
     let mut points = [[0.0; 3]; LANDMARKS];

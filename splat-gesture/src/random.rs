@@ -1,6 +1,6 @@
-//! Random numbers that depend on nothing but a seed and a purpose, so that the same request gives the same bytes.
+//! Random numbers that depend only on a seed and a purpose, so that the same request gives the same bytes.
 
-/// SplitMix64 (Steele et al. 2014); ten lines, whose bits no update of a crate can change.
+/// SplitMix64 (Steele et al. 2014), implemented here so that updates of a dependency cannot change the sequence.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
 

@@ -1,8 +1,8 @@
-//! Landmarks from text: CSV with a label column, or JSON.
+//! Reads landmarks from CSV with a label column, or from JSON.
 //!
 //! | form | what |
 //! | --- | --- |
-//! | CSV | a header line, then `label[,frame],` and 63 or 64 numbers a line; `frame` is a column of that name |
+//! | CSV | a header line, then `label[,frame],` and 63 or 64 numbers per line; `frame` is a column of that name |
 //! | JSON | `{"gesture": name, "landmarks": [[64 numbers], ...]}` as clients send it, or a list of those |
 //!
 //! 63 numbers are 21 landmarks without handedness, which is then unknown. Frames stay in the order of the file.
@@ -13,33 +13,33 @@ use crate::error::{GestureError, Result};
 use crate::frame::{Frame, Layout};
 use crate::limits;
 
-/// Longest text that is read, bytes.
+/// Maximum size of a text, bytes.
 pub const MAX_TEXT_BYTES: usize = 64 << 20;
-/// Most frames of a text, over all gestures.
+/// Maximum number of frames of a text, over all gestures.
 pub const MAX_TEXT_FRAMES: usize = limits::MAX_FRAMES * limits::MAX_GESTURES;
 
 /// Frames under one label, in the order of the file; neither their number nor the label is checked yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabelledFrames {
-    /// The label as it stands in the file.
+    /// The label as in the file.
     pub label: String,
-    /// Its frames.
+    /// The frames.
     pub frames: Vec<Frame>,
 }
 
-/// Rows of 64 numbers under one label, in the order of the file, of which nothing is checked yet: what [`crate::Recording::new`] takes.
+/// Unchecked rows of 64 numbers under one label, in the order of the file: the input of [`crate::Recording::new`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabelledRows {
-    /// The label as it stands in the file.
+    /// The label as in the file.
     pub label: String,
-    /// Its rows; where a row has 63 numbers in the file the handedness is added, unknown.
+    /// The rows; for rows of 63 numbers, unknown handedness is appended.
     pub rows: Vec<Vec<f32>>,
 }
 
-/// Reads either form, as [`read_rows`] does, and takes frames alone.
+/// Reads either format, as [`read_rows`] does, and parses the frames.
 ///
 /// # Errors
-/// [`GestureError::Unreadable`] with the line, or what is wrong with a frame, by its place among those of its label.
+/// [`GestureError::Unreadable`] with the line, or an error of [`Frame::parse`] with the frame's index among those of its label.
 pub fn read_landmarks(text: &str, layout: Layout) -> Result<Vec<LabelledFrames>> {
     let frames = |rows: Vec<Vec<f32>>| -> Result<Vec<Frame>> {
         rows.iter().enumerate().map(|(index, values)| Frame::parse(values, layout, index)).collect()
@@ -50,7 +50,7 @@ pub fn read_landmarks(text: &str, layout: Layout) -> Result<Vec<LabelledFrames>>
         .collect()
 }
 
-/// Reads either form; a text that begins with `{` or `[` is JSON. Labels come in the order of their first frame.
+/// Reads either format; a text that begins with `{` or `[` is JSON. Labels are in the order of their first frame.
 ///
 /// # Errors
 /// [`GestureError::Unreadable`] with the line.
@@ -58,7 +58,7 @@ pub fn read_rows(text: &str) -> Result<Vec<LabelledRows>> {
     if text.len() > MAX_TEXT_BYTES {
         return Err(unreadable(format!("it is longer than {MAX_TEXT_BYTES} bytes"), 1));
     }
-    // A mark that spreadsheets put before the text.
+    // Byte order mark, which spreadsheets write.
     let text = text.trim_start_matches('\u{feff}');
     if text.trim_start().starts_with(['{', '[']) { read_json(text) } else { read_csv(text) }
 }
@@ -67,7 +67,7 @@ fn unreadable(what: impl Into<String>, line: usize) -> GestureError {
     GestureError::Unreadable { what: what.into(), line }
 }
 
-/// Appends 63 or 64 numbers to their label's.
+/// Appends 63 or 64 numbers to the rows of their label.
 fn append(groups: &mut Vec<LabelledRows>, label: &str, mut values: Vec<f32>, line: usize) -> Result<()> {
     if values.len() == limits::FRAME_VALUES - 1 {
         values.push(-1.0);
@@ -86,7 +86,7 @@ fn append(groups: &mut Vec<LabelledRows>, label: &str, mut values: Vec<f32>, lin
     Ok(())
 }
 
-/// Most labels of a text: more than a model takes, since a file may hold gestures to be tried as unknown.
+/// Maximum number of labels of a text: more than a model can have, since a file may contain gestures to test as unknown.
 const MAX_LABELS: usize = 4 * limits::MAX_GESTURES;
 
 fn read_csv(text: &str) -> Result<Vec<LabelledRows>> {
@@ -123,7 +123,7 @@ fn read_csv(text: &str) -> Result<Vec<LabelledRows>> {
     Ok(groups)
 }
 
-/// What clients send, with whatever else they send.
+/// The fields that are read from a client's JSON; others are ignored.
 #[derive(Deserialize)]
 struct Take {
     gesture: String,

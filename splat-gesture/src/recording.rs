@@ -1,4 +1,4 @@
-//! One take of one gesture: its name, its frames, and whether they show a hand that moves as hands do.
+//! A recording of one gesture: its name, its frames, and the check that they show a hand in plausible motion.
 //!
 //! Start at [`Recording::new`].
 
@@ -9,7 +9,7 @@ use crate::layout::Layout;
 use crate::limits;
 use crate::quantile::quantile;
 
-/// One take of one gesture: frames in the order in which they were recorded, all of one layout.
+/// A recording of one gesture: frames in chronological order, all of one layout.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recording {
     name: String,
@@ -19,16 +19,16 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Checks a take, whose name loses its outer spaces: `frames` of 64 numbers each, see [`Frame::parse`], within [`crate::limits`]. Up to
-    /// a tenth of the frames may be wrong: they are left out, as [`Recording::left_out`] reports.
+    /// Checks a recording of frames of 64 numbers each (see [`Frame::parse`]) against [`crate::limits`]; surrounding white space
+    /// of the name is removed. Up to a tenth of the frames may be invalid: they are left out, as [`Recording::left_out`] reports.
     ///
     /// # Errors
-    /// What is wrong with the name, with the number of frames, with the first frame that is wrong where more than a tenth are or too few remain, or with all of
-    /// them together; see [`Recording::from_frames`].
+    /// Errors about the name or the number of frames; the first invalid frame if more than a tenth are invalid or too few remain;
+    /// and errors of [`Recording::from_frames`].
     pub fn new<F: AsRef<[f32]>>(name: &str, layout: Layout, frames: &[F]) -> Result<Self> {
         let name = name.trim();
         check_name(name)?;
-        // Counted before they are parsed, so that a flood costs nothing.
+        // Counted before they are parsed, so that excessive input costs nothing.
         check_count(frames.len())?;
         let mut good = Vec::with_capacity(frames.len());
         let mut first = None;
@@ -42,7 +42,7 @@ impl Recording {
         }
         let bad = frames.len() - good.len();
         let Some(first) = first else { return Self::from_frames(name, layout, good) };
-        // Who sent enough of them is helped by what is wrong with one, not by their number.
+        // If enough frames were sent, the error of one is more helpful than their number.
         if bad * limits::BAD_FRAMES_ONE_IN > frames.len() || good.len() < limits::MIN_FRAMES {
             return Err(first);
         }
@@ -50,13 +50,13 @@ impl Recording {
         Ok(Self { left_out: Some(left_out), ..Self::from_frames(name, layout, good)? })
     }
 
-    /// The same from frames that are parsed already.
+    /// The same from parsed frames.
     ///
     /// # Errors
-    /// What is wrong with the name or the number of frames; [`GestureError::Frozen`] when hardly any two differ, and
-    /// [`GestureError::Noise`] when the bones' lengths change from frame to frame as no hand's do.
+    /// Errors about the name or the number of frames; [`GestureError::Frozen`] if hardly any two frames differ, and
+    /// [`GestureError::Noise`] if bone lengths change from frame to frame more than a hand's do.
     pub fn from_frames(name: &str, layout: Layout, frames: Vec<Frame>) -> Result<Self> {
-        // Two names that differ in such spaces only look the same in every list.
+        // Names that differ only in surrounding spaces would look the same in lists.
         let name = name.trim();
         check_name(name)?;
         check_count(frames.len())?;
@@ -77,19 +77,19 @@ impl Recording {
         &self.name
     }
 
-    /// What the coordinates mean.
+    /// Meaning of the coordinates.
     #[must_use]
     pub fn layout(&self) -> Layout {
         self.layout
     }
 
-    /// How many frames were left out, and why, where any were.
+    /// Number of frames left out, and why, if any were.
     #[must_use]
     pub fn left_out(&self) -> Option<&str> {
         self.left_out.as_deref()
     }
 
-    /// The frames, in time.
+    /// The frames in chronological order.
     #[must_use]
     pub fn frames(&self) -> &[Frame] {
         &self.frames
@@ -106,8 +106,8 @@ fn check_count(found: usize) -> Result<()> {
     Ok(())
 }
 
-/// The median bone's median change of length from a frame to the next, relative. Bones of one hand keep theirs, whatever it does; 0 of
-/// landmarks without depth, in which they do not.
+/// Median of the bones' median relative change of length between frames. Bone lengths of a real hand are constant; 0 for
+/// landmarks without depth, where they are not.
 fn unsteadiness(frames: &[Frame]) -> f32 {
     if frames.iter().all(Frame::is_flat) {
         return 0.0;

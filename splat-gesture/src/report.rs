@@ -1,4 +1,4 @@
-//! The figures that come with every result, and what they ask of the user.
+//! Figures of a trained model, and advice to the user.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,23 +11,24 @@ use crate::model::Model;
 use crate::quantize::as_legacy_sees;
 use crate::random::Random;
 
-/// What a result must reach to be published.
+/// Requirements for a model to be published.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QualityGate {
-    /// Least mean recall of the gestures that were there before, 0..1.
+    /// Minimum mean recall of the existing gestures, 0..1.
     pub min_old_accuracy: f64,
-    /// Least recall of the new gesture, 0..1.
+    /// Minimum recall of the new gesture, 0..1.
     pub min_new_recall: f64,
-    /// Most that the recall of any gesture that was there before may fall, 0..1.
+    /// Maximum decrease of any existing gesture's recall, 0..1.
     #[serde(default = "max_fall")]
     pub max_fall: f64,
-    /// Most of [`Confused::mixed_when_varied`] with any stored gesture, 0..1. At 1 look-alikes are published, and the report says what that costs.
+    /// Maximum of [`Confused::mixed_when_varied`] with any stored gesture, 0..1. At 1 look-alikes are published, and the report
+    /// describes the consequences.
     #[serde(default = "max_mixed")]
     pub max_mixed: f64,
 }
 
-/// One gesture recorded twice under two names mixes more than this (`tests/gesture/letters.rs`); of sign letters, and of letters with fingers of
-/// other ones, that later frames tell apart none does (`examples/protocol`, ten additions).
+/// The same gesture recorded twice under two names mixes more than this (`tests/gesture/letters.rs`); sign letters, and letters
+/// with fingers of others, that are distinguished on later frames never do (`examples/protocol`, ten additions).
 const fn max_mixed() -> f64 {
     0.05
 }
@@ -42,62 +43,62 @@ impl Default for QualityGate {
     }
 }
 
-/// A stored gesture that the new one is taken for, or the other way round.
+/// A stored gesture that is confused with the new one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Confused {
     /// The stored gesture.
     pub gesture: String,
-    /// Share of the new gesture's frames that the model before took for it.
+    /// Share of the new gesture's frames that the parent model recognised as it.
     pub looked_like: f64,
-    /// Share of the new gesture's frames taken for it.
+    /// Share of the new gesture's frames recognised as it.
     pub new_taken_for_it: f64,
-    /// Share of its frames taken for the new gesture.
+    /// Share of its frames recognised as the new gesture.
     pub it_taken_for_new: f64,
-    /// Share of both gestures' frames that are nearer to the other one when the hand is turned and its fingers move a little, the
-    /// greater share of the two. One gesture recorded twice mixes then, however well its recordings are told apart by what else
-    /// differs between them.
+    /// Share of both gestures' frames that are nearer to the other gesture after small rotations of the hand and movements of its
+    /// fingers; the larger of the two shares. The same gesture recorded twice mixes, however well other differences separate the
+    /// two recordings.
     #[serde(default)]
     pub mixed_when_varied: f64,
 }
 
-/// Figures of one model. All are of frames that the training measured saw nothing of: each quarter of a take is recognised with the
-/// other three.
+/// Figures of one model, on frames that the evaluated model was not trained on: each quarter of a recording is recognised with
+/// the other three.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// The gesture that was added; none for a model trained at once.
+    /// The gesture that was added; `None` for a model trained on recordings alone.
     pub new_gesture: Option<String>,
-    /// Mean recall of the gestures that were there before (of all, where none was added).
+    /// Mean recall of the existing gestures (of all, if none was added).
     pub old_accuracy: f64,
     /// The same before the addition.
     pub old_accuracy_before: Option<f64>,
     /// Share of the new gesture's frames recognised as it.
     pub new_recall: Option<f64>,
-    /// Mean recall of all gestures as the quantised legacy model sees them.
+    /// Mean recall of all gestures with the quantised legacy model.
     pub legacy_accuracy: f64,
-    /// Share of unknown hands that were taken for a gesture: half of them made up, half stored frames with one or two fingers of a
-    /// made-up hand, and none of them in the pose of a stored frame.
+    /// Share of unknown hands that were recognised as a gesture: half of them are synthetic, half stored frames with one or two
+    /// fingers of a synthetic hand, and none of them has the pose of a stored frame.
     pub unknown_accepted: f64,
-    /// Every frame of the folds: what it is against what it was taken for.
+    /// Confusion matrix of all frames of the folds.
     pub confusion: Confusion,
     /// Stored gestures that the new one is confused with, worst first.
     pub confused_with: Vec<Confused>,
-    /// Why it is not published; empty when it is.
+    /// Why it is not published; empty if it is.
     pub reasons: Vec<String>,
     /// What to record again, and how.
     pub advice: Vec<String>,
-    /// Stored gestures that differ from the new one in nothing but how the hand is turned in the picture: these two, and no others,
-    /// hold only while the phone is held as it was in their recordings.
+    /// Stored gestures that differ from the new one only by the rotation of the hand in the picture: these, and no others,
+    /// require that the phone is held as in their recordings.
     #[serde(default)]
     pub told_by_angle: Vec<String>,
-    /// What was asked of it.
+    /// The requirements.
     pub gate: Option<QualityGate>,
 }
 
-/// Unknown hands that are tried for `unknown_accepted`, of each of the two kinds, less those in a stored pose.
+/// Number of unknown hands for `unknown_accepted`, of each of the two kinds, before those in a stored pose are removed.
 const OTHERS: usize = 400;
-/// Stored frames of a gesture that they are compared with.
+/// Number of stored frames of a gesture that they are compared with.
 const COMPARED: usize = 24;
-/// Variations that are tried of each of two gestures.
+/// Number of variations tried of each of two gestures.
 const VARIATIONS: usize = 300;
 
 /// Hands in poses that no stored frame shows.
@@ -108,7 +109,7 @@ fn unlike(dataset: &Dataset, seed: u64) -> Vec<Frame> {
     let mut hands = Vec::new();
     for index in 0..OTHERS {
         let made_up = other_hand(dataset.layout, &mut random);
-        // Every gesture in turn.
+        // Gestures in rotation.
         let gesture = &dataset.gestures[index % dataset.gestures.len()];
         let frame = &gesture.train[random.below(gesture.train.len())];
         hands.push(with_fingers_of(frame, &made_up, &mut random));
@@ -118,8 +119,8 @@ fn unlike(dataset: &Dataset, seed: u64) -> Vec<Frame> {
     hands
 }
 
-/// The greater share of two gestures' varied frames that are as near to the other one or nearer, of models without those frames; 0 where no hand is
-/// within the reach of both.
+/// The larger of the two gestures' shares of varied frames that are at least as near to the other gesture, with models built
+/// without those frames; 0 if no hand could be accepted by both.
 pub(crate) fn mixed(model: &Model, dataset: &Dataset, a: usize, b: usize) -> f64 {
     if !model.gestures[a].meets(&model.gestures[b]) {
         return 0.0;
@@ -142,7 +143,7 @@ pub(crate) fn mixed(model: &Model, dataset: &Dataset, a: usize, b: usize) -> f64
 }
 
 impl Report {
-    /// Measures a model on its folds, every gesture an old one.
+    /// Evaluates a model on its folds; every gesture counts as an existing one.
     pub(crate) fn measure(model: &Model, dataset: &Dataset, seed: u64) -> Self {
         let labels = dataset.names();
         let gestures = dataset.gestures.iter().enumerate();
@@ -160,8 +161,8 @@ impl Report {
         }
     }
 
-    /// Makes it the report of an addition by `model`: the last gesture is new, `looked_like` holds for each other one the share
-    /// of the new frames that the model before took for it, `parent` is that model's confusion.
+    /// Turns it into the report of an addition to `model`: the last gesture is new, `looked_like` holds for each other one the
+    /// share of the new frames that the parent model recognised as it, `parent` is the parent model's confusion.
     pub(crate) fn of_addition(
         mut self,
         model: &Model,
@@ -260,7 +261,7 @@ impl Report {
         self
     }
 
-    /// The same figures under other names.
+    /// The same figures with other names.
     pub(crate) fn relabelled(&self, labels: Vec<String>) -> Self {
         let mut report = self.clone();
         let rename = |name: &str| {
@@ -279,7 +280,7 @@ impl Report {
     }
 }
 
-/// Confusion from this share on is told.
+/// Minimum confusion that is reported.
 const NOTABLE: f64 = 0.03;
 
 impl Confused {

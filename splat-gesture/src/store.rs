@@ -1,12 +1,12 @@
-//! Bundles as bytes: one file that holds a model and all it takes to grow it.
+//! The file format of bundles: one file with a model and everything needed to extend it.
 //!
 //! ```text
 //! "SPLTGEST"  format u32  header length u32  header (JSON)  values f32 ...  SHA-256 of all before
 //! ```
 //!
-//! Little endian. The header names layout, gestures and how many frames each part of them has; the values follow in the
-//! order of [`write_values`]. Reading trusts nothing: lengths are checked before anything is reserved, every frame
-//! passes [`Frame::parse`], and every weight must be a number.
+//! Little endian. The header lists the layout, the gestures and the number of frames in each of their parts; the values follow in
+//! the order of [`write_values`]. Input is untrusted: lengths are checked before memory is allocated, every frame passes
+//! [`Frame::parse`], and every weight must be finite.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -25,11 +25,12 @@ use crate::model::Model;
 use crate::report::Report;
 
 const MAGIC: &[u8; 8] = b"SPLTGEST";
-/// Format of the files written and read.
+/// Current format version, for reading and writing.
 const FORMAT: u32 = 6;
-/// The first format of those that had a network or other axes in them: their frames are read and their gestures learned again from those.
+/// The oldest readable format. Older formats contained a network or other axes: their frames are read, and their gestures are
+/// trained again.
 const FIRST_FORMAT: u32 = 3;
-/// The first with today's axes, but for landmarks without depth.
+/// The first format with the current axes, except for landmarks without depth.
 const FIRST_WITH_AXES: u32 = 5;
 const PREFIX: usize = MAGIC.len() + 8;
 const DIGEST: usize = 32;
@@ -37,7 +38,7 @@ const DIGEST: usize = 32;
 #[derive(Serialize, Deserialize)]
 struct Header {
     layout: Layout,
-    /// Whether the axes are of landmarks without depth.
+    /// Whether these are the axes of landmarks without depth.
     #[serde(default)]
     flat: bool,
     gestures: Vec<GestureHeader>,
@@ -49,7 +50,7 @@ struct Header {
 struct GestureHeader {
     name: String,
     train: usize,
-    /// Only in models with a network: frames that decided when its training ended.
+    /// Only in models with a network: validation frames for early stopping.
     #[serde(default, skip_serializing_if = "is_zero")]
     validation: usize,
     held_out: usize,
@@ -67,13 +68,13 @@ pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
 }
 
 impl Bundle {
-    /// SHA-256 of [`Bundle::to_bytes`], in hexadecimal: what children name as their parent.
+    /// SHA-256 of [`Bundle::to_bytes`], in hexadecimal, by which children refer to their parent.
     #[must_use]
     pub fn id(&self) -> String {
         sha256_hex(&self.to_bytes())
     }
 
-    /// The whole bundle. The same bundle gives the same bytes.
+    /// Serialises the bundle. The same bundle gives the same bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let gestures =
@@ -91,7 +92,7 @@ impl Bundle {
             provenance: self.provenance.clone(),
             report: self.report.clone(),
         };
-        // Strings, numbers and lists of them: there is nothing in it that JSON cannot say.
+        // Strings, numbers and lists of them, whose serialisation cannot fail.
         let header = serde_json::to_vec(&header).unwrap_or_default();
         let mut bytes = Vec::new();
         bytes.extend_from_slice(MAGIC);
@@ -104,10 +105,10 @@ impl Bundle {
         bytes
     }
 
-    /// Reads a bundle back.
+    /// Parses a bundle.
     ///
     /// # Errors
-    /// [`GestureError::Malformed`] or [`GestureError::TooNew`], or what is wrong with a name or frame in it.
+    /// [`GestureError::Malformed`], [`GestureError::TooNew`], or an error about a name or frame in it.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let malformed = |what, offset| GestureError::Malformed { what, offset };
         if bytes.len() > limits::MAX_BUNDLE_BYTES {
@@ -197,7 +198,8 @@ fn check_header(
     Ok(())
 }
 
-/// All numbers of a bundle: each gesture's frames by part, the axes, each gesture's examples, reach and turn.
+/// All numbers of a bundle: each gesture's frames by part, the axes, each gesture's examples, reach and weight of the palm's
+/// direction.
 fn write_values(bundle: &Bundle, mut write: impl FnMut(f32)) {
     for gesture in &bundle.dataset.gestures {
         gesture.rows().flat_map(Frame::values).for_each(&mut write);
@@ -211,12 +213,11 @@ fn write_values(bundle: &Bundle, mut write: impl FnMut(f32)) {
     }
 }
 
-/// A model of an earlier format, of which everything but the frames is left: its gestures are learned again from those, and it is
-/// measured anew.
+/// A model of an earlier format: its gestures are trained again from the stored frames, and it is evaluated again.
 fn learned_again(dataset: Dataset, provenance: Provenance) -> Result<Bundle> {
     let layout = dataset.layout;
     let axes = Axes::of(layout, dataset.is_flat()).clone();
-    // Of the base model's hands a bundle has a few only: today's examples are of all of them.
+    // A bundle has only some of the base model's hands, whereas the current examples were chosen from all.
     let in_base = |gesture: &Gesture| {
         let label = BASE_LABELS.iter().position(|label| *label == gesture.name);
         label.filter(|_| gesture.is_made_up() && layout == Layout::World)
@@ -275,7 +276,7 @@ impl Reader<'_> {
             .chunks_exact(4)
             .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
             .collect();
-        // Far from what training gives, and far from what overflows.
+        // Beyond any trained value, and far from overflow.
         if let Some(position) = numbers.iter().position(|value| !(value.abs() < 1e6)) {
             return Err(GestureError::Malformed {
                 what: "a value is no weight",

@@ -1,7 +1,7 @@
-//! From recordings to a model that may be published, or to the reason why not.
+//! Training: from recordings to a model that may be published, or to the reason why not.
 //!
-//! [`train_addition`] grows a parent by one gesture, [`train_new`] starts from recordings alone. Both take examples of whole takes, and
-//! report on parts of them that are left out in turn; see [`crate::Report`].
+//! [`train_addition`] adds one gesture to a parent, [`train_new`] trains on recordings alone. Both choose examples from whole
+//! recordings, and report on parts that are held out in turn; see [`crate::Report`].
 
 use crate::axes::Axes;
 use crate::bundle::{Bundle, Provenance};
@@ -15,37 +15,37 @@ use crate::recording::Recording;
 use crate::report::{QualityGate, Report, mixed};
 use crate::take::shows_one_gesture;
 
-/// How to train.
+/// Options of a training.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct TrainOptions {
-    /// Decides every random choice: the same seed and input give the same bytes.
+    /// Seed of every random choice: the same seed and input give the same bytes.
     pub seed: u64,
-    /// What the result must reach.
+    /// Requirements for the result to be published.
     pub gate: QualityGate,
 }
 
-/// How far a training is.
+/// Progress of a training.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
-    /// What is being done.
+    /// Current stage.
     pub stage: Stage,
-    /// Share of the whole that is done, 0..1; never falls.
+    /// Completed fraction of the whole, 0..1; never decreases.
     pub done: f32,
 }
 
-/// What a training does, in this order.
+/// Stages of a training, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Looking for re-sent frames and look-alikes.
+    /// Search for frames that were sent before, and for similar gestures.
     Comparing,
-    /// Rounds over the data.
+    /// Choice of examples and radii.
     Training,
-    /// Figures on held-out frames.
+    /// Evaluation on held-out frames.
     Measuring,
 }
 
 impl Stage {
-    /// The stage in words.
+    /// Name of the stage for messages.
     #[must_use]
     pub fn description(self) -> &'static str {
         match self {
@@ -56,12 +56,12 @@ impl Stage {
     }
 }
 
-/// How a training ended.
+/// Result of a training.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// Good enough: the model, whose report it carries.
+    /// Good enough: the model, including its report.
     Published(Box<Bundle>),
-    /// Trained and not good enough: the report says why and what to record again. There is nothing to use.
+    /// Trained but not good enough: the report says why and what to record again. No model is returned.
     Refused(Box<Report>),
     /// More than a tenth of the frames are copies of frames of this stored gesture. Nothing was trained.
     Duplicate {
@@ -70,13 +70,13 @@ pub enum Outcome {
     },
 }
 
-/// Adds one gesture to `parent`, which stays as it is.
+/// Adds one gesture to `parent`, which is not modified.
 ///
-/// The child's labels are the parent's and then the new one. Takes a fraction of a second on one core.
+/// The new label is appended to the parent's. Takes a fraction of a second on one core.
 ///
 /// # Errors
-/// [`GestureError::LayoutMismatch`], [`GestureError::NameTaken`], [`GestureError::ModelFull`], [`GestureError::TwoGestures`] before anything is
-/// trained; [`GestureError::Cancelled`] soon after `cancel` answers true.
+/// [`GestureError::LayoutMismatch`], [`GestureError::NameTaken`], [`GestureError::ModelFull`], [`GestureError::TwoGestures`]
+/// before training; [`GestureError::Cancelled`] soon after `cancel` returns true.
 pub fn train_addition(
     parent: &Bundle,
     new: &Recording,
@@ -117,7 +117,7 @@ pub fn train_addition(
     Ok(Outcome::Published(Box::new(Bundle { dataset, model, report, provenance })))
 }
 
-/// What can be said against an addition before it is queued: layout, name and room.
+/// Checks an addition before it is queued: layout, name and number of gestures.
 ///
 /// # Errors
 /// [`GestureError::LayoutMismatch`], [`GestureError::NameTaken`] or [`GestureError::ModelFull`].
@@ -134,13 +134,13 @@ pub fn check_addition(parent: &Bundle, new: &Recording) -> Result<()> {
     Ok(())
 }
 
-/// Trains a model on recordings alone, one per gesture, in the order of its labels; `origin` says where they come from.
+/// Trains a model on recordings alone, one per gesture, in the order of its labels; `origin` names their source.
 ///
-/// The gate asks `min_old_accuracy` of the mean over all gestures.
+/// `min_old_accuracy` applies to the mean over all gestures.
 ///
 /// # Errors
-/// [`GestureError::TooFewGestures`], [`GestureError::ModelFull`], [`GestureError::LayoutMismatch`], [`GestureError::NameTaken`] or
-/// [`GestureError::TwoGestures`] before anything is trained; [`GestureError::Cancelled`] soon after `cancel` answers true.
+/// [`GestureError::TooFewGestures`], [`GestureError::ModelFull`], [`GestureError::LayoutMismatch`], [`GestureError::NameTaken`]
+/// or [`GestureError::TwoGestures`] before training; [`GestureError::Cancelled`] soon after `cancel` returns true.
 pub fn train_new(
     recordings: &[Recording],
     origin: &str,
@@ -211,12 +211,12 @@ pub fn train_new(
     Ok(Outcome::Published(Box::new(Bundle { dataset, model, report, provenance })))
 }
 
-/// What the direction of the palm weighs, in parts of a gesture's reach, where two gestures differ in nothing else: hands that are turned by
-/// 60 degrees lie one reach apart.
+/// Weight of the palm's direction, relative to a gesture's reach, where two gestures differ only by it: hands rotated by 60
+/// degrees are one reach apart.
 const TURN: f32 = 1.0;
 
-/// Where gesture `new` mixes with one before it and they are told apart by how the hand is turned, has both look at that. Gives the names
-/// of those.
+/// If gesture `new` mixes with an existing one and they differ by the rotation of the hand, makes both use it. Returns the names
+/// of those gestures.
 fn tell_by_angle(model: &mut Model, dataset: &Dataset, new: usize) -> Vec<String> {
     let mut told = Vec::new();
     for old in 0..new {
@@ -241,7 +241,7 @@ fn tell_by_angle(model: &mut Model, dataset: &Dataset, new: usize) -> Vec<String
     told
 }
 
-/// Two gestures that mix in this share of varied frames look alike, and with less than this they are told apart.
+/// Two gestures that mix in at least this share of varied frames are look-alikes; with less they count as distinguishable.
 const ALIKE: f64 = 0.05;
 const TOLD: f64 = 0.02;
 

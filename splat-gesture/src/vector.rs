@@ -1,4 +1,4 @@
-//! The little vector arithmetic that hands need.
+//! Vector arithmetic.
 
 /// x, y, z.
 pub(crate) type Vec3 = [f32; 3];

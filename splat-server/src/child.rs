@@ -1,5 +1,5 @@
-//! Child processes that are awaited. Each has a group of its own, which ends with it, and of the service's environment only what it
-//! needs: no key and no password.
+//! Child processes that this service waits for. Each runs in its own process group, which is killed with it, and gets only
+//! the environment variables that it needs: no key and no password.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
@@ -9,7 +9,7 @@ use splat_core::child::{Environment, group};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
-/// Most bytes of a child's output that [`output`] keeps.
+/// Maximum output of a child that [`output`] keeps, in bytes.
 const MAX_OUTPUT_BYTES: u64 = 1 << 20;
 /// How long a process may take to end once it has closed its output.
 const EXIT_WITHIN: Duration = Duration::from_secs(15);
@@ -18,11 +18,11 @@ const EXIT_WITHIN: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
-    /// Its own number, which is that of the group.
+    /// Process id of the child, which is also the id of the group.
     group: Option<u32>,
 }
 
-/// What a child left.
+/// Result of a finished child.
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) success: bool,
@@ -30,7 +30,7 @@ pub(crate) struct Done {
 }
 
 impl Running {
-    /// Starts `command` in a group of its own, with so much of the environment.
+    /// Starts `command` in a new process group with these environment variables.
     pub(crate) fn start(command: &mut Command, environment: Environment) -> io::Result<Self> {
         command.kill_on_drop(true).env_clear().envs(environment.variables());
         group::separate(command.as_std_mut());
@@ -38,28 +38,28 @@ impl Running {
         Ok(Self { group: child.id(), child })
     }
 
-    /// Its input, output and error output, those of them that are piped and not taken yet.
+    /// Takes the child's piped stdin, stdout and stderr; `None` for those that are not piped or already taken.
     pub(crate) fn pipes(&mut self) -> (Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>) {
         (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take())
     }
 
-    /// Asks the group to end, where the system has a way to ask.
+    /// Sends SIGTERM to the group, on systems that have it.
     pub(crate) fn terminate(&self) {
         self.group.into_iter().for_each(group::terminate);
     }
 
-    /// Ends the group at once.
+    /// Kills the group.
     pub(crate) fn kill(&mut self) {
         self.group.into_iter().for_each(group::kill);
-        // It fails when the process has ended, which is what is wanted.
+        // This fails only if the process has already ended.
         let _ = self.child.start_kill();
     }
 
-    /// Waits for its end; what is left of the group ends with it. A process that closed its output and does not end within
-    /// [`EXIT_WITHIN`] is ended.
+    /// Waits for the process to end, then kills what is left of the group. A process that closes its output and is still running
+    /// after [`EXIT_WITHIN`] is killed.
     pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
         if let Some(group) = self.group {
-            // The rest of the group is ended before its first process is reaped: from then on the number may be another's.
+            // The rest of the group is killed before the first process is reaped: after that its id may be reused.
             let ended = tokio::task::spawn_blocking(move || group::await_end(group));
             let _ = tokio::time::timeout(EXIT_WITHIN, ended).await;
             group::kill(group);
@@ -70,14 +70,14 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // No number: it has ended and was waited for, and the number may belong to another process by now.
+        // Without an id the process has been reaped, and the id may belong to another process by now.
         if self.child.id().is_some() {
             self.kill();
         }
     }
 }
 
-/// Runs a program without input and with the least environment; gives what it wrote, or `None` after `limit`, when it has been ended.
+/// Runs a program without input and with a minimal environment. Returns its output, or `None` if it was killed after `limit`.
 pub(crate) async fn output(command: &mut Command, limit: Duration) -> io::Result<Option<Done>> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut running = Running::start(command, Environment::Minimal)?;
@@ -94,7 +94,7 @@ async fn read_some(stream: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>
     let mut kept = Vec::new();
     if let Some(mut stream) = stream {
         (&mut stream).take(MAX_OUTPUT_BYTES).read_to_end(&mut kept).await?;
-        // The rest is read all the same, so that the child does not wait for a reader.
+        // The rest is read and discarded, so that the child does not block on a full pipe.
         tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
     }
     Ok(kept)

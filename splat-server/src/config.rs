@@ -1,4 +1,4 @@
-//! The settings as they are in force: every gap filled, and checked against each other.
+//! The resolved settings: defaults filled in, and combinations checked.
 
 use crate::queue::Quota;
 use crate::settings::{Settings, SettingsError};
@@ -6,13 +6,13 @@ use crate::settings::{Settings, SettingsError};
 pub use crate::settings::Config;
 
 impl Settings {
-    /// Fills the gaps and checks what does not go together.
+    /// Fills in defaults and rejects settings that contradict each other.
     ///
     /// # Errors
     /// [`SettingsError::Contrary`].
     pub fn resolve(self) -> Result<Config, SettingsError> {
         let mut config = self.filled();
-        // Environments say nothing by an empty text.
+        // An empty environment variable counts as unset.
         for text in [
             &mut config.ngrok_domain,
             &mut config.redis_url,
@@ -28,7 +28,7 @@ impl Settings {
 }
 
 impl Config {
-    /// How long jobs are kept after their end, milliseconds.
+    /// How long jobs are kept after they end, in milliseconds.
     #[must_use]
     pub fn retention_ms(&self) -> u64 {
         self.retention_hours.saturating_mul(3_600_000)
@@ -72,7 +72,7 @@ impl Config {
         Ok(())
     }
 
-    /// What one key may have and use.
+    /// Limits per key.
     #[must_use]
     pub fn quota(&self) -> Quota {
         Quota {
@@ -82,20 +82,21 @@ impl Config {
         }
     }
 
-    /// What stands before the paths of the service in what it answers: the public URL, or nothing where that is not known.
+    /// Prefix of URLs in responses: the public URL, or empty if none is configured.
     #[must_use]
     pub fn base_url(&self) -> &str {
         self.public_url.as_deref().unwrap_or_default()
     }
 
-    /// What the public URL puts before the paths of the service, such as `/splat`; empty where that is nothing.
+    /// Path of the public URL, such as `/splat`; empty if it has none.
     #[must_use]
     pub fn public_path(&self) -> String {
         let public = self.public_url.as_deref().and_then(|url| url::Url::parse(url).ok());
         public.map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default()
     }
 
-    /// Whether only this machine is to reach the service. A public URL means a proxy in front, though it may be on this machine.
+    /// Whether the service is reachable from this machine only. A public URL implies a proxy in front of it, even if that runs on
+    /// this machine.
     #[must_use]
     pub fn is_local(&self) -> bool {
         let public = self.public_url.as_deref().and_then(|url| url::Url::parse(url).ok());

@@ -1,4 +1,4 @@
-//! Scenes in other forms, and cut: made when they are asked for first, and kept with their job.
+//! Scenes converted to other formats, whole or cropped: created on first request, then stored with the job.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,39 +14,39 @@ use crate::job::{Cut, Job, JobId};
 use crate::layout;
 use crate::store::{FileHead, JobStore, StoreError, blocking};
 
-/// The artefact that every form is made of.
+/// The artifact that every format is converted from.
 const SCENE: &str = "scene.ply";
 
-/// Why a scene is not given in a form.
+/// Why a scene cannot be exported.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
-    /// The job has made none yet.
+    /// The job has no scene yet.
     #[error("the job has no scene yet")]
     NoScene,
-    /// The region holds nothing.
+    /// The region contains no Gaussians.
     #[error("nothing of the scene lies in that region, or floaters are all there is")]
     NothingLeft,
-    /// The form cannot hold the scene, or the scene cannot be read.
+    /// The format cannot hold the scene, or the scene cannot be read.
     #[error("the scene cannot be written in this form: {0}")]
     Form(#[from] splat_core::Error),
-    /// The file store's own words.
+    /// The file store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// There is no place to work.
+    /// No scratch folder could be made.
     #[error(transparent)]
     Intake(#[from] IntakeError),
 }
 
-/// A form that a scene can be fetched in.
+/// A format in which a scene can be downloaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Form {
-    /// As in its URL.
+    /// Its name in URLs.
     pub(crate) name: &'static str,
     format: Format,
 }
 
-/// Forms in which a scene can be fetched.
+/// Formats in which a scene can be downloaded.
 pub(crate) const FORMS: [Form; 6] = [
     Form { name: SCENE, format: Format::Ply },
     Form { name: "scene.compressed.ply", format: Format::CompressedPly },
@@ -57,7 +57,7 @@ pub(crate) const FORMS: [Form; 6] = [
 ];
 
 impl Form {
-    /// The form of a file's name.
+    /// The format with this file name.
     pub(crate) fn of_name(name: &str) -> Option<Self> {
         FORMS.into_iter().find(|form| form.name == name)
     }
@@ -68,7 +68,7 @@ impl Form {
     }
 }
 
-/// Makes forms, one at a time: a scene of millions of Gaussians takes gigabytes in memory.
+/// Converts scenes, one at a time: a scene of millions of Gaussians takes gigabytes of memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Exporter {
     store: JobStore,
@@ -81,7 +81,7 @@ impl Exporter {
         Self { store, intake, turn: Arc::new(Semaphore::new(1)) }
     }
 
-    /// The scene of a job in a form, as a file of the job.
+    /// Returns the job's scene in a format, stored as a file of the job; converts it if that was not done before.
     pub(crate) async fn file(&self, job: &Job, form: Form, cut: &Cut) -> Result<FileHead, ExportError> {
         let scene =
             job.artifacts.iter().find(|artifact| artifact.name == SCENE).ok_or(ExportError::NoScene)?;
@@ -89,7 +89,7 @@ impl Exporter {
         if form.format == Format::Ply && *cut == Cut::default() {
             return Ok(head);
         }
-        // Another scene, as after training again, is another file.
+        // The key includes the scene's ETag, so that a scene that is trained again gets a new file.
         let what = serde_json::json!({ "scene": head.etag, "form": form.name, "cut": cut }).to_string();
         let key = &hex::encode(Sha256::digest(what))[..16];
         let path = format!("{}/{key}/{}", layout::EXPORTS, form.name);
@@ -97,7 +97,7 @@ impl Exporter {
             return Ok(made);
         }
         let _turn = self.turn.acquire().await;
-        // Somebody may have wanted the same meanwhile.
+        // Another request may have converted it in the meantime.
         if let Some(made) = self.made(&job.id, &path).await? {
             return Ok(made);
         }
@@ -120,7 +120,7 @@ impl Exporter {
         }
     }
 
-    /// A file of a bucket on this machine.
+    /// Downloads a file from a bucket to this machine.
     async fn fetched(&self, id: &JobId, path: &str, scratch: &Path) -> Result<PathBuf, ExportError> {
         let place = scratch.join("source.ply");
         let to_error = |source| StoreError::from_io(&place, source);

@@ -1,4 +1,4 @@
-//! Where files lie below a job's folder: the layout that apps reading the old service's folders know.
+//! Layout of a job's folder: the one of the service that this one replaces, which existing apps read.
 //!
 //! ```text
 //! images/                                        the photos, named 0001.jpg ...
@@ -11,16 +11,16 @@
 pub const IMAGES: &str = "images";
 /// Folder of the posed dataset.
 pub const COLMAP_DATA: &str = "output/colmap_data";
-/// What training makes, as [`splat_core::pipeline::OutputFolder`] lays it out.
+/// Output of training, as laid out by [`splat_core::pipeline::OutputFolder`].
 pub const MODEL: &str = "output/final_trained_model";
-/// Where an unfinished training goes on from.
+/// Checkpoints, from which an unfinished training resumes.
 pub const CHECKPOINTS: &str = "output/final_trained_model/checkpoints";
-/// The scene in other forms, as they were asked for.
+/// The scene in other formats, converted on request.
 pub const EXPORTS: &str = "output/exports";
 /// The log of the run.
 pub const LOG: &str = "output/final_trained_model/log.txt";
 
-/// A path below a job's folder as text with `/`; `None` for one that lies elsewhere.
+/// A path relative to a job's folder as text with `/`; `None` if it is outside of it.
 #[must_use]
 pub fn relative(folder: &std::path::Path, path: &std::path::Path) -> Option<String> {
     let parts: Option<Vec<&str>> = path.strip_prefix(folder).ok()?.iter().map(|part| part.to_str()).collect();

@@ -2,22 +2,22 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`settings`], [`config`] | what the operator decides, and what holds then |
-//! | [`service`] | the parts put together: serve, work, manage keys |
-//! | [`http`] | the HTTP interface, thin over the parts below |
+//! | [`settings`], [`config`] | the operator's settings, and the resolved configuration |
+//! | [`service`] | entry points: serve, work, manage keys |
+//! | [`http`] | the HTTP API, a thin layer over the parts below |
 //! | [`page`] | the web page, embedded |
-//! | [`intake`] | what clients send: photos, zips, videos, resumable uploads; limits hold while it streams to disk |
-//! | [`job`], [`scene`], [`gesture`] | what a job is, and what one is to do; the models of gestures |
-//! | [`queue`] | who works on what, and what survives a crash: SQLite or Redis behind one trait and one contract suite |
-//! | [`look`] | pictures of a scene while it trains, from where somebody looks |
+//! | [`intake`] | receives photos, zips, videos and resumable uploads; limits are enforced while they stream to disk |
+//! | [`job`], [`scene`], [`gesture`] | jobs and what they do; models of gestures |
+//! | [`queue`] | the job queue, which survives crashes: SQLite or Redis behind one trait and one contract suite |
+//! | [`look`] | live views of a scene in training |
 //! | [`keys`] | API keys: who may use the service |
-//! | [`store`], [`layout`] | where the files of jobs lie: a folder or a bucket, and what lies where in it |
-//! | `export` | scenes in other forms, made when they are asked for |
-//! | [`worker`], [`runner`] | jobs are claimed, and done by processes of their own |
-//! | [`viewer`] | the page with one scene of this machine, without the service: served, or as a file |
-//! | [`webhook`] | signed messages when a job has ended |
-//! | [`metrics`] | figures for operators |
-//! | [`tls`] | which cryptography TLS uses |
+//! | [`store`], [`layout`] | files of jobs in a folder or a bucket, and their layout |
+//! | `export` | scenes in other formats, converted on request |
+//! | [`worker`], [`runner`] | workers claim jobs and run them in processes of their own |
+//! | [`viewer`] | the page with one scene of this machine, without the service: served, or as an HTML file |
+//! | [`webhook`] | signed messages sent when a job has ended |
+//! | [`metrics`] | metrics for operators |
+//! | [`tls`] | the cryptography provider of TLS |
 //!
 //! Start at [`service::Parts`].
 

@@ -1,6 +1,6 @@
-//! Connections: accepted as far as handles reach, timed, and ended in order.
+//! Connections: accepted within the limit of open files, with timeouts, and closed gracefully.
 //!
-//! HTTP/1.1 alone: a proxy in front speaks HTTP/2 to its clients, and without one nothing here gains by it.
+//! HTTP/1.1 only: a proxy in front can offer HTTP/2 to its clients, and without one it would have no benefit here.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,34 +22,33 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
-/// How long answers under way may take once the service is asked to stop.
+/// Time that responses in progress get once the service is asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
-/// Rest after the system refuses a connection, for want of file handles for instance.
+/// Pause after the system refuses a connection, for example for lack of file handles.
 const REFUSED_REST: Duration = Duration::from_millis(100);
-/// A client that has said nothing for so long is asked whether it is still there: long requests are quiet, and routers between forget
-/// quiet connections.
+/// TCP keepalive after this idle time: long requests are quiet, and routers drop idle connections.
 const KEEPALIVE: Duration = Duration::from_secs(30);
-/// Handles for the queue, the files of jobs, and what workers start.
+/// File handles reserved for the queue, the files of jobs, and processes of workers.
 const RESERVED_HANDLES: u64 = 256;
-/// Handles of one connection: its own, and a file that it sends or stores.
+/// File handles per connection: its socket, and a file that it sends or stores.
 const HANDLES_OF_CONNECTION: u64 = 2;
 
-/// Limits of connections: how many, how slow.
+/// Limits on connections: their number, and how slow they may be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionLimits {
-    /// Connections at once. When there are as many, the longest open one that asks for nothing makes room for a new one.
+    /// Maximum open connections. At the limit, the longest open idle one is closed for a new one.
     connections: usize,
-    /// For the first byte of a request to the last of its headers: a client that takes longer holds the connection and does not use it.
+    /// From the first byte of a request to the last of its headers: a slower client holds the connection without using it.
     headers_within: Duration,
-    /// A body that brings fewer than `least_bytes` in so much waiting for it is given up. So is an answer of which the client takes
-    /// nothing for so long.
+    /// Requests whose body delivers fewer than `least_bytes` in this much waiting time are aborted. So are responses of which the
+    /// client reads nothing for this long.
     body_window: Duration,
     /// See `body_window`.
     least_bytes: usize,
 }
 
 impl ConnectionLimits {
-    /// What `handles` allow, of which the process has as many.
+    /// Limits for a process with this many file `handles`.
     fn of(handles: u64) -> Self {
         let connections = handles.saturating_sub(RESERVED_HANDLES) / HANDLES_OF_CONNECTION;
         Self {
@@ -61,7 +60,7 @@ impl ConnectionLimits {
     }
 }
 
-/// Raises this process's limit on open files as far as the system lets it, and returns the limits of connections that result.
+/// Raises this process's limit on open files as far as the system allows, and returns the resulting limits on connections.
 pub(crate) fn limits() -> ConnectionLimits {
     ConnectionLimits::of(handles())
 }
@@ -71,28 +70,28 @@ fn handles() -> u64 {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
-    // Refused where the system's own limit is below the process's: then the old one holds.
+    // Refused if the system's own limit is lower than the process's; then the old one stays.
     let raised = setrlimit(Resource::Nofile, raised).is_ok();
-    // `None`: as many as there is memory for.
+    // `None`: unlimited.
     if raised { limit.maximum } else { limit.current }.unwrap_or(u64::MAX)
 }
 
 #[cfg(not(unix))]
 fn handles() -> u64 {
-    // Sockets and files do not share a limit there.
+    // Sockets and files do not share a limit on this system.
     u64::MAX
 }
 
 /// An open connection.
 #[derive(Debug, Default)]
 struct Connection {
-    /// Requests under way: one at most, but its answer may outlive the call.
+    /// Requests in progress: at most one, but its response may outlive the call.
     busy: AtomicUsize,
-    /// Told to make room.
+    /// Notified when it must close.
     evicted: Notify,
 }
 
-/// A request under way, until its answer is sent or given up.
+/// A request in progress, until its response is sent or aborted.
 struct Busy(Arc<Connection>);
 
 impl Busy {
@@ -116,7 +115,7 @@ struct Connections {
 }
 
 impl Connections {
-    /// Has the longest open connection that asks for nothing end where there are `most`, and waits until there are fewer.
+    /// If there are `most` connections, closes the longest open idle one and waits until there are fewer.
     async fn make_room(&self, most: usize) {
         loop {
             let left = self.left.notified();
@@ -130,7 +129,7 @@ impl Connections {
                     quiet.evicted.notify_one();
                 }
             }
-            // One that ended between the look and here is seen at the next.
+            // One that ended between the check and here is noticed on the next check.
             let _ = timeout(REFUSED_REST, left).await;
         }
     }
@@ -147,7 +146,7 @@ impl Connections {
     }
 }
 
-/// Answers requests until `shutdown` turns true.
+/// Serves requests until `shutdown` becomes true.
 pub(crate) async fn run(
     listener: TcpListener,
     router: Router,
@@ -193,7 +192,7 @@ pub(crate) async fn run(
         let connections = Arc::clone(&connections);
         tokio::spawn(async move {
             tokio::select! {
-                // Clients leave in many ways; none of them is our failure.
+                // Clients disconnect in many ways; none of them is an error of the service.
                 _ = watched => {}
                 () = connection.evicted.notified() => {}
             }
@@ -205,7 +204,7 @@ pub(crate) async fn run(
 }
 
 fn prepared(stream: TcpStream, limits: ConnectionLimits) -> TimeoutStream<TcpStream> {
-    // Small answers should not wait for more. A connection that is gone already fails at its first use.
+    // Sends small responses immediately. An error on a closed connection shows at its first use.
     let _ = stream.set_nodelay(true);
     let _ = SockRef::from(&stream)
         .set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE));
@@ -214,8 +213,7 @@ fn prepared(stream: TcpStream, limits: ConnectionLimits) -> TimeoutStream<TcpStr
     stream
 }
 
-/// The body, which ends with an error when the client sends it too slowly. Only waiting for the client counts: a full disk is not
-/// its fault.
+/// A body that fails if the client sends too slowly. Only the time spent waiting for the client counts, not that of a slow disk.
 fn at_a_pace(body: Body, limits: ConnectionLimits) -> Body {
     if body.is_end_stream() {
         return body;
@@ -246,7 +244,7 @@ fn at_a_pace(body: Body, limits: ConnectionLimits) -> Body {
     }))
 }
 
-/// The body, which keeps the connection busy until it is sent. One whose length is known stays as it is otherwise.
+/// A body that keeps the connection busy until it is sent. One of known length is otherwise unchanged.
 fn until_sent(body: Body, busy: Busy) -> Body {
     struct Sent {
         body: Body,
@@ -276,130 +274,4 @@ fn until_sent(body: Body, busy: Busy) -> Body {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-mod tests {
-    use axum::routing::{get, post};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    use super::*;
-
-    /// Longer than any test waits for what it tests.
-    const LONG: Duration = Duration::from_secs(600);
-    const SHORT: Duration = Duration::from_millis(200);
-    const PATIENCE: Duration = Duration::from_secs(60);
-    const LIMITS: ConnectionLimits =
-        ConnectionLimits { connections: 64, headers_within: LONG, body_window: LONG, least_bytes: 1000 };
-
-    async fn serve(limits: ConnectionLimits) -> SocketAddr {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let router = Router::new()
-            .route("/", get(async || "here"))
-            .route("/wait", get(async || std::future::pending::<&str>().await))
-            .route("/take", post(async |body: Bytes| body.len().to_string()));
-        let (sender, shutdown) = watch::channel(false);
-        tokio::spawn(async move {
-            run(listener, router, limits, shutdown).await;
-            drop(sender);
-        });
-        address
-    }
-
-    async fn say(address: SocketAddr, text: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(text.as_bytes()).await.unwrap();
-        stream
-    }
-
-    /// What comes until the server closes the connection.
-    async fn heard(mut stream: TcpStream) -> String {
-        let mut bytes = Vec::new();
-        // A connection that is reset is closed too.
-        let _ = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the connection stays open");
-        String::from_utf8(bytes).unwrap()
-    }
-
-    #[tokio::test]
-    async fn who_asks_for_nothing_is_not_kept() {
-        let address = serve(ConnectionLimits { headers_within: SHORT, ..LIMITS }).await;
-        for begun in ["", "G", "GET / HTTP/1.1\r\nHost: x\r\nX-Long:", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
-            let heard = heard(say(address, begun).await).await;
-            assert!(!heard.contains("here"), "{begun:?}: {heard}");
-        }
-        let between = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
-        assert!(heard(say(address, between).await).await.contains("here"), "closed in between requests");
-    }
-
-    #[tokio::test]
-    async fn silent_connections_make_room_and_busy_ones_stay() {
-        let address = serve(ConnectionLimits { connections: 8, ..LIMITS }).await;
-        let mut busy = say(address, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await;
-        let mut silent = Vec::new();
-        for _ in 0..40 {
-            silent.push(say(address, "G").await);
-        }
-        let asks = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-        assert!(heard(say(address, asks).await).await.contains("here"));
-        assert!(timeout(SHORT, busy.read_u8()).await.is_err(), "a request under way was cut off");
-    }
-
-    #[tokio::test]
-    async fn a_body_that_drips_is_given_up_and_a_slow_one_is_not() {
-        let address = serve(ConnectionLimits { body_window: SHORT, ..LIMITS }).await;
-        let head = "POST /take HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4000\r\n\r\n";
-        assert!(!heard(say(address, head).await).await.contains("200 OK"));
-        let mut dripping = say(address, head).await;
-        for _ in 0..3 {
-            // It fails once the server has closed the connection.
-            let _ = dripping.write_all(b"x").await;
-            sleep(SHORT).await;
-        }
-        assert!(!heard(dripping).await.contains("200 OK"));
-        let mut slow = say(address, head).await;
-        for _ in 0..4 {
-            slow.write_all(&[b'x'; 1000]).await.unwrap();
-        }
-        assert!(heard(slow).await.contains("200 OK"));
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_nobody_takes_is_given_up() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let held = Arc::new(());
-        let of_answer = Arc::clone(&held);
-        // More than the system holds for a connection.
-        let endless = move || {
-            let held = Arc::clone(&of_answer);
-            async move {
-                let pieces = stream::repeat_with(move || {
-                    let _held = &held;
-                    Ok::<_, std::io::Error>(Bytes::from_static(&[7; 65536]))
-                });
-                Body::from_stream(pieces)
-            }
-        };
-        let router = Router::new().route("/", get(endless));
-        let (_sender, shutdown) = watch::channel(false);
-        tokio::spawn(run(listener, router, ConnectionLimits { body_window: SHORT, ..LIMITS }, shutdown));
-        let _stream = say(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
-        let given_up = async {
-            // The route holds one, and the test; a body under way one more.
-            let mut begun = false;
-            loop {
-                begun |= Arc::strong_count(&held) > 2;
-                if begun && Arc::strong_count(&held) == 2 {
-                    return;
-                }
-                sleep(Duration::from_millis(5)).await;
-            }
-        };
-        timeout(PATIENCE, given_up).await.expect("the answer is held for a client that takes nothing");
-    }
-
-    #[test]
-    fn connections_leave_handles_for_the_rest() {
-        assert_eq!(ConnectionLimits::of(1024).connections, 384);
-        assert_eq!(ConnectionLimits::of(64).connections, 16);
-        assert_eq!(ConnectionLimits::of(u64::MAX).connections, 8192);
-    }
-}
+mod tests;

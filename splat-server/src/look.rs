@@ -1,5 +1,5 @@
-//! Looking at a scene while it trains: what is asked and answered, on the way from a client over the queue and a worker to the process that
-//! trains, and back.
+//! Live views of a scene in training: the requests and responses that pass from a client through the queue and a worker to the
+//! training process, and back.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use splat_core::Pose;
 use splat_core::pipeline::{Look, PICTURE_SIDES, Picture};
 
-/// Longest side of a picture unless asked otherwise, in pixels: a page's width on a phone, and cheap to draw.
+/// Default length of the longest side in pixels: the width of a page on a phone, and cheap to render.
 const LONGEST_SIDE: u32 = 640;
 
-/// Where a camera is, in the world of the job's cameras: x of a camera is right, y down, z forward.
+/// Pose of a camera, in the coordinates of the job's cameras: x is right, y down, z forward.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
@@ -20,24 +20,24 @@ pub struct Place {
     pub rotation: [[f64; 3]; 3],
 }
 
-/// A picture that is asked for.
+/// A requested view.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LookOptions {
-    /// From where; without it, from where the previews are taken.
+    /// The camera; by default that of the previews.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub camera: Option<Place>,
-    /// Most pixels along the longest side: smaller pictures come sooner on slow machines. 640 by default.
+    /// Maximum length of the longest side in pixels: smaller views are faster on slow machines. Default 640.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 32, maximum = 1280)]
     pub longest_side: Option<u32>,
 }
 
 impl LookOptions {
-    /// What the pipeline is asked for.
+    /// Converts to the pipeline's request.
     ///
     /// # Errors
-    /// What is wrong with it, as a sentence.
+    /// What is wrong, as a sentence.
     pub fn read(&self) -> Result<Look, String> {
         let cam_from_world = match self.camera {
             None => None,
@@ -54,46 +54,46 @@ impl LookOptions {
     }
 }
 
-/// A picture of the scene as it is.
+/// A view of the scene's current state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LookView {
-    /// Steps that the scene had been trained for.
+    /// Number of training steps done.
     pub step: u32,
-    /// From where it was taken.
+    /// The camera it was rendered from.
     pub camera: Place,
-    /// The lens, or the pinhole nearest to it.
+    /// The lens, or the pinhole closest to it.
     pub lens: LensView,
-    /// What to turn around.
+    /// What to orbit around.
     pub around: AroundView,
-    /// The picture, a JPEG in base64.
+    /// The image, a JPEG in base64.
     #[schema(format = Byte)]
     pub jpeg: String,
 }
 
-/// A pinhole, in pixels of the picture.
+/// A pinhole, in pixels of the image.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LensView {
-    /// Width of the picture.
+    /// Width of the image.
     pub width: u32,
-    /// Height of the picture.
+    /// Height of the image.
     pub height: u32,
-    /// Focal length across.
+    /// Horizontal focal length.
     pub fx: f64,
-    /// Focal length down.
+    /// Vertical focal length.
     pub fy: f64,
 }
 
-/// What the photos show.
+/// What to orbit around.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AroundView {
     /// The point that the training cameras look at.
     pub point: [f64; 3],
-    /// Which way is up; of length 1.
+    /// Up direction, of length 1.
     pub up: [f64; 3],
 }
 
 impl LookView {
-    /// The picture as clients get it; `None` where it is none.
+    /// The view as clients get it; `None` if it cannot be encoded.
     pub(crate) fn of(picture: &Picture) -> Option<Self> {
         let intrinsics = picture.camera.intrinsics;
         let pose = picture.camera.cam_from_world;

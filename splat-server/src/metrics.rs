@@ -1,4 +1,4 @@
-//! Figures for operators, in the Prometheus text format.
+//! Metrics for operators, in the Prometheus text format.
 
 use std::sync::atomic::AtomicU64;
 
@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 
 use crate::queue::Ending;
 
-/// What distinguishes requests. Routes are patterns, so that their number is bounded.
+/// Labels of requests. Routes are patterns, so that their number is bounded.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
     /// `GET` ...
@@ -22,14 +22,14 @@ pub struct RequestLabels {
     pub status: u16,
 }
 
-/// How attempts end.
+/// Labels of the ends of attempts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct EndingLabels {
     /// `succeeded`, `failed`, `retry`, `cancelled`, `released`.
     pub ending: &'static str,
 }
 
-/// Where jobs stand.
+/// Labels of jobs by state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct LaneLabels {
     /// `scene`, `cpu` or `webhook`.
@@ -38,53 +38,53 @@ pub struct LaneLabels {
     pub state: &'static str,
 }
 
-/// A line of jobs.
+/// Label of a queue.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct LineLabels {
     /// `scene`, `cpu` or `webhook`.
     pub lane: &'static str,
 }
 
-/// A stage of a scene.
+/// Label of a stage of a scene.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct StageLabels {
     /// `features`, `train` ...
     pub stage: &'static str,
 }
 
-/// A key. There are as many as the operator made.
+/// Label of a key. There are as many as the operator made.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct KeyLabels {
-    /// Its id; `local` without keys.
+    /// Id of the key; `local` without keys.
     pub key: String,
 }
 
-/// 0.1 s to two days.
+/// Buckets from 0.1 s to two days.
 fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.1, 3.0, 14))
 }
 
-/// All figures of this process.
+/// All metrics of this process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Answered requests by method, route and status.
+    /// Responses by method, route and status.
     pub requests: Family<RequestLabels, Counter>,
-    /// Seconds until an answer began.
+    /// Seconds until the response began.
     pub latency: Histogram,
     /// Event streams open now.
     pub streams: Gauge,
-    /// Attempts at jobs that were started.
+    /// Attempts started.
     pub attempts: Counter,
-    /// Attempts at jobs by how they ended.
+    /// Attempts by how they ended.
     pub endings: Family<EndingLabels, Counter>,
-    /// Jobs by lane and state, as of the last look.
+    /// Jobs by lane and state, as of the last check.
     pub jobs: Family<LaneLabels, Gauge>,
-    /// Bytes free on the data folder's disk, as of the last look.
+    /// Free bytes on the data folder's disk, as of the last check.
     pub disk_free: Gauge,
-    /// Folders of jobs that the queue does not know, as of the last sweep; none of them is deleted.
+    /// Job folders that the queue does not know, as of the last sweep; none of them is deleted.
     pub unknown_folders: Gauge,
-    /// Seconds that jobs waited for a worker, from when they might have begun.
+    /// Seconds that jobs waited for a worker, from when they could have been claimed.
     pub waits: Family<LineLabels, Histogram, fn() -> Histogram>,
     /// Seconds that attempts took.
     pub durations: Family<LineLabels, Histogram, fn() -> Histogram>,
@@ -92,18 +92,18 @@ pub struct Metrics {
     pub stages: Family<StageLabels, Histogram, fn() -> Histogram>,
     /// Seconds of attempts by key.
     pub use_by_key: Family<KeyLabels, Counter<f64, AtomicU64>>,
-    /// Webhooks that were given up.
+    /// Webhooks that were not delivered after all attempts.
     pub webhooks_lost: Counter,
 }
 
 impl Metrics {
-    /// All at nought.
+    /// All metrics at zero.
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("splat");
         let metrics = Self {
             requests: Family::default(),
-            // 0.5 ms to 16 s.
+            // Buckets from 0.5 ms to 16 s.
             latency: Histogram::new(exponential_buckets(0.0005, 2.0, 16)),
             streams: Gauge::default(),
             attempts: Counter::default(),
@@ -156,7 +156,7 @@ impl Metrics {
         self.endings.get_or_create(&EndingLabels { ending }).inc();
     }
 
-    /// The text that Prometheus reads.
+    /// The metrics in Prometheus's text format.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();

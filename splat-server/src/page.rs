@@ -1,8 +1,8 @@
-//! The page that people see: files embedded at build time, and the headers they go out with.
+//! The web page: files embedded at build time, and their response headers.
 //!
-//! Plain data, no HTTP types: [`find`] takes the path of a request and gives a [`PageFile`]; [`PageFile::reply`] takes two
-//! request headers and gives status, headers and body. Serve `/`, `/gestures`, `/viewer/` and `/assets/*`. All
-//! addresses in them are relative: a proxy may put a path before them. `/local` is for [`crate::viewer`].
+//! Plain data, no HTTP types: [`find`] takes the path of a request and returns a [`PageFile`]; [`PageFile::reply`] takes two
+//! request headers and returns status, headers and body. Serve `/`, `/gestures`, `/viewer/` and `/assets/*`. All URLs in the
+//! files are relative, so that a proxy may add a path prefix. `/local` is for [`crate::viewer`].
 
 include!(concat!(env!("OUT_DIR"), "/page_files.rs"));
 
@@ -15,38 +15,38 @@ struct Embedded {
     etag: &'static str,
 }
 
-/// An embedded file and how it is to be sent.
+/// An embedded file and its response headers.
 #[derive(Clone, Copy, Debug)]
 pub struct PageFile {
-    /// The content; `None` for the few large files that are kept compressed only.
+    /// The content; `None` for a few large files that are stored compressed only.
     pub plain: Option<&'static [u8]>,
-    /// The same, compressed, where that is smaller.
+    /// The gzip-compressed content, if that is smaller.
     pub gzip: Option<&'static [u8]>,
     /// MIME type.
     pub content_type: &'static str,
-    /// Hash of the content, quoted as in the header.
+    /// ETag: hash of the content, quoted as in the header.
     pub etag: &'static str,
     /// Value of `Cache-Control`.
     pub cache_control: &'static str,
-    /// Security headers by their lower-case names, the content security policy among them. They are complete: nothing
-    /// that the service adds elsewhere (`X-Frame-Options` above all) may contradict them.
+    /// Security headers by lower-case name, including the content security policy. They are complete: headers that the service
+    /// adds elsewhere (especially `X-Frame-Options`) must not contradict them.
     pub security: &'static [(&'static str, &'static str)],
 }
 
-/// What to answer a GET or HEAD with.
+/// Response to a GET or HEAD.
 #[derive(Clone, Debug)]
 pub struct PageReply {
-    /// 200, 304 where the client has the file already, or 406 where it takes no gzip and there is nothing else.
+    /// 200, 304 if the client has the file already, or 406 if it does not accept gzip and there is nothing else.
     pub status: u16,
-    /// Headers by their lower-case names.
+    /// Headers by lower-case name.
     pub headers: Vec<(&'static str, &'static str)>,
-    /// Empty but for 200.
+    /// Empty unless the status is 200.
     pub body: &'static [u8],
 }
 
-/// Names change with the content, so what was once fetched stays right.
+/// File names change with the content, so a cached file stays valid.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
-/// Kept, but asked about each time.
+/// Cached, but revalidated each time.
 const ASK_FIRST: &str = "no-cache";
 
 const PAGE_SECURITY: &[(&str, &str)] = &[
@@ -69,7 +69,7 @@ const VIEWER_SECURITY: &[(&str, &str)] = &[
     ("referrer-policy", "same-origin"),
     ("x-content-type-options", "nosniff"),
 ];
-/// The address is a secret, which must not go to where links lead, nor be found by searching.
+/// The URL contains a secret, which must not be sent to linked sites or indexed by search engines.
 const SHARED_SECURITY: &[(&str, &str)] = &[
     ("content-security-policy", SHARED_CSP),
     ("permissions-policy", "camera=(), microphone=(), geolocation=()"),
@@ -81,14 +81,14 @@ const SHARED_SECURITY: &[(&str, &str)] = &[
 const ASSET_SECURITY: &[(&str, &str)] =
     &[("x-content-type-options", "nosniff"), ("cross-origin-resource-policy", "same-origin")];
 
-/// Whether the 3-D viewer was there when the server was built; the page asks `/v1/info` for it.
+/// Whether the server was built with the 3-D viewer; reported by `/v1/info`.
 #[must_use]
 pub fn has_viewer() -> bool {
     HAS_VIEWER
 }
 
-/// The file at the path of a request (without query); `None` is a 404. The path is looked up in a table and never
-/// touches a file system.
+/// The file at the path of a request (without query); `None` is a 404. The path is looked up in a table and never in a file
+/// system.
 #[must_use]
 pub fn find(path: &str) -> Option<PageFile> {
     let (path, versioned) = match split_version(path) {
@@ -113,7 +113,8 @@ pub fn find(path: &str) -> Option<PageFile> {
     })
 }
 
-/// `/assets/<16 hex digits>/rest`. A page of an older build that is still open gets the current file, not to be kept.
+/// Splits `/assets/<16 hex digits>/rest`. A page of an older build that is still open gets the current file, which must not be
+/// cached.
 fn split_version(path: &str) -> Option<(&str, &str)> {
     let (version, rest) = path.strip_prefix("/assets/")?.split_once('/')?;
     let is_version = version.len() == VERSION.len() && version.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -133,7 +134,7 @@ fn content_type(path: &str) -> &'static str {
 }
 
 impl PageFile {
-    /// Status, headers and body, from the request's `If-None-Match` and `Accept-Encoding`.
+    /// Status, headers and body, given the request's `If-None-Match` and `Accept-Encoding`.
     #[must_use]
     pub fn reply(&self, if_none_match: Option<&str>, accept_encoding: Option<&str>) -> PageReply {
         let mut headers =
@@ -157,7 +158,7 @@ impl PageFile {
     }
 }
 
-/// Whether `gzip` is among the codings that a client takes, with a weight above 0.
+/// Whether the client accepts `gzip` with a weight above 0.
 fn accepts_gzip(accept_encoding: Option<&str>) -> bool {
     accept_encoding.unwrap_or_default().split(',').any(|coding| {
         let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));

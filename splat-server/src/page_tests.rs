@@ -11,7 +11,7 @@ fn text(path: &str) -> String {
 
 const PAGES: [&str; 4] = ["/", "/gestures", "/local", "/viewer/"];
 
-/// The quoted values that follow `before` in `source`.
+/// Quoted values that follow `before` in `source`.
 fn quoted<'s>(source: &'s str, before: &str, quote: char) -> Vec<&'s str> {
     source.split(before).skip(1).filter_map(|rest| rest.strip_prefix(quote)?.split(quote).next()).collect()
 }
@@ -28,7 +28,7 @@ fn everything_that_the_pages_name_is_there() {
     for page in PAGES {
         let html = text(page);
         for address in [quoted(&html, "src=", '"'), quoted(&html, "href=", '"')].concat() {
-            // Relative, so that a proxy may put a path before it.
+            // Relative, so that a proxy may add a path prefix.
             assert!(!address.starts_with('/'), "{page} names {address}");
             let address = format!("/{}", address.trim_start_matches("../"));
             if address.starts_with("/assets/") && (HAS_VIEWER || !address.contains("/viewer/")) {

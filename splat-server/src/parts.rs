@@ -1,4 +1,4 @@
-//! What servers, workers and the management of keys are made of.
+//! The opened parts that servers, workers and the management of keys use.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::store::JobStore;
 /// The opened parts of the service. A clone shares all of them.
 #[derive(Clone, Debug)]
 pub struct Parts {
-    /// The operator's decisions.
+    /// The resolved configuration.
     pub config: Arc<Config>,
     /// The queue of jobs.
     pub queue: Arc<dyn Queue>,
@@ -23,8 +23,8 @@ pub struct Parts {
     pub store: JobStore,
     /// Gesture models.
     pub models: Models,
-    /// Takes in what clients send.
+    /// Receives what clients send.
     pub intake: Intake,
-    /// Figures for operators.
+    /// Metrics for operators.
     pub metrics: Arc<Metrics>,
 }

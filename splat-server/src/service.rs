@@ -1,4 +1,4 @@
-//! The service put together: [`Parts`] opened, checked and run until it is asked to stop.
+//! Entry points of the service: opens the [`Parts`], checks them, and runs them until it is asked to stop.
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -28,68 +28,68 @@ use crate::sweep::Sweeper;
 use crate::webhook::Notifier;
 use crate::worker::{WorkerOptions, Workers};
 
-/// The queue, below the data folder.
+/// File name of the queue in the data folder.
 const QUEUE_FILE: &str = "queue.db";
-/// How long a process of a job may take to stop in order, its checkpoint included.
+/// How long a job's process may take for a graceful stop, including its checkpoint.
 const STOP_GRACE: Duration = Duration::from_secs(15);
-/// Drivers that take longer to open a GPU are stuck.
+/// A driver that takes longer to open a GPU is stuck.
 const PROBE_WITHIN: Duration = Duration::from_secs(60);
-/// Longest silence of a job's process. COLMAP's stages have limits of their own.
+/// Maximum time without output of a job's process. COLMAP's stages have limits of their own.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 
-/// Why the service cannot start or go on.
+/// Why the service cannot start or continue.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServiceError {
-    /// Others could reach it, and it has no keys.
+    /// The service would be reachable from outside, and has no keys.
     #[error(
         "{bind} can be reached by others (or would be, through ngrok or the proxy behind the public URL), and there is no API key yet: everybody could use this service"
     )]
     OpenToAll {
-        /// Where it would listen.
+        /// The address it would listen on.
         bind: SocketAddr,
     },
-    /// The address is taken or not this machine's.
+    /// The address is in use, or not one of this machine.
     #[error("cannot listen on {bind}: {source}")]
     Bind {
         /// The address it was to listen on.
         bind: SocketAddr,
-        /// What the system says.
+        /// The I/O error.
         source: std::io::Error,
     },
-    /// The data folder cannot be made.
+    /// The data folder cannot be created.
     #[error("cannot use the data folder `{}`: {source}", path.display())]
     DataDir {
         /// Path of the data folder.
         path: PathBuf,
-        /// What the system says.
+        /// The I/O error.
         source: std::io::Error,
     },
-    /// The queue's own words.
+    /// The queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The file store's own words.
+    /// The file store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The intake's own words.
+    /// The intake failed.
     #[error(transparent)]
     Intake(#[from] IntakeError),
-    /// The key store's own words.
+    /// The key store failed.
     #[error(transparent)]
     Keys(#[from] KeyError),
-    /// The gesture models' own words.
+    /// The store of gesture models failed.
     #[error(transparent)]
     Models(#[from] ModelError),
-    /// A copy of the queue cannot be made or used.
+    /// A backup or restore of the queue failed.
     #[error(transparent)]
     Backup(#[from] BackupError),
     /// The public URL cannot be opened.
     #[error("ngrok cannot open a public URL: {why}")]
     Tunnel {
-        /// What it said.
+        /// The tunnel's error.
         why: String,
     },
-    /// What webhooks are sent with cannot be set up.
+    /// The HTTP client for webhooks cannot be set up.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] reqwest::Error),
 }
@@ -117,7 +117,7 @@ impl Parts {
     /// Opens queue, keys and stores.
     ///
     /// # Errors
-    /// What cannot be opened.
+    /// Those of the part that cannot be opened.
     pub async fn open(config: Config) -> Result<Self, ServiceError> {
         let data_dir = &config.data_dir;
         make_private(data_dir).map_err(|source| ServiceError::DataDir { path: data_dir.clone(), source })?;
@@ -133,8 +133,8 @@ impl Parts {
         Ok(Self { config: Arc::new(config), queue, keys, store, models, intake, metrics: Arc::default() })
     }
 
-    /// Serves until `stop` comes true; with workers in the same process if `program` says how to run jobs.
-    /// `listening` is called with the address once requests are answered.
+    /// Serves until `stop` becomes true; with workers in the same process if `program` tells how to run jobs. `listening` is
+    /// called with the address once requests are served.
     ///
     /// # Errors
     /// [`ServiceError::OpenToAll`], [`ServiceError::Bind`].
@@ -148,14 +148,14 @@ impl Parts {
         if !self.config.is_local() && !self.config.allow_anonymous && !self.keys.ever().await? {
             return Err(ServiceError::OpenToAll { bind });
         }
-        // Before anything takes handles.
+        // Before anything opens files.
         let connection_limits = listen::limits();
         let listener = TcpListener::bind(bind).await.map_err(|source| ServiceError::Bind { bind, source })?;
         let address = listener.local_addr().map_err(|source| ServiceError::Bind { bind, source })?;
         let (sender, shutdown) = watch::channel(false);
         tokio::spawn(async move {
             stop.await;
-            // Receivers that are gone have stopped already.
+            // Fails if all receivers are gone, which means they have stopped.
             let _ = sender.send(true);
         });
         let probe =
@@ -189,16 +189,16 @@ impl Parts {
         listening(address);
         listen::run(listener, http::router(app), connection_limits, shutdown).await;
         for task in workers.into_iter().chain([sweeper]) {
-            // A task that panicked has been logged by the runtime.
+            // A panic in a task was logged by the runtime.
             let _ = task.await;
         }
         Ok(())
     }
 
-    /// Gives all jobs and gesture models of one owner to another; how many of each.
+    /// Moves all jobs and gesture models of one owner to another, and returns their numbers.
     ///
     /// # Errors
-    /// Those of the stores; it can be repeated.
+    /// Those of the stores. May be repeated.
     pub async fn adopt(&self, from: &Owner, to: &Owner) -> Result<(u64, u64), ServiceError> {
         let models = self.models.adopt(from, to).await?;
         Ok((self.queue.adopt(from, to).await?, models))
@@ -212,17 +212,17 @@ impl Parts {
         Ok(self.models.list(owner, None, limit).await?)
     }
 
-    /// Deletes a gesture model, whoever's it is, with the recording that it came from; gives its owner, or `None` where nobody has it.
+    /// Deletes a gesture model of any owner, with its recording; returns the owner, or `None` if there is no such model.
     ///
     /// # Errors
-    /// Those of the stores; it can be repeated.
+    /// Those of the stores. May be repeated.
     pub async fn delete_gesture(&self, id: &JobId) -> Result<Option<Owner>, ServiceError> {
         for (owner, _) in self.keys.owners().await? {
             match self.models.record(&owner, id).await {
                 Err(ModelError::NotFound) => continue,
                 found => found?,
             };
-            // The job of the same id holds copies and the recording.
+            // The job of the same id has copies and the recording.
             if self.queue.cancel(&owner, id).await?.is_some_and(|job| job.state.is_final()) {
                 self.queue.delete(&owner, id).await?;
             }
@@ -233,7 +233,7 @@ impl Parts {
         Ok(None)
     }
 
-    /// Works on jobs until `stop` comes true, without answering requests.
+    /// Runs workers until `stop` becomes true, without serving requests.
     ///
     /// # Errors
     /// [`ServiceError::Tls`].
@@ -245,13 +245,13 @@ impl Parts {
         let (sender, shutdown) = watch::channel(false);
         tokio::spawn(async move {
             stop.await;
-            // Receivers that are gone have stopped already.
+            // Fails if all receivers are gone, which means they have stopped.
             let _ = sender.send(true);
         });
         let workers = self.workers(program)?;
         let sweeper = tokio::spawn(self.sweeper().run_copies(shutdown.clone()));
         workers.run(shutdown).await;
-        // A task that panicked has been logged by the runtime.
+        // A panic in a task was logged by the runtime.
         let _ = sweeper.await;
         Ok(())
     }
@@ -311,13 +311,13 @@ impl Parts {
     }
 }
 
-/// What the command prints; `None` where it prints nothing, as on a machine without drivers.
+/// Parses its output; `None` if there is none, as on a machine without drivers.
 async fn gpu_of(mut command: tokio::process::Command) -> Option<GpuKind> {
     let told = tokio::time::timeout(PROBE_WITHIN, command.output()).await.ok()?.ok()?;
     serde_json::from_slice(&told.stdout).ok()?
 }
 
-/// Copies the queue, with its API keys, to a file. The service may be running.
+/// Backs up the queue, with its API keys, to a file. The service may be running.
 ///
 /// # Errors
 /// [`ServiceError::Backup`].
@@ -325,7 +325,7 @@ pub fn backup(config: &Config, file: &Path) -> Result<Copied, ServiceError> {
     Ok(queue::backup(&queue_file(config)?, file)?)
 }
 
-/// Puts a copy in place of the queue. Gives what it holds, and where the queue that was there is kept.
+/// Restores a backup of the queue. Returns its contents, and where the old queue is kept.
 ///
 /// # Errors
 /// [`ServiceError::Backup`].
@@ -339,8 +339,8 @@ fn queue_file(config: &Config) -> Result<PathBuf, BackupError> {
     if config.redis_url.is_some() { Err(BackupError::InRedis) } else { Ok(config.data_dir.join(QUEUE_FILE)) }
 }
 
-/// Makes the data folder for the service's user alone: photos, hashes of keys and scenes lie there. One that is there already is left
-/// as it is.
+/// Creates the data folder with access for the service's user only: it contains photos, hashes of keys and scenes. An existing
+/// folder is not changed.
 fn make_private(dir: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -363,7 +363,7 @@ async fn open_queue(config: &Config, store: &JobStore) -> Result<(Arc<dyn Queue>
     Ok((Arc::new(queue), keys))
 }
 
-/// Jobs run in folders of their own: a program named by a path is meant from here, one named by its name alone from PATH.
+/// Jobs run in folders of their own, so a relative path is resolved against the current one; a plain name is looked up in PATH.
 fn program_path(program: &Path) -> PathBuf {
     if program.components().count() < 2 {
         return program.to_path_buf();

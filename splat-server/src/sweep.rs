@@ -1,9 +1,9 @@
-//! What is looked after once a minute: ends of jobs whose webhooks were not queued, jobs past their retention, uploads that no job uses, files
-//! without a job.
+//! Periodic maintenance, once per minute: queues missing webhooks of ended jobs, and removes expired jobs, unused uploads, and
+//! files without a job.
 //!
-//! Files are deleted only where this queue had the last word on them: it deleted their job, or took them in for a job that was never
-//! submitted. Whatever else it does not know is another queue's, or that of one that was lost or replaced by an older copy; it is
-//! kept and reported. Every deletion is logged.
+//! Files are deleted only if this queue proves that they are unused: it deleted their job, or they were received for this queue
+//! and their job was never submitted. Unknown files may belong to another queue, or to one that was lost or replaced by an older
+//! copy; they are kept and reported. Every deletion is logged.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -21,19 +21,19 @@ use crate::webhook;
 /// Interval between sweeps.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Machines may write down when a job ended by clocks that differ so much.
+/// Maximum difference between the clocks of machines that record when jobs ended.
 const CLOCKS_APART_MS: UnixMs = 5 * 60_000;
 
-/// Files younger than this may belong to a job that is being submitted.
+/// Newer files may belong to a job that is being submitted.
 const ORPHAN_AGE: Duration = Duration::from_secs(3600);
 
-/// What a sweep looks after.
+/// State of the sweeps.
 #[derive(Debug)]
 pub(crate) struct Sweeper {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) store: JobStore,
     pub(crate) metrics: Arc<Metrics>,
-    /// Folders that were kept since the queue does not know their jobs, when last reported.
+    /// Number of folders kept because the queue does not know their jobs, when last reported.
     reported: Option<usize>,
 }
 
@@ -42,7 +42,7 @@ impl Sweeper {
         Self { queue, store, metrics, reported: None }
     }
 
-    /// Sweeps until `shutdown` turns true.
+    /// Sweeps until `shutdown` becomes true.
     pub(crate) async fn run(
         mut self,
         intake: Intake,
@@ -50,7 +50,7 @@ impl Sweeper {
         legacy_models: Option<(Models, Duration)>,
         mut shutdown: watch::Receiver<bool>,
     ) {
-        // Everything at first: it may have been down for long.
+        // All of them at first: the service may have been down for long.
         let mut told_until = 0;
         loop {
             let begun = now_ms();
@@ -74,7 +74,7 @@ impl Sweeper {
         }
     }
 
-    /// Sweeps working copies until `shutdown` turns true: what a worker on a machine of its own leaves.
+    /// Sweeps working copies until `shutdown` becomes true, on a machine that runs only workers.
     pub(crate) async fn run_copies(self, mut shutdown: watch::Receiver<bool>) {
         loop {
             self.copies(ORPHAN_AGE).await;
@@ -85,8 +85,8 @@ impl Sweeper {
         }
     }
 
-    /// Jobs that ended longer ago than `retention`. The record goes first: what of the files cannot be deleted now stops nothing else,
-    /// and is found with the orphans.
+    /// Deletes jobs that ended longer than `retention` ago. The record is deleted first; files that cannot be deleted now are
+    /// found as orphans later.
     async fn expired(&self, retention: Duration) {
         let before = now_ms().saturating_sub(u64::try_from(retention.as_millis()).unwrap_or(u64::MAX));
         loop {
@@ -98,7 +98,7 @@ impl Sweeper {
             for (owner, id) in expired {
                 match self.queue.delete(&owner, &id).await {
                     Ok(Some(_)) => self.delete(&id, "its job had expired").await,
-                    // Deleted or begun anew meanwhile.
+                    // Deleted or retried in the meantime.
                     Ok(None) | Err(QueueError::WrongState { .. }) => {}
                     Err(error) => {
                         return tracing::warn!(job = %id, %error, "could not remove expired jobs; will retry");
@@ -108,7 +108,7 @@ impl Sweeper {
         }
     }
 
-    /// Files in the store that belong to no job.
+    /// Deletes files in the store that belong to no job.
     async fn orphans(&mut self, age: Duration) {
         let look = async || {
             let queue = self.queue.identity().await.map_err(|error| error.to_string())?;
@@ -136,7 +136,7 @@ impl Sweeper {
         self.report(&kept);
     }
 
-    /// A folder whose mark was not written: by an older version, or since the service died just then.
+    /// Adds the missing marker of a folder: it was created by an older version, or the service died before writing the marker.
     async fn complete(&self, folder: &Found) {
         if !folder.submitted
             && let Err(error) = self.store.mark_submitted(&folder.id).await
@@ -160,7 +160,7 @@ impl Sweeper {
         }
     }
 
-    /// Working copies on this machine: what a worker that was killed left, where another one went on.
+    /// Removes working copies on this machine: a worker was killed, and another one finished the job.
     async fn copies(&self, age: Duration) {
         let found = match self.store.copies_older_than(age).await {
             Ok(found) => found,
@@ -193,7 +193,7 @@ impl Sweeper {
     }
 }
 
-/// Models of Ghostouch clients without a key that are older than so long.
+/// Removes models of Ghostouch clients without a key that are older than `kept`.
 async fn expire_models(models: &Models, kept: Duration) {
     let Some(before) = SystemTime::now().checked_sub(kept) else { return };
     match models.expire(&Owner::legacy(), before).await {
@@ -218,14 +218,14 @@ mod tests {
     use crate::queue::{Ending, SqliteQueue};
     use crate::store::StoreConfig;
 
-    /// A queue of its own on the store in `data`.
+    /// A sweeper with its own queue on the store in `data`.
     fn sweeper(data: &Path, queue: &str) -> Sweeper {
         let queue = SqliteQueue::open(&data.join(queue)).unwrap();
         let store = JobStore::open(&StoreConfig::local(data)).unwrap();
         Sweeper::new(Arc::new(queue), store, Arc::default())
     }
 
-    /// Takes in a photo, as the service does before it submits a job.
+    /// Stores a photo, as the service does before it submits a job.
     async fn take_in(site: &Sweeper) -> JobId {
         let id = JobId::random();
         site.store.mark_taken(&id, &site.queue.identity().await.unwrap()).await.unwrap();
@@ -249,7 +249,7 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 
-    /// A job of each kind of end, and one that waits, all with files.
+    /// A job in each final state, and a waiting one, all with files.
     #[tokio::test]
     async fn what_expired_goes_with_its_files_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
@@ -265,7 +265,7 @@ mod tests {
         let waiting = submit(&site).await;
         site.expired(Duration::from_secs(3600)).await;
         assert!(there(&site, &ended[0]), "removed before its time");
-        // One that cannot be removed keeps none of the others.
+        // One that cannot be removed does not keep the others.
         let stuck = site.store.local_dir(&ended[0]).unwrap();
         std::fs::remove_dir_all(&stuck).unwrap();
         std::fs::write(&stuck, "a file in place of the folder").unwrap();
@@ -285,7 +285,7 @@ mod tests {
         let mut site = sweeper(dir.path(), "queue.db");
         let (abandoned, kept, deleted) = (take_in(&site).await, submit(&site).await, submit(&site).await);
         site.queue.cancel(&Owner::local(), &deleted).await.unwrap().unwrap();
-        // The service died before it came to the files.
+        // The service died before deleting the files.
         site.queue.delete(&Owner::local(), &deleted).await.unwrap().unwrap();
         site.orphans(Duration::from_secs(60)).await;
         assert!(there(&site, &abandoned), "removed before its time");
@@ -304,7 +304,7 @@ mod tests {
         for _ in 0..3 {
             ids.push(submit(&own).await);
         }
-        // As before there were marks.
+        // A folder from before markers existed.
         let old = JobId::random();
         own.store.put_bytes(&old, "images/0001.jpg", vec![1].into()).await.unwrap();
         ids.push(old);
@@ -321,7 +321,7 @@ mod tests {
         assert_eq!(other.metrics.unknown_folders.get(), 5);
     }
 
-    /// It has the right id, and lacks the jobs since.
+    /// It has the right id, but lacks the jobs submitted since.
     #[tokio::test]
     async fn an_older_copy_of_the_queue_deletes_nothing() {
         let dir = tempfile::tempdir().unwrap();
@@ -337,7 +337,7 @@ mod tests {
         assert_eq!(restored.metrics.unknown_folders.get(), 1);
     }
 
-    /// Folders of older versions have no marks; from the first sweep on they are as safe as new ones.
+    /// Folders of older versions have no markers; after the first sweep they are as safe as new ones.
     #[tokio::test]
     async fn marks_that_lack_are_written() {
         let dir = tempfile::tempdir().unwrap();
@@ -351,7 +351,7 @@ mod tests {
         assert!(there(&site, &id));
     }
 
-    /// What a killed worker left of a bucket's job goes once the job has ended, and stays while a worker may go on with it.
+    /// A killed worker's copy of a bucket's job is removed once the job has ended, and kept while a worker may resume from it.
     #[tokio::test]
     async fn copies_of_jobs_that_ended_go() {
         let dir = tempfile::tempdir().unwrap();

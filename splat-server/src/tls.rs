@@ -1,7 +1,7 @@
-//! Which cryptography TLS uses: rustls with ring, chosen once for the whole process.
+//! The cryptography provider of TLS: rustls with ring, installed once per process.
 
-/// Chooses it, where nobody has chosen before. To be called before the first HTTPS client is built.
+/// Installs the provider, unless there is one already. Must be called before the first HTTPS client is built.
 pub fn install_provider() {
-    // An error says that there is one already, which serves as well.
+    // Fails if a provider is already installed, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -1,4 +1,4 @@
-//! A public URL for the service through ngrok, where the feature `ngrok` is built in.
+//! A public URL for the service through ngrok, with the feature `ngrok`.
 
 use std::net::SocketAddr;
 
@@ -8,8 +8,8 @@ use ngrok::prelude::EndpointInfo;
 use ngrok::tunnel::HttpTunnel;
 use url::Url;
 
-/// Opens the URL and forwards it to the service's own address, for as long as the value lives.
-/// The account's token comes from `NGROK_AUTHTOKEN`. An error is what ngrok says.
+/// Opens the URL and forwards it to the service's own address, until the returned value is dropped. The account's token is read
+/// from `NGROK_AUTHTOKEN`. Returns ngrok's error message on failure.
 pub(crate) async fn open(address: SocketAddr, domain: Option<&str>) -> Result<Forwarder<HttpTunnel>, String> {
     crate::tls::install_provider();
     let session = ngrok::Session::builder().authtoken_from_env().connect().await;

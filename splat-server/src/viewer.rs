@@ -1,7 +1,7 @@
-//! The 3-D viewer with one scene of this machine, without the service: served on a loopback address, or as one HTML file that holds
-//! everything.
+//! The 3-D viewer for one scene of this machine, without the service: served on a loopback address, or as a self-contained HTML
+//! file.
 //!
-//! [`serve`] is `splat view`, [`standalone`] what it exports.
+//! [`serve`] implements `splat view`, and [`standalone`] its export.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -25,31 +25,31 @@ use tokio::net::TcpListener;
 
 use crate::{http, page};
 
-/// Bytes of a scene that are read at a time.
+/// Chunk size for reading a scene, in bytes.
 const PIECE_BYTES: usize = 256 << 10;
 /// The page, among the files of [`page`].
 const PAGE: &str = "/local";
 /// The page's module.
 const MODULE: &str = "/assets/js/local.js";
-/// What an exported page may do: nothing but what it holds itself, and no request to anywhere.
+/// Content security policy of an exported page: only its own contents, and no requests.
 const STANDALONE_CSP: &str = "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; \
     img-src data: blob:; connect-src data: blob:; worker-src blob:; base-uri 'none'; form-action 'none'";
 
-/// A scene to be served.
+/// A scene to serve.
 #[derive(Clone, Debug)]
 pub struct LocalScene {
     /// A binary PLY of 32-bit floats, as [`splat_core::ply::write`] makes it.
     pub ply: PathBuf,
-    /// The JSON of [`splat_core::flight::cameras_json`], from which the viewer takes where to start and which way is up.
+    /// JSON of [`splat_core::flight::cameras_json`], which gives the viewer its initial pose and up direction.
     pub cameras: Vec<u8>,
 }
 
-/// Serves the page, its parts and the scene to browsers of this machine until `stop` is ready.
+/// Serves the page, its assets and the scene to browsers on this machine until `stop` is ready.
 ///
-/// Requests under a name that is not this machine's are refused: a web page elsewhere whose name was pointed here reads nothing.
+/// Rejects requests under other host names, so that a web page whose name was rebound to this machine cannot read anything.
 ///
 /// # Errors
-/// What the system says of the listener.
+/// I/O errors of the listener.
 pub async fn serve(
     listener: TcpListener,
     scene: LocalScene,
@@ -113,11 +113,11 @@ async fn ply(State(scene): State<Arc<LocalScene>>) -> Response {
     (headers, Body::from_stream(pieces)).into_response()
 }
 
-/// One HTML file that shows a scene in any browser, from disk or from any server, and asks for nothing else: the page with scripts,
-/// styles, cameras and scene inside. `scene` are the bytes of a file of that `name`, whose extension says its form: `.ply`,
-/// `.compressed.ply` or `.sog`; `cameras` as in [`LocalScene`].
+/// One HTML file that shows a scene in any browser, from disk or from any server, without further requests: it contains the page
+/// with scripts, styles, cameras and scene. `scene` is the content of a file called `name`, whose extension gives its format:
+/// `.ply`, `.compressed.ply` or `.sog`; `cameras` as in [`LocalScene`].
 ///
-/// `None` where the viewer was not there when this was built, see [`page::has_viewer`].
+/// `None` if this program was built without the viewer, see [`page::has_viewer`].
 #[must_use]
 pub fn standalone(title: &str, name: &str, scene: &[u8], cameras: &[u8]) -> Option<String> {
     if !page::has_viewer() {
@@ -166,18 +166,19 @@ pub fn standalone(title: &str, name: &str, scene: &[u8], cameras: &[u8]) -> Opti
     Some(html)
 }
 
-/// The text of an embedded file.
+/// Content of an embedded text file.
 fn text(path: &str) -> Option<String> {
     Some(String::from_utf8_lossy(page::find(path)?.plain?).into_owned())
 }
 
-/// A module and all that it imports, by path; imports are renamed as [`bare`] says, since a `data:` URL has no neighbours.
+/// A module and everything it imports, by path. Imports are renamed by [`bare`], since relative imports do not work in a `data:`
+/// URL.
 fn modules(first: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut open = vec![first.to_owned()];
     while let Some(path) = open.pop() {
         let Some(source) = text(&path).filter(|_| !found.contains_key(&path)) else { continue };
-        // The viewer is one file, which imports nothing.
+        // The viewer is a single file without imports.
         let source =
             if path.starts_with("/assets/viewer/") { source } else { renamed(&source, &path, &mut open) };
         found.insert(path, source);
@@ -185,7 +186,7 @@ fn modules(first: &str) -> BTreeMap<String, String> {
     found
 }
 
-/// The source with every `from './x.js'` renamed; what is imported goes to `imported`.
+/// The source with every `from './x.js'` renamed; imported paths are added to `imported`.
 fn renamed(source: &str, path: &str, imported: &mut Vec<String>) -> String {
     const FROM: &str = " from '";
     let mut out = String::with_capacity(source.len());
@@ -204,7 +205,7 @@ fn renamed(source: &str, path: &str, imported: &mut Vec<String>) -> String {
     out
 }
 
-/// The path that a relative address in a file means.
+/// Resolves a relative URL in a file.
 fn neighbour(path: &str, name: &str) -> String {
     let mut parts: Vec<&str> = path.split('/').collect();
     parts.pop();
@@ -218,17 +219,17 @@ fn neighbour(path: &str, name: &str) -> String {
     parts.join("/")
 }
 
-/// How modules name each other in a page that holds them.
+/// Name under which modules import each other in a page that contains them.
 fn bare(path: &str) -> String {
     format!("splat{path}")
 }
 
-/// Text as it may stand in HTML and its attributes.
+/// Escapes text for HTML and its attributes.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// JSON as it may stand in a script element, which `</script` would end.
+/// Escapes JSON for a script element, which `</script` would close.
 fn unclosed(json: &str) -> String {
     json.replace('<', "\\u003c")
 }
@@ -248,7 +249,7 @@ mod tests {
             return;
         };
         assert!(html.contains("<title>&lt;Garden&gt; &amp; &quot;hall&quot;</title>"));
-        // Nothing is fetched: no address but of what it holds.
+        // Nothing is fetched: the page contains everything it refers to.
         assert!(!html.contains("src=\"") && !html.contains("href=\"assets") && !html.contains("@import"));
         assert!(html.contains(&format!("data-name=\"scene.sog\">{}</script>", STANDARD.encode(scene))));
         assert!(!html.contains("</script><b>"));

@@ -16,45 +16,45 @@ Read are PLY, compressed PLY, SPZ 1 to 4, SOG 2 (a file or its folder), .splat, 
 Steps are done in this order: crop, floaters, harmonics, keep, up, scale, recentre. Coordinates are the input's:
 COLMAP's axes, x right, y down, z forward.")]
 pub(crate) struct ConvertArgs {
-    /// The scene: a file in any form, or the folder of a run
+    /// The scene: a file in any format, or the folder of a run
     #[arg(value_name = "IN", value_hint = ValueHint::AnyPath)]
     pub(crate) input: PathBuf,
-    /// What to write: .ply, .compressed.ply, .spz, .sog, .splat, .glb, or .html for a page that shows it
+    /// Output file: .ply, .compressed.ply, .spz, .sog, .splat, .glb, or .html for a page that shows the scene
     #[arg(value_name = "OUT", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
-    /// Version of an SPZ
+    /// SPZ version
     #[arg(long, value_name = "N", value_enum, default_value_t = SpzVersion::V3)]
     pub(crate) spz_version: SpzVersion,
-    /// Keep what is inside: box:X0,Y0,Z0,X1,Y1,Z1 or sphere:X,Y,Z,RADIUS
+    /// Keep only Gaussians inside a region: box:X0,Y0,Z0,X1,Y1,Z1 or sphere:X,Y,Z,RADIUS
     #[arg(long, value_name = "SHAPE", allow_hyphen_values = true)]
     pub(crate) crop: Option<String>,
-    /// Drop what is hardly seen, larger than the scene, or far from everything else
+    /// Remove Gaussians that are almost invisible, larger than the scene, or isolated
     #[arg(long)]
     pub(crate) drop_floaters: bool,
-    /// Cut the harmonics above this degree
+    /// Maximum degree of the spherical harmonics
     #[arg(long, value_name = "DEGREE", value_parser = clap::value_parser!(u32).range(0..=3))]
     pub(crate) max_sh: Option<u32>,
-    /// Keep so many Gaussians, those that are seen most
+    /// Keep this many Gaussians, the most visible ones
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) keep: Option<u32>,
-    /// The input's axis that points up becomes -y, which is up in every COLMAP scene
+    /// Axis of the input that points up; it is rotated to -y, which is up in COLMAP scenes
     #[arg(long, value_name = "AXIS", value_enum, allow_hyphen_values = true)]
     pub(crate) up: Option<Up>,
-    /// Multiply all lengths
+    /// Scale the scene by this factor
     #[arg(long, value_name = "FACTOR")]
     pub(crate) scale: Option<f64>,
-    /// Move the middle of the scene to the origin
+    /// Move the centre of the scene to the origin
     #[arg(long)]
     pub(crate) recentre: bool,
 }
 
-/// Versions of SPZ that can be written.
+/// SPZ versions that can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SpzVersion {
     /// gzip, quaternions of three bytes
     #[value(name = "2")]
     V2,
-    /// gzip, quaternions of four bytes: what most viewers read
+    /// gzip, quaternions of four bytes: supported by most viewers
     #[value(name = "3")]
     V3,
     /// Zstandard
@@ -62,7 +62,7 @@ pub(crate) enum SpzVersion {
     V4,
 }
 
-/// Which axis of the input points up, for `--up`.
+/// The input's up axis, for `--up`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Up {
     #[value(name = "x")]

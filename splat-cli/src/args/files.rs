@@ -26,22 +26,22 @@ Instead of eye and target a key may hold `world_from_cam`, a 4x4 matrix by rows.
 camera x right, y down, z forward."
 )]
 pub(crate) struct RenderArgs {
-    /// The scene: a file in any form, the folder of a run, or that of the 3DGS authors' code
+    /// The scene: a file in any format, the folder of a run, or that of the 3DGS authors' code
     #[arg(value_name = "SCENE", value_hint = ValueHint::AnyPath)]
     pub(crate) scene: PathBuf,
-    /// Draw from a training camera, by its photo's name
+    /// Render from a training camera, by its photo's name
     #[arg(long, value_name = "NAME")]
     pub(crate) view: Option<String>,
-    /// Draw so many frames of one turn around the scene
+    /// Render this many frames of an orbit around the scene
     #[arg(long, value_name = "FRAMES", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) orbit: Option<u32>,
-    /// Draw along a camera path
+    /// Render along a camera path
     #[arg(long, value_name = "PATH.json", value_hint = ValueHint::FilePath)]
     pub(crate) path: Option<PathBuf>,
-    /// List the training cameras and stop
+    /// List the training cameras and exit
     #[arg(long)]
     pub(crate) list: bool,
-    /// Where the pictures go: a .png, a folder for PNG frames, or an .mp4 (needs ffmpeg)
+    /// Output: a .png, a folder for PNG frames, or an .mp4 (needs ffmpeg)
     #[arg(short, long, value_name = "OUT", required_unless_present = "list", value_hint = ValueHint::AnyPath)]
     pub(crate) output: Option<PathBuf>,
     /// Training cameras: a cameras.json or a dataset [default: the cameras.json of its run]
@@ -50,13 +50,13 @@ pub(crate) struct RenderArgs {
     /// Width in pixels; height follows the camera [default: the camera's own]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..=16_384))]
     pub(crate) width: Option<u32>,
-    /// How Gaussians are drawn [default: as the scene says it was trained]
+    /// Renderer [default: the one that the scene was trained with]
     #[arg(long, value_name = "RENDERER", value_parser = super::renderer_parser())]
     pub(crate) renderer: Option<splat_core::RendererKind>,
     /// Background colour as three numbers from 0 to 1
     #[arg(long, value_name = "R,G,B", value_delimiter = ',', num_args = 1..=3, default_value = "0,0,0")]
     pub(crate) background: Vec<f32>,
-    /// Frames per second of the video [default: the path's, else 30]
+    /// Frames per second of the video [default: those of the path, else 30]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=240))]
     pub(crate) fps: Option<u32>,
 }
@@ -73,16 +73,16 @@ authors' code); else photos are as large as they are, and every 8th by name is h
 SSIM (11x11 window, sigma 1.5) are taken on the image clamped to 0..1. Corrected is PSNR after the affine colour map that brings each
 render nearest to its photo: without what brightness and white balance of single photos decide.")]
 pub(crate) struct EvalArgs {
-    /// The scene: a file in any form, the folder of a run, or that of the 3DGS authors' code
+    /// The scene: a file in any format, the folder of a run, or that of the 3DGS authors' code
     #[arg(value_name = "SCENE", value_hint = ValueHint::AnyPath)]
     pub(crate) scene: PathBuf,
-    /// The dataset whose held-out photos it is compared with [default: the one that it was trained on]
+    /// The dataset with the held-out photos [default: the one that the scene was trained on]
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) dataset: Option<PathBuf>,
-    /// How Gaussians are drawn [default: as the scene says it was trained]
+    /// Renderer [default: the one that the scene was trained with]
     #[arg(long, value_name = "RENDERER", value_parser = super::renderer_parser())]
     pub(crate) renderer: Option<splat_core::RendererKind>,
-    /// Also write photo | render of each held-out view here
+    /// Also write side-by-side images (photo | render) of the held-out views to this folder
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
@@ -102,7 +102,7 @@ pub(crate) struct InfoArgs {
     /// A scene, a dataset folder, a transforms.json, or the folder of an earlier run
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) path: PathBuf,
-    /// Of a dataset: tell steps, size and memory of training with this preset
+    /// For a dataset: show steps, size and memory of training with this preset
     #[arg(long, value_name = "PRESET", default_value = "standard", value_parser = super::preset_parser())]
     pub(crate) preset: Preset,
     #[command(flatten)]

@@ -21,22 +21,22 @@ pub(crate) struct GestureArgs {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum GestureCommand {
-    /// Adds every gesture of the recordings to a model, one after the other
+    /// Adds all gestures of the recordings to a model, one after another
     Train(GestureTrainArgs),
-    /// Measures a model on recordings: what is recognised as what, and whether unknown gestures are
+    /// Evaluates a model on recordings: confusions between gestures, and rejection of unknown ones
     Eval(GestureEvalArgs),
-    /// Writes a model for TFLite and ONNX
+    /// Exports a model to TFLite and ONNX
     Export(GestureExportArgs),
     /// Recognises recordings frame by frame
     Predict(GesturePredictArgs),
 }
 
-/// What coordinates mean, as the command line names it.
+/// Meaning of the coordinates, as named on the command line.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LayoutArg {
     /// World landmarks: metres
     World,
-    /// Image landmarks: fractions of the picture
+    /// Image landmarks: fractions of the image size
     Image,
 }
 
@@ -63,22 +63,22 @@ pub(crate) struct GestureTrainArgs {
     /// Recordings
     #[arg(required = true, value_name = "LANDMARKS", value_hint = ValueHint::FilePath)]
     pub(crate) recordings: Vec<PathBuf>,
-    /// Folder for the model
+    /// Output folder for the model
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::DirPath)]
     pub(crate) output: PathBuf,
-    /// The model to grow
+    /// The model to extend
     #[arg(long, value_name = "MODEL", default_value = "base_v1", value_hint = ValueHint::AnyPath)]
     pub(crate) parent: PathBuf,
-    /// Train on the recordings alone, all gestures at once
+    /// Train on the recordings only, all gestures at once
     #[arg(long, conflicts_with = "parent")]
     pub(crate) from_scratch: bool,
-    /// What the coordinates are, with --from-scratch; otherwise the parent's
+    /// Meaning of the coordinates, with --from-scratch; otherwise that of the parent
     #[arg(long, value_enum, requires = "from_scratch")]
     pub(crate) layout: Option<LayoutArg>,
-    /// Decides which made-up hands the report is measured on
+    /// Seed of the synthetic hands that the model is evaluated on
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Publish a gesture that looks like another one, too; the report says how often the two are mixed up
+    /// Publish a gesture even if it is easily confused with another one; the report gives how often that happens
     #[arg(long)]
     pub(crate) accept_look_alikes: bool,
 }
@@ -99,10 +99,10 @@ pub(crate) struct GestureEvalArgs {
     /// Recordings
     #[arg(required = true, value_name = "LANDMARKS", value_hint = ValueHint::FilePath)]
     pub(crate) recordings: Vec<PathBuf>,
-    /// Leave out the first N frames of every gesture
+    /// Skip the first N frames of every gesture
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) skip: usize,
-    /// Measure what the quantised legacy.tflite sees
+    /// Evaluate the quantised legacy.tflite
     #[arg(long)]
     pub(crate) legacy: bool,
 }
@@ -116,7 +116,7 @@ pub(crate) struct GestureExportArgs {
     /// The model
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) model: PathBuf,
-    /// Folder for the files
+    /// Output folder for the files
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::DirPath)]
     pub(crate) output: PathBuf,
 }

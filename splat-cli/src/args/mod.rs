@@ -27,7 +27,7 @@ pub(crate) use training::{
 };
 pub(crate) use view::ViewArgs;
 
-/// Photos in, a 3-D Gaussian splatting scene out.
+/// Reconstructs 3-D Gaussian splatting scenes from photos.
 #[derive(Parser, Debug)]
 #[command(
     name = "splat",
@@ -54,13 +54,13 @@ pub(crate) struct GlobalArgs {
     /// Print events and results as JSON, one object per line, on stdout
     #[arg(long, global = true, help_heading = "Output")]
     pub(crate) json: bool,
-    /// Print results, warnings and errors only
+    /// Print only results, warnings and errors
     #[arg(long, short, global = true, help_heading = "Output")]
     pub(crate) quiet: bool,
     /// Use the GPU whose name contains this text (`splat doctor` lists them)
     #[arg(long, global = true, value_name = "NAME", env = "SPLAT_ADAPTER", help_heading = "Machine")]
     pub(crate) adapter: Option<String>,
-    /// Use the GPU by this interface alone: vulkan, metal or dx12 [default: for the same GPU, dx12 last]
+    /// Use the GPU only through this API: vulkan, metal or dx12 [default: for the same GPU, dx12 last]
     #[arg(long, global = true, value_name = "NAME", env = "SPLAT_BACKEND", help_heading = "Machine")]
     pub(crate) backend: Option<splat_core::Backend>,
 }
@@ -69,48 +69,48 @@ pub(crate) struct GlobalArgs {
 pub(crate) enum Command {
     /// Photos to a scene: camera poses by COLMAP, training, PLY
     Run(Box<RunArgs>),
-    /// Photos to camera poses: a COLMAP dataset to train on
+    /// Photos to camera poses: a COLMAP dataset for training
     Colmap(ColmapArgs),
-    /// A posed dataset (COLMAP or nerfstudio) to a scene
+    /// Trains a scene on a posed dataset (COLMAP or nerfstudio)
     Train(TrainArgs),
-    /// Pictures of a scene: a training camera, an orbit or a camera path
+    /// Renders images of a scene: a training camera, an orbit or a camera path
     Render(RenderArgs),
-    /// PSNR and SSIM of a scene on a dataset's held-out photos
+    /// Computes PSNR and SSIM of a scene on a dataset's held-out photos
     Eval(EvalArgs),
-    /// What a scene or a dataset holds
+    /// Describes a scene or a dataset
     Info(InfoArgs),
-    /// A scene in the browser, or as one HTML file
+    /// Shows a scene in the browser, or exports it as one HTML file
     View(ViewArgs),
-    /// A scene in another form: PLY, compressed PLY, SPZ, SOG, .splat, GLB, HTML; cut, thinned, turned
+    /// Converts a scene to PLY, compressed PLY, SPZ, SOG, .splat, GLB or HTML; crops, thins, rotates
     Convert(ConvertArgs),
-    /// Checks GPU, kernels, COLMAP and ffmpeg, and says what to do about each lack
+    /// Checks GPU, kernels, COLMAP and ffmpeg, with advice on each problem
     Doctor,
-    /// Hand-gesture models: grow one by a gesture, measure, export, try
+    /// Hand-gesture models: extend, evaluate, export, predict
     Gesture(GestureArgs),
-    /// Photographs a built-in scene and reconstructs it, without any download
+    /// Renders photos of a built-in scene and reconstructs them, without any download
     Demo(DemoArgs),
-    /// Times blending against plain Rust, whole training steps and every kernel
+    /// Benchmarks blending, complete training steps and every kernel
     Bench(BenchArgs),
-    /// The HTTP service: upload photos, follow the job, fetch the scene; with a web page
+    /// The HTTP service: upload photos, follow the job, download the scene; with a web page
     Serve(Box<ServeArgs>),
-    /// Does the jobs of a service on other machines or in other processes
+    /// Runs jobs of a service on other machines or in other processes
     Worker(Box<WorkerArgs>),
-    /// API keys of the service
+    /// Manages API keys of the service
     Keys(KeysArgs),
-    /// Jobs of everybody, what keys have used, and whether jobs are taken in and begun
+    /// Lists jobs of all owners and usage by key, and controls whether jobs are accepted and started
     Admin(AdminArgs),
     /// Copies the service's queue and keys to a file, while it runs
     Backup(BackupArgs),
-    /// Puts such a copy in place of the service's queue
+    /// Restores the service's queue and keys from such a copy
     Restore(BackupArgs),
-    /// One attempt at one job, for the service's own use
+    /// Runs one attempt at one job; used by the service internally
     #[command(hide = true)]
     Job {
-        /// Tell what it would be trained on, and stop
+        /// Print what it would be trained on, and exit
         #[arg(long)]
         gpu: bool,
     },
-    /// Prints the completion script of a shell
+    /// Prints the completion script for a shell
     #[command(after_help = "Examples:
   splat completions bash > /etc/bash_completion.d/splat
   splat completions zsh > ~/.zfunc/_splat
@@ -131,25 +131,25 @@ pub(crate) enum Command {
   splat bench --dump-shaders wgsl --renderer 3dgut
                                                   the kernels' text, to read or to give to other tools")]
 pub(crate) struct BenchArgs {
-    /// Posed dataset to take steps on
+    /// Posed dataset to run steps on
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) dataset: Option<std::path::PathBuf>,
-    /// Take steps on a made-up scene of so many Gaussians; several: 10000,100000
+    /// Run steps on a synthetic scene with this many Gaussians; several: 10000,100000
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     pub(crate) gaussians: Vec<u32>,
-    /// Size of its pictures, pixels; several: 480x360,1632x1224
+    /// Image size of the synthetic scene, pixels; several: 480x360,1632x1224
     #[arg(long, value_name = "WxH", value_delimiter = ',', default_value = "480x360", requires = "gaussians", value_parser = image_size)]
     pub(crate) size: Vec<(u32, u32)>,
-    /// Steps to time
+    /// Number of timed steps
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) steps: u32,
-    /// Time no further steps of a scene after so many seconds
+    /// Time limit per scene, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = positive_seconds)]
     pub(crate) seconds: f64,
-    /// How Gaussians are drawn in these steps
+    /// Renderer for these steps
     #[arg(long, value_name = "RENDERER", default_value = "ewa", value_parser = renderer_parser())]
     pub(crate) renderer: splat_core::RendererKind,
-    /// Measure nothing; write the WGSL of every kernel to this folder, joined as for this GPU and `--renderer`
+    /// Do not benchmark; write the complete WGSL of every kernel, for this GPU and `--renderer`, to this folder
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["dataset", "gaussians"])]
     pub(crate) dump_shaders: Option<std::path::PathBuf>,
 }
@@ -173,7 +173,7 @@ fn positive_seconds(text: &str) -> Result<f64, String> {
 mod tests {
     use clap::CommandFactory;
 
-    /// Clap checks conflicts, names and defaults of every option here.
+    /// Clap checks conflicts, names and defaults of all options here.
     #[test]
     fn command_line_is_consistent() {
         super::Cli::command().debug_assert();

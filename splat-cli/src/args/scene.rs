@@ -1,4 +1,5 @@
-//! Options of scenes as options of commands, from the list that the service reads too: [`splat_server::scene::options`].
+//! Options of scenes as command-line options, generated from the list that the service uses too:
+//! [`splat_server::scene::options`].
 
 use std::time::Duration;
 
@@ -8,18 +9,18 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use serde_json::{Map, Value};
 use splat_server::scene::{self, Kind, Part, SceneOption, SceneOptions};
 
-/// [`SceneArgs`] of `splat run`'s and `splat train`'s training.
+/// [`SceneArgs`] for training with `splat run` and `splat train`.
 pub(crate) const TRAINING: u8 = bit(Part::Effort) | bit(Part::Training) | bit(Part::Photos);
-/// [`SceneArgs`] of commands that run COLMAP.
+/// [`SceneArgs`] for commands that run COLMAP.
 pub(crate) const COLMAP: u8 = bit(Part::Colmap);
-/// [`SceneArgs`] of commands that read a dataset.
+/// [`SceneArgs`] for commands that read a dataset.
 pub(crate) const PHOTOS: u8 = bit(Part::Photos);
 
 const fn bit(part: Part) -> u8 {
     1 << part as u8
 }
 
-/// Options of scenes, those of some parts: `PARTS` is one bit a [`Part`].
+/// Options of scenes of some groups: `PARTS` is a set of bits, one per [`Part`].
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SceneArgs<const PARTS: u8>(pub(crate) SceneOptions);
 
@@ -57,7 +58,7 @@ impl<const PARTS: u8> FromArgMatches for SceneArgs<PARTS> {
     }
 }
 
-/// The option of a command.
+/// The command-line option for an option of scenes.
 fn arg(option: &'static SceneOption) -> Arg {
     let default = option.default.as_ref().map(|default| format!(" [default: {default}]")).unwrap_or_default();
     let heading = match option.part {
@@ -107,7 +108,7 @@ fn value_parser(option: &'static SceneOption) -> ValueParser {
     }
 }
 
-/// Takes one of some words, which help and completion list, and gives what `value` makes of it.
+/// Accepts one of some words, which help and completions list, and converts it with `value`.
 pub(crate) fn word_parser<T: Clone + Send + Sync + 'static>(
     words: &'static [(&'static str, &'static str)],
     value: impl Fn(&str) -> Option<T> + Clone + Send + Sync + 'static,
@@ -116,7 +117,7 @@ pub(crate) fn word_parser<T: Clone + Send + Sync + 'static>(
         .map(move |name| value(&name).expect("clap admits only these words"))
 }
 
-/// Whole seconds of a time with its unit.
+/// Parses a time with its unit to whole seconds.
 fn seconds(text: &str) -> Result<u64, String> {
     match humantime::parse_duration(text) {
         Ok(time) if time >= Duration::from_secs(1) => Ok(time.as_secs()),
@@ -139,13 +140,13 @@ mod tests {
         colmap: SceneArgs<COLMAP>,
     }
 
-    /// What a line of options means, each in the part that it belongs to.
+    /// Parses a command line; returns the options of both groups.
     fn read(line: &str) -> Result<[SceneOptions; 2], String> {
         let line = Line::try_parse_from(std::iter::once("splat").chain(line.split(' ')));
         line.map(|line| [line.training.0, line.colmap.0]).map_err(|error| error.to_string())
     }
 
-    /// A flag of a command and a field in JSON mean the same.
+    /// A flag and the JSON field of the same option are equivalent.
     #[test]
     fn every_option_of_the_list_is_one_of_commands() {
         for option in scene::options().iter().filter(|option| option.part != Part::Job) {

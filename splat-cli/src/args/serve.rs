@@ -20,10 +20,10 @@ use super::scene::word_parser;
 
 Every option can stand in the environment and in the file too; flags come before the environment, and both before the file.")]
 pub(crate) struct ServeArgs {
-    /// Answer requests only; leave the jobs to `splat worker`
+    /// Serve requests only, without running jobs; that is left to `splat worker`
     #[arg(long)]
     pub(crate) no_worker: bool,
-    /// Print the settings as they result from flags, environment and file, and stop
+    /// Print the settings that result from flags, environment and file, and exit
     #[arg(long)]
     pub(crate) print_config: bool,
     #[command(flatten)]
@@ -40,7 +40,7 @@ pub(crate) struct WorkerArgs {
     pub(crate) settings: SettingsArgs,
 }
 
-/// Where settings come from.
+/// Source of the settings.
 #[derive(Args, Debug)]
 pub(crate) struct SettingsArgs {
     /// Settings in TOML, such as `max_photos = 100`
@@ -66,7 +66,7 @@ pub(crate) struct KeysArgs {
     pub(crate) service: ServiceArgs,
 }
 
-/// Which service a command about keys or jobs is for.
+/// The service that a command about keys or jobs applies to.
 #[derive(Args, Debug)]
 pub(crate) struct ServiceArgs {
     /// Settings of the service, in TOML
@@ -75,12 +75,12 @@ pub(crate) struct ServiceArgs {
     /// The service's data folder [default: splat-data]
     #[arg(long, global = true, value_name = "DIR", env = "SPLAT_DATA_DIR", value_hint = ValueHint::DirPath)]
     pub(crate) data_dir: Option<PathBuf>,
-    /// The service's Redis, where it has one
+    /// The service's Redis, if it uses one
     #[arg(long, global = true, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
     pub(crate) redis_url: Option<String>,
 }
 
-/// Options of `splat admin`: what an operator sees and decides.
+/// Options of `splat admin`, for operators.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   splat admin jobs --state running
@@ -99,40 +99,40 @@ pub(crate) struct AdminArgs {
     pub(crate) service: ServiceArgs,
 }
 
-/// What an operator wants.
+/// Commands of an operator.
 #[derive(Subcommand, Debug)]
 pub(crate) enum AdminCommand {
-    /// Lists jobs of everybody, newest first
+    /// Lists jobs of all owners, newest first
     Jobs {
-        /// Only those in this state
+        /// Only jobs in this state
         #[arg(long, value_name = "STATE", value_parser = word_parser(&JobState::WORDS, JobState::from_name))]
         state: Option<JobState>,
-        /// Most jobs to list, up to 200
+        /// Maximum number of jobs, up to 200
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
         limit: u32,
     },
-    /// What each key has and has used today (UTC)
+    /// Shows the usage and quota of each key for today (UTC)
     Usage,
-    /// Lists gesture models of everybody, newest first
+    /// Lists gesture models of all owners, newest first
     Gestures {
-        /// Only those of one key (its id), of `local` (without keys) or of `legacy` (Ghostouch clients without a key)
+        /// Only models of one key (its id), of `local` (without keys) or of `legacy` (Ghostouch clients without a key)
         #[arg(long, value_name = "ID")]
         owner: Option<String>,
-        /// Most models of each to list, up to 1000
+        /// Maximum number of models per owner, up to 1000
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
     },
-    /// Deletes a gesture model, its recording and the address it can be fetched at, whoever's it is
+    /// Deletes a gesture model of any owner, with its recording and download URL
     DeleteGesture {
         /// The model, as `splat admin gestures` lists it
         #[arg(value_name = "MODEL")]
         model: String,
     },
-    /// Begins no more jobs; those that run are finished, and new ones wait
+    /// Starts no more jobs; running ones are finished, and new ones wait
     Pause,
-    /// Takes in no more jobs; those that are there are done
+    /// Accepts no more jobs; existing ones are finished
     Drain,
-    /// Takes in and begins jobs again
+    /// Accepts and starts jobs again
     Resume,
 }
 
@@ -142,7 +142,7 @@ pub(crate) enum AdminCommand {
   splat backup queue-backup.db && rsync -a splat-data/jobs splat-data/gestures backup/
   splat restore queue-backup.db                 with the service stopped")]
 pub(crate) struct BackupArgs {
-    /// The copy
+    /// The backup file
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
     /// Settings of the service, in TOML
@@ -151,40 +151,40 @@ pub(crate) struct BackupArgs {
     /// The service's data folder [default: splat-data]
     #[arg(long, value_name = "DIR", env = "SPLAT_DATA_DIR", value_hint = ValueHint::DirPath)]
     pub(crate) data_dir: Option<PathBuf>,
-    /// The service's Redis, where it has one: Redis keeps its own copies
+    /// The service's Redis, if it uses one: then use Redis's own backups
     #[arg(long, value_name = "URL", env = "REDIS_URL", hide_env_values = true)]
     pub(crate) redis_url: Option<String>,
 }
 
-/// What to do with keys.
+/// Commands for keys.
 #[derive(Subcommand, Debug)]
 pub(crate) enum KeysCommand {
-    /// Makes a key and shows it this once; from the first key on, every request needs one, for good
+    /// Creates a key and shows it once; from the first key on, every request needs one, permanently
     Create {
-        /// Who or what will use it
+        /// Name of the key's user
         name: String,
-        /// What it may do
+        /// Role of the key
         #[arg(long, default_value = "user", value_parser = word_parser(&Role::WORDS, Role::from_name))]
         role: Role,
     },
     /// Lists keys, without their secrets
     List,
-    /// Gives a key another secret; the old one opens nothing any more, and its jobs and models stay its own
+    /// Replaces a key's secret; the old one is rejected from then on, and the key keeps its jobs and models
     Rotate {
-        /// The key's id, from the list
+        /// Id of the key, as listed
         id: String,
     },
-    /// Gives a key the jobs and gesture models of another one, or those of the time before there were keys
+    /// Transfers jobs and gesture models to a key, from another key or from the time before there were keys
     Adopt {
-        /// The key's id, from the list
+        /// Id of the key, as listed
         id: String,
-        /// Id of the key, perhaps revoked, whose jobs they are [default: those made without a key]
+        /// Id of the key (may be revoked) that owns the jobs [default: those submitted without a key]
         #[arg(long, value_name = "ID")]
         from: Option<String>,
     },
-    /// Ends a key; its jobs stay
+    /// Revokes a key; its jobs stay
     Revoke {
-        /// The key's id, from the list
+        /// Id of the key, as listed
         id: String,
     },
 }

@@ -27,10 +27,10 @@ pub(crate) struct RunArgs {
     /// Folder of photos, zip of them, or video: 20 to 300 photos of one place, neighbours overlapping by 60 % or more
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) photos: PathBuf,
-    /// Folder for everything that is made
+    /// Output folder
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::DirPath)]
     pub(crate) output: PathBuf,
-    /// Take masks of the photos (white is used) from this folder [default: masks/ in the folder of photos or beside it]
+    /// Folder of masks for the photos, white is used [default: masks/ in the folder of photos or beside it]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) masks: Option<PathBuf>,
     #[command(flatten)]
@@ -49,13 +49,13 @@ pub(crate) struct ColmapArgs {
     /// Folder of photos, zip of them, or video
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) photos: PathBuf,
-    /// Folder for the dataset: DIR/{images,images_2,sparse/0}
+    /// Output folder for the dataset: DIR/{images,images_2,sparse/0}
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) output: PathBuf,
-    /// Take masks of the photos (white is used) from this folder [default: masks/ in the folder of photos or beside it]
+    /// Folder of masks for the photos, white is used [default: masks/ in the folder of photos or beside it]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) masks: Option<PathBuf>,
-    /// Steps, resolution and COLMAP quality together; here only the latter counts
+    /// Preset; only its COLMAP quality matters here
     #[arg(long, value_name = "PRESET", default_value = "standard", value_parser = preset_parser())]
     pub(crate) preset: Preset,
     #[command(flatten)]
@@ -75,7 +75,7 @@ pub(crate) struct TrainArgs {
     /// Dataset: a COLMAP folder (images/ and sparse/0/) or nerfstudio's transforms.json
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) dataset: PathBuf,
-    /// Folder for everything that is made
+    /// Output folder
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::DirPath)]
     pub(crate) output: PathBuf,
     #[command(flatten)]
@@ -90,63 +90,63 @@ pub(crate) struct TrainArgs {
   splat demo -o out
   splat demo -o out --small        a minute or two, coarser; what CI runs")]
 pub(crate) struct DemoArgs {
-    /// Folder for everything that is made; the photos go to OUT/photos
+    /// Output folder; the photos go to OUT/photos
     #[arg(short, long, value_name = "OUT", default_value = "out/demo", value_hint = ValueHint::DirPath)]
     pub(crate) output: PathBuf,
     /// Fewer, smaller photos and fewer steps
     #[arg(long)]
     pub(crate) small: bool,
-    /// Take the photos and stop
+    /// Render the photos and exit
     #[arg(long)]
     pub(crate) photos_only: bool,
-    /// Photos to take, once around [default: 30, or 24 with --small]
+    /// Number of photos of the orbit [default: 30, or 24 with --small]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(3..=10_000))]
     pub(crate) views: Option<u32>,
     #[command(flatten)]
     pub(crate) colmap: ColmapOptions,
-    /// Decides every random choice
+    /// Seed of all random choices
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
 }
 
-/// How COLMAP is run.
+/// Options of COLMAP.
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "COLMAP")]
 pub(crate) struct ColmapOptions {
-    /// COLMAP program [default: the one on PATH]
+    /// COLMAP program [default: the one in PATH]
     #[arg(long, value_name = "FILE", env = "SPLAT_COLMAP", value_hint = ValueHint::ExecutablePath)]
     pub(crate) colmap: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) scene: SceneArgs<{ scene::COLMAP }>,
-    /// Minutes that any one COLMAP stage may take before it is ended
+    /// Time limit per COLMAP stage, in minutes
     #[arg(long, value_name = "MINUTES")]
     pub(crate) colmap_timeout: Option<u64>,
-    /// Do every stage again, even those that an earlier run finished
+    /// Run every stage again, even those that an earlier run finished
     #[arg(long)]
     pub(crate) redo_colmap: bool,
 }
 
-/// How Gaussians are trained.
+/// Options of training.
 #[derive(Args, Debug, Clone)]
 pub(crate) struct TrainOptions {
     #[command(flatten)]
     pub(crate) scene: SceneArgs<{ scene::TRAINING }>,
-    /// Stop after this step, with the schedules of all --steps
+    /// Stop after this step, without changing the schedules of --steps
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Training", conflicts_with = "budget")]
     pub(crate) stop_at: Option<u32>,
-    /// Measure the held-out photos every so many steps (always at the end)
+    /// Evaluate the held-out photos at this interval of steps (always at the end)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Training")]
     pub(crate) eval_every: Option<u32>,
-    /// Write a checkpoint every so many steps
+    /// Write a checkpoint at this interval of steps
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Training")]
     pub(crate) checkpoint_every: Option<u32>,
-    /// Go on from the newest checkpoint in OUT; with more --steps than its run had, train on to those
+    /// Resume from the latest checkpoint in OUT; with more --steps than its run had, extend the run
     #[arg(long, help_heading = "Training")]
     pub(crate) resume: bool,
     /// Start with the Gaussians of this scene (PLY, SPZ, SOG, .splat, .ksplat, glTF), in the dataset's coordinates, instead of the dataset's points
     #[arg(long, value_name = "SCENE", value_hint = ValueHint::FilePath, help_heading = "Training")]
     pub(crate) init: Option<PathBuf>,
-    /// Write the finished scene in these forms too, beside its PLY: spz,sog
+    /// Further formats for the finished scene, beside its PLY: spz,sog
     #[arg(long, value_name = "FORMS", value_delimiter = ',', value_parser = form_parser(), help_heading = "Training")]
     pub(crate) also: Vec<Format>,
     /// Write the cameras to this folder as a COLMAP model, with the poses that training refined
@@ -154,14 +154,14 @@ pub(crate) struct TrainOptions {
     pub(crate) colmap_model: Option<PathBuf>,
 }
 
-/// Where a dataset's photos and masks are.
+/// Location of a dataset's photos and masks.
 #[derive(Args, Debug, Clone, Default)]
 #[command(next_help_heading = "Photos")]
 pub(crate) struct PhotoFolders {
-    /// Take the dataset's photos from this folder [default: images/ and the like beside the model]
+    /// Folder of the dataset's photos [default: images/ and the like beside the model]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) images: Option<PathBuf>,
-    /// Take masks (white is used) from this folder [default: masks/ beside the photos]
+    /// Folder of masks, white is used [default: masks/ beside the photos]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) masks: Option<PathBuf>,
 }

@@ -35,7 +35,7 @@ struct Check {
     name: &'static str,
     verdict: Verdict,
     finding: String,
-    /// What to do about it; `None` where all is well.
+    /// What to do about it; `None` if there is no problem.
     advice: Option<String>,
 }
 
@@ -143,7 +143,7 @@ fn gpu_checks(gpu: &Gpu) -> Vec<Check> {
     checks
 }
 
-/// The memory of default training on photos of that size.
+/// The workload of default training on photos of this size.
 fn workload(width: u32, height: u32) -> Workload {
     Workload {
         width,

@@ -18,7 +18,7 @@ use crate::settings;
 pub(super) fn eval(args: &EvalArgs, context: &Context) -> Result<(), Failure> {
     let saved = settings::saved_scene(&args.scene)?;
     let place = place(args, &saved).or_else(|failure| {
-        // What is no scene has no dataset either, and that is to be told first.
+        // A file that is not a scene has no dataset either, so this error is reported first.
         formats::read(&saved.scene)?;
         Err(failure)
     })?;

@@ -238,7 +238,7 @@ fn open(path: &Path, context: &Context) -> Result<Bundle, Failure> {
     Ok(Bundle::from_bytes(&bytes)?)
 }
 
-/// All frames of the files, none of which may be wrong; equal labels are joined in the order of the files.
+/// All frames of the files, which must all be valid; equal labels are merged in the order of the files.
 fn frames(paths: &[PathBuf], layout: Layout) -> Result<Vec<LabelledFrames>, Failure> {
     let mut groups: Vec<LabelledFrames> = Vec::new();
     for path in paths {
@@ -262,9 +262,9 @@ fn unusable(path: &Path, source: GestureError) -> Failure {
     Failure::Landmarks { path: path.to_owned(), source }
 }
 
-/// A take of each label; up to a tenth of its frames may be wrong, which is said.
+/// A recording for each label; up to a tenth of its frames may be invalid, and are reported.
 fn recordings(paths: &[PathBuf], layout: Layout, context: &Context) -> Result<Vec<Recording>, Failure> {
-    // With the file that each label comes from first.
+    // With the file in which each label occurs first.
     let mut takes: Vec<(&Path, LabelledRows)> = Vec::new();
     for path in paths {
         for take in read_rows(&text(path)?).map_err(|source| unusable(path, source))? {

@@ -1,4 +1,4 @@
-//! What `run` and `colmap` are given: a folder of photos, or a zip of them or a video, which becomes one.
+//! Input of `run` and `colmap`: a folder of photos, or a zip or video from which one is extracted.
 
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -14,15 +14,15 @@ use super::Context;
 use super::serve::{runtime, stopped};
 use crate::failure::{Failure, named};
 
-/// Below the folder for everything that is made: the photos of a zip or video, and where they came from.
+/// Subfolder of the output folder for the photos of a zip or video, and their record.
 const PHOTOS: &str = "photos";
 const RECORD: &str = "photos.json";
-/// Most frames of one video: once around an object with much to spare, and matched in minutes.
+/// Maximum number of frames per video: plenty for an orbit around an object, and matched in minutes.
 const MAX_FRAMES: usize = 200;
-/// How many files a message names.
+/// Maximum number of files named in a message.
 const NAMES_SHOWN: usize = 10;
 
-/// Where photos came from.
+/// Where photos were extracted from.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Record {
     source: PathBuf,
@@ -56,15 +56,15 @@ impl Record {
         serde_json::from_slice(&std::fs::read(out.join(RECORD)).ok()?).ok()
     }
 
-    /// Whether the photos in `dir` came from the same file, unchanged, and are all there.
+    /// Whether the photos in `dir` were extracted from the same, unchanged file and are complete.
     fn still_holds(&self, new: &Self, dir: &Path) -> bool {
         let same = |record: &Self| (record.source.clone(), record.bytes, record.modified_ns);
         same(self) == same(new) && self.photos.iter().all(|photo| dir.join(&photo.file).is_file())
     }
 }
 
-/// The folder of photos that `given` is, or the one below `out` that is made of it. A folder that an earlier run made of the same
-/// file is reused.
+/// The folder of photos: `given` itself, or one below `out` that is extracted from it. A folder that an earlier run extracted
+/// from the same file is reused.
 pub(super) fn photos(given: &Path, out: &Path, context: &Context) -> Result<PathBuf, Failure> {
     if !given.is_file() {
         return Ok(given.to_owned());
@@ -103,7 +103,7 @@ pub(super) fn photos(given: &Path, out: &Path, context: &Context) -> Result<Path
     Ok(dir)
 }
 
-/// Makes the folder `dir` anew.
+/// Extracts the photos to a new folder `dir`.
 fn take(given: &Path, out: &Path, dir: &Path, new: Record, context: &Context) -> Result<Record, Failure> {
     let failed = |path: &Path, error: std::io::Error| Failure::Core(files::write_error(path, error));
     let scratch = tempfile::Builder::new().prefix(".intake").tempdir_in(out).map_err(|e| failed(out, e))?;
@@ -122,7 +122,7 @@ fn take(given: &Path, out: &Path, dir: &Path, new: Record, context: &Context) ->
     let skipped = rejected.into_iter().map(|rejected| format!("`{}` ({})", rejected.name, rejected.reason));
     let record =
         Record { photos: entries.into_iter().map(photo).collect(), skipped: skipped.collect(), ..new };
-    // The record comes first: from then on the folder is known to be this program's.
+    // The record is written first: it marks the folder as created by this program.
     let json = serde_json::to_vec_pretty(&record).map_err(|error| failed(out, error.into()))?;
     files::write_atomically(&out.join(RECORD), |file| std::io::Write::write_all(file, &json))?;
     match std::fs::remove_dir_all(dir) {
@@ -133,7 +133,7 @@ fn take(given: &Path, out: &Path, dir: &Path, new: Record, context: &Context) ->
     Ok(record)
 }
 
-/// The service's own way in, without its limits on strangers.
+/// Uses the service's intake, without its limits for untrusted clients.
 async fn take_in(
     given: &Path,
     scratch: &Path,
@@ -176,7 +176,7 @@ fn refused(given: &Path, error: IntakeError) -> Failure {
     Failure::Input { path: given.to_owned(), what, hint }
 }
 
-/// Says what was taken, and on every run what was not: the scene lacks it every time.
+/// Reports which photos are used and, on every run, which were rejected.
 fn tell(record: &Record, given: &Path, dir: &Path, context: &Context) {
     let Record { photos, skipped, .. } = record;
     context.reporter.note(&format!(

@@ -28,7 +28,7 @@ pub(super) fn info(args: &InfoArgs, context: &Context) -> Result<(), Failure> {
     if formats::is_scene(path) && !ModelForm::is_file_of_model(path) {
         return scene(path, context);
     }
-    // The output of a run on a dataset elsewhere contains only scenes.
+    // A run on a dataset elsewhere has only scenes in its output folder.
     let is_dataset = path.join("sparse").exists()
         || path.join("colmap_data").exists()
         || NerfstudioSource::matches(path)
@@ -86,7 +86,7 @@ impl Bounds {
     }
 }
 
-/// Three digits behind the point, where these say something.
+/// Three decimals, or an exponent if those are not meaningful.
 fn coordinate(value: f64) -> String {
     let plain = value == 0.0 || (1e-2..1e7).contains(&value.abs());
     if plain { format!("{value:.3}") } else { format!("{value:.3e}") }
@@ -163,7 +163,7 @@ struct DatasetInfo {
     masks: usize,
     /// Photos with an alpha channel.
     alpha: usize,
-    /// What alpha is taken for; `None` if the photos are opaque.
+    /// Meaning of alpha; `None` if the photos are opaque.
     alpha_mode: Option<AlphaMode>,
     /// Steps of [`InfoArgs::preset`].
     preset: Preset,
@@ -306,7 +306,7 @@ fn photos_on_disk(scene: &splat_core::Scene) -> Option<usize> {
     let mut count = 0;
     for folder in folders {
         let entries = std::fs::read_dir(folder).ok()?.flatten();
-        // Names that begin with a point are notes of systems (`._a.jpg`).
+        // Names that begin with a dot are metadata of the system (`._a.jpg`).
         let shown = |entry: &std::fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
         let is_photo = |entry: &std::fs::DirEntry| splat_core::images::has_photo_extension(&entry.path());
         count += entries.filter(|entry| shown(entry) && is_photo(entry)).count();

@@ -27,7 +27,7 @@ use crate::report::Reporter;
 
 /// The context of a command.
 pub(crate) struct Context {
-    /// When the program started: what a `--budget` counts from.
+    /// When the program started: the start of a `--budget`.
     pub(crate) started: Instant,
     pub(crate) reporter: Reporter,
     pub(crate) cancel: CancelToken,
@@ -43,7 +43,7 @@ impl Context {
         Ok(self_test::open(&self.gpu_options(), &mut |text| self.reporter.warn(&text))?)
     }
 
-    /// The GPU if there is one besides software drivers: for what a processor does as well.
+    /// The GPU, unless it is a software renderer: for tasks that a CPU does as well.
     fn hardware(&self) -> Option<Gpu> {
         let is_hardware = |report: &AdapterReport| !report.is_software();
         Gpu::describe(&self.gpu_options()).ok().filter(is_hardware)?;

@@ -173,7 +173,7 @@ pub(super) fn training_cameras(
     Ok(named.collect())
 }
 
-/// The camera of that name, with or without folder and extension.
+/// The camera with this name, with or without folder and extension.
 fn find<'a>(cameras: &'a [NamedCamera], name: &str) -> Result<&'a NamedCamera, Failure> {
     let stem = |name: &str| Path::new(name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let exact = cameras.iter().find(|named| named.name == name);

@@ -126,7 +126,7 @@ pub(super) fn keys(args: KeysArgs, context: &Context) -> Result<(), Failure> {
     })
 }
 
-/// Copies queue and keys of a running service: `splat backup`.
+/// `splat backup`: copies queue and keys of a running service.
 pub(super) fn backup(args: BackupArgs, context: &Context) -> Result<(), Failure> {
     let (config, file) = of_backup(args)?;
     let copied = service::backup(&config, &file)?;
@@ -135,7 +135,7 @@ pub(super) fn backup(args: BackupArgs, context: &Context) -> Result<(), Failure>
     Ok(())
 }
 
-/// Puts a backup back in a stopped service: `splat restore`.
+/// `splat restore`: restores a backup in a stopped service.
 pub(super) fn restore(args: BackupArgs, context: &Context) -> Result<(), Failure> {
     let (config, file) = of_backup(args)?;
     let (copied, before) = service::restore(&config, &file)?;
@@ -160,7 +160,7 @@ pub(super) fn job(cancel: &CancelToken) -> Result<(), Failure> {
     })
 }
 
-/// The dataset of a job, for the service's page.
+/// Prints what scenes are trained on, for the service's page.
 pub(super) fn tell_gpu(context: &Context) -> Result<(), Failure> {
     runner::tell_gpu(&context.gpu_options()).map_err(|source| Failure::Usage {
         what: format!("what was found out cannot be written: {source}"),
@@ -179,7 +179,7 @@ pub(super) fn config(args: SettingsArgs) -> Result<Config, Failure> {
     Ok(args.settings.or(file).resolve()?)
 }
 
-/// The settings with `--adapter` and `--backend`, which all commands have.
+/// Adds `--adapter` and `--backend`, which all commands have.
 fn on_this_gpu(config: Config, context: &Context) -> Config {
     Config { adapter: context.adapter.clone(), backend: context.backend, ..config }
 }
@@ -206,11 +206,11 @@ pub(super) async fn stopped(cancel: CancelToken) {
     }
 }
 
-/// The service's log goes to standard error: lines for people, or JSON with `--json`. `SPLAT_LOG` chooses how much.
+/// Logs to standard error: lines of text, or JSON with `--json`. `SPLAT_LOG` sets the level.
 fn log(context: &Context) {
     let filter = EnvFilter::try_from_env("SPLAT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // No colours in files and journals.
+    // No colours if the output is not a terminal.
     let lines = lines.with_ansi(std::io::stderr().is_terminal()).with_target(false);
     if context.reporter.is_json() { lines.json().init() } else { lines.init() }
 }

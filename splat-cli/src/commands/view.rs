@@ -1,4 +1,4 @@
-//! `splat view`: a scene in the browser, served from this machine or as one HTML file.
+//! `splat view`: shows a scene in the browser, served from this machine or as one HTML file.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -35,7 +35,7 @@ pub(super) fn view(args: &ViewArgs, context: &Context) -> Result<(), Failure> {
     if let Some(html) = &args.export {
         return export(&scene, &cameras, &title(&args.scene), html, context);
     }
-    // The viewer always gets a PLY, which is exact.
+    // The viewer always gets a PLY, which is lossless.
     let folder = scratch()?;
     let ply = folder.path().join("scene.ply");
     formats::write(&ply, Format::Ply, &scene)?;

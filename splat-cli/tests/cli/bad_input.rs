@@ -1,4 +1,4 @@
-//! Each bad input gets a sentence on what, why and what to try, and the right exit code.
+//! Each kind of bad input gives a sentence on what, why and what to try, and the right exit code.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,7 @@ fn photos_that_are_not_there() {
     );
 }
 
-/// What people give instead of a folder is named, with the command that makes a folder of it.
+/// What users give instead of a folder is named, with a command that makes a folder from it.
 #[test]
 fn videos_archives_and_photos_without_poses() {
     let sandbox = Sandbox::new();
@@ -92,7 +92,7 @@ fn colmap_that_is_missing_or_broken() {
     }
     let message = sandbox.fails(2, &["colmap", "photos", "-o", "out", "--colmap", "no-such-program"]);
     says(&message, &["no-such-program", "hint:", "apt install colmap"]);
-    // Any program that is not COLMAP.
+    // Any program other than COLMAP.
     let message =
         sandbox.fails(2, &["colmap", "photos", "-o", "out", "--colmap", env!("CARGO_BIN_EXE_splat")]);
     says(&message, &["COLMAP"]);
@@ -139,13 +139,13 @@ fn an_output_that_cannot_be() {
     says(&sandbox.fails(1, &["train", "dataset", "-o", "file/out"]), &["another output folder"]);
 }
 
-/// `/dev/full` accepts opening and refuses every byte: a full disk.
+/// `/dev/full` can be opened, but every write fails: a full disk.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_full_disk() {
     let sandbox = Sandbox::with_dataset();
     fs::create_dir_all(sandbox.path("out/ply")).unwrap();
-    // The PLY is written beside its place first, and then renamed.
+    // The PLY is first written beside its final path, then renamed.
     std::os::unix::fs::symlink("/dev/full", sandbox.path("out/ply/point_cloud_4.ply.tmp")).unwrap();
     let message = sandbox.fails(1, &["train", "dataset", "-o", "out", "--steps", "5"]);
     says(&message, &["point_cloud_4.ply", "the disk is full"]);

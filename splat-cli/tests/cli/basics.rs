@@ -102,7 +102,7 @@ fn no_gpu_of_that_name_is_2() {
 fn bench_times_steps_of_made_up_scenes() {
     let sandbox = Sandbox::new();
     let args = ["bench", "--gaussians", "300,700", "--size", "64x48,48x32", "--steps", "2", "--json"];
-    // A debug build warns first that its ratios mean nothing.
+    // A debug build first warns that its ratios are meaningless.
     let stdout = sandbox.ok(&args).stdout;
     let report: serde_json::Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
     assert!(report["device"]["multiply_adds"].as_f64().unwrap() > 0.0, "{report}");
@@ -130,7 +130,7 @@ fn bench_writes_the_kernels_text() {
         let files = std::fs::read_dir(sandbox.path(renderer)).unwrap().count();
         assert_eq!(report["files"], files, "{report}");
         let text = std::fs::read_to_string(sandbox.path(renderer).join(kernel)).unwrap();
-        // Joined: the constants in front, the shared files, the kernel.
+        // Complete sources: constants, shared files, kernel.
         for part in ["const LANES", "struct ViewUniform", "@compute", "fn main"] {
             assert!(text.contains(part), "{kernel} has no `{part}`");
         }

@@ -1,4 +1,4 @@
-//! Datasets as people have them, and output folders that are used again.
+//! Datasets as found in practice, and output folders that are used again.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ fn damaged_photos_are_left_out_before_training() {
     let mut photos: Vec<_> =
         fs::read_dir(sandbox.path("dataset/images")).unwrap().map(|entry| entry.unwrap().path()).collect();
     photos.sort();
-    // Held out, and trained on.
+    // One held out, one for training.
     let bytes = fs::read(&photos[8]).unwrap();
     fs::write(&photos[8], &bytes[..bytes.len() / 2]).unwrap();
     fs::write(&photos[3], "").unwrap();
@@ -28,7 +28,7 @@ fn photos_and_masks_may_lie_elsewhere() {
     let sandbox = Sandbox::with_dataset();
     fs::rename(sandbox.path("dataset/images"), sandbox.path("elsewhere")).unwrap();
     says(&sandbox.fails(1, &["info", "dataset"]), &["--images"]);
-    // What macOS leaves beside copies is no photo.
+    // Files that macOS adds to copies are not photos.
     sandbox.write("elsewhere/._0000.png", "\0\u{5}");
     says(&sandbox.ok(&["info", "dataset", "--images", "elsewhere"]).stdout, &["12 placed, 2 held out"]);
     says(&sandbox.fails(1, &["info", "dataset", "--images", "nowhere"]), &["`nowhere` does not exist"]);
@@ -42,7 +42,7 @@ fn photos_and_masks_may_lie_elsewhere() {
     says(&ran.stderr, &["no masks are used"]);
 }
 
-/// A run begun anew where another ended, stopped half way and resumed, ends as one that never stopped.
+/// A run started where another ended, stopped half way and resumed, ends like one that never stopped.
 #[test]
 fn resuming_goes_on_with_the_run_that_began_last() {
     let sandbox = Sandbox::with_dataset();
@@ -56,7 +56,7 @@ fn resuming_goes_on_with_the_run_that_began_last() {
     assert!(!sandbox.path("out/ply/point_cloud_7.ply").exists());
     assert!(sandbox.path("out/older/1/ply/point_cloud_7.ply").is_file());
     assert!(sandbox.path("out/checkpoints/step_0000004.ckpt").is_file());
-    // A checkpoint of another run, put there by hand, neither wins nor is pruned.
+    // A checkpoint of another run, copied there by hand, is neither used nor pruned.
     let foreign = "step_0000008";
     for end in ["ckpt", "json"] {
         let from = sandbox.path(&format!("out/older/1/checkpoints/{foreign}.{end}"));
@@ -107,7 +107,7 @@ fn a_folder_in_use_is_refused_and_free_after_a_kill() {
     assert!(sandbox.path("out/older/1/checkpoints").is_dir());
 }
 
-/// A dataset can be named by its file, wherever a folder can.
+/// A dataset can be given by its file instead of its folder.
 #[test]
 fn a_transforms_json_is_a_dataset_itself() {
     let sandbox = Sandbox::with_dataset();
@@ -124,7 +124,7 @@ fn a_transforms_json_is_a_dataset_itself() {
         let info = sandbox.ok(&["info", path]);
         says(&info.stdout, &["3 placed"]);
     }
-    // A folder around it, as archives have; and a model by one of its files.
+    // In a further folder, as in archives; and a COLMAP model given by one of its files.
     fs::create_dir_all(sandbox.path("unpacked/export")).unwrap();
     fs::rename(sandbox.path("scan"), sandbox.path("unpacked/export/scan")).unwrap();
     let info = sandbox.ok(&["info", "unpacked"]);
@@ -150,7 +150,7 @@ fn cut_out_photos_are_told_of_and_a_mask_stays_one() {
                     hidden(pixel);
                 }
             }
-            // The content tells the format, not the name.
+            // The format is detected from the content, not from the name.
             image.save_with_format(photo, image::ImageFormat::Png).unwrap();
         }
     };
@@ -163,7 +163,7 @@ fn cut_out_photos_are_told_of_and_a_mask_stays_one() {
     );
     let asked = sandbox.ok(&["train", "dataset", "-o", "out2", "--steps", "2", "--alpha", "mask"]);
     assert!(!asked.stderr.contains("alpha channel"), "{}", asked.stderr);
-    // Evaluation takes alpha as the training did, whatever the photos look like.
+    // Evaluation uses the alpha mode of the training, whatever the photos look like.
     let run = |out: &str| fs::read_to_string(sandbox.path(out).join("run.json")).unwrap();
     assert!(run("out").contains(r#""alpha":"transparent""#) && run("out2").contains(r#""alpha":"mask""#));
     let psnr = |out: &str| {
@@ -179,7 +179,7 @@ fn cut_out_photos_are_told_of_and_a_mask_stays_one() {
     says(&sandbox.ok(&["info", "dataset"]).stdout, &["alpha          12 of 12, a mask"]);
 }
 
-/// A file that is something else is named, with what helps, whatever it was given to.
+/// A file of the wrong kind is named, with advice, whichever command gets it.
 #[test]
 fn files_of_other_kinds_come_with_what_helps() {
     let sandbox = Sandbox::new();

@@ -1,4 +1,4 @@
-//! `splat gesture`: grown, measured, tried, written; and what it says about what it cannot use.
+//! `splat gesture`: training, evaluation, prediction and export, and errors for unusable input.
 
 use splat_test_needs::needs;
 
@@ -32,7 +32,7 @@ fn a_model_grows_is_measured_and_tried() {
     let measured = sandbox.ok(&["gesture", "eval", "child", &three, &one, "--json"]);
     let figures = &measured.events_named("done")[0];
     assert!(figures["accuracy"].as_f64().unwrap() >= 0.95, "{figures:#}");
-    // Left out of the parent, the new gesture is none of its gestures.
+    // The parent does not have the new gesture, so it is rejected there.
     let parent = sandbox.ok(&["gesture", "eval", "parent", &one, "--json"]);
     let figures = &parent.events_named("done")[0];
     assert!(figures["unknown_accepted"].as_f64().unwrap() <= 0.2, "{figures:#}");
@@ -42,7 +42,7 @@ fn a_model_grows_is_measured_and_tried() {
     let recognised = frames.iter().filter(|frame| frame["gesture"] == "one").count();
     assert!(10 * recognised >= 9 * frames.len() && frames.len() == 100, "{recognised} of {}", frames.len());
 
-    // What was recorded before is refused under another name, and nothing is written.
+    // The same frames under another name are rejected, and nothing is written.
     let text = std::fs::read_to_string(&one).unwrap().replace("\none,", "\ntwo,");
     sandbox.write("two.csv", text);
     let said = sandbox.fails(1, &["gesture", "train", "two.csv", "--parent", "child", "-o", "no"]);
@@ -51,7 +51,7 @@ fn a_model_grows_is_measured_and_tried() {
     assert!(!sandbox.path("no").exists());
 }
 
-/// Landmarks now and then go wrong, in the files of a recorder as over the wire.
+/// Occasional bad landmarks, in files of a recorder as over the network.
 #[needs("gesture/ghostouch_incremental_one.csv")]
 #[test]
 fn up_to_a_tenth_of_bad_frames_is_left_out_and_told() {

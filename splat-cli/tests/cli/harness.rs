@@ -1,4 +1,4 @@
-//! Runs the binary in a fresh folder and looks at what it says.
+//! Runs the binary in a fresh folder and checks its output.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -6,10 +6,10 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A folder of its own for a test.
+/// A separate folder per test.
 pub(crate) struct Sandbox(TempDir);
 
-/// What a command said and how it ended.
+/// Output and exit status of a command.
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
@@ -39,11 +39,11 @@ impl Sandbox {
         path
     }
 
-    /// The binary, to be run here, out of reach of the caller's settings.
+    /// The binary in this folder, isolated from the caller's settings.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_splat"));
         command.args(args).current_dir(self.0.path()).stdin(Stdio::null());
-        // Mesa's device-selection layer otherwise complains on stderr where there is no desktop session.
+        // Mesa's device-selection layer prints warnings on stderr if there is no desktop session.
         command.env_remove("SPLAT_COLMAP").env("NODEVICE_SELECT", "1");
         command
     }
@@ -52,14 +52,14 @@ impl Sandbox {
         Ran::from(self.command(args).output().unwrap())
     }
 
-    /// Runs what must succeed.
+    /// Runs a command that must succeed.
     pub(crate) fn ok(&self, args: &[&str]) -> Ran {
         let ran = self.run(args);
         assert_eq!(ran.code, Some(0), "`splat {}` failed:\n{}", args.join(" "), ran.stderr);
         ran
     }
 
-    /// Runs what must fail with this code, and gives what it said on stderr.
+    /// Runs a command that must fail with this code, and returns its stderr.
     pub(crate) fn fails(&self, code: i32, args: &[&str]) -> String {
         let ran = self.run(args);
         assert_eq!(ran.code, Some(code), "`splat {}` said:\n{}\n{}", args.join(" "), ran.stdout, ran.stderr);
@@ -77,7 +77,7 @@ impl From<Output> for Ran {
 }
 
 impl Ran {
-    /// The objects on stdout, one a line.
+    /// The objects on stdout, one per line.
     pub(crate) fn events(&self) -> Vec<Value> {
         self.stdout
             .lines()
@@ -85,13 +85,13 @@ impl Ran {
             .collect()
     }
 
-    /// Those of one kind.
+    /// The events of one kind.
     pub(crate) fn events_named(&self, name: &str) -> Vec<Value> {
         self.events().into_iter().filter(|event| event["event"] == name).collect()
     }
 }
 
-/// Asserts that a message holds every one of these.
+/// Asserts that a message contains all of these.
 pub(crate) fn says(message: &str, parts: &[&str]) {
     for part in parts {
         assert!(message.contains(part), "no `{part}` in:\n{message}");

@@ -1,4 +1,4 @@
-//! `render`, `eval` and `info` on what `train` made.
+//! `render`, `eval` and `info` on the output of `train`.
 
 use serde_json::Value;
 use splat_test_needs::needs;
@@ -7,7 +7,7 @@ use crate::harness::{Sandbox, says};
 
 const SCENE: &str = "out/ply/point_cloud_299.ply";
 
-/// A trained scene; made once for all tests of this file.
+/// A trained scene, created once for all tests of this file.
 fn trained() -> &'static Sandbox {
     static TRAINED: std::sync::LazyLock<Sandbox> = std::sync::LazyLock::new(|| {
         let sandbox = Sandbox::with_dataset();
@@ -45,7 +45,7 @@ fn eval_agrees_with_the_run() {
     let metrics: Value =
         serde_json::from_slice(&std::fs::read(sandbox.path("out/metrics.json")).unwrap()).unwrap();
     let psnr = |value: &Value| value["psnr"].as_f64().unwrap();
-    // The PLY holds every bit of the parameters; the trainer's own forward pass is the renderer's.
+    // The PLY is lossless, and the trainer's forward pass is the renderer's.
     assert!((psnr(&done) - psnr(&metrics)).abs() < 0.01, "{} and {}", psnr(&done), psnr(&metrics));
     assert_eq!(done["views"].as_array().unwrap().len(), 2);
     assert!(sandbox.path("pairs/view_08.png").exists());
@@ -65,7 +65,7 @@ fn a_run_is_measured_and_drawn_by_its_folder_alone_as_it_was_trained() {
     }
     let metrics: Value =
         serde_json::from_slice(&std::fs::read(sandbox.path("run/metrics.json")).unwrap()).unwrap();
-    // From another folder than the training was started in.
+    // From another folder than the one in which the training was started.
     std::fs::create_dir(sandbox.path("work")).unwrap();
     let eval = |args: &[&str]| {
         let output = sandbox.command(args).current_dir(sandbox.path("work")).output().unwrap();

@@ -116,7 +116,7 @@ fn stopped_and_resumed_equals_uninterrupted() {
     assert_eq!(resumed.events_named("warning"), Vec::<Value>::new());
     let ply = |output: &str| bytes(&sandbox.path(&format!("{output}/ply/point_cloud_39.ply")));
     assert!(ply("whole") == ply("parts"), "resuming changed the result");
-    // The figures of the first part are still there.
+    // The metrics of the first part are still there.
     let metrics: Value = serde_json::from_slice(&bytes(&sandbox.path("parts/metrics.json"))).unwrap();
     assert_eq!(metrics["history"][0]["step"], 13);
 }
@@ -154,7 +154,7 @@ fn quiet_prints_the_result_only_and_plain_lines_need_no_terminal() {
     assert!(!plain.stderr.contains('\u{1b}') && !plain.stderr.contains('\r'), "{:?}", plain.stderr);
 }
 
-/// The other renderer, named in the PLY and taken up by what draws it.
+/// The other renderer, which is recorded in the PLY and then used for rendering.
 #[test]
 fn trains_and_draws_by_3dgut() {
     let sandbox = Sandbox::with_dataset();

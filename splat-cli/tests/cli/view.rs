@@ -1,4 +1,4 @@
-//! `splat view`: what is served and exported, as far as it shows without a browser.
+//! `splat view`: what can be tested of serving and exporting without a browser.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 
 use crate::harness::{Sandbox, says};
 
-/// A server that a failing test leaves behind would run on.
+/// Kills the server even if the test fails.
 struct Server(Child);
 
 impl Drop for Server {
@@ -16,7 +16,7 @@ impl Drop for Server {
     }
 }
 
-/// A PLY of two Gaussians and the file in the form that a run leaves it.
+/// A PLY of two Gaussians, in the layout of a run.
 fn with_scene() -> Sandbox {
     let sandbox = Sandbox::new();
     let names = "x y z rot_0 rot_1 rot_2 rot_3 scale_0 scale_1 scale_2 opacity f_dc_0 f_dc_1 f_dc_2";
@@ -27,7 +27,7 @@ fn with_scene() -> Sandbox {
     sandbox
 }
 
-/// What the server answers to a GET: status line and headers, and the body.
+/// GET request; returns status line and headers, and the body.
 fn get(address: &str, path: &str) -> (String, Vec<u8>) {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();

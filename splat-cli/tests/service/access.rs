@@ -1,4 +1,4 @@
-//! Who may do what, how much, and from where.
+//! Authentication, permissions, limits, and origins of requests.
 
 use reqwest::StatusCode;
 use reqwest::multipart::{Form, Part};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Service, form, id, photo, splat, stages_of, state};
 
-/// Makes a key with the command that operators use.
+/// Creates a key with the operators' command.
 pub(crate) fn make_key(service: &Service, name: &str, role: &str) -> String {
     let mut command = splat();
     command.args(["keys", "create", name, "--role", role, "--json", "--data-dir"]).arg(service.dir.path());
@@ -55,7 +55,7 @@ async fn jobs_are_invisible_to_other_keys() {
     assert_eq!(service.get("/v1/jobs").await.status(), StatusCode::UNAUTHORIZED);
 }
 
-/// Who was shut out stays out: with the last key gone nobody has rights, neither at once nor after a restart.
+/// After the last key was revoked, the service stays closed, immediately and after a restart.
 #[tokio::test]
 async fn a_service_without_its_last_key_stays_closed() {
     let mut service = Service::start(&[]);
@@ -73,7 +73,7 @@ async fn a_service_without_its_last_key_stays_closed() {
         if restarted {
             service.restart();
         }
-        // Longer than an answer on keys is believed.
+        // Longer than the result of the check for keys is cached.
         for _ in 0..12 {
             for path in ["/v1/jobs", "/metrics"] {
                 let bare = service.client.get(format!("{}{path}", service.url)).send().await.unwrap();
@@ -85,7 +85,7 @@ async fn a_service_without_its_last_key_stays_closed() {
     }
 }
 
-/// Keys make the name that a client uses for the service the client's affair; without keys it must be ours.
+/// With keys, clients may use any host name for the service; without keys it must be one of the service's.
 #[tokio::test]
 async fn a_proxy_in_front_may_keep_or_change_the_host() {
     let mut service = Service::start(&[]);
@@ -104,20 +104,20 @@ async fn a_proxy_in_front_may_keep_or_change_the_host() {
     let changed = [("host", "127.0.0.1:5000"), ("origin", "https://splat.example.com")];
     assert_eq!(ask(&service, &kept).await, 421);
     assert_eq!(ask(&service, &changed).await, 403);
-    // A proxy whose client is elsewhere does not lend it this machine's rights.
+    // A proxy's client on another machine does not get the rights of this machine.
     assert_eq!(ask(&service, &[("host", "localhost"), ("x-forwarded-for", "9.9.9.9")]).await, 401);
     let secret = make_key(&service, "phone", "user");
     service.set_options(&["--public-url", "https://splat.example.com"]);
     service.restart();
     assert_eq!(ask(&service, &changed).await, 401);
     service.with_key(&secret);
-    // One photo is too few, which tells that these got through.
+    // A single photo is too few, so this status shows that the request was admitted.
     assert_eq!(ask(&service, &kept).await, 422);
     assert_eq!(ask(&service, &changed).await, 422);
 }
 
-/// As Caddy passes requests on: the name kept, the client's address, scheme and name added; the path before the service's taken away
-/// (`handle_path`) or kept (`handle`).
+/// As Caddy forwards requests: with the original host, and the client's address, scheme and host added; the path prefix is
+/// removed (`handle_path`) or kept (`handle`).
 #[tokio::test]
 async fn behind_caddy_at_a_path_addresses_in_answers_are_the_publics() {
     let public = "https://example.com/3d/scenes";
@@ -205,7 +205,7 @@ fn the_gpu_of_jobs_can_be_chosen() {
     assert!(text.contains("adapter = \"llvmpipe\"") && text.contains("backend = \"vulkan\""), "{text}");
 }
 
-/// What was begun and left lies there for a day, and counts.
+/// Abandoned uploads exist for a day, and count.
 #[tokio::test]
 async fn uploads_that_no_job_uses_are_listed() {
     let service = Service::start(&[]);
@@ -239,7 +239,7 @@ async fn answers_are_for_their_own_origin_and_keys_pass_cors() {
     assert_eq!(answer.headers()["access-control-allow-headers"], "authorization");
 }
 
-/// `SPLAT_LOG=access=debug` gives a line a request, without colours where nobody sees them, and without secrets.
+/// `SPLAT_LOG=access=debug` logs one line per request, without colours if the output is not a terminal, and without secrets.
 #[cfg(unix)]
 #[tokio::test]
 async fn requests_are_logged_on_wish_and_the_data_folder_is_private() {
@@ -284,7 +284,7 @@ async fn foreign_pages_and_names_are_refused() {
     };
     assert_eq!(post("https://evil.example".into()).await.unwrap().status(), StatusCode::FORBIDDEN);
     assert_eq!(post("null".into()).await.unwrap().status(), StatusCode::FORBIDDEN);
-    // One photo is too few, which tells that these two got through.
+    // A single photo is too few, so this status shows that both requests were admitted.
     assert_eq!(post(service.url.clone()).await.unwrap().status(), StatusCode::UNPROCESSABLE_ENTITY);
     let allowed = post("https://app.example.com".into()).await.unwrap();
     assert_eq!(allowed.status(), StatusCode::UNPROCESSABLE_ENTITY);
@@ -348,7 +348,7 @@ async fn limits_hold_while_photos_arrive() {
     assert_eq!(code(Form::new().text("preset", "preview")).await.1, "no_photos");
     let big = Part::bytes([photo(1), vec![0; 1_200_000]].concat()).file_name("big.png");
     assert_eq!(code(form(2).part("images", big)).await.2, "file_too_large");
-    // A header that claims 60,000 x 60,000 pixels is refused before anything is decoded.
+    // A header that claims 60,000 x 60,000 pixels is rejected before anything is decoded.
     let mut bomb = photo(1);
     bomb[16..24].copy_from_slice(&[0, 0, 234, 96, 0, 0, 234, 96]);
     let crc = crc32(&bomb[12..29]);
@@ -357,7 +357,7 @@ async fn limits_hold_while_photos_arrive() {
         code(form(2).part("images", Part::bytes(bomb).file_name("bomb.png"))).await.2,
         "too_many_pixels"
     );
-    // Each is small enough, all together are not.
+    // Each file is small enough, but not all of them together.
     let padded = |number| [photo(number), vec![0; 900_000]].concat();
     let large = (1..=3).fold(Form::new(), |form, number| {
         form.part("images", Part::bytes(padded(number)).file_name(format!("{number}.png")))
@@ -370,7 +370,7 @@ async fn limits_hold_while_photos_arrive() {
         ("quality=best", "quality"),
         ("colour=red", "colour"),
         ("keep_distortion=perhaps", "keep_distortion"),
-        // A truth value in a text, and of two options that do not go together.
+        // A boolean as text, and two options that exclude each other.
         ("keep_distortion=true&renderer=ewa", "3dgut"),
     ] {
         let filled = options.split('&').fold(form(3), |form, option| {
@@ -384,7 +384,7 @@ async fn limits_hold_while_photos_arrive() {
     assert_eq!(std::fs::read_dir(service.dir.path().join("jobs")).unwrap().count(), 0);
 }
 
-/// As PNG has it.
+/// The checksum of PNG.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0_u32, |crc, &byte| {
         (0..8).fold(
@@ -410,7 +410,7 @@ async fn what_is_served_is_described() {
     ] {
         assert!(paths.contains_key(path), "{path}");
     }
-    // Generated clients name their functions by these.
+    // Generated clients derive function names from these.
     let operations = || paths.values().flat_map(|path| path.as_object().unwrap().values());
     let names: std::collections::BTreeSet<_> =
         operations().map(|operation| operation["operationId"].as_str().unwrap()).collect();

@@ -1,4 +1,4 @@
-//! Several workers on Redis and a shared store, killed at random: every job is done, and none twice.
+//! Several workers on Redis and a shared store, killed at random: every job is done exactly once.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::harness::jobs_of;
 use crate::harness::{Service, id, splat, stages_of, state};
 
-/// A Redis of its own, or a worker; killed with the value.
+/// A Redis server or a worker; killed on drop.
 struct Process(Child);
 
 impl Process {
@@ -24,7 +24,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It fails when the process has ended, which is what is wanted.
+        // Fails if the process has already ended, which is fine.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -55,7 +55,7 @@ fn worker(shared: &[&str], data: &Path) -> Process {
     Process(command.spawn().unwrap())
 }
 
-/// A worker that is suspended with its job for three leases, while another one takes the job: it is done once, and by nobody twice.
+/// A worker is suspended with its job for three leases, while another one takes the job: it is done exactly once.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_suspended_worker_finds_its_job_with_another_one_and_lets_go() {
@@ -94,7 +94,7 @@ fn number_from(variable: &str, default: usize) -> usize {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// Sized down for every run; `SPLAT_CLUSTER_JOBS=60 SPLAT_CLUSTER_KILLS=10` gives the whole of it.
+/// Reduced for normal test runs; `SPLAT_CLUSTER_JOBS=60 SPLAT_CLUSTER_KILLS=10` is the full size.
 #[tokio::test]
 async fn killed_workers_lose_no_job_and_do_none_twice() {
     let (jobs, kills) = (number_from("SPLAT_CLUSTER_JOBS", 12), number_from("SPLAT_CLUSTER_KILLS", 3));
@@ -110,7 +110,7 @@ async fn killed_workers_lose_no_job_and_do_none_twice() {
     for _ in 0..jobs {
         submitted.push(id(&service.submit(3, stages_of(60)).await));
     }
-    // Numbers as good as random, the same each time (Knuth's linear congruential generator).
+    // Pseudo-random numbers, the same each time (Knuth's linear congruential generator).
     let mut random = 1_u64;
     for _ in 0..kills {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -1,4 +1,4 @@
-//! Processes that die, hang and shut down: no job is lost, none is done twice.
+//! Processes that crash, hang and shut down: no job is lost, and none is done twice.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn a_job_that_always_kills_its_process_is_given_up() {
     let job = service.ended(&job).await;
     assert_eq!((state(&job), job["attempts"].as_u64()), ("dead", Some(2)), "{job:#}");
     assert!(job["problem"]["message"].as_str().unwrap().contains("died"), "{job:#}");
-    // The line goes on.
+    // The queue continues.
     let next = id(&service.submit(3, stages_of(0)).await);
     assert_eq!(state(&service.ended(&next).await), "succeeded");
 }
@@ -50,7 +50,7 @@ async fn shutting_down_gives_the_job_back_without_counting() {
     assert_eq!((state(&job), job["attempts"].as_u64()), ("succeeded", Some(1)), "{job:#}");
 }
 
-/// A laptop that sleeps for three leases, three times: more often than a job may be begun.
+/// A laptop that sleeps for three leases, three times: more often than a job may be attempted.
 #[tokio::test]
 async fn a_service_that_slept_goes_on_with_its_job() {
     goes_on_after_naps(|service, signal| service.signal(signal)).await;
@@ -66,7 +66,7 @@ async fn a_job_that_was_suspended_goes_on() {
 #[tokio::test]
 async fn a_service_suspended_with_its_job_goes_on_with_it() {
     goes_on_after_naps(|service, signal| {
-        // As on a machine that wakes up, either may come first.
+        // When a machine wakes up, either process may be first.
         service.signal_jobs(signal);
         service.signal(signal);
     })
@@ -92,7 +92,7 @@ async fn goes_on_after_naps(signal: impl Fn(&Service, Signal)) {
     assert!(scene.status().is_success(), "{}", scene.status());
 }
 
-/// The queue is lost, and comes back from a copy: nothing of what it knew is gone, and a copy without tables is refused.
+/// The queue is lost and restored from a backup: nothing is missing, and a copy without tables is rejected.
 #[tokio::test]
 async fn a_lost_queue_comes_back_from_its_copy() {
     let mut service = Service::start(&[]);
@@ -106,7 +106,7 @@ async fn a_lost_queue_comes_back_from_its_copy() {
     assert_eq!(splat_with("backup").0, Some(0), "while the service runs");
     service.kill();
     for name in ["queue.db", "queue.db-wal", "queue.db-shm"] {
-        // The log may be gone already.
+        // The write-ahead log may not exist.
         let _ = std::fs::remove_file(data.join(name));
     }
     service.restart();
@@ -123,19 +123,19 @@ async fn a_lost_queue_comes_back_from_its_copy() {
     assert_eq!(output.status.code(), Some(2));
 }
 
-/// Sized down for every run; `SPLAT_KILLS=100` gives the whole of it.
+/// Reduced for normal test runs; `SPLAT_KILLS=100` is the full size.
 #[tokio::test]
 async fn kill_9_at_any_moment_loses_nothing() {
     let kills: u64 = std::env::var("SPLAT_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(8);
     let mut service = Service::start(&["--lease-s", "2", "--max-attempts", "1000"]);
     let mut jobs = Vec::new();
     for kill in 0..kills {
-        // Some die while photos arrive: what was not acknowledged may be gone, nothing else.
+        // Sometimes killed during an upload: only what was not acknowledged may be lost.
         let request = service
             .request("POST", "/v1/jobs")
             .multipart(form(3).text("test", json!({"stage_ms": 120}).to_string()));
         let submitting = tokio::spawn(request.send());
-        // Anything from the middle of an upload to the end of a job.
+        // At any moment between the middle of an upload and the end of a job.
         tokio::time::sleep(Duration::from_millis(7 + kill * 397 % 1500)).await;
         service.kill();
         if let Ok(Ok(response)) = submitting.await

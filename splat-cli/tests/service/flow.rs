@@ -1,10 +1,8 @@
-//! From photos to scene: the two ways to submit, events, files, cancelling, doing again, deleting.
+//! From photos to scene: the two ways to submit, events, metrics.
 
 use std::io::Cursor;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use reqwest::StatusCode;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
@@ -24,7 +22,7 @@ async fn photos_in_ply_out_in_one_request() {
     std::fs::write(&path, &bytes).unwrap();
     let cloud = splat_core::ply::read(&path).unwrap();
     assert_eq!(cloud.cloud.len(), 2_000);
-    // The layout that apps reading the old service's folders know.
+    // The folder layout of the previous service, which some apps read directly.
     let folder = service.dir.path().join("jobs").join(&job);
     assert!(folder.join("images/0001.png").is_file());
     assert!(folder.join("output/final_trained_model/ply/point_cloud_299.ply").is_file());
@@ -42,7 +40,7 @@ async fn the_old_clients_default_is_30_000_steps() {
     assert!(folder.join("output/final_trained_model/ply/point_cloud_29999.ply").is_file());
 }
 
-/// Behind a proxy that allows no long silence.
+/// For clients behind a proxy with a read timeout.
 #[tokio::test]
 async fn whoever_waits_so_long_gets_the_job_then() {
     let service = Service::start(&[]);
@@ -79,7 +77,7 @@ async fn leaving_early_cancels() {
     assert_eq!(state(&job), "cancelled");
 }
 
-/// The same request under the same key waits on, whoever left before or waits beside.
+/// Repeating the request with the same key keeps waiting, even after one client left and while another one waits.
 #[tokio::test]
 async fn leaving_with_a_key_cancels_nothing() {
     let service = Service::start(&[]);
@@ -238,206 +236,6 @@ async fn a_followed_job_is_as_new_as_its_events() {
 }
 
 #[tokio::test]
-async fn a_scene_in_training_is_looked_at_from_anywhere() {
-    let service = Service::start(&[]);
-    let job = service.submit(3, json!({"stage_ms": 50, "hang_at": "train"})).await;
-    let path = format!("/v1/jobs/{}/look", id(&job));
-    let look = async |body: Value| {
-        let response = service.request("POST", &path).json(&body).send().await.unwrap();
-        (response.status(), response.json::<Value>().await.unwrap())
-    };
-    let done = id(&service.submit(3, stages_of(0)).await);
-    let refused = service.request("POST", &format!("/v1/jobs/{done}/look")).send().await.unwrap();
-    assert_eq!(refused.status(), StatusCode::CONFLICT, "it waits");
-    service.job_when(&id(&job), |job| job["progress"]["stage"] == "train").await;
-    let first = service.request("POST", &path).send().await.unwrap();
-    assert_eq!(first.status(), StatusCode::OK);
-    let first: Value = first.json().await.unwrap();
-    let picture = |view: &Value| {
-        let bytes = STANDARD.decode(view["jpeg"].as_str().unwrap()).unwrap();
-        image::load_from_memory_with_format(&bytes, image::ImageFormat::Jpeg).unwrap().to_rgb8()
-    };
-    let seen = picture(&first);
-    assert_eq!(
-        json!([seen.width(), seen.height()]),
-        json!([first["lens"]["width"], first["lens"]["height"]])
-    );
-    // The same camera once more, then one on the other side of the ball, then two at once.
-    let here = json!({ "camera": first["camera"], "longest_side": 96 });
-    let (status, again) = look(here.clone()).await;
-    assert_eq!((status, picture(&again).width()), (StatusCode::OK, 96), "{again}");
-    let (x, y) = (seen.width() / 2, seen.height() / 2);
-    assert!(near(seen.get_pixel(x, y), picture(&again).get_pixel(48, 32)));
-    let behind =
-        json!({ "camera": { "position": [0, 0, 3.5], "rotation": [[-1, 0, 0], [0, 1, 0], [0, 0, -1]] } });
-    let (both, other) = tokio::join!(look(behind), look(here));
-    let (behind, other) = (picture(&both.1), picture(&other.1));
-    assert!(!near(seen.get_pixel(x, y), behind.get_pixel(behind.width() / 2, behind.height() / 2)));
-    assert!(near(seen.get_pixel(x, y), other.get_pixel(48, 32)), "one saw what the other asked for");
-    for (wrong, expected) in [
-        (json!({ "longest_side": 5 }), StatusCode::UNPROCESSABLE_ENTITY),
-        (
-            json!({ "camera": { "position": [0, 0, 0], "rotation": [[2, 0, 0], [0, 1, 0], [0, 0, 1]] } }),
-            StatusCode::UNPROCESSABLE_ENTITY,
-        ),
-        (json!({ "camera": { "position": [0, 0] } }), StatusCode::UNPROCESSABLE_ENTITY),
-    ] {
-        let (status, problem) = look(wrong).await;
-        assert_eq!(status, expected, "{problem}");
-        assert!(problem["detail"].as_str().is_some_and(|text| text.contains('`')), "{problem}");
-    }
-}
-
-/// Nearly the same colour, as far as JPEG leaves it.
-fn near(a: &image::Rgb<u8>, b: &image::Rgb<u8>) -> bool {
-    a.0.iter().zip(b.0).all(|(a, b)| a.abs_diff(b) < 24)
-}
-
-#[tokio::test]
-async fn files_come_in_parts_and_only_once() {
-    let service = Service::start(&[]);
-    let job = id(&service.submit(3, stages_of(0)).await);
-    service.ended(&job).await;
-    let path = format!("/v1/jobs/{job}/artifacts/scene.ply");
-    let whole = service.get(&path).await;
-    let etag = whole.headers()["etag"].clone();
-    let whole = whole.bytes().await.unwrap();
-    let part = service.request("GET", &path).header("range", "bytes=10-19").send().await.unwrap();
-    assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
-    assert_eq!(part.headers()["content-range"], format!("bytes 10-19/{}", whole.len()));
-    assert_eq!(part.bytes().await.unwrap(), whole[10..20]);
-    let outside = service.request("GET", &path).header("range", "bytes=999999999-").send().await.unwrap();
-    assert_eq!(outside.status(), StatusCode::RANGE_NOT_SATISFIABLE);
-    let known = service.request("GET", &path).header("if-none-match", &etag).send().await.unwrap();
-    assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
-    let head = service.request("HEAD", &path).send().await.unwrap();
-    assert_eq!(head.headers()["content-length"], whole.len().to_string());
-    let none = service.get(&format!("/v1/jobs/{job}/artifacts/..%2f..%2fqueue.db")).await;
-    assert_eq!(none.status(), StatusCode::NOT_FOUND);
-}
-
-#[tokio::test]
-async fn a_picture_comes_whole_while_it_is_replaced() {
-    let service = Service::start(&[]);
-    let job = id(&service.submit(3, stages_of(0)).await);
-    service.ended(&job).await;
-    let folder = service.dir.path().join("jobs").join(&job).join("output/final_trained_model");
-    let replaced = std::thread::spawn(move || {
-        for round in 0..400_usize {
-            let next = folder.join("preview.png.next");
-            std::fs::write(&next, vec![round as u8; 1_000 + 100_000 * (round % 2)]).unwrap();
-            std::fs::rename(&next, folder.join("preview.png")).unwrap();
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    });
-    while !replaced.is_finished() {
-        let picture = service.get(&format!("/v1/jobs/{job}/artifacts/preview.png")).await;
-        assert_eq!(picture.status(), StatusCode::OK);
-        let length: usize = picture.headers()["content-length"].to_str().unwrap().parse().unwrap();
-        // Fails where fewer bytes come than were announced.
-        assert_eq!(picture.bytes().await.unwrap().len(), length);
-    }
-    replaced.join().unwrap();
-}
-
-#[tokio::test]
-async fn one_idempotency_key_is_one_job() {
-    let service = Service::start(&[]);
-    let post = |photos| {
-        service.request("POST", "/v1/jobs").header("idempotency-key", "k1").multipart(form(photos)).send()
-    };
-    let first: Value = post(3).await.unwrap().json().await.unwrap();
-    let again: Value = post(3).await.unwrap().json().await.unwrap();
-    assert_eq!(id(&first), id(&again));
-    let other = post(4).await.unwrap();
-    assert_eq!(other.status(), StatusCode::UNPROCESSABLE_ENTITY);
-    assert_eq!(other.json::<Value>().await.unwrap()["code"], "idempotency_key_reused");
-    service.ended(&id(&first)).await;
-    let folders = std::fs::read_dir(service.dir.path().join("jobs")).unwrap().count();
-    assert_eq!(folders, 1, "files of jobs that were not made are left");
-}
-
-#[tokio::test]
-async fn cancelling_is_quick_in_every_state() {
-    let service = Service::start(&[]);
-    let running = id(&service.submit(3, stages_of(60_000)).await);
-    let waiting = id(&service.submit(3, stages_of(0)).await);
-    service.job_when(&running, |job| state(job) == "running").await;
-    assert_eq!(service.json(&format!("/v1/jobs/{waiting}")).await["queue_position"], 0);
-    let cancel = |job: &str| service.request("POST", &format!("/v1/jobs/{job}/cancel")).send();
-    let answer: Value = cancel(&waiting).await.unwrap().json().await.unwrap();
-    assert_eq!(state(&answer), "cancelled");
-    assert_eq!(cancel(&running).await.unwrap().status(), StatusCode::ACCEPTED);
-    assert_eq!(state(&service.ended(&running).await), "cancelled");
-}
-
-#[tokio::test]
-async fn failed_jobs_say_why_and_are_done_again_from_a_stage() {
-    let service = Service::start(&[]);
-    let job = id(&service.submit(3, json!({"stage_ms": 0, "fail_at": "mapping"})).await);
-    let failed = service.ended(&job).await;
-    assert_eq!(
-        (state(&failed), failed["problem"]["code"].as_str()),
-        ("failed", Some("acted_out")),
-        "{failed:#}"
-    );
-    let retry = |body: Value| service.request("POST", &format!("/v1/jobs/{job}/retry")).json(&body).send();
-    let wrong = retry(json!({"from": "lunch"})).await.unwrap();
-    assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
-    assert_eq!(retry(json!({"from": "matching"})).await.unwrap().status(), StatusCode::ACCEPTED);
-    service.ended(&job).await;
-    let log = service.get(&format!("/v1/jobs/{job}/log")).await.text().await.unwrap();
-    let count = |stage: &str| log.matches(&format!("{stage} done")).count();
-    // Stages that were finished are passed over quickly, and told again.
-    assert_eq!((count("features"), count("matching")), (2, 2), "{log}");
-    let events = service.get(&format!("/v1/jobs/{job}/events")).await.text().await.unwrap();
-    let skipped = events.matches("\"skipped\":true").count();
-    assert_eq!(skipped, 2, "prepare and features are kept, matching is done again");
-}
-
-/// First small, then in full, of the same photos and poses.
-#[tokio::test]
-async fn a_scene_is_made_again_with_other_settings() {
-    let service = Service::start(&[]);
-    let first = id(&service.submit(3, stages_of(0)).await);
-    service.ended(&first).await;
-    let folder = |job: &str| service.dir.path().join("jobs").join(job);
-    let poses = "output/colmap_data/sparse/0/cameras.bin";
-    std::fs::create_dir_all(folder(&first).join(poses).parent().unwrap()).unwrap();
-    std::fs::write(folder(&first).join(poses), b"poses").unwrap();
-    let again = |body: Value| service.request("POST", "/v1/jobs").json(&body).send();
-    let test = json!({"stage_ms": 0});
-    for (options, has_poses) in [
-        (json!({"preset": "high", "test": test}), true),
-        (json!({"preset": "preview", "quality": "extreme", "test": test}), false),
-        (json!({"preset": "preview", "keep_distortion": true, "test": test}), false),
-    ] {
-        let response = again(json!({"from": first, "options": options})).await.unwrap();
-        assert_eq!(response.status(), StatusCode::ACCEPTED, "{}", response.text().await.unwrap());
-        let made = id(&response.json().await.unwrap());
-        assert_ne!(made, first);
-        let job = service.ended(&made).await;
-        assert_eq!(state(&job), "succeeded", "{job:#}");
-        assert_eq!(job["options"]["preset"], options["preset"]);
-        assert_eq!(job["photos"].as_array().unwrap().len(), 3);
-        assert!(folder(&made).join("images/0003.png").is_file());
-        assert_eq!(folder(&made).join(poses).exists(), has_poses, "{options}");
-    }
-    // The first one needs no other, and none needs the first.
-    service.request("DELETE", &format!("/v1/jobs/{first}")).send().await.unwrap();
-    let gone = again(json!({"from": first})).await.unwrap();
-    assert_eq!(gone.status(), StatusCode::NOT_FOUND);
-    let both = again(json!({"from": first, "uploads": [first]})).await.unwrap();
-    assert_eq!(both.status(), StatusCode::UNPROCESSABLE_ENTITY);
-    let busy = id(&service.submit(3, stages_of(5000)).await);
-    let refused = again(json!({"from": busy})).await.unwrap();
-    assert_eq!(refused.status(), StatusCode::CONFLICT);
-    let words = again(json!({"uploads": [], "options": {"iterations": "many"}})).await.unwrap();
-    let problem: Value = words.json().await.unwrap();
-    assert!(problem["detail"].as_str().unwrap().contains("must be a whole number"), "{problem:#}");
-}
-
-#[tokio::test]
 async fn waits_durations_stages_and_use_are_measured() {
     let service = Service::start(&[]);
     let job = id(&service.submit(3, stages_of(0)).await);
@@ -457,48 +255,6 @@ async fn waits_durations_stages_and_use_are_measured() {
         }
         assert!(begun.elapsed() < crate::harness::PATIENCE, "{metrics}");
         tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-#[tokio::test]
-async fn a_deleted_job_is_gone_with_its_files() {
-    let service = Service::start(&[]);
-    let running = id(&service.submit(3, stages_of(60_000)).await);
-    let job = format!("/v1/jobs/{running}");
-    let refused = service.request("DELETE", &job).send().await.unwrap();
-    assert_eq!(refused.status(), StatusCode::CONFLICT);
-    service.request("POST", &format!("{job}/cancel")).send().await.unwrap();
-    service.ended(&running).await;
-    assert_eq!(service.request("DELETE", &job).send().await.unwrap().status(), StatusCode::NO_CONTENT);
-    assert_eq!(service.get(&job).await.status(), StatusCode::NOT_FOUND);
-    assert!(!service.dir.path().join("jobs").join(&running).exists());
-}
-
-/// Whichever comes first, the other finds a job with all its files or none at all.
-#[tokio::test]
-async fn deleting_beside_a_retry_leaves_no_job_without_photos() {
-    let service = Service::start(&[]);
-    for _ in 0..12 {
-        let job = id(&service.submit(3, stages_of(0)).await);
-        service.ended(&job).await;
-        let (deleted, retried) = tokio::join!(
-            service.request("DELETE", &format!("/v1/jobs/{job}")).send(),
-            service.request("POST", &format!("/v1/jobs/{job}/retry")).send(),
-        );
-        let (deleted, retried) = (deleted.unwrap().status(), retried.unwrap().status());
-        let photos = service.dir.path().join("jobs").join(&job).join("images/0003.png");
-        match (deleted, retried) {
-            (StatusCode::NO_CONTENT, StatusCode::NOT_FOUND) => {
-                assert_eq!(service.get(&format!("/v1/jobs/{job}")).await.status(), StatusCode::NOT_FOUND);
-            }
-            (StatusCode::CONFLICT, StatusCode::ACCEPTED) => {
-                assert!(photos.is_file(), "the job goes on without its photos");
-                assert_eq!(state(&service.ended(&job).await), "succeeded");
-            }
-            // The job ended once more before the other request was looked at.
-            (StatusCode::NO_CONTENT, StatusCode::ACCEPTED) => {}
-            other => panic!("{other:?}"),
-        }
     }
 }
 

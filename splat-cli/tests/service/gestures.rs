@@ -1,4 +1,4 @@
-//! Gestures from outside: the native flow, refusals, owners, and crashes.
+//! Gesture jobs through the public interface: the native API, rejections, owners, and crashes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub(crate) fn tell(text: &str) {
     eprintln!("{text}");
 }
 
-/// The base model as a file, made once for all tests.
+/// The base model as a file, built once for all tests.
 fn base_file() -> &'static Path {
     static MADE: OnceLock<(tempfile::TempDir, PathBuf)> = OnceLock::new();
     let (_, path) = MADE.get_or_init(|| {
@@ -56,7 +56,7 @@ pub(crate) async fn post(service: &Service, path: &str, body: &Value) -> (Status
     (status, response.json().await.unwrap())
 }
 
-/// Why `/train` refused a body, as its client hears it.
+/// The reason `/train` gives its client for rejecting a body.
 pub(crate) async fn refused(service: &Service, body: &str) -> String {
     let request = service.request("POST", "/train").header("content-type", "application/json");
     let response = request.body(body.to_owned()).send().await.unwrap();
@@ -139,7 +139,7 @@ async fn a_model_grows_is_changed_and_goes_back() {
     let rest = service.json(&format!("/v1/gestures?limit=2&before={}", page["next"].as_str().unwrap())).await;
     assert_eq!(rest["gestures"].as_array().unwrap().len(), 1, "{rest:#}");
 
-    // The renamed model grows without the one it came from.
+    // A gesture is added to the renamed model after its parent was deleted.
     assert_eq!(service.request("DELETE", &path("")).send().await.unwrap().status(), StatusCode::NO_CONTENT);
     assert_eq!(service.get(&path("")).await.status(), StatusCode::NOT_FOUND);
     assert_eq!(service.get(&format!("/v1/jobs/{}", id(&job))).await.status(), StatusCode::NOT_FOUND);
@@ -147,7 +147,7 @@ async fn a_model_grows_is_changed_and_goes_back() {
     assert_eq!(service.client.get(url).send().await.unwrap().status(), StatusCode::NOT_FOUND);
     let (status, problem) = post(&service, "/v1/jobs", &gesture("one", &model, &frames)).await;
     assert_eq!(status, StatusCode::NOT_FOUND, "{problem:#}");
-    // Back to the beginning: the parent is as it was.
+    // The original parent is unchanged.
     let back = add(&service, "one", "base_v1", &frames).await;
     assert_eq!(back["result"]["labels"], job["result"]["labels"], "{back:#}");
     let twice = add(&service, "two", renamed["id"].as_str().unwrap(), &frames).await;
@@ -240,10 +240,10 @@ async fn bad_input_is_told_and_nothing_is_stored() {
     ];
     for (body, status, why) in cases {
         let shown: String = body.chars().take(80).collect();
-        // Stock clients wait for ever at any other status: a task says why.
+        // Stock clients wait forever on any other status, so the task gives the reason.
         let refusal = refused(&service, &body).await;
         assert!(refusal.contains(why), "{shown}: {refusal}");
-        // The native route tells by status, of which it looks at the kind of job before the rest.
+        // The native route responds with an error status; it checks the kind of job first.
         if !body.starts_with('{') || why == "JSON" {
             continue;
         }
@@ -307,7 +307,7 @@ async fn models_belong_to_their_owner() {
     assert_eq!(service.json("/v1/gestures").await["gestures"], json!([]));
     assert_eq!(service.json(&format!("/status/{model}")).await["status"], "FAILURE");
     assert_eq!(count(service.dir.path()), files_before, "nothing was stored");
-    // Whoever has the URL has the model.
+    // The URL alone gives access to the model.
     assert_eq!(service.client.get(url).send().await.unwrap().status(), StatusCode::OK);
 }
 
@@ -343,7 +343,7 @@ async fn a_training_is_cancelled_within_seconds() {
     assert_eq!(service.json("/v1/gestures").await["gestures"], json!([]));
 }
 
-/// The frames of a deleted model would live on in a child that is kept after it.
+/// Otherwise the frames of a deleted model would persist in a child stored after the deletion.
 #[needs("gesture/ghostouch_incremental_one.csv")]
 #[tokio::test]
 async fn no_job_keeps_a_child_of_a_model_that_is_deleted_meanwhile() {
@@ -365,13 +365,13 @@ async fn no_job_keeps_a_child_of_a_model_that_is_deleted_meanwhile() {
     assert!(job["problem"]["message"].as_str().unwrap().contains("deleted"), "{job:#}");
     assert_eq!(service.json("/v1/gestures").await["gestures"], json!([]));
     assert_eq!(job["artifacts"], json!([]));
-    // A job that made no model is none to delete by this route.
+    // A job without a model cannot be deleted by this route.
     let path = format!("/v1/gestures/{}", id(&job));
     assert_eq!(service.request("DELETE", &path).send().await.unwrap().status(), StatusCode::NOT_FOUND);
     assert_eq!(state(&service.json(&format!("/v1/jobs/{}", id(&job))).await), "failed");
 }
 
-/// No base model is given: the service makes it when the first gesture asks, once, however many ask.
+/// Without a given base model, the service builds it at the first request, and only once for concurrent requests.
 #[needs("gesture/ghostouch_incremental_one.csv")]
 #[tokio::test]
 async fn a_scene_delays_no_gesture_and_the_base_model_is_made_once() {
@@ -391,7 +391,7 @@ async fn a_scene_delays_no_gesture_and_the_base_model_is_made_once() {
     }
     tell(&format!("four at once, base model made meanwhile: {:.1} s", begun.elapsed().as_secs_f64()));
     assert_eq!(state(&service.json(&format!("/v1/jobs/{scene}")).await), "running");
-    // The same input and seed make the same bytes.
+    // The same input and seed give the same bytes.
     let mut models = Vec::new();
     for job in &jobs {
         models.push(
@@ -404,7 +404,7 @@ async fn a_scene_delays_no_gesture_and_the_base_model_is_made_once() {
     tell(&format!("POST to finished job while a scene runs: {:.2} s", begun.elapsed().as_secs_f64()));
 }
 
-/// Files below a folder, the queue's own left out.
+/// Files below a folder, except those of the queue.
 fn count(dir: &Path) -> usize {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     entries

@@ -1,4 +1,4 @@
-//! A running `splat serve` and what tests say to it.
+//! A running `splat serve`, and requests to it.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -11,10 +11,10 @@ use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Longest wait for anything.
+/// Time limit for every wait.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
-/// A service of its own, ended with the value.
+/// A service process, which is ended on drop.
 pub(crate) struct Service {
     child: Child,
     pub(crate) url: String,
@@ -25,7 +25,7 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// In test mode, on a port of its own.
+    /// In test mode, on its own port.
     pub(crate) fn start(options: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
@@ -36,18 +36,18 @@ impl Service {
 
     /// The same data folder, a new process.
     pub(crate) fn restart(&mut self) {
-        // Ended already where a test killed it: then both fail, which is what is wanted.
+        // Both fail if a test already killed it, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
         (self.child, self.url) = spawn(self.dir.path(), &self.options);
     }
 
-    /// Other options, from the next start on.
+    /// Replaces the options; takes effect at the next start.
     pub(crate) fn set_options(&mut self, options: &[&str]) {
         self.options = options.iter().map(|&option| option.to_owned()).collect();
     }
 
-    /// More of them, from the next start on.
+    /// Adds options; takes effect at the next start.
     pub(crate) fn add_options(&mut self, options: &[&str]) {
         self.options.extend(options.iter().map(|&option| option.to_owned()));
     }
@@ -58,7 +58,7 @@ impl Service {
         self.child.wait().unwrap();
     }
 
-    /// TERM, and the end that follows.
+    /// Sends TERM and waits for the exit.
     pub(crate) fn terminate(&mut self) {
         let pid = rustix::process::Pid::from_raw(self.child.id() as i32).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
@@ -69,13 +69,13 @@ impl Service {
         }
     }
 
-    /// `STOP` or `CONT`, for the service alone and not for its jobs.
+    /// Sends `STOP` or `CONT` to the service but not to its jobs.
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(self.child.id() as i32).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    /// `STOP` or `CONT`, for the processes of its jobs, each with its group.
+    /// Sends `STOP` or `CONT` to the process groups of its jobs.
     #[cfg(target_os = "linux")]
     pub(crate) fn signal_jobs(&self, signal: rustix::process::Signal) {
         let jobs = jobs_of(self.child.id());
@@ -107,7 +107,7 @@ impl Service {
         self.get(path).await.json().await.unwrap()
     }
 
-    /// Submits a scene of `photos` photos; `test` says what is acted out.
+    /// Submits a scene of `photos` photos; `test` is the option of test mode.
     pub(crate) async fn submit(&self, photos: usize, test: Value) -> Value {
         let form = form(photos).text("test", test.to_string());
         let response = self.request("POST", "/v1/jobs").multipart(form).send().await.unwrap();
@@ -115,7 +115,7 @@ impl Service {
         response.json().await.unwrap()
     }
 
-    /// The job once `until` holds.
+    /// Waits until the job satisfies `until`, and returns it.
     pub(crate) async fn job_when(&self, id: &str, until: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
         loop {
@@ -128,7 +128,7 @@ impl Service {
         }
     }
 
-    /// The job once it has ended.
+    /// Waits for the end of the job, and returns it.
     pub(crate) async fn ended(&self, id: &str) -> Value {
         self.job_when(id, |job| !matches!(state(job), "queued" | "running")).await
     }
@@ -150,7 +150,7 @@ pub(crate) fn jobs_of(parent: u32) -> Vec<rustix::process::Pid> {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // It fails when the service has ended, which is what is wanted.
+        // Fails if the service has ended, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -190,7 +190,7 @@ pub(crate) fn form(count: usize) -> Form {
     })
 }
 
-/// A small picture that differs by its number.
+/// A small picture, different for each number.
 pub(crate) fn photo(number: u32) -> Vec<u8> {
     let picture = RgbImage::from_fn(160, 120, |x, y| {
         image::Rgb([(x + number) as u8, (y * 2) as u8, (x * y + number * 7) as u8])
@@ -208,7 +208,7 @@ pub(crate) fn id(job: &Value) -> String {
     job["id"].as_str().unwrap().to_owned()
 }
 
-/// What is acted out: stages of so many milliseconds.
+/// The `test` option for stages of this many milliseconds.
 pub(crate) fn stages_of(ms: u32) -> Value {
     json!({ "stage_ms": ms })
 }

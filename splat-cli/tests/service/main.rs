@@ -1,14 +1,16 @@
-//! The service from outside: the real program, real requests, jobs acted out in test mode.
+//! The service through its public interface: the real program and real requests, with jobs simulated in test mode.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod harness;
 
 mod access;
+mod artifacts;
 #[cfg(unix)]
 mod cluster;
 mod crashes;
 mod flow;
 mod gestures;
+mod lifecycle;
 mod operators;
 mod sharing;
 mod stock;

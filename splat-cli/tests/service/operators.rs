@@ -1,4 +1,4 @@
-//! What operators see, limit and decide.
+//! Commands, limits and metrics for operators.
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::access::make_key;
 use crate::harness::{Service, form, id, splat, stages_of, state};
 
-/// What a command that works on the service's queue says.
+/// Output of a command that works on the service's queue.
 pub(crate) fn command(service: &Service, arguments: &[&str]) -> Value {
     let mut command = splat();
     command.args(arguments).args(["--json", "--data-dir"]).arg(service.dir.path());
@@ -28,7 +28,7 @@ async fn a_key_has_and_uses_no_more_than_its_quota() {
     service.with_key(&user);
     let job = id(&submit(&service).await.json().await.unwrap());
     let done = service.ended(&job).await;
-    // What came of it counts, not the photos alone.
+    // Results count too, not only photos.
     let scene =
         done["artifacts"].as_array().unwrap().iter().find(|file| file["name"] == "scene.ply").unwrap();
     assert!(done["bytes"].as_u64() > scene["bytes"].as_u64(), "{done:#}");
@@ -53,7 +53,7 @@ async fn a_key_has_and_uses_no_more_than_its_quota() {
 #[tokio::test]
 async fn an_operator_sees_jobs_of_everybody() {
     let mut service = Service::start(&[]);
-    // Of the time before the first key.
+    // From before the first key.
     let before = id(&submit(&service).await.json().await.unwrap());
     service.ended(&before).await;
     let (user, admin) = (make_key(&service, "user", "user"), make_key(&service, "admin", "admin"));
@@ -86,14 +86,14 @@ async fn an_operator_sees_jobs_of_everybody() {
     assert_eq!(scene.status(), StatusCode::OK);
 }
 
-/// Every figure that the dashboard draws is one that the service tells.
+/// Every metric that the dashboard shows is exported by the service.
 #[tokio::test]
 async fn the_dashboard_asks_for_figures_that_there_are() {
     let dashboard =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/grafana.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
     let service = Service::start(&[]);
-    // Figures with labels are told from their first value on.
+    // Metrics with labels are exported from their first value on.
     let job = id(&submit(&service).await.json().await.unwrap());
     service.ended(&job).await;
     let told = service.get("/metrics").await.text().await.unwrap();

@@ -1,4 +1,4 @@
-//! What owners do with a finished scene: links, other forms, archives, a name, a pin.
+//! Operations on a finished scene: links, other formats, archives, names, pins.
 
 use std::io::{Cursor, Read};
 
@@ -9,7 +9,7 @@ use splat_core::formats;
 use crate::access::make_key;
 use crate::harness::{Service, form, id, photo, stages_of, state};
 
-/// A scene that has succeeded: 2,000 Gaussians, spread over a ball of radius 1.
+/// A finished scene: 2,000 Gaussians, spread over a ball of radius 1.
 async fn scene(service: &Service) -> String {
     let job = id(&service.submit(3, stages_of(0)).await);
     assert_eq!(state(&service.ended(&job).await), "succeeded");
@@ -22,7 +22,7 @@ async fn send(service: &Service, method: &str, path: &str, body: &Value) -> (Sta
     (status, response.json().await.unwrap_or_default())
 }
 
-/// Gaussians of a scene that is fetched, in whatever form.
+/// Downloads a scene in any format and returns its Gaussians.
 async fn gaussians(service: &Service, path: &str) -> usize {
     let response = service.get(path).await;
     assert_eq!(response.status(), StatusCode::OK, "{path}");
@@ -45,7 +45,7 @@ async fn a_link_shows_one_scene_to_those_who_have_it() {
     let secret = page.rsplit('/').next().unwrap().to_owned();
     assert_eq!(service.json(&format!("/v1/jobs/{job}")).await["share"]["url"], page.as_str());
     assert!(share["embed"].as_str().unwrap().contains(&page), "{share:#}");
-    // Asked again, the address is the same, and what is shown is what was asked for last.
+    // Sharing again keeps the URL, and the last request decides what is shown.
     let (_, cut) = send(&service, "POST", &path, &json!({ "region": "box:0,-2,-2,2,2,2" })).await;
     assert_eq!((&cut["url"], &cut["region"]), (&json!(page), &json!("box:0,-2,-2,2,2,2")));
 
@@ -71,7 +71,7 @@ async fn a_link_shows_one_scene_to_those_who_have_it() {
     for name in &names {
         assert_eq!(bare(&format!("/v1/shared/{secret}/{name}")).await.status(), StatusCode::OK, "{name}");
     }
-    // A half of the ball, and nothing by another way.
+    // Half of the ball, and no access to the rest by other routes.
     let part = gaussians(&service, &format!("/v1/shared/{secret}/scene.ply")).await;
     assert!((900..1100).contains(&part), "{part}");
     for closed in [
@@ -151,7 +151,7 @@ async fn a_scene_comes_in_every_form_whole_or_cut() {
     ] {
         assert_eq!(service.get(&at(rest)).await.status().as_u16(), status, "{rest}");
     }
-    // Another scene is another file: what was made of the first is not given for it.
+    // A new scene is exported again: files made from the first one are not returned for it.
     let path = format!("/v1/jobs/{job}");
     let retried = service
         .request("POST", &format!("{path}/retry"))

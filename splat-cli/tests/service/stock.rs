@@ -1,4 +1,4 @@
-//! Gestures as the two apps ask for them: their requests to the letter, over the wire.
+//! Gesture requests of the two existing apps, byte for byte.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ use crate::gestures::{one, post, start, tell};
 use crate::harness::{PATIENCE, Service, splat};
 use crate::operators::command;
 
-/// One request as it goes over the wire, and its answer: status and body.
+/// Sends one raw request; returns status and body of the response.
 fn wire(service: &Service, head: &str, body: &str) -> (u16, Vec<u8>) {
     let address = service.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
@@ -40,14 +40,14 @@ fn wire(service: &Service, head: &str, body: &str) -> (u16, Vec<u8>) {
     }
 }
 
-/// What differs between the two apps: the order of their keys, their headers, and how often they ask.
+/// Differences between the two apps: order of JSON keys, headers, and polling interval.
 struct Client {
     train: &'static str,
     get: &'static str,
-    /// Of model code, gesture and landmarks.
+    /// The body, from model code, gesture and landmarks.
     body: fn(&str, &str, &str) -> String,
     every: Duration,
-    /// What it shows of a training under way: a stage, or words in the language that it asks for.
+    /// The progress it shows: a stage, or a text in the language that it requests.
     steps: &'static [&'static str],
 }
 
@@ -79,11 +79,11 @@ const CLIENTS: [Client; 2] = [
     },
 ];
 
-/// How the page that both apps show while a training runs asks, besides them: by the `http` package of Dart, in no language.
+/// Requests of the page that both apps show during a training: Dart's `http` package, without a language.
 const PAGE: &str =
     "GET {path} HTTP/1.1\r\nuser-agent: Dart/3.8 (dart:io)\r\naccept-encoding: gzip\r\nhost: {host}\r\n\r\n";
 
-/// Sends a recording as a phone does, and gives the task.
+/// Sends a recording as a phone does, and returns the task.
 fn begun(service: &Service, client: &Client, code: &str, gesture: &str, landmarks: &str) -> String {
     let body = (client.body)(code, gesture, landmarks);
     let (status, answer) = wire(service, &client.train.replace("{length}", &body.len().to_string()), &body);
@@ -94,7 +94,7 @@ fn begun(service: &Service, client: &Client, code: &str, gesture: &str, landmark
     task.to_owned()
 }
 
-/// Asks for a task once as a phone does.
+/// Polls a task once as a phone does.
 fn asked(service: &Service, client: &Client, task: &str) -> Value {
     let (status, answer) = wire(service, &client.get.replace("{path}", &format!("/status/{task}")), "");
     assert_eq!(status, 200);
@@ -105,7 +105,7 @@ fn asked(service: &Service, client: &Client, task: &str) -> Value {
     answer
 }
 
-/// Records as a phone does, and gives the URL and the bytes of the model it ends up with.
+/// Records as a phone does, and returns the URL and the bytes of the resulting model.
 fn as_client(service: &Service, client: &Client, gesture: &str, frames: &[Vec<f32>]) -> (String, Vec<u8>) {
     let begun_at = Instant::now();
     let task = begun(service, client, "base_v1", gesture, &serde_json::to_string(frames).unwrap());
@@ -158,13 +158,13 @@ async fn stock_clients_work_unmodified() {
             bundle.model().predict(&frame).gesture == Some(3)
         });
         assert!(known.count() >= 90, "the gesture is recognised");
-        // The secret opens this model and no other; the name alone opens none.
+        // The secret gives access to this model only; the name alone gives access to none.
         let other = url.replace(&url[service.url.len() + 8..service.url.len() + 12], "0000");
         assert_eq!(service.client.get(other).send().await.unwrap().status(), StatusCode::NOT_FOUND);
     }
 }
 
-/// Both apps log any status but 200 and show their progress for ever.
+/// Both apps log any status but 200 and show their progress forever.
 #[needs("gesture/ghostouch_incremental_one.csv")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_reaches_stock_clients_as_a_task_that_failed() {
@@ -252,13 +252,13 @@ async fn an_operator_can_open_the_old_routes_to_clients_without_keys() {
     assert_eq!(done["status"], "SUCCESS", "{done:#}");
     let url = done["result"]["tflite_url"].as_str().unwrap();
     assert!(url.starts_with("https://gestures.example.com/models/"), "{url}");
-    // Nothing else is open, and the one name that clients without keys share owns nothing of those with keys.
+    // No other route is open, and the owner shared by clients without keys has no access to models of those with keys.
     assert_eq!(service.get("/v1/gestures").await.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(service.get("/v1/jobs").await.status(), StatusCode::UNAUTHORIZED);
     service.with_key(&alice);
     assert_eq!(service.json(&path).await["status"], "FAILURE");
 
-    // The operator sees whose models there are, and removes one of them with its address.
+    // The operator lists all models, and removes one of them together with its URL.
     let model = done["result"]["model_code"].as_str().unwrap();
     let download = url.strip_prefix("https://gestures.example.com").unwrap();
     assert_eq!(service.get(download).await.status(), StatusCode::OK);

@@ -1,4 +1,4 @@
-//! Resumable uploads: drops, offsets, refusals, and jobs made of them.
+//! Resumable uploads: lost connections, offsets, rejections, and jobs that use them.
 
 use base64::Engine;
 use reqwest::StatusCode;

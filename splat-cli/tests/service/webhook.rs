@@ -1,4 +1,4 @@
-//! Webhooks: signed, tried again, and never sent into the operator's own network unless that is wanted.
+//! Webhooks: signatures, retries, and the rejection of private addresses unless allowed.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::harness::{PATIENCE, Service, form, id, stages_of, state};
 
 const SECRET: &str = "a secret of more than thirty-two characters";
 
-/// What a receiver got.
+/// A delivery as received.
 struct Delivery {
     signature: String,
     id: String,
@@ -26,7 +26,7 @@ impl Delivery {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    /// As a receiver checks it, with nothing but the header, the body and the secret.
+    /// Verifies the signature as a receiver does, from the header, the body and the secret.
     fn is_signed_with(&self, secret: &str) -> bool {
         let (time, tag) = self.signature.strip_prefix("t=").unwrap().split_once(",v1=").unwrap();
         let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
@@ -35,7 +35,7 @@ impl Delivery {
     }
 }
 
-/// A receiver that answers with these statuses in turn, then with 204; its port and what it gets.
+/// A receiver that responds with these statuses in turn, then with 204; returns its port and its deliveries.
 async fn receiver(answers: &'static [u16]) -> (u16, UnboundedReceiver<Delivery>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -65,7 +65,7 @@ async fn answer(stream: TcpStream, status: u16) -> Delivery {
     }
     let mut body = vec![0; head["content-length"].parse().unwrap()];
     stream.read_exact(&mut body).await.unwrap();
-    // A redirect leads where it must not be followed to.
+    // The target of a redirect, which must not be followed.
     let text = format!(
         "HTTP/1.1 {status} x\r\nlocation: /elsewhere\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
     );
@@ -99,7 +99,7 @@ async fn a_webhook_is_signed_and_tried_again_until_it_is_taken() {
     let body = first.json();
     assert_eq!((&body["event"], &body["state"]), (&json!("job.ended"), &json!("succeeded")), "{body:#}");
     assert_eq!((&body["id"], &body["url"]), (&json!(job), &json!(format!("/v1/jobs/{job}"))));
-    // A refusal and a redirect are both no.
+    // An error status and a redirect both count as failures.
     for _ in 0..2 {
         let again = next(&mut deliveries).await;
         assert_eq!((&again.id, &again.body), (&first.id, &first.body));
@@ -107,7 +107,7 @@ async fn a_webhook_is_signed_and_tried_again_until_it_is_taken() {
     }
     let more = tokio::time::timeout(Duration::from_secs(2), deliveries.recv()).await;
     assert!(more.is_err(), "it was taken, and came again");
-    // The end of the same job done again is another message.
+    // The end of a repeated job is a new delivery.
     service.request("POST", &format!("/v1/jobs/{job}/retry")).send().await.unwrap();
     let second = next(&mut deliveries).await;
     assert_ne!(second.id, first.id);
@@ -142,7 +142,7 @@ async fn a_webhook_does_not_reach_into_the_network() {
         assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY, "{host}");
         assert!(refused.text().await.unwrap().contains("private or local"), "{host}");
     }
-    // A name is judged when it is resolved, which is at delivery.
+    // A host name is checked when it is resolved, at delivery.
     let job = submit(&service, &format!("http://localhost:{port}/")).await;
     assert_eq!(job.status(), StatusCode::ACCEPTED);
     let job = service.ended(&id(&job.json().await.unwrap())).await;
@@ -160,7 +160,7 @@ async fn webhooks_are_off_unless_turned_on() {
 #[tokio::test]
 async fn a_webhook_left_over_when_they_are_turned_off_waits_quietly() {
     let mut service = Service::start(&["--webhooks", "--webhook-secret", SECRET, "--webhook-allow-private"]);
-    // Bound but not listening: it refuses connections, and no other test is given it meanwhile.
+    // Bound but not listening: connections are refused, and no other test can get the port.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let nobody = socket.local_addr().unwrap();

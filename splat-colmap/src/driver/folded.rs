@@ -1,4 +1,4 @@
-//! Whether a model lays two places over one another.
+//! Detection of models in which two different places coincide.
 //!
 //! Where things repeat (two doors alike, the sides of a tower), photos of one are placed as if they showed the other, with a small
 //! reprojection error. Such a model has photos that stand side by side and look at the same points, and share no match although they
@@ -20,15 +20,15 @@ const ALIKE_DEGREES: f64 = 20.0;
 const ALIKE_DISTANCE: f64 = 1.25;
 /// Part of each one's points that the other one must see alike for a match to be certain.
 const CERTAIN: f64 = 0.6;
-/// A photo with fewer points tells nothing.
+/// Photos with fewer points are ignored.
 const LEAST_POINTS: usize = 30;
-/// Points of a photo that are looked at.
+/// Maximum number of points examined per photo.
 const MOST_POINTS: usize = 200;
 /// Part of the certain pairs that must lack a match for the model to be doubted, and photos that these must be.
 const DOUBTED_PERCENT: usize = 10;
 const DOUBTED_PHOTOS: usize = 4;
 
-/// What speaks against a model.
+/// Evidence against a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Doubt {
     /// Pairs of photos that should match.
@@ -182,7 +182,7 @@ mod tests {
             "{found:?}"
         );
         assert_eq!(found.map(|found| found.example), Some(["0.jpg".into(), "3.jpg".into()]));
-        // Pairs that nobody compared say nothing, nor do a few that failed.
+        // Pairs that were not compared are no evidence, nor are a few that failed.
         assert_eq!(doubt(&model, &split, &split), None);
         assert_eq!(doubt(&model, &all, &pairs(10, |a, b| (a, b) != (1, 2))), None);
         // Far apart, photos need not match.

@@ -216,7 +216,7 @@ mod tests {
     use super::*;
     use crate::model::PosedImage;
 
-    /// Alpha and mask rise from left to right in the distorted photo, so that each level tells which column it is of.
+    /// Alpha and mask rise from left to right in the distorted photo, so that each level identifies its column.
     #[test]
     fn alpha_and_masks_follow_the_photo_through_its_lens() {
         let dir = tempfile::tempdir().unwrap();

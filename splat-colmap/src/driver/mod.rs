@@ -7,7 +7,7 @@
 //! | Mapping | `stages`, `gps`, `again`, `global`, `folded` | `work/sparse/0`, `1` ...: one model a connected part |
 //! | Undistort | `stages`, `masks`, `downscale` | `images`, `masks`, `sparse/0`, `images_2` |
 //!
-//! `work/state.json` tells which stages are done and from what, `work/colmap.log` holds everything
+//! `work/state.json` records which stages are done and their inputs, `work/colmap.log` holds everything
 //! that COLMAP said. Start at [`ColmapSource`].
 
 mod again;

@@ -78,7 +78,7 @@ impl Photos {
     }
 }
 
-/// Checks and copies `sources` into `photos` of the work folder, and what masks tell of them into the folders beside it; all are cleared
+/// Checks and copies `sources` into `photos` of the work folder, and their masks into the folders beside it; all are cleared
 /// first.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ use crate::error::Result;
 pub(crate) enum Comparer<'a> {
     /// All cores of this machine.
     Processor,
-    /// A device with kernels of its own.
+    /// A GPU, with the kernels for matching.
     Gpu(&'a dyn CompareDescriptors),
 }
 

@@ -33,7 +33,7 @@ fn descriptor(seed: usize) -> [u8; 128] {
     descriptor
 }
 
-/// Photo `i` shows things `i * step ..`, in an order of its own.
+/// Photo `i` shows things `i * step ..`, in its own order.
 fn write_database(path: &Path, schema: &str, photos: usize, features: usize, step: usize) {
     let connection = Connection::open(path).unwrap();
     connection.execute_batch(schema).unwrap();

@@ -65,7 +65,7 @@ fn linked_models_are_found_once() {
     symlink(elsewhere.path().join("text"), sparse.join("0")).unwrap();
     let choice = find_best_model(dir.path()).unwrap();
     assert_eq!((choice.dir, choice.registered, choice.others), (sparse.join("0"), 2, vec![]));
-    // Links back into the folder itself lead to no second model and do not go round for ever.
+    // Links back into the folder itself neither lead to a second model nor cause an endless loop.
     write_model(&model(&["a.jpg", "b.jpg"]), &sparse.join("1"), ModelForm::Binary).unwrap();
     symlink(sparse.join("1"), dir.path().join("latest")).unwrap();
     symlink(dir.path(), sparse.join("loop")).unwrap();

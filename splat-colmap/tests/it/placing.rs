@@ -79,7 +79,7 @@ fn photos_left_out_are_named_with_their_reason_and_tried_once_more() {
     {
         assert!(events.warnings().contains(told), "{told}: {}", events.warnings());
     }
-    // A later run tells the same and does nothing.
+    // A later run reports the same without doing anything.
     assert_eq!(bench.run().0.unwrap(), placement);
     assert!(bench.calls().is_empty());
 

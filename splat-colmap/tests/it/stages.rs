@@ -60,7 +60,7 @@ fn features_are_compared_before_colmap_verifies() {
         })
         .collect();
     assert!(told.is_sorted() && told.last() == Some(&(2, Some(2))), "{told:?}");
-    // Another engine begins with the same features, which nobody has compared.
+    // Another engine starts from the same features, without any matches.
     bench.options.matcher_engine = MatcherEngine::Colmap;
     bench.calls();
     bench.run().0.unwrap();

@@ -1,8 +1,8 @@
-//! Formats of photos that are decoded.
+//! Photo formats that can be decoded.
 
 use std::fmt;
 
-/// A picture format that can be decoded.
+/// An image format that can be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PhotoFormat {
@@ -10,7 +10,7 @@ pub enum PhotoFormat {
     Jpeg,
     /// PNG.
     Png,
-    /// HEIC, as iPhones take them: HEVC in HEIF.
+    /// HEIC, as written by iPhones: HEVC in HEIF.
     Heic,
     /// AVIF: AV1 in HEIF.
     Avif,

@@ -1,8 +1,8 @@
-//! Whether the alpha channels of photos cut an object out, or mask what is not to be used.
+//! Decides whether the alpha channels of photos are cut-out objects, or masks.
 //!
-//! Programs that remove a background leave one colour under the transparent pixels, and transparent pixels around what they keep.
-//! Masks leave the photo's content there, or hide what stands in the way: less than the frame, or the same part of it in every
-//! photo, such as the corners beside a fisheye's circle.
+//! Programs that remove a background leave one colour under the transparent pixels, and transparent pixels all around what they
+//! keep. Masks leave the photo's content under them, or cover something in the way: less than the whole border, or the same part
+//! of the frame in every photo, such as the corners outside a fisheye's circle.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -15,21 +15,21 @@ use crate::scene::AlphaMode;
 
 /// Number of photos that are decoded, spread over the dataset.
 const LOOKED_AT: usize = 8;
-/// Alpha up to this is no part of what was kept: matting leaves some levels.
+/// Pixels with alpha up to this count as transparent: matting leaves some levels.
 const CLEAR: u8 = 8;
-/// Colours whose channels differ by at most this are one: lossy formats vary a little.
+/// Colours whose channels differ by at most this count as equal, since lossy formats vary a little.
 const SAME_COLOUR: u8 = 8;
 /// Share of a photo's transparent pixels that have its one colour.
 const FLAT_SHARE: f64 = 0.99;
-/// Share of the frame's outermost pixels that are transparent in a typical photo. A masked sky has a half of them.
+/// Share of the frame's border pixels that are transparent in a typical cut-out. Of a masked sky it is about half.
 const BORDER_SHARE: f64 = 0.6;
 
 /// What was found in the photos' alpha channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// Nothing: no photo has an alpha channel, or those that have one are opaque.
+    /// No photo has an alpha channel, or all are opaque.
     Opaque,
-    /// Transparency around an object.
+    /// A transparent background around an object.
     CutOut,
     /// Anything else.
     Mask,
@@ -41,8 +41,8 @@ impl Found {
     }
 }
 
-/// Decodes some of the photos, one after the other, so that memory is that of decoding one. A photo that cannot be decoded counts
-/// as opaque: it is reported where it is used.
+/// Decodes some of the photos one at a time, which limits memory. A photo that cannot be decoded counts as opaque: it is reported
+/// when it is used.
 pub(super) fn look(photos: &[PhotoGeometry]) -> Found {
     let looked_at = photos.len().min(LOOKED_AT);
     let mut borders = Vec::new();
@@ -65,7 +65,7 @@ pub(super) fn look(photos: &[PhotoGeometry]) -> Found {
         colours = Some(colour);
         let border = Border::of(&image);
         borders.push(border.clear_share);
-        // What a lens leaves of the frame ends at its border, or is bent.
+        // The visible part of a distorted photo ends at the lens's border, which may be curved.
         in_frame &= !border.kept && photo.undistort.is_none() && photo.kept_lens.is_none();
         outlines.insert(outline(&image));
     }
@@ -79,7 +79,7 @@ pub(super) fn look(photos: &[PhotoGeometry]) -> Found {
     if around { Found::CutOut } else { Found::Mask }
 }
 
-/// The one colour under alpha 0; `None` without such pixels, or if they have several.
+/// The colour of the pixels with alpha 0; `None` if there are none, or if they differ.
 fn hidden_colour(image: &RgbaImage) -> Option<[u8; 3]> {
     let hidden = || image.pixels().filter(|pixel| pixel[3] == 0);
     let mut counts = [[0_u64; 256]; 3];
@@ -105,11 +105,11 @@ fn alike(a: [u8; 3], b: [u8; 3]) -> bool {
     a.iter().zip(b).all(|(a, b)| a.abs_diff(b) <= SAME_COLOUR)
 }
 
-/// The outermost pixels of the frame.
+/// The border pixels of the frame.
 struct Border {
-    /// Share of them that is transparent.
+    /// Share of transparent ones.
     clear_share: f64,
-    /// Whether one of them is kept.
+    /// Whether any of them is not transparent.
     kept: bool,
 }
 
@@ -129,7 +129,7 @@ impl Border {
     }
 }
 
-/// Tells photos apart by what they keep.
+/// Hash of the transparent region, to compare photos.
 fn outline(image: &RgbaImage) -> u64 {
     let mut hasher = DefaultHasher::new();
     image.dimensions().hash(&mut hasher);

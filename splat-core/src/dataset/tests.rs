@@ -70,7 +70,7 @@ fn views_are_sorted_split_and_sized() {
     assert_eq!((image.width, image.height), (10, 7));
 }
 
-/// Whatever is kept, fetched ahead or thrown out, and on however many threads: the same pixels.
+/// Whatever is cached, prefetched or evicted, and on any number of threads, the pixels are the same.
 #[test]
 fn pixels_do_not_depend_on_the_cache() {
     let (_folder, scene) = folder_of(6, 40, 24);
@@ -132,7 +132,7 @@ fn masks_and_alpha_multiply() {
     assert!(matches!(open(&scene).unwrap_err(), Error::View { .. }));
 }
 
-/// Photos of a disc, by what is under alpha 0 and where alpha is 0.
+/// Photos of a disc; parameters are the colour under alpha 0, and where alpha is 0.
 fn photos_with_alpha(
     alpha: impl Fn(u32, f64, f64) -> u8,
     hidden: impl Fn(u32, Rgba<u8>) -> [u8; 3],
@@ -153,7 +153,7 @@ fn photos_with_alpha(
 }
 
 fn disc(radius: f64) -> impl Fn(u32, f64, f64) -> u8 {
-    // Each photo shows it somewhere else.
+    // At a different position in each photo.
     move |index, x, y| if (x - f64::from(index)).hypot(y) < radius { 255 } else { 0 }
 }
 
@@ -166,14 +166,14 @@ fn photos_whose_background_is_cut_out_are_transparent() {
         near if near > 10.0 => 120,
         _ => 255,
     };
-    // Half a person: the frame cuts the object off below.
+    // A bust: the bottom edge of the frame cuts the object off.
     let bust = |index, x: f64, y: f64| if (x - f64::from(index)).abs() < 12.0 && y > -8.0 { 255 } else { 0 };
     let cases = [
         photos_with_alpha(disc(15.0), black),
         photos_with_alpha(disc(15.0), nearly_white),
         photos_with_alpha(soft, black),
         photos_with_alpha(bust, black),
-        // A turntable whose axis is the object's shows the same outline in every photo.
+        // A turntable with the object on its axis gives the same outline in every photo.
         photos_with_alpha(|_, x, y| if x.hypot(y) < 15.0 { 255 } else { 0 }, black),
     ];
     for (case, dataset) in cases.iter().enumerate() {
@@ -214,7 +214,7 @@ fn masks_of_labels_are_used() {
     assert_eq!(alphas, [0, 0, 0, 0, 255, 255, 255, 255]);
 }
 
-/// A photo of which nothing is used can be neither trained on nor evaluated.
+/// A photo that is completely masked can be neither trained on nor evaluated.
 #[test]
 fn photos_that_a_mask_hides_are_left_out() {
     let (folder, mut scene) = folder_of(3, 8, 4);
@@ -245,7 +245,7 @@ fn photos_that_a_mask_hides_are_left_out() {
     scene.views.iter_mut().for_each(|view| view.mask_path = mask("black.png", 0));
     let error = checked(&scene).unwrap_err().to_string();
     assert!(error.contains("none of its 3 photos") && error.contains("hides all"), "{error}");
-    // Of another shape: it is the mask that is told of.
+    // With another shape, the error must name the mask.
     let square = folder.path().join("square.png");
     image::GrayImage::new(5, 5).save(&square).unwrap();
     scene.views.iter_mut().for_each(|view| view.mask_path = Some(square.clone()));
@@ -281,7 +281,7 @@ fn photos_of_another_size_scale_the_camera() {
     drop(folder);
 }
 
-/// COLMAP ignores EXIF orientation: poses at the stored shape want the stored pixels.
+/// COLMAP ignores EXIF orientation: poses for the stored shape need the stored pixels.
 #[needs("error_cases/file_formats/orientation")]
 #[test]
 fn orientation_follows_the_lens() {
@@ -303,7 +303,7 @@ fn orientation_follows_the_lens() {
     }
 }
 
-/// A photo of a grid of dots through a distorting lens shows the dots where the pinhole has them.
+/// A photo of a grid of dots through a distorting lens has the dots at the pinhole's positions once undistorted.
 #[test]
 fn distorted_photos_are_undistorted() {
     let (folder, mut scene) = folder_of(1, 200, 150);

@@ -1,11 +1,11 @@
-//! Files whose axes are not COLMAP's.
+//! Conversion of axes, for formats that do not use COLMAP's.
 
 use glam::{DMat3, DVec3};
 
 use super::ShRotation;
 use crate::gaussians::GaussianCloud;
 
-/// A half turn about an axis, which is its own inverse.
+/// A rotation by 180 degrees about an axis, which is its own inverse.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum HalfTurn {
     /// SPZ: x right, y up, z back.
@@ -23,7 +23,7 @@ impl HalfTurn {
         }
     }
 
-    /// The signs of the 16 harmonics.
+    /// Signs of the 16 spherical harmonics.
     pub(super) fn sh_signs(self) -> [f32; 16] {
         let [x, y, z] = self.signs().map(f64::from);
         let mut ones = [[1.0; 3]; 16];
@@ -31,8 +31,8 @@ impl HalfTurn {
         ones.map(|[value, ..]| 1.0_f32.copysign(value))
     }
 
-    /// Turns a cloud. A quaternion is conjugated by the turn, which flips two of its components and leaves the order of
-    /// the Gaussian's own axes.
+    /// Rotates a cloud. Quaternions are conjugated by the rotation, which flips the signs of two components and keeps the order
+    /// of the Gaussian's own axes.
     pub(super) fn apply(self, cloud: &mut GaussianCloud) {
         let signs = self.signs();
         let flip = |vector: &mut [f32]| vector.iter_mut().zip(signs).for_each(|(value, sign)| *value *= sign);

@@ -1,8 +1,9 @@
-//! Mutated files of every form: read or refused, never a panic, a hang, or more Gaussians than the bytes can hold.
+//! Fuzzing with mutated files of every format: they are read or rejected, without panics, hangs, or more Gaussians than the bytes
+//! can hold.
 //!
-//! Some hundred in the suite; `SPLAT_FUZZ_SECONDS=3600 cargo test --release -p splat-core --lib fuzz -- --nocapture` goes on for an
-//! hour. Where a form is compressed, what is inside is mutated and packed anew: a checksum would else stop most changes at
-//! the door. A file that fails is left in the system's folder for temporary files, under the name that is printed.
+//! The test suite runs a few hundred mutants; `SPLAT_FUZZ_SECONDS=3600 cargo test --release -p splat-core --lib fuzz --
+//! --nocapture` runs for an hour. The content of compressed formats is mutated and compressed again, since checksums would
+//! otherwise reject most mutants. A failing file is kept in the folder for temporary files, under the name that is printed.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "the figures are worth reading")]
@@ -15,12 +16,12 @@ use super::*;
 use crate::random::Random;
 use crate::test_data;
 
-/// Mutants in the suite.
+/// Number of mutants in the test suite.
 const FEW: usize = 400;
-/// No form makes more Gaussians of a byte: a WebP of one colour.
+/// Maximum Gaussians per byte of any format: a WebP of one colour.
 const MOST_PER_BYTE: usize = 4096;
 
-/// A file to begin with.
+/// A file to mutate.
 struct Seed {
     name: String,
     bytes: Vec<u8>,
@@ -50,9 +51,9 @@ fn seeds() -> Vec<Seed> {
         "bufferViews":[{"buffer":0,"byteLength":48,"byteStride":12}],"accessors":[{"bufferView":0,"componentType":5126,"count":2,"type":"VEC3"},
         {"bufferView":0,"componentType":5121,"normalized":true,"count":2,"type":"VEC4"},{"bufferView":0,"componentType":5126,"count":2,"type":"VEC4"},
         {"bufferView":0,"byteOffset":4,"componentType":5126,"count":2,"type":"SCALAR"}]}"#;
-    // Its strides do not fit all: one of the mutants mends that.
+    // Its strides do not fit all attributes; some mutants fix that.
     seeds.push(Seed { name: "inline.gltf".into(), bytes: gltf.as_bytes().to_vec() });
-    // More to begin with where the shared data is; what is above covers every reader without it.
+    // More seeds if the shared data is available; those above cover every reader without it.
     let folder = test_data("splats/splat_transform_minimal");
     if folder.is_dir() {
         for name in ["minimal.ksplat", "minimal-v4.spz"] {
@@ -62,7 +63,7 @@ fn seeds() -> Vec<Seed> {
     seeds
 }
 
-/// Numbers at which arithmetic goes wrong.
+/// Numbers at which arithmetic overflows or loses precision.
 const ODD: [u64; 12] = [
     0,
     1,
@@ -84,7 +85,7 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
         if bytes.is_empty() {
             return;
         }
-        // As often near the beginning, where headers are, as anywhere.
+        // Half of the changes near the beginning, where headers are.
         let within = if random.below(2) == 0 { bytes.len().min(256) } else { bytes.len() };
         let at = random.below(within);
         let len = (1 + random.below(16)).min(bytes.len() - at);
@@ -108,7 +109,7 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
-/// Puts another number in place of the next one that is written in digits.
+/// Replaces the next decimal number in a text by another one.
 fn number_in_text(bytes: &mut Vec<u8>, from: usize, random: &mut Random) {
     let Some(start) = bytes[from..].iter().position(u8::is_ascii_digit).map(|at| from + at) else { return };
     let end = bytes[start..].iter().position(|b| !b.is_ascii_digit()).map_or(bytes.len(), |at| start + at);
@@ -129,7 +130,7 @@ fn number_in_text(bytes: &mut Vec<u8>, from: usize, random: &mut Random) {
     bytes.splice(start..end, texts[random.below(texts.len())].bytes());
 }
 
-/// Mutates what is inside of a compressed file; `None` for other forms.
+/// Mutates the content of a compressed file; `None` for other formats.
 fn mutate_inside(seed: &Seed, random: &mut Random) -> Option<Vec<u8>> {
     if seed.bytes.starts_with(b"\x1f\x8b") {
         let mut inside = Vec::new();
@@ -160,7 +161,7 @@ fn mutate_inside(seed: &Seed, random: &mut Random) -> Option<Vec<u8>> {
     None
 }
 
-/// Reads a mutant, checks what comes of it, and tells whether it was a scene.
+/// Reads a mutant, checks the result, and returns whether it was a scene.
 fn try_one(path: &Path, bytes: &[u8]) -> bool {
     fs::write(path, bytes).unwrap();
     let Ok(scene) = read(path) else { return false };
@@ -201,7 +202,7 @@ fn mutants_of_every_form_are_read_or_refused() {
         }
         tried += 1;
     }
-    // Most must be refused, and some be read: else the mutants reach nothing.
+    // Most must be rejected and some be read, or the mutants would not reach the readers.
     assert!(scenes * 50 > tried && scenes < tried, "{scenes} of {tried} are scenes");
     println!("{tried} mutants, {scenes} of them scenes; the slowest took {:?} ({})", slowest.0, slowest.1);
 }

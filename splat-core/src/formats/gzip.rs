@@ -1,25 +1,25 @@
-//! gzip on all threads: slices are compressed side by side and joined to one member, as pigz does.
+//! gzip on all threads: slices are compressed in parallel and concatenated to one member, as by pigz.
 //!
-//! Readers that take the first member alone, as some of SPZ do, read all of it.
+//! Readers that only read the first member, as some of SPZ do, read everything.
 
 use std::io::{self, Write};
 
 use flate2::{Compression, Crc, write::DeflateEncoder};
 use rayon::prelude::*;
 
-/// Bytes compressed at a time: the 32 KiB that DEFLATE looks back are little of it, so that starting anew costs next to nothing.
+/// Bytes per slice: large compared to DEFLATE's window of 32 KiB, so that restarting it costs almost no compression.
 const SLICE: usize = 1 << 20;
 /// Slices held in memory at a time.
 const BATCH: usize = 64;
-/// Magic number, DEFLATE, no flags, no time, no hint of the level, unknown system (RFC 1952).
+/// Magic number, DEFLATE, no flags, no time, no compression level, unknown system (RFC 1952).
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
-/// A last block without contents: what ends a stream of slices, each of which ends with a flush.
+/// An empty last block, which ends a stream of slices that each end with a flush.
 const END: [u8; 2] = [3, 0];
 
-/// Writes `parts`, one after the other, as one gzip member. The bytes do not depend on the number of threads.
+/// Writes the concatenation of `parts` as one gzip member. The bytes do not depend on the number of threads.
 ///
 /// # Errors
-/// What `out` reports.
+/// Errors of `out`.
 pub(super) fn write(out: &mut impl Write, parts: &[&[u8]]) -> io::Result<()> {
     out.write_all(&HEADER)?;
     let slices: Vec<&[u8]> = parts.iter().flat_map(|part| part.chunks(SLICE)).collect();
@@ -37,7 +37,7 @@ pub(super) fn write(out: &mut impl Write, parts: &[&[u8]]) -> io::Result<()> {
     out.write_all(&checksum.amount().to_le_bytes())
 }
 
-/// One slice in whole blocks that end at a byte, and its checksum.
+/// Compresses one slice to whole blocks that end at a byte boundary, with its checksum.
 fn deflate(slice: &[u8]) -> io::Result<(Vec<u8>, Crc)> {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(slice)?;
@@ -62,7 +62,7 @@ mod tests {
             let mut packed = Vec::new();
             write(&mut packed, &parts).unwrap();
             let mut unpacked = Vec::new();
-            // Reads the first member alone, and checks its checksum and length.
+            // Reads only the first member, and verifies its checksum and length.
             flate2::bufread::GzDecoder::new(&packed[..]).read_to_end(&mut unpacked).unwrap();
             assert_eq!(unpacked, parts.concat());
         }

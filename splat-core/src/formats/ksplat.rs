@@ -1,4 +1,4 @@
-//! `.ksplat` of mkkellogg's GaussianSplats3D: sections of splats, plain (level 0) or in fewer bits (levels 1 and 2).
+//! `.ksplat` of mkkellogg's GaussianSplats3D: sections of splats, uncompressed (level 0) or quantized (levels 1 and 2).
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use crate::gaussians::GaussianCloud;
 const HEADER: usize = 4096;
 const SECTION: usize = 1024;
 
-/// Bytes of the parts of a splat at a level of compression: centre, scale, rotation, one harmonic. Colour is four.
+/// Bytes of a splat's parts by level of compression: centre, scale, rotation, one harmonic. The colour always has four.
 const LEVELS: [[usize; 4]; 3] = [[12, 12, 16, 4], [6, 6, 8, 2], [6, 6, 8, 1]];
 
 struct Reader<'a> {
     bytes: &'a [u8],
     level: usize,
-    /// What level 2's bytes of harmonics run from and to.
+    /// Range of the harmonics' bytes at level 2.
     sh_range: [f32; 2],
 }
 
@@ -34,7 +34,7 @@ pub(super) fn read(bytes: &[u8], path: &Path) -> Result<SplatScene> {
     if level >= LEVELS.len() {
         return refuse(format!("its level of compression is {level}, not 0 to 2"));
     }
-    // Files of before there were harmonics have zeros here.
+    // Files from before the format had harmonics contain zeros here.
     let sh_range = if float(36) < float(40) { [float(36), float(40)] } else { [-1.5, 1.5] };
     let reader = Reader { bytes, level, sh_range };
     let sections = word(4);
@@ -60,7 +60,7 @@ pub(super) fn read(bytes: &[u8], path: &Path) -> Result<SplatScene> {
 }
 
 impl Reader<'_> {
-    /// Reads the section with its header at `header` and its data at `data`; gives where the data end.
+    /// Reads the section with its header at `header` and its data at `data`; returns the end of the data.
     fn section(&self, header: usize, data: usize, cloud: &mut GaussianCloud) -> Option<usize> {
         let word =
             |at: usize| array(self.bytes, header + at).map(u32::from_le_bytes).map(|word| word as usize);
@@ -75,7 +75,7 @@ impl Reader<'_> {
         let harmonics = [0, 9, 24, 45][degree.min(3)];
         let [centre, scale, rotation, harmonic] = LEVELS[self.level];
         let stride = centre + scale + rotation + 4 + harmonics * harmonic;
-        // Room for `most` is kept, though `count` are there.
+        // The file has room for `most` splats, of which `count` are used.
         let end = first.checked_add(most.max(count).checked_mul(stride)?)?;
         if self.bytes.len() < first.checked_add(count.checked_mul(stride)?)? {
             return None;
@@ -141,9 +141,9 @@ impl Reader<'_> {
         Some(end)
     }
 
-    /// Splats in a bucket that is not full.
+    /// Number of splats in a partially filled bucket.
     fn length(&self, lengths: usize, bucket: usize, partial: usize) -> Option<usize> {
-        // One without any entry holds whatever is left.
+        // A bucket without an entry contains the rest.
         if partial == 0 {
             return Some(usize::MAX);
         }
@@ -162,7 +162,7 @@ impl Reader<'_> {
     }
 }
 
-/// Channel and coefficient of a stored harmonic: degree by degree, each channel by channel.
+/// Channel and coefficient of a stored harmonic: ordered by degree, then by channel.
 fn place(index: usize) -> (usize, usize) {
     match index {
         0..9 => (index / 3, 1 + index % 3),

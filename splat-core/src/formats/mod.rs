@@ -1,7 +1,7 @@
-//! Scenes as files of any program: PLY, compressed PLY, SPZ, SOG, `.splat` and glTF in and out, `.ksplat` in.
+//! File formats of scenes: PLY, compressed PLY, SPZ, SOG, `.splat` and glTF (read and write), `.ksplat` (read).
 //!
-//! Start at [`read`] and [`write()`]. Files are told apart by their first bytes, and by name where they have no signature.
-//! Whatever a file's axes are, those of a [`SplatScene`] are COLMAP's (x right, y down, z forward).
+//! Start at [`read`] and [`write()`]. The format is detected from the first bytes, and from the name if there is no signature.
+//! Whatever axes a format uses, those of a [`SplatScene`] are COLMAP's (x right, y down, z forward).
 
 mod axes;
 mod gltf;
@@ -31,41 +31,41 @@ use ply::PlyOptions;
 pub use mode::SplatRenderMode;
 pub use region::{NotARegion, Region};
 
-/// What is said of files with harmonics above the third degree.
+/// Note for files with harmonics above the third degree.
 pub(crate) const HARMONICS_DROPPED: &str =
     "its harmonics of degree 4 are left out: 3 is the most that is drawn";
 
-/// What a file of splats held.
+/// Content of a file of splats.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SplatScene {
     /// The Gaussians, in the file's order.
     pub cloud: GaussianCloud,
-    /// A PLY header's comments, without the word `comment`.
+    /// Comments of a PLY header, without the word `comment`.
     pub comments: Vec<String>,
-    /// World coordinates that the means count from: the comment `SplatOrigin: x y z`, zero without. Scenes in a survey's
-    /// coordinates have one, since f32 cannot hold them.
+    /// World coordinates of the origin of the means: the comment `SplatOrigin: x y z`, zero without it. Scenes in survey
+    /// coordinates have one, since f32 lacks the precision.
     pub origin: [f64; 3],
-    /// Gaussians nearer to a camera than this were not drawn in training, world units: the comment `SplatNear: ...`.
+    /// Near plane used in training, world units: the comment `SplatNear: ...`.
     pub near: Option<f32>,
-    /// From the comments `SplatRenderMode: ...` and `antialiased ...` or SPZ's flag; plain without either.
+    /// From the comments `SplatRenderMode: ...` and `antialiased ...`, or SPZ's flag; the default if there is neither.
     pub render_mode: SplatRenderMode,
-    /// Gaussians in which an infinite opacity or scale was replaced by the nearest value that computes.
+    /// Number of Gaussians in which an infinite opacity or scale was clamped to the nearest usable value.
     pub clamped_rows: usize,
-    /// Gaussians left out because a value in them was not finite.
+    /// Number of Gaussians dropped because of a value that is not finite.
     pub dropped_rows: usize,
-    /// What of the file was not taken as it is, in sentences.
+    /// Parts of the file that were changed or ignored, as sentences.
     pub notes: Vec<String>,
 }
 
 impl SplatScene {
-    /// Clamps what is infinite, drops what is not finite, and counts both.
+    /// Clamps infinite values, drops Gaussians with other non-finite ones, and counts both.
     pub(crate) fn settle(&mut self) -> Result<()> {
         self.clamped_rows = self.cloud.clamp_infinite();
         self.dropped_rows = self.cloud.retain_finite()?;
         Ok(())
     }
 
-    /// Turns the scene about the world's origin, by the shortest way, so that the direction `up` (of any length) becomes -y.
+    /// Rotates the scene about the world's origin, by the smallest angle, so that the direction `up` (of any length) becomes -y.
     pub fn turn_up(&mut self, up: [f64; 3]) {
         let rotation =
             DQuat::from_rotation_arc(DVec3::from_array(up).normalize_or(DVec3::NEG_Y), DVec3::NEG_Y);
@@ -73,14 +73,14 @@ impl SplatScene {
         self.origin = (rotation * DVec3::from_array(self.origin)).to_array();
     }
 
-    /// Multiplies all lengths by a factor above 0.
+    /// Scales the scene by a positive factor.
     pub fn rescale(&mut self, factor: f64) {
         self.cloud.transform(DMat3::IDENTITY, factor, DVec3::ZERO);
         self.origin = self.origin.map(|value| value * factor);
         self.near = self.near.map(|near| near * factor as f32);
     }
 
-    /// Moves the middle of [`GaussianCloud::framing_bounds`] to the world's origin.
+    /// Moves the centre of [`GaussianCloud::framing_bounds`] to the world's origin.
     pub fn recentre(&mut self) {
         let Some([low, high]) = self.cloud.framing_bounds() else { return };
         let middle = DVec3::from_array(low).midpoint(DVec3::from_array(high));
@@ -89,16 +89,16 @@ impl SplatScene {
     }
 }
 
-/// A form in which scenes are written.
+/// An output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
-    /// The PLY of the 3DGS authors: exact.
+    /// The PLY of the 3DGS authors: lossless.
     Ply,
-    /// PlayCanvas' compressed PLY.
+    /// PlayCanvas's compressed PLY.
     CompressedPly,
     /// Niantic's SPZ.
     Spz(SpzVersion),
-    /// PlayCanvas' SOG, version 2, as one zip.
+    /// PlayCanvas's SOG, version 2, as one zip.
     Sog,
     /// antimatter15's `.splat`, without view-dependent colour.
     Splat,
@@ -106,20 +106,20 @@ pub enum Format {
     Glb,
 }
 
-/// Versions of SPZ that are written.
+/// Output versions of SPZ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SpzVersion {
     /// gzip, quaternions of three bytes.
     V2,
-    /// gzip, quaternions of four bytes: what most readers know.
+    /// gzip, quaternions of four bytes: supported by most readers.
     #[default]
     V3,
-    /// Streams in Zstandard.
+    /// Zstandard streams.
     V4,
 }
 
 impl Format {
-    /// Extensions of what is written, with the format each stands for. Longer ones first.
+    /// File extensions of output formats; longer ones first.
     pub const EXTENSIONS: [(&'static str, Self); 6] = [
         ("compressed.ply", Self::CompressedPly),
         ("ply", Self::Ply),
@@ -129,7 +129,7 @@ impl Format {
         ("glb", Self::Glb),
     ];
 
-    /// By a file's name, whatever the case.
+    /// The format with this file name's extension, ignoring case.
     #[must_use]
     pub fn of_name(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_string_lossy().to_lowercase();
@@ -137,7 +137,7 @@ impl Format {
         Self::EXTENSIONS.into_iter().find(|(extension, _)| ends(extension)).map(|(_, format)| format)
     }
 
-    /// By the name of one of [`Format::EXTENSIONS`].
+    /// The format with this extension, one of [`Format::EXTENSIONS`].
     #[must_use]
     pub fn from_extension(name: &str) -> Option<Self> {
         Self::EXTENSIONS.into_iter().find(|(extension, _)| *extension == name).map(|(_, format)| format)
@@ -152,7 +152,7 @@ impl Format {
     }
 }
 
-/// Whether this could be a scene rather than a dataset: a file that is no JSON text, or an unpacked SOG.
+/// Whether the path may be a scene rather than a dataset: a file that is not JSON text, or an unpacked SOG.
 #[must_use]
 pub fn is_scene(path: &Path) -> bool {
     if path.is_dir() {
@@ -168,11 +168,11 @@ fn is_meta(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == "meta.json") && path.parent().is_some_and(sog::is_folder)
 }
 
-/// Reads a scene in any form.
+/// Reads a scene in any supported format.
 ///
 /// # Errors
-/// [`Error::Read`] if the file cannot be read; [`Error::Malformed`] if it is of no form that is read, breaks off, or
-/// contradicts itself.
+/// [`Error::Read`] if the file cannot be read; [`Error::Malformed`] if its format is not supported, or it is truncated or
+/// inconsistent.
 pub fn read(path: &Path) -> Result<SplatScene> {
     let read_error = |source| Error::Read { path: path.to_owned(), source };
     if path.is_dir() {
@@ -190,7 +190,7 @@ pub fn read(path: &Path) -> Result<SplatScene> {
         Some(Content::Glb) => gltf::read(path)?,
         Some(Content::Json) if named("gltf") => gltf::read(path)?,
         Some(Content::Ksplat) => ksplat::read(&bytes(path)?, path)?,
-        // The positions of a .splat may be text or zeros by chance, as the header of a .ksplat.
+        // The positions in a .splat may look like text or zeros by chance, and so may the header of a .ksplat.
         Some(Content::Text | Content::Zeros | Content::Utf16) | None if named("splat") => {
             splat::read(&bytes(path)?, path)?
         }
@@ -206,21 +206,21 @@ pub fn read(path: &Path) -> Result<SplatScene> {
     Ok(scene)
 }
 
-/// What writing a scene left out.
+/// Result of writing a scene.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
-    /// Gaussians with a value that is not finite.
+    /// Number of Gaussians omitted because of a value that is not finite.
     pub left_out: usize,
-    /// Degree of the spherical harmonics that were written.
+    /// Degree of the spherical harmonics written.
     pub sh_degree: u32,
-    /// What the format cannot hold, in sentences.
+    /// What the format cannot represent, as sentences.
     pub notes: Vec<String>,
 }
 
-/// Writes a scene. The file appears whole or not at all; the same scene gives the same bytes.
+/// Writes a scene, atomically. The same scene gives the same bytes.
 ///
 /// # Errors
-/// [`Error::Cloud`] when the cloud's parts do not fit together or the format cannot hold it; [`Error::Write`].
+/// [`Error::Cloud`] if the cloud's parts are inconsistent or the format cannot represent it; [`Error::Write`].
 pub fn write(path: &Path, format: Format, scene: &SplatScene) -> Result<Written> {
     let cloud = finite(&scene.cloud)?;
     let cloud = cloud.as_ref();
@@ -263,8 +263,7 @@ pub fn write(path: &Path, format: Format, scene: &SplatScene) -> Result<Written>
     Ok(Written { left_out, sh_degree, notes })
 }
 
-/// The cloud as it can be written: itself, where all its values are finite. Copied only where not, since a scene may fill half of the
-/// memory.
+/// The cloud without Gaussians that are not finite. Copied only if there are any, since a scene may fill half of the memory.
 fn finite(cloud: &GaussianCloud) -> Result<Cow<'_, GaussianCloud>> {
     cloud.validate()?;
     if cloud.finite_rows().into_iter().all(|finite| finite) {
@@ -276,7 +275,7 @@ fn finite(cloud: &GaussianCloud) -> Result<Cow<'_, GaussianCloud>> {
     Ok(Cow::Owned(copy))
 }
 
-/// The whole file, of formats that are much smaller than the scene that they make.
+/// Reads the whole file, for formats that are much smaller than the scene in memory.
 fn bytes(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })
 }

@@ -1,15 +1,15 @@
-//! How a scene wants to be drawn.
+//! The render mode of a scene.
 
-/// How a scene was trained to be drawn.
+/// How a scene was rendered in training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SplatRenderMode {
-    /// Plain 3DGS: a fixed low-pass of 0.3 square pixels.
+    /// 3DGS: a fixed low-pass filter of 0.3 square pixels.
     #[default]
     Default,
-    /// With the low-pass compensated in the opacity (Mip-Splatting, `antialiased`).
+    /// With opacities compensated for the low-pass filter (Mip-Splatting, `antialiased`).
     Mip,
-    /// Evaluated along rays, without a low-pass (3DGUT).
+    /// Evaluated along rays, without a low-pass filter (3DGUT).
     #[serde(rename = "3dgut")]
     Gut,
     /// Flat splats (2DGS).
@@ -20,7 +20,7 @@ pub enum SplatRenderMode {
 impl SplatRenderMode {
     const ALL: [Self; 4] = [Self::Default, Self::Mip, Self::Gut, Self::TwoD];
 
-    /// The name in headers.
+    /// The mode's name in headers.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -31,7 +31,7 @@ impl SplatRenderMode {
         }
     }
 
-    /// The one of that name.
+    /// The mode with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.name() == name)

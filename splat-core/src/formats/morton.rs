@@ -1,10 +1,10 @@
-//! Neighbours in space beside each other in the file, so that groups have small ranges and pictures compress.
+//! Orders Gaussians so that neighbours in space are adjacent in the file: chunks get small ranges, and images compress better.
 
 use rayon::prelude::*;
 
 use crate::gaussians::GaussianCloud;
 
-/// The indices of a cloud's Gaussians along a Z-order curve through its box, 21 bits an axis.
+/// Indices of a cloud's Gaussians along a Z-order curve through its bounding box, 21 bits per axis.
 pub(crate) fn order(cloud: &GaussianCloud) -> Vec<u32> {
     const STEPS: f32 = ((1_u32 << 21) - 1) as f32;
     let (low, high) = cloud.bounds().unwrap_or_default();
@@ -21,7 +21,7 @@ pub(crate) fn order(cloud: &GaussianCloud) -> Vec<u32> {
     keys.into_iter().map(|(_, index)| index).collect()
 }
 
-/// Two zero bits between any two of the lowest 21.
+/// Inserts two zero bits between the lowest 21 bits.
 fn spread(value: u64) -> u64 {
     let mut bits = value & 0x1f_ffff;
     bits = (bits | bits << 32) & 0x001f_0000_0000_ffff;

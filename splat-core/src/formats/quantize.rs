@@ -1,52 +1,52 @@
-//! Numbers in few bits, as several formats share them.
+//! Quantization shared by several formats.
 
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 use crate::gaussians::SH_C0;
 pub(crate) use crate::gaussians::sigmoid;
 
-/// The nearest byte to a fraction of 1.
+/// Quantizes a fraction in 0..1 to a byte.
 pub(crate) fn byte(fraction: f32) -> u8 {
-    // A cast of what is too large or negative saturates.
+    // Out-of-range values saturate in the cast.
     (fraction * 255.0 + 0.5) as u8
 }
 
-/// The logit of an opacity. Exactly 0 and 1, which have none, stay within f32's last step of them.
+/// The logit of an opacity. Opacities of exactly 0 and 1 are moved by one step of f32, since their logits are infinite.
 pub(crate) fn logit(opacity: f32) -> f32 {
     let inside = opacity.clamp(1e-7, 1.0 - f32::EPSILON / 2.0);
     (inside / (1.0 - inside)).ln()
 }
 
-/// The logit of an opacity in a byte. The end values stand for a quarter step inside the range: their logits would be
-/// infinite, and so they give the same byte again.
+/// The logit of a quantized opacity. The extreme values represent a quarter step inside the range: their logits would be infinite
+/// otherwise, and they quantize to the same byte again.
 pub(crate) fn logit_of_byte(byte: u8) -> f32 {
     logit(f32::from(byte).clamp(0.25, 254.75) / 255.0)
 }
 
-/// The colour that a constant harmonic shows, 0 to 1 for what a screen can show.
+/// The colour of a constant harmonic; displayable colours are 0 to 1.
 pub(crate) fn colour(f_dc: f32) -> f32 {
     0.5 + SH_C0 * f_dc
 }
 
-/// The constant harmonic that shows a colour.
+/// The constant harmonic of a colour.
 pub(crate) fn f_dc(colour: f32) -> f32 {
     (colour - 0.5) / SH_C0
 }
 
-/// Of length 1; the identity for one of no length.
+/// Normalizes a quaternion; the identity for one of length zero.
 pub(crate) fn unit([w, x, y, z]: [f32; 4]) -> [f32; 4] {
     let largest = w.abs().max(x.abs()).max(y.abs()).max(z.abs());
     if !(largest > 0.0 && largest.is_finite()) {
         return [1.0, 0.0, 0.0, 0.0];
     }
-    // Divided first, so that squares neither vanish nor overflow.
+    // Divided by the largest component first, so that squares neither underflow nor overflow.
     let scaled = [w, x, y, z].map(|c| c / largest);
     let norm = scaled.iter().map(|c| c * c).sum::<f32>().sqrt();
     scaled.map(|c| c / norm)
 }
 
-/// The index of the component largest in magnitude and the three others in order, with the sign by which the largest is
-/// positive: each of the three is within +-1/sqrt 2.
+/// The index of the component largest in magnitude, and the three others in order, with the sign that makes the largest positive:
+/// each of the three is within +-1/sqrt 2.
 pub(crate) fn smallest_three(unit: [f32; 4]) -> (usize, [f32; 3]) {
     let mut largest = 0;
     for index in 1..4 {
@@ -59,7 +59,7 @@ pub(crate) fn smallest_three(unit: [f32; 4]) -> (usize, [f32; 3]) {
     (largest, std::array::from_fn(|_| others.next().unwrap_or_default()))
 }
 
-/// The way back.
+/// The inverse of [`smallest_three`].
 pub(crate) fn from_smallest_three(largest: usize, three: [f32; 3]) -> [f32; 4] {
     let rest = 1.0 - three.iter().map(|c| c * c).sum::<f32>();
     let mut others = three.into_iter();
@@ -68,17 +68,17 @@ pub(crate) fn from_smallest_three(largest: usize, three: [f32; 3]) -> [f32; 4] {
     })
 }
 
-/// A number within +-1/sqrt 2 as a fraction of 1.
+/// Maps a number within +-1/sqrt 2 to 0..1.
 pub(crate) fn fraction_of_component(component: f32) -> f32 {
     component * FRAC_1_SQRT_2 + 0.5
 }
 
-/// The way back.
+/// The inverse of [`fraction_of_component`].
 pub(crate) fn component_of_fraction(fraction: f32) -> f32 {
     (fraction - 0.5) * SQRT_2
 }
 
-/// IEEE 754 half precision.
+/// Decodes an IEEE 754 half.
 pub(crate) fn half(bits: u16) -> f32 {
     let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
     let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));

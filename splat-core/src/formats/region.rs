@@ -1,4 +1,4 @@
-//! A part of a scene that is kept.
+//! Regions, to crop a scene.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,13 +11,13 @@ use super::SplatScene;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Region {
-    /// Between two corners, the lower first on each axis.
+    /// Between two corners: the lower and the upper one.
     Box([f64; 3], [f64; 3]),
-    /// Around a centre, within a radius above 0.
+    /// Centre and radius; the radius is positive.
     Sphere([f64; 3], f64),
 }
 
-/// A text that names no region.
+/// A text that is not a valid region.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no shape; give box:X0,Y0,Z0,X1,Y1,Z1 or sphere:X,Y,Z,RADIUS")]
 pub struct NotARegion(String);
@@ -68,7 +68,7 @@ impl fmt::Display for Region {
 }
 
 impl Region {
-    /// Whether a point of the world lies in it, its surface included.
+    /// Whether a point in world coordinates is inside or on the surface.
     #[must_use]
     pub fn holds(&self, point: [f64; 3]) -> bool {
         match self {
@@ -82,8 +82,8 @@ impl Region {
 }
 
 impl SplatScene {
-    /// Keeps the Gaussians whose centres lie in the region; gives how many went. The region counts in world coordinates, the means from the
-    /// scene's origin.
+    /// Keeps the Gaussians whose centres are inside the region; returns the number removed. The region is in world coordinates,
+    /// means are relative to the scene's origin.
     pub fn keep_region(&mut self, region: &Region) -> usize {
         let origin = self.origin;
         self.cloud.keep_inside(|mean| {

@@ -36,7 +36,7 @@ pub(super) fn read(bytes: &[u8], path: &Path) -> Result<SplatScene> {
     Ok(SplatScene { cloud, ..SplatScene::default() })
 }
 
-/// Writes a finite cloud, the most visible first: viewers draw what has arrived.
+/// Writes a cloud of finite values, most visible first, since viewers draw what has been loaded.
 pub(super) fn write(path: &Path, cloud: &GaussianCloud) -> Result<()> {
     let visible = |index: usize| {
         let size: f32 = cloud.log_scales[index].iter().sum();
@@ -44,7 +44,7 @@ pub(super) fn write(path: &Path, cloud: &GaussianCloud) -> Result<()> {
     };
     let mut order: Vec<(Reverse<u32>, u32)> = (0..cloud.len())
         .into_par_iter()
-        // The bits of floats that are not negative are in the order of the floats.
+        // Non-negative floats compare like their bits.
         .map(|index| (Reverse(visible(index).to_bits()), index as u32))
         .collect();
     order.par_sort_unstable();

@@ -1,4 +1,4 @@
-//! Niantic's SPZ: fixed point and bytes, one kind of number after the other, in gzip (versions 1 to 3) or Zstandard (4).
+//! Niantic's SPZ: fixed-point numbers and bytes, stored by attribute, compressed by gzip (versions 1 to 3) or Zstandard (4).
 //!
 //! Axes are x right, y up, z back.
 
@@ -17,16 +17,16 @@ pub(super) use write::write;
 
 const MAGIC: &[u8; 4] = b"NGSP";
 const HEADER: usize = 16;
-/// The header of version 4, in the clear.
+/// Size of the uncompressed header of version 4.
 const HEADER_V4: usize = 32;
-/// An entry of its table of streams.
+/// Size of an entry of its table of streams.
 const ENTRY: usize = 16;
 const ANTIALIASED: u8 = 1;
-/// Colours are harmonics times this, around the middle.
+/// Stored colours are harmonics times this, centred on the middle.
 const COLOUR_SCALE: f32 = 0.15;
-/// DEFLATE makes no more of a byte.
+/// Maximum expansion of DEFLATE.
 const MOST_BY_GZIP: u64 = 1032;
-/// Zstandard makes a block of 128 KiB of four bytes.
+/// Maximum expansion of Zstandard: four bytes to a block of 128 KiB.
 const MOST_BY_ZSTD: u64 = 32_768;
 
 struct Header {
@@ -63,7 +63,7 @@ impl Header {
         Ok(header)
     }
 
-    /// Bytes a splat of positions, opacities, colours, scales, rotations and harmonics.
+    /// Bytes per splat of positions, opacities, colours, scales, rotations and harmonics.
     fn widths(&self) -> [usize; 6] {
         let position = if self.version == 1 { 6 } else { 9 };
         let rotation = if self.version >= 3 { 4 } else { 3 };
@@ -89,7 +89,7 @@ fn read_gzip(bytes: &[u8], path: &Path) -> Result<SplatScene> {
     let expected = header.count * per_splat;
     let mut body = Vec::new();
     unpacked.by_ref().take(expected as u64).read_to_end(&mut body).map_err(cut)?;
-    // At the end of the member its checksum and length are compared.
+    // Reading past the end of the member verifies its checksum and length.
     unpacked.read(&mut [0]).map_err(cut)?;
     if body.len() < expected {
         let what =
@@ -155,7 +155,7 @@ fn read_v4(bytes: &[u8], path: &Path) -> Result<SplatScene> {
 
 fn unpack(stream: &[u8], len: usize, path: &Path) -> Result<Vec<u8>> {
     let damaged = |_| malformed(path, "SPZ", "its Zstandard is damaged; copy it again");
-    // A frame may ask for a window as large as its content or its level's, and no more memory is given.
+    // The window may be as large as the content or that of the compression level; memory is limited to that.
     let window = len.next_power_of_two().trailing_zeros().clamp(23, 27);
     let mut decoder = zstd::stream::read::Decoder::new(stream).map_err(damaged)?;
     decoder.window_log_max(window).map_err(damaged)?;
@@ -167,7 +167,7 @@ fn unpack(stream: &[u8], len: usize, path: &Path) -> Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Refuses what the file cannot hold before anything is allocated.
+/// Rejects sizes that the file cannot contain, before anything is allocated.
 fn bounded(header: &Header, per_splat: usize, most: u64, path: &Path) -> Result<()> {
     if header.count as u64 * per_splat as u64 > most {
         let what = format!("its header promises {} splats, more than its bytes can hold", header.count);
@@ -190,7 +190,7 @@ fn decode(
         cloud.means = points.iter().map(|point| point.map(|bytes| half(u16::from_le_bytes(bytes)))).collect();
     } else {
         let step = 2.0_f32.powi(-i32::from(header.fractional_bits));
-        // Placed in the upper bytes, so that the shift back extends the sign.
+        // Placed in the upper bytes, so that the shift extends the sign.
         let fixed = |[a, b, c]: [u8; 3]| (i32::from_le_bytes([0, a, b, c]) >> 8) as f32 * step;
         let (numbers, _) = positions.as_chunks::<3>();
         let (points, _) = numbers.as_chunks::<3>();
@@ -224,13 +224,13 @@ fn decode(
     SplatScene { cloud, render_mode: mode, notes, ..SplatScene::default() }
 }
 
-/// Versions 1 and 2: x, y, z of a quaternion whose w is not negative.
+/// Versions 1 and 2: x, y, z of a quaternion with non-negative w.
 fn rotation_of_bytes(bytes: [u8; 3]) -> [f32; 4] {
     let [x, y, z] = bytes.map(|byte| f32::from(byte) / 127.5 - 1.0);
     unit([(1.0 - x * x - y * y - z * z).max(0.0).sqrt(), x, y, z])
 }
 
-/// From version 3 on: the index of the largest of x, y, z, w, then nine bits and a sign of each other.
+/// Versions 3 and up: the index of the largest of x, y, z, w, then nine bits and a sign for each of the others.
 fn rotation_of_word(word: u32) -> [f32; 4] {
     let component = |shift: u32| {
         let bits = word >> shift;

@@ -1,5 +1,5 @@
-//! Distances to nearest neighbours, exact, by a k-d tree built in place. By hand: a hundred lines that build in parallel and take any
-//! number of points in one place.
+//! Exact distances to nearest neighbours by a k-d tree built in place. Implemented here because it is a hundred lines, is built
+//! in parallel, and supports any number of coincident points.
 
 use rayon::prelude::*;
 

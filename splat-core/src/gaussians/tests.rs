@@ -9,7 +9,7 @@ fn point(position: [f32; 3]) -> SeedPoint {
 
 #[test]
 fn one_gaussian_a_point() {
-    // A row with gaps 1, 2, 3, 4: distances to the three nearest are known by hand.
+    // A row with gaps 1, 2, 3, 4, for which the three nearest distances are known.
     let points: Vec<_> = [0.0, 1.0, 3.0, 6.0, 10.0].map(|x| point([x, 5.0, -2.0])).to_vec();
     let options = SeedOptions { sh_degree: 2, opacity: 0.1, scale: 0.5 };
     let cloud = GaussianCloud::from_seed_points(&points, &options);
@@ -42,7 +42,7 @@ fn duplicates_and_broken_points_stay_finite() {
     let mut cloud = GaussianCloud::from_seed_points(&points, &SeedOptions::default());
     assert_eq!(cloud.len(), 21);
     assert_eq!(cloud.retain_finite().unwrap(), 0);
-    // The ten on one spot have a small scale, not an infinitely small one.
+    // Ten coincident points have a small scale, not an infinitely small one.
     assert!(cloud.log_scales[0][0] > -10.0 && cloud.log_scales[0][0] < -5.0, "{:?}", cloud.log_scales[0]);
     for count in [0, 1, 2] {
         let few = GaussianCloud::from_seed_points(&points[..count], &SeedOptions::default());
@@ -87,7 +87,7 @@ fn floaters_do_not_widen_the_box_to_frame_by() {
     let mut points: Vec<_> = (0..300).map(|i| point([i as f32 / 300.0, 1.0, -1.0])).collect();
     points.push(point([1e6, -1e6, 1e6]));
     let mut cloud = GaussianCloud::from_seed_points(&points, &SeedOptions::default());
-    // A crowd that nobody sees, elsewhere.
+    // Many invisible Gaussians elsewhere.
     for _ in 0..100 {
         cloud.means.push([50.0; 3]);
         cloud.quats.push([1.0, 0.0, 0.0, 0.0]);
@@ -108,7 +108,7 @@ fn the_most_visible_are_kept_in_order_and_degrees_change() {
     let cloud = GaussianCloud {
         means: (0..4).map(|i| [i as f32; 3]).collect(),
         quats: vec![[1.0, 0.0, 0.0, 0.0]; 4],
-        // A thin one shows its broad side; a faint one is hardly there, however large.
+        // A thin one counts by its broad side; a faint one counts little, however large.
         log_scales: vec![[0.0; 3], [1.0, 1.0, -9.0], [0.5; 3], [3.0; 3]],
         opacity_logits: vec![2.0, 2.0, 2.0, -200.0],
         sh_coeffs: (0..16).map(|i| [i as f32; 3]).collect(),

@@ -7,14 +7,14 @@ use bytemuck::Pod;
 use super::Gpu;
 use crate::{Error, Result};
 
-/// Smallest size of a buffer: a binding holds at least one element of its array, the largest of which is a splat of 3DGUT.
+/// Minimum buffer size: a binding must contain at least one element of its array, the largest of which is a splat of 3DGUT.
 const MIN_BUFFER_BYTES: u64 = super::layout::SPLAT_BYTES_GUT;
 
 impl Gpu {
     /// A storage buffer of at least `bytes`, zeroed.
     ///
     /// # Errors
-    /// [`Error::BindingTooLarge`] beyond what one binding of this device holds.
+    /// [`Error::BindingTooLarge`] beyond the device's limit for one binding.
     pub fn storage(&self, label: &'static str, bytes: u64) -> Result<wgpu::Buffer> {
         let limit = self.report().max_binding_bytes.min(self.report().max_buffer_bytes);
         if bytes > limit {
@@ -23,10 +23,10 @@ impl Gpu {
         self.storage_in_parts(label, bytes)
     }
 
-    /// As [`Gpu::storage`], for a buffer of which parts are bound.
+    /// As [`Gpu::storage`], for a buffer that is bound in parts.
     ///
     /// # Errors
-    /// [`Error::BindingTooLarge`] beyond what one buffer of this device holds.
+    /// [`Error::BindingTooLarge`] beyond the device's limit for one buffer.
     pub(crate) fn storage_in_parts(&self, label: &'static str, bytes: u64) -> Result<wgpu::Buffer> {
         let limit = self.report().max_buffer_bytes;
         if bytes > limit {
@@ -39,7 +39,7 @@ impl Gpu {
         ))
     }
 
-    /// A storage buffer that holds `data`.
+    /// A storage buffer with the content `data`.
     ///
     /// # Errors
     /// As [`Gpu::storage`].
@@ -49,7 +49,7 @@ impl Gpu {
         Ok(buffer)
     }
 
-    /// As [`Gpu::storage_from`], for a buffer of which parts are bound.
+    /// As [`Gpu::storage_from`], for a buffer that is bound in parts.
     pub(crate) fn storage_in_parts_from<T: Pod>(
         &self,
         label: &'static str,
@@ -60,7 +60,7 @@ impl Gpu {
         Ok(buffer)
     }
 
-    /// The same device as if its bindings held no more than `bytes`: what small bindings divide can be tested with small scenes.
+    /// The same device with bindings limited to `bytes`, to test division into chunks and slices with small scenes.
     #[cfg(test)]
     pub(crate) fn with_bindings_of(mut self, bytes: u64) -> Self {
         self.report.max_binding_bytes = bytes;
@@ -86,7 +86,7 @@ impl Gpu {
         buffer
     }
 
-    /// Bytes allocated on the device at present; 0 if the backend does not report it.
+    /// Bytes currently allocated on the device; 0 if the backend does not report it.
     #[doc(hidden)]
     #[must_use]
     pub fn allocated_bytes(&self) -> u64 {
@@ -110,7 +110,7 @@ impl Gpu {
     /// Copies the first `count` elements of a buffer to the host, after all work submitted so far.
     ///
     /// # Errors
-    /// What the device reports; see [`Gpu::wait`].
+    /// Errors of the device; see [`Gpu::wait`].
     pub fn read<T: Pod>(&self, buffer: &wgpu::Buffer, count: usize) -> Result<Vec<T>> {
         let bytes = (count * size_of::<T>()) as u64;
         if bytes == 0 {

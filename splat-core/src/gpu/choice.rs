@@ -126,7 +126,7 @@ impl Candidate {
     /// Opens the device.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] when the driver refuses.
+    /// [`Error::NoAdapter`] if the driver refuses.
     pub async fn open(&self) -> Result<Gpu> {
         Gpu::open(&self.adapter, &self.options).await
     }
@@ -136,7 +136,7 @@ impl Gpu {
     /// The adapters that match the options, best first; never empty.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] when there is none, or none that fits.
+    /// [`Error::NoAdapter`] if no adapter was found or none matches.
     pub async fn candidates(options: &GpuOptions) -> Result<Vec<Candidate>> {
         let set = |name: &str| std::env::var(name).ok();
         let name = options.adapter_name.clone().or_else(|| set("SPLAT_ADAPTER")).filter(|v| !v.is_empty());
@@ -191,7 +191,7 @@ mod tests {
         Card { name: name.into(), vendor, device, kind, backend: Some(backend) }
     }
 
-    /// A laptop under Windows: two cards by two drivers each, and both systems' software.
+    /// A laptop with Windows: two cards with two drivers each, and software renderers.
     fn laptop() -> Vec<Card> {
         vec![
             card("Intel Iris Xe", 7, IntegratedGpu, Backend::Dx12),

@@ -1,4 +1,4 @@
-//! Comparing feature descriptors on a GPU.
+//! Comparison of feature descriptors on a GPU.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use super::shaders::{self, Switches};
 use crate::descriptors::{BestTwo, CompareDescriptors, DESCRIPTOR_BYTES, EachPair};
 use crate::{Error, Result};
 
-/// Descriptors that a workgroup compares with all of the other photo's.
+/// Descriptors that one workgroup compares with all of the other photo's.
 const GROUP: u32 = 64;
-/// Products of one submission: a fraction of a second on a small integrated GPU, whose driver would end longer ones.
+/// Maximum products per submission: a fraction of a second on a small integrated GPU, whose driver would kill longer ones.
 const PRODUCTS: u64 = 1 << 29;
-/// Descriptors whose results one submission gives: 24 MiB.
+/// Maximum results per submission: 24 MiB.
 const RESULTS: u64 = 1 << 21;
 
-/// [`CompareDescriptors`] on a device, by dot products of four bytes at once.
+/// [`CompareDescriptors`] on a device, by packed dot products of four bytes.
 #[derive(Debug)]
 pub struct GpuDescriptors {
     gpu: Gpu,
@@ -26,14 +26,14 @@ pub struct GpuDescriptors {
 }
 
 impl GpuDescriptors {
-    /// On this device.
+    /// For this device.
     #[must_use]
     pub fn new(gpu: &Gpu) -> Self {
         Self { gpu: gpu.clone(), kernel: Kernel::new(gpu, shaders::BEST_TWO, Switches::default(), &[]) }
     }
 
-    /// On this device, unless it is software, which takes longer than the processor's own instructions, or a driver that gets packed
-    /// products wrong.
+    /// For this device, unless it is a software renderer, which is slower than the CPU implementation, or its driver computes
+    /// packed products incorrectly.
     #[must_use]
     pub fn on_hardware(gpu: &Gpu) -> Option<Arc<dyn CompareDescriptors>> {
         if gpu.report().is_software() {
@@ -43,7 +43,7 @@ impl GpuDescriptors {
         this.multiplies().then(|| Arc::new(this) as Arc<dyn CompareDescriptors>)
     }
 
-    /// Whether the largest product and a small one are right.
+    /// Whether the largest product and a small one are computed correctly.
     fn multiplies(&self) -> bool {
         let (largest, small) = ([u8::MAX; DESCRIPTOR_BYTES], [3; DESCRIPTOR_BYTES]);
         let product = |a: u8, b: u8| DESCRIPTOR_BYTES as i32 * i32::from(a) * i32::from(b);
@@ -115,7 +115,8 @@ fn descriptor_place(place: usize) -> Result<u32> {
     })
 }
 
-/// The workgroups of the first of `pairs`, as many as fit into a submission and at least one, with the number of their results.
+/// The workgroups for the first of `pairs`, as many as fit in a submission but at least one pair, with the number of their
+/// results and of pairs.
 fn plan(places: &[Range<u32>], pairs: &[[usize; 2]]) -> (Vec<DescriptorGroup>, u32, usize) {
     let mut groups = Vec::new();
     let (mut results, mut products, mut batch) = (0_u32, 0_u64, 0);

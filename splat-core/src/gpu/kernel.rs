@@ -51,10 +51,10 @@ struct Compiled {
     layout: wgpu::BindGroupLayout,
 }
 
-/// A kernel's text, and the names and bits of its constants.
+/// A kernel's source, and the names and bits of its constants.
 type Key = (String, Vec<(&'static str, u64)>);
 
-/// What is compiled for a device. The self-test, a renderer and a trainer need many of the same kernels.
+/// Kernels compiled for a device. The self-test, a renderer and a trainer share many of them.
 #[derive(Debug, Default)]
 pub(super) struct Cache(Mutex<BTreeMap<Key, Compiled>>);
 
@@ -69,7 +69,7 @@ impl Kernel {
         Self { gpu: gpu.clone(), source, switches, constants: constants.to_vec(), compiled: OnceLock::new() }
     }
 
-    /// Compiles kernels at the same time, on all threads. Without it each is compiled when it is used.
+    /// Compiles kernels in parallel. Kernels that are not compiled in advance are compiled on first use.
     pub(crate) fn compile_all(kernels: &[&Self]) {
         kernels.par_iter().for_each(|kernel| {
             kernel.compiled();
@@ -84,7 +84,7 @@ impl Kernel {
             let key = (text, constants);
             let cache = &gpu.kernels.0;
             let known = cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-            // Not compiled with the lock held: others compile meanwhile.
+            // Compiled without holding the lock, so that other threads can compile.
             known.unwrap_or_else(|| {
                 let compiled = self.compile(&key.0);
                 cache.lock().unwrap_or_else(PoisonError::into_inner).insert(key, compiled.clone());

@@ -36,13 +36,13 @@ pub const SORT_BLOCK: u32 = 1024;
 pub const SCAN_BLOCK: u32 = 1024;
 /// Digits of a radix pass.
 pub const SORT_DIGITS: u32 = 256;
-/// Bit of [`Counters::place`]: splats are indexed by a Gaussian's place in the slice.
+/// Bit of [`Counters::place`]: splats are indexed by the Gaussian's rank within the slice.
 pub const SPLATS_BY_RANK: u32 = 4;
 /// Bit of [`Counters::place`]: no other slice is nearer.
 pub const SLICE_NEAREST: u32 = 1;
 /// Bit of [`Counters::place`]: no other slice is farther.
 pub const SLICE_FARTHEST: u32 = 2;
-/// Bytes between the counters of two depth slices: offsets of bindings are multiples of it.
+/// Bytes between the counters of two depth slices: a multiple of the required alignment of binding offsets.
 pub const COUNTERS_STRIDE: u64 = 256;
 /// Pixels per invocation of the loss kernels.
 pub const LOSS_RUN: u32 = 64;
@@ -254,7 +254,7 @@ pub struct TrainUniform {
     pub padding: u32,
 }
 
-/// `Counters` of `lib/counters.wgsl`, one for each depth slice; see there what concerns the whole view.
+/// `Counters` of `lib/counters.wgsl`, one per depth slice; fields that concern the whole view are marked there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Counters {
@@ -266,11 +266,11 @@ pub struct Counters {
     pub isects_needed: u32,
     /// Non-zero if a view's intersections did not fit.
     pub overflowed: u32,
-    /// The first of the slice's Gaussians, in the order near to far.
+    /// Rank of the slice's first Gaussian, from near to far.
     pub first_rank: u32,
-    /// One past the last of them.
+    /// One past the rank of its last Gaussian.
     pub end_rank: u32,
-    /// Intersections of all nearer slices.
+    /// Number of intersections in all nearer slices.
     pub first_isect: u32,
     /// [`SLICE_NEAREST`], [`SLICE_FARTHEST`] and [`SPLATS_BY_RANK`]; written by the host.
     pub place: u32,
@@ -292,19 +292,19 @@ pub struct ChunkUniform {
     pub count: u32,
 }
 
-/// `Group` of `best_two.wgsl`: one workgroup's work. All numbers count descriptors.
+/// `Group` of `best_two.wgsl`: the work of one workgroup, in units of descriptors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 #[repr(C)]
 pub struct DescriptorGroup {
-    /// The first descriptor that is compared.
+    /// First descriptor to compare.
     pub first: u32,
-    /// How many are compared.
+    /// Number of descriptors to compare.
     pub count: u32,
-    /// The first of those that they are compared with.
+    /// First descriptor of the other photo.
     pub other_first: u32,
-    /// How many these are.
+    /// Number of descriptors of the other photo.
     pub other_count: u32,
-    /// Place of the first result.
+    /// Index of the first result.
     pub result: u32,
 }
 

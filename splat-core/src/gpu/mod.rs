@@ -45,7 +45,7 @@ pub struct GpuOptions {
     pub adapter_name: Option<String>,
     /// Only adapters of this backend; also `SPLAT_BACKEND`. Default: for the same card Vulkan or Metal before DX12.
     pub backend: Option<Backend>,
-    /// Compile kernels with bounds and loop checks (slow; to find bugs); also `SPLAT_SHADER_CHECKS=1`.
+    /// Compile kernels with bounds and loop checks (slow, for debugging); also `SPLAT_SHADER_CHECKS=1`.
     pub shader_checks: bool,
     /// Use the kernels for adapters without subgroups; also `SPLAT_NO_SUBGROUPS=1`.
     pub no_subgroups: bool,
@@ -166,7 +166,7 @@ impl Gpu {
     /// [`crate::self_test::open`] also checks that it computes correctly, and falls back to the next one.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] when there is none, or none that fits.
+    /// [`Error::NoAdapter`] if no adapter was found or none matches.
     pub fn new(options: &GpuOptions) -> Result<Self> {
         pollster::block_on(Self::new_async(options))
     }
@@ -187,7 +187,7 @@ impl Gpu {
         found.iter().map(|a| a.get_info()).map(|info| (info.name, info.backend.to_string())).collect()
     }
 
-    /// What [`Gpu::new`] would open, without opening it.
+    /// The adapter that [`Gpu::new`] would open, without opening it.
     ///
     /// # Errors
     /// As [`Gpu::candidates`].
@@ -224,7 +224,7 @@ impl Gpu {
         .union(wgpu::Features::TIMESTAMP_QUERY)
         .union(wgpu::Features::TIMESTAMP_QUERY_INSIDE_PASSES);
 
-    /// The features to request of an adapter, in addition to one's own: those of [`Gpu::OPTIONAL_FEATURES`] that it supports.
+    /// Features to request in addition to the program's own: those of [`Gpu::OPTIONAL_FEATURES`] that the adapter supports.
     #[must_use]
     pub fn wanted_features(adapter: &wgpu::Adapter) -> wgpu::Features {
         adapter.features() & Self::OPTIONAL_FEATURES
@@ -248,7 +248,7 @@ impl Gpu {
     /// place; [`Gpu::check`] does not report them.
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] when the device has less than [`Gpu::REQUIRED_LIMITS`].
+    /// [`Error::NoAdapter`] if the device's limits are below [`Gpu::REQUIRED_LIMITS`].
     pub fn from_device(adapter: &wgpu::Adapter, device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
         let info = adapter.get_info();
         let mut lacks = Vec::new();
@@ -344,7 +344,7 @@ impl Gpu {
     /// Waits until all submitted work has completed.
     ///
     /// # Errors
-    /// What the device reported since the last call, as [`Error::DeviceLost`], [`Error::OutOfGpuMemory`]
+    /// Errors of the device since the last call, as [`Error::DeviceLost`], [`Error::OutOfGpuMemory`]
     /// or [`Error::Gpu`].
     pub fn wait(&self) -> Result<()> {
         self.poll(wgpu::PollType::wait_indefinitely())

@@ -1,4 +1,4 @@
-//! Peak arithmetic and memory rates of a device, to compare the rasterizer's with.
+//! Peak arithmetic and memory rates of a device, to compare with those of the rasterizer.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -11,17 +11,17 @@ use super::profile::{Pass, Timer};
 use super::shaders::{self, Switches};
 use crate::Result;
 
-/// Invocations of the multiply-add kernel: several times what the largest GPUs run at once.
+/// Invocations of the multiply-add kernel: several times as many as the largest GPUs run concurrently.
 const INVOCATIONS: u32 = 1 << 20;
 /// Multiply-adds per invocation and round: 4 of each of 8 chains of `vec4f`.
 const PER_ROUND: f64 = 128.0;
 /// The number of rounds doubles until one dispatch takes this long.
 const LONG_ENOUGH_S: f64 = 0.02;
 const MAX_ROUNDS: u32 = 1 << 16;
-/// Bytes that are copied: larger than any GPU cache; less on software drivers and where bindings are small.
+/// Bytes copied: larger than any GPU cache; fewer on software drivers and devices with small bindings.
 const COPY_BYTES: u64 = 512 << 20;
 const COPY_BYTES_SOFTWARE: u64 = 64 << 20;
-/// Repetitions; the fastest counts.
+/// Number of repetitions, of which the fastest counts.
 const REPEATS: u32 = 5;
 
 /// Measured peak rates of a device.
@@ -42,10 +42,10 @@ struct RateSettings {
     padding: u32,
 }
 
-/// Measures the device's multiply-add and copy rates, by GPU timestamps where there are any.
+/// Measures the device's multiply-add and copy rates, by GPU timestamps if available.
 ///
 /// # Errors
-/// What the device reports.
+/// Errors of the device.
 pub fn device_rates(gpu: &Gpu) -> Result<DeviceRates> {
     Ok(DeviceRates { multiply_adds: multiply_adds(gpu)?, copy_bytes: copy_bytes(gpu)? })
 }
@@ -79,7 +79,7 @@ fn copy_bytes(gpu: &Gpu) -> Result<f64> {
     Ok(2.0 * bytes as f64 / seconds)
 }
 
-/// Seconds of the fastest of some repetitions.
+/// Seconds of the fastest of several repetitions.
 fn fastest(gpu: &Gpu, mut record: impl FnMut(&mut Pass<'_>)) -> Result<f64> {
     let mut best = f64::INFINITY;
     for _ in 0..REPEATS {

@@ -30,7 +30,7 @@ pub enum LaneSums {
 }
 
 impl LaneSums {
-    /// All of them.
+    /// All variants.
     pub const ALL: [Self; 3] = [Self::Shared, Self::Varying, Self::Subgroup];
 
     /// Whether kernels need the device's subgroup operations.
@@ -40,7 +40,7 @@ impl LaneSums {
     }
 }
 
-/// The variant of a kernel: it decides the constants in front of its text and which form of a shared file it includes.
+/// The variant of a kernel: determines the constants before its source, and the forms of the shared files that it includes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Switches {
     /// Render expected depth and compute its gradient.

@@ -1,4 +1,4 @@
-//! The text of every kernel, as it is compiled for a device.
+//! The complete source of every kernel, as it is compiled for a device.
 
 use super::Gpu;
 use super::shaders::{self, CameraModule, Optics, Source, Switches};

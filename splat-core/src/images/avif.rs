@@ -1,4 +1,4 @@
-//! AVIF: the container by `avif-parse`, AV1 by rav1d, colours as for HEIC.
+//! AVIF: the container is parsed by `avif-parse`, AV1 decoded by rav1d, colours converted as for HEIC.
 
 use avif_parse::AvifData;
 use heic_decoder::{AlphaPlane, ChromaSampling, ColorInfo, DecodedImage, Metadata};
@@ -7,16 +7,16 @@ use re_rav1d::dav1d::{Decoder, Picture, PixelLayout, PlanarImageComponent as Pla
 use super::boxes;
 use super::exif::Orientation;
 
-/// What an AVIF says of its picture.
+/// Header of an AVIF.
 pub(super) struct Header {
-    /// Pixels, upright.
+    /// Size of the upright image, in pixels.
     pub(super) size: [u32; 2],
     pub(super) has_alpha: bool,
-    /// What turns the decoded picture upright.
+    /// The transformation of the decoded image to upright.
     pub(super) turn: Orientation,
 }
 
-/// Reads an AVIF's header; no pixel is decoded.
+/// Reads an AVIF's header; nothing is decoded.
 pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
     let data = parse(bytes)?;
     let av1 = data.primary_item_metadata().map_err(|error| error.to_string())?;
@@ -26,7 +26,7 @@ pub(super) fn header(bytes: &[u8]) -> Result<Header, String> {
     Ok(Header { size, has_alpha: data.alpha_item.is_some(), turn })
 }
 
-/// Decodes an AVIF's picture, not turned.
+/// Decodes an AVIF, without applying its rotation.
 pub(super) fn decode(bytes: &[u8]) -> Result<DecodedImage, String> {
     let data = parse(bytes)?;
     let mut picture = planes(&av1(&data.primary_item)?)?;
@@ -45,26 +45,26 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DecodedImage, String> {
 }
 
 fn parse(bytes: &[u8]) -> Result<AvifData, String> {
-    // Files may name the container first and AVIF among what they are compatible with; the parser wants the opposite.
+    // Files may have the container as major brand and AVIF as a compatible one; the parser expects the opposite.
     let (size, rest) = (bytes.get(..8).unwrap_or_default(), bytes.get(12..).unwrap_or_default());
     let mut reader = std::io::Read::chain(std::io::Read::chain(size, &b"avif"[..]), rest);
     AvifData::from_reader(&mut reader).map_err(|error| error.to_string())
 }
 
-/// The picture of an AV1 stream.
+/// Decodes an AV1 stream.
 fn av1(stream: &[u8]) -> Result<Picture, String> {
     let mut settings = Settings::new();
-    // Photos are decoded on all cores already, one on each.
+    // Photos are already decoded on all cores, one per core.
     settings.set_n_threads(1);
     settings.set_max_frame_delay(1);
     settings.set_frame_size_limit(u32::try_from(super::MAX_PIXELS).unwrap_or(u32::MAX));
     let mut decoder = Decoder::with_settings(&settings).map_err(|error| error.to_string())?;
-    // What is not taken at once is sent again before each look for a picture.
+    // Data that the decoder did not accept is sent again before each attempt to get an image.
     match decoder.send_data(stream.to_vec(), None, None, None) {
         Err(error) if !error.is_again() => return Err(format!("its AV1 stream is damaged: {error}")),
         _ => {}
     }
-    /// Of an animation the first picture is taken; a picture takes one look, and one more where data were left over.
+    /// Of an animation, only the first image is used. An image takes one attempt, and one more if data was left.
     const LOOKS: usize = 8;
     for _ in 0..LOOKS {
         match decoder.get_picture() {
@@ -80,7 +80,7 @@ fn av1(stream: &[u8]) -> Result<Picture, String> {
     Err("its AV1 stream holds no picture".into())
 }
 
-/// The samples of a decoded picture.
+/// The samples of a decoded image.
 fn planes(picture: &Picture) -> Result<DecodedImage, String> {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let bits = picture.bits_per_component().map_or(8, |bits| bits.0 as u32);
@@ -105,7 +105,7 @@ fn planes(picture: &Picture) -> Result<DecodedImage, String> {
         bit_depth_chroma: bits,
         chroma_format_idc: format,
         color_info: Some(colours(picture)),
-        // Pictures say nothing else in practice, and other decoders take the middle.
+        // Still images do not specify it in practice, and other decoders assume the centre.
         chroma_sampling: ChromaSampling {
             sub_x: sub_x as u32,
             sub_y: sub_y as u32,
@@ -140,7 +140,7 @@ fn samples(
     if samples.len() == width * height { Ok(samples) } else { Err("its AV1 stream breaks off".into()) }
 }
 
-/// Matrix and range, by the numbers of ITU-T H.273.
+/// Matrix coefficients and range, by the numbers of ITU-T H.273.
 fn colours(picture: &Picture) -> ColorInfo {
     use pixel::MatrixCoefficients as Matrix;
     let matrix = match picture.matrix_coefficients() {
@@ -149,9 +149,9 @@ fn colours(picture: &Picture) -> ColorInfo {
         Matrix::BT470M => 4,
         Matrix::ST240M => 7,
         Matrix::BT2020NonConstantLuminance => 9,
-        // What is not said is what JPEG has.
+        // Unspecified is treated as in JPEG.
         Matrix::BT470BG | Matrix::ST170M | Matrix::Unspecified => 6,
-        // Not converted: the conversion says so.
+        // Not supported; the conversion returns an error.
         _ => u16::MAX,
     };
     let full_range = picture.color_range() == pixel::YUVRange::Full;

@@ -1,4 +1,4 @@
-//! The boxes of HEIF containers (ISO/IEC 14496-12, 23008-12), as far as the decoders do not tell.
+//! Parses those boxes of HEIF containers (ISO/IEC 14496-12, 23008-12) that the decoders do not report.
 
 use super::exif::Orientation;
 
@@ -8,7 +8,7 @@ struct Box4<'a> {
     content: &'a [u8],
 }
 
-/// The boxes in `bytes`, up to the first one that is not whole.
+/// The boxes in `bytes`, up to the first incomplete one.
 fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = Box4<'_>> {
     std::iter::from_fn(move || {
         let (found, rest) = split(bytes)?;
@@ -17,12 +17,12 @@ fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = Box4<'_>> {
     })
 }
 
-/// The first box and what follows it; `None` where it breaks off.
+/// The first box and the bytes after it; `None` if it is incomplete.
 fn split(bytes: &[u8]) -> Option<(Box4<'_>, &[u8])> {
     let size = u32::from_be_bytes(*bytes.first_chunk()?);
     let kind = *bytes.get(4..)?.first_chunk()?;
     let (header, size) = match size {
-        // To the end of the file, and of more than 4 GiB.
+        // Extends to the end of the file, or has a 64-bit size.
         0 => (8, bytes.len()),
         1 => (16, usize::try_from(u64::from_be_bytes(*bytes.get(8..)?.first_chunk()?)).ok()?),
         size => (8, size as usize),
@@ -35,7 +35,7 @@ fn find<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
     boxes(bytes).find(|found| found.kind == *kind).map(|found| found.content)
 }
 
-/// A file up to the first box that is not whole: decoders refuse what some cameras write behind a picture.
+/// A file up to its first incomplete box: decoders reject data that some cameras append.
 pub(super) fn whole(bytes: &[u8]) -> &[u8] {
     let mut rest = bytes;
     while let Some((_, after)) = split(rest) {
@@ -44,15 +44,15 @@ pub(super) fn whole(bytes: &[u8]) -> &[u8] {
     &bytes[..bytes.len() - rest.len()]
 }
 
-/// `Some` for a file whose boxes are all whole, or all up to those with the pictures: some cameras write things of their own behind.
+/// `Some` if all boxes are complete, or all up to those with the images: some cameras append data of their own.
 pub(super) fn reach_end(bytes: &[u8]) -> Option<()> {
     find(bytes, b"meta")?;
     (whole(bytes).len() == bytes.len() || find(bytes, b"mdat").is_some()).then_some(())
 }
 
-/// How the primary picture must be turned to stand upright: the properties `irot` and, after it, `imir`.
+/// The transformation of the primary image to upright: the properties `irot` and then `imir`.
 pub(super) fn turn(bytes: &[u8]) -> Orientation {
-    // A version and flags come first.
+    // Preceded by version and flags.
     let meta = find(bytes, b"meta").and_then(|content| content.get(4..)).unwrap_or_default();
     let properties = find(meta, b"iprp").unwrap_or_default();
     let all: Vec<Box4<'_>> = find(properties, b"ipco").map(|all| boxes(all).collect()).unwrap_or_default();
@@ -65,7 +65,7 @@ pub(super) fn turn(bytes: &[u8]) -> Orientation {
             _ => {}
         }
     }
-    // Counterclockwise. Top against bottom is left against right, and half a turn.
+    // The rotation is counterclockwise. A vertical mirror is a horizontal one and half a turn.
     let half = if mirror == Some(0) { 2 } else { 0 };
     match ((quarters + half) % 4, mirror.is_some()) {
         (0, false) => Orientation::Upright,
@@ -79,7 +79,7 @@ pub(super) fn turn(bytes: &[u8]) -> Orientation {
     }
 }
 
-/// Places, counted from 1, of the properties of the primary picture.
+/// 1-based indices of the primary image's properties.
 fn associated(meta: &[u8], properties: &[u8]) -> Option<Vec<usize>> {
     let number = |bytes: &mut &[u8], length: usize| -> Option<usize> {
         let (head, rest) = bytes.split_at_checked(length)?;
@@ -99,7 +99,7 @@ fn associated(meta: &[u8], properties: &[u8]) -> Option<Vec<usize>> {
             let mut places = Vec::new();
             for _ in 0..count {
                 let value = number(&mut bytes, if wide { 2 } else { 1 })?;
-                // The highest bit says whether readers must know the property.
+                // The highest bit marks essential properties.
                 places.push(value & if wide { 0x7fff } else { 0x7f });
             }
             if item == id {

@@ -1,7 +1,6 @@
-//! Whether a file reaches its end, where its format tells.
+//! Detects truncated files, for formats in which that is possible.
 //!
-//! JPEG decoders fill what is missing with grey and report success, so truncation must be found in
-//! the file's structure.
+//! JPEG decoders fill missing parts with grey and report success, so truncation must be detected from the file's structure.
 
 use super::{PhotoFormat, boxes};
 
@@ -19,7 +18,7 @@ pub(super) fn check(format: PhotoFormat, bytes: &[u8]) -> Result<(), String> {
     })
 }
 
-/// Walks the markers of the first picture (ITU-T T.81, annex B) to its EOI.
+/// Walks the markers of the first image (ITU-T T.81, annex B) to its EOI.
 fn jpeg_reaches_end(bytes: &[u8]) -> Option<()> {
     const SOI: u8 = 0xd8;
     const EOI: u8 = 0xd9;
@@ -28,7 +27,7 @@ fn jpeg_reaches_end(bytes: &[u8]) -> Option<()> {
     const RST: std::ops::RangeInclusive<u8> = 0xd0..=0xd7;
     let mut at = 0;
     loop {
-        // To the next marker: 0xff, any fill bytes 0xff, then neither 0x00 nor 0xff.
+        // Skip to the next marker: 0xff, any fill bytes 0xff, then neither 0x00 nor 0xff.
         let skipped = bytes
             .get(at..)?
             .windows(2)
@@ -70,7 +69,7 @@ fn png_reaches_end(bytes: &[u8]) -> Option<()> {
     }
 }
 
-/// A RIFF container states its length once, at byte 4.
+/// A RIFF container has its length at byte 4.
 fn riff_reaches_end(bytes: &[u8]) -> Option<()> {
     let length = u32::from_le_bytes(bytes.get(4..8)?.try_into().ok()?) as usize;
     (bytes.len() >= length.checked_add(8)?).then_some(())

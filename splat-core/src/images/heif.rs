@@ -1,8 +1,8 @@
-//! HEIC and AVIF: pictures of HEVC and of AV1 in one kind of container.
+//! HEIC and AVIF: HEVC and AV1 images in the same container format.
 //!
-//! What the container says of crop, rotation and mirroring is applied; EXIF's orientation, which repeats it, is not (ISO/IEC
-//! 23008-12, 6.5.10). iPhones' grids of tiles are one picture. Samples are rounded to eight bits. Depth maps, gain maps and
-//! thumbnails are left alone.
+//! Crop, rotation and mirroring of the container are applied; EXIF's orientation, which repeats them, is ignored (ISO/IEC
+//! 23008-12, 6.5.10). The tiles of iPhones' grids are assembled to one image. Samples are rounded to eight bits. Depth maps, gain
+//! maps and thumbnails are ignored.
 
 use heic_decoder::{DecodedImage, HeifError};
 use image::error::{DecodingError, ImageFormatHint};
@@ -12,14 +12,14 @@ use super::exif::Orientation;
 use super::{avif, boxes};
 use crate::content::PhotoFormat;
 
-/// A picture whose header is read.
+/// An image whose header was parsed.
 pub(super) struct Heif<'a> {
     format: PhotoFormat,
     bytes: &'a [u8],
-    /// Pixels, upright.
+    /// Size of the upright image, in pixels.
     size: [u32; 2],
     has_alpha: bool,
-    /// What is left to be done when the picture is decoded.
+    /// The transformation to apply after decoding.
     turn: Orientation,
 }
 

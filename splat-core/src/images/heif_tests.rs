@@ -1,4 +1,4 @@
-//! HEIC and AVIF: pictures of 64x48 pixels, put into containers as phones and encoders do.
+//! HEIC and AVIF: images of 64x48 pixels in containers as written by phones and encoders.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,7 +7,7 @@ use splat_test_needs::needs;
 use super::*;
 use crate::test_data;
 
-/// The picture that is in all of them: four plain quarters, each a little lighter to the right and below.
+/// The image in all files: four plain quarters, each slightly brighter towards the right and bottom.
 fn truth(x: u32, y: u32) -> [u8; 3] {
     let quarter = [[200, 60, 40], [60, 170, 80], [50, 80, 190], [220, 200, 90]];
     let place = (x * 2 / 64 + 2 * (y * 2 / 48)) as usize;
@@ -27,7 +27,7 @@ const HEIC: &str = "\
     43/555UbxrWw09fLG03tosLrufbVn1ratAtN9Upj4bIe1UOMx8//EkNVCVOZU0qz8QZk4tNp2QnOXNUa38sdY39ganj9ixVCMm4t\
     5jQ93A9j4FbdZwZzDNlKen2Km0d8k3fs0crY0QKYbFXLsKQVpDUlAvoXvcZW0+1smWyeuuxPeeyTEQrw6zvA\
     ";
-/// 4:4:4 without a turn, by `avifenc --min 10 --max 10`.
+/// 4:4:4 without rotation, by `avifenc --min 10 --max 10`.
 const AVIF: &str = "\
     AAAAIGZ0eXBhdmlmAAAAAGF2aWZtaWYxbWlhZk1BMUEAAADybWV0YQAAAAAAAAAoaGRscgAAAAAAAAAAcGljdAAAAAAAAAAAAAAA\
     AGxpYmF2aWYAAAAADnBpdG0AAAAAAAEAAAAeaWxvYwAAAABEAAABAAEAAAABAAABGgAAAF4AAAAoaWluZgAAAAAAAQAAABppbmZl\
@@ -62,7 +62,7 @@ fn decoded(bytes: &[u8]) -> Result<RgbaImage> {
     Ok(picture)
 }
 
-/// Mean and largest difference of any colour.
+/// Mean and maximum difference of any colour channel.
 fn difference(a: &RgbaImage, b: impl Fn(u32, u32) -> [u8; 3]) -> (f64, u8) {
     let (mut sum, mut most) = (0_u64, 0);
     for (x, y, pixel) in a.enumerate_pixels() {
@@ -74,7 +74,8 @@ fn difference(a: &RgbaImage, b: impl Fn(u32, u32) -> [u8; 3]) -> (f64, u8) {
     (sum as f64 / f64::from(3 * a.width() * a.height()), most)
 }
 
-/// As ISO/IEC 23008-12 says: `quarters` turns counterclockwise, then top and bottom (0) or left and right (1) exchanged.
+/// As defined by ISO/IEC 23008-12: `quarters` counterclockwise quarter turns, then a mirror that swaps top and bottom (0) or left
+/// and right (1).
 fn turned(picture: &RgbaImage, quarters: u8, mirror: Option<u8>) -> RgbaImage {
     let mut picture = picture.clone();
     for _ in 0..quarters {
@@ -121,7 +122,7 @@ fn an_avif_is_turned_as_its_container_says() {
                 "{quarters} {mirror}"
             );
         }
-        // Without the mirror: its property is one that nobody knows.
+        // Without the mirror: its property gets an unknown type.
         let mut plain = file.clone();
         plain[place(b"irot")] = quarters;
         plain[place(b"imir") - 1] = b'x';
@@ -134,14 +135,14 @@ fn element(kind: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
     [&(content.len() as u32 + 8).to_be_bytes()[..], kind, &content].concat()
 }
 
-/// What follows the first box of that kind, without its header.
+/// The content of the first box of this type, without its header.
 fn content<'a>(file: &'a [u8], kind: &[u8; 4]) -> &'a [u8] {
     let at = file.windows(4).position(|window| window == kind).unwrap();
     let size = u32::from_be_bytes(file[at - 4..at].try_into().unwrap()) as usize;
     &file[at + 4..at - 4 + size]
 }
 
-/// Four tiles in a grid of 120x100 pixels, turned, as iPhones write them.
+/// Four tiles in a grid of 120x100 pixels, rotated, as written by iPhones.
 fn grid(quarters: u8, mirror: Option<u8>) -> Vec<u8> {
     let one = bytes(HEIC);
     let tile = content(&one, b"mdat");
@@ -155,7 +156,7 @@ fn grid(quarters: u8, mirror: Option<u8>) -> Vec<u8> {
     ];
     properties.extend(mirror.map(|mirror| element(b"imir", &[&[mirror]])));
     let of_grid: Vec<u8> = (3..=properties.len() as u8).map(|place| 0x80 | place).collect();
-    // Items 1 to 4 are tiles, 5 is the grid.
+    // Items 1 to 4 are tiles, item 5 is the grid.
     let mut associations = vec![0, 0, 0, 0, 0, 0, 0, 5];
     for tile in 1..=4 {
         associations.extend([0, tile, 2, 0x81, 2]);
@@ -166,7 +167,7 @@ fn grid(quarters: u8, mirror: Option<u8>) -> Vec<u8> {
     let mut entries: Vec<Vec<u8>> = (1..=4).map(|id| entry(id, b"hvc1")).collect();
     entries.push(entry(5, b"grid"));
     let meta = |start: u32| {
-        // Offsets and lengths of four bytes; the grid lies in `idat`.
+        // Offsets and lengths of four bytes; the grid is in `idat`.
         let mut locations = vec![1, 0, 0, 0, 0x44, 0, 0, 5];
         for id in 1..=4 {
             locations.extend([0, id, 0, 0, 0, 0, 0, 1]);
@@ -200,7 +201,7 @@ fn grid(quarters: u8, mirror: Option<u8>) -> Vec<u8> {
 fn a_grid_of_tiles_is_one_picture_turned_as_the_container_says() {
     let upright = decoded(&grid(0, None)).unwrap();
     assert_eq!(upright.dimensions(), (120, 100));
-    // A tile is the picture, and 16 more lines.
+    // A tile is the image, and 16 more rows.
     let shown = |x: u32, y: u32| {
         if y % 64 < 48 { truth(x % 64, y % 64) } else { upright.get_pixel(x, y).0[..3].try_into().unwrap() }
     };
@@ -242,12 +243,12 @@ fn damage_is_refused_and_never_panics() {
                 }
             }
         }
-        // What cameras write behind it does no harm.
+        // Data that cameras append is ignored.
         assert!(decoded(&[&file[..], b"SEFH and more of a maker's own"].concat()).is_ok());
     }
 }
 
-/// The picture that the libraries' own programs give, but for how they bring colours to full size.
+/// Equal to the output of the libraries' own programs, except for chroma upsampling.
 #[needs(
     "photos/lund_door/images/DSC_0001.jpg",
     program = "heif-enc",

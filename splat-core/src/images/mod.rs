@@ -7,8 +7,8 @@
 //! | [`decode_stored`] | pixels as stored, orientation ignored (what COLMAP 3.8 sees) | RGBA8 |
 //!
 //! The format is detected from the content, never from the file's name. JPEG (baseline, progressive,
-//! grey, CMYK, MPO), PNG (also 16-bit, palette, 1-bit), HEIC, AVIF, WebP, TIFF, GIF and BMP are read; of
-//! files with several pictures the first, or the primary one, is taken. Samples are rounded to eight bits.
+//! grey, CMYK, MPO), PNG (also 16-bit, palette, 1-bit), HEIC, AVIF, WebP, TIFF, GIF and BMP are supported. Of files with several
+//! images, the first or the primary one is used. Samples are rounded to eight bits.
 //!
 //! An image's size is checked against [`MAX_PIXELS`] before memory for its pixels is allocated.
 
@@ -36,10 +36,10 @@ pub use sniff::{PHOTO_EXTENSIONS, has_photo_extension};
 
 pub use crate::content::PhotoFormat;
 
-/// Largest image that is decoded, in pixels: 200 megapixels, the largest sensors of phones.
+/// Maximum image size in pixels: 200 megapixels, the largest sensors of phones.
 pub const MAX_PIXELS: u64 = 200_000_000;
 
-/// Largest file that is read, in bytes: an uncompressed 16-bit RGBA picture of [`MAX_PIXELS`].
+/// Maximum file size in bytes: an uncompressed 16-bit RGBA image of [`MAX_PIXELS`].
 const MAX_FILE_BYTES: u64 = MAX_PIXELS * 8;
 
 /// Memory limit of decoders in bytes: 16-bit RGBA of [`MAX_PIXELS`].
@@ -195,7 +195,7 @@ fn header<'a>(
         format,
         stored_width: width,
         stored_height: height,
-        // Where the container turns the picture, EXIF says so once more.
+        // The container repeats EXIF's orientation, and has already been applied.
         orientation: if is_heif(format) { Orientation::Upright } else { tags.orientation },
         has_alpha: decoder.color_type().has_alpha(),
         focal_mm: tags.focal_mm,
@@ -229,7 +229,8 @@ fn decode(path: &Path, format: PhotoFormat, decoder: Box<dyn ImageDecoder + '_>)
     if format != PhotoFormat::WebP || !image.color().has_alpha() {
         return Ok(image);
     }
-    // Encoders of WebP replace colours under alpha 0 by what compresses best unless told otherwise: they say nothing of the photo.
+    // WebP encoders replace the colours of transparent pixels by whatever compresses best, unless told otherwise, so they have no
+    // meaning.
     let mut image = image.into_rgba8();
     image.pixels_mut().filter(|pixel| pixel[3] == 0).for_each(|pixel| pixel.0 = [0; 4]);
     Ok(image.into())

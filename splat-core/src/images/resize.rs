@@ -6,9 +6,9 @@ impl PackedImage {
     /// The image at `width` x `height` pixels (at least 1 each): every target pixel is the mean of the source area under it, with
     /// partly covered pixels weighted by their share.
     ///
-    /// This box filter with exact coverage is what OpenCV calls `INTER_AREA`. The filter matters when
-    /// figures are compared: PSNR against photos shrunk by another one moves by some 0.27 dB. Colours
-    /// are weighted by alpha, so that masked pixels do not bleed into others; means are rounded to 8 bits.
+    /// This box filter with exact coverage is OpenCV's `INTER_AREA`. The filter matters when results are compared: PSNR against
+    /// photos downscaled by another filter differs by about 0.27 dB. Colours are weighted by alpha, so that masked pixels do not
+    /// bleed into others; means are rounded to 8 bits.
     #[must_use]
     pub fn shrunk_to(&self, width: u32, height: u32) -> Self {
         let (width, height) = (width.max(1), height.max(1));

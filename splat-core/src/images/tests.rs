@@ -13,7 +13,7 @@ fn mean_difference(a: &RgbaImage, b: &RgbaImage) -> f64 {
     pairs.sum::<u64>() as f64 / (3 * a.width() * a.height()) as f64
 }
 
-/// 16-fold smaller, so that dither and noise of compression average out.
+/// Downscaled 16 times, so that dithering and compression noise average out.
 fn coarse(image: &RgbaImage) -> RgbaImage {
     image::imageops::thumbnail(image, image.width() / 16, image.height() / 16)
 }
@@ -25,7 +25,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Every format shows the same picture; lossy and grey ones within what they lose.
+/// Every format gives the same image; lossy and grey ones within their precision.
 #[needs("error_cases/file_formats")]
 #[test]
 fn formats_show_the_same_picture() {
@@ -51,7 +51,7 @@ fn formats_show_the_same_picture() {
     assert!(compared >= 18, "only {compared} files");
 }
 
-/// What encoders of WebP leave under alpha 0 is no content, and no reason to take a cut-out photo for a masked one.
+/// The colours that WebP encoders put under alpha 0 are meaningless, and must not make a cut-out photo look masked.
 #[test]
 fn colours_that_webp_hides_are_black() {
     let folder = tempfile::tempdir().unwrap();
@@ -70,7 +70,7 @@ fn colours_that_webp_hides_are_black() {
     }
 }
 
-/// Orientation 1 to 8 of one picture come out the same.
+/// Orientations 1 to 8 of one image give the same result.
 #[needs("error_cases/file_formats/orientation")]
 #[test]
 fn orientation_is_applied_once() {
@@ -105,7 +105,7 @@ fn broken_files_get_a_sentence() {
                 assert_eq!(message, None, "{name} is a good picture");
                 continue;
             }
-            // Decoders differ in how much damage they notice; either answer is honest, a panic is not.
+            // Decoders differ in how much damage they detect; both results are acceptable, a panic is not.
             "corrupt_middle.jpg" => continue,
             other => panic!("no expectation for {other}"),
         };
@@ -126,8 +126,7 @@ fn exif_of_a_phone() {
     assert!(info.focal_mm.unwrap() > 1.0, "{info:?}");
 }
 
-/// MPO: several JPEGs in one file, told by a segment `MPF` in the first. Cameras name it `.jpg`.
-/// A raw picture begins like a TIFF, whose first picture is a thumbnail.
+/// A raw photo begins like a TIFF whose first image is a thumbnail.
 #[test]
 fn raw_pictures_are_refused_and_not_taken_at_their_thumbnail() {
     let dir = tempfile::tempdir().unwrap();
@@ -194,7 +193,7 @@ fn mpo_gives_its_first_picture() {
     std::fs::write(&path, [start, &segment, rest, &second].concat()).unwrap();
     assert_eq!(probe(&path).unwrap().upright_size(), (40, 30));
     assert_eq!(decode_upright(&path).unwrap().dimensions(), (40, 30));
-    // Cut within the second picture the first is whole; cut within the first it is not.
+    // Truncated in the second image, the first is complete; truncated in the first, it is not.
     std::fs::write(&path, [start, &segment, rest, &second[..20]].concat()).unwrap();
     assert!(probe(&path).is_ok());
     std::fs::write(&path, [start, &segment, &rest[..rest.len() - 2]].concat()).unwrap();
@@ -218,7 +217,7 @@ fn missing_file_is_a_read_error() {
     assert!(matches!(error, Error::Read { .. }), "{error}");
 }
 
-/// As [`decode_upright`] of a file with that content; sizes that only cost time are not decoded.
+/// As [`decode_upright`] of a file with this content; sizes that would only take time are not decoded.
 fn decode_bytes(bytes: &[u8]) -> Result<(u32, u32)> {
     let path = Path::new("cut");
     let (info, decoder) = open(path, bytes)?;
@@ -229,7 +228,7 @@ fn decode_bytes(bytes: &[u8]) -> Result<(u32, u32)> {
     Ok(size)
 }
 
-/// No cut and no flipped byte of any format may panic; a cut JPEG, PNG or WebP may not pass for whole.
+/// No truncation or flipped byte in any format may panic; a truncated JPEG, PNG or WebP must be detected.
 #[test]
 fn truncation_never_panics() {
     use PhotoFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};

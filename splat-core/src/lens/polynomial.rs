@@ -1,4 +1,4 @@
-//! Distortion by polynomials, and the radius up to which it can be undone.
+//! Polynomial distortion, and the radius up to which it can be inverted.
 
 use glam::{DMat2, DVec2};
 
@@ -7,11 +7,11 @@ use super::uniform::LensUniform;
 /// Iterations of any solver here. Newton's method converges in 3 to 6; bisection, its fallback,
 /// reaches the last bit in fewer than 100.
 const MAX_ITERATIONS: usize = 100;
-/// Where a search for a ray of a perspective lens ends: 89.9999 degrees from the axis.
+/// Upper bound of the search for a perspective lens's ray: 89.9999 degrees from the axis.
 const MAX_PERSPECTIVE_RADIUS: f64 = 1e6;
-/// A step this small, relative to 1 + the radius, ends an iteration.
+/// Step size, relative to 1 + the radius, at which an iteration has converged.
 const STEP_TOLERANCE: f64 = 1e-14;
-/// A ray is only a ray if its pixel comes back to this distance, in units of the focal length.
+/// Maximum distance between a pixel and the reprojection of its ray, in units of the focal length.
 const RESIDUAL_TOLERANCE: f64 = 1e-9;
 
 /// Radial distortion `r -> r N(r^2) / D(r^2)` with `N = 1 + n0 s + n1 s^2 + ...`, `D` likewise.
@@ -19,14 +19,13 @@ const RESIDUAL_TOLERANCE: f64 = 1e-9;
 pub(super) struct Radial {
     numerator: Vec<f64>,
     denominator: Vec<f64>,
-    /// Radius where the map stops growing (or its denominator vanishes): beyond it two radii share
-    /// one image, so nothing can be undone.
+    /// Radius where the map stops growing (or its denominator vanishes): beyond it two radii have the same image, so the map
+    /// cannot be inverted.
     limit: f64,
 }
 
 impl Radial {
-    /// From the coefficients of `s, s^2, ...`; `limit` bounds the radius where geometry does
-    /// (pi for an angle).
+    /// From the coefficients of `s, s^2, ...`; `limit` is a geometric bound on the radius (pi for an angle).
     pub(super) fn new(numerator: &[f64], denominator: &[f64], limit: f64) -> Self {
         let with_one = |tail: &[f64]| std::iter::once(1.0).chain(tail.iter().copied()).collect::<Vec<_>>();
         let (numerator, denominator) = (with_one(numerator), with_one(denominator));
@@ -56,10 +55,10 @@ impl Radial {
         (point.length() <= self.limit).then(|| point * self.factor(point.length_squared()).0)
     }
 
-    /// The radius whose distorted radius is `distorted`: Newton's method kept inside a bracket.
+    /// The radius whose distorted radius is `distorted`: Newton's method inside a bracket.
     fn undistort_radius(&self, distorted: f64) -> Option<f64> {
         let image = |r: f64| r * self.factor(r * r).0;
-        // Doubling from the distorted radius finds a bracket near the answer even when the limit is far.
+        // Doubling from the distorted radius brackets the solution tightly even if the limit is far away.
         let (mut low, mut high) = (0.0, distorted.min(self.limit));
         while image(high) < distorted {
             if high >= self.limit {
@@ -149,7 +148,7 @@ pub(super) struct Distortion {
 }
 
 impl Distortion {
-    /// The parameters as kernels read them.
+    /// Sets the parameters for kernels.
     pub(super) fn fill(&self, uniform: &mut LensUniform) {
         // The constant term is 1; the models have at most six others above and three below.
         let over = |power: usize| self.radial.numerator.get(power).copied().unwrap_or(0.0) as f32;
@@ -170,7 +169,7 @@ impl Distortion {
         Some(radial + self.shift.at(at))
     }
 
-    /// The point that [`Distortion::distort`] takes to `distorted`.
+    /// The inverse of [`Distortion::distort`].
     pub(super) fn undistort(&self, distorted: DVec2) -> Option<DVec2> {
         if self.shift.is_zero() {
             return self.radial.undistort(distorted);
@@ -181,7 +180,7 @@ impl Distortion {
             })?;
             return self.radial.undistort(shifted);
         }
-        // The shift is small: the radial answer is a good start, and at the rim the best there is.
+        // The shift is small, so the radial solution is a good start, and at the limit the best one available.
         let reach = DVec2::splat(self.radial.limit).length().min(distorted.length());
         let start = self.radial.undistort(distorted).unwrap_or(distorted.clamp_length_max(reach));
         let point = newton(distorted, start, |p| {
@@ -194,13 +193,13 @@ impl Distortion {
     }
 }
 
-/// Solves `map(p).0 = target`; `map` also gives the Jacobian. `None` unless it converges.
+/// Solves `map(p).0 = target`; `map` also returns the Jacobian. `None` unless it converges.
 fn newton(target: DVec2, start: DVec2, map: impl Fn(DVec2) -> (DVec2, DMat2)) -> Option<DVec2> {
     let mut point = start;
     for _ in 0..MAX_ITERATIONS {
         let (image, jacobian) = map(point);
         let step = jacobian.inverse() * (target - image);
-        // A trust region keeps a start near the rim from jumping to another branch.
+        // Near the limit, a trust region prevents a step to another branch.
         let step = step.clamp_length_max(0.1 * (1.0 + point.length()));
         if !step.is_finite() {
             return None;
@@ -215,7 +214,7 @@ fn newton(target: DVec2, start: DVec2, map: impl Fn(DVec2) -> (DVec2, DMat2)) ->
     (close && jacobian.determinant() > 0.0).then_some(point)
 }
 
-/// Value and derivative of a polynomial with coefficients from the constant up.
+/// Value and derivative of a polynomial with coefficients in ascending order.
 fn evaluate(coefficients: &[f64], s: f64) -> (f64, f64) {
     coefficients.iter().rev().fold((0.0, 0.0), |(value, slope), c| (value * s + c, slope * s + value))
 }
@@ -236,8 +235,8 @@ fn first_root(coefficients: &[f64], end: f64) -> Option<f64> {
     roots.into_iter().next()
 }
 
-/// All sign changes in `(0, end]`, ascending: between the derivative's roots a polynomial is
-/// monotone, so each stretch has at most one, found by bisection.
+/// All sign changes in `(0, end]`, ascending. Between the roots of its derivative a polynomial is monotone, so each interval has
+/// at most one, which is found by bisection.
 fn roots_in(coefficients: &[f64], end: f64) -> Vec<f64> {
     let trimmed = coefficients.iter().rposition(|&c| c != 0.0).map_or(&[][..], |last| &coefficients[..=last]);
     if trimmed.len() < 2 {

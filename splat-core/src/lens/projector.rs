@@ -1,4 +1,4 @@
-//! Points to pixels and back, for each family of models.
+//! Projection and its inverse for each family of camera models.
 
 use std::f64::consts::{FRAC_PI_2, PI, TAU};
 
@@ -9,11 +9,11 @@ use super::polynomial::{Distortion, Radial, Shift};
 use super::uniform::{CameraModule, LensUniform};
 use super::{Lens, LensModel};
 
-/// Points nearer to the camera plane than this part of their distance are not seen by a
-/// perspective lens: their pixel would lie millions of focal lengths away.
+/// Points with a smaller ratio of depth to distance are not projected by a perspective lens: their pixel would be millions of
+/// focal lengths away.
 const MIN_DEPTH_RATIO: f64 = 1e-9;
 
-/// A [`Lens`] made ready to project many points and pixels: parameters taken apart, limits worked out.
+/// A [`Lens`] prepared for projecting many points and pixels: parameters by role, and precomputed limits.
 #[derive(Clone, Debug)]
 pub struct LensProjector {
     focal: DVec2,
@@ -40,7 +40,7 @@ enum Family {
 }
 
 impl LensProjector {
-    /// `None` for a parameter count that is not the model's; [`Lens::validate`] says so in words.
+    /// `None` if the number of parameters is not the model's; [`Lens::validate`] returns an error message.
     pub(super) fn new(lens: &Lens) -> Option<Self> {
         if let (LensModel::Equirectangular, [width, height]) = (lens.model, lens.params.as_slice()) {
             let size = DVec2::new(*width, *height);
@@ -66,7 +66,7 @@ impl LensProjector {
             Family::Fisheye(distortion) => {
                 let sine = xy.length();
                 let angle = sine.atan2(z);
-                // On the axis the angle equals the sine; straight behind, no direction is left.
+                // On the axis the angle equals the sine; directly behind the camera the direction is undefined.
                 let scale = if sine > 1e-12 { angle / sine } else { 1.0 };
                 if sine <= 1e-12 && z < 0.0 {
                     return None;
@@ -99,14 +99,14 @@ impl LensProjector {
         pixel.is_finite().then_some(pixel)
     }
 
-    /// What Gaussians are sorted by: camera z for lenses that see less than a half space, the distance for those that
-    /// may see behind them, where z means nothing.
+    /// The value that Gaussians are sorted by: camera z for lenses that see less than a half space, the distance for those that
+    /// may see behind them, for which z has no meaning.
     #[must_use]
     pub fn depth(&self, point_cam: DVec3) -> f64 {
         if self.module().depth_is_distance() { point_cam.length() } else { point_cam.z }
     }
 
-    /// For each pixel of an image of that size, row by row, whether a ray of the lens meets it.
+    /// For each pixel of an image of this size, in row-major order, whether it has a ray.
     pub(crate) fn seen_pixels(&self, width: u32, height: u32) -> Vec<bool> {
         let mut sees = vec![false; width as usize * height as usize];
         sees.par_chunks_mut(width.max(1) as usize).enumerate().for_each(|(row, line)| {
@@ -117,7 +117,7 @@ impl LensProjector {
         sees
     }
 
-    /// The WGSL module that projects as this does.
+    /// The WGSL module that implements the same projection.
     #[must_use]
     pub fn module(&self) -> CameraModule {
         match self.family {
@@ -177,7 +177,7 @@ impl LensProjector {
                 let scale = if r > 1e-12 { (r * omega).tan() / (factor * r) } else { omega / factor };
                 (image * scale).extend(1.0)
             }
-            // For k > 0 only radii up to 1 / sqrt(k) are images of anything.
+            // For k > 0 only radii up to 1 / sqrt(k) have a preimage.
             Family::Division { k } if k * s <= 1.0 => image.extend(1.0 + k * s),
             Family::Division { .. } => return None,
             Family::Eucm { alpha, beta } => {
@@ -246,7 +246,7 @@ impl Family {
     }
 }
 
-/// Behind the cone `z + this d = 0` two rays share a pixel (Khomutenko et al. 2016, eq. 12).
+/// Behind the cone `z + this d = 0`, two rays have the same pixel (Khomutenko et al. 2016, eq. 12).
 fn eucm_cone(alpha: f64) -> f64 {
     if alpha > 0.5 { (1.0 - alpha) / alpha } else { alpha / (1.0 - alpha) }
 }

@@ -52,7 +52,7 @@ fn names_numbers_and_counts_agree_with_colmap() {
     assert_eq!(LensModel::from_name("pinhole"), None);
 }
 
-/// Forward and back against pycolmap's own answers.
+/// Projection and unprojection against pycolmap's results.
 #[needs("colmap_models/camera_projection_oracle.json")]
 #[test]
 fn projections_match_pycolmap() {
@@ -77,7 +77,7 @@ fn projections_match_pycolmap() {
             let ray = lens.unproject(truth).unwrap();
             let flat = ray.truncate() / ray.z;
             let truth_flat = DVec2::from_slice(&numbers(&sample["cam_from_img"]));
-            // pycolmap stops its iteration at a step of 1e-5.
+            // pycolmap stops iterating at a step of 1e-5.
             assert!(flat.distance(truth_flat) < 1e-7, "{model}: {truth} -> {flat}, not {truth_flat}");
             compared += 1;
         }
@@ -99,7 +99,7 @@ fn every_pixel_comes_back() {
                 let Some(back) = projector.project(ray * 3.7) else {
                     panic!("{model}: pixel {pixel} has the ray {ray}, which has no pixel");
                 };
-                // The sphere's seam is one meridian with two names.
+                // At the seam of the sphere, the same meridian has two longitudes.
                 let wrapped = model == LensModel::Equirectangular && (x % 1024 == 0 || y % 768 == 0);
                 if !wrapped {
                     worst = worst.max(back.distance(pixel));
@@ -119,7 +119,7 @@ fn every_visible_point_comes_back() {
         let projector = lens.projector().unwrap();
         let mut seen = 0;
         for i in 0..2000_u32 {
-            // Directions spread evenly over the sphere (golden spiral), at changing distance.
+            // Directions evenly distributed over the sphere (golden spiral), at varying distances.
             let z = 1.0 - (f64::from(i) + 0.5) / 1000.0;
             let angle = f64::from(i) * 2.399_963_229_728_653;
             let r = (1.0 - z * z).sqrt();
@@ -141,7 +141,7 @@ fn every_visible_point_comes_back() {
 #[test]
 fn folded_distortion_is_refused_not_mirrored() {
     let lens = Lens { params: vec![700.0, 500.0, 390.0, -0.3], ..example(LensModel::SimpleRadial) };
-    // The fold lies at a radius of 1 / sqrt(0.9) = 1.054.
+    // The distortion folds back at a radius of 1 / sqrt(0.9) = 1.054.
     assert!(lens.project(DVec3::new(1.05, 0.0, 1.0)).is_some());
     assert!(lens.project(DVec3::new(1.06, 0.0, 1.0)).is_none());
     assert!(lens.project(DVec3::new(0.0, 0.0, -1.0)).is_none());
@@ -166,7 +166,7 @@ fn resizing_scales_every_pixel() {
     }
 }
 
-/// Sizes and principal points that COLMAP 3.8's `image_undistorter` gave for the same cameras.
+/// Sizes and principal points computed by COLMAP 3.8's `image_undistorter` for the same cameras.
 /// (Not compared: SIMPLE_RADIAL_FISHEYE, whose corners here lie beyond 90 degrees, which COLMAP 3.8
 /// folds back into the picture.)
 #[test]
@@ -210,7 +210,7 @@ fn an_undistorted_picture_has_no_blank_pixels() {
     }
 }
 
-/// A photo whose red and green are its own coordinates shows where each pixel came from.
+/// A photo whose red and green channels encode its coordinates shows where each pixel was sampled.
 #[test]
 fn remapped_pixels_come_from_where_the_lens_says() {
     let lens = Lens {
@@ -244,9 +244,9 @@ fn hidden_colours_do_not_bleed() {
     let lens = Lens::pinhole(Pinhole { width: 2, height: 1, fx: 2.0, fy: 2.0, cx: 1.0, cy: 0.5 });
     let between = Pinhole { width: 1, height: 1, fx: 2.0, fy: 2.0, cx: 0.5, cy: 0.5 };
     let remap = Remap::new(&lens, &between).unwrap();
-    // Halfway between a used red pixel and a masked green one: red at half alpha.
+    // Halfway between a visible red pixel and a masked green one: red with half alpha.
     assert_eq!(remap.apply(&[200, 0, 0, 255, 0, 255, 0, 0]).unwrap(), [200, 0, 0, 128]);
-    // Nothing but hidden pixels: their colours stay.
+    // Between masked pixels only, colours are interpolated.
     assert_eq!(remap.apply(&[200, 0, 0, 0, 100, 40, 0, 0]).unwrap(), [150, 20, 0, 0]);
 }
 

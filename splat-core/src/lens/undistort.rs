@@ -138,7 +138,7 @@ impl Remap {
 
     /// Resamples a photo (`[H*W*4]` RGBA, straight alpha) bilinearly to `[H'*W'*4]`. Pixels outside
     /// the photo become transparent black; colours are weighted by alpha, so that masked pixels do not bleed into others. Between pixels
-    /// of alpha 0 their colours are kept: what lies under a transparent background tells what the alpha channel means.
+    /// of alpha 0 their colours are kept: the colours under a transparent background decide the meaning of the alpha channel.
     ///
     /// # Errors
     /// [`Error::ImageSize`] for a photo of another size than the lens's.

@@ -1,4 +1,4 @@
-//! The lens as kernels need it: the WGSL module of its camera model, and that module's parameters.
+//! Kernel parameters of a lens: the WGSL module of its camera model, and that module's uniform.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -23,7 +23,7 @@ pub enum CameraModule {
 }
 
 impl CameraModule {
-    /// All of them.
+    /// All families.
     pub const ALL: [Self; 7] = [
         Self::Pinhole,
         Self::Perspective,

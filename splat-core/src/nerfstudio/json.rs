@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-/// The whole file; fields that are not used are skipped.
+/// The whole file; unknown fields are ignored.
 #[derive(Debug, Deserialize)]
 pub(super) struct Transforms {
     #[serde(flatten)]
@@ -34,21 +34,21 @@ pub(super) struct FrameEntry {
     /// Camera to world.
     #[serde(default)]
     pub(super) transform_matrix: Matrix,
-    /// The same when the first line was read, and when the last was (instant-ngp).
+    /// The pose when the first line was read, and when the last was (instant-ngp).
     pub(super) transform_matrix_start: Option<Matrix>,
     pub(super) transform_matrix_end: Option<Matrix>,
     #[serde(flatten)]
     pub(super) lens: LensFields,
 }
 
-/// The rows of a matrix. What is not finite, as programs write for photos that they did not place, is none; what is no matrix of
-/// four columns has no rows.
+/// Rows of a matrix. Values that are not finite, which programs write for unposed photos, are `None`; anything other than a
+/// matrix of four columns has no rows.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(from = "serde_json::Value")]
 pub(super) struct Matrix(pub(super) Vec<[Option<f64>; 4]>);
 
 impl From<serde_json::Value> for Matrix {
-    /// Of rows, or of all their numbers in one list.
+    /// From rows, or from a flat list of numbers.
     fn from(value: serde_json::Value) -> Self {
         let empty = Vec::new();
         let rows = value.as_array().unwrap_or(&empty);
@@ -67,9 +67,9 @@ impl From<serde_json::Value> for Matrix {
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct LensFields {
     pub(super) camera_model: Option<String>,
-    /// instant-ngp's flag for OPENCV_FISHEYE.
+    /// instant-ngp's flag for the model OPENCV_FISHEYE.
     pub(super) is_fisheye: Option<bool>,
-    /// Numbers, since some programs write sizes as 960.0.
+    /// Floating-point, since some programs write sizes as 960.0.
     pub(super) w: Option<f64>,
     pub(super) h: Option<f64>,
     pub(super) fl_x: Option<f64>,
@@ -79,7 +79,7 @@ pub(super) struct LensFields {
     /// Full angles of view in radians.
     pub(super) camera_angle_x: Option<f64>,
     pub(super) camera_angle_y: Option<f64>,
-    /// instant-ngp's, in degrees.
+    /// instant-ngp's field, in degrees.
     pub(super) x_fov: Option<f64>,
     pub(super) y_fov: Option<f64>,
     pub(super) k1: Option<f64>,
@@ -91,7 +91,7 @@ pub(super) struct LensFields {
 }
 
 impl LensFields {
-    /// These fields, with missing ones filled in from `others`.
+    /// These fields, with missing ones taken from `others`.
     pub(super) fn or(&self, others: &Self) -> Self {
         let model = self.camera_model.as_ref().or(others.camera_model.as_ref()).cloned();
         // A focal length here takes precedence over an angle there, and vice versa.

@@ -10,11 +10,10 @@
 
 mod intrinsics;
 mod json;
+mod pose;
 mod split;
 
 use std::path::{Path, PathBuf};
-
-use glam::{DMat3, DQuat, DVec3};
 
 use crate::camera::Pose;
 use crate::events::{CancelToken, Event, EventSink};
@@ -22,10 +21,10 @@ use crate::images::{self, PHOTO_EXTENSIONS};
 use crate::photo_names::{self, MatchedBy, PhotoIndex, Resolved};
 use crate::ply;
 use crate::scene::{AlphaMode, Scene, SceneSource, View};
-use crate::shutter::{RollingShutter, ShutterDirection};
 use crate::{Error, Result, text_file};
 
-use json::{FrameEntry, Matrix, Transforms};
+use json::{FrameEntry, Transforms};
+use pose::{pose, rolling_shutter};
 
 const FORMAT: &str = "nerfstudio dataset";
 /// File names searched for in a folder; the first that exists is used.
@@ -113,11 +112,11 @@ fn find(path: &Path) -> Option<PathBuf> {
 impl SceneSource for NerfstudioSource {
     /// Reads poses, lenses and points; of photos only the headers, if the file does not contain their size.
     ///
-    /// Frames whose photo is missing or whose pose is none are left out with a warning, unless all are.
+    /// Frames without a photo or without a valid pose are skipped with a warning; it is an error if none are left.
     ///
     /// # Errors
-    /// [`Error::Read`] for files that cannot be read; [`Error::Malformed`] for what the format does not
-    /// allow, naming the frame; [`Error::Scene`] without a usable frame; [`Error::Cancelled`].
+    /// [`Error::Read`] for files that cannot be read; [`Error::Malformed`] for violations of the format, with the frame's name;
+    /// [`Error::Scene`] without a usable frame; [`Error::Cancelled`].
     fn scene(&mut self, events: EventSink<'_>, cancel: &CancelToken) -> Result<Scene> {
         let transforms: Transforms = text_file::read_json(&self.json, FORMAT)?;
         let folder = self.json.parent().unwrap_or(Path::new(""));
@@ -159,7 +158,7 @@ impl SceneSource for NerfstudioSource {
                             continue;
                         };
                         let mut view = view(json, folder, transforms, frame, path.clone(), cam_from_world)?;
-                        // What the photo is called here, where the file calls it otherwise.
+                        // The view gets the actual file name if the dataset's name differs.
                         if *how != MatchedBy::Path
                             && let Some(below) = path.strip_prefix(folder).ok().and_then(Path::to_str)
                         {
@@ -224,8 +223,8 @@ impl SceneSource for NerfstudioSource {
 }
 
 impl NerfstudioSource {
-    /// The photo of each name: where it says, relative to its folder or the one above; else the one in the usual
-    /// folders that the name can mean.
+    /// The photo of each name: at its path relative to the dataset's folder or its parent; otherwise the one in the usual photo
+    /// folders that matches.
     fn photos(&self, folder: &Path, names: &[&str]) -> Vec<Resolved> {
         let in_folders = |folders: &[PathBuf]| match photo_names::best_folder(folders, names) {
             Some((_, photos)) => photos,
@@ -247,7 +246,7 @@ impl NerfstudioSource {
         let both = direct.into_iter().zip(found);
         both.map(|(direct, found)| match (direct, found) {
             (Some(path), _) => Resolved::File(path, MatchedBy::Path),
-            // A file is one photo.
+            // A file can only be one photo.
             (None, Resolved::File(path, _)) if taken.contains(&path) => Resolved::Ambiguous(vec![path]),
             (None, found) => found,
         })
@@ -314,68 +313,7 @@ fn view(
     Ok(View { name, image_path: path, mask_path, lens, cam_from_world, rolling_shutter })
 }
 
-/// The rolling shutter of a frame, if it has one; or what is wrong with it.
-fn rolling_shutter(transforms: &Transforms, frame: &FrameEntry) -> Result<Option<RollingShutter>, String> {
-    let (Some(order), Some(start), Some(end)) =
-        (&transforms.rolling_shutter, &frame.transform_matrix_start, &frame.transform_matrix_end)
-    else {
-        return Ok(None);
-    };
-    let by_order = |direction: &ShutterDirection| match direction {
-        ShutterDirection::TopToBottom => [0.0, 0.0, 1.0],
-        ShutterDirection::BottomToTop => [1.0, 0.0, -1.0],
-        ShutterDirection::LeftToRight => [0.0, 1.0, 0.0],
-        ShutterDirection::RightToLeft => [1.0, -1.0, 0.0],
-    };
-    let (known, blur) = order.split_at(order.len().min(3));
-    if known.iter().chain(blur).all(|number| *number == 0.0) {
-        return Ok(None);
-    }
-    let direction = ShutterDirection::ALL.into_iter().find(|direction| by_order(direction) == *known);
-    match direction {
-        Some(direction) if blur.iter().all(|number| *number == 0.0) => {
-            let end_pose =
-                |matrix: &Matrix| pose(matrix).map_err(|what| format!("{what} at an end of the exposure"));
-            Ok(Some(RollingShutter { direction, start: end_pose(start)?, end: end_pose(end)? }))
-        }
-        _ => Err(format!(
-            "has `rolling_shutter` {order:?}; lines can be read downwards [0, 0, 1, 0], upwards [1, 0, -1, 0], to the right \
-             [0, 1, 0, 0] or to the left [1, -1, 0, 0]"
-        )),
-    }
-}
-
-/// World to camera in COLMAP's axes, of camera to world in OpenGL's; or what is wrong with it. Axes of another length than 1, as of a
-/// camera that was scaled in Blender, see the same.
-fn pose(matrix: &Matrix) -> Result<Pose, String> {
-    /// Files round to 6 digits or more; what is farther off is sheared or mirrored.
-    const MAX_ERROR: f64 = 1e-2;
-    let ([x, y, z] | [x, y, z, _]) = matrix.0.as_slice() else {
-        return Err("has no `transform_matrix` of 4x4 numbers".into());
-    };
-    let [x, y, z] = [x, y, z].map(|row| row.map(|number| number.unwrap_or(f64::NAN)));
-    let column = |i: usize| DVec3::new(x[i], y[i], z[i]);
-    let axis = |i: usize| column(i).normalize_or_zero();
-    // COLMAP's camera y and z are opposite to OpenGL's.
-    let world_from_cam = DMat3::from_cols(axis(0), -axis(1), -axis(2));
-    let centre = column(3);
-    let product = world_from_cam.transpose() * world_from_cam;
-    let off = (product - DMat3::IDENTITY)
-        .to_cols_array()
-        .into_iter()
-        .fold(0.0, |worst, v| f64::max(worst, v.abs()));
-    if !centre.is_finite()
-        || !world_from_cam.is_finite()
-        || off > MAX_ERROR
-        || world_from_cam.determinant() < 0.0
-    {
-        return Err("has a `transform_matrix` that is no rotation and translation".into());
-    }
-    let rotation = DQuat::from_mat3(&world_from_cam).normalize().conjugate();
-    Ok(Pose { rotation, translation: -(rotation * centre) })
-}
-
-/// Paths in such files may come from Windows.
+/// Paths may have Windows separators.
 fn slashed(path: &str) -> String {
     path.replace('\\', "/")
 }
@@ -386,7 +324,7 @@ fn photo_path(folder: &Path, file_path: &str) -> Option<PathBuf> {
     if path.is_file() {
         return Some(path);
     }
-    // Blender's files name no extension, and its renders are PNG.
+    // Blender's files have paths without extension, and its renders are PNG.
     let lower = std::iter::once("png").chain(PHOTO_EXTENSIONS).map(str::to_owned);
     let upper = PHOTO_EXTENSIONS.map(str::to_ascii_uppercase);
     lower.chain(upper).find_map(|extension| {

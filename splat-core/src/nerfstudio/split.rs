@@ -7,8 +7,8 @@ use super::json::Transforms;
 use crate::photo_names::Resolved;
 use crate::scene::Scene;
 
-/// Files of the frames for evaluation beside `transforms.json` or `transforms_train.json`: test before validation, since published
-/// figures are on test views.
+/// The file of frames for evaluation beside `transforms.json` or `transforms_train.json`: test rather than validation, since
+/// published results are on test views.
 pub(super) fn test_file(json: &Path) -> Option<PathBuf> {
     let name = json.file_name()?.to_str()?;
     if !["transforms.json", "transforms_train.json"].contains(&name) {
@@ -18,21 +18,22 @@ pub(super) fn test_file(json: &Path) -> Option<PathBuf> {
     files.into_iter().find(|file| file.is_file())
 }
 
-/// The photos in the lists of a file, and what its frames come to.
+/// The photos in a file's lists.
 pub(super) struct Split {
     train: Option<BTreeSet<PathBuf>>,
     test: BTreeSet<PathBuf>,
-    /// Names in the lists, and those that are no photo here.
+    /// Number of names in the lists, and of those without a photo.
     names: usize,
     lost: usize,
     listed_views: usize,
     test_views: BTreeSet<String>,
-    /// Views that neither list has.
+    /// Views that are in neither list.
     unused: BTreeSet<String>,
 }
 
 impl Split {
-    /// `photos` finds those of names, as it does for frames: lists may have other cases, folders or extensions than these.
+    /// `photos` resolves names to files as for frames: names in lists may differ in case, folder or extension from those of
+    /// frames.
     pub(super) fn of(transforms: &Transforms, photos: impl Fn(&[&str]) -> Vec<Resolved>) -> Self {
         let (mut total, mut lost) = (0, 0);
         let mut list = |names: &Option<Vec<String>>| -> BTreeSet<PathBuf> {
@@ -61,7 +62,7 @@ impl Split {
         }
     }
 
-    /// Settles what the view of a photo is for.
+    /// Assigns the view of a photo to a set.
     pub(super) fn note(&mut self, view: &str, photo: &Path, of_test_file: bool) {
         let photo = place(photo);
         let trained = self.train.as_ref().is_some_and(|train| train.contains(&photo));
@@ -74,7 +75,8 @@ impl Split {
         }
     }
 
-    /// Marks the views for evaluation and leaves out those in no list; gives what is odd, in sentences. `missing` frames have no photo.
+    /// Marks the views for evaluation and drops those in no list; returns inconsistencies, as sentences. `missing` frames have no
+    /// photo.
     pub(super) fn apply(self, scene: &mut Scene, json: &Path, missing: usize) -> Vec<String> {
         let mut odd = Vec::new();
         if self.names > 0 && self.listed_views == 0 && self.test_views.is_empty() {
@@ -84,7 +86,7 @@ impl Split {
             ));
             return odd;
         }
-        // A frame whose photo is missing is told of already.
+        // Frames with missing photos were already reported.
         if self.lost > missing {
             odd.push(format!(
                 "{} of {} names in the lists of `{}` are no photos here",
@@ -107,7 +109,7 @@ impl Split {
     }
 }
 
-/// One path for one file, whatever it was reached by.
+/// The canonical path of a file.
 fn place(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Mutex;
 
-use glam::DVec2;
+use glam::{DVec2, DVec3};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::lens::LensModel;
+use crate::shutter::ShutterDirection;
 
 /// A camera at (1, 2, 3) in OpenGL's axes: right +x, up +z, looking along +y.
 fn matrix() -> Value {
@@ -24,7 +25,7 @@ fn dataset(transforms: &Value, photos: &[&str]) -> tempfile::TempDir {
     folder
 }
 
-/// The scene and the warnings.
+/// Returns the scene and the warnings.
 fn load(folder: &Path) -> Result<(Scene, Vec<String>)> {
     let warnings = Mutex::new(Vec::new());
     let sink = |event| {
@@ -48,7 +49,7 @@ fn cameras_look_where_opengl_has_them() {
     let scene = one_frame(json!({"fl_x": 40.0, "w": 40, "h": 30})).unwrap();
     let view = &scene.views[0];
     assert!(view.cam_from_world.centre().distance(DVec3::new(1.0, 2.0, 3.0)) < 1e-12);
-    // Ahead of the camera, one to the right and half up: right of and above the picture's centre.
+    // In front of the camera, one unit to the right and half a unit up: right of and above the image centre.
     let camera = view.cam_from_world.transform_point(DVec3::new(2.0, 6.0, 3.5));
     assert!(camera.distance(DVec3::new(1.0, -0.5, 4.0)) < 1e-12, "{camera}");
     let pixel = view.lens.project(camera).unwrap();
@@ -135,13 +136,13 @@ fn frames_have_masks_own_lenses_and_loose_names() {
     assert_eq!(scene.points.len(), 2);
     assert_eq!((scene.points[0].position, scene.points[0].rgb), ([1.0, 2.0, 3.0], [255, 0, 7]));
     assert!(warnings.len() == 1 && warnings[0].contains("1 of 3 photos") && warnings[0].contains("gone.png"));
-    // Alpha survives to the training image, and the mask multiplies it.
+    // Alpha is preserved in the training image and multiplied by the mask.
     let dataset = crate::Dataset::new(scene, &crate::DatasetOptions::default()).unwrap();
     assert_eq!(dataset.image(0, 1).unwrap().pixels[0].to_le_bytes(), [10, 20, 30, 128]);
     assert_eq!(dataset.image(1, 1).unwrap().pixels[0] >> 24, 8); // 128 * 30/255 * 128/255 = 7.56
 }
 
-/// A file in another case, photos named as in addresses, masks as Metashape names them, points that were not copied.
+/// A file name in another case, percent-encoded photo names, masks named as by Metashape, points that were not copied.
 #[test]
 fn what_moved_between_machines_is_found_or_said() {
     let frame = json!({"file_path": "images/my%20photo.png", "transform_matrix": matrix()});
@@ -191,7 +192,7 @@ fn broken_files_get_a_sentence() {
     assert!(load(Path::new("nowhere")).is_err() && !NerfstudioSource::matches(Path::new("nowhere")));
 }
 
-/// Rows, three or four of them, or numbers alone; of a camera that was scaled with its scene; a frame without a pose beside others.
+/// As three or four rows, or as a flat list; with the scale of the camera; frames without a pose beside others.
 #[test]
 fn matrices_are_read_as_programs_write_them() {
     let rows = |scale: f64| {
@@ -236,7 +237,7 @@ fn truncation_at_every_byte_is_an_error() {
     }
 }
 
-/// Frames as other machines and programs name them.
+/// Frames with names from other machines and programs.
 #[test]
 fn photos_and_masks_are_found_under_similar_names() {
     let frame = |name: &str| json!({"file_path": name, "transform_matrix": matrix()});
@@ -296,7 +297,7 @@ fn a_split_of_its_own_is_kept() {
     let none = crate::DatasetOptions { holdout_every: None, ..options.clone() };
     assert_eq!(split(&scene, &none).1, [] as [usize; 0]);
 
-    // Blender's: a file for each.
+    // Blender's format has one file per set.
     let of = |names: &[&str]| {
         let mut transforms = json!({"camera_angle_x": 0.8});
         transforms["frames"] = names.iter().map(|name| frame((*name).to_owned())).collect();
@@ -311,7 +312,7 @@ fn a_split_of_its_own_is_kept() {
     assert_eq!(scene.alpha, crate::scene::AlphaMode::Transparent, "Blender's renders");
 }
 
-/// Lists name photos as loosely as frames do; lists of other photos are not used.
+/// Names in lists are matched like those of frames; lists of other photos are ignored.
 #[test]
 fn lists_of_a_split_have_other_names_than_the_frames() {
     let frame = |name: String| json!({"file_path": name, "transform_matrix": matrix()});
@@ -352,7 +353,7 @@ fn a_frame_without_a_pose_is_left_out_and_said() {
     frames[1]["transform_matrix"][0][0] = Value::Null;
     transforms["frames"] = frames.into();
     let folder = dataset(&transforms, &["a.png", "b.png"]);
-    // As Python writes it.
+    // As written by Python.
     let text = transforms.to_string().replace("null", "NaN");
     std::fs::write(folder.path().join("transforms.json"), text).unwrap();
     let (scene, warnings) = load(folder.path()).unwrap();

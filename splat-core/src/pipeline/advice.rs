@@ -193,7 +193,7 @@ mod tests {
         for (step, seconds) in [(0, 0.3 + 0.1 / 16.0), (60, 0.325), (499, 0.4)] {
             assert!((work.of_step(&config, step) * 0.4 - seconds).abs() < 1e-9, "{step}: {work:?}");
         }
-        // By noise, smaller images may take longer.
+        // With noise, smaller images may seem slower.
         timing.step(130, 1);
         let slower = Speed { steps_per_s: 100.0, work_per_s: 1.0 };
         assert!((0.0..=1.0).contains(&timing.size_timed(slower).fixed));

@@ -1,4 +1,4 @@
-//! How a run begins: anew from points or from a scene, or from the newest checkpoint of its own.
+//! Starts a run: new, from points or a scene, or resumed from its latest checkpoint.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,8 +21,8 @@ impl Pipeline<'_> {
                 Ok(mut trainer) => {
                     self.log.line(&format!("resumed from {}", path.display()));
                     let own = trainer.config();
-                    // Left open, renderer and alpha follow from the dataset, which is the same; an extended run has schedules of
-                    // its own.
+                    // If unset, renderer and alpha mode follow from the dataset, which is the same. An extended run has other
+                    // schedules.
                     let wanted = TrainConfig {
                         steps: own.steps,
                         pace: own.pace,
@@ -52,7 +52,7 @@ impl Pipeline<'_> {
                     let progress = Progress { run, ..read_progress(&progress_path(path)) };
                     return Ok((trainer, progress));
                 }
-                // An older checkpoint may do where this one is damaged; it may not where the device is at fault.
+                // If this checkpoint is damaged, an older one may be usable; errors of the device affect all of them.
                 Err(error @ (Error::Malformed { .. } | Error::Read { .. })) => {
                     self.warn(format!("checkpoint `{}` is skipped: {error}", path.display()));
                 }
@@ -78,7 +78,7 @@ impl Pipeline<'_> {
                     .into(),
             );
         }
-        // Only now: what cannot begin must not move anything.
+        // Only now, since a run that cannot start must not move anything.
         let (older, run) = self.output.begin_run(
             self.options.dataset_place.as_ref(),
             &self.options.dataset,
@@ -129,7 +129,7 @@ impl Pipeline<'_> {
         Ok(trainer)
     }
 
-    /// Checkpoints of the run that began in the folder last, newest first. Others may have been put there by hand.
+    /// Checkpoints of the latest run in the folder, newest first. Others may have been copied there by the user.
     pub(super) fn own_checkpoints(&self) -> Result<Vec<std::path::PathBuf>> {
         let own = self.output.run_id();
         let is_own = |path: &std::path::PathBuf| {

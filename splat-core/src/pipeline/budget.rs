@@ -1,4 +1,4 @@
-//! Runs that end by the clock: how many steps fit into the time that is left.
+//! Runs with a deadline: plans how many steps fit in the remaining time.
 
 use std::time::{Duration, Instant};
 
@@ -6,18 +6,18 @@ use super::advice::Work;
 use crate::search::largest_that_fits;
 use crate::train::{REFERENCE_STEPS, TrainConfig};
 
-/// Between two plans at least this, and at least this share of the time left: steps get slower as Gaussians are added, and
-/// other programs come and go.
+/// Minimum interval between two plans, also relative to the time left. The speed changes as Gaussians are added and other
+/// programs run.
 const PLAN_EVERY: Duration = Duration::from_secs(1);
 const PLAN_SHARE: f64 = 0.05;
-/// Writing a scene takes this long.
+/// Time for writing a scene.
 const SAVING_S: f64 = 0.3;
-/// Measuring a held-out photo takes as long as this many steps at full size: a render, and PSNR and SSIM on the host.
+/// Time for evaluating a held-out photo, in steps at full size: a render, and PSNR and SSIM on the host.
 const STEPS_PER_MEASURED_PHOTO: f64 = 1.0;
-/// A run has at least so many steps, however little time there is: fewer show nothing.
+/// Minimum number of steps, regardless of the deadline: fewer give no usable scene.
 const FEWEST_STEPS: u32 = 50;
 
-/// The time by which a scene is to be there.
+/// The deadline of a run.
 #[derive(Debug)]
 pub(super) struct Budget {
     deadline: Instant,
@@ -30,14 +30,13 @@ impl Budget {
         Self { deadline, held_out, planned: None }
     }
 
-    /// Steps that a run is begun with, before any was timed: the first ones count as nearly nothing then, whatever the plan
-    /// becomes.
+    /// Number of steps before any was timed. The first steps count as almost no progress then, whatever the plan becomes.
     pub(super) fn first_guess() -> u32 {
         REFERENCE_STEPS
     }
 
-    /// How many steps the run should have, `done` of which are done, at a speed in units of [`Work`]; `None` while it is too
-    /// soon for another plan.
+    /// The number of steps the run should have, of which `done` are done, given the speed in units of [`Work`]; `None` if it is
+    /// too soon for another plan.
     pub(super) fn plan(
         &mut self,
         config: &TrainConfig,
@@ -57,8 +56,8 @@ impl Budget {
     }
 }
 
-/// The most steps a run can have whose steps after `done` are no more work than `room`; never fewer than one more, nor than
-/// [`FEWEST_STEPS`], nor more than [`REFERENCE_STEPS`] unless these are done.
+/// The largest number of steps for which the work after `done` is at most `room`; at least one more step and [`FEWEST_STEPS`], at
+/// most [`REFERENCE_STEPS`] unless those are done.
 fn steps_within(config: &TrainConfig, work: Work, done: u32, room: f64) -> u32 {
     let least = (done + 1).max(FEWEST_STEPS);
     let most = REFERENCE_STEPS.max(least);
@@ -88,7 +87,7 @@ mod tests {
         assert_eq!(steps_within(&config, work, 400, -3.0), 401, "time is up");
     }
 
-    /// A machine that is twice as slow as it was after half of the time does a quarter less, with every schedule at its end.
+    /// A machine that becomes half as fast after half of the time does a quarter fewer steps, and every schedule completes.
     #[test]
     fn a_slower_machine_ends_in_time_with_the_schedules_at_their_end() {
         let work = Work::default();

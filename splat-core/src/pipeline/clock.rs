@@ -112,7 +112,7 @@ mod tests {
     fn speed_is_of_the_recent_past() {
         let mut clock = TrainClock::start(0.0);
         assert_eq!(clock.speed(), None);
-        // A minute at a step a millisecond and work 0.1, then a minute at a step a millisecond and work 0.01.
+        // A minute with one step per millisecond and work 0.1, then a minute with one step per millisecond and work 0.01.
         let mut work = 0.0;
         for ms in 1..=120_000_u32 {
             work += if ms <= 60_000 { 0.1 } else { 0.01 };

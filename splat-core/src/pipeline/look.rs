@@ -1,4 +1,4 @@
-//! Pictures of the scene while it trains, from wherever somebody looks.
+//! Live views: images of the training scene from cameras chosen by clients.
 
 use std::time::{Duration, Instant};
 
@@ -12,65 +12,66 @@ use crate::images::divided;
 use crate::train::Trainer;
 use crate::{Result, RollingShutter};
 
-/// Drawing for viewers may take this share of the time. With previews, which take another 3 %, it stays below a tenth.
+/// Maximum share of the time for rendering live views. With previews, which take another 3 %, it is below a tenth.
 const SHARE: f64 = 0.06;
-/// So much drawing may be owed to viewers who have not asked for a while: the first pictures of a turn come without a wait.
+/// Maximum rendering time saved up while no views are requested, so that the first ones are rendered without delay.
 const MOST_SAVED: Duration = Duration::from_millis(400);
-/// Longest sides of pictures that may be asked for, in pixels.
+/// Allowed lengths of the longest side, in pixels.
 pub const PICTURE_SIDES: std::ops::RangeInclusive<u32> = 32..=1280;
 
-/// Who looks at the scene while it trains. Both functions are called between steps and must not wait for anything.
+/// Source of requests for live views. Both functions are called between steps and must not block.
 pub trait Viewer: Sync {
-    /// The next picture that is asked for; `None` where nobody asks now.
+    /// The next requested view; `None` if there is no request.
     fn next_look(&self) -> Option<Look>;
-    /// Takes the picture that was asked for last.
+    /// Receives the view that was requested last.
     fn show(&self, picture: Picture);
 }
 
-/// A picture that somebody asks for.
+/// A requested view.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Look {
-    /// World to camera; `None` for where the previews are taken from.
+    /// World to camera; `None` for the camera of previews.
     pub cam_from_world: Option<Pose>,
-    /// Most pixels along the picture's longest side, of [`PICTURE_SIDES`]. It has as many as fit a whole fraction of the photos' size.
+    /// Maximum length of the longest side in pixels, within [`PICTURE_SIDES`]. The actual size is the photos' size divided by an
+    /// integer.
     pub longest_side: u32,
 }
 
-/// A picture for a viewer.
+/// A rendered view.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Picture {
     /// The colours `[H*W*3]`.
     pub rgb: Vec<u8>,
-    /// Where it was taken from; of a lens that bends, the pinhole nearest to it. Its size is that of the picture.
+    /// The camera; for a lens with distortion, the closest pinhole. Its size is that of the image.
     pub camera: Camera,
-    /// What the photos show, to turn around.
+    /// What to orbit around.
     pub around: Around,
     /// Steps done.
     pub step: u32,
 }
 
 impl Picture {
-    /// The colours as a JPEG.
+    /// Encodes the colours as JPEG.
     ///
     /// # Errors
-    /// When `rgb` has another size than the camera, or one that JPEG does not know.
+    /// If the length of `rgb` does not match the camera's size, or JPEG does not support the size.
     pub fn to_jpeg(&self) -> std::io::Result<Vec<u8>> {
         super::pictures::jpeg(self.camera.intrinsics.width, self.camera.intrinsics.height, &self.rgb)
     }
 }
 
-/// What viewers turn around.
+/// What to orbit around.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Around {
     /// The point in the world that the training cameras look at.
     pub point: DVec3,
-    /// Which way is up in the world; of length 1.
+    /// Up direction in the world, of length 1.
     pub up: DVec3,
 }
 
 impl Around {
-    /// Of a dataset, for who begins at the camera of `view`. Cameras that look at no common point leave one in front of that camera, as far
-    /// as the scene's points are.
+    /// For a dataset, if the initial camera is that of `view`. If the cameras do not look at a common point, the point is in
+    /// front of that camera, at the distance of the scene's points.
     fn of(dataset: &Dataset, view: usize) -> Self {
         let cameras: Vec<Camera> = dataset.train.iter().map(|&view| dataset.pinhole_camera(view)).collect();
         let up: DVec3 =
@@ -87,7 +88,7 @@ impl Around {
     }
 }
 
-/// How much drawing for viewers is owed to them, in seconds. Below zero they wait.
+/// Rendering time available for live views, in seconds. While it is negative, requests wait.
 pub(super) struct LookClock {
     saved_s: f64,
     since: Instant,
@@ -98,7 +99,7 @@ impl LookClock {
         Self { saved_s: MOST_SAVED.as_secs_f64(), since: Instant::now() }
     }
 
-    /// Whether a picture may be drawn now.
+    /// Whether a view may be rendered now.
     pub(super) fn allows(&mut self) -> bool {
         self.passed(self.since.elapsed());
         self.since = Instant::now();
@@ -109,18 +110,18 @@ impl LookClock {
         self.saved_s = (self.saved_s + SHARE * time.as_secs_f64()).min(MOST_SAVED.as_secs_f64());
     }
 
-    /// Notes how long one took.
+    /// Records the duration of a view.
     pub(super) fn drawn(&mut self, took: Duration) {
         self.saved_s -= took.as_secs_f64();
     }
 }
 
 impl Pipeline<'_> {
-    /// Draws what somebody asks for, if anybody does and the time for it is there.
+    /// Renders the requested view, if there is one and its time is available.
     pub(super) fn look(&self, clock: &mut LookClock, trainer: &mut Trainer) -> Result<()> {
         let Some(viewer) = self.viewer.filter(|_| clock.allows()) else { return Ok(()) };
         let Some(look) = viewer.next_look() else { return Ok(()) };
-        // Steps under way are not part of the picture's cost.
+        // Steps in flight are not part of the view's cost.
         trainer.flush()?;
         let begun = Instant::now();
         let drawn = self.picture(trainer, look)?;
@@ -146,14 +147,14 @@ impl Pipeline<'_> {
     }
 }
 
-/// The camera of `view`, its lens and all, moved to where somebody looks from. A run has kernels for the lenses of its photos alone.
+/// The camera of `view` with its lens, moved to the requested pose. A run only has kernels for the lenses of its photos.
 fn camera_of(dataset: &Dataset, view: usize, look: Look) -> LensCamera {
     let whole = dataset.pinhole_camera(view).intrinsics;
     let side = look.longest_side.clamp(*PICTURE_SIDES.start(), *PICTURE_SIDES.end());
     let factor = whole.width.max(whole.height).div_ceil(side);
     let camera = dataset.camera_at(view, divided(whole.width, factor), divided(whole.height, factor));
     let Some(pose) = look.cam_from_world else { return camera };
-    // Who looks stands still.
+    // A live view has a global shutter.
     let rolling_shutter =
         camera.rolling_shutter.map(|shutter| RollingShutter { start: pose, end: pose, ..shutter });
     LensCamera { cam_from_world: pose, rolling_shutter, ..camera }
@@ -163,7 +164,7 @@ fn camera_of(dataset: &Dataset, view: usize, look: Look) -> LensCamera {
 mod tests {
     use super::*;
 
-    /// However fast somebody asks, and however long a picture takes, drawing keeps to its share.
+    /// However frequent requests are, and however long a view takes, rendering keeps within its share.
     #[test]
     fn pictures_keep_to_their_share_of_the_time() {
         for (took_ms, step_ms) in [(3, 5), (50, 20), (900, 400)] {

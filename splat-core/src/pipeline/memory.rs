@@ -20,7 +20,7 @@ pub struct RunMemory {
 }
 
 impl RunMemory {
-    /// Sum.
+    /// Total.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.gaussians_bytes + self.working_bytes + self.photos_bytes + self.process_bytes
@@ -40,7 +40,7 @@ pub fn predict_run(photos_bytes: u64, workload: &Workload, gaussians: u32) -> Ru
     }
 }
 
-/// The line on memory at the end of the log.
+/// The summary of memory use at the end of the log.
 pub(super) fn verdict(peak: Option<u64>, predicted: u64) -> String {
     match peak {
         Some(peak) => format!("peak memory {}, predicted at most {}", bytes(peak), bytes(predicted)),

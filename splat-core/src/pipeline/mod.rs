@@ -1,14 +1,14 @@
-//! The way from photos or a posed dataset to a scene, for the command line and for services alike.
+//! The pipeline from photos or a posed dataset to a scene, for the command line and services.
 //!
-//! | stage | takes | gives |
+//! | stage | input | output |
 //! | --- | --- | --- |
 //! | [`Pipeline::load`] | a [`SceneSource`]: photos that COLMAP poses first, or a posed dataset | [`Loaded`] |
 //! | [`Pipeline::train`] | [`Loaded`], a [`Gpu`] | [`Trained`] |
 //! | [`Pipeline::finish`] | [`Trained`] | files and an [`Outcome`] |
 //!
-//! Start at [`Pipeline::run`], which is the three in a row. What happens is told through [`Event`]s and written to
-//! `log.txt`; a [`CancelToken`] stops a run at its next safe point, with a checkpoint and the scene so far.
-//! Where files go is in [`OutputFolder`].
+//! Start at [`Pipeline::run`], which runs all three. Progress is reported by [`Event`]s and written to `log.txt`; a
+//! [`CancelToken`] stops a run at its next safe point, with a checkpoint and the current scene. [`OutputFolder`] documents the
+//! files.
 
 mod advice;
 mod begin;
@@ -50,47 +50,47 @@ use crate::train::TrainConfig;
 use crate::{CancelToken, Event, Result, SceneSource};
 use log::RunLog;
 
-/// What a run is to do.
+/// Options of a run.
 #[derive(Clone, Debug, Default)]
 pub struct PipelineOptions {
-    /// How Gaussians are trained. On resuming, the checkpoint's settings hold instead.
+    /// Training settings. A resumed run uses the checkpoint's settings instead.
     pub train: TrainConfig,
-    /// Stop after this many steps, with the schedules of all of them.
+    /// Stop after this many steps, without changing the schedules.
     pub stop_at: Option<u32>,
-    /// Train so many steps that the scene is written and measured by then, instead of `train.steps`; the plan follows the
-    /// machine's speed, so that two runs need not have equally many.
+    /// Deadline for writing and evaluating the scene, which replaces `train.steps`. The number of steps is adapted to the
+    /// machine's speed, so two runs may differ.
     pub deadline: Option<Instant>,
-    /// Which photos, and at what size.
+    /// Size, split and memory of the photos.
     pub dataset: DatasetOptions,
     /// The preset the settings come from, for advice about faster ones.
     pub preset: Preset,
-    /// Measure the held-out photos every so many steps; they are always measured at the end.
+    /// Evaluate the held-out photos at this interval of steps; they are always evaluated at the end.
     pub eval_every: Option<u32>,
-    /// Write a checkpoint every so many steps; without it, every `checkpoint_interval`.
+    /// Write a checkpoint at this interval of steps; `None`: by `checkpoint_interval`.
     pub checkpoint_every: Option<u32>,
-    /// Write a checkpoint after so much training; by default ten minutes.
+    /// Write a checkpoint after this much training; default ten minutes.
     pub checkpoint_interval: Option<Duration>,
-    /// Draw a view of the scene ([`OutputFolder::preview`]) after so much training; by default never.
+    /// Render a preview ([`OutputFolder::preview`]) after this much training; default never.
     pub preview_interval: Option<Duration>,
-    /// Go on from the newest readable checkpoint in the output folder, if there is one.
+    /// Resume from the latest readable checkpoint in the output folder, if there is one.
     pub resume: bool,
-    /// On resuming, train on to so many steps where the checkpoint's run had fewer: what was asked for on purpose, not a
-    /// preset's number.
+    /// When resuming, extend the run to this many steps if the checkpoint's run has fewer: a number requested explicitly, not by
+    /// a preset.
     pub extend_to: Option<u32>,
-    /// A scene file whose Gaussians a new run starts with instead of the dataset's points; in the dataset's world coordinates.
+    /// Scene file with the initial Gaussians of a new run, instead of the dataset's points; in the dataset's world coordinates.
     pub init: Option<PathBuf>,
-    /// Forms in which the finished scene is written beside its PLY.
+    /// Further formats in which the scene is written beside its PLY.
     pub also: Vec<Format>,
-    /// Where the dataset lies, to be noted in the output folder for `splat eval`; `None` for [`OutputFolder::colmap_data`].
+    /// Location of the dataset, recorded in the output folder for `splat eval`; `None` for [`OutputFolder::colmap_data`].
     pub dataset_place: Option<DatasetPlace>,
 }
 
-/// One run: options, an output folder, and where its events go.
+/// A run: options, output folder, and receiver of events.
 pub struct Pipeline<'a> {
     options: PipelineOptions,
     output: OutputFolder,
     log: RunLog,
-    /// Held as long as anything of this run may be written.
+    /// Held as long as this run may write files.
     _lock: FolderLock,
     events: EventSink<'a>,
     cancel: &'a CancelToken,
@@ -114,11 +114,10 @@ impl std::fmt::Debug for Pipeline<'_> {
 }
 
 impl<'a> Pipeline<'a> {
-    /// Takes the output folder for this process alone and opens its log.
+    /// Locks the output folder for this process and opens its log.
     ///
     /// # Errors
-    /// [`crate::Error::Busy`] while another run writes there;
-    /// [`crate::Error::Write`] when the folder cannot be made or written to.
+    /// [`crate::Error::Busy`] while another run uses the folder; [`crate::Error::Write`] if it cannot be created or written.
     pub fn new(
         options: PipelineOptions,
         output: OutputFolder,
@@ -131,23 +130,23 @@ impl<'a> Pipeline<'a> {
         Ok(Self { options, output, log, _lock: lock, events, cancel, viewer: None })
     }
 
-    /// Draws pictures for who looks at the scene while it trains, in a few hundredths of the time.
+    /// Renders live views for `viewer`, within a few per cent of the time.
     #[must_use]
     pub fn shown_to(self, viewer: &'a dyn Viewer) -> Self {
         Self { viewer: Some(viewer), ..self }
     }
 
-    /// Where this run's files go.
+    /// The folder of this run's files.
     #[must_use]
     pub fn output(&self) -> &OutputFolder {
         &self.output
     }
 
-    /// All stages in a row.
+    /// Runs all stages.
     ///
     /// # Errors
-    /// What the first failing stage says; files of finished stages stay. Cancelled during training, a run ends well with
-    /// [`StopReason::Cancelled`]; before that, with [`crate::Error::Cancelled`].
+    /// The error of the first failing stage; files of finished stages stay. A run cancelled during training succeeds with
+    /// [`StopReason::Cancelled`]; one cancelled before that fails with [`crate::Error::Cancelled`].
     pub fn run(&self, source: &mut dyn SceneSource, gpu: &Gpu) -> Result<Outcome> {
         let result = self
             .load(source)
@@ -162,10 +161,10 @@ impl<'a> Pipeline<'a> {
         result
     }
 
-    /// Makes or reads the posed dataset.
+    /// Reads the posed dataset, which the source may have to compute first.
     ///
     /// # Errors
-    /// The source's own, or what is wrong with its photos.
+    /// Errors of the source, and of its photos.
     pub fn load(&self, source: &mut dyn SceneSource) -> Result<Loaded> {
         let emit = |event| self.emit(event);
         let scene = source.scene(&emit, self.cancel)?;
@@ -180,7 +179,7 @@ impl<'a> Pipeline<'a> {
         Ok(Loaded { dataset: Arc::new(dataset) })
     }
 
-    /// Tells the caller and the log.
+    /// Emits an event and logs it.
     fn emit(&self, event: Event) {
         self.log.event(&event);
         (self.events)(event);
@@ -190,7 +189,7 @@ impl<'a> Pipeline<'a> {
         self.emit(Event::Warning { message });
     }
 
-    /// Runs `work` between its stage's first and last event.
+    /// Runs `work` between the stage's start and end events.
     fn stage<T>(&self, stage: Stage, work: impl FnOnce() -> Result<T>) -> Result<T> {
         self.emit(Event::StageStarted { stage });
         let started = Instant::now();

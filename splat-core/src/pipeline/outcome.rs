@@ -55,21 +55,21 @@ pub struct Outcome {
     /// the influence of exposure and white balance of single photos.
     #[serde(default)]
     pub cc_psnr: Option<f64>,
-    /// Mean PSNR of held-out views from where the scene looks most like each photo; `None` where the photos' poses were not refined.
+    /// Mean PSNR of the held-out views after optimizing each pose for its photo; `None` if the training poses were not refined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aligned_psnr: Option<f64>,
     /// Mean SSIM over the held-out views; `None` without any.
     pub ssim: Option<f64>,
-    /// Which photos structure-from-motion placed, and which it did not; `None` for datasets that were posed elsewhere.
+    /// Photos with and without a pose after structure-from-motion; `None` for datasets that were posed before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<Placement>,
-    /// Each held-out photo, by name.
+    /// Metrics of each held-out photo, by name.
     pub views: Vec<ViewMetrics>,
-    /// Photo and render side by side, of the held-out photo with the middle PSNR.
+    /// Side-by-side image of the held-out photo with the median PSNR.
     pub comparison: Option<PathBuf>,
     /// Evaluations during training.
     pub history: Vec<EvalPoint>,
-    /// The newest checkpoint.
+    /// Path of the latest checkpoint.
     pub checkpoint: PathBuf,
     /// Seconds of training, without evaluation.
     pub elapsed_s: f64,

@@ -37,7 +37,7 @@ impl OutputFolder {
     /// Creates the folder if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Write`] when it cannot be made.
+    /// [`Error::Write`] if it cannot be created.
     pub fn create(root: impl Into<PathBuf>) -> Result<Self> {
         let folder = Self { root: root.into() };
         make_dir(&folder.root)?;
@@ -62,19 +62,19 @@ impl OutputFolder {
         self.root.join("ply").join(format!("{PLY_PREFIX}{}{PLY_SUFFIX}", steps_done.saturating_sub(1)))
     }
 
-    /// The checkpoint after `steps_done` steps.
+    /// Path of the checkpoint after `steps_done` steps.
     #[must_use]
     pub fn checkpoint(&self, steps_done: u32) -> PathBuf {
         self.root.join("checkpoints").join(format!("{CHECKPOINT_PREFIX}{steps_done:07}{CHECKPOINT_SUFFIX}"))
     }
 
-    /// The side-by-side picture of a held-out view.
+    /// Path of the side-by-side image of a held-out view.
     #[must_use]
     pub fn comparison(&self, view_name: &str) -> PathBuf {
         self.root.join("eval").join(Self::picture_name(view_name))
     }
 
-    /// A view's picture; folders in its name become underscores.
+    /// File name of a view's image; folders in the view's name become underscores.
     pub(super) fn picture_name(view_name: &str) -> String {
         let flat: String =
             view_name.chars().map(|c| if matches!(c, '/' | '\\' | ':') { '_' } else { c }).collect();
@@ -94,7 +94,7 @@ impl OutputFolder {
         self.root.join("metrics.json")
     }
 
-    /// The training cameras.
+    /// Path of the training cameras.
     #[must_use]
     pub fn cameras(&self) -> PathBuf {
         self.root.join("cameras.json")
@@ -106,7 +106,7 @@ impl OutputFolder {
         self.root.join("log.txt")
     }
 
-    /// The posed dataset of runs that begin with photos.
+    /// Folder of the posed dataset, for runs that begin with photos.
     #[must_use]
     pub fn colmap_data(&self) -> PathBuf {
         self.root.join("colmap_data")
@@ -115,7 +115,7 @@ impl OutputFolder {
     /// All checkpoints, newest first.
     ///
     /// # Errors
-    /// [`Error::Read`] when the folder exists and cannot be listed.
+    /// [`Error::Read`] if the folder exists but cannot be listed.
     pub fn checkpoints(&self) -> Result<Vec<PathBuf>> {
         self.newest_first("checkpoints", checkpoint_step)
     }
@@ -123,7 +123,7 @@ impl OutputFolder {
     /// All scenes, the one with most steps first.
     ///
     /// # Errors
-    /// [`Error::Read`] when the folder exists and cannot be listed.
+    /// [`Error::Read`] if the folder exists but cannot be listed.
     pub fn scenes(&self) -> Result<Vec<PathBuf>> {
         self.newest_first("ply", |path| {
             let name = path.file_name()?.to_str()?;
@@ -135,7 +135,7 @@ impl OutputFolder {
         let dir = self.root.join(folder);
         let entries = match fs::read_dir(&dir) {
             Ok(entries) => entries,
-            // Below a file, such as a transforms.json, there is nothing either.
+            // The root may be a file, such as a transforms.json.
             Err(source) if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 return Ok(Vec::new());
             }

@@ -1,4 +1,4 @@
-//! Pictures for people: PNG files, and a photo beside its render.
+//! Output images: PNG and JPEG, and side-by-side comparisons.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::files::write_atomically;
 use crate::images::PackedImage;
 use crate::render::FrameImage;
 
-/// JPEG quality of pictures that are looked at once, of 100.
+/// JPEG quality of live views, out of 100.
 const JPEG_QUALITY: u8 = 85;
 /// Pixels between photo and render.
 const GAP_PX: usize = 4;
@@ -20,7 +20,7 @@ impl FrameImage {
     /// The colours as bytes `[H*W*3]`, clamped and rounded.
     #[must_use]
     pub fn to_rgb8(&self) -> Vec<u8> {
-        // Not-a-number becomes 0 in the cast.
+        // NaN becomes 0 in the cast.
         self.rgb.iter().map(|c| (c.clamp(0.0, 1.0) * 255.0).round() as u8).collect()
     }
 
@@ -33,10 +33,10 @@ impl FrameImage {
     }
 }
 
-/// Writes `rgb` `[H*W*3]` as a PNG, whole or not at all.
+/// Writes `rgb` `[H*W*3]` as a PNG, atomically.
 ///
 /// # Errors
-/// [`crate::Error::Write`], also when `rgb` has another size than stated.
+/// [`crate::Error::Write`], also if the length of `rgb` does not match the size.
 pub fn save_png(path: &Path, width: u32, height: u32, rgb: &[u8]) -> Result<()> {
     write_atomically(path, |out| {
         check_size(width, height, rgb)?;
@@ -54,7 +54,7 @@ fn check_size(width: u32, height: u32, rgb: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// `rgb` `[H*W*3]` as a JPEG, a tenth of what a PNG takes.
+/// Encodes `rgb` `[H*W*3]` as JPEG, about a tenth of the size of a PNG.
 pub(super) fn jpeg(width: u32, height: u32, rgb: &[u8]) -> std::io::Result<Vec<u8>> {
     check_size(width, height, rgb)?;
     let mut bytes = Vec::new();
@@ -71,7 +71,7 @@ pub(super) fn photo_rgb8(photo: &PackedImage) -> Vec<u8> {
     channels.flat_map(|[r, g, b, a]| [r, g, b].map(|colour| dim(colour, a))).collect()
 }
 
-/// Two RGB pictures `[H*W*3]` of one size beside each other, with a white strip between; its width comes along.
+/// Two RGB images `[H*W*3]` of the same size side by side, with a white gap between them; also returns the width.
 pub(super) fn side_by_side(left: &[u8], right: &[u8], width: u32) -> (u32, Vec<u8>) {
     let row = width as usize * 3;
     let gap = [255_u8; GAP_PX * 3];

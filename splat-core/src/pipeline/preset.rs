@@ -1,10 +1,10 @@
-//! Presets: steps, resolution and COLMAP's effort chosen together.
+//! Presets of steps, resolution and COLMAP quality.
 
 use std::time::Duration;
 
 use crate::train::TrainConfig;
 
-/// How much time a scene is worth.
+/// Presets of time and quality.
 ///
 /// | preset | steps | longest side | COLMAP |
 /// | --- | --- | --- | --- |
@@ -13,18 +13,18 @@ use crate::train::TrainConfig;
 /// | `high` | 30,000 | the photos' own | high |
 /// | `reference` | 30,000, by [`TrainConfig::published`] | 1,600 px | medium |
 ///
-/// 30,000 steps are the field's habit; 1,600 px is where the authors' code of 3DGS scales down. `preview` is
-/// for judging a capture: a tenth of the pixels of a phone's photo, and steps enough for shapes but not for fine texture.
+/// 30,000 steps are customary; 1,600 px is the size to which the 3DGS authors' code scales down. `preview` serves to judge a
+/// capture: a tenth of the pixels of a phone's photo, and enough steps for shapes, but not for fine texture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Preset {
-    /// Minutes on a CPU: is the capture good, does the scene hold together?
+    /// Minutes on a CPU, to check whether the capture is good enough.
     Preview,
-    /// The field's usual settings; minutes on a GPU, hours on a CPU.
+    /// The customary settings; minutes on a GPU, hours on a CPU.
     #[default]
     Standard,
-    /// Every pixel of the photos.
+    /// All pixels of the photos.
     High,
     /// As first published, to compare with; takes longer than `standard` and shows less.
     Reference,
@@ -38,8 +38,8 @@ crate::words! { Preset:
 }
 
 impl Preset {
-    /// The preset whose image size and COLMAP effort fit a run of so much time. A processor needs half an hour before large photos
-    /// pay; a GPU half a minute, most of which goes into finding the cameras.
+    /// The preset whose image size and COLMAP quality suit a time limit. On a CPU, large photos pay off from half an hour on; on
+    /// a GPU from half a minute, most of which is spent on finding the cameras.
     #[must_use]
     pub fn for_budget(budget: Duration, software: bool) -> Self {
         let small_until = if software { 30 * 60 } else { 30 };
@@ -55,14 +55,14 @@ impl Preset {
         }
     }
 
-    /// How it trains.
+    /// Training settings.
     #[must_use]
     pub fn training(self) -> TrainConfig {
         let recipe = if self == Self::Reference { TrainConfig::published() } else { TrainConfig::default() };
         TrainConfig { steps: self.steps(), ..recipe }
     }
 
-    /// COLMAP's effort, by the name that users type: `low`, `medium` or `high`.
+    /// COLMAP's quality by name: `low`, `medium` or `high`.
     #[must_use]
     pub fn colmap_quality(self) -> &'static str {
         match self {
@@ -72,7 +72,7 @@ impl Preset {
         }
     }
 
-    /// Longest side of a training photo in pixels; `None` leaves photos as they are.
+    /// Maximum side length of a training photo in pixels; `None`: no limit.
     #[must_use]
     pub fn max_image_size(self) -> Option<u32> {
         match self {
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(Preset::from_name("ultra"), None);
     }
 
-    /// Learning rates of the authors' `arguments/__init__.py`, also in shorter runs.
+    /// Learning rates of the authors' `arguments/__init__.py`, also for shorter runs.
     #[test]
     fn the_reference_trains_as_published() {
         for steps in [30_000, 500] {

@@ -1,4 +1,4 @@
-//! A view of the scene while it trains, for those who watch.
+//! Previews: images of the scene during training.
 
 use std::time::{Duration, Instant};
 
@@ -8,12 +8,12 @@ use crate::dataset::Dataset;
 use crate::train::Trainer;
 use crate::{Event, Result};
 
-/// Longest side of the picture in pixels: a page's width on a phone, and cheap to draw.
+/// Longest side of the image in pixels: the width of a page on a phone, and cheap to render.
 const LONGEST_SIDE: u32 = 640;
-/// Drawing may take this share of the time; where one picture takes long, the next waits longer.
+/// Maximum share of the time for rendering previews; the slower a preview, the longer the interval to the next.
 const MOST_OF_THE_TIME: f64 = 0.03;
 
-/// When the next picture is due.
+/// Schedules previews.
 pub(super) struct PreviewClock {
     interval: Option<Duration>,
     due: Option<Instant>,
@@ -26,17 +26,17 @@ impl PreviewClock {
         Self { interval, due: interval.map(|interval| now + interval), begun: now }
     }
 
-    /// Whether a picture is to be drawn now.
+    /// Whether a preview is due.
     pub(super) fn is_due(&self) -> bool {
         self.due.is_some_and(|due| Instant::now() >= due)
     }
 
-    /// Notes when drawing begins.
+    /// Records the start of rendering.
     pub(super) fn begins(&mut self) {
         self.begun = Instant::now();
     }
 
-    /// Settles when the next one is due, from how long this one took.
+    /// Schedules the next preview, depending on how long this one took.
     pub(super) fn drawn(&mut self) {
         let took = self.begun.elapsed();
         self.due =
@@ -44,14 +44,14 @@ impl PreviewClock {
     }
 }
 
-/// The view that previews show.
+/// The view rendered for previews.
 pub(super) fn view_of(dataset: &Dataset) -> Option<usize> {
     let held_out = dataset.held_out.get(dataset.held_out.len() / 2);
     held_out.or_else(|| dataset.train.first()).copied()
 }
 
 impl Pipeline<'_> {
-    /// Draws a held-out view (the first training view without any): always the same one, so that progress shows.
+    /// Renders a held-out view (the first training view if there is none), always the same one, so that previews are comparable.
     pub(super) fn preview(&self, trainer: &mut Trainer) -> Result<()> {
         let Some(view) = view_of(trainer.dataset()) else { return Ok(()) };
         let render = trainer.render_view_within(view, LONGEST_SIDE)?;

@@ -1,4 +1,4 @@
-//! The training stage: steps, evaluation, checkpoints, and stopping in order.
+//! The training stage: steps, evaluation, checkpoints, and graceful stops.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -17,24 +17,24 @@ use crate::{Error, Event, Result};
 
 /// Minimum interval between step events.
 const STEP_EVENT_EVERY: Duration = Duration::from_millis(250);
-/// Checkpoints are this far apart unless the options say otherwise.
+/// Default interval between checkpoints.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
-/// What training came to; [`Pipeline::finish`] writes it out.
+/// Result of training; [`Pipeline::finish`] writes it to files.
 #[derive(Debug)]
 pub struct Trained {
     pub(super) trainer: Trainer,
     pub(super) adapter: String,
     pub(super) stopped: Option<StopReason>,
     pub(super) progress: Progress,
-    /// Of the last step, where it was due there anyway.
+    /// Evaluation of the last step, if one was due then.
     pub(super) last_eval: Option<EvalReport>,
     pub(super) predicted_bytes: u64,
 }
 
-/// What a checkpoint's neighbour file keeps for the figures of a resumed run.
+/// Metrics of the run so far, stored beside a checkpoint for a resumed run.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Progress {
-    /// The run that wrote it, as [`super::OutputFolder::run_id`]; empty in files from before there were ids.
+    /// Id of the run that wrote it, see [`super::OutputFolder::run_id`]; empty in files from before there were ids.
     #[serde(default)]
     pub(super) run: String,
     /// Seconds of training, without evaluation.
@@ -42,25 +42,25 @@ pub(super) struct Progress {
     pub(super) history: Vec<EvalPoint>,
 }
 
-/// The run while it trains.
+/// State of the training loop.
 struct Training {
     id: String,
     trainer: Trainer,
     clock: TrainClock,
     history: Vec<EvalPoint>,
-    /// Work done since this process began training.
+    /// Work done since this process started training.
     work: f64,
     gaussians: u32,
     last_checkpoint: Option<u32>,
-    /// What is known of the work of steps of different sizes.
+    /// Model of the work of steps of different sizes.
     unit: Work,
 }
 
 impl Pipeline<'_> {
-    /// Trains, or goes on from a checkpoint, up to the last step, `stop_at` or cancellation.
+    /// Trains, or resumes from a checkpoint, until the last step, `stop_at` or cancellation.
     ///
     /// # Errors
-    /// What the trainer says. When the GPU fails, checkpoints written before stay usable.
+    /// Errors of the trainer. If the GPU fails, checkpoints written before stay usable.
     pub fn train(&self, loaded: &Loaded, gpu: &Gpu) -> Result<Trained> {
         self.emit(Event::StageStarted { stage: Stage::Train });
         let dataset = &loaded.dataset;
@@ -103,13 +103,13 @@ impl Pipeline<'_> {
         })
     }
 
-    /// The step to train up to, as planned now.
+    /// The step to train up to, according to the current plan.
     fn target(&self, run: &Training) -> u32 {
         let steps = run.trainer.config().steps;
         self.options.stop_at.map_or(steps, |stop| stop.min(steps))
     }
 
-    /// The steps up to the last. Gives the evaluation of the last step, if one was due there.
+    /// Runs the remaining steps. Returns the evaluation of the last step, if one was due then.
     fn steps(&self, run: &mut Training, predicted: u64, adapter: &str) -> Result<Option<EvalReport>> {
         let mut config = run.trainer.config().clone();
         let mut target = self.target(run);
@@ -122,7 +122,7 @@ impl Pipeline<'_> {
         let mut preview = PreviewClock::new(self.options.preview_interval);
         let mut looks = LookClock::new();
         let mut last_eval = None;
-        // Whether the speed is known: the first steps also compile kernels.
+        // Whether the speed is known; the first steps include the compilation of kernels.
         let mut timed = false;
         while run.trainer.steps_done() < target && !self.cancel.is_cancelled() {
             let report = run.trainer.step()?;
@@ -131,7 +131,7 @@ impl Pipeline<'_> {
             let size = config.downscale_at(report.step - 1);
             let due = timing.step(report.step - first, size);
             if due != Due::Nothing {
-                // Steps are queued on the GPU ahead of time; times are honest only where the queue is empty.
+                // Steps are queued ahead on the GPU, so time is measured only when the queue is empty.
                 run.trainer.flush()?;
             }
             run.clock.mark(report.step, run.work);
@@ -142,7 +142,8 @@ impl Pipeline<'_> {
             }
             if let Some(budget) = budget.as_mut().filter(|_| timed && report.step < target)
                 && let Some(speed) = measured.or_else(|| run.clock.speed())
-                // Of one image size: the clock forgets the others. Work noted before this size was timed is in other units.
+                // For one image size: the clock is reset at a new size. Work recorded before this size was timed is in other
+                // units.
                 && let work_per_s = speed.steps_per_s * run.unit.of_step(&config, report.step - 1)
                 && let Some(steps) = budget.plan(&config, run.unit, report.step, work_per_s)
             {
@@ -162,7 +163,7 @@ impl Pipeline<'_> {
             if report.step == target {
                 run.trainer.flush()?;
             }
-            // The loss comes back a few steps late; before the first there is nothing to tell.
+            // The loss arrives a few steps late; before the first one there is nothing to report.
             let due = told.is_none_or(|at| at.elapsed() >= STEP_EVENT_EVERY) || report.step == target;
             if due && run.trainer.latest_loss().is_finite() {
                 told = Some(Instant::now());
@@ -184,7 +185,7 @@ impl Pipeline<'_> {
                 checkpointed = run.clock.elapsed();
             }
             if preview.is_due() {
-                // Steps under way are not part of the picture's cost.
+                // Steps in flight are not part of the preview's cost.
                 run.trainer.flush()?;
                 preview.begins();
                 self.preview(&mut run.trainer)?;
@@ -199,7 +200,7 @@ impl Pipeline<'_> {
         Ok(last_eval)
     }
 
-    /// Tells what the run will cost, from the steps timed so far.
+    /// Emits the estimate of the run's duration, from the steps timed so far.
     fn estimate(
         &self,
         run: &Training,
@@ -245,7 +246,7 @@ impl Pipeline<'_> {
         });
     }
 
-    /// Measures the held-out photos, with the clock standing. `None` without any.
+    /// Evaluates the held-out photos with the clock paused. `None` if there are none.
     fn evaluate(&self, run: &mut Training) -> Result<Option<EvalReport>> {
         run.trainer.flush()?;
         let elapsed_s = run.clock.elapsed_s();
@@ -264,7 +265,8 @@ impl Pipeline<'_> {
         Ok(Some(report))
     }
 
-    /// Nothing, with a warning, where a photo can no longer be read or is transparent altogether: that must not cost a scene.
+    /// Returns the default, with a warning, if a photo can no longer be read or is completely transparent: that must not fail the
+    /// run.
     pub(super) fn unless_a_photo_failed<T: Default>(&self, measured: Result<T>) -> Result<T> {
         match measured {
             Err(error @ (Error::View { .. } | Error::ImageSize { .. })) => {
@@ -279,7 +281,7 @@ impl Pipeline<'_> {
         }
     }
 
-    /// Measures the held-out photos. `None` without any.
+    /// Evaluates the held-out photos. `None` if there are none.
     pub(super) fn measure(&self, trainer: &mut Trainer) -> Result<Option<EvalReport>> {
         if trainer.dataset().held_out.is_empty() { Ok(None) } else { trainer.evaluate().map(Some) }
     }
@@ -305,7 +307,7 @@ impl Pipeline<'_> {
         Ok(())
     }
 
-    /// Says what is left when the GPU or the disk fails.
+    /// Reports which checkpoint is left after a failure of the GPU or the disk.
     fn after_failure(&self, error: &Error, last_checkpoint: Option<u32>) {
         self.log.line(&format!("training stopped: {error}"));
         if let Some(step) = last_checkpoint {
@@ -315,20 +317,20 @@ impl Pipeline<'_> {
     }
 }
 
-/// Writes the neighbour file of a checkpoint.
+/// Writes the metrics file beside a checkpoint.
 pub(super) fn write_progress(checkpoint: &Path, progress: &Progress) -> Result<()> {
     write_atomically(&progress_path(checkpoint), |out| {
         serde_json::to_writer(out, progress).map_err(std::io::Error::from)
     })
 }
 
-/// The neighbour file of a checkpoint.
+/// Path of the metrics file beside a checkpoint.
 pub(super) fn progress_path(checkpoint: &Path) -> std::path::PathBuf {
     debug_assert!(checkpoint_step(checkpoint).is_some(), "`{}` is no checkpoint", checkpoint.display());
     checkpoint.with_extension("json")
 }
 
-/// Figures of the run so far; without the file (only figures are lost) they begin anew.
+/// Metrics of the run so far; if the file is missing, they start anew.
 pub(super) fn read_progress(path: &Path) -> Progress {
     std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }

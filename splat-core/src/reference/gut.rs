@@ -1,7 +1,7 @@
 //! Twin of `project_gut.wgsl` and `lib/response_gut.wgsl`: Gaussians evaluated along each pixel's ray (3DGUT).
 //!
-//! Written from the paper's formulas in world space, where the kernels use an algebraically equal ratio of forms in
-//! camera space: a mistake in either shows.
+//! Written from the paper's formulas in world space, whereas the kernels use an algebraically equal expression in camera space: a
+//! mistake in either one shows.
 
 use glam::{DMat3, DQuat, DVec2, DVec3};
 
@@ -18,7 +18,7 @@ use crate::shutter::RollingShutter;
 pub const SPREAD_SQUARED: f64 = 0.03;
 /// Weight of the mean itself among the means: `lambda / (3 + lambda)`.
 const CENTRE_WEIGHT_MEAN: f64 = -99.0;
-/// The same among the covariances: `+ 1 - alpha² + beta`, beta 2.
+/// The same for the covariances: `+ 1 - alpha² + beta`, beta 2.
 const CENTRE_WEIGHT: f64 = -96.01;
 /// Weight of each outer point: `1 / (2 (3 + lambda))`.
 const OUTER_WEIGHT: f64 = 1.0 / 0.06;
@@ -32,15 +32,15 @@ pub struct LensView {
     pub height: u32,
     /// World to camera, with a global shutter.
     pub cam_from_world: Pose,
-    /// How the camera moves while it sees; takes the place of `cam_from_world`.
+    /// Motion of the camera during readout; replaces `cam_from_world`.
     pub rolling_shutter: Option<RollingShutter>,
     lens: LensProjector,
-    /// Of every pixel's centre, in camera space.
+    /// Ray of every pixel's centre, in camera space.
     rays: Vec<Option<DVec3>>,
 }
 
 impl LensView {
-    /// `None` where [`Lens::validate`] refuses the lens.
+    /// `None` if [`Lens::validate`] fails.
     #[must_use]
     pub fn new(lens: &Lens, cam_from_world: Pose) -> Option<Self> {
         let (width, height, projector) = (lens.width, lens.height, lens.projector()?);
@@ -51,13 +51,13 @@ impl LensView {
         Some(Self { width, height, cam_from_world, rolling_shutter: None, lens: projector, rays })
     }
 
-    /// The pose that Gaussians are sorted and coloured from.
+    /// The pose used for sorting and colours.
     #[must_use]
     pub fn middle(&self) -> Pose {
         self.rolling_shutter.map_or(self.cam_from_world, |shutter| shutter.middle())
     }
 
-    /// The pixel of a point of the world.
+    /// The pixel of a world point.
     fn see(&self, point: DVec3) -> Option<DVec2> {
         match &self.rolling_shutter {
             Some(shutter) => shutter.project(&self.lens, (self.width, self.height), point),
@@ -65,7 +65,7 @@ impl LensView {
         }
     }
 
-    /// Where a pixel looks from, and where to, in the world.
+    /// Origin and direction of a pixel's ray in world coordinates.
     fn world_ray(&self, index: usize) -> Option<(DVec3, DVec3)> {
         let ray = (*self.rays.get(index)?)?;
         let (column, row) = (index % self.width as usize, index / self.width as usize);
@@ -79,26 +79,26 @@ impl LensView {
     }
 }
 
-/// A Gaussian made ready to meet rays.
+/// A Gaussian prepared for evaluation along rays.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ellipsoid {
     /// Index of its Gaussian.
     pub gaussian: usize,
-    /// `diag(1/s) Rᵀ`: world to where the Gaussian is a unit ball.
+    /// `diag(1/s) Rᵀ`: from world coordinates to those in which the Gaussian is a unit sphere.
     pub whiten: DMat3,
     /// Centre in the world.
     pub mean: DVec3,
-    /// Low and high corner, in pixels, of where it may show.
+    /// Bounds in pixels, outside of which it is not evaluated.
     pub bounds: (DVec2, DVec2),
-    /// What it is sorted by, world units.
+    /// Sort key, world units.
     pub depth: f64,
     /// Opacity 0..1.
     pub opacity: f64,
-    /// Colour seen from this camera.
+    /// Colour from this camera.
     pub rgb: [f64; 3],
 }
 
-/// Projects, sorts and blends along rays: the whole forward pass.
+/// Projects, sorts and blends along rays: the complete forward pass.
 #[must_use]
 pub fn render_gut(gaussians: &Gaussians, view: &LensView, options: &Options) -> Picture {
     let mut order: Vec<Ellipsoid> = project_gut(gaussians, view).into_iter().flatten().collect();
@@ -106,10 +106,10 @@ pub fn render_gut(gaussians: &Gaussians, view: &LensView, options: &Options) -> 
     rasterize_gut(&order, view, options)
 }
 
-/// Finds each Gaussian's bounds by the unscented transform; what is not drawn is `None`.
+/// Computes each Gaussian's bounds by the unscented transform; `None` if it is culled.
 ///
 /// # Source
-/// 3DGUT (Wu et al. 2025), section 3.2, with gsplat's constants. Sigma points that the lens does not see are mirrored.
+/// 3DGUT (Wu et al. 2025), section 3.2, with gsplat's constants. Sigma points outside of the lens's field of view are mirrored.
 #[must_use]
 pub fn project_gut(gaussians: &Gaussians, view: &LensView) -> Vec<Option<Ellipsoid>> {
     (0..gaussians.means.len()).map(|index| project_one(gaussians, index, view)).collect()
@@ -155,7 +155,7 @@ fn project_one(gaussians: &Gaussians, index: usize, view: &LensView) -> Option<E
     inside.then_some(Ellipsoid { gaussian: index, whiten, mean, bounds, depth, opacity, rgb })
 }
 
-/// Pixels of the six outer points; `None` where the lens sees neither of two opposite ones.
+/// Pixels of the six outer points; `None` if the lens maps neither of two opposite ones.
 fn sigma_points(
     mean: DVec3,
     rotation: DMat3,
@@ -175,7 +175,7 @@ fn sigma_points(
     Some(points)
 }
 
-/// Mean and variances (with the low-pass that only bounds know) of the seven points.
+/// Mean and variances of the seven points, with the low-pass filter that applies to bounds only.
 fn moments(centre: DVec2, points: &[DVec2; 6]) -> (DVec2, DVec2) {
     let mean = CENTRE_WEIGHT_MEAN * centre + OUTER_WEIGHT * points.iter().sum::<DVec2>();
     let square = |d: DVec2| d * d;
@@ -188,7 +188,8 @@ fn moments(centre: DVec2, points: &[DVec2; 6]) -> (DVec2, DVec2) {
 ///
 /// With `o` the camera and `d` the pixel's ray in the world: `g_o = A (o - mean)`, `g_d = A d / |A d|`, skipped where
 /// `-g_d . g_o < 0`; `a = min(0.99, opacity exp(-|g_d x g_o|² / 2))`. Pixels without a ray show the background.
-/// A pixel outside a Gaussian's bounds where it would show all the same counts as at a jump: the kernel may cut it off.
+/// If a pixel outside of a Gaussian's bounds would still be affected by it, its jump distance is 0, since the kernel may cut it
+/// off.
 ///
 /// # Source
 /// 3DGUT (Wu et al. 2025), section 3.3; blending as in [`super::rasterize()`].
@@ -214,7 +215,7 @@ pub fn rasterize_gut(ellipsoids: &[Ellipsoid], view: &LensView, options: &Option
 }
 
 impl Ellipsoid {
-    /// Half the squared closest approach of a ray in standard deviations; `None` where it lies behind the origin.
+    /// Half the squared closest distance of a ray in standard deviations; `None` if that point is behind the origin.
     pub(crate) fn exponent(&self, origin: DVec3, ray: DVec3) -> Option<f64> {
         let from_mean = self.whiten * (origin - self.mean);
         let direction = (self.whiten * ray).try_normalize()?;

@@ -1,4 +1,4 @@
-//! Twin of `ssim_columns`, `ssim_rows`, `loss_gradient` and `loss_total`: how far a rendered picture is from its photo.
+//! Twin of `ssim_columns`, `ssim_rows`, `loss_gradient` and `loss_total`: the loss of a rendered image against its photo.
 
 /// Side of the SSIM window, in pixels.
 pub const SSIM_WINDOW: usize = 11;
@@ -11,19 +11,19 @@ const C1: f64 = 0.01 * 0.01;
 /// SSIM's second constant, `(0.03 L)²`.
 const C2: f64 = 0.03 * 0.03;
 
-/// Brightness of an encoded colour (ITU-R BT.601).
+/// Luma of an encoded colour (ITU-R BT.601).
 pub const LUMA: [f64; 3] = [0.299, 0.587, 0.114];
 
-/// `0.8 mean|x - y| + 0.2 (1 - mean SSIM(brightness of x, brightness of y))`.
+/// `0.8 mean|x - y| + 0.2 (1 - mean SSIM(luma of x, luma of y))`.
 ///
-/// L1 is a mean over pixels and channels, SSIM one over pixels. Both pictures are `[H,W,3]`, row-major.
+/// L1 is averaged over pixels and channels, SSIM over pixels. Both images are `[H,W,3]`, row-major.
 ///
 /// # Source
-/// 3D Gaussian Splatting (Kerbl et al. 2023), eq. 7, with SSIM of the brightness as Wang et al. 2004 define it,
-/// where the 3DGS authors' code takes the mean over channels.
+/// 3D Gaussian Splatting (Kerbl et al. 2023), eq. 7, with SSIM of the luma as defined by Wang et al. 2004; the 3DGS authors' code
+/// averages over channels.
 ///
 /// # Panics
-/// If a slice is not of length `width * height * 3`, or that is 0.
+/// If the length of a slice is not `width * height * 3`, or is 0.
 #[must_use]
 pub fn photometric_loss(rendered: &[f64], photo: &[f64], width: usize, height: usize) -> f64 {
     assert!(rendered.len() == width * height * 3 && photo.len() == rendered.len(), "sizes differ");
@@ -37,14 +37,14 @@ pub fn photometric_loss(rendered: &[f64], photo: &[f64], width: usize, height: u
 
 /// SSIM at every pixel and channel, `[H,W,channels]`.
 ///
-/// Window: 11x11 Gaussian of sigma 1.5 and sum 1. Outside the image both pictures are 0 ("same"
+/// Window: 11x11 Gaussian of sigma 1.5 and sum 1. Outside the image both images are 0 ("same"
 /// padding, the window not renormalised), as in the 3DGS authors' `loss_utils.py`.
 ///
 /// # Source
 /// Wang et al. 2004, "Image Quality Assessment: From Error Visibility to Structural Similarity", eq. 13.
 ///
 /// # Panics
-/// If a slice is not of length `width * height * channels`, or that is 0.
+/// If the length of a slice is not `width * height * channels`, or is 0.
 #[must_use]
 pub fn ssim_map(x: &[f64], y: &[f64], width: usize, height: usize, channels: usize) -> Vec<f64> {
     assert!(!x.is_empty() && x.len() == width * height * channels && y.len() == x.len(), "sizes differ");
@@ -66,7 +66,7 @@ pub fn ssim_map(x: &[f64], y: &[f64], width: usize, height: usize, channels: usi
         .collect()
 }
 
-/// The window's two-dimensional convolution, straight from its definition.
+/// Two-dimensional convolution with the window, directly from its definition.
 fn convolve(map: &[f64], width: usize, height: usize, channels: usize) -> Vec<f64> {
     let half = SSIM_WINDOW / 2;
     let weights: Vec<f64> = (0..SSIM_WINDOW)
@@ -106,7 +106,7 @@ mod tests {
         assert!(photometric_loss(&picture, &picture, 7, 5).abs() < 1e-12);
     }
 
-    /// Far from the border two constant pictures have no variance, which leaves SSIM's first factor.
+    /// Away from the border, constant images have no variance, so only SSIM's first factor is left.
     #[test]
     fn constant_pictures_have_the_closed_form() {
         let (size, a, b) = (23, 0.8, 0.5);
@@ -114,7 +114,7 @@ mod tests {
         let expected = (2.0 * a * b + C1) / (a * a + b * b + C1);
         let centre = map[(size / 2) * size + size / 2];
         assert!((centre - expected).abs() < 1e-12, "{centre} is not {expected}");
-        // At the corner part of the window sees zeros, so variance appears and SSIM differs.
+        // At the corner, part of the window covers zeros, so there is variance and SSIM differs.
         assert!((map[0] - expected).abs() > 1e-3);
         let loss = photometric_loss(&vec![a; size * size * 3], &vec![b; size * size * 3], size, size);
         let mean = map.iter().sum::<f64>() / map.len() as f64;

@@ -8,9 +8,9 @@
 //! | [`render_gut()`] | [`Gaussians`], [`LensView`]            | [`Picture`] of 3DGUT    |
 //! | [`photometric_loss`] | picture, photo                   | the training loss       |
 //!
-//! Start at [`render()`]. Everything is forward only: gradients are checked by central differences
-//! of these functions, which f64 makes accurate to nine digits or so. The rules are those of gsplat
-//! (and of the 3DGS authors' code where the two agree); each function states its own.
+//! Start at [`render()`]. Everything is forward only: gradients are checked by central differences of these functions, which are
+//! accurate to about nine digits in f64. The rules are gsplat's (and those of the 3DGS authors' code where both agree); each
+//! function documents its own.
 
 mod gut;
 mod loss;
@@ -28,28 +28,28 @@ use crate::camera::{Camera, Pinhole};
 use crate::gaussians::GaussianCloud;
 pub use crate::sh::{sh_basis, sh_colour};
 
-/// Added to the diagonal of every 2-D covariance, in px²: the low-pass of the 3DGS authors' code.
+/// Added to the diagonal of every 2-D covariance, in px²: the low-pass filter of the 3DGS authors' code.
 pub const EPS2D_PX2: f64 = 0.3;
-/// Gaussians at this depth (camera z, world units) or nearer are not drawn.
+/// Gaussians at this depth (camera z, world units) or nearer are culled.
 pub const NEAR_WORLD: f64 = 0.01;
-/// Gaussians at this depth (camera z, world units) or farther are not drawn.
+/// Gaussians at this depth (camera z, world units) or farther are culled.
 pub const FAR_WORLD: f64 = 1e10;
-/// Half the side of a splat's bounding box, in standard deviations: it holds every alpha of at least
-/// [`ALPHA_MIN`], since `exp(-3.33² / 2) < 1 / 255`.
+/// Half the side of a splat's bounding box, in standard deviations: outside of it, alpha is below [`ALPHA_MIN`], since
+/// `exp(-3.33² / 2) < 1 / 255`.
 pub const EXTENT_SIGMAS: f64 = 3.33;
 /// Alpha below this is skipped.
 pub const ALPHA_MIN: f64 = 1.0 / 255.0;
-/// Alpha is capped here.
+/// Maximum alpha.
 pub const ALPHA_MAX: f64 = 0.99;
-/// A splat that would bring the transmittance to this or lower ends the pixel and is not drawn.
+/// A splat that would reduce the transmittance to this or less ends the pixel and is not blended.
 pub const TRANSMITTANCE_MIN: f64 = 1e-4;
-/// Smallest determinant (px⁴) a 2-D covariance is inverted with.
+/// Minimum determinant (px⁴) for inverting a 2-D covariance.
 pub const DET_MIN: f64 = 1e-10;
-/// Smallest factor by which antialiasing dims an opacity.
+/// Minimum factor of the antialiasing compensation on an opacity.
 pub const COMPENSATION_MIN: f64 = 0.005;
-/// A quaternion of this length or shorter is taken as the identity.
+/// A quaternion of this length or shorter counts as the identity.
 pub const QUAT_MIN_LENGTH: f64 = 1e-12;
-/// The Jacobian of the projection is taken at most this many half-images outside the image.
+/// The projection's Jacobian is evaluated at most this many half-images outside of the image.
 pub const JACOBIAN_MARGIN: f64 = 0.3;
 
 /// [`GaussianCloud`] in f64: the same stored, pre-activation parameters.
@@ -82,7 +82,7 @@ impl From<&GaussianCloud> for Gaussians {
     }
 }
 
-/// A pinhole view whose pose is a free 3x4 matrix, so that each entry can be nudged alone.
+/// A pinhole view whose pose is a free 3x4 matrix, so that each entry can be perturbed separately.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct View {
     /// Intrinsics and image size.
@@ -106,8 +106,8 @@ impl View {
         DVec3::new(m[3], m[7], m[11])
     }
 
-    /// The camera's position in the world, `-Rᵀ t` (the transpose, not the inverse: it stays defined
-    /// for matrices that are not quite rotations).
+    /// The camera's position in world coordinates, `-Rᵀ t` (the transpose, not the inverse, so that it is defined for matrices
+    /// that are not exactly rotations).
     #[must_use]
     pub fn centre(&self) -> DVec3 {
         -(self.linear().transpose() * self.translation())
@@ -123,11 +123,11 @@ impl From<&Camera> for View {
     }
 }
 
-/// What the picture is drawn with.
+/// Options of rendering.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Options {
     /// Colour behind everything.
     pub background: [f64; 3],
-    /// Whether opacities are dimmed by the area that [`EPS2D_PX2`] adds (Mip-Splatting's 2-D filter).
+    /// Whether opacities are compensated for the area added by [`EPS2D_PX2`] (Mip-Splatting's 2-D filter).
     pub antialiased: bool,
 }

@@ -1,4 +1,4 @@
-//! Twin of `project.wgsl`: 3-D Gaussians to 2-D splats, and their order front to back.
+//! Twin of `project.wgsl`: projects 3-D Gaussians to 2-D splats, and sorts them front to back.
 
 use glam::{DMat3, DQuat, DVec2, DVec3};
 
@@ -23,15 +23,15 @@ pub struct Splat {
     pub depth: f64,
     /// Opacity 0..1; with antialiasing, after compensation.
     pub opacity: f64,
-    /// Colour seen from this camera.
+    /// Colour from this camera.
     pub rgb: [f64; 3],
 }
 
-/// Projects every Gaussian to its footprint in one view; what is not drawn is `None`.
+/// Projects every Gaussian to its footprint in one view; `None` if it is culled.
 ///
 /// The covariance is `J W Σ Wᵀ Jᵀ + 0.3 I` with `W` the view's linear part, `Σ = R diag(s²) Rᵀ` and
 /// `J` the projection's Jacobian at the mean. In `J` (only) the mean's `x/z` and `y/z` are clamped to
-/// the image grown by 0.3 half-images a side. Not drawn: what is not finite, depths outside `near..far`,
+/// the image grown by 0.3 half-images a side. Culled: non-finite values, depths outside `near..far`,
 /// and boxes of 3.33 sigma that miss the image. A zero or non-finite quaternion is the identity.
 ///
 /// # Source
@@ -110,7 +110,7 @@ fn clamp_slope(slope: f64, focal_px: f64, centre_px: f64, size_px: f64) -> f64 {
     slope.min((size_px - centre_px) / focal_px + margin).max(-centre_px / focal_px - margin)
 }
 
-/// The splats that are drawn, front to back by depth; equal depths keep the order of the Gaussians.
+/// The visible splats, front to back by depth; equal depths keep the order of the Gaussians.
 #[must_use]
 pub fn sort(splats: &[Option<Splat>]) -> Vec<Splat> {
     let mut order: Vec<Splat> = splats.iter().flatten().copied().collect();

@@ -1,8 +1,8 @@
-//! Twin of `rasterize.wgsl`: sorted splats to a picture.
+//! Twin of `rasterize.wgsl`: blends sorted splats to an image.
 
 use super::{ALPHA_MAX, ALPHA_MIN, Gaussians, Options, Splat, TRANSMITTANCE_MIN, View, project, sort};
 
-/// What [`rasterize`] draws. Every field is row-major, `[H,W]` or `[H,W,3]`.
+/// Output of [`rasterize`]. Every field is row-major, `[H,W]` or `[H,W,3]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Picture {
     /// Width in pixels.
@@ -13,24 +13,23 @@ pub struct Picture {
     pub rgb: Vec<f64>,
     /// Coverage `1 - T`, `[H,W]`.
     pub alpha: Vec<f64>,
-    /// Expected depth `Σ aᵢ Tᵢ zᵢ` in world units, `[H,W]`. Not divided by alpha: 0 where nothing is.
+    /// Expected depth `Σ aᵢ Tᵢ zᵢ` in world units, `[H,W]`. Not divided by alpha: 0 where nothing is drawn.
     pub depth: Vec<f64>,
     /// Splats blended into each pixel, `[H,W]`.
     pub contributors: Vec<u32>,
-    /// How near each pixel came to a jump of the picture, `[H,W]`: the smallest relative distance of
-    /// any alpha to 1/255, of `a` before its cap to 0.99 and of any transmittance to 1e-4. An f32
-    /// kernel may decide otherwise where this is below 1e-4 or so, and finite differences across a
-    /// jump mean nothing.
+    /// Distance of each pixel from a discontinuity of the image, `[H,W]`: the smallest relative distance of any alpha from 1/255,
+    /// of `a` before its cap from 0.99, and of any transmittance from 1e-4. Where this is below about 1e-4 an f32 kernel may
+    /// decide differently, and finite differences across a discontinuity are meaningless.
     pub jump_distance: Vec<f64>,
 }
 
-/// Projects, sorts and blends: the whole forward pass.
+/// Projects, sorts and blends: the complete forward pass.
 #[must_use]
 pub fn render(gaussians: &Gaussians, view: &View, options: &Options) -> Picture {
     rasterize(&sort(&project(gaussians, view, options)), view, options)
 }
 
-/// Blends splats, front to back in the order given, into a picture of the view's size.
+/// Blends splats, front to back in the given order, to an image of the view's size.
 ///
 /// At a pixel's centre `p` (its index + 0.5), with `d = p - mean2d`:
 /// `a = min(0.99, opacity exp(-(A dx² + C dy²) / 2 - B dx dy))`, `C = Σ cᵢ aᵢ Tᵢ`,
@@ -73,7 +72,7 @@ impl Picture {
     }
 }
 
-/// The pixels of one axis that the box `mean ± radius` touches.
+/// Range of pixels along one axis that the box `mean ± radius` touches.
 fn covered(mean: f64, radius: f64, size: usize) -> std::ops::Range<usize> {
     // Float to integer casts saturate, so huge boxes end at the image's border.
     let start = (mean - radius).floor().max(0.0) as usize;
@@ -81,7 +80,7 @@ fn covered(mean: f64, radius: f64, size: usize) -> std::ops::Range<usize> {
     start.min(size)..end.min(size)
 }
 
-/// A pixel while it is blended.
+/// State of a pixel during blending.
 #[derive(Clone)]
 pub(super) struct Pixel {
     rgb: [f64; 3],
@@ -106,7 +105,7 @@ impl Default for Pixel {
 }
 
 impl Pixel {
-    /// Lays a Gaussian of alpha `opacity exp(-exponent)` behind what is there.
+    /// Blends a Gaussian with alpha `opacity exp(-exponent)` behind the previous ones.
     pub(super) fn blend(&mut self, exponent: f64, opacity: f64, rgb: [f64; 3], depth: f64) {
         if self.ended || exponent.is_nan() || exponent < 0.0 {
             return;

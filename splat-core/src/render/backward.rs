@@ -24,7 +24,7 @@ pub(crate) struct BackwardKernels {
     direction: Kernel,
     pose_total: Kernel,
     gpu: Gpu,
-    /// By [`Optics`], made when first needed.
+    /// By [`Optics`], created on first use.
     views: [OnceLock<ViewKernels>; Optics::COUNT],
 }
 
@@ -67,7 +67,7 @@ impl BackwardKernels {
         &self.view(optics).rasterize[usize::from(sliced)]
     }
 
-    /// The kernels of a pass.
+    /// All kernels that a pass uses.
     pub(crate) fn used(&self, cameras: impl Iterator<Item = Optics>, sliced: bool) -> Vec<&Kernel> {
         let of_view = |camera| [self.rasterize(camera, sliced), &self.view(camera).project];
         let pose = self.switches.pose.then_some(&self.pose_total);
@@ -86,7 +86,8 @@ pub(crate) struct BackwardPass {
     pub(crate) v_pose: wgpu::Buffer,
     /// With pose: the sum of `v_pose` over all Gaussians, the gradient of `cam_from_world`'s rows; see [`BackwardPass::record_pose`].
     pub(crate) pose_total: Option<wgpu::Buffer>,
-    /// Gradient sums of the intersections, of one depth slice after the other; with a rolling shutter and pose, followed by the gradient of every pixel's ray.
+    /// Gradient sums of the intersections, reused by one depth slice after the other; with a rolling shutter and pose, followed
+    /// by the gradient of every pixel's ray.
     pub(crate) slots: wgpu::Buffer,
     /// Bindings for each chunk of Gaussians.
     bind_direction: Vec<wgpu::BindGroup>,
@@ -109,7 +110,7 @@ impl BackwardPass {
         self.slots.destroy();
     }
 
-    /// Bytes for a pass over that many Gaussians.
+    /// Size in bytes of a pass over that many Gaussians.
     pub(crate) fn bytes(gaussians: u64, capacity: &Capacity, switches: Switches) -> u64 {
         let (pixels, isects) = (u64::from(capacity.pixels), u64::from(capacity.isects));
         let state = if capacity.slices > 1 { 8 } else { 0 };
@@ -152,7 +153,7 @@ impl BackwardPass {
         let ForwardPass { view, splats: all_splats, slot_ranges, rays, .. } = forward;
         let listed = forward.listed_splats();
         let splat_bytes = splat_bytes(switches.renderer);
-        // Without it there is one buffer of the least size for all chunks.
+        // Without it, all chunks share one buffer of minimum size.
         let pose_part = |chunk: &Chunk| {
             if switches.pose { chunk.part(&v_pose, GEOMETRY_BYTES) } else { (&v_pose).into() }
         };
@@ -221,7 +222,7 @@ impl BackwardPass {
         })
     }
 
-    /// Records the backward pass of the view that `forward` holds.
+    /// Records the backward pass of the view rendered by `forward`.
     pub(crate) fn record(
         &self,
         (forward_kernels, kernels): (&ForwardKernels, &BackwardKernels),
@@ -242,7 +243,7 @@ impl BackwardPass {
         let rasterize = kernels.rasterize(camera, forward.is_sliced());
         // From the farthest depth slice to the nearest; they use the same slots.
         for (at, bind) in bind.iter().enumerate().rev() {
-            // The forward pass ended with the farthest.
+            // The current slice after the forward pass is the farthest.
             if at + 1 < forward.slices.len() {
                 forward.record_slice(forward_kernels, pass, at);
             }
@@ -259,7 +260,7 @@ impl BackwardPass {
         }
     }
 
-    /// Records the sum of the Gaussians' parts of the pose's gradient, after [`BackwardPass::record`].
+    /// Records the sum of all Gaussians' contributions to the pose's gradient, after [`BackwardPass::record`].
     pub(crate) fn record_pose(&self, kernels: &BackwardKernels, pass: &mut Pass<'_>) {
         for bind in &self.bind_pose {
             kernels.pose_total.dispatch(pass, bind, 1);

@@ -3,8 +3,12 @@
 use super::chunks::Chunks;
 use super::rays::RAY_BYTES;
 use super::sort::SortScratch;
+use crate::gpu::Gpu;
 use crate::gpu::layout::splat_bytes;
 use crate::gpu::shaders::Switches;
+
+/// Capacity for intersections of the first frame's buffers.
+pub(super) const FIRST_ISECTS: u32 = 1 << 16;
 
 /// Sizes that a [`ForwardPass`](super::forward::ForwardPass) is allocated for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,25 +21,25 @@ pub(crate) struct Capacity {
     pub(crate) isects: u32,
     /// Depth slices, one behind the other; see [`Capacity::with_room`].
     pub(crate) slices: u32,
-    /// How many of them can be full of intersections; the others end earlier, where they have as many Gaussians as a chunk.
+    /// How many of them may be limited by intersections; the others end earlier, when they have as many Gaussians as a chunk.
     pub(crate) full: u32,
     /// Lines of the largest image with a rolling shutter; 0 without one.
     pub(crate) lines: u32,
 }
 
 impl Capacity {
-    /// Of images up to that size, with room for no intersections yet; `lines` as [`Capacity::lines`].
+    /// For images up to this size, without capacity for intersections; `lines` as [`Capacity::lines`].
     pub(crate) fn without_room(pixels: u32, tiles: u32, lines: u32) -> Self {
         Self { pixels, tiles, isects: 0, slices: 1, full: 1, lines }
     }
 
-    /// The same with room for `isects` intersections of Gaussians in those chunks. Where they exceed the `most` that the buffers of one
-    /// depth slice can hold, or the Gaussians a chunk, the Gaussians are divided, near to far, into slices that are listed, sorted and
-    /// blended one after the other.
+    /// The same with capacity for `isects` intersections of Gaussians in these chunks. If they exceed `most`, the limit of one
+    /// depth slice's buffers, or the Gaussians exceed one chunk, the Gaussians are divided, near to far, into slices that are
+    /// listed, sorted and blended one after the other.
     pub(crate) fn with_room(self, isects: u32, most: u32, chunks: Chunks) -> Self {
-        // A Gaussian is in one slice as a whole, so each may be left with room for almost as many intersections as there are tiles.
+        // A Gaussian belongs to a single slice, so each slice may have almost as many unused intersections as there are tiles.
         let most = most.max(self.tiles.saturating_mul(2)).max(2);
-        // A slice ends where it is full of intersections, or where it has as many Gaussians as a chunk.
+        // A slice ends when it is full of intersections, or has as many Gaussians as a chunk.
         let full_chunks = chunks.len() - 1;
         if isects <= most && full_chunks == 0 {
             return Self { isects, slices: 1, ..self };
@@ -45,7 +49,7 @@ impl Capacity {
         Self { isects, slices, full, ..self }
     }
 
-    /// Intersections that certainly fit.
+    /// Number of intersections that are certain to fit.
     pub(crate) fn room(&self) -> u32 {
         match self.slices {
             1 => self.isects,
@@ -66,7 +70,7 @@ impl Capacity {
             && self.lines >= other.lines
     }
 
-    /// Bytes of a forward pass for `gaussians` Gaussians.
+    /// Size in bytes of a forward pass for `gaussians` Gaussians.
     ///
     /// Includes a ray table if the camera of `switches` has one.
     pub(crate) fn forward_bytes(&self, gaussians: u64, switches: Switches) -> u64 {
@@ -75,7 +79,7 @@ impl Capacity {
         let per_gaussian = splat_bytes(switches.renderer) + 4 * 4 + 4 + 4 + 8;
         let rays = if switches.has_ray_table() { RAY_BYTES } else { 0 };
         let per_pixel = 16 + 8 * slices + if switches.depth { 4 } else { 0 } + rays;
-        // Those of one slice: no more than a chunk has.
+        // Splats of one slice: at most as many as a chunk has.
         let slice_splats = match u64::from(self.slices - self.full) {
             0 => 0,
             full_chunks => gaussians.div_ceil(full_chunks) * splat_bytes(switches.renderer),
@@ -89,12 +93,28 @@ impl Capacity {
     }
 }
 
+/// Maximum intersections of one depth slice: their gradient sums must fit in a binding of this device.
+pub(crate) fn isects_per_slice(gpu: &Gpu, switches: Switches) -> u32 {
+    let bytes = gpu.report().max_binding_bytes.min(gpu.report().max_buffer_bytes);
+    u32::try_from(bytes / (4 * switches.slot_floats())).unwrap_or(u32::MAX)
+}
+
+/// Capacity for `needed` intersections plus a margin, so that the next view rarely needs larger buffers.
+pub(crate) fn grown(needed: u32) -> u32 {
+    with_margin(needed).max(FIRST_ISECTS)
+}
+
+/// As [`grown`], without its minimum.
+pub(crate) fn with_margin(needed: u32) -> u32 {
+    needed.saturating_add(needed / 4)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::random::Random;
 
-    /// Slices that Gaussians with those numbers of tiles take, each ending as `isect_total.wgsl` ends it.
+    /// Number of slices for Gaussians with these numbers of tiles, divided as in `isect_total.wgsl`.
     fn slices_of(touched: &[u32], isects: u32, most_gaussians: u32) -> u32 {
         let (mut slices, mut gaussians, mut sum) = (1, 0, 0);
         for tiles in touched {

@@ -1,23 +1,24 @@
-//! Division of the Gaussians into chunks, where a binding does not hold the records of all of them.
+//! Division of the Gaussians into chunks, if the records of all of them exceed a binding.
 //!
-//! Kernels that treat each Gaussian for itself are dispatched once per chunk, with every buffer bound to the chunk's records.
+//! Kernels that process each Gaussian independently are dispatched once per chunk, with every buffer bound to the chunk's
+//! records.
 
 use super::{GaussianBuffers, RendererKind};
 use crate::gpu::Gpu;
 use crate::gpu::kernel::Part;
 use crate::gpu::layout::{ChunkUniform, GEOMETRY_BYTES, splat_bytes};
 
-/// Chunks begin at multiples of this many Gaussians: whatever the size of a record (a multiple of 4 bytes), the offset of a binding is then
-/// a multiple of 256 bytes, as WebGPU asks.
+/// Chunks begin at multiples of this many Gaussians: for any record size (a multiple of 4 bytes), the offset of a binding is then
+/// a multiple of 256 bytes, as WebGPU requires.
 const GRANULE: u32 = 64;
 
 /// A range of consecutive Gaussians whose records fit one binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Chunk {
-    /// Id of the first.
+    /// Id of the first Gaussian.
     pub(crate) first: u32,
     pub(crate) count: u32,
-    /// Whether there is no other.
+    /// Whether it is the only chunk.
     pub(crate) is_all: bool,
 }
 
@@ -30,7 +31,7 @@ impl Chunk {
         Part::of(buffer, u64::from(self.first) * bytes, u64::from(self.count) * bytes)
     }
 
-    /// The chunk as kernels have it.
+    /// The chunk's uniform.
     pub(crate) fn uniform(self) -> ChunkUniform {
         ChunkUniform { first: self.first, count: self.count }
     }
@@ -44,13 +45,13 @@ pub(crate) struct Chunks {
 }
 
 impl Chunks {
-    /// Of `count` Gaussians with records of at most `bytes` bytes.
+    /// For `count` Gaussians with records of at most `bytes` bytes.
     pub(crate) fn new(gpu: &Gpu, count: u32, bytes: u64) -> Self {
         let limit = gpu.report().max_binding_bytes.min(gpu.report().max_buffer_bytes);
         Self::within(limit, count, bytes)
     }
 
-    /// As [`Chunks::new`], on a device whose bindings hold `limit` bytes.
+    /// As [`Chunks::new`], for bindings of at most `limit` bytes.
     pub(crate) fn within(limit: u64, count: u32, bytes: u64) -> Self {
         let fit = u32::try_from(limit / bytes.max(1)).unwrap_or(u32::MAX);
         if count <= fit {
@@ -59,13 +60,13 @@ impl Chunks {
         Self { count, each: (fit / GRANULE * GRANULE).max(GRANULE) }
     }
 
-    /// Of these Gaussians, for their parameters, gradients and splats.
+    /// For these Gaussians' parameters, gradients and splats.
     pub(crate) fn of(gpu: &Gpu, gaussians: &GaussianBuffers, renderer: RendererKind) -> Self {
         let sh_bytes = 4 * u64::from(gaussians.sh_stride());
         Self::new(gpu, gaussians.count, GEOMETRY_BYTES.max(sh_bytes).max(splat_bytes(renderer)))
     }
 
-    /// Gaussians of a chunk: the last may have fewer.
+    /// Gaussians per chunk; the last one may have fewer.
     pub(crate) fn each(self) -> u32 {
         self.each
     }
@@ -99,7 +100,7 @@ mod tests {
                 assert_eq!(chunk.first, next, "{chunks:?}");
                 assert_eq!(u64::from(chunk.first) * bytes % 256, 0, "{chunks:?}");
                 assert_eq!(chunk.is_all, chunks.len() == 1);
-                // No chunk has fewer than the granule but for its end, even where that does not fit.
+                // No chunk but the last has fewer than the granule, even if that exceeds the limit.
                 assert!(u64::from(chunk.count) * bytes <= limit.max(64 * bytes), "{chunks:?}");
                 next += chunk.count;
             }

@@ -17,15 +17,15 @@ pub struct GaussianBuffers {
     pub(crate) sh: [wgpu::Buffer; 3],
 }
 
-/// Names of the SH buffers, by channel.
+/// Labels of the SH buffers, by channel.
 pub(crate) const SH_LABELS: [&str; 3] = ["splat.sh_r", "splat.sh_g", "splat.sh_b"];
 
 impl GaussianBuffers {
     /// Copies a cloud to the GPU.
     ///
     /// # Errors
-    /// [`Error::Cloud`] when the cloud's vectors disagree in length; [`Error::BindingTooLarge`] when it does
-    /// not fit a buffer of this device.
+    /// [`Error::Cloud`] if the cloud's vectors differ in length; [`Error::BindingTooLarge`] if it exceeds the device's limit for
+    /// a buffer.
     pub fn upload(gpu: &Gpu, cloud: &GaussianCloud) -> Result<Self> {
         let n = cloud.len();
         let k = cloud.coeffs_per_gaussian();
@@ -66,7 +66,7 @@ impl GaussianBuffers {
     /// the same factor as its volume grows: the 3-D smoothing filter of Mip-Splatting. Uploaded clouds have none.
     ///
     /// # Errors
-    /// [`Error::Cloud`] for another number of floors than Gaussians, or what the device reports.
+    /// [`Error::Cloud`] if the number of floors differs from that of Gaussians; errors of the device.
     ///
     /// # Source
     /// Mip-Splatting (Yu et al. 2024), eq. 9.
@@ -88,7 +88,7 @@ impl GaussianBuffers {
     /// Copies the cloud back to the host. Scale floors are applied to scales and opacities, so that it looks the same without them.
     ///
     /// # Errors
-    /// What the device reports.
+    /// Errors of the device.
     pub fn download(&self, gpu: &Gpu) -> Result<GaussianCloud> {
         let n = self.count as usize;
         let k = self.sh_stride() as usize;
@@ -118,7 +118,7 @@ impl GaussianBuffers {
         (self.sh_degree + 1).pow(2)
     }
 
-    /// Bytes per Gaussian, for the parameters alone.
+    /// Bytes per Gaussian, for the parameters only.
     pub(crate) fn bytes_per_gaussian(sh_degree: u32) -> u64 {
         GEOMETRY_BYTES + 12 * u64::from((sh_degree + 1).pow(2))
     }

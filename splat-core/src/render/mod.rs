@@ -1,4 +1,4 @@
-//! Rendering and its gradient: 3-D Gaussians in, one image out, and back.
+//! Rendering of 3-D Gaussians to an image, and its gradient.
 //!
 //! | stage | reads | writes |
 //! | --- | --- | --- |
@@ -19,7 +19,9 @@ pub(crate) mod backward;
 pub(crate) mod capacity;
 pub(crate) mod chunks;
 pub(crate) mod forward;
+mod frame;
 pub(crate) mod gaussian_buffers;
+mod gradients;
 mod live;
 mod points;
 pub(crate) mod rays;
@@ -31,7 +33,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use glam::DVec3;
 
+pub(crate) use capacity::{grown, isects_per_slice, with_margin};
+pub(crate) use frame::frame_image;
+pub use frame::{Frame, FrameImage};
 pub use gaussian_buffers::GaussianBuffers;
+pub use gradients::{FrameGradient, GaussianGradients, ShutterGradients};
 pub use live::FRAMES_PER_SUBMISSION;
 pub use points::project_points;
 pub(crate) use view_inputs::{ViewInputs, optics_of};
@@ -43,25 +49,22 @@ use crate::gpu::layout::{
     Counters, GEOMETRY_BYTES, Gaussian, RAY_GRADIENT_FLOATS, SLOT_FLOATS_ROLLING, ViewUniform,
 };
 use crate::gpu::profile::{Pass, Timer};
-use crate::gpu::shaders::{self, Optics, Switches};
-use crate::lens::Lens;
+use crate::gpu::shaders::{self, Switches};
 pub use crate::renderer_kind::RendererKind;
 use crate::shutter::RollingShutter;
 use crate::{Error, Result};
 use backward::{BackwardKernels, BackwardPass, COLOR_BYTES};
-use capacity::Capacity;
+use capacity::{Capacity, FIRST_ISECTS};
 use chunks::Chunks;
 use forward::{ForwardKernels, ForwardPass};
 use rays::RayTables;
 
-/// Largest image side: coordinates stay exact to a hundredth of a pixel in f32.
+/// Maximum image side: coordinates are exact to a hundredth of a pixel in f32.
 pub const MAX_IMAGE_SIDE: u32 = 16_384;
 /// Default of [`RenderOptions::near`], world units.
 pub const DEFAULT_NEAR: f32 = 0.01;
-/// Intersections that the first frame's buffers hold.
-const FIRST_ISECTS: u32 = 1 << 16;
 
-/// How a view is rendered.
+/// Options of rendering a view.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RenderOptions {
     /// Colour behind everything, 0..1.
@@ -102,89 +105,11 @@ pub struct Renderer {
     live: live::Live,
 }
 
-/// One rendered view on the GPU, with everything that its gradient needs.
-#[derive(Debug)]
-pub struct Frame {
-    gpu: Gpu,
-    view: ViewUniform,
-    optics: Optics,
-    shutter: Option<RollingShutter>,
-    lens: Lens,
-    pass: ForwardPass,
-}
-
-/// One rendered view on the host.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FrameImage {
-    /// Width in pixels.
-    pub width: u32,
-    /// Height in pixels.
-    pub height: u32,
-    /// Colour over the background `[H*W*3]`; encoded as in the photos, not clamped.
-    pub rgb: Vec<f32>,
-    /// Opacity `[H*W]`, 0..1.
-    pub alpha: Vec<f32>,
-    /// Expected depth `[H*W]` along camera z, world units, weighted with alpha and not normalised.
-    pub depth: Vec<f32>,
-}
-
-impl FrameImage {
-    /// Multiplies the colours by `factors` (red, green, blue).
-    pub(crate) fn expose(&mut self, factors: [f64; 3]) {
-        for pixel in self.rgb.as_chunks_mut::<3>().0 {
-            for (colour, factor) in pixel.iter_mut().zip(factors) {
-                *colour *= factor as f32;
-            }
-        }
-    }
-}
-
-/// Gradient of a loss with respect to a [`FrameImage`].
-#[derive(Clone, Copy, Debug, Default)]
-pub struct FrameGradient<'a> {
-    /// `[H*W*3]`.
-    pub v_rgb: &'a [f32],
-    /// `[H*W]`.
-    pub v_alpha: Option<&'a [f32]>,
-    /// `[H*W]`.
-    pub v_depth: Option<&'a [f32]>,
-}
-
-/// Gradient of a loss with respect to the stored parameters.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct GaussianGradients {
-    /// `[N,3]`.
-    pub means: Vec<[f32; 3]>,
-    /// `[N,4]` w,x,y,z, with respect to the stored quaternion of any length.
-    pub quats: Vec<[f32; 4]>,
-    /// `[N,3]`.
-    pub log_scales: Vec<[f32; 3]>,
-    /// `[N]`.
-    pub opacity_logits: Vec<f32>,
-    /// `[N,K,3]`.
-    pub sh_coeffs: Vec<[f32; 3]>,
-    /// Row-major 3x4 entries of `cam_from_world`, as independent variables; the camera centre is `-R^T t`. With a rolling shutter
-    /// 0: see [`GaussianGradients::shutter`].
-    pub cam_from_world: [f64; 12],
-    /// With a rolling shutter: gradient with respect to its two poses, six degrees of freedom each.
-    pub shutter: Option<ShutterGradients>,
-}
-
-/// Gradient of a loss with respect to the two poses of a rolling shutter: three rotations about the camera's axes (radians), then
-/// three translations along them (world units). A motion `(w, v)` maps a pose `(R, t)` to `(exp(w) R, t + v)`.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct ShutterGradients {
-    /// With respect to the pose at which the first line is read.
-    pub start: [f64; 6],
-    /// With respect to the pose at which the last line is read.
-    pub end: [f64; 6],
-}
-
 impl Renderer {
-    /// A renderer of that kind. Kernels are compiled when they are first used.
+    /// Creates a renderer. Kernels are compiled on first use.
     ///
     /// # Errors
-    /// What the device reports.
+    /// Errors of the device.
     pub fn new(gpu: &Gpu, kind: RendererKind) -> Result<Self> {
         let switches = Switches { depth: true, pose: true, renderer: kind, ..Switches::default() };
         let renderer = Self {
@@ -201,7 +126,7 @@ impl Renderer {
         Ok(renderer)
     }
 
-    /// The device that it renders on.
+    /// The device used for rendering.
     #[must_use]
     pub fn gpu(&self) -> &Gpu {
         &self.gpu
@@ -211,9 +136,9 @@ impl Renderer {
     /// computed when it is first used, and cached.
     ///
     /// # Errors
-    /// [`Error::ImageSize`] for an empty or too large image; [`Error::BindingTooLarge`] when the view needs more memory than a binding
-    /// holds; [`Error::InvalidLens`]; [`Error::NeedsGut`] and [`Error::RollingNeedsGut`] when [`RendererKind::Ewa`] is asked for
-    /// anything but a pinhole with a global shutter; or what the device reports.
+    /// [`Error::ImageSize`] for an empty or too large image; [`Error::BindingTooLarge`] if the view needs more memory than a
+    /// binding allows; [`Error::InvalidLens`]; [`Error::NeedsGut`] and [`Error::RollingNeedsGut`] if an [`RendererKind::Ewa`]
+    /// renderer gets anything other than a pinhole with a global shutter; errors of the device.
     pub fn render(
         &self,
         gaussians: &GaussianBuffers,
@@ -291,7 +216,7 @@ impl Renderer {
         Ok(totals)
     }
 
-    /// A camera in the Gaussians' coordinates, and the kernels' inputs for it; `isect_capacity` of the uniforms is left to the caller.
+    /// The camera in the Gaussians' coordinates, and the kernels' inputs; the caller sets `isect_capacity` of the uniform.
     fn prepare(
         &self,
         gaussians: &GaussianBuffers,
@@ -320,7 +245,7 @@ impl Renderer {
     /// `gaussians` must be the ones that `frame` was rendered from.
     ///
     /// # Errors
-    /// [`Error::ImageSize`] when a gradient's length does not fit the frame, or what the device reports.
+    /// [`Error::ImageSize`] if a gradient's length does not match the frame; errors of the device.
     ///
     /// # Source
     /// Kerbl et al. 2023 and gsplat (Ye et al. 2024); sums without atomics, so the same input gives the same
@@ -428,7 +353,8 @@ impl Renderer {
         })
     }
 
-    /// From the gradient of every pixel's ray, and that of the middle pose (through depth and colour), to the shutter's poses.
+    /// Converts the gradient of every pixel's ray, and that of the middle pose (through depth and colour), to those of the
+    /// shutter's poses.
     fn shutter_gradients(
         &self,
         frame: &Frame,
@@ -453,44 +379,7 @@ impl Renderer {
     }
 }
 
-impl Frame {
-    /// Copies the view to the host.
-    ///
-    /// # Errors
-    /// What the device reports.
-    pub fn read(&self) -> Result<FrameImage> {
-        let pixels = self.view.pixel_count() as usize;
-        let frame: Vec<[f32; 4]> = self.gpu.read(&self.pass.frame, pixels)?;
-        let depth = self.gpu.read(&self.pass.depth, pixels)?;
-        Ok(frame_image(&self.view, &frame, depth))
-    }
-
-    /// The pixels on the GPU, `[H*W]` `vec4f` in row-major order: colour over the background, and transmittance (1 - alpha). Usable as
-    /// a storage buffer and as the source of a copy, on the renderer's device.
-    #[must_use]
-    pub fn buffer(&self) -> &wgpu::Buffer {
-        &self.pass.frame
-    }
-
-    /// The expected depth on the GPU, `[H*W]` `f32`, as [`FrameImage::depth`].
-    #[must_use]
-    pub fn depth_buffer(&self) -> &wgpu::Buffer {
-        &self.pass.depth
-    }
-}
-
-/// Splits `(rgb, transmittance)` pixels.
-pub(crate) fn frame_image(view: &ViewUniform, frame: &[[f32; 4]], depth: Vec<f32>) -> FrameImage {
-    FrameImage {
-        width: view.image_size[0],
-        height: view.image_size[1],
-        rgb: frame.iter().flat_map(|p| [p[0], p[1], p[2]]).collect(),
-        alpha: frame.iter().map(|p| 1.0 - p[3]).collect(),
-        depth,
-    }
-}
-
-/// Refuses images that are empty or too large.
+/// Rejects images that are empty or too large.
 pub(crate) fn check_image_size(width: u32, height: u32) -> Result<()> {
     if (1..=MAX_IMAGE_SIDE).contains(&width) && (1..=MAX_IMAGE_SIDE).contains(&height) {
         return Ok(());
@@ -498,22 +387,6 @@ pub(crate) fn check_image_size(width: u32, height: u32) -> Result<()> {
     Err(Error::ImageSize {
         why: format!("{width}x{height} is outside 1x1 to {MAX_IMAGE_SIDE}x{MAX_IMAGE_SIDE}"),
     })
-}
-
-/// Intersections of one depth slice whose gradient sums a binding of this device holds.
-pub(crate) fn isects_per_slice(gpu: &Gpu, switches: Switches) -> u32 {
-    let bytes = gpu.report().max_binding_bytes.min(gpu.report().max_buffer_bytes);
-    u32::try_from(bytes / (4 * switches.slot_floats())).unwrap_or(u32::MAX)
-}
-
-/// Capacity for `needed` intersections plus a margin, so that the next view rarely needs larger buffers.
-pub(crate) fn grown(needed: u32) -> u32 {
-    with_margin(needed).max(FIRST_ISECTS)
-}
-
-/// As [`grown`], where even the least is not too little.
-pub(crate) fn with_margin(needed: u32) -> u32 {
-    needed.saturating_add(needed / 4)
 }
 
 #[cfg(test)]

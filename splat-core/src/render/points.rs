@@ -10,11 +10,11 @@ use crate::gpu::profile::Pass;
 use crate::gpu::shaders::{self, Switches};
 use crate::lens::Lens;
 
-/// The pixel of each camera-space point by the camera model that the kernels of [`super::RendererKind::Gut`] use; `None`
-/// where the lens does not see it. [`Lens::project`] is the same in f64.
+/// Projects camera-space points with the kernels' implementation of the camera model; `None` if the lens does not map the point.
+/// [`Lens::project`] does the same in f64.
 ///
 /// # Errors
-/// [`crate::Error::InvalidLens`], or what the device reports.
+/// [`crate::Error::InvalidLens`], and errors of the device.
 pub fn project_points(gpu: &Gpu, lens: &Lens, points: &[[f32; 3]]) -> Result<Vec<Option<[f32; 2]>>> {
     let projector = lens.try_projector()?;
     let switches = Switches { camera: projector.module(), ..Switches::default() };

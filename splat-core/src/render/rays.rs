@@ -67,7 +67,7 @@ impl RayTables {
     }
 }
 
-/// The rays of a lens, row by row.
+/// The rays of a lens, in row-major order.
 fn rays_of(lens: &Lens, projector: &LensProjector) -> Vec<[f32; 4]> {
     let mut rays = vec![[0.0, 0.0, 1.0, 0.0]; lens.width as usize * lens.height as usize];
     rays.par_chunks_mut(lens.width.max(1) as usize).enumerate().for_each(|(row, line)| {

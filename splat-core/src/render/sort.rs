@@ -65,7 +65,7 @@ impl SortKernels {
         }
     }
 
-    /// Those of a sort by the low `bits` bits.
+    /// Kernels of a sort by the low `bits` bits.
     pub(crate) fn of_sort(&self, over: Over, bits: u32) -> impl Iterator<Item = &Kernel> {
         let id = over.id() as usize;
         let passes = self.count[id].iter().zip(&self.scatter[id]).take(Sort::pass_count(bits));
@@ -73,7 +73,7 @@ impl SortKernels {
         passes.flat_map(|(count, scatter)| [count, scatter]).chain(scans)
     }
 
-    /// Those of a [`Scan`].
+    /// Kernels of a [`Scan`].
     pub(crate) fn of_scan(&self) -> [&Kernel; 2] {
         [&self.scan_reduce[0], &self.scan_apply[0]]
     }

@@ -1,4 +1,4 @@
-//! The tile lists against brute force over every pixel.
+//! Compares the tile lists with brute force over every pixel.
 
 use std::collections::BTreeSet;
 
@@ -7,6 +7,7 @@ use crate::camera::{Camera, Pinhole, Pose};
 use crate::gaussians::GaussianCloud;
 use crate::gpu::GpuOptions;
 use crate::gpu::layout::{TILE_HEIGHT, TILE_WIDTH};
+use crate::lens::Lens;
 use crate::random::Random;
 use crate::reference;
 
@@ -76,7 +77,7 @@ fn alphas(kind: RendererKind, cloud: &GaussianCloud, camera: &Camera) -> Vec<Alp
     reference::project_gut(&cloud.into(), &view).into_iter().map(|twin| twin.map(alpha)).collect()
 }
 
-/// Draws the cloud and compares its lists with every pixel's alpha in f64.
+/// Renders the cloud and compares its lists with every pixel's alpha in f64.
 fn compare(renderer: &Renderer, cloud: &GaussianCloud, camera: &Camera, what: &str) -> Tally {
     let gpu = &renderer.gpu;
     let buffers = GaussianBuffers::upload(gpu, cloud).unwrap();

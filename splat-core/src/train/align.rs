@@ -1,5 +1,5 @@
-//! Poses of held-out photos against the fixed scene, where those of the others were refined: the scene has moved with them, and a photo
-//! that was not trained on would be compared with what it does not show.
+//! Aligns the poses of held-out photos to the fixed scene if training poses were refined: the scene has moved with those, and
+//! held-out photos would be compared with slightly different views.
 
 use super::trainer::Trainer;
 use super::uniforms::{StepState, background, train_uniform};
@@ -10,13 +10,13 @@ use crate::gpu::profile::Pass;
 use crate::images::PackedImage;
 use crate::{Error, Result};
 
-/// Steps of the search, the first half of them at half the size.
+/// Number of steps, the first half at half the image size.
 const STEPS: u32 = 24;
-/// How far the first step and the last move the picture, pixels.
+/// How far the first and the last step move the image, in pixels.
 const RATES_PX: [f64; 2] = [1.0, 0.03];
 
 impl Trainer {
-    /// The camera of a view, in the run's frame, moved to where the scene looks most like its photo. The scene is kept.
+    /// The camera of a view, in the run's frame, with the pose optimized for its photo. The scene is not changed.
     ///
     /// # Errors
     /// As [`Trainer::step`].

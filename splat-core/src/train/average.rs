@@ -59,21 +59,21 @@ pub(super) struct Average {
 }
 
 impl Average {
-    /// Of the last `length` states of a run of `steps`.
+    /// For the last `length` states of a run of `steps`.
     pub(super) fn new(length: u32, steps: u32) -> Self {
         Self { window: Window::last(length, steps), mean: None }
     }
 
-    /// As a checkpoint has it: a mean that began at step `from`, of every `stride`-th state; in checkpoints of earlier versions the
-    /// stride follows from the settings.
+    /// Restores the mean from a checkpoint: it began at step `from` and includes every `stride`-th state. Checkpoints of earlier
+    /// versions have no stride; it then follows from the settings.
     pub(super) fn resume(&mut self, from: u32, stride: Option<u32>, mean: GaussianBuffers) {
         self.window.from = from;
         self.window.stride = stride.unwrap_or(self.window.stride).max(1);
         self.mean = Some(mean);
     }
 
-    /// The run will have `steps` instead, of which the last `length` states count, and `done` are done. A mean that has begun goes on
-    /// with the states that come.
+    /// Changes the run to `steps` steps, of which the last `length` states count and `done` are done. A mean that has begun is
+    /// continued.
     pub(super) fn replan(&mut self, length: u32, steps: u32, done: u32) {
         if self.mean.is_none() {
             self.window = Window::last(length, steps);
@@ -81,7 +81,7 @@ impl Average {
         }
     }
 
-    /// Every how many steps a state joins.
+    /// Steps between states that join.
     pub(super) fn stride(&self) -> u32 {
         self.window.stride
     }

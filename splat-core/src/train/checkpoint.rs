@@ -1,6 +1,6 @@
 //! Checkpoints: the complete state of a run, to resume it bit for bit.
 //!
-//! Layout, little-endian: magic, u32 length of a JSON header, the header, then the arrays it counts:
+//! Layout, little-endian: magic, u32 length of a JSON header, the header, then the arrays that it describes:
 //! geometry, SH by channel, first moments (geometry, SH), second moments, densify statistics and, in a run's last steps, the
 //! mean of its states (geometry, SH).
 
@@ -17,6 +17,7 @@ use super::frame::SceneFrame;
 use super::optimizer::Moments;
 use super::photos::Photos;
 use super::poses::{Poses, SavedPoses};
+use super::start::RunStart;
 use super::trainer::Trainer;
 use crate::camera::Camera;
 use crate::dataset::Dataset;
@@ -38,19 +39,19 @@ struct Header {
     /// Maximum number of Gaussians: a resumed run keeps it, independent of the memory available then.
     cap: u32,
     sh_degree: u32,
-    /// Coordinate frame of the arrays; world coordinates in files from before there was one.
+    /// Coordinate frame of the arrays; world coordinates in files from before frames existed.
     #[serde(default = "world")]
     frame: SceneFrame,
     /// First step of the mean of the last states, if it has begun: its arrays are the last in the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     averaged_from: Option<u32>,
-    /// Every how many of its states have joined that mean.
+    /// Steps between states that join that mean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     averaged_stride: Option<u32>,
-    /// Each view's exposure relative to the scene; absent from files from before it was measured.
+    /// Each view's exposure relative to the scene; absent in files from before exposures were measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     gains: Vec<LogGain>,
-    /// The views' refined poses; absent where they are kept as given.
+    /// The views' refined poses; absent if poses are fixed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     poses: Option<SavedPoses>,
     /// Names of the training views, to detect another dataset.
@@ -60,10 +61,10 @@ struct Header {
 }
 
 impl Trainer {
-    /// Writes a checkpoint; the file appears whole or not at all.
+    /// Writes a checkpoint, atomically.
     ///
     /// # Errors
-    /// [`Error::Write`], or what the device reports.
+    /// [`Error::Write`], and errors of the device.
     pub fn save_checkpoint(&mut self, path: &Path) -> Result<()> {
         self.flush()?;
         let header = Header {
@@ -101,8 +102,8 @@ impl Trainer {
     /// Resumes from a checkpoint, with the same bits as the run that wrote it.
     ///
     /// # Errors
-    /// [`Error::Read`] or [`Error::Malformed`] for a file that is not a whole checkpoint,
-    /// [`Error::Scene`] if the dataset is a different one, and what the device reports.
+    /// [`Error::Read`] or [`Error::Malformed`] for a file that is not a complete checkpoint, [`Error::Scene`] if the dataset is a
+    /// different one, and errors of the device.
     pub fn resume(gpu: &Gpu, dataset: Arc<Dataset>, path: &Path) -> Result<Self> {
         let read_error = |source| Error::Read { path: path.to_path_buf(), source };
         let mut file = std::fs::File::open(path).map_err(read_error)?;
@@ -160,18 +161,19 @@ impl Trainer {
         gpu.check()?;
         let photos = Photos::new(dataset, &header.config)?;
         let poses = Poses::resumed(&photos.given, header.frame, header.poses);
-        let mut trainer = Self::assemble(
-            gpu,
+        let gains = Some(header.gains).filter(|gains| gains.len() == photos.given.scene.views.len());
+        let start = RunStart {
             photos,
-            header.config,
-            (header.frame, poses),
-            (gaussians, moments),
-            header.cap,
-            header.steps_done,
-        )?;
-        if header.gains.len() == trainer.gains.len() {
-            trainer.gains = header.gains;
-        }
+            config: header.config,
+            cap: header.cap,
+            frame: header.frame,
+            poses,
+            gains,
+            gaussians,
+            moments,
+            steps_done: header.steps_done,
+        };
+        let mut trainer = Self::start(gpu, start)?;
         if let (Some(from), Some(mean)) = (header.averaged_from, average) {
             trainer.average.resume(from, header.averaged_stride, mean);
         }
@@ -216,7 +218,7 @@ fn camera_fingerprint(dataset: &Dataset) -> u64 {
         let Camera { intrinsics: k, cam_from_world: pose } = dataset.pinhole_camera(view);
         let numbers = [k.fx, k.fy, k.cx, k.cy, f64::from(k.width), f64::from(k.height)];
         let numbers = numbers.into_iter().chain(pose.rotation.to_array()).chain(pose.translation.to_array());
-        // Including distortion, where the dataset keeps it.
+        // Including distortion, if the dataset keeps it.
         let lens = dataset.kept_lens(view);
         let model = lens.map(|lens| f64::from(lens.model.colmap_id()));
         let params = lens.map(|lens| lens.params.clone()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! How a scene is trained: every default with its source.
+//! Settings of training, with the source of every default.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::poses::PoseMode;
 use crate::renderer_kind::RendererKind;
 use crate::scene::AlphaMode;
 
-/// Steps that the schedule numbers below are given for; [`TrainConfig::steps`] scales them.
+/// Number of steps that the schedules below refer to; they are scaled by [`TrainConfig::steps`].
 pub const REFERENCE_STEPS: u32 = 30_000;
 
 /// [`TrainConfig::scale_floor`] with 3DGUT.
@@ -28,101 +28,105 @@ crate::words! { Strategy:
     Adc = "adc", "Clone, split and prune by screen-space gradients (Kerbl et al. 2023)";
 }
 
-/// Settings of a training run. Plain data; [`Default`] is the standard recipe.
+/// Settings of a training run. [`Default`] is the standard recipe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrainConfig {
-    /// Steps; scales every schedule.
+    /// Number of steps, which scales every schedule.
     pub steps: u32,
-    /// Seed of everything random. Same seed, machine and input: the same bytes.
+    /// Seed of all random choices. The same seed, machine and input give the same bytes.
     pub seed: u64,
-    /// How Gaussians are projected and evaluated. `None`: 3DGUT where the dataset keeps a lens's distortion, else EWA.
+    /// The renderer. `None`: 3DGUT if the dataset keeps a lens's distortion, else EWA.
     pub renderer: Option<RendererKind>,
-    /// Train so many of the last steps with EWA after 3DGUT, so that ordinary viewers show just what was trained. Where a
-    /// dataset keeps a lens's distortion, these steps see its photos undistorted.
+    /// Number of steps at the end that train with EWA after 3DGUT, so that ordinary viewers show what was trained. If a dataset
+    /// keeps a lens's distortion, these steps use undistorted photos.
     pub finish_ewa_steps: u32,
     /// How Gaussians are added and removed.
     pub strategy: Strategy,
-    /// Never more Gaussians than this. Default: as many as the photos can tell apart and memory holds, see
+    /// Maximum number of Gaussians. Default: as many as the photos can resolve and memory allows, see
     /// [`super::memory::Workload::default_gaussians`].
     pub max_gaussians: Option<u32>,
-    /// Highest SH degree, 0 to 3.
+    /// Maximum SH degree, 0 to 3.
     pub sh_degree: u32,
-    /// Steps (of 30,000) between rises of the SH degree; 0: the highest from the first step on.
+    /// Steps (of 30,000) between increments of the SH degree; 0: the maximum degree from the first step on.
     pub sh_degree_every: u32,
-    /// Train every step at full size; else small images first.
+    /// Train every step at full image size; otherwise coarse to fine.
     pub full_size: bool,
-    /// Shares of the steps before which the image size is halved, once for each that lies ahead.
+    /// Shares of the run until which the image size is halved, once for each share not yet reached.
     pub coarse_until: Vec<f32>,
-    /// Learning rate of the means over the scene's extent at the first step.
+    /// Learning rate of the means at the first step, relative to the scene's extent.
     pub rate_mean: f32,
-    /// The share of it that is left at the last step (exponential decay). Short runs keep more, see
+    /// Share of that rate that is left at the last step (exponential decay). Short runs keep more, see
     /// [`TrainConfig::mean_share_left`].
     pub rate_mean_final: f32,
-    /// Whether runs of fewer than 30,000 steps learn faster, see [`TrainConfig::rate_boost`] and [`TrainConfig::mean_share_left`].
+    /// Whether runs of fewer than 30,000 steps use higher rates, see [`TrainConfig::rate_boost`] and
+    /// [`TrainConfig::mean_share_left`].
     pub short_run_rates: bool,
-    /// Learning rate of opacity logits.
+    /// Learning rate of the opacity logits.
     pub rate_opacity: f32,
-    /// Of log-scales.
+    /// Learning rate of the log-scales.
     pub rate_scale: f32,
-    /// Of quaternions.
+    /// Learning rate of the quaternions.
     pub rate_quat: f32,
-    /// Of the SH constant term; the other terms take 1/20 of it.
+    /// Learning rate of the SH constant term; the other terms use 1/20 of it.
     pub rate_sh: f32,
-    /// From [`TrainConfig::fade_from`] (a share of the steps) on, every rate fades to this share of itself. 1: none does.
-    /// Off: it gains on the public benchmark, and costs 0.8 dB on the demo's photos (300 steps) and some 0.1 on a door.
+    /// From [`TrainConfig::fade_from`] (a share of the steps) on, all rates decay to this share. 1, the default, disables it:
+    /// decay helps on the public benchmark, but costs 0.8 dB on the demo's photos (300 steps) and about 0.1 dB on a capture of a
+    /// door.
     pub rate_final: f32,
-    /// Share of the steps after which rates fade; see [`TrainConfig::rate_final`].
+    /// Share of the steps after which rates decay; see [`TrainConfig::rate_final`].
     pub fade_from: f32,
-    /// What a run shows and writes at its end is the mean of its states over this share of its steps. 0: the last state.
-    /// Constant rates follow whichever photo came last, and the mean does not: 26.5 dB instead of 26.3 after 500 steps of the
-    /// public benchmark, nothing lost on the demo's photos.
+    /// At its end a run shows and writes the mean of its states over this share of its steps. 0: the last state. With constant
+    /// rates the state follows the latest photo, the mean does not: 26.5 dB instead of 26.3 after 500 steps on the public
+    /// benchmark, and no difference on the demo's photos.
     pub average_last: f32,
     /// Decay of Adam's first moment.
     pub beta1: f32,
     /// Decay of Adam's second moment.
     pub beta2: f32,
-    /// Weight of `1 - SSIM` in the loss; L1 takes the rest.
+    /// Weight of `1 - SSIM` in the loss; the rest is L1.
     pub ssim_weight: f32,
     /// Colour behind everything.
     pub background: [f32; 3],
-    /// What photos' alpha means. `None`: what the dataset tells, see [`crate::Dataset::fitting_alpha`].
+    /// Meaning of the photos' alpha. `None`: determined from the dataset, see [`crate::Dataset::fitting_alpha`].
     pub alpha_mode: Option<AlphaMode>,
-    /// Where photos differ in brightness or white balance, as a phone's do, train in their mean brightness and compare each with
-    /// the render times factors of its own (per channel, measured before the first step). Held-out photos get predicted factors.
+    /// If photos differ in brightness or white balance, as a phone's do: train in their mean brightness, and compare each photo
+    /// with the render times its own factors (per channel, measured before the first step). Factors of held-out photos are
+    /// predicted.
     pub exposure: bool,
-    /// What becomes of the photos' poses.
+    /// Whether the photos' poses are refined.
     pub poses: PoseMode,
     /// Train for the anti-aliased (Mip-Splatting 2-D filter) mode.
     pub antialiased: bool,
-    /// No Gaussian is drawn smaller than this variance, in square pixels of the training photo that sees it from nearest: the
-    /// 3-D smoothing filter of Mip-Splatting (Yu et al. 2024; theirs is 0.2). 0: none. `None`: [`SCALE_FLOOR_GUT`] for
-    /// 3DGUT, which has no other low-pass, and none for EWA, which blurs by 0.3.
+    /// Minimum variance of a rendered Gaussian, in square pixels of the closest training photo: the 3-D smoothing filter of
+    /// Mip-Splatting (Yu et al. 2024; theirs is 0.2). 0: none. `None`: [`SCALE_FLOOR_GUT`] for 3DGUT, which has no other low-pass
+    /// filter, and none for EWA, which blurs by 0.3.
     pub scale_floor: Option<f32>,
-    /// Start with at least so many Gaussians: where the scene has fewer points, the rest begin where photos agree. Never more
-    /// than one for 64 pixels of the photos.
+    /// Minimum number of initial Gaussians: if the scene has fewer points, the others start where photos agree. At most one per
+    /// 64 pixels of the photos.
     pub seed_points: u32,
-    /// Opacity a Gaussian starts with. This and [`TrainConfig::initial_scale`] are from the table "First Gaussians" of
-    /// `docs/benchmarks.md`; the 3DGS authors' code has 0.1 and 1, gsplat's MCMC 0.5 and 0.1.
+    /// Initial opacity. This and [`TrainConfig::initial_scale`] are from the table "First Gaussians" of `docs/benchmarks.md`; the
+    /// 3DGS authors' code uses 0.1 and 1, gsplat's MCMC 0.5 and 0.1.
     pub initial_opacity: f32,
-    /// A Gaussian starts with this times the mean distance to its three nearest neighbours.
+    /// Initial size, relative to the mean distance to the three nearest neighbours.
     pub initial_scale: f32,
-    /// Densification.
+    /// Settings of densification.
     pub densify: DensifyConfig,
-    /// From where on the schedules run evenly to their end; `None`: from the first step. Set by [`super::Trainer::replan`].
+    /// From where on schedules run at a constant pace to their end; `None`: from the first step. Set by
+    /// [`super::Trainer::replan`].
     pub pace: Option<Pace>,
 }
 
-/// Where a run's number of steps was planned anew: see [`super::Trainer::replan`].
+/// State of the schedules when the number of steps was changed: see [`super::Trainer::replan`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pace {
-    /// Steps done then.
+    /// Steps done at that time.
     pub done: u32,
-    /// The share of the run that they were, 0 to 1: schedules go on from there.
+    /// Progress of the schedules at that time, 0 to 1.
     pub progress: f64,
 }
 
-/// Settings of densification; steps are of 30,000.
+/// Settings of densification; numbers of steps refer to 30,000.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DensifyConfig {
@@ -134,32 +138,32 @@ pub struct DensifyConfig {
     pub until_mcmc: u32,
     /// Steps between refinements.
     pub every: u32,
-    /// But never fewer than this many steps of the run: each refinement needs views to judge by.
+    /// Minimum number of the run's steps between refinements, since each needs enough views.
     pub at_least_every: u32,
-    /// ADC: grow above this mean gradient: of the 2-D mean, in half image sizes; with 3DGUT of the 3-D mean, times half
-    /// its distance from the camera (3dgrut). One threshold gives both about as many Gaussians: 25,300 and 25,900 after 1,000
-    /// steps on the public benchmark at half size.
+    /// ADC: threshold of the mean gradient for growth. The gradient is that of the 2-D mean, in half image sizes; with 3DGUT that
+    /// of the 3-D mean, times half its distance from the camera (3dgrut). With the same threshold both give about as many
+    /// Gaussians: 25,300 and 25,900 after 1,000 steps on the public benchmark at half size.
     pub grow_gradient: f32,
     /// ADC: use sums of absolute gradients (AbsGS), with `grow_gradient_abs` as threshold.
     pub abs_gradient: bool,
-    /// ADC: that threshold.
+    /// ADC: threshold for absolute gradients.
     pub grow_gradient_abs: f32,
-    /// ADC: larger Gaussians (share of the extent) are split, smaller ones cloned.
+    /// ADC: larger Gaussians (relative to the extent) are split, smaller ones cloned.
     pub split_scale: f32,
-    /// ADC: larger ones (share of the extent) are removed after the first opacity reset.
+    /// ADC: larger ones (relative to the extent) are removed after the first opacity reset.
     pub prune_scale: f32,
-    /// Less opaque Gaussians are removed (ADC) or moved (MCMC).
+    /// Gaussians with a lower opacity are removed (ADC) or relocated (MCMC).
     pub prune_opacity: f32,
     /// ADC: steps between opacity resets.
     pub reset_every: u32,
-    /// MCMC: growth per refinement, as a share of the number that the run began with. Chosen with the table "Growth" of
+    /// MCMC: growth per refinement, as a share of the run's initial number. Chosen with the table "Growth" of
     /// `docs/benchmarks.md`.
     pub growth: f32,
     /// MCMC: weight of the mean opacity in the loss.
     pub opacity_regularizer: f32,
     /// MCMC: weight of the mean scale in the loss.
     pub scale_regularizer: f32,
-    /// MCMC: length of the random walk over the means' learning rate.
+    /// MCMC: scale of the random walk, relative to the means' learning rate.
     pub noise: f32,
 }
 
@@ -228,9 +232,9 @@ impl Default for DensifyConfig {
 }
 
 impl TrainConfig {
-    /// The recipe of Kerbl et al. 2023 ("3D Gaussian Splatting for Real-Time Radiance Field Rendering", and the default arguments of the
-    /// authors' code), to compare with: everything that the default adds is off. The scene's extent is still this crate's, and screen-space
-    /// pruning, which the authors' code has but never runs, is left out.
+    /// The recipe of Kerbl et al. 2023 ("3D Gaussian Splatting for Real-Time Radiance Field Rendering", and the default arguments
+    /// of the authors' code), for comparison: everything that the default adds is disabled. The scene's extent is still computed
+    /// by this crate, and screen-space pruning, which the authors' code contains but never runs, is omitted.
     #[must_use]
     pub fn published() -> Self {
         Self {
@@ -254,19 +258,19 @@ impl TrainConfig {
         self.scale_floor.unwrap_or(fitting)
     }
 
-    /// What photos' alpha means; a [`super::Trainer`]'s configuration always names it.
+    /// Meaning of the photos' alpha; always set in a [`super::Trainer`]'s configuration.
     #[must_use]
     pub fn alpha(&self) -> AlphaMode {
         self.alpha_mode.unwrap_or_default()
     }
 
-    /// The renderer; a [`super::Trainer`]'s configuration always names it.
+    /// The renderer; always set in a [`super::Trainer`]'s configuration.
     #[must_use]
     pub fn renderer_kind(&self) -> RendererKind {
         self.renderer.unwrap_or_default()
     }
 
-    /// Whether ADC judges by sums of absolute gradients, which are those of 2-D means: EWA's alone.
+    /// Whether ADC uses sums of absolute gradients. These are gradients of 2-D means, which only EWA has.
     #[must_use]
     pub fn uses_abs_gradient(&self) -> bool {
         self.strategy == Strategy::Adc
@@ -274,16 +278,16 @@ impl TrainConfig {
             && self.renderer_kind() == RendererKind::Ewa
     }
 
-    /// ADC grows what has a larger mean gradient than this; see [`DensifyConfig::grow_gradient`].
+    /// ADC's threshold for growth; see [`DensifyConfig::grow_gradient`].
     #[must_use]
     pub fn grow_above(&self) -> f32 {
         if self.uses_abs_gradient() { self.densify.grow_gradient_abs } else { self.densify.grow_gradient }
     }
 
-    /// Refuses settings that cannot work.
+    /// Rejects invalid settings.
     ///
     /// # Errors
-    /// [`crate::Error::Config`] naming the setting.
+    /// [`crate::Error::Config`], which names the setting.
     pub fn validate(&self) -> crate::Result<()> {
         let fail = |why: String| Err(crate::Error::Config { why });
         if self.steps == 0 {

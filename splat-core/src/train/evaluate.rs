@@ -1,4 +1,4 @@
-//! Held-out views: rendered at full size and compared with their photos.
+//! Evaluation of held-out views, rendered at full size and compared with their photos.
 
 use super::trainer::Trainer;
 use crate::Result;
@@ -10,36 +10,36 @@ use crate::metrics;
 use crate::render::{FrameImage, frame_image};
 use crate::scene::AlphaMode;
 
-/// How one held-out view compares with its photo.
+/// Metrics of one held-out view.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ViewMetrics {
     /// The photo's name.
     pub name: String,
     /// Peak signal-to-noise ratio in dB, on the image clamped to 0..1.
     pub psnr: f64,
-    /// PSNR after [`metrics::color_corrected`]; `None` in reports from before it was measured.
+    /// PSNR after [`metrics::color_corrected`]; `None` in reports from before it was computed.
     #[serde(default)]
     pub cc_psnr: Option<f64>,
     /// Structural similarity, 11x11 Gaussian window of sigma 1.5.
     pub ssim: f64,
-    /// PSNR from the place where the scene looks most like the photo; `None` where poses are not refined.
+    /// PSNR after optimizing the pose for the photo; `None` if poses are not refined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aligned_psnr: Option<f64>,
 }
 
-/// How all held-out views compare.
+/// Metrics of all held-out views.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct EvalReport {
     /// One entry per view.
     pub views: Vec<ViewMetrics>,
-    /// Mean PSNR over the views; NaN without any.
+    /// Mean PSNR over the views; NaN if there are none.
     pub psnr: f64,
     /// Mean colour-corrected PSNR; `None` if it is missing for a view.
     #[serde(default)]
     pub cc_psnr: Option<f64>,
     /// Mean SSIM over the views.
     pub ssim: f64,
-    /// Mean PSNR from where the scene looks most like each photo; `None` where poses are not refined.
+    /// Mean PSNR after optimizing each pose for its photo; `None` if poses are not refined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aligned_psnr: Option<f64>,
 }
@@ -86,8 +86,8 @@ impl EvalReport {
 }
 
 impl Trainer {
-    /// Renders every held-out view at full size and compares it with its photo. Where the others' poses are refined, once more from
-    /// the place where the scene looks most like it.
+    /// Renders every held-out view at full size and compares it with its photo. If training poses are refined, also once more
+    /// after optimizing the view's pose for its photo.
     ///
     /// # Errors
     /// As [`Trainer::step`].
@@ -131,7 +131,7 @@ impl Trainer {
         Ok(image)
     }
 
-    /// Renders one view of the dataset with its longest side at most `longest_side` pixels: cheap enough to do while training.
+    /// Renders one view of the dataset with its longest side at most `longest_side` pixels: fast enough for use during training.
     ///
     /// # Errors
     /// As [`Trainer::step`].
@@ -142,25 +142,25 @@ impl Trainer {
         self.render_from_view(index, &self.dataset.camera_at(index, width, height))
     }
 
-    /// Renders from a camera in the world that has the lens and shutter of a view of the dataset, and no more pixels than it: a run has
-    /// kernels for no others.
+    /// Renders from a camera in world coordinates. It must have the lens and shutter of one of the dataset's views and at most as
+    /// many pixels, since a run has kernels for no others.
     pub(crate) fn render_camera(&mut self, camera: &LensCamera) -> Result<FrameImage> {
         self.render_in_frame(&self.frame.camera(camera))
     }
 
-    /// Renders from the present pose of a view; `camera` is its camera as the dataset has it.
+    /// Renders a view with its current pose; `camera` is the dataset's camera of the view.
     fn render_from_view(&mut self, index: usize, camera: &LensCamera) -> Result<FrameImage> {
         let camera = self.poses.camera(index, self.frame.camera(camera));
         self.render_in_frame(&camera)
     }
 
-    /// Renders from a camera of the run's frame what is shown.
+    /// Renders the shown Gaussians from a camera in the run's frame.
     fn render_in_frame(&mut self, camera: &LensCamera) -> Result<FrameImage> {
         self.flush()?;
         self.with_shown(|trainer| trainer.draw(camera))
     }
 
-    /// Renders from a camera of the run's frame what the trainer's buffers hold.
+    /// Renders the Gaussians in the trainer's buffers from a camera in the run's frame.
     fn draw(&mut self, camera: &LensCamera) -> Result<FrameImage> {
         let sh_degree = self.config.sh_degree_at(self.next_step.saturating_sub(1));
         loop {

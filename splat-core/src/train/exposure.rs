@@ -1,8 +1,8 @@
-//! Brightness and colour of the photos against each other: a phone chooses exposure and white balance for each anew.
+//! Relative exposure and white balance of the photos: a phone chooses both anew for each photo.
 //!
-//! One factor per photo and channel, found before the first step from what the photos show at the points that training starts
-//! with. The scene is trained in the photos' mean brightness (geometric, per channel): a step multiplies its render by the
-//! photo's factors. A photo that is held out must not tell its own, so they are predicted.
+//! One factor per photo and channel, estimated before the first step from the photos' colours at the seed points. The scene is
+//! trained in the photos' mean brightness (geometric, per channel): a step multiplies its render by the photo's factors. Factors
+//! of held-out photos must not be measured on themselves, so they are predicted.
 
 use rayon::prelude::*;
 
@@ -12,38 +12,38 @@ use crate::dataset::Dataset;
 use crate::images;
 use crate::scene::SeedPoint;
 
-/// So many points say enough.
+/// Maximum number of points used.
 const POINTS: usize = 12_000;
-/// Cells of the small photo in which the nearest points hide the others, pixels.
+/// Cells of the reduced photo in which the nearest points hide the others, pixels.
 const CELL: usize = 8;
-/// Farther than this times the depth of its cell's nearest points, a point counts as hidden.
+/// A point farther than this times the depth of its cell's nearest points counts as hidden.
 const HIDDEN: f64 = 1.2;
-/// Outside of this range a channel says little: it is clipped, or noise.
+/// Channel values outside of this range are ignored: they are clipped, or noise.
 const USABLE: std::ops::RangeInclusive<f64> = 12.0..=243.0;
-/// Photos with fewer usable points are taken as they are.
+/// Photos with fewer usable points get factors of 1.
 const FEWEST_POINTS: usize = 30;
-/// Rounds of the alternation between points and photos.
+/// Number of alternations between points and photos.
 const ROUNDS: usize = 40;
-/// Photos whose factors spread less than this (standard deviation of the logarithm) count as equal: view-dependent colours take
-/// care of what is left.
+/// Photos whose factors have a smaller standard deviation of the logarithm count as equal: view-dependent colours represent what
+/// is left.
 const LEAST_SPREAD: f64 = 0.05;
-/// Factors are used where what predicts them from other photos leaves no more than this share of their spread. They then belong
-/// to the camera, and a view that no photo shows can be told its own; what follows no rule may be light and shadow.
+/// Factors are used only if predicting them from other photos leaves at most this share of their spread. Then they are due to the
+/// camera, and can be predicted for other views; unpredictable ones may be light and shadow.
 const PREDICTED_TO: f64 = 0.7;
 
-/// Logarithms of the factors of a photo: red, green, blue.
+/// Logarithms of a photo's factors: red, green, blue.
 pub(crate) type LogGain = [f64; 3];
 
-/// What a photo shows at a point: index of the point, logarithm of each usable channel.
+/// A photo's colour at a point: index of the point, logarithm of each usable channel.
 struct Sample {
     point: usize,
     log_colour: [f64; 3],
 }
 
-/// The factors of each view, whose mean over the views is 0; `None` where the photos do not differ, or too few points tell.
+/// The factors of each view, with mean 0 over the views; `None` if the photos do not differ, or there are too few points.
 ///
 /// # Source
-/// Gain compensation of panoramas (Brown and Lowe 2007), by medians: points that something hides are outliers.
+/// Gain compensation of panoramas (Brown and Lowe 2007), with medians, since occluded points are outliers.
 pub(super) fn log_gains(views: &[SmallView], points: &[SeedPoint]) -> Option<Vec<LogGain>> {
     let stride = points.len().div_ceil(POINTS).max(1);
     let points: Vec<&SeedPoint> = points.iter().step_by(stride).collect();
@@ -57,8 +57,8 @@ pub(super) fn log_gains(views: &[SmallView], points: &[SeedPoint]) -> Option<Vec
     (spread > LEAST_SPREAD).then_some(gains)
 }
 
-/// The logarithms of every view's factors, in the order of the scene's views: those of training photos as measured, those of
-/// others predicted from them. All 0 where the photos do not differ.
+/// The logarithms of every view's factors, in the order of the scene's views: measured for training photos, predicted from those
+/// for others. All 0 if the photos do not differ.
 pub(super) fn exposures(dataset: &Dataset, views: &[SmallView], points: &[SeedPoint]) -> Vec<LogGain> {
     let mut all = vec![[0.0; 3]; dataset.scene.views.len()];
     let Some(gains) = log_gains(views, points) else { return all };
@@ -74,11 +74,11 @@ pub(super) fn exposures(dataset: &Dataset, views: &[SmallView], points: &[SeedPo
     all
 }
 
-/// A training photo whose factors are measured.
+/// A training photo with measured factors.
 #[derive(Clone, Copy, Debug)]
 struct Photo {
     view: usize,
-    /// log2 of the light that its settings let in; see [`PhotoInfo::exposure_log2`](crate::images::PhotoInfo::exposure_log2).
+    /// log2 of the exposure by its settings; see [`PhotoInfo::exposure_log2`](crate::images::PhotoInfo::exposure_log2).
     exif: Option<f64>,
     gain: LogGain,
 }
@@ -87,11 +87,11 @@ fn exif_of(dataset: &Dataset, view: usize) -> Option<f64> {
     images::probe_header(&dataset.scene.views[view].image_path).ok()?.exposure_log2
 }
 
-/// Predicts the factors of a view from those of others.
+/// Predicts the factors of a view from those of other photos.
 type Predictor = fn(&[Photo], usize, Option<f64>) -> LogGain;
 
-/// What comes nearest to the measured factors of each photo when it is left out: the photos taken before and after, or the
-/// camera's settings. `None` where neither tells enough, see [`PREDICTED_TO`].
+/// The better predictor by leave-one-out error: from the previous and next photo, or from the camera's settings. `None` if
+/// neither is good enough, see [`PREDICTED_TO`].
 fn best_predictor(known: &[Photo]) -> Option<Predictor> {
     let error = |predict: Predictor| -> f64 {
         let squares = known.iter().enumerate().map(|(place, photo)| {
@@ -108,7 +108,7 @@ fn best_predictor(known: &[Photo]) -> Option<Predictor> {
     (least <= PREDICTED_TO * error(mean)).then_some(best)
 }
 
-/// Between those of the photos before and after, in the order of names: photos are named in the order they were taken.
+/// Interpolates between the previous and next photo in the order of names, which is usually the order in which they were taken.
 fn between(known: &[Photo], view: usize, _: Option<f64>) -> LogGain {
     let after = known.partition_point(|photo| photo.view < view);
     let before = after.checked_sub(1).and_then(|place| known.get(place));
@@ -122,8 +122,8 @@ fn between(known: &[Photo], view: usize, _: Option<f64>) -> LogGain {
     }
 }
 
-/// By the line that fits the known photos' factors over the exposure that their files state. Without that of the view, or with
-/// equal ones, the mean.
+/// Linear fit of the known photos' factors over the exposure in their EXIF data. Without that of the view, or if all are equal,
+/// the mean.
 fn by_settings(known: &[Photo], _: usize, exif: Option<f64>) -> LogGain {
     let stated: Vec<(f64, LogGain)> = known.iter().filter_map(|p| Some((p.exif?, p.gain))).collect();
     let (Some(exif), true) = (exif, stated.len() > 1) else { return [0.0; 3] };
@@ -141,7 +141,7 @@ fn by_settings(known: &[Photo], _: usize, exif: Option<f64>) -> LogGain {
     })
 }
 
-/// What a view shows of the points that nothing hides.
+/// A view's colours at the points that are not hidden.
 fn samples(view: &SmallView, points: &[&SeedPoint]) -> Vec<Sample> {
     let across = (view.photo.width as usize).div_ceil(CELL);
     let cells = across * (view.photo.height as usize).div_ceil(CELL);
@@ -158,7 +158,7 @@ fn samples(view: &SmallView, points: &[&SeedPoint]) -> Vec<Sample> {
         depths[cell].push(depth);
         seen.push((index, pixel, cell, depth));
     }
-    // The second nearest: a single point may float before everything.
+    // The second nearest: a single point may be an outlier.
     let nearest: Vec<f64> = depths
         .into_iter()
         .map(|mut depths| {
@@ -179,7 +179,7 @@ fn samples(view: &SmallView, points: &[&SeedPoint]) -> Vec<Sample> {
         .collect()
 }
 
-/// One channel's gain of each view: medians over points and over views in turn, until both agree.
+/// One channel's gain of each view: medians over points and over views, alternating until they converge.
 fn alternate(samples: &[Vec<Sample>], points: usize, channel: usize) -> Vec<f64> {
     let mut gains = vec![0.0; samples.len()];
     for _ in 0..ROUNDS {
@@ -221,7 +221,7 @@ mod tests {
         Photo { view, exif: Some(exif), gain: [gain; 3] }
     }
 
-    /// Photos of one wall, each darker or brighter than the others in a colour of its own.
+    /// Photos of one wall, each with its own factors.
     #[test]
     fn what_photos_differ_by_is_found() {
         let dir = tempfile::tempdir().unwrap();
@@ -259,19 +259,19 @@ mod tests {
 
     #[test]
     fn a_held_out_photo_is_predicted_by_what_predicts_the_others() {
-        // A camera that gets slowly brighter, and whose settings say nothing of it.
+        // A camera that gets slowly brighter, without EXIF settings.
         let drift: Vec<Photo> =
             (0..8).map(|i| photo(2 * i, f64::from(i as u32 * 5 % 3), 0.1 * i as f64)).collect();
         let guess = best_predictor(&drift).unwrap()(&drift, 5, Some(1.0));
         assert!((guess[0] - 0.25).abs() < 1e-9, "{guess:?}");
-        // One whose settings say all, in an order that says nothing.
+        // A camera whose settings predict everything, in random order.
         let settings: Vec<Photo> = (0..8)
             .map(|i| (i, f64::from(i as u32 * 5 % 8)))
             .map(|(i, exif)| photo(2 * i, exif, 0.2 * exif - 0.7))
             .collect();
         let guess = best_predictor(&settings).unwrap()(&settings, 5, Some(2.0));
         assert!((guess[0] + 0.3).abs() < 1e-9, "{guess:?}");
-        // Where nothing predicts the others, photos are taken as they are.
+        // If factors are unpredictable, photos are used as they are.
         let noise = [0.3, -0.2, -0.3, 0.2, 0.3, -0.3].map(|gain| [gain; 3]);
         let noise: Vec<Photo> = (0..6).map(|i| Photo { view: 2 * i, exif: None, gain: noise[i] }).collect();
         assert!(best_predictor(&noise).is_none());

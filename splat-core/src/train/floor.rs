@@ -1,4 +1,4 @@
-//! What the training photos can show of a Gaussian: the smallest size that they resolve, and the nearest distance.
+//! Limits on what the training photos can show: the smallest size that they resolve, and the nearest distance.
 
 use glam::DVec3;
 use rayon::prelude::*;
@@ -15,7 +15,7 @@ use crate::lens::LensProjector;
 /// Margin around a photo within which a Gaussian counts as visible, relative to its size (Mip-Splatting's authors' code).
 const MARGIN: f64 = 0.15;
 
-/// Points of structure-from-motion looked at for the nearest distance of each view: enough for its lowest two percent.
+/// Points of structure-from-motion used for the nearest distance of each view: enough for its lowest two per cent.
 const POINTS: usize = 10_000;
 
 /// Sampling rates of the training cameras.
@@ -33,7 +33,7 @@ struct Sampler {
     /// Pixels per radian near the axis.
     focal_px: f64,
     size: [f64; 2],
-    /// Nothing in the photo is nearer than this distance, units of the run's frame; 0 where that is not known.
+    /// Lower bound of distances in the photo, units of the run's frame; 0 if unknown.
     nearest: f64,
 }
 
@@ -70,8 +70,8 @@ impl Sampling {
 }
 
 impl Sampling {
-    /// Fades Gaussians that stand before everything that one of the photos shows: their opacity logits become `faint` at most. They are
-    /// veils, which explain the colours of that photo alone.
+    /// Fades Gaussians that are in front of everything that one of the photos shows: their opacity logits are limited to `faint`.
+    /// They are veils, which only explain the colours of that photo.
     pub(super) fn fade_veils(&self, geometry: &mut [Gaussian], faint: f32) {
         geometry.par_iter_mut().for_each(|gaussian| {
             let mean = DVec3::from_array(gaussian.mean.map(f64::from));

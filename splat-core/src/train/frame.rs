@@ -21,7 +21,7 @@ pub(crate) const EXTENT: f32 = 1.1;
 /// Cameras farther from the median than this many median distances are outliers and do not count for the scene's size.
 const OUTLIER: f64 = 4.0;
 
-/// A scene farther from the world's origin than this, in units of the frame, is written relative to an origin of its own: f32 world
+/// A scene farther from the world's origin than this, in units of the frame, is written relative to its own origin: f32 world
 /// coordinates would be off by a twentieth of a pixel or more.
 const FAR_OFF: f64 = 1_000.0;
 
@@ -101,7 +101,7 @@ impl SceneFrame {
         if origin.length() <= FAR_OFF * self.unit {
             return [0.0; 3];
         }
-        // Rounded to few digits.
+        // Rounded to a few digits.
         let step = 10.0_f64.powf(self.unit.log10().ceil());
         let rounded = (origin / step).round() * step;
         if rounded.is_finite() { rounded.to_array() } else { self.origin }
@@ -139,7 +139,7 @@ impl SceneFrame {
 
     /// The near plane in units of the frame.
     pub(crate) fn near(self) -> f32 {
-        // As in runs from before there was a frame.
+        // For compatibility with runs from before there was a frame.
         if self == Self::WORLD { DEFAULT_NEAR } else { NEAR }
     }
 
@@ -149,7 +149,7 @@ impl SceneFrame {
     }
 }
 
-/// The middle one of the values in order, the upper of two; `None` without any.
+/// The median of the values, the upper one for an even number; `None` if there are none.
 pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
     let middle = values.len() / 2;
     (middle < values.len()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)

@@ -1,20 +1,20 @@
-//! How far away what a view shows is, as far as structure-from-motion knows.
+//! Depths of a view that are known from structure-from-motion.
 
 use glam::{DVec2, DVec3};
 
 use super::small_view::SmallView;
 use crate::scene::SeedPoint;
 
-/// Fewer points in a view say nothing about its nearest depth.
+/// Minimum number of points in a view to derive its nearest depth.
 const FEWEST: usize = 20;
-/// The share of a view's points that may lie nearer than its nearest depth: some are wrong.
+/// Share of a view's points that may be nearer than its nearest depth, as outliers.
 const WRONG: f64 = 0.02;
-/// What has no points, as a plain wall, may be nearer than what has: by this factor at most.
+/// Textureless surfaces have no points and may be nearer than those that have: by this factor at most.
 const NEARER: f64 = 0.5;
-/// Points asked for the depth around a pixel; their median is not misled by two wrong ones.
+/// Number of points used for the depth around a pixel; their median tolerates two outliers.
 const AROUND: usize = 5;
 
-/// Nothing that a view shows is nearer than this, going by the distances of the points in it; 0 where they are too few.
+/// Lower bound of the distances in a view, from those of its points; 0 if there are too few.
 pub(super) fn nearest(mut distances: Vec<f64>) -> f64 {
     if distances.len() < FEWEST {
         return 0.0;
@@ -23,17 +23,17 @@ pub(super) fn nearest(mut distances: Vec<f64>) -> f64 {
     NEARER * *distances.select_nth_unstable_by(rank, f64::total_cmp).1
 }
 
-/// The points that project into a view. Some may be hidden there by others, which makes them too far and never too near.
+/// The points that project into a view. Some may be hidden by others, so their depths may be too large but not too small.
 #[derive(Debug)]
 pub(super) struct KnownDepths {
     /// Pixels of the reduced photo, and 1 / distance from the camera.
     points: Vec<(DVec2, f64)>,
-    /// Nothing in the view is nearer than this distance, units of the run's frame; 0 where that is not known.
+    /// Lower bound of the distances in the view, units of the run's frame; 0 if unknown.
     pub(super) nearest: f64,
 }
 
 impl KnownDepths {
-    /// Of points in the run's frame.
+    /// From points in the run's frame.
     pub(super) fn of(view: &SmallView, points: &[SeedPoint]) -> Self {
         let project = |point: &SeedPoint| {
             let at = view.cam_from_world.transform_point(DVec3::from_array(point.position));
@@ -47,7 +47,7 @@ impl KnownDepths {
         Self { points, nearest }
     }
 
-    /// Typical 1 / distance of the points nearest to a pixel in the picture; `None` with fewer than five points in the view.
+    /// Median of 1 / distance of the points nearest to a pixel in the image; `None` with fewer than five points in the view.
     pub(super) fn inverse_around(&self, pixel: DVec2) -> Option<f64> {
         if self.points.len() < AROUND {
             return None;
@@ -76,7 +76,7 @@ mod tests {
         let dataset = wall(dir.path(), Vec::new(), |_| [1.0; 3]);
         let views = SmallView::of_training_views(&dataset, SceneFrame::WORLD).unwrap();
         let point = |position: [f64; 3]| SeedPoint { position, rgb: [0; 3] };
-        // On the wall, with one wrong point in front of the camera and one behind it.
+        // On the wall, with one outlier in front of the camera and one behind it.
         let mut points: Vec<SeedPoint> =
             (0..60).map(|i| point([f64::from(i % 10) * 0.1 - 0.5, f64::from(i / 10) * 0.1, 4.0])).collect();
         let middle = views[2].cam_from_world.inverse();

@@ -1,4 +1,4 @@
-//! Scenes that are too large for one binding, made of few Gaussians: a device is given small bindings. They change no bit.
+//! Scenes that exceed a binding, with few Gaussians: bindings of the device are limited. The results must be bit-identical.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::shutter::{RollingShutter, ShutterDirection};
 
 const STEPS: u32 = 14;
 const POINTS: usize = 768;
-/// A size of bindings that holds what there is for the pixels of these photos, but no renderer's splats, nor its slots.
+/// A binding size that is sufficient for everything per pixel of these photos, but not for a renderer's splats or slots.
 const SMALL: u64 = 27 << 10;
 
 /// The photos of waves, and a block of points in front of them.
@@ -61,7 +61,7 @@ fn config(strategy: Strategy, renderer: RendererKind) -> TrainConfig {
     }
 }
 
-/// A whole run, and how many depth slices and chunks its last step had.
+/// A complete run, with the number of depth slices and chunks of its last step.
 fn run(gpu: &Gpu, dataset: &Arc<Dataset>, config: TrainConfig) -> (GaussianCloud, [usize; 2]) {
     let mut trainer = Trainer::new(gpu, Arc::clone(dataset), config).unwrap();
     for _ in 0..STEPS {
@@ -98,7 +98,7 @@ fn training_with_small_bindings_changes_no_bit() {
     }
 }
 
-/// Pictures with depth, and the gradients of all parameters and of the camera.
+/// Images with depth, and the gradients of all parameters and of the camera.
 #[test]
 #[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
 fn pictures_and_gradients_with_small_bindings_are_the_same() {

@@ -31,7 +31,7 @@ impl LossKernels {
 }
 
 impl LossKernels {
-    /// All of them.
+    /// All kernels.
     pub(crate) fn used(&self) -> [&Kernel; 4] {
         [&self.rows, &self.columns, &self.gradient, &self.total]
     }
@@ -50,7 +50,7 @@ pub(crate) struct Loss {
 }
 
 impl Loss {
-    /// Bytes for images of that many pixels.
+    /// Size in bytes for images of that many pixels.
     pub(crate) fn bytes(pixels: u64) -> u64 {
         // photo, moments, spread derivatives, two sets of partial sums
         pixels * (4 + 16 + 12 + 2 * 4)
@@ -67,7 +67,7 @@ impl Loss {
         let photo = gpu.storage("splat.photo", pixels * 4)?;
         let moments = gpu.storage("splat.ssim_moments", pixels * 16)?;
         let spread = gpu.storage("splat.ssim_spread", pixels * 12)?;
-        // A thin image has as many runs as pixels.
+        // A one pixel thin image has as many runs as pixels.
         let parts_bytes = pixels * 4;
         let ssim_parts = gpu.storage("splat.ssim_parts", parts_bytes)?;
         let l1_parts = gpu.storage("splat.l1_parts", parts_bytes)?;
@@ -112,7 +112,7 @@ mod tests {
     const SIZES: [(u32, u32); 3] = [(71, 19), (5, 67), (1, 1)];
     const NUDGE: f64 = 1e-4;
 
-    /// Exposures: equal to the scene's, and dark and reddish.
+    /// Exposures: equal to the scene's, and a darker, reddish one.
     const GAINS: [[f32; 3]; 2] = [[1.0; 3], [0.8, 0.7, 0.6]];
 
     /// A frame, a photo whose leftmost columns may be masked, and the kernels' results for them.
@@ -219,7 +219,7 @@ mod tests {
                         assert_eq!(have, 0.0, "a masked pixel pulls");
                         continue;
                     }
-                    // The absolute value has no derivative where both are equal.
+                    // The absolute value is not differentiable where both are equal.
                     if (case.rendered[i] - case.photo[i]).abs() < 2.0 * NUDGE {
                         continue;
                     }

@@ -1,9 +1,8 @@
-//! Training: photos and seed points in, Gaussians out.
+//! Training of Gaussians from photos and seed points.
 //!
-//! Start at [`Trainer::new`] and [`Trainer::step`]. A step renders a view ([`crate::render`]), compares it with
-//! its photo (`loss`), computes the gradient, and updates every parameter (`optimizer`); at intervals `densify` adds, moves and
-//! removes Gaussians. Nothing in a step depends on timing or on the order in which
-//! threads finish, so the same seed gives the same bits.
+//! Start at [`Trainer::new`] and [`Trainer::step`]. A step renders a view ([`crate::render`]), compares it with its photo
+//! (`loss`), computes the gradient, and updates every parameter (`optimizer`); at intervals `densify` adds, moves and removes
+//! Gaussians. Nothing in a step depends on timing or on the order in which threads finish, so the same seed gives the same bits.
 
 mod align;
 mod average;
@@ -27,6 +26,7 @@ mod reports;
 mod schedule;
 mod seeds;
 mod small_view;
+mod start;
 mod trainer;
 mod uniforms;
 mod view_pose;

@@ -44,7 +44,7 @@ impl OptimizerKernels {
         }
     }
 
-    /// Those of a step.
+    /// Kernels of a step.
     pub(crate) fn used(&self) -> impl Iterator<Item = &Kernel> {
         self.sh.iter().chain([&self.geometry])
     }
@@ -145,7 +145,7 @@ struct GatherUniform {
     held: u32,
 }
 
-/// Carries out a densification: allocates new buffers and fills them according to the plan; statistics start at zero.
+/// Executes a densification: allocates new buffers and fills them according to the plan; statistics start at zero.
 pub(crate) fn apply(
     gpu: &Gpu,
     kernels: &OptimizerKernels,

@@ -1,4 +1,4 @@
-//! Training with a loss of one's own: the trainer renders, takes the loss's gradient back, and moves every parameter.
+//! Training with a custom loss: the trainer renders, takes the loss's gradient, and updates every parameter.
 //!
 //! Start at [`Trainer::step_with`], or at [`Trainer::step_with_buffers`] for a loss on the GPU.
 
@@ -15,20 +15,20 @@ use crate::{Error, Result};
 /// The view of a training step.
 #[derive(Clone, Debug)]
 pub struct StepView {
-    /// Its place in the views of the dataset's scene.
+    /// Index of the view in the dataset's scene.
     pub index: usize,
-    /// Its photo, at the size that the step trains at; what alpha means is [`crate::train::TrainConfig::alpha_mode`].
+    /// Its photo, at the image size of the step; [`crate::train::TrainConfig::alpha_mode`] gives the meaning of alpha.
     pub photo: Arc<PackedImage>,
-    /// The colour behind everything in this step, 0..1.
+    /// Background colour in this step, 0..1.
     pub background: [f32; 3],
-    /// What the photo is brighter than the scene, by channel: the built-in loss compares the photo with the render times this.
+    /// Exposure of the photo relative to the scene, by channel: the built-in loss compares the photo with the render times this.
     pub exposure: [f32; 3],
 }
 
 /// A loss and its gradient, on the host.
 #[derive(Clone, Debug, Default)]
 pub struct ImageLoss {
-    /// The loss, for [`StepReport::loss`]; nothing else depends on it.
+    /// The loss, reported as [`StepReport::loss`] and not used otherwise.
     pub loss: f32,
     /// dL/d(rgb) `[H*W*3]`.
     pub v_rgb: Vec<f32>,
@@ -36,42 +36,42 @@ pub struct ImageLoss {
     pub v_alpha: Option<Vec<f32>>,
 }
 
-/// What a loss of one's own works on, on the GPU. Buffers hold the largest photo of the dataset: only the first H*W elements,
-/// row by row, are this step's. All of them are storage buffers and may be copied from and to.
+/// Input and output of a custom loss on the GPU. Buffers are sized for the largest photo of the dataset: only the first H*W
+/// elements, in row-major order, belong to this step. All of them are storage buffers that can be copied from and to.
 #[derive(Debug)]
 pub struct StepBuffers<'a> {
     /// The view.
     pub view: &'a StepView,
-    /// The render `[H*W]` `vec4f`: colour over the background, and the share of it that shows through (1 - alpha).
+    /// The render `[H*W]` `vec4f`: colour over the background, and transmittance (1 - alpha).
     pub frame: &'a wgpu::Buffer,
     /// The photo `[H*W]` `u32`, RGBA8 with red in the low byte.
     pub photo: &'a wgpu::Buffer,
-    /// To be written, all of it: `[H*W]` `vec4f`, dL/d(rgb) and dL/d(alpha).
+    /// Output `[H*W]` `vec4f`, all elements: dL/d(rgb) and dL/d(alpha).
     pub v_frame: &'a wgpu::Buffer,
-    /// To be written: the loss, one `f32`, for [`StepReport::loss`]; nothing else depends on it.
+    /// Output: the loss, one `f32`, reported as [`StepReport::loss`] and not used otherwise.
     pub loss: &'a wgpu::Buffer,
     pub(super) uniforms: &'a ViewUniform,
     pub(super) counters: &'a wgpu::Buffer,
 }
 
-/// Records what makes a gradient of a frame.
+/// Records the computation of a frame's gradient.
 pub(super) type OwnLoss<'a> = dyn FnMut(&mut wgpu::CommandEncoder, &StepBuffers<'_>) -> Result<()> + 'a;
 
 impl Trainer {
-    /// As [`Trainer::step`] with another loss, worked out on the host from the render and the photo. The render has no depth.
-    /// Where an image's intersections outgrew their buffers the step is run again; the loss is asked for once.
+    /// As [`Trainer::step`] with another loss, computed on the host from the render and the photo. The render has no depth. If
+    /// intersections overflow, the step is run again, but the loss is called only once.
     ///
-    /// The regularizers of [`crate::train::DensifyConfig`] act as ever; [`crate::train::TrainConfig::ssim_weight`] does not.
+    /// The regularizers of [`crate::train::DensifyConfig`] apply; [`crate::train::TrainConfig::ssim_weight`] does not.
     ///
     /// # Errors
-    /// [`Error::ImageSize`] for a gradient of another length than the image's, and as [`Trainer::step`].
+    /// [`Error::ImageSize`] for a gradient whose length does not match the image, and as [`Trainer::step`].
     pub fn step_with(
         &mut self,
         mut loss: impl FnMut(&FrameImage, &StepView) -> ImageLoss,
     ) -> Result<StepReport> {
         let gpu = self.gpu.clone();
         self.step_with_own(&mut |encoder, buffers| {
-            // The frame has to be drawn before the host can look at it.
+            // The frame must be rendered before the host can read it.
             let next = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             gpu.queue().submit([std::mem::replace(encoder, next).finish()]);
             let counters: Vec<Counters> = gpu.read(buffers.counters, 1)?;
@@ -85,11 +85,11 @@ impl Trainer {
         })
     }
 
-    /// As [`Trainer::step_with`] with a loss on the GPU, which records its work into `encoder`: it reads [`StepBuffers::frame`] and
-    /// [`StepBuffers::photo`] and writes [`StepBuffers::v_frame`] and [`StepBuffers::loss`]. Nothing of an image passes the host
-    /// but the photo on its way to the GPU.
+    /// As [`Trainer::step_with`] with a loss on the GPU, which records its work into `encoder`: it reads [`StepBuffers::frame`]
+    /// and [`StepBuffers::photo`] and writes [`StepBuffers::v_frame`] and [`StepBuffers::loss`]. No image data passes through the
+    /// host, except for the upload of the photo.
     ///
-    /// It is called again where the step is run again. What it does for a step that is run again is not used.
+    /// The loss is called again if the step is run again; the results of the first call are discarded.
     ///
     /// # Errors
     /// As [`Trainer::step`].
@@ -103,14 +103,14 @@ impl Trainer {
         })
     }
 
-    /// Steps before this one may have to run again, with the loss that they had; this one is done when it returns.
+    /// Earlier steps may have to be run again, with their own loss; this step has completed on return.
     fn step_with_own(&mut self, loss: &mut OwnLoss<'_>) -> Result<StepReport> {
         self.flush()?;
         self.advance(Some(loss))
     }
 }
 
-/// Hands a gradient found on the host to the GPU.
+/// Uploads a gradient that was computed on the host.
 fn upload(gpu: &Gpu, buffers: &StepBuffers<'_>, found: &ImageLoss, pixels: usize) -> Result<()> {
     let ImageLoss { loss, v_rgb, v_alpha } = found;
     let alphas = v_alpha.as_ref().map_or(pixels, Vec::len);
@@ -129,7 +129,7 @@ fn upload(gpu: &Gpu, buffers: &StepBuffers<'_>, found: &ImageLoss, pixels: usize
     Ok(())
 }
 
-/// What the built-in loss copies to the report besides the loss: how many intersections there were, and whether they fit.
+/// Copies to the report what the built-in loss also reports: the number of intersections, and whether they fit.
 pub(super) fn record_counts(
     encoder: &mut wgpu::CommandEncoder,
     counters: &wgpu::Buffer,

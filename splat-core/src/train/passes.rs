@@ -3,7 +3,6 @@
 use super::average::AverageKernel;
 use super::loss::{Loss, LossKernels};
 use super::optimizer::{Moments, Optimizer, OptimizerKernels};
-use super::trainer::slot_switches;
 use crate::Result;
 use crate::camera::Pinhole;
 use crate::dataset::Dataset;
@@ -15,7 +14,7 @@ use crate::render::backward::{BackwardKernels, BackwardPass};
 use crate::render::capacity::Capacity;
 use crate::render::chunks::Chunks;
 use crate::render::forward::{ForwardKernels, ForwardPass};
-use crate::render::{GaussianBuffers, check_image_size, isects_per_slice, optics_of};
+use crate::render::{GaussianBuffers, RendererKind, check_image_size, isects_per_slice, optics_of};
 
 /// Every kernel that a training step runs.
 #[derive(Debug)]
@@ -99,4 +98,10 @@ impl Passes {
             Optimizer::new(gpu, &kernels.optimizer, gaussians, moments, &forward, &backward, &train);
         Ok(Self { forward, backward, loss, optimizer, train })
     }
+}
+
+/// The switches that determine the size of an intersection's gradient sums, for the largest among a dataset's views.
+pub(super) fn slot_switches(dataset: &Dataset, switches: Switches) -> Switches {
+    let rolling = switches.renderer == RendererKind::Gut && dataset.keeps_rolling_shutter();
+    Switches { rolling, ..switches }
 }

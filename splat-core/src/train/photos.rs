@@ -66,7 +66,7 @@ impl Trainer {
         self.photos.workload(&self.config)
     }
 
-    /// Bytes of memory that this run's photos take at most; see [`Dataset::peak_memory_bytes`].
+    /// Peak memory of this run's photos in bytes; see [`Dataset::peak_memory_bytes`].
     #[must_use]
     pub fn peak_photo_bytes(&self) -> u64 {
         // Only one version is in memory at a time.

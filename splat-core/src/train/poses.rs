@@ -1,9 +1,9 @@
-//! Refinement of the cameras' poses while the scene is trained.
+//! Refinement of the cameras' poses during training.
 //!
-//! Each step of a view gives the gradient of the loss with respect to its pose (`shaders/pose_total.wgsl`), from which the view's pose
-//! is moved by Adam. It reaches the host a few steps late and is used when the view has its turn again, so results do not depend on
-//! when it arrives. Poses that structure-from-motion made are good already and become worse; what decides is whether a view's gradients
-//! point the same way from turn to turn, see [`Poses::decide`].
+//! Each step of a view gives the gradient of the loss with respect to its pose (`shaders/pose_total.wgsl`), from which Adam
+//! updates the pose. The gradient reaches the host a few steps late and is used at the view's next turn, so results do not depend
+//! on when it arrives. Accurate poses from structure-from-motion would become worse; so poses are refined only if a view's
+//! gradients point in the same direction from turn to turn, see [`Poses::decide`].
 //!
 //! # Source
 //! Joint refinement by photometric gradients: BARF (Lin et al. 2021); with Gaussians: gsplat's `pose_opt` (Ye et al. 2024).
@@ -19,16 +19,16 @@ use super::view_pose::{PoseRows, Scale, ViewPose, beginning, points_in};
 use crate::camera::{LensCamera, Pose};
 use crate::dataset::Dataset;
 
-/// What becomes of the poses that a dataset has.
+/// What to do with a dataset's poses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PoseMode {
-    /// Refined if the first part of the run shows that they are off.
+    /// Refine them if the first part of the run shows that they are inaccurate.
     #[default]
     Auto,
-    /// Kept as they are given.
+    /// Keep them.
     Fixed,
-    /// Refined from a tenth of the run on.
+    /// Refine them, from a tenth of the run on.
     Refine,
 }
 
@@ -38,32 +38,32 @@ crate::words! { PoseMode:
     Refine = "refine", "Refine them while training";
 }
 
-/// Share of the run before the first gradient is used: Gaussians have to find their place first.
+/// Share of the run before the first gradient is used: Gaussians must settle first.
 const FROM: f32 = 0.1;
-/// [`PoseMode::Auto`] decides after so many turns of every view. One gradient says little of a pose: much of
-/// it differs from turn to turn.
+/// [`PoseMode::Auto`] decides after this many turns of every view. A single gradient is not sufficient: much of it differs from
+/// turn to turn.
 const TURNS: u32 = 4;
-/// Where these take a larger share of the run than this, what is left is too little to refine poses, and they are kept.
+/// If these turns take a larger share of the run than this, poses are not refined, since too few steps would be left.
 const DECIDES_BY: f32 = 0.6;
-/// A gradient is used this many steps after its own step at the earliest: more than are in flight.
+/// Minimum number of steps until a gradient is used: more than are in flight.
 const DELAY: u32 = 3;
-/// How far a step moves a picture at the first step of a run of 30,000, pixels of the full training size. Where cameras of the public
-/// benchmark are turned by 0.3 degrees and moved by 0.5 % of their extent, 500 steps at 240 pixels give 26.1 dB and SSIM 0.841 with poses
-/// fixed, 26.9 and 0.882 with them refined.
+/// How far an update moves the image at the first step of a run of 30,000, pixels of the full training size. With cameras of the
+/// public benchmark rotated by 0.3 degrees and moved by 0.5 % of their extent, 500 steps at 240 pixels give 26.1 dB and SSIM
+/// 0.841 with fixed poses, 26.9 and 0.882 with refined ones.
 const RATE_PX: f64 = 0.25;
 /// Share of that rate that is left at the last step.
 const RATE_FINAL: f64 = 0.05;
-/// [`PoseMode::Auto`] refines poses whose gradients agree more than this; see [`Poses::agreement`]. It is 2.0 for the benchmark's poses,
-/// which structure-from-motion made, and 3.3 for those turned by 0.3 or 1 degree.
+/// [`PoseMode::Auto`] refines poses if the agreement of gradients exceeds this; see [`Poses::agreement`]. It is 2.0 for the
+/// benchmark's poses, which are from structure-from-motion, and 3.3 for the same poses rotated by 0.3 or 1 degree.
 const LEAST_AGREEMENT: f64 = 2.6;
-/// What happens to the poses at present.
+/// Current treatment of the poses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Stage {
-    /// They are kept.
+    /// They are fixed.
     #[default]
     Fixed,
-    /// They are kept, and their gradients looked at.
+    /// They are fixed, and their gradients recorded.
     Watched,
     /// They are refined.
     Refined,
@@ -75,12 +75,12 @@ pub(super) struct Poses {
     stage: Stage,
     views: BTreeMap<usize, ViewPose>,
     scales: BTreeMap<usize, Scale>,
-    /// The step before which [`Poses::settle`] was last done: a step that is run again must not do it twice.
+    /// The step before which [`Poses::settle`] last ran: a step that is run again must not settle twice.
     settled_before: Option<u32>,
 }
 
 impl Poses {
-    /// The poses of a dataset's training views. With a rolling shutter a view has two, and they are kept.
+    /// The poses of a dataset's training views. Views with a rolling shutter have two poses, which are not refined.
     pub(super) fn of(dataset: &Dataset, frame: SceneFrame, mode: PoseMode) -> Self {
         let stage = match mode {
             PoseMode::Fixed => Stage::Fixed,
@@ -106,7 +106,7 @@ impl Poses {
         self.stage != Stage::Fixed
     }
 
-    /// Keeps a step's gradient for the next turn of its view.
+    /// Stores a step's gradient for the next turn of its view.
     pub(super) fn keep(&mut self, view: usize, step: u32, rows: PoseRows, config: &TrainConfig) {
         if let Some(pose) = self.views.get_mut(&view)
             && config.progress(step) >= FROM
@@ -115,7 +115,7 @@ impl Poses {
         }
     }
 
-    /// Moves a view before its turn at `step`.
+    /// Updates a view's pose before its turn at `step`.
     pub(super) fn take_turn(&mut self, view: usize, step: u32, config: &TrainConfig) {
         if self.stage == Stage::Refined && step.is_multiple_of(self.views.len() as u32) {
             self.settle(step);
@@ -134,8 +134,8 @@ impl Poses {
         }
     }
 
-    /// Takes back what the cameras moved by together, before the first step of each round of views. Scene and cameras could drift away
-    /// together, and photos that are held out would be left behind.
+    /// Removes the common motion of all cameras, before the first step of each round of views. Otherwise scene and cameras could
+    /// drift away together, and held-out photos would no longer match.
     fn settle(&mut self, step: u32) {
         if self.settled_before.replace(step) == Some(step) {
             return;
@@ -143,7 +143,7 @@ impl Poses {
         let count = self.views.len().max(1) as f64;
         let pairs =
             || self.views.iter().filter_map(|(view, pose)| Some((pose.pose(), self.scales.get(view)?.given)));
-        // The drift takes a point of the given world to `turn * point + shift`.
+        // The drift maps a point of the given world to `turn * point + shift`.
         let turned = |(now, given): (Pose, Pose)| {
             let by = now.rotation.conjugate() * given.rotation;
             if by.w < 0.0 { (-by).to_scaled_axis() } else { by.to_scaled_axis() }
@@ -158,14 +158,14 @@ impl Poses {
         }
     }
 
-    /// A camera of the run's frame with the pose that its view has now.
+    /// A camera in the run's frame with the current pose of its view.
     pub(super) fn camera(&self, view: usize, camera: LensCamera) -> LensCamera {
         let cam_from_world = self.refined(view).unwrap_or(camera.cam_from_world);
         LensCamera { cam_from_world, ..camera }
     }
 }
 
-/// What a checkpoint holds of the poses.
+/// State of the poses in a checkpoint.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct SavedPoses {
     stage: Stage,
@@ -173,12 +173,12 @@ pub(super) struct SavedPoses {
 }
 
 impl Poses {
-    /// For a checkpoint; `None` where poses are kept.
+    /// For a checkpoint; `None` if poses are fixed.
     pub(super) fn saved(&self) -> Option<SavedPoses> {
         self.wants_gradient().then(|| SavedPoses { stage: self.stage, views: self.views.clone() })
     }
 
-    /// The poses of a run that goes on.
+    /// The poses of a resumed run.
     pub(super) fn resumed(dataset: &Dataset, frame: SceneFrame, saved: Option<SavedPoses>) -> Self {
         let Some(SavedPoses { stage, views }) = saved else { return Self::default() };
         let mut poses = Self::of(dataset, frame, PoseMode::Auto);
@@ -188,17 +188,17 @@ impl Poses {
         poses
     }
 
-    /// Whether [`Poses::decide`] is due before a step, with that share of the run done.
+    /// Whether [`Poses::decide`] is due before a step, given the progress of the run.
     pub(super) fn decides_before(&self, progress: f32) -> bool {
         self.stage == Stage::Watched && (progress >= DECIDES_BY || self.turns() >= TURNS)
     }
 
-    /// Turns of the view that had the fewest, each with a gradient.
+    /// Minimum number of turns of any view.
     fn turns(&self) -> u32 {
         self.views.values().map(|pose| pose.turns + pose.waiting.len() as u32).min().unwrap_or(0)
     }
 
-    /// Chooses between refining and keeping the poses that have been watched. No step may be in flight.
+    /// Decides between refining and fixing the recorded poses. No step may be in flight.
     pub(super) fn decide(&mut self) {
         let enough = self.turns() >= TURNS;
         for (view, pose) in &mut self.views {

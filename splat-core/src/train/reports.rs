@@ -1,4 +1,4 @@
-//! Reports of steps on their way back from the GPU, which the host reads some steps late.
+//! Reports of steps, which the host reads from the GPU some steps later.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, channel};
@@ -16,7 +16,7 @@ pub(super) struct Reports(VecDeque<Pending>);
 struct Pending {
     step: u32,
     submission: wgpu::SubmissionIndex,
-    /// The report and, behind it, the pose's gradient if there is one.
+    /// The report, followed by the pose's gradient if there is one.
     staging: wgpu::Buffer,
     has_pose: bool,
     mapped: Receiver<Result<(), wgpu::BufferAsyncError>>,
@@ -28,12 +28,12 @@ impl Reports {
         self.0.len()
     }
 
-    /// Forgets them: those steps changed nothing.
+    /// Discards all reports: those steps had no effect.
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// Submits a step's commands, and the copies of its report and of its pose's gradient behind them.
+    /// Submits a step's commands, followed by copies of its report and of its pose's gradient.
     pub(super) fn submit(
         &mut self,
         gpu: &Gpu,
@@ -54,17 +54,17 @@ impl Reports {
         let submission = gpu.queue().submit([encoder.finish()]);
         let (sender, mapped) = channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
-            // A receiver that is gone no longer wants the answer.
+            // The receiver may have been dropped.
             let _ = sender.send(result);
         });
         self.0.push_back(Pending { step, submission, staging, has_pose, mapped });
     }
 
-    /// Waits for the oldest step and gives its number (from 0), its report and, where poses are refined, its pose's gradient; `None`
-    /// where none is left.
+    /// Waits for the oldest step and returns its number (from 0), its report and, if poses are refined, its pose's gradient;
+    /// `None` if no step is pending.
     ///
     /// # Errors
-    /// What the device reports.
+    /// Errors of the device.
     pub(super) fn wait_for_oldest(
         &mut self,
         gpu: &Gpu,

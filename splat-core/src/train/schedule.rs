@@ -1,21 +1,21 @@
-//! What a run's settings come to at each of its steps.
+//! Values of a run's settings at each of its steps.
 
 use super::config::{Pace, REFERENCE_STEPS, Strategy, TrainConfig};
 use crate::renderer_kind::RendererKind;
 
-/// Very short runs would otherwise overshoot.
+/// Limit of [`TrainConfig::rate_boost`], which would be too large for very short runs.
 const MAX_RATE_BOOST: f32 = 6.0;
 /// Runs shorter than this keep a larger share of the means' rate, in proportion: see [`TrainConfig::mean_share_left`].
 const SETTLING_STEPS: f32 = 1_500.0;
 
 impl TrainConfig {
-    /// A number of steps given for 30,000 of them, scaled to this run.
+    /// Scales a number of steps that is given for 30,000 to this run.
     #[must_use]
     pub fn scaled(&self, reference_steps: u32) -> u32 {
         (f64::from(reference_steps) * self.whole_length() / f64::from(REFERENCE_STEPS)).round() as u32
     }
 
-    /// The step (from 0) of this run that a step of 30,000 stands for; where that is past, the step of the latest [`Pace`].
+    /// The step (from 0) of this run that corresponds to a step of 30,000; if it is in the past, the step of the latest [`Pace`].
     #[must_use]
     pub fn step_for(&self, reference_step: u32) -> u32 {
         let Some(pace) = self.pace else { return self.scaled(reference_step) };
@@ -23,14 +23,14 @@ impl TrainConfig {
         pace.done + (ahead.max(0.0) * self.whole_length()).round() as u32
     }
 
-    /// Steps of a whole run at the present pace.
+    /// Length of a whole run at the current pace, in steps.
     fn whole_length(&self) -> f64 {
         self.pace.map_or(f64::from(self.steps), |pace| {
             f64::from(self.steps.saturating_sub(pace.done)) / (1.0 - pace.progress).max(1e-9)
         })
     }
 
-    /// The share of the run that is done before a step (from 0).
+    /// Progress of the run before a step (from 0), 0 to 1.
     #[must_use]
     pub fn progress(&self, step: u32) -> f32 {
         let Some(Pace { done, progress }) = self.pace else {
@@ -40,15 +40,15 @@ impl TrainConfig {
         (progress + (1.0 - progress) * share) as f32
     }
 
-    /// These settings with another number of steps, `done` of which are done: schedules go on from where they are and end
-    /// with the last of `steps`.
+    /// These settings with another number of steps, of which `done` are done: schedules continue from their current values and
+    /// end with the last of `steps`.
     #[must_use]
     pub fn replanned(&self, done: u32, steps: u32) -> Self {
         let progress = f64::from(self.progress(done)).min(1.0 - 1e-6);
         Self { steps, pace: Some(Pace { done, progress }), ..self.clone() }
     }
 
-    /// How much smaller than full size the images of a step (from 0) are: 1, 2, 4 ...
+    /// Factor by which images are downscaled at a step (from 0): 1, 2, 4 ...
     #[must_use]
     pub fn downscale_at(&self, step: u32) -> u32 {
         if self.full_size {
@@ -73,15 +73,15 @@ impl TrainConfig {
         (step / every).min(self.sh_degree)
     }
 
-    /// Learning rate of the means at a step (from 0), over the scene's extent.
+    /// Learning rate of the means at a step (from 0), relative to the scene's extent.
     #[must_use]
     pub fn rate_mean_at(&self, step: u32) -> f32 {
         let progress = self.progress(step);
         self.rate_mean * self.rate_boost() * self.mean_share_left().powf(progress) * self.fade_at(step)
     }
 
-    /// The share of the means' rate that is left at the last step: [`TrainConfig::rate_mean_final`], and more in runs so short that means
-    /// have not converged at their end. A tenth measured best for 150 steps, 0.03 for 500 (table "First Gaussians" of
+    /// Share of the means' rate that is left at the last step: [`TrainConfig::rate_mean_final`], and more in runs so short that
+    /// means have not converged at their end. A tenth was best for 150 steps, 0.03 for 500 (table "First Gaussians" of
     /// `docs/benchmarks.md`).
     #[must_use]
     pub fn mean_share_left(&self) -> f32 {
@@ -91,7 +91,7 @@ impl TrainConfig {
         (self.rate_mean_final * (SETTLING_STEPS / self.whole_length().max(1.0) as f32).max(1.0)).min(1.0)
     }
 
-    /// What is left of every rate at a step (from 0): see [`TrainConfig::rate_final`].
+    /// Factor on every rate at a step (from 0): see [`TrainConfig::rate_final`].
     #[must_use]
     pub fn fade_at(&self, step: u32) -> f32 {
         let progress = self.progress(step);
@@ -99,16 +99,16 @@ impl TrainConfig {
         self.rate_final.powf(faded)
     }
 
-    /// How many of the last steps' states the mean is of: see [`TrainConfig::average_last`].
+    /// Number of last steps whose states are averaged: see [`TrainConfig::average_last`].
     #[must_use]
     pub fn averaged_steps(&self) -> u32 {
         (self.whole_length() * f64::from(self.average_last)).round() as u32
     }
 
-    /// How much faster a run shorter than 30,000 steps learns means, scales, rotations and colours.
+    /// Factor on the learning rates of means, scales, rotations and colours in runs shorter than 30,000 steps.
     ///
-    /// The square root of how much shorter it is: on the public benchmark 500 of 2,000 steps reach 24.8 dB with
-    /// it and 23.8 dB without.
+    /// The square root of how much shorter the run is: on the public benchmark 500 instead of 2,000 steps reach 24.8 dB with it
+    /// and 23.8 dB without.
     #[must_use]
     pub fn rate_boost(&self) -> f32 {
         if !self.short_run_rates {
@@ -117,13 +117,13 @@ impl TrainConfig {
         (REFERENCE_STEPS as f32 / self.whole_length().max(1.0) as f32).sqrt().clamp(1.0, MAX_RATE_BOOST)
     }
 
-    /// Steps between refinements, scaled and not below the least.
+    /// Steps between refinements, scaled, and at least the minimum.
     #[must_use]
     pub fn densify_interval(&self) -> u32 {
         self.scaled(self.densify.every).max(self.densify.at_least_every).max(1)
     }
 
-    /// How many refinements a run at the present pace has before a step (from 0), not counting one at the step itself.
+    /// Number of refinements before a step (from 0) in a run at the current pace, not counting one at the step itself.
     #[must_use]
     pub fn refinements_before(&self, step: u32) -> f64 {
         let begun = f64::from(self.densify.from) / f64::from(REFERENCE_STEPS);
@@ -152,14 +152,14 @@ impl TrainConfig {
             && step.is_multiple_of(every)
     }
 
-    /// Whether scale floors are worked out anew before this step (from 0): as often as a refinement, to the end of the run.
+    /// Whether scale floors are recomputed before this step (from 0): as often as refinements, until the end of the run.
     #[must_use]
     pub fn floors_before(&self, step: u32) -> bool {
         self.scale_floor_px2() > 0.0 && step.is_multiple_of(self.densify_interval())
     }
 
-    /// The settings of a run of these settings that goes on to `steps` steps after `done` of them. Image sizes and SH degrees that it
-    /// has reached are kept: the schedules of a longer run would go back to smaller ones.
+    /// The settings of this run extended to `steps` steps, of which `done` are done. Image sizes and SH degrees that it has
+    /// reached are kept, since the schedules of a longer run would return to smaller ones.
     #[must_use]
     pub fn extended(&self, done: u32, steps: u32) -> Self {
         let mut longer = Self { steps, pace: None, ..self.clone() };
@@ -194,7 +194,7 @@ mod tests {
             let ends = config.rate_mean_at(steps) / config.rate_mean_at(0);
             assert!((ends - share).abs() < 1e-4, "{steps} steps: {ends}");
         }
-        // Half of the run is left for 100 steps: a whole run at this pace has 200.
+        // Half of the schedules is left for 100 steps: a whole run at this pace has 200.
         let halved = of(1_000).replanned(500, 600);
         assert!((halved.mean_share_left() - 0.075).abs() < 1e-4, "{}", halved.mean_share_left());
     }

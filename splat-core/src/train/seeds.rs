@@ -1,10 +1,10 @@
-//! Where the first Gaussians stand: at the points that structure-from-motion found and, where these are few, where the photos
+//! Positions of the first Gaussians: the points of structure-from-motion and, if these are few, positions on which the photos
 //! agree.
 //!
-//! A plane sweep (Collins 1996) along single rays: of a random pixel, the depth at which neighbouring photos show most nearly
-//! what surrounds it. A patch without texture, or one that repeats, fits at many depths: then the one nearest to those that
-//! structure-from-motion found around it is taken, and none that is much nearer than all of them. What stands too near to a
-//! camera becomes a veil before it.
+//! A plane sweep (Collins 1996) along single rays: for a random pixel, the depth at which neighbouring photos are most similar to
+//! its neighbourhood. A patch that has no texture, or a repeating one, matches at many depths: then the depth closest to that of
+//! the surrounding points of structure-from-motion is used, and none that is much nearer than all of them. A Gaussian too near to
+//! a camera becomes a veil in front of it.
 
 use glam::{DVec2, DVec3};
 use rayon::prelude::*;
@@ -17,28 +17,29 @@ use crate::dataset::Dataset;
 use crate::random::Random;
 use crate::scene::SeedPoint;
 
-/// No scene begins with fewer.
+/// Minimum number of seed points of a scene.
 const FEWEST: u64 = 50;
-/// Fewest and most depths tried on a ray, evenly apart in 1 / depth: as many as move a pixel by one in the next photo.
+/// Minimum and maximum number of depths tried per ray, evenly spaced in 1 / depth: as many as move a pixel by one in the next
+/// photo.
 const DEPTHS: [f64; 2] = [32.0, 512.0];
-/// Photos that a pixel is looked for in: the nearest to its own that are not too near.
+/// Number of photos compared with: the nearest ones that are not too near.
 const NEIGHBOURS: usize = 4;
-/// Nearer to each other than this, in units of the run's frame, photos say little about depth.
+/// Photos nearer to each other than this, in units of the run's frame, give little information about depth.
 const TOO_NEAR: f64 = 0.2;
-/// Of them, this many have to agree: the others may not see the place.
+/// Number of those that must agree: the others may not see the point.
 const AGREEING: usize = 2;
-/// Places whose difference exceeds the smallest by no more than this are as good: one and a half grey levels for each of the numbers
-/// compared (nine pixels, three channels, the agreeing photos), which is noise.
+/// Positions whose difference exceeds the smallest by at most this are considered equally good: one and a half grey levels for
+/// each compared value (nine pixels, three channels, the agreeing photos), which is noise.
 const AS_GOOD: u32 = 80;
-/// Nearest and farthest depth tried, in units of the frame.
+/// Minimum and maximum depth tried, in units of the frame.
 const SWEEP: [f64; 2] = [0.15, 30.0];
-/// Where all is far, depths up to this times the nearest are tried.
+/// If everything is far away, depths up to this times the nearest are tried.
 const BEYOND: f64 = 8.0;
-/// The same of a random depth, where no two photos see a pixel's ray.
+/// Range of random depths for rays that no two photos see.
 const UNSEEN: [f64; 2] = [0.1, 3.0];
 
-/// The scene's points in the run's frame and, if they are fewer than `least`, so many that the training photos agree on. The
-/// same `seed` gives the same points.
+/// The scene's points in the run's frame and, if they are fewer than `least`, as many more on which the training photos agree.
+/// The same `seed` gives the same points.
 pub(super) fn seed_points(
     dataset: &Dataset,
     views: &[SmallView],
@@ -49,33 +50,33 @@ pub(super) fn seed_points(
     let finite = |point: &SeedPoint| point.position.iter().all(|v| v.is_finite());
     let mut points: Vec<SeedPoint> =
         dataset.scene.points.iter().map(|point| frame.point(point)).filter(finite).collect();
-    // Four bytes per pixel. There would be nothing to tell more points apart by.
+    // Four bytes per pixel. More points could not be resolved.
     let worthwhile = dataset.image_bytes() / 4 / PIXELS_PER_GAUSSIAN;
     let count = u64::from(least).min(worthwhile).max(FEWEST) as usize;
     if points.len() >= count {
         return points;
     }
     let sweep = Sweep::new(views, &points);
-    // Drawn one after the other, followed side by side: the same points on any number of threads.
+    // Drawn sequentially, processed in parallel: the same points on any number of threads.
     let rays = sweep.rays(count.saturating_sub(points.len()), seed);
     points.par_extend(rays.par_iter().map(|ray| sweep.point(ray)).filter(finite));
     points
 }
 
-/// The ray of a pixel, and where on it to begin.
+/// A pixel's ray, and random parameters for its samples.
 struct Ray {
     view: usize,
     pixel: [i64; 2],
-    /// In the camera's frame.
+    /// In the camera's coordinates.
     direction: DVec3,
-    /// Shifts the depths tried by a share of their distance, so that points do not lie in shells.
+    /// Offset of the sampled depths, as a share of their distance, so that points do not lie in shells.
     shift: f64,
-    /// A share of the way, should no photo tell.
+    /// Random position along the ray, in case no photo determines one.
     guess: f64,
 }
 
 impl Ray {
-    /// The middle of its pixel.
+    /// The centre of its pixel.
     fn centre(&self) -> DVec2 {
         let [x, y] = self.pixel;
         DVec2::new(x as f64 + 0.5, y as f64 + 0.5)
@@ -84,19 +85,19 @@ impl Ray {
 
 struct Sweep<'a> {
     views: &'a [SmallView],
-    /// Of each view, those that see what it sees from elsewhere, and how far away the farthest of them is.
+    /// For each view, those that see the same from elsewhere, and the distance of the farthest of them.
     neighbours: Vec<(Vec<usize>, f64)>,
-    /// Of each view.
+    /// For each view.
     known: Vec<KnownDepths>,
 }
 
 impl<'a> Sweep<'a> {
-    /// `points` as structure-from-motion found them, in the run's frame.
+    /// `points` from structure-from-motion, in the run's frame.
     fn new(views: &'a [SmallView], points: &[SeedPoint]) -> Self {
         let centres: Vec<DVec3> = views.iter().map(|view| view.cam_from_world.centre()).collect();
         let nearest = |&from: &DVec3| {
             let distance = |to: usize| centres[to].distance(from);
-            // From the same place every depth looks alike.
+            // Views from the same position give no information about depth.
             let mut others: Vec<usize> = (0..centres.len()).filter(|&to| distance(to) > 1e-3).collect();
             let rank = |to: usize| (distance(to) < TOO_NEAR, distance(to));
             others.sort_by(|&a, &b| {
@@ -112,12 +113,12 @@ impl<'a> Sweep<'a> {
         Self { views, neighbours, known }
     }
 
-    /// Rays of `count` random pixels that are trained on, from each view in turn.
+    /// Rays of `count` random unmasked pixels, from each view in turn.
     fn rays(&self, count: usize, seed: u64) -> Vec<Ray> {
         const PURPOSE: u64 = 0x7365_6564; // "seed"
         let mut random = Random::new(seed, PURPOSE, 0);
         let mut rays = Vec::with_capacity(count);
-        // The bound ends the search among photos that are masked all over.
+        // Bounds the search if photos are completely masked.
         for attempt in 0..count.saturating_mul(4) {
             let (Some(view), true) = (attempt.checked_rem(self.views.len()), rays.len() < count) else {
                 break;
@@ -137,13 +138,13 @@ impl<'a> Sweep<'a> {
         rays
     }
 
-    /// The place on a ray that most photos agree on, in its pixel's colour.
+    /// The point on a ray on which most photos agree, with its pixel's colour.
     fn point(&self, ray: &Ray) -> SeedPoint {
         let view = &self.views[ray.view];
         let known = &self.known[ray.view];
         let world_from_cam = view.cam_from_world.inverse();
         let patch = view.patch(ray.pixel);
-        // Distances from the camera per depth tried, since a lens's rays need not have unit length.
+        // Distances from the camera for each depth, since a lens's rays need not have unit length.
         let length = ray.direction.length();
         let bound = known.nearest / length;
         let [nearest, farthest] =
@@ -167,7 +168,7 @@ impl<'a> Sweep<'a> {
         SeedPoint { position: place.to_array(), rgb: [r, g, b] }
     }
 
-    /// How much a patch differs from what the neighbours that agree most show at a place; `None` where too few see it.
+    /// Difference between a patch and the best-matching neighbours at a point; `None` if too few see it.
     fn difference(&self, view: usize, patch: &[[u8; 3]; 9], place: DVec3) -> Option<u32> {
         let neighbours = &self.neighbours[view].0;
         let mut found = [u32::MAX; NEIGHBOURS];
@@ -186,8 +187,8 @@ impl<'a> Sweep<'a> {
     }
 }
 
-/// Of places tried (difference, 1 / distance, place): the one with the smallest difference or, where `around` is known, the one nearest
-/// to that 1 / distance among those that are as good. The nearer place wins a tie.
+/// Among samples (difference, 1 / distance, position): the one with the smallest difference or, if `around` is known, the one
+/// closest to that 1 / distance among those that are about as good. The nearer position wins a tie.
 fn best(tried: &[(u32, f64, DVec3)], around: Option<f64>) -> Option<DVec3> {
     let least = tried.iter().map(|(difference, ..)| *difference).min()?;
     let found = match around {
@@ -244,7 +245,7 @@ mod tests {
         assert_eq!(seeded(&wall(dir.path(), points.clone(), |_| [1.0; 3]), 60, 7), points);
     }
 
-    /// One photo alone: points are before it.
+    /// With a single photo, points are placed in front of it.
     #[test]
     fn a_single_photo_gives_points_as_well() {
         let dir = tempfile::tempdir().unwrap();

@@ -16,7 +16,7 @@ const STEPS: u32 = 30;
 /// A capacity far below what any view needs.
 const NO_ROOM: u32 = 16;
 
-/// Four photos of waves, side by side.
+/// Four photos of waves, taken side by side.
 pub(super) fn waves(dir: &std::path::Path) -> impl Iterator<Item = View> {
     (0..4_u32).map(move |i| {
         let name = format!("view_{i}.png");
@@ -44,7 +44,7 @@ fn dataset(dir: &std::path::Path) -> Arc<Dataset> {
 }
 
 fn config(strategy: Strategy) -> TrainConfig {
-    // Before steps 6, 12 and so on; MCMC's growth shows when it happens twice.
+    // Before steps 6, 12 and so on; MCMC's growth shows after two refinements.
     let densify = DensifyConfig {
         at_least_every: 6,
         until_adc: 30_000,
@@ -82,7 +82,7 @@ fn running_out_of_room_changes_no_bit() {
         let config = config(strategy);
         let roomy = run(&gpu, &dataset, strategy, &[]);
         assert!(roomy.means.as_flattened().iter().all(|x| x.is_finite()));
-        // At the start, before a plain step, before and right at refinements, at the last step.
+        // At the start, before an ordinary step, before and at refinements, at the last step.
         for tight_before in [&[0, 3, 11, STEPS - 1][..], &[6, 12, 17]] {
             assert!(config.densifies_before(6) && config.densifies_before(12) && !config.densifies_before(3));
             let tight = run(&gpu, &dataset, strategy, tight_before);

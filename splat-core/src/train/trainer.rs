@@ -5,28 +5,26 @@ use std::sync::Arc;
 
 use super::average::Average;
 use super::config::TrainConfig;
-use super::exposure::{LogGain, exposures};
+use super::exposure::LogGain;
 use super::floor::{Sampling, seen_by_any};
 use super::frame::SceneFrame;
 use super::optimizer::Moments;
 use super::own_loss::{OwnLoss, StepBuffers, StepView, record_counts};
-use super::passes::{Kernels, Passes};
+use super::passes::{Kernels, Passes, slot_switches};
 use super::photos::Photos;
 use super::poses::Poses;
 use super::reports::Reports;
-use super::seeds::seed_points;
-use super::small_view::SmallView;
+use super::start::RunStart;
 use super::uniforms::{StepState, background, train_uniform};
 use crate::camera::{LensCamera, Pose};
 use crate::dataset::Dataset;
-use crate::gaussians::{GaussianCloud, SeedOptions, thinned};
+use crate::gaussians::GaussianCloud;
 use crate::gpu::Gpu;
 use crate::gpu::profile::{Pass, Timer};
 use crate::gpu::shaders::Switches;
 use crate::random::Random;
 use crate::render::rays::RayTables;
 use crate::render::{GaussianBuffers, RendererKind, ViewInputs, grown, isects_per_slice, with_margin};
-use crate::scene::SeedPoint;
 use crate::{Error, Result};
 
 /// Steps submitted to the GPU before the host waits for a report.
@@ -34,7 +32,7 @@ const STEPS_IN_FLIGHT: usize = 2;
 /// Tiles per Gaussian assumed for the initial capacity for intersections.
 const FIRST_ISECTS_PER_GAUSSIAN: u32 = 8;
 
-/// What a step did.
+/// Report of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepReport {
     /// Steps done; counts from 1.
@@ -80,58 +78,13 @@ pub struct Trainer {
     pub(super) poses: Poses,
 }
 
-/// What a new run determines first.
-struct RunSetup {
-    photos: Photos,
-    config: TrainConfig,
-    cap: u32,
-    frame: SceneFrame,
-}
-
-impl RunSetup {
-    fn of(gpu: &Gpu, dataset: Arc<Dataset>, mut config: TrainConfig) -> Result<Self> {
-        config.validate()?;
-        config.renderer.get_or_insert(dataset.fitting_renderer());
-        config.alpha_mode.get_or_insert_with(|| dataset.fitting_alpha());
-        let photos = Photos::new(dataset, &config)?;
-        let workload = photos.workload(&config)?;
-        let cap = config
-            .max_gaussians
-            .unwrap_or_else(|| workload.default_gaussians(gpu.report(), crate::machine::available_memory()));
-        let frame = SceneFrame::of(&photos.given);
-        Ok(Self { photos, config, cap, frame })
-    }
-}
-
 impl Trainer {
     /// Starts from the dataset's seed points.
     ///
     /// # Errors
-    /// [`Error::Config`] for settings that cannot work, [`Error::Scene`] for a dataset without training
-    /// views, and whatever the device reports.
+    /// [`Error::Config`] for invalid settings, [`Error::Scene`] for a dataset without training views, and errors of the device.
     pub fn new(gpu: &Gpu, dataset: Arc<Dataset>, config: TrainConfig) -> Result<Self> {
-        let RunSetup { photos, config, cap, frame } = RunSetup::of(gpu, dataset, config)?;
-        let views = SmallView::of_training_views(&photos.given, frame)?;
-        let points = seed_points(&photos.given, &views, frame, config.seed_points.min(cap), config.seed);
-        let gains = config.exposure.then(|| exposures(&photos.given, &views, &points));
-        let points = thinned(points, cap as usize, config.seed);
-        let options = SeedOptions {
-            sh_degree: config.sh_degree,
-            opacity: config.initial_opacity,
-            scale: config.initial_scale,
-        };
-        let cloud = GaussianCloud::from_seed_points(&points, &options);
-        let gaussians = GaussianBuffers::upload(gpu, &cloud)?;
-        let moments = Moments::new(gpu, gaussians.count, gaussians.sh_stride())?;
-        let poses = Poses::of(&photos.given, frame, config.poses);
-        Self::assemble(gpu, photos, config, (frame, poses), (gaussians, moments), cap, 0)
-            .map(|trainer| trainer.with(gains))
-    }
-
-    /// Sets the measured exposures of the photos.
-    fn with(mut self, gains: Option<Vec<LogGain>>) -> Self {
-        self.gains = gains.unwrap_or(self.gains);
-        self
+        Self::start(gpu, RunStart::from_seed_points(gpu, dataset, config)?)
     }
 
     /// Whether the photos differ in exposure or white balance; see [`TrainConfig::exposure`].
@@ -146,43 +99,20 @@ impl Trainer {
         self.gains.get(view).map_or([1.0; 3], |gain| gain.map(f64::exp))
     }
 
-    /// Starts from the Gaussians of a scene in the dataset's world coordinates, relative to `origin`. They are trained at full image
-    /// size and, if they have view-dependent colours, with all SH degrees from the first step on. If there are more than the cap
-    /// allows, the most visible ones (opacity times cross-section) are kept.
+    /// Starts from the Gaussians of a scene in the dataset's world coordinates, relative to `origin`. They are trained at full
+    /// image size and, if they have view-dependent colours, with all SH degrees from the first step on. If there are more than
+    /// the cap allows, the most visible ones (opacity times cross-section) are kept.
     ///
     /// # Errors
-    /// [`Error::Cloud`] for one whose parts do not fit together or that is empty, and as [`Trainer::new`].
+    /// [`Error::Cloud`] if the cloud is empty or its parts are inconsistent, and as [`Trainer::new`].
     pub fn from_scene(
         gpu: &Gpu,
         dataset: Arc<Dataset>,
         config: TrainConfig,
-        mut cloud: GaussianCloud,
+        cloud: GaussianCloud,
         origin: [f64; 3],
     ) -> Result<Self> {
-        let RunSetup { photos, mut config, cap, frame } = RunSetup::of(gpu, dataset, config)?;
-        cloud.retain_finite()?;
-        if cloud.is_empty() {
-            return Err(Error::Cloud { why: "it is empty; start with a scene that holds Gaussians".into() });
-        }
-        cloud.keep_most_visible(cap as usize);
-        config.coarse_until.clear();
-        if cloud.sh_degree > 0 {
-            config.sh_degree_every = 0;
-        }
-        let cloud = frame.to_frame(cloud.with_sh_degree(config.sh_degree), origin);
-        let gains = if config.exposure {
-            let views = SmallView::of_training_views(&photos.given, frame)?;
-            let points =
-                cloud.means.iter().map(|mean| SeedPoint { position: mean.map(f64::from), rgb: [0; 3] });
-            Some(exposures(&photos.given, &views, &points.collect::<Vec<_>>()))
-        } else {
-            None
-        };
-        let gaussians = GaussianBuffers::upload(gpu, &cloud)?;
-        let moments = Moments::new(gpu, gaussians.count, gaussians.sh_stride())?;
-        let poses = Poses::of(&photos.given, frame, config.poses);
-        Self::assemble(gpu, photos, config, (frame, poses), (gaussians, moments), cap, 0)
-            .map(|trainer| trainer.with(gains))
+        Self::start(gpu, RunStart::from_scene(gpu, dataset, config, cloud, origin)?)
     }
 
     /// Extends the run to `steps` steps, with the schedules of a run of that length; see [`TrainConfig::extended`].
@@ -201,11 +131,11 @@ impl Trainer {
         Ok(())
     }
 
-    /// Changes how many steps the run has: learning rates, image sizes and densification go on from where they are and end with
-    /// the last of `steps`. For runs that end by the clock.
+    /// Changes the run's number of steps: learning rates, image sizes and densification continue from their current values and
+    /// end with the last of `steps`. For runs with a deadline.
     ///
     /// # Errors
-    /// [`Error::Config`] where `steps` are done already, and as [`Trainer::step`].
+    /// [`Error::Config`] if `steps` are already done, and as [`Trainer::step`].
     pub fn replan(&mut self, steps: u32) -> Result<()> {
         self.flush()?;
         if steps <= self.next_step {
@@ -217,32 +147,26 @@ impl Trainer {
         Ok(())
     }
 
-    pub(super) fn assemble(
-        gpu: &Gpu,
-        photos: Photos,
-        config: TrainConfig,
-        (frame, poses): (SceneFrame, Poses),
-        (gaussians, moments): (GaussianBuffers, Moments),
-        cap: u32,
-        next_step: u32,
-    ) -> Result<Self> {
+    /// Compiles the kernels and allocates the buffers of a run.
+    pub(super) fn start(gpu: &Gpu, start: RunStart) -> Result<Self> {
+        let RunStart { photos, config, cap, frame, poses, gains, gaussians, moments, steps_done } = start;
         if photos.given.train.is_empty() {
             return Err(Error::Scene { why: "it has no view to train on".into() });
         }
-        let renderer = config.renderer_at(next_step);
-        // The statistic of 3DGUT is taken in 3-D, where there is no absolute form of it.
+        let renderer = config.renderer_at(steps_done);
+        // 3DGUT's statistic is in 3-D, where there is no absolute variant.
         let abs_gradient = config.uses_abs_gradient();
         let pose = poses.wants_gradient();
         let switches = Switches { abs_gradient, pose, renderer, ..Switches::default() };
         let dataset = Arc::clone(photos.for_renderer(renderer));
         let kernels = Kernels::new(gpu, switches, gaussians.sh_stride());
-        // A guess that is too low costs one step that is run again; depth slices that turn out unnecessary would cost more.
+        // An estimate that is too low costs one repeated step; unnecessary depth slices would cost more.
         let isects = grown(gaussians.count.saturating_mul(FIRST_ISECTS_PER_GAUSSIAN))
             .min(isects_per_slice(gpu, slot_switches(&dataset, switches)));
         let passes = Passes::new(gpu, &kernels, &gaussians, &moments, &dataset, isects)?;
         let sampling = Sampling::new(&photos.given, frame)?;
         let average = Average::new(config.averaged_steps(), config.steps);
-        let gains = vec![[0.0; 3]; photos.given.scene.views.len()];
+        let gains = gains.unwrap_or_else(|| vec![[0.0; 3]; photos.given.scene.views.len()]);
         Ok(Self {
             gpu: gpu.clone(),
             photos,
@@ -253,7 +177,7 @@ impl Trainer {
             moments,
             average,
             passes,
-            next_step,
+            next_step: steps_done,
             frame,
             cap,
             densified_before: None,
@@ -270,13 +194,13 @@ impl Trainer {
     /// Runs one step.
     ///
     /// # Errors
-    /// A photo that cannot be read, or what the device reports.
+    /// A photo that cannot be read, and errors of the device.
     pub fn step(&mut self) -> Result<StepReport> {
         self.advance(None)
     }
 
-    /// One step, with the built-in loss or another. A step with another loss is not left in flight, since only this call can run it
-    /// again.
+    /// Runs one step, with the built-in loss or a custom one. A step with a custom loss is not left in flight, since only this
+    /// call can run it again.
     pub(super) fn advance(&mut self, mut own_loss: Option<&mut OwnLoss<'_>>) -> Result<StepReport> {
         let left_in_flight = if own_loss.is_some() { 0 } else { STEPS_IN_FLIGHT };
         let target = self.next_step + 1;
@@ -570,7 +494,7 @@ impl Trainer {
         done
     }
 
-    /// Capacity for `isects` intersections plus a margin, which shrinks where it alone would need another depth slice.
+    /// Capacity for `isects` intersections plus a margin, which is reduced if it alone would need another depth slice.
     pub(super) fn room_for(&self, isects: u32) -> u32 {
         let most = isects_per_slice(&self.gpu, slot_switches(&self.dataset, self.kernels.forward.switches));
         if isects <= most { grown(isects).min(most) } else { with_margin(isects) }
@@ -616,10 +540,4 @@ impl Trainer {
         view.isect_capacity = self.passes.forward.capacity.isects;
         Ok(inputs)
     }
-}
-
-/// The switches that decide how large an intersection's gradient sums are, in the largest of a dataset's views.
-pub(super) fn slot_switches(dataset: &Dataset, switches: Switches) -> Switches {
-    let rolling = switches.renderer == RendererKind::Gut && dataset.keeps_rolling_shutter();
-    Switches { rolling, ..switches }
 }

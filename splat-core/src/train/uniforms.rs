@@ -14,7 +14,7 @@ const SH_REST_SHARE: f32 = 1.0 / 20.0;
 /// What a step's parameters depend on besides the configuration.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StepState {
-    /// From 0.
+    /// Step, from 0.
     pub(super) step: u32,
     /// Number of Gaussians.
     pub(super) gaussians: u32,

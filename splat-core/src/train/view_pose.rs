@@ -1,4 +1,4 @@
-//! The pose of one view, as it is refined.
+//! The pose of one view during its refinement.
 
 use glam::{DMat3, DQuat, DVec3};
 use serde::{Deserialize, Serialize};
@@ -7,13 +7,13 @@ use super::frame::{SceneFrame, median};
 use crate::camera::Pose;
 use crate::dataset::Dataset;
 
-/// Rows of the gradient of `cam_from_world`, of which the last entries are the translation's.
+/// Rows of the gradient of `cam_from_world`; the last entries are that of the translation.
 pub(super) type PoseRows = [[f32; 4]; 3];
 
-/// Decay of the moments: shorter than the Gaussians', since a view has its turn seldom.
+/// Decay of the moments: faster than for Gaussians, since a view's turns are rare.
 const BETAS: [f64; 2] = [0.8, 0.98];
 
-/// One view's pose and what its optimizer remembers.
+/// One view's pose and the state of its optimizer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct ViewPose {
     /// `cam_from_world` in the run's frame: rotation (x, y, z, w) and translation.
@@ -23,22 +23,22 @@ pub(super) struct ViewPose {
     first: [f64; 6],
     second: [f64; 6],
     updates: u32,
-    /// Sums of the watched gradients, and of their squares.
+    /// Sums of the recorded gradients, and of their squares.
     sum: [f64; 6],
     squares: [f64; 6],
     pub(super) turns: u32,
-    /// Gradients that wait for the view's next turn, with their steps.
+    /// Gradients to be used at the view's next turn, with their steps.
     pub(super) waiting: Vec<(u32, PoseRows)>,
 }
 
-/// What is fixed of a view.
+/// Constants of a view.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scale {
-    /// Typical depth of what it sees, units of the frame: rotations are about the point at that depth in front of the camera, so that
-    /// they and translations change the picture in different ways.
+    /// Typical depth of what it sees, units of the frame: rotations are about the point at that depth in front of the camera, so
+    /// that they and translations change the image in different ways.
     pub(super) depth: f64,
     pub(super) focal_px: f64,
-    /// The pose that the dataset has.
+    /// The dataset's pose.
     pub(super) given: Pose,
 }
 
@@ -61,7 +61,7 @@ impl ViewPose {
         Pose { rotation: DQuat::from_array(self.rotation), translation: DVec3::from_array(self.translation) }
     }
 
-    /// One step of Adam that moves the picture by about `rate_px`.
+    /// One step of Adam, which moves the image by about `rate_px`.
     pub(super) fn update(&mut self, rows: &PoseRows, scale: Scale, rate_px: f64) {
         let gradient = motion_gradient(&self.pose(), scale.depth, rows);
         if !gradient.iter().all(|g| g.is_finite()) {
@@ -96,16 +96,16 @@ impl ViewPose {
         }
     }
 
-    /// How much the watched gradients agree: the square of their sum over the sum of their squares, as a mean over the degrees of freedom.
-    /// It is 1 for gradients that have nothing in common, and their number for equal ones.
+    /// Agreement of the recorded gradients: the square of their sum over the sum of their squares, averaged over the degrees of
+    /// freedom. It is 1 for uncorrelated gradients, and their number for equal ones.
     pub(super) fn agreement(&self) -> f64 {
         let of = |(sum, squares): (&f64, &f64)| sum * sum / squares.max(f64::MIN_POSITIVE);
         self.sum.iter().zip(&self.squares).map(of).sum::<f64>() / 6.0
     }
 }
 
-/// Gradient with respect to a motion `(w, v)` of a camera's picture: rotations about the axes (radians) through the point `p` at `depth`
-/// in front of it, then translations. It maps a pose `(R, t)` to `(exp(w) R, exp(w) (t - p) + p + v)`.
+/// Gradient with respect to a motion `(w, v)` of a camera's image: rotations about the axes (radians) through the point `p` at
+/// `depth` in front of it, then translations. It maps a pose `(R, t)` to `(exp(w) R, exp(w) (t - p) + p + v)`.
 fn motion_gradient(pose: &Pose, depth: f64, rows: &PoseRows) -> [f64; 6] {
     let rotation = DMat3::from_quat(pose.rotation);
     let row = |i: usize| DVec3::new(rows[i][0].into(), rows[i][1].into(), rows[i][2].into());
@@ -118,7 +118,7 @@ fn motion_gradient(pose: &Pose, depth: f64, rows: &PoseRows) -> [f64; 6] {
     [turn.x, turn.y, turn.z, v_translation.x, v_translation.y, v_translation.z]
 }
 
-/// A pose after such a motion.
+/// A pose after that motion.
 pub(super) fn moved(pose: &Pose, depth: f64, motion: &[f64; 6]) -> Pose {
     let [a, b, c, x, y, z] = *motion;
     let turn = DQuat::from_scaled_axis(DVec3::new(a, b, c));
@@ -132,13 +132,13 @@ pub(super) fn moved(pose: &Pose, depth: f64, motion: &[f64; 6]) -> Pose {
 impl Scale {
     fn of(pose: &Pose, focal_px: f64, points: &[DVec3]) -> Self {
         let depths = points.iter().map(|&point| pose.transform_point(point).z).filter(|&z| z > 0.0);
-        // Without points, the middle of the cameras is what is known.
+        // Without points, the distance of the frame's origin, the centre of the cameras, is used.
         let depth = median(depths.collect()).unwrap_or_else(|| pose.translation.length());
         Self { depth: depth.max(1e-3), focal_px: focal_px.max(1.0), given: *pose }
     }
 }
 
-/// One view whose pose is looked for.
+/// One view whose pose is optimized for its photo.
 #[derive(Clone, Debug)]
 pub(super) struct Probe {
     pose: ViewPose,
@@ -146,7 +146,7 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    /// Begins at the pose that the dataset has.
+    /// Starts from the dataset's pose.
     pub(super) fn of(dataset: &Dataset, frame: SceneFrame, view: usize) -> Self {
         let (pose, scale) = beginning(dataset, frame, view, &points_in(dataset, frame));
         Self { pose, scale }
@@ -156,7 +156,7 @@ impl Probe {
         self.pose.pose()
     }
 
-    /// Moves the picture by about `rate_px`.
+    /// Moves the image by about `rate_px`.
     pub(super) fn update(&mut self, rows: &PoseRows, rate_px: f64) {
         self.pose.update(rows, self.scale, rate_px);
     }
@@ -170,7 +170,7 @@ pub(super) fn points_in(dataset: &Dataset, frame: SceneFrame) -> Vec<DVec3> {
         .collect()
 }
 
-/// A view as it is before the first step.
+/// A view's state before the first step.
 pub(super) fn beginning(
     dataset: &Dataset,
     frame: SceneFrame,
@@ -193,7 +193,7 @@ pub(super) mod tests {
         Pose { rotation, translation: DVec3::new(0.2, -0.5, 1.7) }
     }
 
-    /// A loss that is linear in the rows of a pose, so that its gradient with respect to them is the same everywhere.
+    /// A loss that is linear in the rows of a pose, so that its gradient is constant.
     fn loss(pose: &Pose, rows: &PoseRows) -> f64 {
         let rotation = DMat3::from_quat(pose.rotation).transpose();
         let of_row = |(i, row): (usize, &[f32; 4])| {

@@ -1,4 +1,4 @@
-//! The recordings, and which half of them may be looked at while the models are worked on.
+//! The recordings, split into a development half and a kept half.
 
 use std::path::Path;
 
@@ -6,23 +6,23 @@ use splat_gesture::{Frame, LabelledFrames, Layout, read_landmarks};
 
 use crate::hands::{difference, grafted};
 
-/// What may be looked at.
+/// The halves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Half {
-    /// Every other letter from the first on, and the first author's hands: looked at while constants are chosen.
+    /// Every other letter from the first on, and the first author's hands: used to choose constants.
     Development,
-    /// The other letters and the other author's: looked at when nothing is changed any more.
+    /// The other letters and the other author's hands: used only after constants were chosen.
     Kept,
 }
 
-/// What is measured on.
+/// The data of a measurement.
 pub(crate) struct Data {
     pub(crate) half: Half,
     /// Sign letters of one signer, image coordinates.
     pub(crate) letters: Vec<LabelledFrames>,
     /// Paper, rock, scissors and `one`, world coordinates.
     pub(crate) world: Vec<LabelledFrames>,
-    /// Open hand, fist and pointer of another author in two dimensions, without handedness. Not of the development half.
+    /// Open hand, fist and pointer of another author in two dimensions, without handedness. Not in the development half.
     pub(crate) flat: Vec<LabelledFrames>,
 }
 
@@ -46,8 +46,8 @@ impl Data {
         Self { half, letters: letters.collect(), world, flat }
     }
 
-    /// Gestures made of two letters: one or two fingers of the one on the hand of the other, frame by frame as they were recorded, so that
-    /// they move as recordings do. Those that look like a letter or like each other are left out; the `most` kept are spread over all.
+    /// Composite gestures: one or two fingers of one letter on the hand of another, frame by frame, so that they move as
+    /// recordings do. Those that resemble a letter or each other are left out; at most `most` are kept, spread over all.
     pub(crate) fn grafts(&self, most: usize) -> Vec<LabelledFrames> {
         const FINGERS: [&[usize]; 7] = [&[0], &[1], &[2], &[4], &[1, 2], &[3, 4], &[0, 1]];
         const UNLIKE: f32 = 0.14;
@@ -77,7 +77,7 @@ impl Data {
     }
 }
 
-/// `label, x1, y1, ... x21, y21` a line, no header.
+/// `label, x1, y1, ... x21, y21` per line, no header.
 fn flat(text: &str) -> Vec<LabelledFrames> {
     let mut groups: Vec<LabelledFrames> = Vec::new();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
@@ -86,7 +86,7 @@ fn flat(text: &str) -> Vec<LabelledFrames> {
         let numbers: Vec<f32> = fields.map(|field| field.parse().unwrap()).collect();
         let mut values: Vec<f32> = numbers.chunks(2).flat_map(|xy| [xy[0], xy[1], 0.0]).collect();
         values.push(-1.0);
-        // A hand that fills the picture to a hand in it, as detectors give it.
+        // Scales a hand that fills the picture to one within it, as detectors report it.
         values[..63].iter_mut().for_each(|value| *value *= 0.3);
         let frame = Frame::parse(&values, Layout::Image, 0).unwrap();
         match groups.iter_mut().find(|group| group.label == label) {

@@ -1,4 +1,4 @@
-//! Recorded frames changed as another camera, hand or gesture would change them.
+//! Variations of recorded frames: another camera, hand or gesture.
 
 use splat_gesture::{Frame, Handedness, LANDMARKS, LabelledFrames, Layout};
 
@@ -33,12 +33,12 @@ fn hand(frame: &Frame) -> Handedness {
     }
 }
 
-/// The hand in world coordinates, as if it were 95 mm in size.
+/// The hand in world coordinates, scaled to a size of 95 mm.
 pub(crate) fn in_metres(image: &Frame) -> Frame {
     frame(&relative(image), hand(image), Layout::World)
 }
 
-/// The hand as a detector in two dimensions gives it, which does not say which hand it is.
+/// The hand as a detector in two dimensions reports it, without handedness.
 pub(crate) fn flat(original: &Frame) -> Frame {
     let mut values = original.values();
     values[..63].iter_mut().skip(2).step_by(3).for_each(|z| *z = 0.0);
@@ -46,7 +46,8 @@ pub(crate) fn flat(original: &Frame) -> Frame {
     Frame::parse(&values, Layout::Image, 0).unwrap()
 }
 
-/// The same of a recording in which the hand turns by up to `swing` degrees either way and its bones change by as many half per cent.
+/// The same for a recording in which the hand rotates by up to `swing` degrees either way and bone lengths change by half as many
+/// per cent.
 pub(crate) fn flat_swung(recording: &LabelledFrames, swing: f32) -> LabelledFrames {
     let view = |(i, frame): (usize, &Frame)| {
         let wave = |period: f32| (i as f32 / period).sin();
@@ -58,7 +59,7 @@ pub(crate) fn flat_swung(recording: &LabelledFrames, swing: f32) -> LabelledFram
     LabelledFrames { label: recording.label.clone(), frames }
 }
 
-/// The hand turned in the picture and to the side, degrees.
+/// The hand rotated in the picture and to the side, degrees.
 pub(crate) fn turned(original: &Frame, layout: Layout, in_picture: f32, to_side: f32) -> Frame {
     let (sin, cos) = in_picture.to_radians().sin_cos();
     let (side_sin, side_cos) = to_side.to_radians().sin_cos();
@@ -87,7 +88,7 @@ pub(crate) fn of_person(original: &Frame, layout: Layout, lengths: [f32; 5], wid
     frame(&new, hand(original), layout)
 }
 
-/// `base` with these fingers (0 thumb .. 4 little finger) of `other`, as each stands on its own palm.
+/// `base` with these fingers (0 thumb .. 4 little finger) of `other`, each relative to its own palm.
 pub(crate) fn grafted(base: &Frame, other: &Frame, fingers: &[usize], layout: Layout) -> Frame {
     let (mut points, theirs) = (relative(base), relative(other));
     let (own_axes, their_axes) = (palm(&points), palm(&theirs));

@@ -1,4 +1,4 @@
-//! The measurements behind the README's figures on gestures: models judged on letters, hands and people they never saw.
+//! Measures the README's figures on gestures, on letters, hands and people that the models were not trained on.
 //!
 //! ```sh
 //! cargo run --release -p splat-gesture --example protocol -- FOLDER development
@@ -48,7 +48,7 @@ fn main() {
     another_author(&data);
 }
 
-/// `count` of the letters beginning at each place in turn, and the others.
+/// Each run of `count` consecutive letters (cyclic), and the remaining ones.
 fn companies(letters: &[LabelledFrames], count: usize) -> Vec<[Vec<&LabelledFrames>; 2]> {
     let rotated = |from: usize| -> Vec<&LabelledFrames> {
         (0..letters.len()).map(|i| &letters[(from + i) % letters.len()]).collect()
@@ -104,7 +104,7 @@ fn unknown_of_four(world: &[LabelledFrames]) {
     tell("3 of 4 real gestures known, 75 frames, world", &figures);
 }
 
-/// The base model on real hands, what ten additions do to it, and how much a gesture drawn in the air swallows.
+/// The base model on real hands, the effect of ten additions, and how many unknown frames a gesture drawn in the air accepts.
 fn base(data: &Data, grafts: &[LabelledFrames]) {
     let start = Instant::now();
     let base = base_v1(&|_| {}, &|| false).unwrap();
@@ -128,7 +128,7 @@ fn base(data: &Data, grafts: &[LabelledFrames]) {
         letters.iter().map(|frames| accepted(&base, frames)).collect::<Vec<_>>(),
         accepted(&base, one)
     );
-    // Letters, then grafted hands until ten are in; what is refused is left out.
+    // Letters, then composite gestures until there are ten; rejected ones are skipped.
     let candidates = data.letters.iter().zip(letters.clone()).map(|(letter, frames)| (&letter.label, frames));
     let candidates = candidates.chain(grafts.iter().map(|graft| (&graft.label, world(&graft.frames))));
     let mut grown = base.clone();
@@ -193,12 +193,12 @@ fn base(data: &Data, grafts: &[LabelledFrames]) {
     );
 }
 
-/// Accepted recall of each gesture as the report tells it.
+/// Accepted recall of each gesture according to the report.
 fn claimed(bundle: &Bundle) -> Vec<f64> {
     (0..bundle.labels().len()).map(|gesture| bundle.report().confusion.recall(gesture)).collect()
 }
 
-/// Each letter joins two others from its first 40 frames: what the report claims against what later frames show.
+/// Each letter is added to two others from its first 40 frames: the report's recall compared with that of later frames.
 fn short_recordings(letters: &[LabelledFrames]) {
     for frames in [40, 100] {
         let (mut claims, mut truths, mut off) = (Vec::new(), Vec::new(), Vec::new());
@@ -251,7 +251,7 @@ fn turns(data: &Data) {
     }
 }
 
-/// Other people's bones under the same poses.
+/// Other people's bone lengths with the same poses.
 fn people(letters: &[LabelledFrames]) {
     const PEOPLE: [([f32; 5], f32); 4] = [
         ([1.15, 0.9, 0.95, 1.1, 0.85], 1.1),
@@ -280,7 +280,7 @@ fn people(letters: &[LabelledFrames]) {
     );
 }
 
-/// Two gestures known from frames in two dimensions in which the hand turns.
+/// Two gestures trained on frames in two dimensions in which the hand rotates.
 fn flat_hands(data: &Data, grafts: &[LabelledFrames]) {
     for swing in [0.0, 30.0, 60.0] {
         let [letters, grafts, world] = [&data.letters[..], grafts, &data.world[..]]
@@ -299,7 +299,7 @@ fn flat_hands(data: &Data, grafts: &[LabelledFrames]) {
     }
 }
 
-/// Later frames of gestures known from their first `frames`, against unknown ones.
+/// Later frames of gestures trained on their first `frames`, against unknown ones.
 fn told_flat(known: &[&LabelledFrames], unknown: &[&LabelledFrames], frames: usize) -> Telling {
     let bundle = trained_on(known, frames, Layout::Image);
     let later: Vec<&[Frame]> = known.iter().map(|gesture| &gesture.frames[frames..]).collect();

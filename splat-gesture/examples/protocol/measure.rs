@@ -1,11 +1,11 @@
-//! Training and counting.
+//! Training and evaluation.
 
 use splat_gesture::{
     Bundle, Frame, LabelledFrames, Layout, Outcome, QualityGate, Recording, TrainOptions, train_addition,
     train_new,
 };
 
-/// Nothing is refused here: what a model reaches is to be seen.
+/// Requirements that accept everything, to measure what a model reaches.
 fn options() -> TrainOptions {
     let gate = QualityGate { min_old_accuracy: 0.0, min_new_recall: 0.0, max_fall: 1.0, max_mixed: 1.0 };
     TrainOptions { seed: 1, gate }
@@ -41,7 +41,7 @@ pub(crate) fn added(parent: &Bundle, name: &str, frames: &[Frame]) -> Bundle {
     published(train_addition(parent, &new, &options(), &|_| {}, &|| false).unwrap())
 }
 
-/// The same as a client gets it: nothing where the gesture is refused.
+/// The same with the default requirements, as for a client: `None` if the gesture is rejected.
 pub(crate) fn offered(parent: &Bundle, name: &str, frames: &[Frame]) -> Option<Bundle> {
     let new = recording(name, parent.layout(), frames);
     match train_addition(parent, &new, &TrainOptions::default(), &|_| {}, &|| false).unwrap() {
@@ -61,7 +61,7 @@ pub(crate) fn right(bundle: &Bundle, frames: &[Frame], gesture: usize) -> [f64; 
     counts.map(|count| count as f64 / frames.len().max(1) as f64)
 }
 
-/// Share of frames taken for any gesture.
+/// Share of frames recognised as any gesture.
 pub(crate) fn accepted(bundle: &Bundle, frames: &[Frame]) -> f64 {
     let count = frames.iter().filter(|frame| bundle.model().predict(frame).gesture.is_some()).count();
     count as f64 / frames.len().max(1) as f64
@@ -72,7 +72,7 @@ fn score(bundle: &Bundle, frame: &Frame) -> (usize, f32) {
     (prediction.best, prediction.scores[prediction.best])
 }
 
-/// How well known hands are told from unknown ones.
+/// Separation of known and unknown hands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Telling {
     /// Known frames that are right, and right and accepted.
@@ -85,7 +85,7 @@ pub(crate) struct Telling {
     pub(crate) area: f64,
 }
 
-/// Known frames with their gesture, gestures counting alike, against unknown ones.
+/// Known frames with their gesture, weighted equally by gesture, against unknown ones.
 pub(crate) fn telling(bundle: &Bundle, known: &[&[Frame]], unknown: &[&[Frame]]) -> Telling {
     const EACH: usize = 90;
     let thin =
@@ -125,7 +125,7 @@ pub(crate) fn telling(bundle: &Bundle, known: &[&[Frame]], unknown: &[&[Frame]])
     }
 }
 
-/// Mean and worst of some figures, `worst` the greatest or the least.
+/// Mean and worst of some figures; `worst` selects the maximum or the minimum.
 pub(crate) fn summary(values: &[f64], worst: fn(f64, f64) -> f64) -> String {
     let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
     let worst = values.iter().copied().reduce(worst).unwrap_or(f64::NAN);

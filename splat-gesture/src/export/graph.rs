@@ -15,16 +15,16 @@ use crate::limits::FRAME_VALUES;
 use crate::model::{Model, STEEPNESS};
 use crate::rounded::step;
 
-/// Place of a tensor in [`Graph::tensors`].
+/// Index of a tensor in [`Graph::tensors`].
 pub(crate) type TensorId = usize;
 
-/// A tensor's values, where they are fixed.
+/// Values of a tensor if they are constant.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Values {
     /// Computed.
     None,
     Float(Vec<f32>),
-    /// Weights in steps, see [`Op::Dequantize`].
+    /// Quantised weights, see [`Op::Dequantize`].
     Bytes(Vec<u8>),
     Int(Vec<i32>),
 }
@@ -35,7 +35,7 @@ pub(crate) struct Tensor {
     pub(crate) values: Values,
 }
 
-/// What an operator does with its inputs; numpy's rules of broadcasting hold.
+/// Operators; broadcasting follows numpy's rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Op {
     Add,
@@ -52,15 +52,15 @@ pub(crate) enum Op {
     Gather,
     Square,
     Sqrt,
-    /// Inputs: x, axes, which stay as 1.
+    /// Inputs: x, axes, which are kept with size 1.
     Sum,
-    /// The least along an axis, which stays as 1. Inputs: x, and the axis, which ONNX has as an attribute.
+    /// The minimum along an axis, which is kept with size 1. Inputs: x, and the axis, which is an attribute in ONNX.
     Least(i32),
     /// Inputs: all of one rank, joined along the axis.
     Concatenation(i32),
     /// Inputs: x `[1, in]`, weights `[out, in]`, bias `[out]`.
     FullyConnected,
-    /// Input: bytes that stand for `rounded::WEIGHT_STEP` times their difference from `rounded::WEIGHT_ZERO`.
+    /// Input: bytes that represent `rounded::WEIGHT_STEP` times their difference from `rounded::WEIGHT_ZERO`.
     Dequantize,
     /// Along the last axis.
     Softmax,
@@ -74,7 +74,7 @@ pub(crate) struct Node {
     pub(crate) output: TensorId,
 }
 
-/// A layer's weights, or what stands for them, in rows by output.
+/// A layer's weights, or their quantised form, one row per output.
 fn by_output<T: Copy>(layer: &Dense, weights: &[T]) -> Vec<T> {
     let (inputs, outputs) = (layer.inputs, layer.outputs);
     (0..outputs).flat_map(|o| (0..inputs).map(move |i| weights[i * outputs + o])).collect()
@@ -90,7 +90,7 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
-    /// A new tensor, or one that holds the same fixed values.
+    /// A new tensor, or an existing one with the same constant values.
     fn tensor(&mut self, shape: &[usize], values: Values) -> TensorId {
         let shape: Vec<i32> = shape.iter().map(|side| *side as i32).collect();
         let same = |known: &Tensor| known.shape == shape && known.values == values;
@@ -132,7 +132,7 @@ impl Graph {
         self.node(Op::Slice, &[x, begin, sides], size)
     }
 
-    /// Rows of a matrix with `columns`, or values of a vector where that is 0.
+    /// A matrix with `columns` columns, or a vector if that is 0.
     fn gather(&mut self, x: TensorId, indices: &[usize], columns: usize) -> TensorId {
         let at = self.ints(indices);
         let shape = [indices.len(), columns];
@@ -156,7 +156,7 @@ impl Graph {
         self.node(Op::Mul, &[x, factor], shape)
     }
 
-    /// x through a layer whose weights are rounded to steps.
+    /// x through a layer with quantised weights.
     fn rounded(&mut self, x: TensorId, layer: &Dense) -> TensorId {
         let steps: Vec<u8> = layer.steps().collect();
         let weights = self.dequantized(&[layer.outputs, layer.inputs], by_output(layer, &steps));
@@ -169,13 +169,13 @@ impl Graph {
         self.node(Op::Dequantize, &[steps], shape)
     }
 
-    /// The least of `[rows, columns, 1]` along the columns: `[rows, 1, 1]`.
+    /// The minimum of `[rows, columns, 1]` along the columns: `[rows, 1, 1]`.
     fn least(&mut self, x: TensorId, rows: usize) -> TensorId {
         let axis = self.ints(&[1]);
         self.node(Op::Least(1), &[x, axis], &[rows, 1, 1])
     }
 
-    /// The whole of a model.
+    /// The graph of a model.
     pub(crate) fn new(model: &Model) -> Self {
         let mut graph = Self { tensors: Vec::new(), nodes: Vec::new(), input: 0, output: 0 };
         graph.input = graph.tensor(&[1, FRAME_VALUES, 1], Values::None);
@@ -184,7 +184,7 @@ impl Graph {
         graph
     }
 
-    /// `features::features`: the features of the upright hand, and where its palm pointed.
+    /// `features::features`: the features of the upright hand, and the palm's direction.
     fn features(&mut self, flat: bool) -> (TensorId, TensorId) {
         const POINTS: [usize; 2] = [LANDMARKS, 3];
         let values = self.reshape(self.input, &[1, FRAME_VALUES]);
@@ -263,7 +263,7 @@ impl Graph {
         [along, across, self.reshape(off, &[1, 3])]
     }
 
-    /// A vector `[1, 3]` divided by its length, or by the number `least` if that is more.
+    /// A vector `[1, 3]` divided by its length, or by `least` if that is larger.
     fn divided(&mut self, vector: TensorId, least: TensorId) -> TensorId {
         let length = self.lengths(vector, 1);
         let length = self.node(Op::Maximum, &[length, least], &[1, 1]);
@@ -292,7 +292,7 @@ impl Graph {
         self.node(Op::Div, &[sum, length], &[1, 2])
     }
 
-    /// Points `[21, 3]` turned in the picture so that the palm points up.
+    /// Points `[21, 3]` rotated in the image plane so that the palm points up.
     fn turned(&mut self, points: TensorId, palm: TensorId) -> TensorId {
         const COLUMN: [usize; 2] = [LANDMARKS, 1];
         let [x, y, z] = [0, 1, 2].map(|axis| self.slice(points, &[0, axis], &COLUMN));
@@ -343,7 +343,7 @@ impl Graph {
         let signs = self.floats(&[6], DETERMINANT.iter().map(|(sign, _)| *sign).collect());
         let products = self.node(Op::Mul, &[products, signs], &[6]);
         let determinant = self.sum(products, &[0], &[1]);
-        // Of the rows, the first two are the knuckles of index and little finger.
+        // The first two rows are the knuckles of index and little finger.
         let (index, little) = (self.gather(matrix, &[0, 1], 0), self.gather(matrix, &[4, 3], 0));
         let products = self.node(Op::Mul, &[index, little], &[2]);
         let signs = self.floats(&[2], vec![-THUMB_SIDE_WEIGHT, THUMB_SIDE_WEIGHT]);
@@ -385,7 +385,8 @@ impl Graph {
 
     /// `Known::distance` of every gesture, `[1, gestures]`.
     ///
-    /// Examples lie in blocks of [`BLOCK`], a gesture's last one filled up with one of its own; a table says whose blocks are whose.
+    /// Examples are stored in blocks of [`BLOCK`], with the last block of a gesture padded by repeating one of its examples; a
+    /// table maps blocks to gestures.
     fn distances(&mut self, upright: TensorId, palm: TensorId, model: &Model) -> TensorId {
         let mut examples: Vec<&Hand> = Vec::new();
         let (mut blocks, mut turns) = (Vec::new(), Vec::new());
@@ -426,7 +427,7 @@ impl Graph {
         self.reshape(least, &[1, gestures])
     }
 
-    /// Sums of squared differences of `x` `[1, 1, width]` from each of `count` blocks of examples: `[count, BLOCK, 1]`.
+    /// Sums of squared differences between `x` `[1, 1, width]` and each of `count` blocks of examples: `[count, BLOCK, 1]`.
     fn squares(&mut self, x: TensorId, steps: Vec<u8>, count: usize, width: usize) -> TensorId {
         let shape = [count, BLOCK, width];
         let examples = self.dequantized(&shape, steps);

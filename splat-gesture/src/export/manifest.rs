@@ -1,4 +1,4 @@
-//! What a program must know of an export beside the models themselves.
+//! The manifest: what a program needs to know about an export besides the models.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::quantize::{INPUT_SCALE, INPUT_ZERO_POINT, OUTPUT_SCALE};
 use crate::report::Report;
 use crate::store::sha256_hex;
 
-/// Format of manifests.
+/// Format version of manifests.
 const FORMAT: u32 = 1;
 
 #[derive(Serialize)]
@@ -63,7 +63,7 @@ struct Normalisation {
 struct Shape {
     features: usize,
     axes: usize,
-    /// Hands that stand for each gesture, by label.
+    /// Number of examples of each gesture, by label.
     examples: Vec<usize>,
 }
 
@@ -71,7 +71,7 @@ struct Shape {
 struct Thresholds {
     accept_score: f32,
     steepness: f32,
-    /// Squared distance on the axes from the nearest example at which a gesture's score is a half, by label.
+    /// Squared distance on the axes from the nearest example at which a gesture's score is 0.5, by label.
     reach: Vec<f32>,
 }
 
@@ -136,7 +136,7 @@ pub(super) fn manifest(bundle: &Bundle, files: &[ExportFile]) -> Vec<u8> {
     })
 }
 
-/// What is done to a frame, in this order; `flat` where depth does not count.
+/// The processing steps of a frame, in this order; `flat` if depth is ignored.
 fn steps(flat: bool) -> Vec<&'static str> {
     let mut steps = vec![
         "centre on the wrist",
@@ -158,7 +158,7 @@ fn steps(flat: bool) -> Vec<&'static str> {
     steps
 }
 
-/// Text of plain structures: there is nothing in them that JSON cannot say.
+/// Serialises plain structures, which cannot fail.
 fn json<T: Serialize>(value: &T) -> Vec<u8> {
     let mut text = serde_json::to_vec_pretty(value).unwrap_or_default();
     text.push(b'\n');

@@ -1,4 +1,4 @@
-//! A bundle's files for phones, browsers and servers.
+//! Export of a bundle for phones, browsers and servers.
 //!
 //! | file | what |
 //! | --- | --- |
@@ -8,8 +8,8 @@
 //! | `labels.json` | names by position |
 //! | `manifest.json` | layout, normalisation, thresholds, SHA-256 of each file, figures, descent |
 //!
-//! All three models take the 64 numbers as clients have them, `[1, 64, 1]`, and give `[1, gestures]` scores;
-//! normalisation and rejection of unknown hands are inside.
+//! All three models take the 64 numbers as clients send them, `[1, 64, 1]`, and return `[1, gestures]` scores; normalisation and
+//! rejection of unknown hands are part of the models.
 
 mod graph;
 mod manifest;
@@ -28,7 +28,7 @@ use tflite::Numbers;
 pub struct ExportFile {
     /// Its name.
     pub name: &'static str,
-    /// What it holds.
+    /// Its content.
     pub bytes: Vec<u8>,
 }
 
@@ -76,7 +76,7 @@ impl Bundle {
         files
     }
 
-    /// Writes [`Bundle::export`] into a folder, which is made if it is not there.
+    /// Writes [`Bundle::export`] into a folder, which is created if missing.
     ///
     /// # Errors
     /// [`GestureError::Write`].

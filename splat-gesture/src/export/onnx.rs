@@ -1,4 +1,4 @@
-//! ONNX files: protocol buffers written by hand, since of onnx.proto3 a dozen fields are needed.
+//! ONNX files: protocol buffers written by hand, since only a dozen fields of onnx.proto3 are needed.
 
 use super::graph::{Graph, Node, Op, Tensor, TensorId, Values};
 use crate::rounded::{WEIGHT_STEP, WEIGHT_ZERO};
@@ -15,7 +15,7 @@ const INT64: i64 = 7;
 const ATTRIBUTE_INT: i64 = 2;
 const ATTRIBUTE_INTS: i64 = 7;
 
-/// Names of the scale and zero point of weights in steps.
+/// Names of the scale and zero point of quantised weights.
 const STEP_NAME: &str = "step";
 const ZERO_NAME: &str = "zero";
 
@@ -143,7 +143,7 @@ fn node(kind: &str, inputs: &[String], output: &str, attributes: &[(&str, i64)])
     message
 }
 
-/// The nodes that an operator takes here.
+/// The nodes that an operator becomes in ONNX.
 fn nodes(operator: &Node, graph: &Graph) -> Vec<Message> {
     let mut inputs: Vec<String> = operator.inputs.iter().map(|id| name(graph, *id)).collect();
     let output = name(graph, operator.output);
@@ -169,11 +169,11 @@ fn nodes(operator: &Node, graph: &Graph) -> Vec<Message> {
         Op::Softmax => vec![node("Softmax", &inputs, &output, &[("axis", -1)])],
         Op::Concatenation(axis) => vec![node("Concat", &inputs, &output, &[("axis", i64::from(axis))])],
         Op::Sum => {
-            // Sums that lose an axis keep their rank here, as in the other format.
+            // Sums that remove an axis keep the rank here, as in TFLite.
             vec![node("ReduceSum", &inputs, &output, &[("keepdims", 1)])]
         }
         Op::Slice => {
-            // Begin and size there, begin and end here.
+            // TFLite takes begin and size, ONNX begin and end.
             let end = format!("{output}_end");
             let add = node("Add", &[inputs[1].clone(), inputs[2].clone()], &end, &[]);
             vec![add, node("Slice", &[inputs[0].clone(), inputs[1].clone(), end], &output, &[])]

@@ -1,5 +1,5 @@
-//! TFLite files, table by table (schema version 3 of tensorflow/lite/schema/schema.fbs). Version-1 operators only, so
-//! that runtimes as old as the clients' read them.
+//! TFLite files, table by table (schema version 3 of tensorflow/lite/schema/schema.fbs). Only version-1 operators, so that old
+//! runtimes can read them.
 
 use flatbuffers::{FlatBufferBuilder, ForwardsUOffset, TableUnfinishedWIPOffset, UnionWIPOffset, WIPOffset};
 
@@ -7,7 +7,7 @@ use super::graph::{Graph, Node, Op, Tensor, TensorId, Values};
 use crate::quantize::{INPUT_SCALE, INPUT_ZERO_POINT, OUTPUT_SCALE};
 use crate::rounded::{WEIGHT_STEP, WEIGHT_ZERO};
 
-/// The slot of a table's field: its place in the schema.
+/// Slot of a table's field: its index in the schema.
 const fn slot(field: u16) -> u16 {
     4 + 2 * field
 }
@@ -56,13 +56,13 @@ fn table(builder: &mut Builder, fill: impl FnOnce(&mut Builder)) -> Table {
     builder.end_table(start)
 }
 
-/// Runtimes map the file and read numbers in place: schema.fbs asks for this alignment of every buffer, bytes.
+/// Runtimes map the file and read numbers in place: schema.fbs requires this alignment of every buffer, bytes.
 const ALIGNMENT: usize = 16;
-/// What finishing writes before everything else: where the model is, and the identifier.
+/// The header: offset of the model, and the file identifier.
 const FINISH_BYTES: usize = 8;
 
-/// Pads so that what comes next, `length` bytes, begins aligned. Files are built from their end; that they are a whole
-/// number of [`ALIGNMENT`]s long makes distances from the end as good as distances from the beginning.
+/// Pads so that the next `length` bytes are aligned. Files are built from the end; because their length is a multiple of
+/// [`ALIGNMENT`], distances from the end are aligned like distances from the beginning.
 fn align(builder: &mut Builder, length: usize) {
     while !(builder.unfinished_data().len() + length).is_multiple_of(ALIGNMENT) {
         builder.push(0_u8);
@@ -155,7 +155,7 @@ impl Writer {
         self.push_tensor(&tensor.shape, kind, buffer, name, None);
     }
 
-    /// A tensor of bytes in the shape of `like`.
+    /// A tensor of bytes with the shape of `like`.
     fn bytes(&mut self, like: &Tensor, name: &str, quantization: Quantization) -> TensorId {
         self.push_tensor(&like.shape, UINT8, 0, name, Some(quantization));
         self.tensors.len() - 1
@@ -240,7 +240,7 @@ impl Writer {
         let subgraphs = vector(builder, &[subgraph]);
         let mut codes = Vec::new();
         for code in &self.codes {
-            // All codes are below 127, so the old field and the new one both hold them; the version is 1, the default.
+            // All codes are below 127, so both the old and the new field can hold them; the version is 1, the default.
             codes.push(table(builder, |builder| {
                 builder.push_slot(slot(0), *code as i8, 0);
                 builder.push_slot(slot(3), *code, 0);
@@ -270,7 +270,7 @@ fn vector(builder: &mut Builder, tables: &[Table]) -> WIPOffset<Tables> {
     WIPOffset::new(builder.create_vector(&offsets).value())
 }
 
-/// The operator's options table, where it has one.
+/// The operator's options table, if it has one.
 fn options(builder: &mut Builder, node: &Node, graph: &Graph) -> Option<(u8, Table)> {
     let kind = codes(node.op).1;
     if kind == 0 {

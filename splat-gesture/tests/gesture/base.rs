@@ -1,4 +1,4 @@
-//! `base_v1`, trained on made-up hands only, on real ones.
+//! `base_v1`, which is trained on synthetic hands only, on real recordings.
 
 use std::sync::OnceLock;
 

@@ -1,18 +1,18 @@
-//! Landmarks in two dimensions without handedness, of an author whose recordings no constant was fitted to; they were measured while the
-//! form of the axes was chosen.
+//! Landmarks in two dimensions without handedness, of an author whose recordings were not used to choose constants; they were
+//! measured while the form of the axes was chosen.
 
 use splat_gesture::{Bundle, Frame, LabelledFrames, Layout, QualityGate, TrainOptions, train_new};
 use splat_test_needs::needs;
 
 use crate::samples::{accepted, mean, never, published, quiet, recall, recording};
 
-/// Open hand, fist and pointer: `label, x1, y1, ... x21, y21` a line.
+/// Open hand, fist and pointer: `label, x1, y1, ... x21, y21` per line.
 pub(crate) fn author() -> Vec<LabelledFrames> {
     let text = std::fs::read_to_string(crate::test_data::shared("gesture/kazuhito_keypoint.csv")).unwrap();
     let mut groups: Vec<LabelledFrames> = Vec::new();
     for line in text.lines() {
         let numbers: Vec<f32> = line.split(',').map(|field| field.parse().unwrap()).collect();
-        // A hand that fills the picture to a hand in it.
+        // Scales a hand that fills the picture to one within it.
         let mut values: Vec<f32> =
             numbers[1..].chunks(2).flat_map(|xy| [0.3 * xy[0], 0.3 * xy[1], 0.0]).collect();
         values.push(-1.0);
@@ -27,7 +27,7 @@ pub(crate) fn author() -> Vec<LabelledFrames> {
     groups
 }
 
-/// A model of the first 300 frames of each, however many of them it recognises.
+/// A model of the first 300 frames of each, whatever their recall.
 pub(crate) fn known(groups: &[&LabelledFrames]) -> Bundle {
     let recordings: Vec<_> =
         groups.iter().map(|group| recording(&group.label, Layout::Image, &group.frames[..300])).collect();
@@ -36,7 +36,7 @@ pub(crate) fn known(groups: &[&LabelledFrames]) -> Bundle {
     published(train_new(&recordings, "flat hands", &options, &quiet, &never).unwrap())
 }
 
-/// Some of these frames seem to show another gesture, or the way to this one.
+/// Some of these frames seem to show another gesture, or the transition to this one.
 #[needs("gesture/kazuhito_keypoint.csv")]
 #[test]
 fn two_gestures_are_known_and_the_third_is_not() {

@@ -1,4 +1,4 @@
-//! What nobody should send: every case is refused with its reason, and none ends in a panic.
+//! Invalid and hostile input: every case is rejected with its reason, and none panics.
 
 use std::sync::OnceLock;
 
@@ -10,7 +10,7 @@ use splat_gesture::{
 
 use crate::samples::{never, published, quiet};
 
-/// A hand with fingers bent by `curl` (0..1), a little different at every `step`: no recording, just numbers.
+/// A synthetic hand with fingers bent by `curl` (0..1), slightly different at every `step`.
 fn hand(curl: f32, step: usize) -> Vec<f32> {
     let mut values = vec![0.0, 0.0, 0.0];
     for finger in 0..5 {
@@ -86,7 +86,7 @@ fn up_to_a_tenth_of_bad_frames_is_left_out_and_told() {
     assert!(matches!(with(11), Err(GestureError::OutOfRange { frame: 42, .. })));
     let mut few = take(0.3, 42);
     few[..3].iter_mut().for_each(|frame| frame[7] = 5.0);
-    // 39 would remain, of 42 that were sent.
+    // 39 of 42 frames would remain.
     assert!(matches!(
         Recording::new("open", Layout::World, &few),
         Err(GestureError::OutOfRange { frame: 0, .. })
@@ -112,7 +112,7 @@ fn noise_and_two_gestures_in_one_recording_are_refused() {
     let two = Recording::new("two", Layout::World, &two).unwrap();
     let answer = train_addition(bundle(), &two, &TrainOptions::default(), &quiet, &never);
     assert!(matches!(answer, Err(GestureError::TwoGestures { frame: 45..=55 })), "{answer:?}");
-    // A hand that closes slowly shows one.
+    // A hand that closes slowly shows one gesture.
     let moving: Vec<Vec<f32>> = (0..100).map(|step| hand(0.006 * step as f32, step)).collect();
     let moving = Recording::new("closing", Layout::World, &moving).unwrap();
     let answer = train_addition(bundle(), &moving, &TrainOptions::default(), &quiet, &never);
@@ -179,7 +179,7 @@ fn bundles_cut_anywhere_are_refused() {
     assert!(Bundle::from_bytes(&longer).is_err());
 }
 
-/// The bytes with a checksum that fits, as an attacker would send them.
+/// The bytes with a valid checksum, as an attacker would send them.
 pub(crate) fn resealed(mut bytes: Vec<u8>) -> Vec<u8> {
     use sha2::{Digest, Sha256};
     let body = bytes.len() - 32;
@@ -188,8 +188,8 @@ pub(crate) fn resealed(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Format 3 held a network after the frames and format 4 other axes: gestures are learned again from the frames. Format 5 had other axes for
-/// landmarks without depth alone.
+/// Formats up to 4 contained a network or other axes: gestures are trained again from the frames. Format 5 had other axes only
+/// for landmarks without depth.
 #[test]
 fn bundles_of_the_formats_before_are_read() {
     for format in [3, 4, 5] {
@@ -256,7 +256,7 @@ proptest! {
         prop_assert!(Bundle::from_bytes(&marked).is_err());
     }
 
-    /// Whatever byte an attacker changes under a checksum that fits: an error, or a bundle that works.
+    /// An attacker may change any byte and fix the checksum: the result is an error or a working bundle.
     #[test]
     fn changed_bundles_are_refused_or_work(at in 0_usize..20_000, value in any::<u8>()) {
         let mut bytes = bundle().to_bytes();

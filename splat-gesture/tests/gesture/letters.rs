@@ -1,4 +1,4 @@
-//! What the crate promises, on real sign letters, split by time. `--ignored --nocapture` measures all of it.
+//! The crate's accuracy on real sign letters, split by time. `--ignored --nocapture` runs all measurements.
 
 use splat_gesture::{
     Bundle, Frame, LabelledFrames, Layout, Outcome, QualityGate, TrainOptions, as_legacy_sees,
@@ -30,7 +30,7 @@ fn burst(letter: &LabelledFrames) -> &[Frame] {
     &letter.frames[..100]
 }
 
-/// 100 frames of the first three quarters: several takes of a gesture rather than one burst.
+/// 100 frames of the first three quarters: as from several takes of a gesture rather than one burst.
 fn spread(letter: &LabelledFrames) -> Vec<Frame> {
     earlier(letter).iter().step_by(3).copied().collect()
 }
@@ -122,7 +122,7 @@ fn additions(letters: &[LabelledFrames], new_letters: &[usize], seed: u64) {
         "worst: new {:.3} (argmax {:.3}), old {:.4} (argmax {:.4})",
         worst[0][0], worst[1][0], worst[0][1], worst[1][1]
     ));
-    // J is drawn in the air: of what one burst does not show of it, the frames are right and not accepted.
+    // J is drawn in the air: frames of phases that a single burst does not show are recognised correctly but below the threshold.
     assert!(worst[1][0] >= 0.90 && worst[0][0] >= 0.75, "new recall {worst:?}");
     assert!(worst[1][1] >= 0.995 && worst[0][1] >= 0.985, "old accuracy {worst:?}");
 }
@@ -131,7 +131,7 @@ fn additions(letters: &[LabelledFrames], new_letters: &[usize], seed: u64) {
 #[test]
 fn one_letter_joins_ten() {
     let letters = letters();
-    // J does worst of all: what there is of it in the first 100 frames differs most from the rest. A joins M, which it looks like.
+    // J has the worst figures: its first 100 frames differ most from the rest. A resembles M.
     additions(&letters, &[9, 0], 2);
 }
 
@@ -155,7 +155,7 @@ fn ten_in_a_row(letters: &[LabelledFrames], seed: u64) -> [f64; 2] {
         let child = published(train_addition(&bundle, &take, &options, &quiet, &never).unwrap());
         assert_eq!(child.provenance().parent, Some(bundle.id()));
         assert_eq!(child.labels()[..bundle.labels().len()], bundle.labels()[..], "old positions stay");
-        // A child is grown from what is stored of its parent, and from nothing else.
+        // A child is trained only from the stored bytes of its parent.
         bundle = Bundle::from_bytes(&child.to_bytes()).unwrap();
         assert_eq!(bundle.id(), child.id(), "what is stored is another model");
     }
@@ -188,7 +188,7 @@ fn ten_additions_in_any_order() {
     }
 }
 
-/// What is recorded of a letter, and what is left to measure on.
+/// The frames of a letter to train on, and those to measure on.
 type Take = fn(&LabelledFrames) -> (Vec<Frame>, &[Frame]);
 
 /// The first 100 frames; three quarters of all; 100 frames of those three quarters.
@@ -240,7 +240,7 @@ fn unknown(letters: &[LabelledFrames], known: usize, (how, take): (&str, Take), 
 fn unknown_letters_are_none() {
     let letters = letters();
     unknown(&letters, 6, TAKES[0], &[0, 1]);
-    // The hardest: E or A is left out in some, fists like M, which is known and was recorded in motion.
+    // The hardest case: E or A is left out in some, fists like M, which is known and was recorded in motion.
     unknown(&letters, 10, TAKES[1], &[0, 1, 2, 3, 4, 5]);
 }
 
@@ -256,9 +256,9 @@ fn unknown_letters_are_none_in_every_company() {
     }
 }
 
-/// Why J is the worst of all: it is drawn in the air, and for some ten frames of its last quarter the hand holds G's pose,
-/// twice as near to G's recorded frames as to any of J's. That J is a motion and G is not tells them apart; that the frames
-/// are far from all of J's leaves them unaccepted.
+/// Why J has the worst figures: it is drawn in the air, and for about ten frames of its last quarter the hand holds G's pose,
+/// twice as near to G's recorded frames as to any of J's. They are distinguished because J is a motion and G is not; because they
+/// are far from all of J's frames, they are not accepted.
 #[needs("gesture/asl_letters_a_to_m.csv")]
 #[test]
 fn a_nearest_neighbour_takes_the_same_frames_of_j_for_g() {
@@ -316,7 +316,7 @@ fn look_alikes_are_published_where_they_are_accepted_and_the_cost_is_told() {
     assert!(report.advice.iter().any(|advice| advice.contains("looks like")), "{:?}", report.advice);
 }
 
-/// The frames turned in the picture by a quarter.
+/// The frames rotated in the image plane by 90 degrees.
 fn sideways(frames: &[Frame]) -> Vec<Frame> {
     let turn = |frame: &Frame| {
         let mut values = frame.values();
@@ -342,7 +342,7 @@ fn a_gesture_holds_at_any_angle_unless_another_differs_in_nothing_else() {
     let told = [(later.to_vec(), 2), (sideways(later), 3)]
         .map(|(frames, gesture)| recall(&both, &frames, gesture)[0]);
     assert!(told.iter().all(|told| *told >= 0.95), "{told:?}");
-    // The others hold still at any angle.
+    // The others are recognised at any angle.
     let other = recall(&both, &sideways(&letters[1].frames[100..]), 1)[0];
     assert!(other >= 0.9, "{other}");
 }

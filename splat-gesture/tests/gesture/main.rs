@@ -1,4 +1,4 @@
-//! The crate from outside: real recordings, exports in other runtimes, hostile input.
+//! Tests of the public interface: real recordings, exports in other runtimes, hostile input.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails should stop")]
 

@@ -1,4 +1,4 @@
-//! The exported files in the runtimes that phones, browsers and servers use, against [`splat_gesture::Model::predict`].
+//! The exported files in the runtimes of phones, browsers and servers, compared with [`splat_gesture::Model::predict`].
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,9 +11,9 @@ use splat_test_needs::needs;
 use crate::samples::{labelled, letters, never, published, quiet, recording, tell};
 use crate::{base, flat};
 
-/// Largest difference of a score between this crate and a float runtime.
+/// Maximum difference of a score between this crate and a float runtime.
 const FLOAT_TOLERANCE: f32 = 1e-5;
-/// Where the two best scores are nearer than this, runtimes may choose either.
+/// If the two best scores differ by less than this, runtimes may choose either.
 const MARGIN: f32 = 1e-4;
 
 #[derive(Deserialize)]
@@ -115,7 +115,7 @@ fn compare(bundle: &Bundle, frames: &[Frame]) {
     assert!(worst[2] <= 1.0, "{worst:?}");
 }
 
-/// Every handedness, both sides.
+/// Each frame with every handedness, and mirrored.
 fn views(frame: &Frame, layout: Layout) -> Vec<Frame> {
     let unknown = |frame: &Frame| {
         let mut values = frame.values();
@@ -143,7 +143,7 @@ fn an_image_model_is_the_same_everywhere() {
         .collect();
     let bundle =
         published(train_new(&recordings, "sign letters", &TrainOptions::default(), &quiet, &never).unwrap());
-    // Letters that it does not know are there as well.
+    // Unknown letters are included.
     let known = letters[..5].iter().flat_map(|letter| letter.frames.iter().step_by(20));
     let frames = known.chain(letters[5..].iter().flat_map(|letter| letter.frames.iter().step_by(100)));
     compare(&bundle, &frames.flat_map(|frame| views(frame, Layout::Image)).collect::<Vec<_>>());
@@ -158,7 +158,7 @@ fn an_image_model_is_the_same_everywhere() {
 fn a_model_of_flat_hands_is_the_same_everywhere() {
     let groups = flat::author();
     let bundle = flat::known(&groups.iter().collect::<Vec<_>>());
-    // Hands with depth, too, which does not count then.
+    // Hands with depth are included, which is ignored then.
     let deep = letters();
     let frames = groups.iter().chain(&deep).flat_map(|group| group.frames.iter().step_by(60));
     compare(&bundle, &frames.flat_map(|frame| views(frame, Layout::Image)).collect::<Vec<_>>());

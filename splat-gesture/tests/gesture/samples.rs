@@ -1,4 +1,4 @@
-//! Recordings to test on, which lie outside the repository.
+//! Recordings for tests, from the shared test data outside the repository.
 
 use splat_gesture::{Bundle, Frame, LabelledFrames, Layout, Outcome, Recording, read_landmarks};
 
@@ -8,7 +8,7 @@ pub(crate) fn labelled(name: &str, layout: Layout) -> Vec<LabelledFrames> {
     read_landmarks(&std::fs::read_to_string(path).unwrap(), layout).unwrap()
 }
 
-/// Sign letters A to M in the order of the file: image coordinates, one recording of some 400 frames each.
+/// Sign letters A to M in the order of the file: image coordinates, one recording of about 400 frames each.
 pub(crate) fn letters() -> Vec<LabelledFrames> {
     let letters = labelled("asl_letters_a_to_m.csv", Layout::Image);
     assert_eq!(letters.len(), 13);
@@ -19,7 +19,7 @@ pub(crate) fn recording(name: &str, layout: Layout, frames: &[Frame]) -> Recordi
     Recording::from_frames(name, layout, frames.to_vec()).unwrap()
 }
 
-/// What a training is expected to give.
+/// The published model, or a panic.
 pub(crate) fn published(outcome: Outcome) -> Bundle {
     match outcome {
         Outcome::Published(bundle) => *bundle,
@@ -38,7 +38,7 @@ pub(crate) fn recall(bundle: &Bundle, frames: &[Frame], gesture: usize) -> [f64;
     ]
 }
 
-/// Share of frames taken for any gesture.
+/// Share of frames recognised as any gesture.
 pub(crate) fn accepted(bundle: &Bundle, frames: &[Frame]) -> f64 {
     let count = frames.iter().filter(|frame| bundle.model().predict(frame).gesture.is_some()).count();
     count as f64 / frames.len() as f64
@@ -55,7 +55,7 @@ pub(crate) fn never() -> bool {
     false
 }
 
-/// The figures behind the README, for who asks with `--nocapture`.
+/// Prints figures that the README cites, with `--nocapture`.
 #[expect(clippy::print_stderr, reason = "figures have no other way out")]
 pub(crate) fn tell(text: &str) {
     eprintln!("{text}");

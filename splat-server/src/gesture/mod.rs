@@ -1,13 +1,13 @@
-//! Gestures: what a gesture job is to do, and where the models lie that users grow.
+//! Gestures: what a gesture job does, and where users' models are stored.
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`models`] | models by owner, kept until they are deleted; the base model, made once |
-//! | `record` | what is known of a model without reading it whole |
+//! | [`models`] | models by owner, kept until they are deleted; the base model, built once |
+//! | `record` | metadata of a model, readable without loading the model |
 //!
-//! A job of kind `gesture` adds one gesture to one model. Its recording lies with the job's files, as the numbers that the
-//! client sent; what it makes is a new model, named like the job. The parent stays as it is, so that going back is to
-//! name the parent again.
+//! A job of kind `gesture` adds one gesture to one model. The recording is stored with the job's files, as the numbers that the
+//! client sent. The result is a new model with the id of the job. The parent model is not changed, so a client can go back by
+//! naming the parent again.
 
 pub mod models;
 mod record;
@@ -23,22 +23,22 @@ use crate::scene::Faults;
 
 pub use record::{Figures, ModelFile, ModelRecord};
 
-/// The code of the model that everybody starts from.
+/// Code of the base model, which every user starts from.
 pub const BASE_CODE: &str = "base_v1";
-/// The recording below a job's folder: 32-bit floats, little endian, 64 a frame.
+/// Name of the recording in a job's folder: 32-bit floats, little endian, 64 per frame.
 pub const RECORDING: &str = "recording.f32";
-/// What a gesture job makes, below its folder.
+/// Output folder of a gesture job, relative to its folder.
 pub const OUTPUT: &str = "output/gesture";
-/// A model with everything it takes to grow it.
+/// A model with everything that is needed to extend it.
 pub const MODEL_FILE: &str = "model.gesture";
 
-/// Which model: what clients call its `model_code`. Nothing else of theirs names one, so that none can name a path.
+/// Which model, known to clients as `model_code`. Parsed into this type, so that no text of a client becomes part of a path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum ModelCode {
-    /// The model that everybody starts from.
+    /// The base model.
     Base,
-    /// A model of an owner.
+    /// A model of a user.
     Of(JobId),
 }
 
@@ -76,58 +76,58 @@ impl fmt::Display for ModelCode {
 /// The spec of a job of kind `gesture`, as the queue stores it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GestureSpec {
-    /// The model to grow.
+    /// The model to extend.
     pub parent: ModelCode,
     /// Name of the new gesture.
     pub gesture: String,
-    /// What its coordinates mean.
+    /// What the coordinates mean.
     pub layout: Layout,
-    /// Frames of its recording.
+    /// Frames in the recording.
     pub frames: usize,
-    /// How many more the client sent that were no hand, and why, where there were some.
+    /// How many frames were dropped because they show no hand, and why; `None` if none were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_out: Option<String>,
-    /// Decides every random choice.
+    /// Seed of all random choices.
     pub seed: u64,
-    /// Part of the URL under which the model can be fetched without a key. Chosen with the job, so that an attempt after
-    /// a crash writes to the same place.
+    /// Secret part of the URL at which the model can be downloaded without a key. Chosen with the job, so that an attempt after a
+    /// crash writes to the same place.
     pub secret: JobId,
-    /// What else the client chose.
+    /// Optional settings.
     #[serde(default)]
     pub options: GestureOptions,
 }
 
-/// What a client may choose about a gesture job beside the gesture.
+/// Optional settings of a gesture job.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GestureOptions {
-    /// Where a signed message goes when the job has ended.
+    /// URL to notify when the job has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<String>,
-    /// Whether a gesture that looks like another one is published all the same.
+    /// Whether to publish a gesture that is easily confused with another one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub accept_look_alikes: bool,
-    /// In test mode: how long the job waits before it trains.
+    /// Test mode only: how long the job waits before it trains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<Faults>,
 }
 
-/// The recording as [`RECORDING`] holds it.
+/// Serializes the recording in the format of [`RECORDING`].
 #[must_use]
 pub fn to_bytes(recording: &Recording) -> Vec<u8> {
     recording.frames().iter().flat_map(|frame| frame.values()).flat_map(f32::to_le_bytes).collect()
 }
 
-/// Reads what [`to_bytes`] wrote, with all its checks.
+/// Parses and validates what [`to_bytes`] wrote.
 ///
 /// # Errors
-/// Those of [`Recording::new`]: whatever the bytes are, they become a recording or a sentence.
+/// Those of [`Recording::new`]; no input panics.
 pub fn from_bytes(gesture: &str, layout: Layout, bytes: &[u8]) -> Result<Recording, GestureError> {
     let values: Vec<f32> = bytes
         .chunks(4)
         .map(|chunk| <[u8; 4]>::try_from(chunk).map_or(f32::NAN, f32::from_le_bytes))
         .collect();
     let frames: Vec<&[f32]> = values.chunks(splat_gesture::limits::FRAME_VALUES).collect();
-    // A file cut short is damaged: its last frame is no bad frame among good ones.
+    // A truncated file is an error, even where a bad last frame of a client would be dropped.
     if let Some((frame, last)) = frames.iter().enumerate().next_back()
         && bytes.len() != 4 * splat_gesture::limits::FRAME_VALUES * frames.len()
     {

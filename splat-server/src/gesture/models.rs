@@ -6,11 +6,11 @@
 //! gestures/<base>/<version>/model.gesture                                      the base model
 //! ```
 //!
-//! They lie beside the folder of jobs, in the same store, so that no sweep of jobs comes near them.
+//! They are stored beside the jobs' folder, in the same store, so that the sweep of jobs does not touch them.
 //!
-//! Several servers may use one store. A deletion leaves a mark (`deleted` in the model's place) before it removes anything,
-//! and who keeps a model looks for the mark when all is written: whichever comes last sees the other, and the model is
-//! gone. So a job that is still under way, or that a stalled worker takes up again, cannot bring back what was deleted.
+//! Several servers may share one store. Deleting a model writes a marker (`deleted` in the model's folder) before it removes
+//! anything, and storing a model checks for the marker after everything is written. Whichever comes last sees the other, and the
+//! model is removed. So a job that is still running, or that a stalled worker resumes, cannot bring back a deleted model.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,41 +31,41 @@ mod base;
 #[cfg(test)]
 mod tests;
 
-/// What is known of a model; its presence makes the model exist.
+/// Metadata of a model. The model exists if this file does.
 const RECORD: &str = "model.json";
 const MAX_RECORD_BYTES: usize = 256 << 10;
-/// The mark of a model that was deleted.
+/// Marker of a deleted model.
 const DELETED: &str = "deleted";
-/// How long marks stay: longer than any attempt at a job.
+/// How long markers are kept: longer than any attempt at a job takes.
 const MARK_STAYS: Duration = Duration::from_secs(24 * 3600);
-/// Records read at once for a list.
+/// Number of records read concurrently for a list.
 const READS_AT_ONCE: usize = 8;
 
-/// Why a model cannot be had.
+/// Why an operation on a model failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// There is no such model, or it is somebody else's.
+    /// There is no such model, or it belongs to another owner.
     #[error("there is no such model; it was perhaps deleted")]
     NotFound,
-    /// It was deleted while it was being made; nothing of it was kept.
+    /// The model was deleted while it was being built; nothing was stored.
     #[error("the model was deleted while it was being made, and nothing of it was kept")]
     Deleted,
-    /// The model that it comes from was deleted meanwhile; nothing was kept.
+    /// The parent model was deleted in the meantime; nothing was stored.
     #[error("the model that was to grow is gone; it was deleted meanwhile")]
     ParentDeleted,
-    /// The store's own words.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The model cannot be read, or not be changed so.
+    /// The model cannot be read, or does not allow this change.
     #[error(transparent)]
     Gesture(#[from] GestureError),
-    /// The record beside a model cannot be read.
+    /// The metadata of a model cannot be read.
     #[error("the record of model {id} cannot be read: {source}")]
     Record {
-        /// Of which model.
+        /// Id of the model.
         id: JobId,
-        /// What is wrong.
+        /// What is wrong with it.
         source: serde_json::Error,
     },
     /// The operator's base model cannot be used.
@@ -73,26 +73,26 @@ pub enum ModelError {
     Base {
         /// Path of its file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with it.
         why: String,
     },
 }
 
-/// The result of an operation on models.
+/// Result of an operation on models.
 pub type Result<T> = std::result::Result<T, ModelError>;
 
-/// What identifies a model that is about to be kept.
+/// Identity of a model that is about to be stored.
 #[derive(Clone, Debug)]
 pub struct NewModel {
-    /// Its id; keeping the same id again writes over it.
+    /// Its id. Storing the same id again overwrites the model.
     pub id: JobId,
-    /// The model it was grown from.
+    /// The model it was derived from.
     pub parent: ModelCode,
-    /// Part of the URL for clients without a key.
+    /// Secret part of its URL for clients without a key.
     pub secret: JobId,
 }
 
-/// What an addition is checked against before it is queued.
+/// What a new gesture is checked against before its job is queued.
 #[derive(Clone, Debug)]
 pub struct Summary {
     labels: Vec<String>,
@@ -100,7 +100,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// What speaks against a gesture of that name and layout in this model.
+    /// Checks whether a gesture of this name and layout can be added to the model.
     ///
     /// # Errors
     /// [`GestureError::LayoutMismatch`], [`GestureError::NameTaken`], [`GestureError::ModelFull`].
@@ -128,7 +128,7 @@ pub struct Models {
 }
 
 impl Models {
-    /// The models beside the jobs of `store`. `base_file` is an operator's own base model.
+    /// Opens the models that are stored beside the jobs of `store`. `base_file` is the operator's own base model.
     ///
     /// # Errors
     /// [`StoreError::Io`] if the folders cannot be made.
@@ -146,7 +146,7 @@ impl Models {
         Ok(Arc::new(blocking(move || Bundle::from_bytes(&bytes)).await?))
     }
 
-    /// Labels and layout of a model, without reading it whole where that can be avoided.
+    /// Labels and layout of a model, read from its metadata where possible.
     ///
     /// # Errors
     /// As [`Models::bundle`].
@@ -156,7 +156,7 @@ impl Models {
                 let record = self.record(owner, id).await?;
                 Ok(Summary { labels: record.labels, layout: record.layout })
             }
-            // Nobody waits for it to be made only to learn that a name is taken.
+            // The base model need not be built just to report that a name is taken.
             ModelCode::Base if self.base_file.is_none() => {
                 Ok(Summary { labels: BASE_LABELS.map(str::to_owned).into(), layout: Layout::World })
             }
@@ -167,10 +167,10 @@ impl Models {
         }
     }
 
-    /// The owner's model, to be grown or changed.
+    /// Loads the owner's model, to extend or change it.
     ///
     /// # Errors
-    /// [`ModelError::NotFound`]; those of the store; [`ModelError::Gesture`] where it cannot be read.
+    /// [`ModelError::NotFound`]; those of the store; [`ModelError::Gesture`] if it cannot be read.
     pub async fn bundle(&self, owner: &Owner, code: &ModelCode) -> Result<Arc<Bundle>> {
         let id = match code {
             ModelCode::Base => return self.base().await,
@@ -180,7 +180,7 @@ impl Models {
         self.read_bundle(&of(owner), &format!("{id}/{MODEL_FILE}")).await
     }
 
-    /// What is known of the owner's model.
+    /// Metadata of the owner's model.
     ///
     /// # Errors
     /// [`ModelError::NotFound`], [`ModelError::Record`], and those of the store.
@@ -216,7 +216,7 @@ impl Models {
         let page = found.into_iter().skip(from).take(limit);
         let reads = stream::iter(page.map(|(_, id)| async move {
             match self.record(owner, &id).await {
-                // Deleted meanwhile.
+                // It was deleted in the meantime.
                 Err(ModelError::NotFound) => Ok(None),
                 record => record.map(Some),
             }
@@ -224,11 +224,11 @@ impl Models {
         reads.buffered(READS_AT_ONCE).try_filter_map(|record| async { Ok(record) }).try_collect().await
     }
 
-    /// Keeps a model with all its files. The same id again writes over it: after a crash, the same bytes.
+    /// Stores a model with all its files. The same id overwrites the model: after a crash, with the same bytes.
     ///
     /// # Errors
-    /// [`ModelError::Deleted`], [`ModelError::ParentDeleted`]; then nothing of it is left. Those of the store; then the
-    /// model does not exist, and keeping it again completes it.
+    /// [`ModelError::Deleted`] and [`ModelError::ParentDeleted`]: nothing of the model is left. Those of the store: the model
+    /// does not exist, and storing it again completes it.
     pub async fn keep(&self, owner: &Owner, new: NewModel, bundle: Arc<Bundle>) -> Result<ModelRecord> {
         let (mut record, files) = blocking(move || {
             let mut files: Vec<(&'static str, Bytes)> = vec![(MODEL_FILE, bundle.to_bytes().into())];
@@ -245,7 +245,7 @@ impl Models {
             Ok(()) => self.write(owner, &record, files).await,
             unwanted => unwanted,
         };
-        // Also where writing broke off: files vanish under it when a deletion comes meanwhile.
+        // Checked even if writing failed, since a concurrent deletion may be the cause.
         match self.check_wanted(owner, &record).await {
             Err(gone @ (ModelError::Deleted | ModelError::ParentDeleted)) => {
                 self.remove(owner, &record).await?;
@@ -255,7 +255,7 @@ impl Models {
         }
     }
 
-    /// The files of a model, and last the record that makes it exist.
+    /// Writes the files of a model, and last the record that makes it exist.
     async fn write(&self, owner: &Owner, record: &ModelRecord, files: Vec<(&str, Bytes)>) -> Result<()> {
         let folder = of(owner);
         for (name, bytes) in files {
@@ -271,7 +271,7 @@ impl Models {
         Ok(())
     }
 
-    /// Whether neither the model nor its parent was deleted.
+    /// Checks that neither the model nor its parent was deleted.
     async fn check_wanted(&self, owner: &Owner, record: &ModelRecord) -> Result<()> {
         match self.models.head(&of(owner), &format!("{}/{DELETED}", record.id)).await {
             Ok(_) => return Err(ModelError::Deleted),
@@ -286,18 +286,18 @@ impl Models {
         }
     }
 
-    /// A file of the owner's model.
+    /// Opens a file of the owner's model.
     ///
     /// # Errors
     /// [`ModelError::NotFound`] and those of the store.
     pub async fn file(&self, owner: &Owner, record: &ModelRecord, name: &str) -> Result<Contents> {
-        // The name is looked up among those there are; it never becomes a path.
+        // The name is looked up in the record; it never becomes part of a path.
         let file = record.files.iter().find(|file| file.name == name).ok_or(ModelError::NotFound)?;
         let path = format!("{}/{}", record.id, file.name);
         self.models.get(&of(owner), &path, None).await.map_err(absent)
     }
 
-    /// The file that a URL with a secret leads to.
+    /// Opens the file behind a secret URL.
     ///
     /// # Errors
     /// [`ModelError::NotFound`] and those of the store.
@@ -305,10 +305,10 @@ impl Models {
         self.downloads.get(secret, &format!("{id}.tflite"), None).await.map_err(absent)
     }
 
-    /// Removes the owner's model. Models grown from it hold all they need and stay.
+    /// Deletes the owner's model. Models derived from it contain all they need and stay.
     ///
     /// # Errors
-    /// [`ModelError::NotFound`] and those of the store; may be repeated.
+    /// [`ModelError::NotFound`] and those of the store. May be repeated.
     pub async fn delete(&self, owner: &Owner, id: &JobId) -> Result<()> {
         let record = self.record(owner, id).await?;
         let folder = of(owner);
@@ -323,8 +323,8 @@ impl Models {
         Ok(())
     }
 
-    /// Removes the owner's models that were kept before a moment; how many those were. A model that cannot be removed now is when this
-    /// is done again.
+    /// Deletes the owner's models that were stored before `before`, and returns their number. A model that cannot be deleted now
+    /// is deleted by the next call.
     ///
     /// # Errors
     /// Those of the store where the models cannot be listed.
@@ -335,7 +335,7 @@ impl Models {
             let Some(id) = id else { continue };
             match self.delete(owner, &id).await {
                 Ok(()) => gone += 1,
-                // Its owner was quicker.
+                // The owner deleted it first.
                 Err(ModelError::NotFound) => {}
                 Err(error) => {
                     tracing::warn!(model = %id, %error, "could not remove an expired gesture model; will retry")
@@ -345,7 +345,7 @@ impl Models {
         Ok(gone)
     }
 
-    /// Gives all models of one owner to another; how many those are. What broke off can be repeated.
+    /// Moves all models of one owner to another, and returns their number. May be repeated after a failure.
     ///
     /// # Errors
     /// Those of the store.
@@ -355,7 +355,7 @@ impl Models {
             return Ok(0);
         }
         let is_record = |path: &str| path.ends_with(&format!("/{RECORD}"));
-        // A model exists from its record on, and no more without it.
+        // The record makes a model exist, so it is copied last.
         self.models.copy_files(&old, &new, |path| !is_record(path)).await?;
         self.models.copy_files(&old, &new, is_record).await?;
         let (records, others): (Vec<_>, Vec<_>) =
@@ -372,7 +372,7 @@ impl Models {
         for file in &record.files {
             self.models.delete_file(&folder, &format!("{}/{}", record.id, file.name)).await?;
         }
-        // Last, so that a removal that broke off can be repeated.
+        // The record is removed last, so that an interrupted removal can be repeated.
         self.models.delete_file(&folder, &format!("{}/{RECORD}", record.id)).await?;
         Ok(())
     }
@@ -385,7 +385,7 @@ fn absent(error: StoreError) -> ModelError {
     }
 }
 
-/// The folder of an owner: a name that any store takes, whatever the owner is called.
+/// Folder of an owner: a hash, so that any store accepts it whatever the owner's name is.
 fn of(owner: &Owner) -> JobId {
     folder_of("owner", &owner.0)
 }

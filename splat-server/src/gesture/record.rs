@@ -1,4 +1,4 @@
-//! What is known of a model without reading it whole: `model.json` beside it.
+//! Metadata of a model, stored beside it as `model.json`.
 
 use serde::{Deserialize, Serialize};
 use splat_gesture::{Bundle, Layout, Report};
@@ -6,24 +6,24 @@ use splat_gesture::{Bundle, Layout, Report};
 use super::ModelCode;
 use crate::job::{JobId, UnixMs};
 
-/// A model of an owner. It exists when this record does, which is written last, and removed last.
+/// A model of a user. It exists if this record does: the record is written last and removed last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelRecord {
     /// Id of the model.
     pub id: JobId,
-    /// The model it was grown from.
+    /// The model it was derived from.
     pub parent: ModelCode,
-    /// What made it, in words.
+    /// How it was made, in words.
     pub step: String,
-    /// Names of its gestures; a gesture's place is its label id.
+    /// Names of its gestures; the index of a gesture is its label id.
     pub labels: Vec<String>,
-    /// What its coordinates mean.
+    /// What the coordinates mean.
     pub layout: Layout,
     /// When it was made.
     pub created_ms: UnixMs,
-    /// Part of the URL under which it can be fetched without a key.
+    /// Secret part of the URL at which it can be downloaded without a key.
     pub secret: JobId,
-    /// How good it is.
+    /// Quality measurements.
     pub metrics: Figures,
     /// Files of the model.
     pub files: Vec<ModelFile>,
@@ -38,25 +38,25 @@ pub struct ModelFile {
     pub bytes: u64,
 }
 
-/// Figures on frames that no training saw, 0..1.
+/// Measurements on frames that were not used for training, 0..1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Figures {
-    /// Mean recall of the gestures that were there before (of all, where none was added).
+    /// Mean recall of the existing gestures (of all gestures if none was added).
     pub old_accuracy: f64,
-    /// Share of the new gesture's frames recognised as it.
+    /// Recall of the new gesture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_recall: Option<f64>,
-    /// Frames of the new gesture that this was counted on.
+    /// Number of frames of the new gesture that its recall is measured on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_frames: Option<u32>,
     /// Mean recall of all gestures in the quantised model.
     pub legacy_accuracy: f64,
-    /// Share of unknown hands that were taken for a gesture: made-up ones, and stored frames with fingers of those.
+    /// Share of unknown hands accepted as a gesture: synthetic hands, and stored frames with fingers taken from those.
     pub unknown_accepted: f64,
 }
 
 impl Figures {
-    /// Those of a report.
+    /// From the report of a training.
     #[must_use]
     pub fn of(report: &Report) -> Self {
         Self {
@@ -70,7 +70,7 @@ impl Figures {
 }
 
 impl ModelRecord {
-    /// Of a new model, whose files are not stored yet.
+    /// Record of a new model whose files are not stored yet.
     pub(super) fn new(new: super::models::NewModel, bundle: &Bundle, created_ms: UnixMs) -> Self {
         Self {
             id: new.id,
@@ -85,7 +85,7 @@ impl ModelRecord {
         }
     }
 
-    /// The path of the URL under which stock clients fetch it without a key.
+    /// Path of the URL at which stock clients download it without a key.
     #[must_use]
     pub fn download(&self) -> String {
         format!("/models/{}/{}.tflite", self.secret, self.id)

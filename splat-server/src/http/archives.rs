@@ -1,4 +1,4 @@
-//! Many files of a job as one zip, packed while it is sent.
+//! Many files of a job as one zip archive, streamed while it is packed.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -23,7 +23,7 @@ use crate::layout;
 use crate::scene::SceneSpec;
 use crate::store::JobStore;
 
-/// Bytes that are sent at a time, and pieces that wait for a slow client.
+/// Bytes per chunk, and the number of chunks buffered for a slow client.
 const PIECE_BYTES: usize = 256 << 10;
 const PIECES: usize = 4;
 
@@ -36,8 +36,8 @@ struct Packed {
 
 /// Fetch many files of a scene
 ///
-/// `photos.zip`: the photos as they were sent. `dataset.zip`: undistorted photos and COLMAP's model, as trainers read them.
-/// `everything.zip`: all files that are kept of the job, in its folders.
+/// `photos.zip`: the original photos. `dataset.zip`: undistorted photos and COLMAP's model, as other trainers read them.
+/// `everything.zip`: all stored files of the job, in their folders.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/archives/{name}", tag = "artifacts", operation_id = "get_archive",
     params(("id" = String, Path, description = "The job"), ("name" = String, Path, description = "The archive")),
@@ -72,7 +72,7 @@ pub(super) async fn get(
     tokio::task::spawn_blocking(move || {
         let out = Sender { sender: sender.clone(), piece: Vec::with_capacity(PIECE_BYTES) };
         if let Err(error) = pack(&store, &id, &packed, out, &runtime) {
-            // The client sees a zip that breaks off, and that it does.
+            // The client sees a truncated zip, and thus that the download failed.
             tracing::warn!(job = %id, %error, "archive download aborted");
             let _ = sender.blocking_send(Err(error));
         }
@@ -87,7 +87,7 @@ pub(super) async fn get(
     Ok((headers, Body::from_stream(body)).into_response())
 }
 
-/// The photos under the names that they came with; a name that comes twice gets its number before it.
+/// The photos under their original names; duplicate names get the photo's number as a prefix.
 fn photos(job: &Job, files: impl Iterator<Item = (String, u64)>) -> Vec<Packed> {
     let spec = serde_json::from_value::<SceneSpec>(job.spec.clone()).unwrap_or_default();
     let mut taken = BTreeSet::new();
@@ -103,7 +103,7 @@ fn photos(job: &Job, files: impl Iterator<Item = (String, u64)>) -> Vec<Packed> 
     below(layout::IMAGES, files).map(|file| Packed { name: name(&file.path), ..file }).collect()
 }
 
-/// The files in a folder, by their paths in it.
+/// The files in a folder, by their paths relative to it.
 fn below(folder: &str, files: impl Iterator<Item = (String, u64)>) -> impl Iterator<Item = Packed> {
     let folder = format!("{folder}/");
     files.filter_map(move |(path, bytes)| {
@@ -112,7 +112,7 @@ fn below(folder: &str, files: impl Iterator<Item = (String, u64)>) -> impl Itera
     })
 }
 
-/// Writes the files one after another. Photos and scenes hardly compress, so that time is spent on none.
+/// Writes the files one after another, uncompressed: photos and scenes hardly compress.
 fn pack(store: &JobStore, id: &JobId, files: &[Packed], out: Sender, runtime: &Handle) -> io::Result<()> {
     let mut zip = ZipWriter::new_stream(out);
     for file in files {
@@ -128,7 +128,7 @@ fn pack(store: &JobStore, id: &JobId, files: &[Packed], out: Sender, runtime: &H
     zip.finish()?.into_inner().flush()
 }
 
-/// Hands pieces to the client's connection, and waits while it is slow.
+/// Sends pieces to the client's connection, and blocks while the client is slow.
 struct Sender {
     sender: mpsc::Sender<io::Result<Bytes>>,
     piece: Vec<u8>,

@@ -1,4 +1,4 @@
-//! Files of a job, in whole or in part, and its log.
+//! Files of a job, whole or in ranges, and its log.
 
 use std::ops::Range;
 
@@ -24,12 +24,13 @@ use crate::layout;
 use crate::store::{Contents, FileHead, StoreError};
 
 const NEXT_FROM: HeaderName = HeaderName::from_static("x-next-from");
-/// Bytes of the log in one answer.
+/// Maximum bytes of the log per response.
 const LOG_PIECE: u64 = 256 << 10;
 
 /// Fetch a file of a job
 ///
-/// `scene.ply`, `preview.png`, `comparison.png`, `eval-1.png` ..., `cameras.json`, `metrics.json`, `log.txt`, as far as the job has made them.
+/// `scene.ply`, `preview.png`, `comparison.png`, `eval-1.png` ..., `cameras.json`, `metrics.json`, `log.txt`, once the job has
+/// written them.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/artifacts/{name}", tag = "artifacts", operation_id = "get_artifact",
     params(
@@ -57,7 +58,7 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Result<Response> {
     let job = owned(&app, &caller, &id).await?;
-    // The name is looked up among those the job has; it never becomes a path.
+    // The name is looked up in the job's list; it never becomes part of a path.
     let artifact = job
         .artifacts
         .iter()
@@ -72,7 +73,7 @@ pub(super) async fn get(
     send(&app, file, &method, &headers).await
 }
 
-/// A file of the store and how clients see it.
+/// A stored file, and how it is presented to clients.
 pub(super) struct Stored<'a> {
     pub(super) id: &'a JobId,
     pub(super) path: &'a str,
@@ -80,7 +81,7 @@ pub(super) struct Stored<'a> {
     pub(super) content_type: &'a str,
 }
 
-/// The file or the part of it that the request asks for.
+/// Responds with the file or the requested range of it.
 pub(super) async fn send(
     app: &App,
     file: Stored<'_>,
@@ -91,7 +92,7 @@ pub(super) async fn send(
     let file_name = format!("attachment; filename=\"{}\"", file.name);
     let disposition = HeaderValue::from_str(&file_name).map_err(|error| Problem::internal(&error))?;
     let (asked, no_body) = (headers.clone(), *method == Method::HEAD);
-    // A picture of a running job is replaced every few seconds: length, tag and bytes have to be of the same one.
+    // A preview of a running job is replaced every few seconds: length, ETag and bytes must be of the same version.
     let contents = app.store.get_part(file.id, file.path, move |head| {
         Ok(match wanted(&asked, head) {
             Wanted::Bytes { range, .. } if !no_body => range,
@@ -123,15 +124,15 @@ pub(super) async fn send(
     Ok((StatusCode::PARTIAL_CONTENT, shared, own, part, Body::from_stream(stream)).into_response())
 }
 
-/// What a request's headers ask of a file.
+/// What the request's headers ask for.
 enum Wanted {
-    /// The client has this version.
+    /// The client already has this version.
     Known,
     Bytes {
         range: Range<u64>,
         is_part: bool,
     },
-    /// A part that lies outside of the file.
+    /// A range outside of the file.
     Outside,
 }
 
@@ -139,7 +140,7 @@ fn wanted(headers: &HeaderMap, head: &FileHead) -> Wanted {
     if headers.get_all(IF_NONE_MATCH).into_iter().any(|tags| matches(tags, &head.etag)) {
         return Wanted::Known;
     }
-    // A part of another version of the file would not fit what the client has.
+    // With `If-Range`, a range of another version must not be sent.
     let same = headers.get(IF_RANGE).is_none_or(|tag| tag.as_bytes() == head.etag.as_bytes());
     match headers.get(RANGE).filter(|_| same).and_then(|range| parse(range.to_str().ok()?, head.bytes)) {
         None => Wanted::Bytes { range: 0..head.bytes, is_part: false },
@@ -150,7 +151,7 @@ fn wanted(headers: &HeaderMap, head: &FileHead) -> Wanted {
 
 /// Look at a file of a job
 ///
-/// The headers of the file without its content.
+/// The headers of the file, without its content.
 #[utoipa::path(
     head, path = "/v1/jobs/{id}/artifacts/{name}", tag = "artifacts", operation_id = "head_artifact",
     params(("id" = String, Path, description = "The job"), ("name" = String, Path, description = "The file")),
@@ -171,13 +172,14 @@ pub(super) async fn head(
     get(app, caller, path, Method::HEAD, headers).await
 }
 
-/// Whether an `If-None-Match` names the tag.
+/// Whether an `If-None-Match` header contains the ETag.
 fn matches(tags: &HeaderValue, etag: &str) -> bool {
     let Ok(tags) = tags.to_str() else { return false };
     tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
 }
 
-/// The range that a header asks for: `None` where it is to be ignored (several, or unreadable), `Some(None)` where it lies outside.
+/// Parses a `Range` header: `None` if it is to be ignored (several ranges, or malformed), `Some(None)` if it is outside of the
+/// file.
 fn parse(text: &str, bytes: u64) -> Option<Option<Range<u64>>> {
     let (first, last) = text.trim().strip_prefix("bytes=")?.split_once('-')?;
     let (first, last) = (first.trim(), last.trim());
@@ -193,11 +195,11 @@ fn parse(text: &str, bytes: u64) -> Option<Option<Range<u64>>> {
     Some((first < bytes).then_some(first..end))
 }
 
-/// From where to read the log.
+/// Where to start reading the log.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct From {
-    /// Bytes to leave out: `X-Next-From` of the answer before.
+    /// Bytes to skip: `X-Next-From` of the previous response.
     from: Option<u64>,
 }
 
@@ -225,7 +227,7 @@ pub(super) async fn log(
         move |head: &FileHead| Ok(from.min(head.bytes)..head.bytes.min(from.saturating_add(LOG_PIECE)));
     let (next, body) = match app.store.get_part(&job.id, layout::LOG, piece).await {
         Ok(contents) => (contents.range.end, Body::from_stream(contents.stream)),
-        // Nothing was logged yet.
+        // Nothing has been logged yet.
         Err(StoreError::NotFound { .. }) => (0, Body::empty()),
         Err(error) => return Err(error.into()),
     };

@@ -1,4 +1,4 @@
-//! Who asks, and how often. From where is judged by [`Site`].
+//! Authentication and rate limits. Where a request comes from is checked by [`Site`].
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -22,32 +22,32 @@ use crate::config::Config;
 use crate::job::Owner;
 use crate::keys::{Keys, Role};
 
-/// How long the answer to "are there keys?" is believed.
+/// How long it is cached whether keys exist.
 const KEYS_SEEN_FOR: Duration = Duration::from_secs(2);
-/// Requests a minute of everybody but one person at their own machine, unless the operator says otherwise.
+/// Default rate limit, in requests per minute, of every client except one on the service's own machine.
 const REQUESTS_PER_MINUTE: u32 = 1200;
 
-/// Who makes a request.
+/// The authenticated client of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    /// Whose jobs it sees and makes.
+    /// Owner of the jobs that it sees and submits.
     pub(crate) owner: Owner,
-    /// Whether it sees what concerns all.
+    /// Whether it may see what concerns all owners.
     pub(crate) admin: bool,
 }
 
-/// Who asked, for the log: the id of a key, never the key.
+/// The caller's key id, for the access log; never the key itself.
 #[derive(Clone, Debug)]
 pub(super) struct Asked(pub(super) Owner);
 
-/// Lets requests through, or not.
+/// Authenticates requests and limits their rate.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
     keys: Keys,
     in_use: Arc<AtomicBool>,
     looked: Arc<Mutex<Option<Instant>>>,
     limiter: Arc<DefaultKeyedRateLimiter<String>>,
-    /// Whether the limit is the operator's word: then it holds for this machine too.
+    /// Whether the operator has set the limit: then it applies to clients on this machine too.
     limit_all: bool,
     site: Site,
     legacy_gestures: bool,
@@ -68,13 +68,13 @@ impl Gate {
         }
     }
 
-    /// Whether keys are asked for, as of the last look.
+    /// Whether keys are required, as of the last check.
     pub(super) fn keys_in_use(&self) -> bool {
         self.in_use.load(Ordering::Relaxed)
     }
 
-    /// Whether keys are asked for. From the first key that was ever made on, every request needs one, for good: a service does not
-    /// become everybody's because its last key was revoked, or because its keys cannot be found any more.
+    /// Whether keys are required. Once a key has been made, every request needs one, permanently: revoking the last key, or
+    /// losing the key store, does not open the service to everybody.
     pub(super) async fn requires_key(&self) -> Result<bool, Problem> {
         if self.keys_in_use() {
             return Ok(true);
@@ -115,7 +115,7 @@ impl Gate {
         }
     }
 
-    /// One request of this key or address; an error when there were too many.
+    /// Counts one request of this key or address.
     fn count(&self, who: &str) -> Result<(), Problem> {
         self.limiter.check_key(&who.to_owned()).map_err(|not_until| {
             let wait = not_until.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
@@ -124,13 +124,13 @@ impl Gate {
         })
     }
 
-    /// Forgets addresses and keys that have been quiet.
+    /// Drops the counters of idle addresses and keys.
     pub(crate) fn forget_quiet(&self) {
         self.limiter.retain_recent();
     }
 }
 
-/// Lets a request through with its [`Caller`], or answers why not.
+/// Passes a request on with its [`Caller`], or rejects it.
 pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     match admit(&app.gate, &parts).await {
@@ -147,7 +147,7 @@ pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) 
 
 async fn admit(gate: &Gate, request: &Parts) -> Result<Caller, Problem> {
     let address = site::client(request).map_or_else(|| "unknown".to_owned(), network);
-    // One person at their own machine needs no limit; everybody else has one.
+    // A single user on the service's own machine is not limited.
     let unlimited = !gate.limit_all && !gate.requires_key().await? && site::is_here(request);
     let count = |who: &str| if unlimited { Ok(()) } else { gate.count(who) };
     if is_open(request.uri.path()) {
@@ -161,26 +161,26 @@ async fn admit(gate: &Gate, request: &Parts) -> Result<Caller, Problem> {
             Ok(caller)
         }
         Err(problem) => {
-            // Guessing keys is slowed down by address.
+            // Limits how fast keys can be guessed, per address.
             count(&address)?;
             Err(problem)
         }
     }
 }
 
-/// Routes that say nothing about jobs, and those that carry a secret in their path.
+/// Routes that reveal nothing about jobs, and those that contain a secret in their path.
 pub(super) fn is_open(path: &str) -> bool {
     matches!(path, "/v1/info" | "/healthz" | "/readyz")
         || path.starts_with("/models/")
         || path.starts_with("/v1/shared/")
 }
 
-/// Routes of Ghostouch clients, which have no keys.
+/// Routes of Ghostouch clients, which cannot send keys.
 fn is_legacy(path: &str) -> bool {
     path == "/train" || path.starts_with("/status/")
 }
 
-/// Who counts as one: an address, or for IPv6 the network that one customer gets.
+/// The unit of rate limiting: an IPv4 address, or for IPv6 the /64 network.
 fn network(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),

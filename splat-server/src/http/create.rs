@@ -1,4 +1,4 @@
-//! Submit a scene: photos in one multipart request, or uploads that are there already; or a gesture.
+//! Submits a job: a scene from photos in one multipart request or from finished uploads, or a gesture.
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -27,18 +27,18 @@ use crate::queue::Submitted;
 use crate::scene::{SceneOptions, SceneSpec};
 use crate::webhook;
 
-/// Bytes of one text field.
+/// Maximum bytes of a text field.
 const MAX_FIELD_BYTES: usize = 4 << 10;
-/// Bytes that the parser of forms gets at a time.
+/// Bytes that the multipart parser gets at a time.
 const PIECE_BYTES: usize = 16 << 10;
-/// Characters of an idempotency key.
+/// Maximum characters of an idempotency key.
 const MAX_KEY_CHARS: usize = 200;
 
-/// A scene of uploads.
+/// A scene from uploads.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewScene {
-    /// `scene`, which is meant where nothing is said.
+    /// `scene`, the default.
     #[serde(default)]
     #[schema(value_type = Option<SceneWord>)]
     kind: Option<String>,
@@ -46,15 +46,15 @@ pub(super) struct NewScene {
     #[serde(default)]
     #[schema(max_items = 2000)]
     uploads: Vec<String>,
-    /// In place of uploads: a scene of one's own that has ended, of whose photos and camera poses another one is made.
+    /// Instead of uploads: id of a finished scene of the same owner, whose photos and camera poses are used again.
     #[serde(default)]
     from: Option<String>,
-    /// What is to be done.
+    /// Options of the scene.
     #[serde(default)]
     options: SceneOptions,
 }
 
-/// A scene of uploads, or a gesture.
+/// A scene from uploads, or a gesture.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "describes a body, which is read by its kind")]
@@ -65,7 +65,7 @@ pub(super) enum NewJobBody {
     Gesture(NewGesture),
 }
 
-/// What a JSON body asks for.
+/// The kind that a JSON body asks for.
 #[derive(Deserialize)]
 struct Kind {
     kind: Option<String>,
@@ -76,13 +76,13 @@ struct Kind {
 pub(super) struct SubmittedView {
     #[serde(flatten)]
     job: JobView,
-    /// Files that were not taken, each with its reason; the job goes on without them.
+    /// Files that were rejected, each with its reason; the job uses the others.
     rejected: Vec<Rejected>,
 }
 
 /// Submit a scene or a gesture
 ///
-/// With the same `Idempotency-Key` and content, the first job is answered again.
+/// A request with the same `Idempotency-Key` and content returns the first job again.
 #[utoipa::path(
     post, path = "/v1/jobs", tag = "jobs", operation_id = "create_job",
     params(("Idempotency-Key" = Option<String>, Header, description = "Any text of the client's; one job a key")),
@@ -116,7 +116,7 @@ pub(super) async fn create(
         }
         "application/json" => {
             let body = json::body(request, gesture_jobs::MAX_BYTES).await?;
-            // Malformed JSON and a missing kind are reported by the reader of scenes.
+            // Malformed JSON and a missing kind are reported when the body is parsed as a scene.
             let kind = serde_json::from_slice(&body).ok().and_then(|Kind { kind }| kind);
             if kind.as_deref() == Some(JobKind::Gesture.name()) {
                 let order = NewGesture::order(&app, &body)?;
@@ -145,7 +145,7 @@ pub(super) async fn create(
     accepted(&app, submitted, rejected).await
 }
 
-/// A scene's job as the queue takes it, from photos that lie in the store under `id`.
+/// A scene's job as it is queued, with photos that are stored under `id`.
 fn scene_job(
     app: &App,
     caller: &Caller,
@@ -173,7 +173,7 @@ async fn accepted(app: &App, submitted: Submitted, rejected: Vec<Rejected>) -> R
     Ok((StatusCode::ACCEPTED, location, Json(SubmittedView { job, rejected })).into_response())
 }
 
-/// Makes a job of a draft.
+/// Submits a draft as a job.
 pub(super) async fn submit(
     app: &App,
     caller: &Caller,
@@ -199,7 +199,7 @@ pub(super) async fn submit(
     });
     let id = app.begin_job().await?;
     let spec = SceneSpec { photos: photos.entries().cloned().collect(), options, redo_from: None };
-    // Files first: a job that is in the queue has its photos. Files without a job are swept.
+    // Files first, so that every queued job has its photos. Files without a job are swept.
     photos.commit(&app.store, &id).await?;
     let job = scene_job(app, caller, id, &spec, idempotency)?;
     Ok((app.enqueue(job, app.admission(caller)).await?, rejected))
@@ -214,7 +214,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
     key.map(|key| Some(key.to_owned())).ok_or_else(fault)
 }
 
-/// What a body in JSON asks for.
+/// Parses a JSON body.
 fn scene(app: &App, body: &[u8]) -> Result<NewScene> {
     if body.len() > MAX_JSON_BYTES {
         let detail = format!("a list of uploads has at most {MAX_JSON_BYTES} bytes");
@@ -230,7 +230,7 @@ fn scene(app: &App, body: &[u8]) -> Result<NewScene> {
     Ok(scene)
 }
 
-/// Makes a scene of the photos of another one, and of its camera poses where the options ask for none that differ.
+/// Submits a scene with the photos of another one, and with its camera poses unless the options require different ones.
 async fn again(
     app: &App,
     caller: &Caller,
@@ -268,7 +268,7 @@ async fn again(
     app.enqueue(job, app.admission(caller)).await
 }
 
-/// A multipart request, read part by part: files go to disk as they arrive.
+/// A multipart request, read part by part: files are streamed to disk.
 pub(super) struct Form {
     pub(super) draft: Draft,
     pub(super) options: TextOptions,
@@ -276,10 +276,10 @@ pub(super) struct Form {
 
 impl Form {
     pub(super) async fn read(app: &App, caller: &Caller, mut request: Request) -> Result<Self> {
-        // Files have limits of their own, which hold while they stream.
+        // Files have their own limits, which are enforced while they are streamed.
         DefaultBodyLimit::disable().apply(&mut request);
         let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        // What has no boundary is refused next.
+        // A body without a boundary is rejected below.
         let boundary = content_type.and_then(|text| multer::parse_boundary(text).ok()).unwrap_or_default();
         let request = request.map(|body| in_small_pieces(body, &boundary));
         let mut parts = Multipart::from_request(request, app).await.map_err(not_multipart)?;
@@ -291,7 +291,7 @@ impl Form {
                 Some(file_name) => {
                     draft.add_file(&file_name, part).await?;
                 }
-                // Some clients send files without a name; a field of that name can be nothing else.
+                // Some clients send files without a file name; these fields can only be files.
                 None if matches!(name.as_str(), "images" | "files" | "images[]" | "files[]") => {
                     draft.add_file("photo", part).await?;
                 }
@@ -302,9 +302,9 @@ impl Form {
     }
 }
 
-/// The body in small pieces, with nothing ready for a moment after each. The parser takes in all that is ready whenever it is
-/// asked for anything, and a client that is faster than the disk has its whole upload ready. The parser also takes a body
-/// for broken whose beginning and end become ready between two of its looks, which cannot happen so.
+/// Splits the body into small pieces, each followed by a pending poll. The parser reads everything that is ready whenever it is
+/// polled, and with a client that is faster than the disk that is the whole upload. The parser also rejects a body whose
+/// beginning and end become ready between two polls, which this prevents.
 fn in_small_pieces(body: Body, boundary: &str) -> Body {
     let start = (Some(body.into_data_stream()), Bytes::new(), false, Watch::new(boundary));
     Body::from_stream(stream::unfold(start, async |(body, mut rest, begun, mut watch)| {
@@ -326,7 +326,7 @@ fn in_small_pieces(body: Body, boundary: &str) -> Body {
     }))
 }
 
-/// A text field, up to its limit.
+/// Reads a text field, up to its limit.
 async fn text(mut part: Field<'_>) -> Result<String> {
     let mut bytes = Vec::new();
     while let Some(chunk) = part.chunk().await.map_err(broken)? {
@@ -347,7 +347,7 @@ fn not_multipart(error: MultipartRejection) -> Problem {
 }
 
 fn broken(error: axum::extract::multipart::MultipartError) -> Problem {
-    // The parser wraps what the body says.
+    // The parser wraps the body's own error.
     let mut cause: Option<&dyn std::error::Error> = Some(&error);
     while let Some(inner) = cause {
         if let Some(too_long) = inner.downcast_ref::<HeaderTooLong>() {

@@ -1,4 +1,4 @@
-//! The OpenAPI document: routes describe themselves, and what stands in front of all of them is described here, once.
+//! The OpenAPI document. Routes describe themselves; what applies to all of them is added here, once.
 
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, ParameterBuilder, ParameterIn, PathItem, PathsBuilder,
@@ -14,7 +14,7 @@ use utoipa::{Modify, OpenApi};
 use super::auth;
 use crate::webhook::JobEnded;
 
-/// What the document says of the service as a whole.
+/// Description of the service as a whole.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -28,7 +28,7 @@ use crate::webhook::JobEnded;
 )]
 pub(super) struct Head;
 
-/// How a key is shown.
+/// The security scheme.
 struct Bearer;
 
 impl Modify for Bearer {
@@ -65,13 +65,13 @@ pub(super) enum GestureWord {
 #[schema(rename_all = "snake_case")]
 #[expect(dead_code, reason = "describes a word")]
 pub(super) enum LayoutWord {
-    /// Metres in the world.
+    /// Metres, world coordinates.
     World,
-    /// Fractions of the picture.
+    /// Fractions of the image size.
     Image,
 }
 
-/// How far a training is, in the words of stock clients.
+/// State of a training, as stock clients name it.
 #[derive(utoipa::ToSchema)]
 #[schema(rename_all = "UPPERCASE")]
 #[expect(dead_code, reason = "describes a word")]
@@ -83,7 +83,7 @@ pub(super) enum TrainingWord {
     Failure,
 }
 
-/// The message that goes to a job's webhook.
+/// The webhook message sent when a job has ended.
 fn webhooks() -> Paths {
     let header = |name: &str, description: &str| {
         ParameterBuilder::new()
@@ -112,8 +112,8 @@ fn webhooks() -> Paths {
     PathsBuilder::new().path("job_ended", PathItem::new(HttpMethod::Post, operation)).build()
 }
 
-/// Adds to every route what [`auth::guard`] may answer in its place, and the stores behind it. What a route says itself stays.
-/// The service lies at `path` (empty: at the root of its host).
+/// Adds to every route the responses of [`auth::guard`] and of the stores, without replacing the route's own. The service is
+/// served at `path` (empty: at the root of its host).
 pub(super) fn with_guard(mut document: Document, path: &str) -> Document {
     if !path.is_empty() {
         document.servers = Some(vec![Server::new(path)]);

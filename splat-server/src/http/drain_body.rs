@@ -1,5 +1,5 @@
-//! Reads on, for a while, what a handler left of a request's body: a client that is still sending when the connection closes
-//! reports a broken connection and never looks at the answer.
+//! Reads and discards the rest of a request's body that a handler has not read, within limits: a client that is still sending
+//! when the connection closes reports a broken connection and never reads the response.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,18 +8,18 @@ use std::time::Duration;
 use axum::body::{Body, BodyDataStream, Bytes};
 use futures_util::stream::{Stream, StreamExt};
 
-/// Most bytes to read and throw away.
+/// Maximum bytes to discard.
 const MOST_BYTES: usize = 64 << 20;
-/// Longest time to do so.
+/// Maximum time to spend on it.
 const MOST_TIME: Duration = Duration::from_secs(10);
 
-/// The same body; what a handler leaves of it is read and thrown away, within limits.
+/// The same body; the part that a handler does not read is discarded in the background, within limits.
 pub(super) fn drained(body: Body) -> Body {
     Body::from_stream(DrainedBody { rest: Some(body.into_data_stream()) })
 }
 
 struct DrainedBody {
-    /// `None` once it came to its end.
+    /// `None` once its end was reached.
     rest: Option<BodyDataStream>,
 }
 
@@ -51,7 +51,7 @@ impl Drop for DrainedBody {
                     }
                 }
             };
-            // Who sends more, or slower, finds the connection closed.
+            // A client that sends more, or too slowly, finds the connection closed.
             let _ = tokio::time::timeout(MOST_TIME, drain).await;
         });
     }

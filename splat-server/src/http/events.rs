@@ -1,4 +1,4 @@
-//! A job's events as they happen: server-sent events that resume.
+//! A job's events as resumable server-sent events.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,14 +21,14 @@ use super::jobs::owned;
 use super::problem::{Problem, Result};
 use crate::metrics::Metrics;
 
-/// A comment this often keeps proxies from closing a quiet stream.
+/// A comment at this interval keeps proxies from closing an idle stream.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// From where to go on.
+/// Where to start.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct After {
-    /// The number of the last event that is known; those after it follow. `Last-Event-ID` comes first.
+    /// Number of the last event that the client has; later ones are sent. A `Last-Event-ID` header takes precedence.
     after: Option<u64>,
 }
 
@@ -40,14 +40,14 @@ pub(super) struct EventFrame {
     id: String,
     /// `state`, `stage`, `progress`, `warning`, `placed`, `eval`, `artifact` or `preview`.
     event: String,
-    /// A JSON object: what happened, and the job's progress as of now.
+    /// A JSON object: the event's data, and the job's current progress.
     data: String,
 }
 
 /// Follow a job
 ///
-/// Server-sent events: `id` is the event's number, `event` its kind, `data` a JSON object with the progress as of now. Earlier events
-/// come first, then new ones as they happen; after the event of the final state the stream ends.
+/// Server-sent events: `id` is the event's number, `event` its kind, `data` a JSON object with the current progress. Past events
+/// are sent first, then new ones as they happen. The stream ends after the event of the final state.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/events", tag = "jobs", operation_id = "follow_job",
     params(("id" = String, Path, description = "The job"), After, ("Last-Event-ID" = Option<String>, Header, description = "Go on after this event")),
@@ -86,7 +86,7 @@ pub(super) async fn events(
     Ok((headers, Body::from_stream(body)).into_response())
 }
 
-/// One client's place in a feed.
+/// One client's position in a feed.
 struct Listener {
     feed: Arc<Feed>,
     seen: watch::Receiver<Seen>,

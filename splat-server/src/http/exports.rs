@@ -1,4 +1,4 @@
-//! The scene of a job in other forms, whole or cut.
+//! The scene of a job in other formats, whole or cropped.
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Path, Query, State};
@@ -16,16 +16,16 @@ use super::problem::{Problem, Result};
 use crate::export::{ExportError, FORMS, Form};
 use crate::job::{Cut, Job};
 
-/// What of the scene is wanted.
+/// Which part of the scene to export.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams, utoipa::ToSchema)]
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct CutOptions {
-    /// Only what lies in a region, in the scene's coordinates: `box:X0,Y0,Z0,X1,Y1,Z1` or `sphere:X,Y,Z,RADIUS`.
+    /// Only Gaussians inside a region, in the scene's coordinates: `box:X0,Y0,Z0,X1,Y1,Z1` or `sphere:X,Y,Z,RADIUS`.
     #[param(max_length = 200, example = "sphere:0,0,0,2")]
     #[schema(max_length = 200, example = "sphere:0,0,0,2")]
     pub(super) region: Option<String>,
-    /// Leaves out what floats alone or hides everything.
+    /// Removes isolated Gaussians and those that hide the scene.
     pub(super) drop_floaters: bool,
 }
 
@@ -37,10 +37,10 @@ impl CutOptions {
     }
 }
 
-/// Fetch the scene in a form
+/// Fetch the scene in a format
 ///
-/// `scene.ply`, `scene.compressed.ply`, `scene.spz`, `scene.sog`, `scene.splat` or `scene.glb`. Made when it is asked for first, which takes
-/// seconds for a large scene, and kept.
+/// `scene.ply`, `scene.compressed.ply`, `scene.spz`, `scene.sog`, `scene.splat` or `scene.glb`. Converted on the first request,
+/// which takes seconds for a large scene, then stored.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/scene/{form}", tag = "artifacts", operation_id = "get_scene",
     params(
@@ -72,7 +72,7 @@ pub(super) async fn get(
     scene(&app, &job, &form, &cut.read()?, &method, &headers).await
 }
 
-/// The scene of a job in a form, as an answer.
+/// Responds with the scene of a job in a format.
 pub(super) async fn scene(
     app: &App,
     job: &Job,

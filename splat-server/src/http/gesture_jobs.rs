@@ -1,4 +1,4 @@
-//! A gesture to be added to a model: read, checked, and made a job.
+//! Adding a gesture to a model: parses, checks and submits the job.
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -14,7 +14,8 @@ use crate::queue::{Admission, Submitted};
 use crate::scene::Faults;
 use crate::webhook;
 
-/// Bytes of a recording as JSON: 600 frames of 64 numbers of 22 characters are 850 KB, and some write each on a line of its own.
+/// Maximum bytes of a recording as JSON: 600 frames of 64 numbers of 22 characters are 850 KB, and some clients indent each
+/// number.
 pub(super) const MAX_BYTES: usize = 4 << 20;
 
 /// A gesture to be added to a model.
@@ -25,37 +26,37 @@ pub(super) struct NewGesture {
     #[schema(value_type = GestureWord)]
     #[expect(dead_code, reason = "looked at before the rest is read")]
     kind: String,
-    /// The model to grow: `base_v1`, or the id of an earlier one.
+    /// The model to extend: `base_v1`, or the id of an earlier result.
     #[serde(default)]
     #[schema(default = "base_v1")]
     parent: Option<String>,
     /// Name of the new gesture: 1 to 20 characters, none of `/ \ : * ? " < > |`.
     #[schema(min_length = 1, max_length = 20, example = "thumbs up")]
     gesture: String,
-    /// 40 to 600 frames, clients send 100, each of 64 numbers: 21 landmarks of x, y, z, then the handedness (0 left, 1 right, -1 unknown).
-    /// Up to a tenth of them may be no hand: they are left out, which the result's `notes` say.
+    /// 40 to 600 frames (clients send 100) of 64 numbers each: 21 landmarks of x, y, z, then the handedness (0 left, 1 right, -1
+    /// unknown). Up to a tenth of the frames may show no hand: they are dropped, and the result's `notes` report it.
     #[schema(value_type = Vec<Vec<f32>>, min_items = 40, max_items = 600)]
     landmarks: Vec<Vec<f32>>,
     /// What the coordinates mean: `world` (metres) or `image` (fractions of the picture).
     #[serde(default)]
     #[schema(value_type = Option<LayoutWord>, default = "world")]
     layout: Option<Layout>,
-    /// Decides which made-up hands the report is measured on.
+    /// Seed of the synthetic hands that the model is evaluated on.
     #[serde(default)]
     seed: Option<u32>,
-    /// Publish a gesture that looks like another one, too; the report says how often the two are mixed up.
+    /// Publish a gesture even if it is easily confused with another one; the report gives how often that happens.
     #[serde(default)]
     accept_look_alikes: bool,
-    /// Where a signed message goes when the job has ended.
+    /// URL to notify when the job has ended.
     #[serde(default)]
     #[schema(max_length = 2000)]
     webhook: Option<String>,
-    /// In test mode: `stage_ms` is waited before training.
+    /// Test mode only: `stage_ms` is the wait before training.
     #[serde(default)]
     test: Option<Faults>,
 }
 
-/// What is to be done, checked.
+/// A validated request.
 #[derive(Debug)]
 pub(super) struct GestureOrder {
     pub(super) parent: ModelCode,
@@ -65,7 +66,7 @@ pub(super) struct GestureOrder {
 }
 
 impl NewGesture {
-    /// Reads and checks a request.
+    /// Parses and validates a request.
     pub(super) fn order(app: &App, body: &[u8]) -> Result<GestureOrder> {
         let request: Self = json::read(body)?;
         if request.test.is_some() && !app.config.test_mode {
@@ -95,7 +96,7 @@ pub(super) fn model_code(text: &str, field: &str) -> Result<ModelCode> {
     })
 }
 
-/// Makes a job of an order. Nothing is stored unless everything is in order.
+/// Submits the job. Nothing is stored unless all checks pass.
 pub(super) async fn submit(
     app: &App,
     caller: &Caller,
@@ -145,7 +146,7 @@ pub(super) async fn submit(
         bytes: bytes.len() as u64,
         idempotency,
     };
-    // The recording first: a job that is in the queue has it. Files without a job are swept.
+    // The recording first, so that every queued job has it. Files without a job are swept.
     app.store.put_bytes(&id, RECORDING, bytes.into()).await?;
     app.enqueue(job, admission).await
 }

@@ -1,4 +1,4 @@
-//! Gesture models: look at, change and delete what came of gestures.
+//! Gesture models: list, inspect, change and delete.
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -21,19 +21,19 @@ use crate::gesture::{self, Figures, ModelCode, ModelRecord};
 use crate::job::JobId;
 use crate::store::{Contents, blocking};
 
-/// Models on a page.
+/// Models per page.
 const PAGE: usize = 50;
 
 /// A gesture model.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct ModelView {
-    /// Its id, which clients also call `model_code`.
+    /// Its id, also known to clients as `model_code`.
     id: String,
-    /// The model it was grown from; naming it as `parent` again goes back to it.
+    /// The model it was derived from; naming it as `parent` goes back to it.
     parent: Option<String>,
-    /// What made it, in words.
+    /// How it was made, in words.
     step: String,
-    /// Names of its gestures; a gesture's place is its label id.
+    /// Names of its gestures; the index of a gesture is its label id.
     labels: Vec<String>,
     /// `world` or `image`.
     #[schema(value_type = LayoutWord)]
@@ -41,9 +41,9 @@ pub(super) struct ModelView {
     /// When it was made, RFC 3339.
     #[schema(format = DateTime)]
     created: Option<String>,
-    /// Shares on frames that no training saw, 0..1.
+    /// Measurements on frames that were not used for training, 0..1.
     metrics: Figures,
-    /// Where `legacy.tflite` can be fetched without a key: whoever knows this knows the model.
+    /// URL of `legacy.tflite` that needs no key: anyone who has it can download the model.
     download: Option<String>,
     /// Files of the model.
     files: Vec<ModelFileView>,
@@ -56,12 +56,12 @@ pub(super) struct ModelFileView {
     name: String,
     /// Size in bytes.
     bytes: u64,
-    /// Where it is.
+    /// URL of the file.
     url: String,
 }
 
 impl ModelView {
-    /// The model as its owner sees it; `base` stands before paths, see [`crate::config::Config::base_url`].
+    /// The model as its owner sees it; `base` is the prefix of URLs, see [`crate::config::Config::base_url`].
     fn of(record: ModelRecord, base: &str) -> Self {
         let url = |name: &str| format!("{base}/v1/gestures/{}/files/{name}", record.id);
         Self {
@@ -91,7 +91,7 @@ impl ModelView {
 pub(super) struct ModelPage {
     /// Models of the page, newest first.
     gestures: Vec<ModelView>,
-    /// Ask for the next page with `before` this; absent on the last one.
+    /// `before` of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
@@ -100,9 +100,9 @@ pub(super) struct ModelPage {
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct WhichModels {
-    /// Models after this one: `next` of the page before.
+    /// Models after this one: `next` of the previous page.
     before: Option<String>,
-    /// Models on a page, 1 to 200; 50 by default.
+    /// Models per page, 1 to 200; default 50.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
 }
@@ -139,9 +139,9 @@ pub(super) async fn list(
     Ok(Json(ModelPage { gestures, next }))
 }
 
-/// Look at a model
+/// Get a model
 ///
-/// `base_v1` is the one that everybody starts from.
+/// `base_v1` is the base model.
 #[utoipa::path(
     get, path = "/v1/gestures/{id}", tag = "gestures", operation_id = "get_gesture", params(("id" = String, Path, description = "The model, or `base_v1`")),
     responses(
@@ -199,7 +199,7 @@ pub(super) async fn file(
 
 /// Delete a model
 ///
-/// With its files, the recording it came from, and the URL that needs no key. Models grown from it stay.
+/// Deletes the model with its files, the recording it was trained on, and its URL without a key. Models derived from it stay.
 #[utoipa::path(
     delete, path = "/v1/gestures/{id}", tag = "gestures", operation_id = "delete_gesture", params(("id" = String, Path, description = "The model")),
     responses(
@@ -214,16 +214,16 @@ pub(super) async fn delete(
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
     let id = own(&id)?;
-    // First, since the id may be that of a job that made no model.
+    // Checked first, since the id may be that of a job that made no model.
     app.models.record(&caller.owner, &id).await?;
-    // The job of the same id holds copies and the recording. Where a crash has it done again, it stops, and what it still
-    // makes is not kept.
+    // The job of the same id has copies and the recording. If it runs again after a crash, it is cancelled, and a model that it
+    // still produces is not stored.
     if let Some(job) = app.queue.cancel(&caller.owner, &id).await? {
         app.hub.changed(&id);
         if job.state.is_final() {
             app.delete_job(&caller.owner, &id).await?;
         } else {
-            // What the job is made from goes at once; its record follows when it has ended.
+            // The job's input is deleted now; its record is deleted when the job has ended.
             app.store.delete_job(&id).await?;
         }
     }
@@ -244,7 +244,7 @@ pub(super) struct Rename {
 
 /// Rename a gesture
 ///
-/// Makes a new model, whose parent is the old one. Positions and weights stay.
+/// Creates a new model, whose parent is the old one. Label ids and weights do not change.
 #[utoipa::path(
     post, path = "/v1/gestures/{id}/rename", tag = "gestures", operation_id = "rename_gesture", params(("id" = String, Path, description = "The model, or `base_v1`")),
     request_body = Rename,
@@ -268,7 +268,7 @@ pub(super) async fn rename(
     changed(&app, &caller, &id, move |bundle| bundle.rename(&gesture, &to)).await
 }
 
-/// A gesture to be taken out.
+/// A gesture to be removed.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TakeOut {
@@ -278,7 +278,7 @@ pub(super) struct TakeOut {
 
 /// Delete a gesture
 ///
-/// Makes a new model without it, whose parent is the old one. Gestures after it move up one position.
+/// Creates a new model without it, whose parent is the old one. Label ids of later gestures decrease by one.
 #[utoipa::path(
     post, path = "/v1/gestures/{id}/delete", tag = "gestures", operation_id = "take_out_gesture", params(("id" = String, Path, description = "The model, or `base_v1`")),
     request_body = TakeOut,
@@ -301,7 +301,7 @@ pub(super) async fn take_out(
     changed(&app, &caller, &id, move |bundle| bundle.delete(&gesture)).await
 }
 
-/// A model made from another one without training.
+/// Responds with a model that was derived from another one without training.
 async fn changed(
     app: &App,
     caller: &Caller,
@@ -318,12 +318,12 @@ async fn changed(
     Ok((StatusCode::CREATED, location, Json(ModelView::of(record, app.config.base_url()))).into_response())
 }
 
-/// The model of a URL; a text that cannot be one names none.
+/// The model in a URL; a malformed id is reported as not found.
 fn named(id: &str) -> Result<ModelCode> {
     id.parse().map_err(|_| Problem::not_found("model"))
 }
 
-/// A model that the caller may have made.
+/// The id of a user's model, which `base_v1` is not.
 fn own(id: &str) -> Result<JobId> {
     match named(id)? {
         ModelCode::Of(id) => Ok(id),
@@ -333,7 +333,7 @@ fn own(id: &str) -> Result<JobId> {
     }
 }
 
-/// A file as an answer.
+/// Responds with a file.
 pub(super) fn sent(contents: Contents, name: &str) -> Result<Response> {
     let content_type = if name.ends_with(".json") { "application/json" } else { "application/octet-stream" };
     let headers = [

@@ -1,4 +1,4 @@
-//! What Ghostouch clients send and expect: `POST /train`, `GET /status/{task_id}`, and a model at a URL of its own.
+//! The API of Ghostouch clients: `POST /train`, `GET /status/{task_id}`, and a download URL per model.
 
 use axum::Json;
 use axum::extract::{Extension, Path, Request, State};
@@ -21,7 +21,7 @@ use crate::queue::{Admission, QueueError};
 /// A gesture as stock clients send it.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 pub(super) struct TrainRequest {
-    /// The model to grow: `base_v1`, or `model_code` of an earlier result.
+    /// The model to extend: `base_v1`, or `model_code` of an earlier result.
     #[schema(example = "base_v1")]
     model_code: String,
     /// Frames of 64 numbers: 21 world landmarks of x, y, z in metres, then the handedness (0 left, 1 right, -1 unknown).
@@ -32,14 +32,14 @@ pub(super) struct TrainRequest {
     gesture: String,
 }
 
-/// What is asked for at `/status`.
+/// The task to poll at `/status`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct TrainAnswer {
     /// Id of the job.
     task_id: String,
 }
 
-/// How far a training is, in the words of stock clients.
+/// State of a training, as stock clients name it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct StatusAnswer {
     /// Id of the job.
@@ -47,21 +47,22 @@ pub(super) struct StatusAnswer {
     /// State of the training.
     #[schema(value_type = TrainingWord, example = "SUCCESS")]
     status: &'static str,
-    /// While `PROGRESS`: `{current_step}`, a stage, or words for it in the language of `Accept-Language` (English, Korean).
+    /// With `PROGRESS`: `{current_step}`, a stage name, or its description in the language of `Accept-Language` (English,
+    /// Korean).
     #[schema(value_type = Option<Object>)]
     progress: Option<Value>,
-    /// After `SUCCESS`: `{tflite_url, model_code}`.
+    /// With `SUCCESS`: `{tflite_url, model_code}`.
     #[schema(value_type = Option<Object>)]
     result: Option<Value>,
-    /// After `DUPLICATE` and `FAILURE`: why, and what to try.
+    /// With `DUPLICATE` and `FAILURE`: why, and what to try.
     error_info: Option<String>,
 }
 
 /// Train a gesture, as Ghostouch clients ask for it
 ///
-/// What is refused is a task as well, whose status is `FAILURE` and says why: these clients wait for ever at any other answer
-/// than 200. `POST /v1/jobs` refuses with statuses of its own. With keys in use, open to clients without one only where the
-/// operator says so (`legacy_gestures`).
+/// A rejected request returns a task as well, with status `FAILURE` and the reason: these clients wait forever on any response
+/// other than 200. `POST /v1/jobs` uses HTTP statuses. If keys are in use, this route is open to clients without one only if the
+/// operator allows it (`legacy_gestures`).
 #[utoipa::path(
     post, path = "/train", tag = "compatible", operation_id = "train_gesture", request_body = TrainRequest,
     responses(
@@ -84,7 +85,7 @@ pub(super) async fn train(
     Json(TrainAnswer { task_id })
 }
 
-/// Makes a job of what a stock client sent.
+/// Submits a stock client's request as a job.
 async fn begin(app: &App, caller: &Caller, request: Request) -> Result<JobId> {
     let request: TrainRequest = json::read(&json::body(request, gesture_jobs::MAX_BYTES).await?)?;
     let unknown = || begin_anew(&request.model_code);
@@ -93,18 +94,18 @@ async fn begin(app: &App, caller: &Caller, request: Request) -> Result<JobId> {
     let order = GestureOrder { parent, recording, seed: 0, options: GestureOptions::default() };
     let mut admission = app.admission(caller);
     if caller.owner == Owner::legacy() {
-        // Many people under one name: the length of the line is limit enough.
+        // Many users share one owner here, so only the queue length limits them.
         admission = Admission { max_unfinished_per_owner: admission.max_waiting.max(1) * 2, ..admission };
     }
     match gesture_jobs::submit(app, caller, order, admission, None).await {
         Ok(submitted) => Ok(submitted.job.id),
-        // The model is the one thing that it looks for.
+        // Only the parent model can be missing.
         Err(problem) if problem.status() == StatusCode::NOT_FOUND => Err(unknown()),
         Err(problem) => Err(problem),
     }
 }
 
-/// The refusal of a model that is not here: one of the server that this one replaced, or one that was deleted.
+/// Error for an unknown model: it was made by the service that this one replaced, or was deleted.
 fn begin_anew(code: &str) -> Problem {
     let code: String = code.chars().filter(|c| !c.is_control()).take(40).collect();
     Problem::invalid(format!(
@@ -115,7 +116,7 @@ fn begin_anew(code: &str) -> Problem {
 
 /// How far a training is, in the words of Ghostouch clients
 ///
-/// Always 200. A task that is not known, or no more, is a `FAILURE`, so that nobody asks for ever.
+/// Always 200. An unknown or expired task is a `FAILURE`, so that clients stop polling.
 #[utoipa::path(
     get, path = "/status/{task_id}", tag = "compatible", operation_id = "training_status", params(("task_id" = String, Path, description = "What `/train` answered")),
     responses(
@@ -151,7 +152,7 @@ pub(super) async fn status(
             let why = "there is no such task; its result was perhaps removed after some days. Send the gesture again";
             return answer("FAILURE", None, None, Some(why.to_owned()));
         }
-        // It passes, and clients give up at any other status than 200.
+        // This is temporary, and clients give up on any status other than 200.
         Err(QueueError::Unavailable { why }) => {
             tracing::error!(why, "could not read the status of a gesture task");
             return answer("PENDING", None, None, None);
@@ -187,7 +188,7 @@ pub(super) async fn status(
 
 /// Fetch a model by its secret
 ///
-/// `tflite_url` of a finished training leads here. Needs no key; who has the URL has the model.
+/// `tflite_url` of a finished training points here. Needs no key; anyone who has the URL can download the model.
 #[utoipa::path(
     get, path = "/models/{secret}/{file}", tag = "compatible", operation_id = "get_model",
     params(("secret" = String, Path, description = "Cannot be guessed"), ("file" = String, Path, description = "`<model>.tflite`")),
@@ -205,13 +206,13 @@ pub(super) async fn model(
     sent(app.models.download(&secret, &id).await?, &file)
 }
 
-/// Where the client reaches this service.
+/// The URL at which the client reaches this service.
 fn base_url(app: &App, uri: &Uri, headers: &HeaderMap) -> String {
     if let Some(url) = &app.config.public_url {
         return url.clone();
     }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    // Behind a proxy that ends TLS. The answer goes to the sender of these headers only.
+    // Set by a proxy that terminates TLS. Safe to use: the response goes only to the sender of these headers.
     let scheme =
         text("x-forwarded-proto").filter(|scheme| matches!(*scheme, "http" | "https")).unwrap_or("http");
     let plain = |host: &&str| {
@@ -241,7 +242,7 @@ fn why(job: &Job) -> String {
     }
 }
 
-/// A task id as it is answered: what was asked, cut to a length that makes sense.
+/// The requested task id, truncated to a sensible length.
 fn shown(task_id: &str) -> String {
     task_id.chars().take(64).collect()
 }

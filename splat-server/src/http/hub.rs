@@ -1,7 +1,8 @@
-//! One look at the queue for each watched job, however many clients watch it.
+//! Polls the queue once for each watched job, however many clients watch it.
 //!
-//! A feed reads a job's events while anybody listens, renders each once as server-sent event, and hands the same bytes to all. Who asks
-//! for the status of a running job meanwhile gets it as of the feed's last look, which is never older than an event that was sent.
+//! While it has subscribers, a feed polls a job's events, renders each once as a server-sent event, and hands the same bytes to
+//! all. Status requests for a running job are meanwhile answered from the feed's last poll, which is never older than the last
+//! event sent.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,11 +17,11 @@ use super::view::{JobView, ViewContext};
 use crate::job::{Job, JobEvent, JobId, JobState, Owner, Progress};
 use crate::queue::{self, Queue};
 
-/// How often a watched job is looked at.
+/// Interval between polls of a watched job.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
-/// A look is no news any more when the next ones seem to have failed.
+/// A cached view expires after this time, in case later polls have failed.
 const NEWS_FOR: Duration = Duration::from_secs(1);
-/// Events read at once.
+/// Events read per query.
 const BATCH: u32 = 500;
 
 /// The feeds of all watched jobs.
@@ -31,26 +32,26 @@ pub(super) struct Hub {
     context: Arc<ViewContext>,
 }
 
-/// What is known of a watched job.
+/// State of a watched job.
 #[derive(Debug)]
 pub(super) struct Feed {
     id: JobId,
     owner: Owner,
     events: RwLock<Vec<(u64, Bytes)>>,
     seen: watch::Sender<Seen>,
-    /// The running job as of the last look, as JSON.
+    /// The running job as of the last poll, as JSON.
     running: Mutex<Option<(Instant, Bytes)>>,
-    /// Counts the changes that were made through this service: a look that began before one is not news after it.
+    /// Counts changes made through this service: the result of a poll that began before a change must not be cached after it.
     changes: AtomicU64,
     context: Arc<ViewContext>,
 }
 
-/// How far a feed has come.
+/// Progress of a feed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// The last event's number.
+    /// Number of the last event.
     pub(super) last: u64,
-    /// Whether the job has ended, with no event to follow.
+    /// Whether the job has ended and no event follows.
     pub(super) ended: bool,
 }
 
@@ -59,7 +60,7 @@ impl Hub {
         Self { queue, feeds: Arc::default(), context: Arc::new(context) }
     }
 
-    /// What stands in views of jobs.
+    /// Settings for views of jobs.
     pub(super) fn context(&self) -> &ViewContext {
         &self.context
     }
@@ -69,7 +70,7 @@ impl Hub {
         feeds.get(id).and_then(Weak::upgrade)
     }
 
-    /// The job as JSON, if it is `owner`'s, runs, and was looked at just now because somebody follows it.
+    /// The cached job as JSON, if it belongs to `owner`, is running, and is being watched.
     pub(super) fn running(&self, owner: &Owner, id: &JobId) -> Option<Bytes> {
         let feed = self.known(id).filter(|feed| feed.owner == *owner)?;
         let running = feed.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,7 +86,7 @@ impl Hub {
         }
     }
 
-    /// The feed of a job, which the caller has found to be `owner`'s. It lives as long as somebody holds it.
+    /// The feed of a job, which the caller has verified to be `owner`'s. It exists as long as it is referenced.
     pub(super) fn feed(&self, owner: &Owner, id: &JobId) -> Arc<Feed> {
         let mut feeds = self.feeds.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(feed) = feeds.get(id).and_then(Weak::upgrade) {
@@ -109,12 +110,12 @@ impl Hub {
 }
 
 impl Feed {
-    /// Tells when there is more.
+    /// Notified when there are new events.
     pub(super) fn subscribe(&self) -> watch::Receiver<Seen> {
         self.seen.subscribe()
     }
 
-    /// Events after a number, in one piece; with the last one's number.
+    /// Events after a number, concatenated; with the last one's number.
     pub(super) fn after(&self, number: u64) -> (u64, Bytes) {
         let events = self.events.read().unwrap_or_else(PoisonError::into_inner);
         let first = events.partition_point(|(sequence, _)| *sequence <= number);
@@ -128,7 +129,7 @@ impl Feed {
         }
     }
 
-    /// Reads what is new; whether there was anything.
+    /// Polls for new events; returns whether there were any.
     async fn look(&self, queue: &dyn Queue) -> queue::Result<bool> {
         let last = self.seen.borrow().last;
         let changes = self.changes.load(Ordering::Relaxed);
@@ -144,7 +145,7 @@ impl Feed {
             .map(|event| (event.sequence, render(event, &progress, &self.context.base)))
             .collect();
         let newest = rendered.last().map_or(last, |(sequence, _)| *sequence);
-        // An end counts only once its own event was read.
+        // The end counts only once its own event was read.
         let ended = match (&job, events.last()) {
             (None, _) => true,
             (Some(job), Some(event)) => {
@@ -161,7 +162,7 @@ impl Feed {
         Ok(any)
     }
 
-    /// Keeps the job of a look that began after so many changes.
+    /// Caches the job that a poll returned, unless the job was changed since the poll began (at counter `changes`).
     fn note(&self, job: Option<Job>, changes: u64) {
         let running = job.filter(|job| job.state == JobState::Running).and_then(|job| {
             let view = serde_json::to_vec(&JobView::of(job, None, &self.context)).ok()?;
@@ -172,7 +173,7 @@ impl Feed {
     }
 }
 
-/// Looks again and again until nobody listens.
+/// Polls until nobody is subscribed.
 async fn follow(queue: Arc<dyn Queue>, feed: Weak<Feed>) {
     while let Some(feed) = feed.upgrade() {
         let more = feed.look(&*queue).await;
@@ -188,7 +189,7 @@ async fn follow(queue: Arc<dyn Queue>, feed: Weak<Feed>) {
     }
 }
 
-/// An event as server-sent event, with the job's progress as of now, and `base` before paths.
+/// Renders an event as a server-sent event, with the job's current progress, and `base` prefixed to paths.
 fn render(event: &JobEvent, progress: &Progress, base: &str) -> Bytes {
     let mut value = json!(event);
     // Workers report files by their paths on the service.
@@ -200,6 +201,6 @@ fn render(event: &JobEvent, progress: &Progress, base: &str) -> Bytes {
     if let Some(object) = value.as_object_mut() {
         object.insert("progress".into(), json!(progress));
     }
-    // JSON has no line breaks of its own, and an event's kind is a word of ours.
+    // JSON contains no raw line breaks, and event kinds are fixed words.
     format!("id: {}\nevent: {}\ndata: {value}\n\n", event.sequence, event.kind).into()
 }

@@ -1,4 +1,4 @@
-//! What the service is and takes, whether it is well, and figures for operators.
+//! What the service is and accepts, health checks, and metrics for operators.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -32,42 +32,42 @@ impl Served {
     }
 }
 
-/// What the service is and takes.
+/// What the service is and accepts.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Info {
-    /// Of the program.
+    /// Version of the program.
     version: &'static str,
     /// Whether requests need a key.
     auth_required: bool,
-    /// Whether jobs are only acted out.
+    /// Whether jobs are simulated.
     test_mode: bool,
-    /// What a client may send.
+    /// Limits of requests.
     limits: LimitsView,
-    /// Steps, resolution and COLMAP's effort chosen together.
+    /// Presets of steps, resolution and COLMAP quality.
     presets: Vec<PresetView>,
-    /// What may be chosen about a scene, with help and ranges.
+    /// Options of a scene, with help and ranges.
     options: Vec<OptionView>,
-    /// How a scene may be rendered in training.
+    /// Renderers for training.
     renderers: Vec<&'static str>,
     /// How Gaussians are added and removed.
     strategies: Vec<&'static str>,
-    /// COLMAP's efforts.
+    /// COLMAP's quality levels.
     qualities: Vec<&'static str>,
     /// Whether the 3-D viewer was built in.
     viewer: bool,
-    /// Whether gestures are taken.
+    /// Whether gestures are accepted.
     gestures: bool,
-    /// Whether videos are taken.
+    /// Whether videos are accepted.
     video: bool,
-    /// What scenes are trained on here: a graphics card, or the processor in its place, which takes hours for what takes minutes on a card.
-    /// Absent where other machines do it, or before it is known.
+    /// What scenes are trained on: a GPU, or a software renderer on the CPU, which takes hours where a GPU takes minutes. Absent
+    /// if other machines run the jobs, or before it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     gpu: Option<GpuKind>,
-    /// Forms that a scene can be fetched in.
+    /// Formats in which a scene can be downloaded.
     scene_forms: Vec<&'static str>,
 }
 
-/// What a client may send.
+/// Limits of requests.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct LimitsView {
     min_photos: usize,
@@ -88,7 +88,7 @@ pub(super) struct PresetView {
     summary: &'static str,
 }
 
-/// What the service is and takes
+/// What the service is and accepts
 #[utoipa::path(
     get, path = "/v1/info", tag = "service",
     responses(
@@ -129,7 +129,7 @@ pub(super) async fn info(State(app): State<App>) -> Result<Json<Info>> {
     }))
 }
 
-/// Whether the process lives
+/// Whether the process is alive
 #[utoipa::path(get, path = "/healthz", tag = "service", responses(
     (status = 200, description = "It lives", content_type = "text/plain", body = String),
 ))]
@@ -138,7 +138,7 @@ pub(super) async fn healthz() -> &'static str {
 }
 
 /// Whether requests can be served
-///
+/// Checks the job store, the file store and the free disk space.
 /// Asks the job store and the file store, and looks at the disk.
 #[utoipa::path(get, path = "/readyz", tag = "service", responses(
     (status = 200, description = "They can", content_type = "text/plain", body = String),
@@ -157,9 +157,9 @@ pub(super) async fn readyz(State(app): State<App>) -> Result<&'static str> {
     Ok("ready\n")
 }
 
-/// Figures for Prometheus
+/// Metrics for Prometheus
 ///
-/// With keys in use, only a key of the role `admin` sees them.
+/// If keys are in use, only for keys of the role `admin`.
 #[utoipa::path(get, path = "/metrics", tag = "service", responses(
     (status = 200, description = "Figures as OpenMetrics text", content_type = "application/openmetrics-text", body = String),
     (status = 403, description = "Not a key of an operator", body = Problem, content_type = "application/problem+json"),

@@ -1,4 +1,4 @@
-//! Look at, list, cancel, retry and delete jobs.
+//! Get, list, cancel, retry and delete jobs.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -19,7 +19,7 @@ use crate::queue::{ListQuery, Mode, QueueError, Quota};
 use crate::scene::{RetryFrom, SceneSpec};
 use crate::webhook;
 
-/// Jobs on a page unless asked otherwise.
+/// Default number of jobs per page.
 const PAGE: u32 = 50;
 
 /// Which jobs to list.
@@ -31,12 +31,12 @@ pub(super) struct Which {
     state: Option<JobState>,
     /// Only jobs of this kind.
     kind: Option<JobKind>,
-    /// Jobs of everybody, each with its owner; for keys of the role `admin`.
+    /// Jobs of all owners, each with its owner; for keys of the role `admin`.
     #[serde(default)]
     all: bool,
-    /// Jobs older than this one: `next` of the page before.
+    /// Jobs older than this one: `next` of the previous page.
     before: Option<String>,
-    /// Jobs on a page, 1 to 200; 50 by default.
+    /// Jobs per page, 1 to 200; default 50.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
 }
@@ -46,26 +46,26 @@ pub(super) struct Which {
 pub(super) struct Page {
     /// Jobs of the page, newest first.
     jobs: Vec<JobView>,
-    /// Ask for the next page with `before` this; absent on the last one.
+    /// `before` of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
-/// From where to do a job again.
+/// Where to restart a job.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Retry {
-    /// This stage and all after it are done again; without it, the job goes on where it stopped.
+    /// This stage and all later ones run again; without it, the job resumes where it stopped.
     from: Option<RetryFrom>,
 }
 
-/// The caller's job of that id; somebody else's is answered like none.
+/// The caller's job with this id; a job of another owner is reported as not found.
 pub(super) async fn owned(app: &App, caller: &Caller, id: &str) -> Result<Job> {
     let id = job_id(id)?;
     app.queue.get(&caller.owner, &id).await?.ok_or_else(|| Problem::not_found("job"))
 }
 
-/// A text that is no id names no job.
+/// A malformed id is reported as not found.
 pub(super) fn job_id(text: &str) -> Result<JobId> {
     text.parse().map_err(|_| Problem::not_found("job"))
 }
@@ -76,7 +76,7 @@ pub(super) async fn view(app: &App, job: Job) -> Result<JobView> {
     Ok(JobView::of(job, ahead, app.hub.context()))
 }
 
-/// Everybody who may have jobs, for an operator.
+/// All owners of jobs, for an operator.
 async fn everybody(app: &App, caller: &Caller) -> Result<Vec<(Owner, String)>> {
     if !caller.admin {
         let detail = "jobs of everybody are for keys of the role `admin`";
@@ -125,7 +125,7 @@ pub(super) async fn list(
     Ok(Json(Page { jobs: jobs.collect(), next }))
 }
 
-/// Look at a job
+/// Get a job
 #[utoipa::path(
     get, path = "/v1/jobs/{id}", tag = "jobs", operation_id = "get_job", params(("id" = String, Path, description = "The job")),
     responses(
@@ -147,7 +147,7 @@ pub(super) async fn get(
 
 /// Cancel a job
 ///
-/// A waiting job ends at once, a running one within seconds; one that has ended stays as it is.
+/// A waiting job is cancelled immediately, a running one within seconds; a job that has ended does not change.
 #[utoipa::path(
     post, path = "/v1/jobs/{id}/cancel", tag = "jobs", operation_id = "cancel_job", params(("id" = String, Path, description = "The job")),
     responses(
@@ -169,9 +169,9 @@ pub(super) async fn cancel(
     Ok((StatusCode::ACCEPTED, Json(view(&app, job).await?)))
 }
 
-/// Do a job again
+/// Retry a job
 ///
-/// Goes on where it stopped, or does `from` and everything after it again. The job must have ended.
+/// Resumes where the job stopped, or runs the stage `from` and all later ones again. The job must have ended.
 #[utoipa::path(
     post, path = "/v1/jobs/{id}/retry", tag = "jobs", operation_id = "retry_job", params(("id" = String, Path, description = "The job")),
     request_body(content = Option<Retry>, content_type = "application/json"),
@@ -202,7 +202,7 @@ pub(super) async fn retry(
     if app.queue.mode().await? == Mode::Draining {
         return Err(QueueError::Draining.into());
     }
-    // It counts as no further job, but takes time.
+    // A retry does not count against the number of jobs, only against the time.
     let quota = Quota { jobs_a_day: None, ..app.quota(&caller) };
     quota.check(&app.queue.usage(&caller.owner).await?, 0)?;
     if !job.state.is_final() {

@@ -1,4 +1,4 @@
-//! JSON bodies: read up to a limit, and faults reported with their place.
+//! JSON bodies: read up to a limit; errors name the field or position.
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -9,13 +9,13 @@ use splat_core::plain::plain;
 
 use super::problem::{Problem, Result};
 
-/// The body of a request, of at most so many bytes.
+/// Reads the body of a request, at most `most` bytes.
 pub(super) async fn body(mut request: Request, most: usize) -> Result<Bytes> {
     DefaultBodyLimit::max(most).apply(&mut request);
     Bytes::from_request(request, &()).await.map_err(too_large)
 }
 
-/// Reads JSON, and says what is wrong where. Depth is bounded by the reader.
+/// Parses JSON; an error names the field or position. The parser limits the nesting depth.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
@@ -30,7 +30,7 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     Ok(read)
 }
 
-/// The problem of a body that was not taken whole.
+/// The error for a body that could not be read completely.
 pub(super) fn too_large(error: BytesRejection) -> Problem {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         Problem::new(

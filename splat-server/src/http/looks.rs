@@ -1,4 +1,4 @@
-//! A look at a scene while it trains, from where the client wants.
+//! Live views of a scene in training, from a camera that the client chooses.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use crate::job::{Job, JobId, JobKind, JobState};
 use crate::look::{LookOptions, LookView};
 use crate::queue::{QUESTION_KEPT, Question};
 
-/// How often the queue is asked for the answer.
+/// Interval between checks for the answer.
 const LOOK_EVERY: Duration = Duration::from_millis(30);
-/// The stage, in a job's progress, in which there is something to see.
+/// The stage, as in a job's progress, during which a scene can be viewed.
 const TRAINING: &str = "train";
 
-/// Look at a scene while it trains
+/// View a scene while it trains
 ///
-/// A picture of the scene as it is, from where the client wants: without a body, from where the previews are taken. The answer holds the camera
-/// and what to turn around. It comes as soon as the training spares the time, a few hundredths of it in all: ask for the next picture when
-/// this one is there, and for smaller ones while the camera moves.
+/// Returns a picture of the scene's current state from the client's camera; without a body, from the camera of the previews. The
+/// response includes the camera and the point to orbit around. Rendering takes at most a few per cent of the training time, so
+/// wait for each picture before requesting the next, and request smaller ones while the camera moves.
 #[utoipa::path(
     post, path = "/v1/jobs/{id}/look", tag = "jobs", operation_id = "look_at_job", params(("id" = String, Path, description = "The job")),
     request_body(content = Option<LookOptions>, content_type = "application/json"),
@@ -57,7 +57,7 @@ pub(super) async fn look(
             return serde_json::from_str(&answer).map(Json).map_err(|error| Problem::internal(&error));
         }
     }
-    // It may have ended meanwhile.
+    // The job may have ended in the meantime.
     check_training(&owned(&app, &caller, &id).await?)?;
     let detail = "the scene is being measured or saved just now, or many look at it; ask again";
     Err(Problem::new(axum::http::StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(1))

@@ -1,35 +1,36 @@
-//! The HTTP interface: thin over queue, store and intake.
+//! The HTTP API: a thin layer over queue, store and intake.
 //!
 //! | module | routes |
 //! | --- | --- |
 //! | `create` | `POST /v1/jobs` |
-//! | `jobs` | list, look at, cancel, retry and delete jobs |
-//! | `events`, `hub` | `GET /v1/jobs/{id}/events`: one look at the queue a job, however many watch |
-//! | `looks` | a look at a scene while it trains |
+//! | `jobs` | list, get, cancel, retry and delete jobs |
+//! | `events`, `hub` | `GET /v1/jobs/{id}/events`: one poll of the queue per job, however many clients watch |
+//! | `looks` | live views of a scene in training |
 //! | `artifacts`, `archives` | files of a job, its log; many files as one zip |
-//! | `exports` | the scene in other forms, whole or cut |
+//! | `exports` | the scene in other formats, whole or cropped |
 //! | `notes`, `shares` | a job's name, pin and link; what a link shows |
-//! | `usage` | what a caller has used and may use |
+//! | `usage` | a caller's usage and quota |
 //! | `uploads` | resumable uploads, tus 1.0 |
-//! | `gesture_jobs` | a gesture to be added to a model, for `POST /v1/jobs` and `/train` |
-//! | `gestures` | gesture models: list, look at, rename, delete |
-//! | `ghostouch` | `POST /train`, `GET /status/{task_id}`: gestures as Ghostouch clients ask for them |
-//! | `refusals` | what `/train` refuses, as tasks that have failed |
+//! | `gesture_jobs` | adding a gesture to a model, for `POST /v1/jobs` and `/train` |
+//! | `gestures` | gesture models: list, get, rename, delete |
+//! | `ghostouch` | `POST /train`, `GET /status/{task_id}`: the API of Ghostouch clients |
+//! | `refusals` | rejected `/train` requests, as tasks that have failed |
 //! | `process_images` | `POST /process_images`: photos in, PLY out, in one request |
-//! | `options` | options of a scene as texts, in the OpenAPI document and for forms |
-//! | `part_headers` | part headers of forms, within a limit |
-//! | `info` | what the service is, health, metrics, OpenAPI |
+//! | `options` | options of a scene as text fields, and in the OpenAPI document |
+//! | `part_headers` | limits the size of part headers in forms |
+//! | `info` | information about the service, health, metrics, OpenAPI |
 //! | `pages` | the web page |
-//! | `auth`, `site` | who asks and how often; from where, and from which web page |
-//! | `json`, `document` | JSON bodies in, the OpenAPI document out |
-//! | `problem` | errors, RFC 9457, in plain words |
-//! | `drain_body` | reads on what a handler left of a body, so that the client gets its answer |
+//! | `auth`, `site` | authentication and rate limits; where a request comes from |
+//! | `json`, `document` | JSON bodies; the OpenAPI document |
+//! | `problem` | errors as RFC 9457 problem documents |
+//! | `drain_body` | discards the rest of a body that a handler has not read, so that the client gets its response |
 //!
 //! Start at [`router`].
 
 mod archives;
 mod artifacts;
 mod auth;
+mod cors;
 mod create;
 mod document;
 mod drain_body;
@@ -44,6 +45,7 @@ mod jobs;
 mod json;
 mod looks;
 mod notes;
+mod observe;
 mod options;
 mod pages;
 mod part_headers;
@@ -59,21 +61,18 @@ mod view;
 pub(crate) use pages::respond;
 pub(crate) use site::is_local_name;
 
-use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::HttpBody as _;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::header::{HeaderName, HeaderValue, LOCATION};
-use axum::http::{Method, StatusCode, Uri};
-use axum::middleware::{self, Next};
+use axum::http::{StatusCode, Uri};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use tower::ServiceExt as _;
-use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer, ExposeHeaders};
-use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -83,26 +82,27 @@ pub use problem::Problem;
 use crate::export::Exporter;
 use crate::intake::IntakeError;
 use crate::job::{JobId, NewJob, Owner};
-use crate::metrics::RequestLabels;
 use crate::parts::Parts;
 use crate::queue::{Admission, QueueError, Quota, Submitted};
 use crate::runner::GpuKind;
+use cors::cors;
 use hub::Hub;
+use observe::observe;
 
-/// Bytes of a JSON body: options and a list of uploads.
+/// Maximum bytes of a JSON body: options and a list of uploads.
 const MAX_JSON_BYTES: usize = 256 << 10;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What every handler has at hand. Every layer of every request clones it, so it is one pointer.
+/// State shared by all handlers. Every layer clones it for every request, so it is one pointer.
 #[derive(Clone, Debug)]
 pub struct App(Arc<Shared>);
 
-/// The service's [`Parts`], and what only requests need.
+/// The service's [`Parts`], and what only request handlers need.
 #[derive(Debug)]
 pub struct Shared {
     parts: Parts,
     exporter: Exporter,
-    /// What scenes are trained on, once it is known; `None` where it is not found out.
+    /// What scenes are trained on, once it is known; `None` if it is not determined.
     gpu: OnceLock<Option<GpuKind>>,
     hub: Hub,
     gate: auth::Gate,
@@ -125,7 +125,7 @@ impl Deref for Shared {
 }
 
 impl App {
-    /// The application over its parts.
+    /// Creates the application from its parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let hub = Hub::new(Arc::clone(&parts.queue), view::ViewContext::of(&parts.config));
@@ -134,13 +134,13 @@ impl App {
         Self(Arc::new(Shared { parts, exporter, gpu: OnceLock::new(), hub, gate }))
     }
 
-    /// Notes what scenes are trained on, for the page.
+    /// Sets what scenes are trained on, for `/v1/info`.
     pub(crate) fn learn_gpu(&self, gpu: Option<GpuKind>) {
-        // Only the first answer counts.
+        // Only the first value is kept.
         let _ = self.gpu.set(gpu);
     }
 
-    /// Looks after itself until the process ends: rate limits forget who has been quiet.
+    /// Runs until the process ends: drops rate limit counters of idle clients.
     pub(crate) async fn housekeeping(self) {
         loop {
             tokio::time::sleep(Duration::from_secs(60)).await;
@@ -148,7 +148,7 @@ impl App {
         }
     }
 
-    /// An error where the disk is as full as it may be.
+    /// An error if the disk is filled to its limit.
     fn check_room(&self) -> problem::Result<()> {
         if self.store.free_bytes()? < self.intake.limits().disk_floor_bytes {
             return Err(IntakeError::NoRoom.into());
@@ -156,15 +156,15 @@ impl App {
         Ok(())
     }
 
-    /// A new id, under which files can be stored for a job of this queue.
+    /// Reserves a new id, under which files can be stored for a job of this queue.
     async fn begin_job(&self) -> problem::Result<JobId> {
         let id = JobId::random();
         self.store.mark_taken(&id, &self.queue.identity().await?).await?;
         Ok(id)
     }
 
-    /// Queues a job whose files lie in the store under an id of [`Self::begin_job`]; they go again where it is not made, or was made
-    /// before.
+    /// Queues a job whose files are stored under an id of [`Self::begin_job`]. The files are removed if the job is rejected, or
+    /// already exists.
     async fn enqueue(&self, job: NewJob, admission: Admission) -> problem::Result<Submitted> {
         let id = job.id.clone();
         let submitted = self.queue.submit(job, admission).await;
@@ -174,7 +174,7 @@ impl App {
                     tracing::warn!(%error, job = %id, "could not mark a job as submitted; the sweep will");
                 }
             }
-            // It may have been made all the same; the sweep sees whether.
+            // The job may exist all the same; the sweep checks that.
             Err(QueueError::Unavailable { .. } | QueueError::Malformed { .. }) => {}
             _ => {
                 if let Err(error) = self.store.delete_job(&id).await {
@@ -185,8 +185,8 @@ impl App {
         Ok(submitted?)
     }
 
-    /// Deletes a job that has ended. The record goes first, in one step that a retry beside it either follows or forbids; the queue
-    /// remembers it, so that files that stay behind are swept. `false` where the owner has no such job.
+    /// Deletes a job that has ended. The record is deleted first, atomically with respect to a concurrent retry. The queue
+    /// remembers the id, so that files left behind are swept. `false` if the owner has no such job.
     async fn delete_job(&self, owner: &Owner, id: &JobId) -> problem::Result<bool> {
         if self.queue.delete(owner, id).await?.is_none() {
             return Ok(false);
@@ -201,12 +201,12 @@ impl App {
         Ok(true)
     }
 
-    /// What this caller may have and use: an operator, and one person at their own machine, as much as they want.
+    /// The caller's limits: none for an operator, and for a single user on the service's own machine.
     pub(super) fn quota(&self, caller: &auth::Caller) -> Quota {
         if caller.admin { Quota::NONE } else { self.config.quota() }
     }
 
-    /// Limits that hold when this caller submits a job.
+    /// Limits that apply when this caller submits a job.
     pub(super) fn admission(&self, caller: &auth::Caller) -> Admission {
         Admission {
             quota: self.quota(caller),
@@ -214,14 +214,14 @@ impl App {
             max_unfinished_per_owner: self.config.max_jobs_per_key.unwrap_or(if self.gate.keys_in_use() {
                 20
             } else {
-                // One person's own machine: the queue's length is limit enough. SQLite counts in signed numbers.
+                // On a single user's own machine, only the queue length is limited. SQLite's integers are signed.
                 u64::MAX >> 1
             }),
         }
     }
 }
 
-/// The routes of the native and the compatible interface, and the document that describes them.
+/// The routes of the native and the compatible API, and the document that describes them.
 fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(document::Head::openapi())
         .routes(routes!(create::create, jobs::list))
@@ -256,7 +256,7 @@ fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
         .split_for_parts()
 }
 
-/// The whole service.
+/// The complete service.
 pub fn router(app: App) -> Router {
     let (routes, document) = described();
     let document = info::Served::new(&document::with_guard(document, &app.config.public_path()));
@@ -279,8 +279,8 @@ pub fn router(app: App) -> Router {
     if path.is_empty() { router } else { below(path, router) }
 }
 
-/// The service below a path that a proxy in front puts before its own. Proxies keep that path or leave it out; addresses in answers
-/// have it, and requests may.
+/// Serves the router below a path that a proxy in front adds. Proxies may keep that path in requests or remove it; URLs in
+/// responses contain it.
 fn below(path: String, router: Router) -> Router {
     let before = path.clone();
     let without = move |mut request: Request| {
@@ -320,101 +320,6 @@ async fn method_not_allowed() -> Problem {
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
         "this route has no such method; /openapi.json lists all routes",
-    )
-}
-
-/// Counts and logs each answer. Queries and headers, where secrets could be, are not logged.
-async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
-    let id = request
-        .extensions()
-        .get::<RequestId>()
-        .and_then(|id| id.header_value().to_str().ok())
-        .unwrap_or("")
-        .to_owned();
-    // A client's id of any length would fill the log.
-    if id.len() > 64 {
-        request.headers_mut().remove(REQUEST_ID);
-    }
-    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    let forwarded = site::client_of(address, request.headers());
-    let bodiless = matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
-    let request = if bodiless { request } else { request.map(drain_body::drained) };
-    let mut response = next.run(request).await;
-    let (status, took) = (response.status(), started.elapsed());
-    let headers = response.headers_mut();
-    headers.entry("x-content-type-options").or_insert(HeaderValue::from_static("nosniff"));
-    // Other origins read by CORS where they may at all, and never as a picture or a script of theirs.
-    headers.entry("cross-origin-resource-policy").or_insert(HeaderValue::from_static("same-origin"));
-    headers.entry("cache-control").or_insert(HeaderValue::from_static("no-store"));
-    app.metrics.latency.observe(took.as_secs_f64());
-    let labels = RequestLabels { method: known(&method), route: route.clone(), status: status.as_u16() };
-    app.metrics.requests.get_or_create(&labels).inc();
-    let ms = took.as_millis() as u64;
-    // Unknown of an answer that is made while it is sent.
-    let bytes = response.body().size_hint().exact();
-    let key = response.extensions().get::<auth::Asked>().map_or("", |asked| asked.0.0.as_str());
-    let address = forwarded.map(tracing::field::display);
-    // A slow answer is that of a request which waits for a job, or a fault.
-    if status.is_server_error() {
-        tracing::warn!(target: "access", %method, route, status = status.as_u16(), ms, bytes, address, key, request = id, "request");
-    } else {
-        tracing::debug!(target: "access", %method, route, status = status.as_u16(), ms, bytes, address, key, request = id, "request");
-    }
-    response
-}
-
-/// The method, if it is a usual one: labels must not grow with what clients invent.
-fn known(method: &Method) -> String {
-    const USUAL: [Method; 7] = [
-        Method::GET,
-        Method::HEAD,
-        Method::POST,
-        Method::PUT,
-        Method::PATCH,
-        Method::DELETE,
-        Method::OPTIONS,
-    ];
-    if USUAL.contains(method) { method.as_str().to_owned() } else { "other".to_owned() }
-}
-
-/// Which other web pages may use the service; `None` where none may.
-fn cors(origins: &[String]) -> Option<CorsLayer> {
-    const EXPOSED: [&str; 14] = [
-        "location",
-        "etag",
-        "retry-after",
-        "content-range",
-        "content-disposition",
-        "x-request-id",
-        "x-job-id",
-        "x-next-from",
-        "tus-resumable",
-        "tus-version",
-        "tus-extension",
-        "tus-max-size",
-        "upload-offset",
-        "upload-length",
-    ];
-    if origins.is_empty() {
-        return None;
-    }
-    let allowed = if origins.iter().any(|origin| origin == "*") {
-        AllowOrigin::any()
-    } else {
-        AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
-    };
-    let methods = [Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::DELETE, Method::OPTIONS];
-    Some(
-        CorsLayer::new()
-            .allow_origin(allowed)
-            .allow_methods(methods)
-            // `*` would not cover `Authorization`.
-            .allow_headers(AllowHeaders::mirror_request())
-            .expose_headers(ExposeHeaders::list(EXPOSED.map(HeaderName::from_static)))
-            .max_age(Duration::from_secs(3600)),
     )
 }
 

@@ -1,4 +1,4 @@
-//! What an owner says of a job afterwards: its name, and that it does not expire.
+//! Changes to a job by its owner: its name, and whether it expires.
 
 use axum::Json;
 use axum::extract::{Extension, Path, Request, State};
@@ -12,19 +12,19 @@ use super::{App, MAX_JSON_BYTES, json};
 use crate::job::Change;
 use crate::scene::name_fault;
 
-/// What is to be changed; what is left out stays.
+/// The fields to change; absent fields stay as they are.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct JobChange {
-    /// A title for people; `null` goes back to the one that the job was submitted with.
+    /// Title for display; `null` restores the one that the job was submitted with.
     #[serde(deserialize_with = "said")]
     #[schema(value_type = Option<String>, max_length = 80)]
     name: Option<Option<String>>,
-    /// `true` keeps the job until it is deleted, `false` has it expire as others do.
+    /// `true` keeps the job until it is deleted; `false` lets it expire.
     pinned: Option<bool>,
 }
 
-/// Tells `null` from nothing.
+/// Distinguishes `null` from an absent field.
 fn said<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
@@ -49,7 +49,7 @@ pub(super) async fn change(
 ) -> Result<Json<JobView>> {
     let id = job_id(&id)?;
     let JobChange { name, pinned } = json::read(&json::body(request, MAX_JSON_BYTES).await?)?;
-    // An empty name is none.
+    // An empty name counts as none.
     let name = name.map(|name| name.filter(|name| !name.is_empty()));
     if let Some(fault) = name.iter().flatten().find_map(|name| name_fault(name)) {
         return Err(Problem::invalid(fault));

@@ -1,4 +1,4 @@
-//! The options of a scene over HTTP: texts of forms and queries in, and how the OpenAPI document and `/v1/info` describe them.
+//! The options of a scene over HTTP: parsed from forms and queries, and described in the OpenAPI document and `/v1/info`.
 
 use std::borrow::Cow;
 
@@ -17,15 +17,15 @@ use super::document::FileContent;
 use super::problem::{Problem, Result};
 use crate::scene::{self, Faults, Kind, Part, SceneOption, SceneOptions};
 
-/// Text fields of one request.
+/// Maximum text fields per request.
 const MAX_FIELDS: usize = 40;
 
-/// Options as texts: fields of a form, or a query.
+/// Options as text: fields of a form, or a query string.
 #[derive(Debug, Default)]
 pub(super) struct TextOptions(Map<String, Value>);
 
 impl TextOptions {
-    /// Adds a field; an empty one counts as absent, as forms send it.
+    /// Adds a field. An empty value counts as absent, since browsers send empty form fields.
     pub(super) fn add(&mut self, name: String, value: String) -> Result<()> {
         if value.is_empty() {
             return Ok(());
@@ -41,7 +41,7 @@ impl TextOptions {
         Ok(())
     }
 
-    /// The options that these texts mean.
+    /// Parses the options.
     pub(super) fn parse(self) -> Result<SceneOptions> {
         serde_path_to_error::deserialize(Value::Object(self.0)).map_err(|error| {
             Problem::invalid(format!(
@@ -53,35 +53,35 @@ impl TextOptions {
     }
 }
 
-/// An option, for programs that make a form of it.
+/// Description of an option, for programs that build a form.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct OptionView {
     /// Its name in JSON, forms and queries.
     name: &'static str,
-    /// What it belongs to.
+    /// The group it belongs to.
     part: Part,
-    /// What it is for.
+    /// Help text.
     help: &'static str,
-    /// What holds where it is left out.
+    /// Default, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     default: Option<&'static str>,
-    /// What its value is.
+    /// Type of its value.
     #[serde(rename = "type")]
     kind: ValueKind,
-    /// The least number.
+    /// Minimum of a number.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<f64>)]
     minimum: Option<Value>,
-    /// The largest number.
+    /// Maximum of a number.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<f64>)]
     maximum: Option<Value>,
-    /// The words that it may be.
+    /// Allowed words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     words: Vec<WordView>,
 }
 
-/// What the value of an option is.
+/// Type of an option's value.
 #[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum ValueKind {
@@ -93,7 +93,7 @@ enum ValueKind {
     Object,
 }
 
-/// A word that an option may be.
+/// An allowed word.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct WordView {
     name: &'static str,
@@ -130,13 +130,14 @@ impl OptionView {
     }
 }
 
-/// What it is for and what holds without it, in sentences.
+/// Help text and default, as sentences.
 fn description(option: &SceneOption) -> String {
     let default = option.default.as_ref().map(|default| format!(" Default: {default}.")).unwrap_or_default();
     format!("{}.{default}", option.help)
 }
 
-/// The schema of an option's value. Absent may be said as `null` too (`nullable`), but not in a form or an address, where all are texts.
+/// The schema of an option's value. In JSON, `null` counts as absent (`nullable`); form fields and queries are text and have no
+/// `null`.
 fn value_schema(option: &SceneOption, nullable: bool) -> RefOr<Schema> {
     let typed = |name: Type| {
         let types = if nullable { SchemaType::Array(vec![name, Type::Null]) } else { name.into() };
@@ -168,7 +169,7 @@ fn value_schema(option: &SceneOption, nullable: bool) -> RefOr<Schema> {
     Schema::Object(schema.build()).into()
 }
 
-/// Options as fields of forms and parameters of queries are described: all but objects, which are texts in JSON there.
+/// Options as form fields and query parameters: all values but objects, which are JSON text there.
 fn as_texts() -> impl Iterator<Item = &'static SceneOption> {
     scene::options().iter().filter(|option| !matches!(option.kind, Kind::Object(_)))
 }
@@ -225,7 +226,7 @@ impl ToSchema for SceneForm {
     }
 }
 
-/// Options as parameters of a query.
+/// Options as query parameters.
 #[derive(Debug)]
 pub(super) struct SceneQuery;
 
@@ -251,7 +252,7 @@ mod tests {
 
     use super::*;
 
-    /// One value that an option takes, as a text.
+    /// An example value, as text.
     fn example(option: &SceneOption) -> String {
         match &option.kind {
             Kind::Text { .. } => "https://example.com/17".into(),
@@ -263,7 +264,7 @@ mod tests {
         }
     }
 
-    /// What is known of each option holds for the field that it names, in every front.
+    /// Every front accepts, checks and describes each option as the list defines it.
     #[test]
     fn every_option_is_read_checked_and_described_as_the_list_says() {
         let document = super::super::document::with_guard(super::super::described().1, "");

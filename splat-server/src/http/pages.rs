@@ -11,7 +11,7 @@ use axum::routing::get;
 use super::{App, Problem};
 use crate::page;
 
-/// The routes of everything that is embedded.
+/// The routes of all embedded files.
 pub(super) fn router() -> Router<App> {
     ["/", "/gestures", "/viewer/", "/viewer/{*rest}", "/assets/{*rest}"]
         .into_iter()
@@ -20,7 +20,7 @@ pub(super) fn router() -> Router<App> {
         .route("/shared/{secret}", get(shared))
 }
 
-/// Its addresses are relative to the folder.
+/// Redirects to the folder, since the page's URLs are relative to it.
 async fn viewer(request: Request) -> Response {
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
     (StatusCode::PERMANENT_REDIRECT, [(LOCATION, format!("viewer/{query}"))]).into_response()
@@ -30,7 +30,7 @@ async fn serve(method: Method, headers: HeaderMap, request: Request) -> Response
     embedded(request.uri().path(), &method, &headers)
 }
 
-/// The page of a link: it asks for the scene by the end of its own address.
+/// The page behind a share link: it requests the scene whose secret is the last part of its URL.
 async fn shared(method: Method, headers: HeaderMap) -> Response {
     embedded("/shared/", &method, &headers)
 }
@@ -42,7 +42,7 @@ fn embedded(path: &str, method: &Method, headers: &HeaderMap) -> Response {
     }
 }
 
-/// An embedded file as the answer to a GET or HEAD.
+/// Responds to a GET or HEAD with an embedded file.
 pub(crate) fn respond(file: &page::PageFile, method: &Method, headers: &HeaderMap) -> Response {
     let text = |name| headers.get(name).and_then(|value: &axum::http::HeaderValue| value.to_str().ok());
     let reply = file.reply(text(IF_NONE_MATCH), text(ACCEPT_ENCODING));

@@ -1,9 +1,9 @@
-//! Part headers of forms, kept within a limit while they arrive: the parser holds them whole, and looks for their end anew with
-//! each piece.
+//! Limits the size of part headers in forms while they arrive: the multipart parser buffers them completely, and searches for
+//! their end from the start with each piece.
 
 use memchr::memmem;
 
-/// Bytes of the headers of one part, its name and file name included; what comes before the first part counts to its headers.
+/// Maximum bytes of one part's headers, including its name and file name. Bytes before the first part count as its headers.
 pub(super) const MAX_HEADER_BYTES: usize = 16 << 10;
 
 /// A part of a form has headers longer than [`MAX_HEADER_BYTES`].
@@ -11,24 +11,24 @@ pub(super) const MAX_HEADER_BYTES: usize = 16 << 10;
 #[error("the headers of a part have more than {MAX_HEADER_BYTES} bytes")]
 pub(super) struct HeaderTooLong;
 
-/// Where a form is while it passes by.
+/// Scanner over a form as it is streamed.
 #[derive(Debug)]
 pub(super) struct Watch {
-    /// What ends a part.
+    /// Delimiter between parts.
     delimiter: Vec<u8>,
-    /// Bytes of headers so far; `None` within a part's content.
+    /// Bytes of headers so far; `None` inside a part's content.
     header: Option<usize>,
-    /// The last bytes, which may begin what is looked for.
+    /// The last bytes, which may be the beginning of a delimiter.
     tail: Vec<u8>,
 }
 
 impl Watch {
-    /// A form whose parts are divided by `boundary`.
+    /// For a form with this `boundary`.
     pub(super) fn new(boundary: &str) -> Self {
         Self { delimiter: format!("\r\n--{boundary}").into_bytes(), header: Some(0), tail: b"\r\n".to_vec() }
     }
 
-    /// Takes the next piece into account.
+    /// Scans the next piece.
     ///
     /// # Errors
     /// [`HeaderTooLong`].
@@ -37,7 +37,7 @@ impl Watch {
         let mut window = std::mem::take(&mut self.tail);
         let carried = window.len();
         window.extend_from_slice(piece);
-        // Bytes of the window that are dealt with; those carried over were counted.
+        // Bytes of the window that are done; those carried over were counted before.
         let mut at = 0;
         loop {
             let sought = if self.header.is_some() { END } else { &self.delimiter };
@@ -55,7 +55,7 @@ impl Watch {
                 self.tail = window.split_off(window.len() - kept);
                 return Ok(());
             };
-            // The line break that ends the headers may be that before the next delimiter, where a part is empty.
+            // If a part is empty, the line break that ends its headers may also be the one before the next delimiter.
             at = if self.header.is_some() { found - 2 } else { found };
             self.header = if self.header.is_some() { None } else { Some(0) };
         }

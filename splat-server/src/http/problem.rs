@@ -1,4 +1,4 @@
-//! Errors as clients get them: RFC 9457 problem documents with a status that means it.
+//! Errors of the HTTP API, as RFC 9457 problem documents with matching statuses.
 
 use axum::Json;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -10,25 +10,24 @@ use crate::intake::{IntakeError, Rejected};
 use crate::queue::QueueError;
 use crate::store::StoreError;
 
-/// Why a request was not done.
+/// Why a request failed.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Problem {
-    /// `about:blank`: the title says it, and `code` is for programs.
+    /// `about:blank`: the title is the status, and `code` is for programs.
     #[serde(rename = "type")]
     #[schema(value_type = String, example = "about:blank")]
     kind: Kind,
-    /// The status in words.
+    /// Reason phrase of the status.
     title: &'static str,
-    /// The status of the answer.
+    /// HTTP status.
     status: u16,
-    /// What happened and why, in a sentence.
+    /// What happened and why, as a sentence.
     detail: Box<str>,
     /// A word for programs, such as `not_found` or `queue_full`.
     code: &'static str,
-    /// What to try.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<Box<str>>,
-    /// Files that were not taken, each with its reason.
+    /// Files that were rejected, each with its reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     rejected: Vec<Rejected>,
     /// Seconds after which the same request may succeed; also in `Retry-After`.
@@ -36,18 +35,18 @@ pub struct Problem {
     retry_after_s: Option<u64>,
 }
 
-/// No page of its own: the title and the code say what kind of problem it is.
+/// Problem types have no page of their own; `about:blank` says so.
 #[derive(Clone, Copy, Debug, Serialize)]
 enum Kind {
     #[serde(rename = "about:blank")]
     AboutBlank,
 }
 
-/// What a handler gives.
+/// Result of a handler.
 pub(super) type Result<T> = std::result::Result<T, Problem>;
 
 impl Problem {
-    /// A problem with its status, word and sentence.
+    /// Creates a problem from its status, code and detail.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Box<str>>) -> Self {
         Self {
             kind: Kind::AboutBlank,
@@ -61,60 +60,60 @@ impl Problem {
         }
     }
 
-    /// Says what to try.
+    /// Sets what to try.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Box<str>>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// Says when to try again.
+    /// Sets when to try again.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after_s = Some(seconds.max(1));
         self
     }
 
-    /// Names the files that were not taken.
+    /// Sets the files that were rejected.
     #[must_use]
     pub fn rejected(mut self, rejected: &[Rejected]) -> Self {
         self.rejected = rejected.to_vec();
         self
     }
 
-    /// There is no such job, upload or file, or it is somebody else's: the answer does not say which.
+    /// 404 for a job, upload or file that does not exist or belongs to another owner; the response does not say which.
     pub fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
     }
 
-    /// The request says something that cannot be meant.
+    /// 422: the request is well formed but its values are not usable.
     pub fn invalid(detail: impl Into<Box<str>>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail)
     }
 
-    /// The request cannot be read.
+    /// 400: the request cannot be parsed.
     pub fn malformed(detail: impl Into<Box<str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "malformed", detail)
     }
 
-    /// The request comes at a wrong time.
+    /// 409: the request does not fit the current state.
     pub fn conflict(code: &'static str, detail: impl Into<Box<str>>) -> Self {
         Self::new(StatusCode::CONFLICT, code, detail)
     }
 
-    /// Something behind the service does not answer; it may pass.
+    /// 503: a backend does not respond, which may be temporary.
     pub fn unavailable(detail: impl Into<Box<str>>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(5)
     }
 
-    /// A fault of the service. The cause goes to the log, not to the client.
+    /// 500: an internal error. The cause is logged and not sent to the client.
     pub fn internal(cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(%cause, "request failed with an internal error");
         let detail = "the service failed at this; its log says why";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 
-    /// What happened, why and what to try, for who reads no documents.
+    /// Detail and hint as plain text.
     pub(super) fn in_words(&self) -> String {
         match &self.hint {
             Some(hint) => format!("{}. {hint}", self.detail),
@@ -122,13 +121,13 @@ impl Problem {
         }
     }
 
-    /// The word for programs.
+    /// The code for programs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.code
     }
 
-    /// The status of the answer.
+    /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
@@ -233,7 +232,7 @@ impl From<IntakeError> for Problem {
             IntakeError::TooManyUploads { .. } | IntakeError::OwnerFull { .. } => {
                 with(StatusCode::TOO_MANY_REQUESTS, "too_many_uploads").retry_after(600)
             }
-            // 460 is the status that tus gives a checksum that does not fit.
+            // 460 is tus's status for a checksum mismatch.
             IntakeError::WrongChecksum => {
                 with(StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST), "wrong_checksum")
             }

@@ -21,15 +21,15 @@ use super::view::JobView;
 use crate::job::{Job, JobId, JobState, Owner};
 
 const JOB_ID: HeaderName = HeaderName::from_static("x-job-id");
-/// How often the job is asked for when its feed is quiet.
+/// Interval at which the job is read if its feed is idle.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Photos in, PLY out
 ///
-/// The answer comes when the scene is done, minutes to hours without a byte, which proxies on the way must allow. Leaving early cancels
-/// the job, unless it was sent with an `Idempotency-Key`: then the same request waits on. With `Prefer: respond-async` the job is
-/// answered at once, and with `Prefer: wait=50` after so many seconds at the latest, to be followed at `/v1/jobs`: for whoever is behind a proxy
-/// that allows no long silence. Options may stand in the form or in the query.
+/// The response is sent when the scene is done, after minutes to hours without a byte, which proxies in between must allow.
+/// Disconnecting cancels the job, unless it was sent with an `Idempotency-Key`: then the same request waits again. With `Prefer:
+/// respond-async` the response is the job, immediately, and with `Prefer: wait=50` after 50 seconds at the latest; follow it at
+/// `/v1/jobs`. That helps behind proxies that time out. Options may be form fields or query parameters.
 #[utoipa::path(
     post, path = "/process_images", tag = "compatible",
     params(
@@ -67,7 +67,8 @@ pub(super) async fn process_images(
     }
     let (submitted, _) = submit(&app, &caller, form.draft, form.options.parse()?, key).await?;
     let id = submitted.job.id.clone();
-    // Should the client leave, this future is dropped, and the guard with it. Who gave a key can come again, or waits twice.
+    // If the client disconnects, this future and its guard are dropped. A client with a key can come back, or may have sent a
+    // second request that waits.
     let waits = patience != Some(Duration::ZERO);
     let leaving = (!keyed && waits).then(|| id.clone());
     let mut guard = CancelOnDrop { app: app.clone(), owner: caller.owner.clone(), id: leaving };
@@ -91,8 +92,8 @@ pub(super) async fn process_images(
     }
 }
 
-/// How long the client waits for the end before it wants the job instead (RFC 7240): `respond-async` not at all, `wait=50` seconds; `None` is
-/// for as long as it takes.
+/// How long the client waits before it prefers the job as response (RFC 7240): zero for `respond-async`, 50 seconds for
+/// `wait=50`; `None` waits as long as it takes.
 fn patience(headers: &HeaderMap) -> Option<Duration> {
     let all = headers.get_all("prefer").into_iter().filter_map(|value| value.to_str().ok());
     let words = all.flat_map(|text| text.split(',')).filter_map(|word| word.split(';').next());
@@ -106,7 +107,7 @@ fn patience(headers: &HeaderMap) -> Option<Duration> {
     waits.min()
 }
 
-/// Waits for the job's end.
+/// Waits for the job to end.
 async fn ended(app: &App, owner: &Owner, id: &JobId) -> Result<Job> {
     let feed = app.hub.feed(owner, id);
     let mut seen = feed.subscribe();
@@ -115,12 +116,12 @@ async fn ended(app: &App, owner: &Owner, id: &JobId) -> Result<Job> {
             Ok(Some(job)) if job.state.is_final() => return Ok(job),
             Ok(Some(_)) => {}
             Ok(None) => return Err(Problem::not_found("job; it was deleted meanwhile")),
-            // The job goes on meanwhile.
+            // The job continues in the meantime.
             Err(error) => {
                 tracing::warn!(%error, job = %id, "could not read the job that a client waits for; will retry")
             }
         }
-        // A feed that ends or stays quiet is no reason to stop waiting.
+        // If the feed ends or is idle, the job is read again.
         let _ = tokio::time::timeout(LOOK_AGAIN, async {
             if seen.changed().await.is_err() {
                 tokio::time::sleep(LOOK_AGAIN).await;
@@ -143,7 +144,7 @@ async fn scene(app: &App, job: &Job) -> Result<Response> {
     Ok((headers, Body::from_stream(contents.stream)).into_response())
 }
 
-/// What a failed job is answered with: 422 where other photos or options would help, else 500.
+/// Response for a failed job: 422 if other photos or options would help, else 500.
 fn failed(job: &Job) -> Problem {
     let problem = job.problem.as_ref();
     let code = problem.map_or("", |problem| problem.code.as_str());
@@ -160,7 +161,7 @@ fn failed(job: &Job) -> Problem {
     }
 }
 
-/// Cancels the job of a client that left.
+/// Cancels the job of a client that disconnected.
 struct CancelOnDrop {
     app: App,
     owner: Owner,

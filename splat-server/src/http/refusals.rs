@@ -1,24 +1,24 @@
-//! What `/train` refuses, in a form that stock clients show: they log any status but 200 and go on waiting, and so the answer is
-//! a task that has failed already. Its id carries the reason, so that nothing is stored of what was refused and any
-//! server of several can say why.
+//! Rejected `/train` requests, in a form that stock clients display: they log any status other than 200 and keep waiting, so the
+//! response is a task that has already failed. Its id encodes the reason, so that nothing is stored and any of several servers
+//! can report it.
 
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT_LANGUAGE;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// What the id of a refused task begins with; ids of jobs hold no dot.
+/// Prefix of the id of a rejected task; ids of jobs contain no dot.
 const PREFIX: &str = "refused.";
-/// Longest reason in an id, characters: what remains is a URL that every proxy takes.
+/// Maximum characters of the reason in an id, so that every proxy accepts the URL.
 const MAX_CHARS: usize = 400;
 
-/// The id of a task that was refused for this reason.
+/// The id of a task that was rejected for this reason.
 pub(super) fn task_id(why: &str) -> String {
     let why: String = why.chars().take(MAX_CHARS).collect();
     format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(why))
 }
 
-/// The reason that the id of a refused task carries; `None` for any other id.
+/// The reason in the id of a rejected task; `None` for any other id.
 pub(super) fn why(task_id: &str) -> Option<String> {
     let why = String::from_utf8(URL_SAFE_NO_PAD.decode(task_id.strip_prefix(PREFIX)?).ok()?).ok()?;
     let sound = why.chars().count() <= MAX_CHARS && !why.chars().any(char::is_control);
@@ -32,8 +32,7 @@ pub(super) enum Language {
     Korean,
 }
 
-/// The language that a client asks for by `Accept-Language`, the first of those it likes best; `None` where it asks for none
-/// of ours.
+/// The client's preferred language by `Accept-Language`, among those supported; `None` if there is none.
 pub(super) fn language(headers: &HeaderMap) -> Option<Language> {
     let asked = headers.get(ACCEPT_LANGUAGE)?.to_str().ok()?;
     let mut best: Option<(f32, Language)> = None;
@@ -53,7 +52,7 @@ pub(super) fn language(headers: &HeaderMap) -> Option<Language> {
     best.map(|(_, language)| language)
 }
 
-/// A stage of a gesture job in words; the stage's own name where no language was asked for.
+/// Description of a stage of a gesture job; the stage's name if no language was requested.
 pub(super) fn step(stage: &str, language: Option<Language>) -> &str {
     let Some(language) = language else { return stage };
     let (english, korean) = match stage {

@@ -1,4 +1,4 @@
-//! Links that show one scene to those who have them: made and revoked by its owner, listed nowhere.
+//! Share links: each shows one scene to anyone who has the link; created and revoked by the owner, listed nowhere.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -22,25 +22,25 @@ use crate::export::FORMS;
 use crate::job::{Change, Job, JobId, JobState, Share};
 use crate::queue::now_ms;
 
-/// Bytes of `cameras.json` that are read: a megabyte is thousands of cameras.
+/// Maximum bytes read of `cameras.json`: a megabyte is thousands of cameras.
 const MAX_CAMERAS_BYTES: usize = 8 << 20;
-/// What a viewer needs of a camera. Names of photos are nobody's concern.
+/// Fields of a camera that a viewer needs. Names of photos are private.
 const OF_CAMERAS: [&str; 7] = ["id", "position", "rotation", "width", "height", "fx", "fy"];
 
 /// A link to a scene.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct ShareView {
-    /// The page that shows the scene. Whoever has this address sees it.
+    /// The page that shows the scene. Anyone who has this URL can see it.
     url: String,
-    /// HTML that shows it within another page.
+    /// HTML to embed it in another page.
     embed: String,
     /// When the link was made.
     #[schema(format = DateTime)]
     created_at: String,
-    /// The region that is shown, if not everything is.
+    /// The region that is shown, unless it is the whole scene.
     #[serde(skip_serializing_if = "Option::is_none")]
     region: Option<String>,
-    /// Whether floaters are left out.
+    /// Whether floaters are removed.
     drop_floaters: bool,
 }
 
@@ -59,7 +59,7 @@ impl ShareView {
     }
 }
 
-/// A scene as those see it who have its link.
+/// A scene as visitors with its link see it.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct SharedView {
     /// Title of the scene.
@@ -77,14 +77,14 @@ pub(super) struct SharedView {
 pub(super) struct SharedFile {
     /// `scene.ply`, `scene.sog` ...; `preview.png`, `cameras.json`.
     name: String,
-    /// Where it is.
+    /// URL of the file.
     url: String,
 }
 
 /// Share a scene
 ///
-/// Makes a link that shows the scene to those who have it, or changes what the link shows: its address stays. Whoever has the address can also
-/// fetch the scene. It is listed nowhere, and ends when it is revoked or the job deleted.
+/// Creates a link that shows the scene to anyone who has it, or changes what the link shows: its URL stays the same. Anyone with
+/// the URL can also download the scene. The link is not listed anywhere, and ends when it is revoked or the job is deleted.
 #[utoipa::path(
     post, path = "/v1/jobs/{id}/share", tag = "sharing", operation_id = "share_job", params(("id" = String, Path, description = "The job")),
     request_body(content = Option<CutOptions>, content_type = "application/json"),
@@ -127,9 +127,9 @@ pub(super) async fn share(
     Ok(Json(view))
 }
 
-/// End a link
+/// Revoke a link
 ///
-/// From now on it shows nothing. Another one has another address.
+/// The link stops working at once. A new one gets a new URL.
 #[utoipa::path(
     delete, path = "/v1/jobs/{id}/share", tag = "sharing", operation_id = "unshare_job", params(("id" = String, Path, description = "The job")),
     responses(
@@ -147,7 +147,7 @@ pub(super) async fn unshare(
     changed.map(|_| StatusCode::NO_CONTENT).ok_or_else(|| Problem::not_found("job"))
 }
 
-/// The job that a link shows.
+/// The job that a link points to.
 async fn shared(app: &App, secret: &str) -> Result<(Job, Share)> {
     let unknown = || Problem::not_found("scene: the link has ended, or was never one");
     let secret: JobId = secret.parse().map_err(|_| unknown())?;
@@ -156,7 +156,7 @@ async fn shared(app: &App, secret: &str) -> Result<(Job, Share)> {
     Ok((job, share))
 }
 
-/// Names of the files that a link gives. A picture of the whole scene would show what was cut off.
+/// Names of the files that a link gives access to. Pictures of the whole scene are excluded if the link crops it.
 fn files_of(job: &Job, share: &Share) -> Vec<&'static str> {
     let others = ["preview.png", "cameras.json"].into_iter().filter(|name| {
         let hidden = *name == "preview.png" && share.cut.region.is_some();
@@ -165,9 +165,9 @@ fn files_of(job: &Job, share: &Share) -> Vec<&'static str> {
     FORMS.iter().map(|form| form.name).chain(others).collect()
 }
 
-/// Look at a shared scene
+/// Get a shared scene
 ///
-/// Needs no key: who has the link sees the scene.
+/// Needs no key: anyone who has the link can see the scene.
 #[utoipa::path(
     get, path = "/v1/shared/{secret}", tag = "sharing", operation_id = "get_shared", params(("secret" = String, Path, description = "The end of the link")),
     responses(
@@ -188,7 +188,7 @@ pub(super) async fn look(State(app): State<App>, Path(secret): Path<String>) -> 
 
 /// Fetch a file of a shared scene
 ///
-/// Needs no key. The scene in each of its forms, `preview.png`, and `cameras.json` without names of photos.
+/// Needs no key. The scene in each format, `preview.png`, and `cameras.json` without names of photos.
 #[utoipa::path(
     get, path = "/v1/shared/{secret}/{name}", tag = "sharing", operation_id = "get_shared_file",
     params(

@@ -1,9 +1,9 @@
-//! Where a request comes from and what it takes this service to be called: who is at this machine, which names and origins are the
-//! service's own.
+//! Where a request comes from, and under which name it addresses this service: whether the client is on this machine, and which
+//! host names and origins are the service's own.
 //!
-//! A browser sends what any page has it send. Two things tell a page of ours from a foreign one: the name in `Host`, which a page whose
-//! name was pointed at this machine cannot choose, and `Origin`. They matter where no key is asked for; a key is nothing that a browser
-//! sends by itself.
+//! Any web page can make a visitor's browser send requests. Two headers distinguish the service's own pages from others: `Host`,
+//! which a page whose name was rebound to this machine cannot choose, and `Origin`. They matter if no key is required, since a
+//! browser never sends a key by itself.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -19,16 +19,16 @@ use crate::config::Config;
 /// Headers by which proxies mark forwarded requests.
 const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
 
-/// The names of the service.
+/// The host names and origins of the service.
 #[derive(Clone, Debug)]
 pub(super) struct Site {
-    /// Host and, where it is not the scheme's own, port of `--public-url`.
+    /// Host of `--public-url`, with its port unless it is the scheme's default.
     public_host: Option<String>,
-    /// Scheme, host and port of it.
+    /// Scheme, host and port of `--public-url`.
     public_origin: Option<String>,
-    /// Origins of web pages that may use the service, `*` for all.
+    /// Origins of web pages that may use the service; `*` for all.
     listed: Arc<[String]>,
-    /// Whether somebody elsewhere may use it without a key.
+    /// Whether clients on other machines may use it without a key.
     allow_anonymous: bool,
 }
 
@@ -71,7 +71,7 @@ impl Site {
         self.same_origin(request)
     }
 
-    /// Refuses what changes something and comes from a page of another origin.
+    /// Rejects requests that change something and come from another origin.
     pub(super) fn same_origin(&self, request: &Parts) -> Result<(), Problem> {
         let host = host(&request.uri, &request.headers).unwrap_or("");
         let changes = !matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS);
@@ -90,31 +90,31 @@ impl Site {
     }
 }
 
-/// The name that the client asked for: in the address where that is absolute, else in a header.
+/// The host name that the client requested: from an absolute URI, else from the `Host` header.
 pub(super) fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     let authority = uri.authority().map(axum::http::uri::Authority::as_str);
     authority.or_else(|| headers.get(HOST).and_then(|value| value.to_str().ok()))
 }
 
-/// Whether the request was made on this machine, as far as can be determined: by its address, and no proxy says that it passes it on.
+/// Whether the client is on this machine, as far as can be determined: by its address, and by the absence of a proxy's headers.
 pub(super) fn is_here(request: &Parts) -> bool {
     peer(request).is_some_and(|address| address.to_canonical().is_loopback())
         && !FORWARDED.iter().any(|name| request.headers.contains_key(*name))
         && is_local_name(host(&request.uri, &request.headers).unwrap_or(""))
 }
 
-/// Whose request it is: the connection's other end, or, where that is a proxy on this machine, the address that the proxy names.
+/// The client's address: the peer of the connection or, if that is a proxy on this machine, the address that the proxy reports.
 pub(super) fn client(request: &Parts) -> Option<IpAddr> {
     client_of(peer(request), &request.headers)
 }
 
-/// As [`client`], of a connection's other end and the headers that came from there.
+/// As [`client`], from the connection's peer and the request's headers.
 pub(super) fn client_of(peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
     let peer = peer?;
     if !peer.to_canonical().is_loopback() {
         return Some(peer);
     }
-    // A proxy adds the address that it sees to what the client sent before it.
+    // A proxy appends the address that it sees to those that the client sent.
     let last = headers.get_all("x-forwarded-for").iter().next_back();
     let named = last.and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
     Some(named.unwrap_or(peer))
@@ -124,7 +124,7 @@ fn peer(request: &Parts) -> Option<IpAddr> {
     request.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())
 }
 
-/// A name without its port: `[::1]:5000` gives `::1`.
+/// The host without its port: `[::1]:5000` gives `::1`.
 fn name_of(host: &str) -> &str {
     match host.strip_prefix('[') {
         Some(rest) => rest.split_once(']').map_or(rest, |(name, _)| name),
@@ -138,7 +138,7 @@ pub(crate) fn is_local_name(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
-/// An address is no name, so nobody can have pointed it here.
+/// Whether the host is an IP address, which DNS cannot rebind.
 fn is_address(host: &str) -> bool {
     name_of(host).parse::<IpAddr>().is_ok()
 }
@@ -212,7 +212,7 @@ mod tests {
             code(&public, proxied.0, &[("host", proxied.1), ("origin", "https://splat.example.com")]),
             None
         );
-        // nginx's default names its own side in `Host`.
+        // nginx sends its upstream's name in `Host` by default.
         let behind = [("host", "127.0.0.1:5000"), ("origin", "https://splat.example.com")];
         assert_eq!(code(&public, "127.0.0.1:1", &behind), None);
         let plain = site(open);

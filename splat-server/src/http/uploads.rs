@@ -29,10 +29,10 @@ const METADATA: HeaderName = HeaderName::from_static("upload-metadata");
 const CHECKSUM: HeaderName = HeaderName::from_static("upload-checksum");
 const EXPIRES: HeaderName = HeaderName::from_static("upload-expires");
 const TUS: HeaderValue = HeaderValue::from_static("1.0.0");
-/// The type of a piece.
+/// Media type of a chunk.
 const PIECE: &str = "application/offset+octet-stream";
 
-/// What resumable uploads can do here
+/// Capabilities of resumable uploads
 #[utoipa::path(
     options, path = "/v1/uploads", tag = "uploads", operation_id = "upload_options",
     responses(
@@ -55,7 +55,7 @@ pub(super) async fn options(State(app): State<App>) -> Response {
 
 /// Begin an upload
 ///
-/// tus 1.0: `Upload-Length` in bytes, the file's name in `Upload-Metadata`. A first piece may come along as the body.
+/// tus 1.0: `Upload-Length` in bytes, the file name in `Upload-Metadata`. The body may contain a first chunk.
 #[utoipa::path(
     post, path = "/v1/uploads", tag = "uploads", operation_id = "create_upload",
     params(
@@ -92,7 +92,7 @@ pub(super) async fn create(
             app.intake.append(&caller.owner, &upload.id, 0, checksum, body.into_data_stream()).await;
         match appended {
             Ok(upload) => upload,
-            // What came is there; the client learns the upload's address and goes on.
+            // What arrived is stored; the client gets the upload's URL and resumes.
             Err(crate::intake::IntakeError::Interrupted { .. }) => {
                 app.intake.upload(&caller.owner, &upload.id).await?
             }
@@ -108,23 +108,23 @@ pub(super) async fn create(
 /// An upload that no job uses yet.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct UploadView {
-    /// For `uploads` of a new job.
+    /// Id, for `uploads` of a new job.
     id: String,
-    /// The client's name of the file.
+    /// File name as given by the client.
     name: String,
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     bytes: u64,
-    /// Bytes that are there.
+    /// Bytes received.
     offset: u64,
-    /// When it is removed if nothing more happens.
+    /// When the upload expires unless more is received.
     #[schema(format = DateTime)]
     expires_at: String,
 }
 
-/// All of them.
+/// The caller's uploads.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Uploads {
-    /// In the order of their ids.
+    /// In order of their ids.
     uploads: Vec<UploadView>,
 }
 
@@ -160,7 +160,7 @@ pub(super) async fn list(
     Ok(Json(Uploads { uploads }))
 }
 
-/// How far an upload is
+/// Progress of an upload
 #[utoipa::path(
     head, path = "/v1/uploads/{id}", tag = "uploads", operation_id = "get_upload",
     params(("id" = String, Path, description = "The upload"), ("Tus-Resumable" = String, Header, description = "`1.0.0`")),
@@ -191,9 +191,10 @@ pub(super) async fn head(
     Ok(response)
 }
 
-/// Append a piece
+/// Append a chunk
 ///
-/// The piece begins at `Upload-Offset`. A file that cannot be used is refused as soon as that shows, at the latest with its last piece.
+/// The chunk begins at `Upload-Offset`. A file that cannot be used is rejected as soon as that is detected, at the latest with
+/// its last chunk.
 #[utoipa::path(
     patch, path = "/v1/uploads/{id}", tag = "uploads", operation_id = "append_upload",
     params(
@@ -281,7 +282,7 @@ fn state(upload: &Upload) -> [(HeaderName, HeaderValue); 3] {
     [(VERSION, TUS), (OFFSET, HeaderValue::from(upload.offset)), (EXPIRES, http_date(upload.expires))]
 }
 
-/// The time as HTTP writes it (RFC 9110).
+/// Formats a time as an HTTP date (RFC 9110).
 fn http_date(at: SystemTime) -> HeaderValue {
     let zoned =
         jiff::Timestamp::try_from(at).unwrap_or(jiff::Timestamp::MAX).to_zoned(jiff::tz::TimeZone::UTC);

@@ -1,4 +1,4 @@
-//! What a caller has used and may use.
+//! A caller's usage and quota.
 
 use axum::Json;
 use axum::extract::{Extension, State};
@@ -8,36 +8,36 @@ use super::App;
 use super::auth::Caller;
 use super::problem::Result;
 
-/// What the caller has and has used. Days begin at midnight UTC.
+/// The caller's usage. Days begin at midnight UTC.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct UsageView {
-    /// Jobs that are there.
+    /// Number of stored jobs.
     kept_jobs: u64,
-    /// Bytes that are kept of them.
+    /// Bytes stored for them.
     kept_bytes: u64,
     /// Jobs submitted today.
     jobs_today: u64,
-    /// Minutes that jobs took, in attempts that ended today.
+    /// Minutes of run time, in attempts that ended today.
     minutes_today: f64,
-    /// Limits on these; what is absent has none.
+    /// Limits on these; an absent one is unlimited.
     quota: QuotaView,
 }
 
-/// Limits of what the caller may have and use.
+/// The caller's limits.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct QuotaView {
-    /// Bytes that may be kept.
+    /// Bytes stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
-    /// Jobs in a day.
+    /// Jobs per day.
     #[serde(skip_serializing_if = "Option::is_none")]
     jobs_a_day: Option<u64>,
-    /// Minutes in a day.
+    /// Minutes per day.
     #[serde(skip_serializing_if = "Option::is_none")]
     minutes_a_day: Option<u64>,
 }
 
-/// What the caller has used and may use
+/// The caller's usage and quota
 #[utoipa::path(
     get, path = "/v1/usage", tag = "service", operation_id = "get_usage",
     responses((status = 200, description = "Of the caller's key", body = UsageView))

@@ -1,4 +1,4 @@
-//! Jobs as clients see them.
+//! Jobs as represented in the API.
 
 use serde::Serialize;
 
@@ -18,18 +18,18 @@ pub(super) struct JobView {
     pub id: String,
     /// What the job makes.
     pub kind: JobKind,
-    /// Its title for people.
+    /// Title for display.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// State of the job.
     #[schema(example = "running")]
     pub state: JobState,
-    /// Jobs ahead of it, while it waits.
+    /// Jobs ahead of it in the queue, while it waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_position: Option<u64>,
     /// Attempts so far.
     pub attempts: u32,
-    /// Whether its owner has asked it to stop.
+    /// Whether its cancellation was requested.
     pub cancel_requested: bool,
     /// When it was submitted, RFC 3339.
     #[schema(format = DateTime)]
@@ -44,7 +44,7 @@ pub(super) struct JobView {
     pub finished_at: Option<String>,
     /// Whether it is kept until it is deleted.
     pub pinned: bool,
-    /// When it and its files are removed; absent where it is pinned.
+    /// When it and its files are removed; absent if it is pinned.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
@@ -53,28 +53,28 @@ pub(super) struct JobView {
     /// Options of the scene.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<SceneOptions>,
-    /// Its photos; left out in lists.
+    /// Its photos; omitted in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub photos: Option<Vec<PhotoEntry>>,
-    /// What is added to which model.
+    /// Of a gesture job: what is added to which model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gesture: Option<GestureView>,
     /// Why the job failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<JobProblem>,
-    /// Figures of the finished job.
+    /// Results of the finished job.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub result: Option<serde_json::Value>,
-    /// Bytes that are kept of it.
+    /// Bytes stored for it.
     pub bytes: u64,
-    /// How many photos it has.
+    /// Number of its photos.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub photo_count: Option<usize>,
-    /// The link that shows it to those who have it.
+    /// Its share link.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<ShareView>,
-    /// Whose it is, in the operator's view of all jobs.
+    /// Its owner, in the operator's list of all jobs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<OwnerView>,
     /// Files that can be fetched.
@@ -83,7 +83,7 @@ pub(super) struct JobView {
     pub links: Links,
 }
 
-/// Somebody who owns jobs.
+/// An owner of jobs.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct OwnerView {
     /// The id of the key, or `local` for those without one.
@@ -92,17 +92,17 @@ pub(super) struct OwnerView {
     pub name: String,
 }
 
-/// A gesture that is added to a model.
+/// A gesture to be added to a model.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct GestureView {
-    /// The model that grows: `base_v1`, or an id.
+    /// The model to extend: `base_v1`, or an id.
     pub parent: String,
     /// Name of the gesture.
     pub gesture: String,
     /// What the coordinates mean.
     #[schema(value_type = LayoutWord)]
     pub layout: String,
-    /// Frames that were sent.
+    /// Frames in the recording.
     pub frames: usize,
 }
 
@@ -138,18 +138,18 @@ pub(super) struct Links {
     pub log: String,
     /// URL that cancels the job.
     pub cancel: String,
-    /// URL that does the job again.
+    /// URL that retries the job.
     pub retry: String,
-    /// Of a scene: a picture of it while it trains, from where the client wants.
+    /// Scenes only: URL of live views while it trains.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub look: Option<String>,
-    /// Of a scene: makes a link that shows it.
+    /// Scenes only: URL that creates a share link.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<String>,
-    /// Of a scene: before the name of a form, where it can be fetched in that.
+    /// Scenes only: prefix of the scene's URLs; append the name of a format.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scene: Option<String>,
-    /// Of a scene: before `photos.zip`, `dataset.zip` and `everything.zip`.
+    /// Scenes only: prefix of `photos.zip`, `dataset.zip` and `everything.zip`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub archives: Option<String>,
 }
@@ -157,9 +157,9 @@ pub(super) struct Links {
 /// Settings of the service that views of jobs depend on.
 #[derive(Clone, Debug)]
 pub(super) struct ViewContext {
-    /// What stands before paths, see [`Config::base_url`].
+    /// Prefix of URLs, see [`Config::base_url`].
     pub(super) base: String,
-    /// A job is removed so long after its end.
+    /// A job is removed this long after its end.
     pub(super) retention_ms: u64,
 }
 
@@ -235,7 +235,7 @@ impl JobView {
     }
 }
 
-/// A job's title for people: the owner's last word on it.
+/// A job's title for display: the owner's latest.
 pub(super) fn name_of(job: &Job) -> Option<String> {
     let submitted =
         || job.spec.pointer("/options/name").and_then(serde_json::Value::as_str).map(str::to_owned);

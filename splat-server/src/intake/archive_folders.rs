@@ -1,4 +1,4 @@
-//! Which entries of an archive are no photos by the folder that they lie in.
+//! Detects entries of an archive that are not photos by the folder that they are in.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use splat_core::photo_names::{is_made_from_photos, is_mask_folder};
 #[derive(Debug, Default)]
 pub(super) struct Folders {
     all: BTreeSet<String>,
-    /// Those with pictures of their own.
+    /// Folders that directly contain photos.
     with_photos: BTreeSet<String>,
 }
 
@@ -27,7 +27,7 @@ impl Folders {
         folders
     }
 
-    /// Why an entry is no photo, if a program made it from photos elsewhere in the archive: a smaller copy, a depth map, a mask.
+    /// Why an entry is not a photo, if it was derived from photos elsewhere in the archive: a smaller copy, a depth map, a mask.
     pub(super) fn made_from_photos(&self, entry_name: &str) -> Option<String> {
         let name = entry_name.replace('\\', "/");
         let mut start = 0;

@@ -1,4 +1,4 @@
-//! Photos on their way to a job.
+//! A draft: photos that are collected for a job.
 
 use std::fmt;
 use std::io::Read as _;
@@ -19,10 +19,10 @@ use super::{Added, PhotoEntry, Shared, name, photos, zip};
 use crate::job::{JobId, Owner};
 use crate::store::{blocking, remove_tree};
 
-/// Files of one request beyond the photos that a job may have: what is refused costs work too.
+/// Files per request beyond the maximum number of photos: rejected files cost work too.
 const FILES_BEYOND_PHOTOS: usize = 1000;
 
-/// A folder that goes when nothing holds it any more.
+/// A folder that is removed when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct PrivateDir(PathBuf);
 
@@ -42,7 +42,7 @@ impl PrivateDir {
 impl Drop for PrivateDir {
     fn drop(&mut self) {
         let dir = std::mem::take(&mut self.0);
-        // What stays after a failure is swept later.
+        // If removal fails, the sweep removes the folder later.
         let remove = move || drop(remove_tree(&dir));
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn_blocking(remove)),
@@ -51,7 +51,7 @@ impl Drop for PrivateDir {
     }
 }
 
-/// Photos that are being collected. Dropping it removes them.
+/// Photos that are being collected. Dropping the draft removes them.
 #[derive(Debug)]
 pub struct Draft {
     pub(super) shared: Arc<Shared>,
@@ -59,15 +59,15 @@ pub struct Draft {
     pub(super) dir: Arc<PrivateDir>,
     photos: Vec<StoredPhoto>,
     rejected: Vec<Rejected>,
-    /// Files sent, taken or not.
+    /// Files received, accepted or not.
     files: usize,
-    /// Bytes that arrived.
+    /// Bytes received.
     received: u64,
-    /// Bytes of the photos taken.
+    /// Bytes of the accepted photos.
     kept: u64,
-    /// For names within the folder.
+    /// Counter for file names within the folder.
     next_number: u32,
-    /// Resumable uploads that the photos came from: removed with success, given back otherwise.
+    /// Resumable uploads that the photos came from: removed on success, released otherwise.
     taken: Vec<Taken>,
 }
 
@@ -89,37 +89,37 @@ impl Draft {
         })
     }
 
-    /// Whose it is.
+    /// Owner of the draft.
     #[must_use]
     pub fn owner(&self) -> &Owner {
         &self.owner
     }
 
-    /// Photos taken so far.
+    /// Number of photos accepted so far.
     #[must_use]
     pub fn len(&self) -> usize {
         self.photos.len()
     }
 
-    /// Whether no photo was taken yet.
+    /// Whether no photo was accepted yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.photos.is_empty()
     }
 
-    /// What was not taken so far, and why.
+    /// Files rejected so far, with reasons.
     #[must_use]
     pub fn rejected(&self) -> &[Rejected] {
         &self.rejected
     }
 
-    /// Takes one file from `stream`: a photo, a zip of photos, or a video. The type is detected from the content.
+    /// Adds one file from `stream`: a photo, a zip of photos, or a video. The type is detected from the content.
     ///
-    /// A file that cannot be used is named in [`Added::rejected`]; then the stream was perhaps not read to its end, and
-    /// the next file may be added all the same.
+    /// A file that cannot be used is reported in [`Added::rejected`]. Its stream may not have been read to the end; the next file
+    /// can be added all the same.
     ///
     /// # Errors
-    /// What ends the whole request: [`IntakeError::Interrupted`] if the stream fails, [`IntakeError::TooManyPhotos`],
+    /// Errors that end the whole request: [`IntakeError::Interrupted`] if the stream fails, [`IntakeError::TooManyPhotos`],
     /// [`IntakeError::TooManyFiles`], [`IntakeError::JobTooLarge`], [`IntakeError::NoRoom`], [`IntakeError::Store`].
     pub async fn add_file<S, E>(&mut self, client_name: &str, stream: S) -> Result<Added>
     where
@@ -166,7 +166,7 @@ impl Draft {
         Ok(added)
     }
 
-    /// Takes a file of this machine, which stays as it is: a photo, a zip of photos, or a video.
+    /// Adds a file of this machine, which is not changed: a photo, a zip of photos, or a video.
     ///
     /// # Errors
     /// As [`Self::add_file`]; [`IntakeError::Store`] if the file cannot be read.
@@ -196,7 +196,7 @@ impl Draft {
         Ok(added)
     }
 
-    /// Takes what a resumable upload brought: `data` stays as it is, the draft gets a name of its own for it.
+    /// Adds a finished upload: `data` is not changed; the draft gets its own hard link or copy.
     pub(super) async fn add_upload(
         &mut self,
         name: &str,
@@ -208,7 +208,7 @@ impl Draft {
         let place = self.new_place();
         let (from, to) = (data.to_path_buf(), place.clone());
         blocking(move || {
-            // A second name for the same bytes, or a copy on the few disks that know no such thing.
+            // A hard link, or a copy on file systems without hard links.
             std::fs::hard_link(&from, &to).or_else(|_| std::fs::copy(&from, &to).map(drop)).map_err(at(to))
         })
         .await?;
@@ -218,13 +218,13 @@ impl Draft {
         Ok(added)
     }
 
-    /// A new file name in the draft's folder.
+    /// A new file path in the draft's folder.
     fn new_place(&mut self) -> PathBuf {
         self.next_number += 1;
         self.dir.path().join(format!("f{:06}", self.next_number))
     }
 
-    /// Writes the stream to `place`. `None`, and no file, if it has more than `max` bytes.
+    /// Writes the stream to `place`. Returns `None`, and leaves no file, if it has more than `max` bytes.
     async fn receive<S, E>(
         &mut self,
         stream: &mut Peeked<std::pin::Pin<&mut S>>,
@@ -254,7 +254,7 @@ impl Draft {
         sink.finish().await.map(Some)
     }
 
-    /// Takes a file that lies in the draft's folder.
+    /// Adds a file that is in the draft's folder.
     async fn take(&mut self, name: &str, kind: Kind, place: PathBuf, bytes: u64) -> Result<Added> {
         match kind {
             Kind::Photo(kind) => match self.add_photo(name, kind, place, bytes).await? {
@@ -347,7 +347,7 @@ impl Draft {
         Ok(added)
     }
 
-    /// Takes a photo of `bytes` bytes at `place`; removes the file if it is no usable one.
+    /// Adds a photo of `bytes` bytes at `place`; removes the file if it is not usable.
     pub(super) async fn add_photo(
         &mut self,
         name: &str,
@@ -362,7 +362,7 @@ impl Draft {
         if self.kept + bytes > limits.max_job_bytes {
             return Err(IntakeError::JobTooLarge { max: limits.max_job_bytes });
         }
-        // The semaphore is never closed; a photo that is checked without its permit costs memory, no more.
+        // The semaphore is never closed; without a permit a check would only use more memory.
         let _permit = self.shared.checks.acquire().await.ok();
         let (shared, file, shown, dir) =
             (self.shared.clone(), place.clone(), name.to_owned(), self.dir.clone());
@@ -383,10 +383,10 @@ impl Draft {
         }))
     }
 
-    /// Ends the collection: the photos in natural order of the client's names, named `0001.jpg` and on.
+    /// Finishes the draft: the photos in natural order of the client's names, named `0001.jpg` and so on.
     ///
     /// # Errors
-    /// [`IntakeError::NoPhotos`] or [`IntakeError::TooFewPhotos`], with what was not taken.
+    /// [`IntakeError::NoPhotos`] or [`IntakeError::TooFewPhotos`], with the rejected files.
     pub async fn finish(mut self) -> Result<Photos> {
         let (found, min) = (self.photos.len(), self.shared.limits.min_photos);
         match found {
@@ -396,7 +396,7 @@ impl Draft {
             }
             _ => {}
         }
-        // Stable: photos of the same name stay in the order in which they came.
+        // Stable: photos of the same name stay in the order in which they were sent.
         self.photos.sort_by(|a, b| name::natural_order(&a.entry.name, &b.entry.name));
         for (index, held) in self.photos.iter_mut().enumerate() {
             held.entry.file = format!("{:04}.{}", index + 1, held.kind.extension());
@@ -405,11 +405,11 @@ impl Draft {
     }
 }
 
-/// What a service without ffmpeg says.
+/// Reason given for videos if ffmpeg is not installed.
 pub(super) const VIDEO_UNSUPPORTED: &str =
     "it is a video, and this service cannot read videos, since ffmpeg is not installed; send photos";
 
-/// Tells work that cannot be cancelled that nobody waits for it any more.
+/// Stops blocking work when its request is dropped.
 struct GiveUp(Arc<AtomicBool>);
 
 impl Drop for GiveUp {

@@ -1,4 +1,4 @@
-//! What is refused, and why.
+//! Errors of the intake: rejected files and failed requests.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::StoreError;
 
-/// One file that was not taken; the others go on.
+/// A rejected file; the rest of the request continues.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Rejected {
-    /// The client's name of it, made fit to be shown.
+    /// The client's name of it, sanitized for display.
     pub name: String,
-    /// A word for programs.
+    /// Code for programs.
     pub code: RejectCode,
-    /// What is wrong and what to do, in a sentence.
+    /// What is wrong and what to do, as a sentence.
     pub reason: String,
 }
 
@@ -24,47 +24,47 @@ impl Rejected {
     }
 }
 
-/// Why one file was not taken.
+/// Why a file was rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RejectCode {
     /// It has no bytes.
     EmptyFile,
-    /// No JPEG, PNG, WebP, zip or video.
+    /// Not a JPEG, PNG, WebP, HEIC, AVIF, zip or video.
     UnsupportedFormat,
-    /// It announces a photo and is none, or breaks off.
+    /// It has the signature of a photo but cannot be read, or is truncated.
     UnreadablePhoto,
-    /// More bytes than one file may have.
+    /// More bytes than a file may have.
     FileTooLarge,
-    /// More pixels than one photo may have, as its header says.
+    /// More pixels than a photo may have, according to its header.
     TooManyPixels,
-    /// Too few pixels to find anything in.
+    /// Too few pixels for a reconstruction.
     TooSmall,
-    /// No readable zip archive, or one that breaks off.
+    /// The zip archive cannot be read, or is truncated.
     BadZip,
-    /// An archive that unpacks to far more than it holds.
+    /// An archive whose contents are far larger than the archive.
     ZipBomb,
-    /// An archive with more entries than one may have.
+    /// An archive with too many entries.
     TooManyEntries,
-    /// An archive, or a file in it, that asks for a password.
+    /// An archive, or an entry, that needs a password.
     Encrypted,
-    /// An archive in an archive.
+    /// An archive inside an archive.
     NestedArchive,
-    /// A file in an archive whose name leads out of it.
+    /// An entry whose name points outside of the archive.
     UnsafeName,
     /// A link in an archive.
     Link,
     /// A video, and this service cannot read videos.
     VideoUnsupported,
-    /// No readable video.
+    /// The video cannot be read.
     BadVideo,
-    /// A video that lasts too long.
+    /// A video that is too long.
     VideoTooLong,
 }
 
 impl RejectCode {
-    /// The HTTP status that says it, where one file is the whole request.
+    /// The matching HTTP status, if the file is the whole request.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
@@ -79,14 +79,14 @@ impl RejectCode {
     }
 }
 
-/// Why a request as a whole cannot go on. What to do next differs by variant.
+/// Why a request failed. Variants differ in what to do next.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IntakeError {
     /// The client's connection broke, or its body is malformed.
     #[error("the upload broke off: {why}")]
     Interrupted {
-        /// What the connection said.
+        /// The error of the connection.
         why: String,
     },
     /// More photos than a job may have.
@@ -94,25 +94,25 @@ pub enum IntakeError {
         "a job may have at most {max} photos; leave some out, and keep those that overlap their neighbours well"
     )]
     TooManyPhotos {
-        /// Largest number allowed.
+        /// Maximum number.
         max: usize,
     },
-    /// More parts than a request may sensibly have.
+    /// More parts than a request may have.
     #[error("the request has more than {max} files")]
     TooManyFiles {
-        /// Largest number allowed.
+        /// Maximum number.
         max: usize,
     },
     /// More bytes than a job may have.
     #[error("the photos of a job may have at most {max} bytes in all")]
     JobTooLarge {
-        /// Largest size allowed, bytes.
+        /// Maximum size in bytes.
         max: u64,
     },
-    /// Nothing usable was sent.
+    /// No usable file was sent.
     #[error("there is no usable photo; send JPEG, PNG or WebP files, a zip of them, or a video")]
     NoPhotos {
-        /// What was sent and why it was not taken.
+        /// The rejected files.
         rejected: Vec<Rejected>,
     },
     /// Too few photos for a reconstruction.
@@ -122,58 +122,58 @@ pub enum IntakeError {
     TooFewPhotos {
         /// Number of usable photos.
         found: usize,
-        /// Smallest number of photos allowed.
+        /// Minimum number of photos.
         min: usize,
-        /// What else was sent and why it was not taken.
+        /// The rejected files.
         rejected: Vec<Rejected>,
     },
-    /// The only file of the request was refused.
+    /// The only file of the request was rejected.
     #[error("`{}` is refused: {}", .0.name, .0.reason)]
     Refused(Rejected),
-    /// The disk of the service has no room for it.
+    /// The service's disk has no room for it.
     #[error("the service has no room left for uploads; try again later")]
     NoRoom,
     /// The disk or the store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// There is no such upload, or it is another's.
+    /// There is no such upload, or it belongs to another owner.
     #[error("there is no such upload; it was never made, has expired or was already used")]
     NoUpload,
     /// Another request is writing to the upload.
     #[error("another request is using this upload; try again in a moment")]
     Locked,
-    /// A piece does not begin where the upload ends.
+    /// A chunk does not begin where the upload ends.
     #[error(
         "the upload holds {have} bytes, so a piece that begins at {given} does not fit; ask for the offset and go on from there"
     )]
     WrongOffset {
-        /// Bytes that are there.
+        /// Bytes received.
         have: u64,
-        /// Where the piece was said to begin.
+        /// Offset given for the chunk.
         given: u64,
     },
-    /// A piece goes beyond the announced length.
+    /// A chunk exceeds the declared length.
     #[error("the piece goes beyond the announced {length} bytes")]
     BeyondLength {
-        /// The announced length.
+        /// The declared length.
         length: u64,
     },
-    /// A piece's checksum does not fit.
+    /// A chunk's checksum does not match.
     #[error("the piece arrived damaged: its checksum does not fit; send it again")]
     WrongChecksum,
-    /// A request header cannot be understood.
+    /// A request header is malformed.
     #[error("{what}")]
     BadRequest {
         /// What is wrong, as a sentence.
         what: String,
     },
-    /// One upload announces more than an upload may have.
+    /// The declared length exceeds the maximum size of an upload.
     #[error("an upload may have at most {max} bytes")]
     UploadTooLarge {
-        /// Largest size allowed, bytes.
+        /// Maximum size in bytes.
         max: u64,
     },
-    /// The owner has as many uploads as one may have.
+    /// The owner has the maximum number of unused uploads.
     #[error(
         "you have {count} uploads that no job uses yet, as many as one may have; make a job of them or delete some"
     )]
@@ -181,31 +181,31 @@ pub enum IntakeError {
         /// Number of the owner's unused uploads.
         count: usize,
     },
-    /// The owner's uploads fill the room one may take.
+    /// The owner's unused uploads have the maximum total size.
     #[error(
         "your uploads that no job uses yet may have at most {max} bytes in all; make a job of them or delete some"
     )]
     OwnerFull {
-        /// Largest size allowed, bytes.
+        /// Maximum size in bytes.
         max: u64,
     },
-    /// An upload that is to become a job's photos is not whole yet.
+    /// An upload that a job is to use is not complete yet.
     #[error("upload {id} is not complete: {have} of {length} bytes are there")]
     Incomplete {
         /// Id of the upload.
         id: String,
-        /// Bytes that are there.
+        /// Bytes received.
         have: u64,
-        /// The announced length.
+        /// The declared length.
         length: u64,
     },
 }
 
-/// The result of taking something in.
+/// Result of an intake operation.
 pub type Result<T> = std::result::Result<T, IntakeError>;
 
 impl IntakeError {
-    /// Sorts what the system says about a path.
+    /// Classifies an I/O error of a path.
     pub(super) fn from_io(path: &Path, source: io::Error) -> Self {
         match StoreError::from_io(path, source) {
             StoreError::Full { .. } => Self::NoRoom,
@@ -213,7 +213,7 @@ impl IntakeError {
         }
     }
 
-    /// A word for programs.
+    /// Code for programs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -240,7 +240,7 @@ impl IntakeError {
         }
     }
 
-    /// The HTTP status that says it. 460 is tus' own for a wrong checksum.
+    /// The matching HTTP status. 460 is tus's own, for a checksum mismatch.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
@@ -264,7 +264,7 @@ impl IntakeError {
         }
     }
 
-    /// What was sent and not taken, where that is part of the story.
+    /// The rejected files; empty for errors without any.
     #[must_use]
     pub fn rejected(&self) -> &[Rejected] {
         match self {
@@ -275,7 +275,7 @@ impl IntakeError {
     }
 }
 
-/// Puts a path to what the system said.
+/// Attaches a path to an I/O error.
 pub(super) fn at(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> IntakeError {
     let path = path.into();
     move |source| IntakeError::from_io(&path, source)

@@ -1,36 +1,36 @@
-//! Which frames of a video become photos: the sharpest ones, at equal steps of motion.
+//! Selects the frames of a video that become photos: the sharpest ones, at equal steps of motion.
 //!
-//! Frames are compared small and grey. A camera that stands still gives few of them however long it stands, one that moves fast gives
-//! more, and of those within a step the one that is blurred least is taken.
+//! Frames are compared as small grey images. A camera that stands still yields few of them, however long it stands; one that
+//! moves fast yields more; and within each step the least blurred frame is chosen.
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
 
-/// Side of the square grey pictures by which frames are compared, in pixels.
+/// Side of the square grey images by which frames are compared, in pixels.
 pub(super) const SIDE: usize = 320;
-/// Side of the blocks whose means show motion: coarser than noise and compression.
+/// Side of the blocks whose means are compared: larger than noise and compression artefacts.
 const BLOCK: usize = 8;
 const BLOCKS: usize = SIDE / BLOCK;
-/// A step of less motion shows nothing new. Motion is the mean difference of blocks over their standard deviation: 0 for the same picture,
-/// about 1.1 for two that have nothing in common; a pan by a tenth of the picture gives 0.2 to 0.5.
+/// A step with less motion shows nothing new. Motion is the mean difference of blocks over their standard deviation: 0 for
+/// identical images, about 1.1 for unrelated ones; a pan by a tenth of the image gives 0.2 to 0.5.
 const LEAST_STEP: f32 = 0.15;
-/// What noise and compression change in a picture that stands still.
+/// Motion that noise and compression cause in a still image.
 const NOISE: f32 = 0.02;
 
-/// What is known of one frame.
+/// Scores of one frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct FrameScore {
-    /// How much its pixels differ from their neighbours, over how much they differ at all. Motion blur and lost focus lower it.
+    /// Difference of pixels from their neighbours, relative to the contrast of the image. Motion blur and lack of focus lower it.
     sharpness: f32,
-    /// Motion since the frame before.
+    /// Motion since the previous frame.
     motion: f32,
 }
 
-/// Scores the grey pictures in a file, one after the other, [`SIDE`] x [`SIDE`] bytes each. One that is cut off is left out.
+/// Scores the grey images in a file, [`SIDE`] x [`SIDE`] bytes each. A truncated last one is ignored.
 ///
 /// # Errors
-/// The system's, where the file cannot be read.
+/// An I/O error if the file cannot be read.
 pub(super) fn score(path: &Path) -> std::io::Result<Vec<FrameScore>> {
     let mut file = BufReader::new(File::open(path)?);
     let mut picture = vec![0; SIDE * SIDE];
@@ -48,7 +48,7 @@ pub(super) fn score(path: &Path) -> std::io::Result<Vec<FrameScore>> {
     }
 }
 
-/// The places of up to `wanted` frames, at least `fewest` where there are so many, in order.
+/// Indices of up to `wanted` frames, but at least `fewest` if there are that many, in order.
 pub(super) fn choose(scores: &[FrameScore], wanted: usize, fewest: usize) -> Vec<usize> {
     let moved = |score: &FrameScore| (score.motion - NOISE).max(0.0);
     let total: f32 = scores.iter().map(moved).sum();
@@ -63,12 +63,12 @@ pub(super) fn choose(scores: &[FrameScore], wanted: usize, fewest: usize) -> Vec
     if chosen.len() >= fewest.min(count) {
         return chosen;
     }
-    // Next to nothing moves, or all of it at once.
+    // Almost nothing moves, or everything moves at once.
     let by_time = (0..scores.len()).map(|place| place as f32 / scores.len() as f32);
     sharpest(scores, by_time, count)
 }
 
-/// The sharpest frame of each of `count` parts, where `along` says how far along each frame is, from 0 to 1.
+/// The sharpest frame of each of `count` parts, where `along` gives each frame's position from 0 to 1.
 fn sharpest(scores: &[FrameScore], along: impl Iterator<Item = f32>, count: usize) -> Vec<usize> {
     let mut best: Vec<Option<usize>> = vec![None; count];
     for ((place, score), along) in scores.iter().enumerate().zip(along) {
@@ -98,7 +98,7 @@ fn sharpness(picture: &[u8]) -> f32 {
     (edges / pixels / variance) as f32
 }
 
-/// Means of the blocks, less the mean of all: brightness that changes is no motion.
+/// Means of the blocks, minus the mean of all: changes in brightness are not motion.
 fn blocks(picture: &[u8]) -> Vec<f32> {
     let mut means = vec![0.0; BLOCKS * BLOCKS];
     for (y, row) in picture.chunks_exact(SIDE).enumerate() {
@@ -115,7 +115,7 @@ fn motion(before: &[f32], after: &[f32]) -> f32 {
     let blocks = before.len() as f32;
     let difference: f32 = before.iter().zip(after).map(|(a, b)| (a - b).abs()).sum();
     let spread: f32 = before.iter().chain(after).map(|value| value * value).sum();
-    // Grey walls have no spread: what moves before them is noise.
+    // Uniform images have no spread: their differences are noise.
     difference / blocks / (spread / (2.0 * blocks)).sqrt().max(2.0)
 }
 
@@ -165,7 +165,7 @@ mod tests {
         }
     }
 
-    /// A blurred picture is less sharp, one moved on has moved, and one that is brighter has not.
+    /// A blurred image is less sharp, a shifted one has moved, a brighter one has not.
     #[test]
     fn pictures_are_compared_by_what_they_show() {
         let pattern =
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(scores.len(), 4);
         assert!(scores[1].motion < NOISE && scores[2].motion > LEAST_STEP, "{scores:?}");
         assert!((scores[1].sharpness / scores[0].sharpness - 1.0).abs() < 0.01, "{scores:?}");
-        // The blur is along the rows alone.
+        // The blur is along rows only.
         assert!(scores[3].sharpness < 0.7 * scores[0].sharpness, "{scores:?}");
     }
 }

@@ -1,35 +1,35 @@
-//! How much a client may send.
+//! Limits on what a client may send.
 
 use serde::{Deserialize, Serialize};
 
-/// How much a client may send. All of it holds while bytes arrive, not after.
+/// Limits on what a client may send. All are enforced while bytes arrive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Fewest usable photos of a job. From two views alone no scene is found that is worth seeing.
+    /// Minimum usable photos per job.
     pub min_photos: usize,
-    /// Most photos of a job.
+    /// Maximum photos per job.
     pub max_photos: usize,
-    /// Most bytes of one photo.
+    /// Maximum bytes per photo.
     pub max_file_bytes: u64,
-    /// Most bytes of a job as they arrive, and most bytes of its photos once unpacked. One zip or video may have as many.
+    /// Maximum bytes of a job as received, and of its photos once unpacked. A single zip or video may have as many.
     pub max_job_bytes: u64,
-    /// Most pixels of one photo, as its header says.
+    /// Maximum pixels per photo, according to its header.
     pub max_pixels: u64,
-    /// Most entries of a zip, folders and everything included.
+    /// Maximum entries of a zip, including folders.
     pub max_zip_entries: usize,
-    /// Longest video, in seconds.
+    /// Maximum length of a video in seconds.
     pub max_video_seconds: u64,
-    /// Longest time that taking frames from a video may need, in seconds.
+    /// Maximum time for extracting frames from a video, in seconds.
     pub video_timeout_seconds: u64,
-    /// Free bytes that uploads leave on the disk.
+    /// Bytes that uploads leave free on the disk.
     pub disk_floor_bytes: u64,
-    /// Most resumable uploads of one owner that no job uses yet.
+    /// Maximum resumable uploads per owner that no job uses yet.
     pub max_uploads: usize,
-    /// Most bytes of them in all.
+    /// Maximum total bytes of those.
     pub max_uploads_bytes: u64,
-    /// Seconds after which an unused upload is removed, from its last change on.
+    /// Seconds after its last change until an unused upload is removed.
     pub upload_retention_seconds: u64,
 }
 

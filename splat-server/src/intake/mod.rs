@@ -1,16 +1,16 @@
-//! What clients send: photos as files, in a zip, or as a video, in one request or by resumable uploads.
+//! Intake: receives photos as files, in a zip, or as a video, in one request or by resumable uploads.
 //!
 //! | step | what |
 //! | --- | --- |
 //! | [`Intake::begin`] | a [`Draft`]: a private folder `DATA/uploads/<id>/`, removed when the draft is dropped |
-//! | [`Draft::add_file`] | streams one file to disk, detects its type from its content, refuses at once what is not taken |
+//! | [`Draft::add_file`] | streams one file to disk, detects its type from its content, rejects what cannot be used |
 //! | [`Draft::finish`] | enough photos? [`Photos`] in natural order of the client's names, as `0001.jpg` ... |
 //! | [`Photos::commit`] | moves them into the job's `images/` in the store |
 //!
-//! The other way is resumable: [`Intake::create_upload`], [`Intake::append`] as often as it takes, and [`Intake::take`] for a
-//! draft made of uploads.
+//! Alternatively, resumable: [`Intake::create_upload`], [`Intake::append`] as often as needed, and [`Intake::take`] for a draft
+//! made of uploads.
 //!
-//! No name that a client sends becomes a path. Memory is bounded by the number of requests, not by what they send.
+//! A file name sent by a client never becomes a path. Memory is bounded by the number of requests, not by what they send.
 
 mod archive_folders;
 mod draft;
@@ -47,36 +47,36 @@ use tus::Index;
 pub use tus::Upload;
 use video::Ffmpeg;
 
-/// Folder of what no job uses yet, below the data folder.
+/// Folder of files that no job uses yet, below the data folder.
 const UPLOADS: &str = "uploads";
-/// Files that are held in memory at once to be checked, each at most `max_file_bytes`.
+/// Files that are checked in memory at once, each at most `max_file_bytes`.
 const CHECKED_AT_ONCE: usize = 2;
 
-/// A photo that was taken in.
+/// An accepted photo.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PhotoEntry {
     /// Its name in the job's `images/`, chosen by the service; empty while the draft is not finished.
     pub file: String,
-    /// The client's name of it, made fit to be shown.
+    /// The client's name of it, sanitized for display.
     pub name: String,
     /// Size of the file.
     pub bytes: u64,
-    /// Width of the upright picture in pixels.
+    /// Width of the upright image in pixels.
     pub width: u32,
-    /// Height of the upright picture in pixels.
+    /// Height of the upright image in pixels.
     pub height: u32,
 }
 
-/// What became of one file that was sent: a photo gives one entry, a zip or a video many.
+/// Result for one received file: a photo gives one entry, a zip or a video many.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Added {
     /// Photos that were accepted.
     pub photos: Vec<PhotoEntry>,
-    /// What was not, and why.
+    /// What was rejected, and why.
     pub rejected: Vec<Rejected>,
 }
 
-/// Takes in what clients send. Cheap to clone.
+/// Receives what clients send. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Intake {
     shared: Arc<Shared>,
@@ -92,11 +92,11 @@ struct Shared {
 }
 
 impl Intake {
-    /// Makes the folder for uploads below `data_dir` where it is missing, and finds the resumable uploads that are there.
-    /// One process at a time may have a data folder open.
+    /// Creates the folder for uploads below `data_dir` if it is missing, and finds existing resumable uploads. Only one process
+    /// at a time may open a data folder.
     ///
     /// # Errors
-    /// [`IntakeError::Store`] if that cannot be done.
+    /// [`IntakeError::Store`] if the folder cannot be created or read.
     pub fn open(data_dir: &Path, limits: Limits) -> Result<Self> {
         let uploads = data_dir.join(UPLOADS);
         std::fs::create_dir_all(&uploads).map_err(at(&uploads))?;
@@ -106,13 +106,13 @@ impl Intake {
         Ok(Self { shared: Arc::new(Shared { data_dir, limits, checks, ffmpeg: Ffmpeg::find(), index }) })
     }
 
-    /// Whether videos are taken: whether ffmpeg was found when this was opened.
+    /// Whether videos are accepted: whether ffmpeg was found on opening.
     #[must_use]
     pub fn takes_videos(&self) -> bool {
         self.shared.ffmpeg.is_some()
     }
 
-    /// As on a machine without ffmpeg.
+    /// Behaves as on a machine without ffmpeg.
     #[cfg(test)]
     fn without_ffmpeg(self) -> Self {
         let shared = &self.shared;
@@ -121,21 +121,21 @@ impl Intake {
         Self { shared: Arc::new(Shared { data_dir, limits, checks, ffmpeg: None, index }) }
     }
 
-    /// How much a client may send.
+    /// Limits on what a client may send.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.shared.limits
     }
 
-    /// A folder to work in, which goes with the value.
+    /// A scratch folder, which is removed when the value is dropped.
     pub(crate) async fn scratch(&self) -> Result<PrivateDir> {
         Ok(PrivateDir::make(&self.shared.uploads()).await?.1)
     }
 
-    /// A new collection of photos.
+    /// Starts a new draft.
     ///
     /// # Errors
-    /// [`IntakeError::NoRoom`] if the disk is as full as it may be, [`IntakeError::Store`] if it cannot be written.
+    /// [`IntakeError::NoRoom`] if the disk is filled to its limit, [`IntakeError::Store`] if it cannot be written.
     pub async fn begin(&self, owner: &Owner) -> Result<Draft> {
         Draft::begin(self.shared.clone(), owner).await
     }

@@ -1,16 +1,16 @@
-//! The client's file names: shown to people and sorted by, never used as paths.
+//! File names sent by clients: for display and sorting, never used as paths.
 
 use std::cmp::Ordering;
 
-/// Longest name that is kept, in characters.
+/// Maximum length of a stored name, in characters.
 const MAX_CHARACTERS: usize = 120;
 
-/// A client's file name made fit to be shown: its last part, without control characters and direction marks, cut to length.
+/// Sanitizes a client's file name for display: its last component, without control characters and direction marks, shortened.
 ///
-/// A name that is too long keeps its end, where the number and the extension are.
+/// A name that is too long keeps its end, which contains the number and the extension.
 #[must_use]
 pub fn shown(client_name: &str) -> String {
-    // A name of megabytes is not worth reading whole; what counts is at its end.
+    // Only the end of a very long name is read.
     const MAX_READ_BYTES: usize = 4096;
     let mut start = client_name.len().saturating_sub(MAX_READ_BYTES);
     while !client_name.is_char_boundary(start) {
@@ -23,15 +23,15 @@ pub fn shown(client_name: &str) -> String {
     if kept.trim().is_empty() { "unnamed".into() } else { kept }
 }
 
-/// Characters that are not seen but change how what follows is shown: marks of direction, joiners, byte order marks.
+/// Invisible characters that change how the following text is displayed: direction marks, joiners, byte order marks.
 fn steers_text(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
-/// The order people expect: numbers by value, letters without regard to case, `IMG_9` before `IMG_10`.
+/// Natural order: numbers by value, letters ignoring case, `IMG_9` before `IMG_10`.
 ///
-/// Total and the same on every machine; names that differ only in case or leading zeros are told apart at the end. By hand: the order of
-/// photos decides a scene's bytes, which no crate's version may change.
+/// A total order, the same on every machine; names that differ only in case or leading zeros are compared as text at the end.
+/// Implemented here because the order of photos determines a scene's bytes, which must not change with a crate's version.
 #[must_use]
 pub fn natural_order(a: &str, b: &str) -> Ordering {
     let (mut left, mut right) = (a, b);
@@ -43,7 +43,7 @@ pub fn natural_order(a: &str, b: &str) -> Ordering {
             let (number_x, rest_x) = leading_number(left);
             let (number_y, rest_y) = leading_number(right);
             (left, right) = (rest_x, rest_y);
-            // Without leading zeros the longer number is the greater one, and equally long ones compare as text.
+            // Without leading zeros, the longer number is larger, and equally long ones compare as text.
             number_x.len().cmp(&number_y.len()).then_with(|| number_x.cmp(number_y))
         } else {
             (left, right) = (&left[x.len_utf8()..], &right[y.len_utf8()..]);
@@ -55,7 +55,7 @@ pub fn natural_order(a: &str, b: &str) -> Ordering {
     }
 }
 
-/// The digits at the start, without leading zeros, and the rest.
+/// Splits leading digits, without leading zeros, from the rest.
 fn leading_number(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, rest) = text.split_at(end);

@@ -1,4 +1,4 @@
-//! Photos on their way into a job: whether a file can be used, and those that were collected.
+//! Collected photos, and the check whether a file is usable.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub(super) struct StoredPhoto {
     pub(super) entry: PhotoEntry,
 }
 
-/// Photos that are enough for a job, not yet in it. Dropping it removes them.
+/// Photos of a finished draft, not yet part of a job. Dropping it removes them.
 #[derive(Debug)]
 pub struct Photos {
     _dir: Arc<PrivateDir>,
@@ -46,7 +46,7 @@ impl Photos {
         self.photos.iter().map(|held| &held.entry)
     }
 
-    /// What was not taken, and why.
+    /// The rejected files, with reasons.
     #[must_use]
     pub fn rejected(&self) -> &[Rejected] {
         &self.rejected
@@ -58,11 +58,11 @@ impl Photos {
         self.entries().map(|entry| entry.bytes).sum()
     }
 
-    /// Moves the photos into the folder `dir`, which is there, each under its own name where that is a file name that no other one has,
-    /// else under its number.
+    /// Moves the photos into the existing folder `dir`, each under its own name if that is a valid and unique file name, else
+    /// under its number.
     ///
     /// # Errors
-    /// [`super::IntakeError::Store`] if the disk refuses. Photos that were moved stay.
+    /// [`super::IntakeError::Store`] on I/O errors. Photos that were already moved stay.
     pub async fn move_into(self, dir: &Path) -> Result<Vec<PhotoEntry>> {
         let own = |entry: &PhotoEntry| {
             let name = entry.name.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
@@ -70,7 +70,7 @@ impl Photos {
         };
         let mut named: BTreeMap<String, usize> = BTreeMap::new();
         for name in self.entries().filter_map(own) {
-            // Systems whose names know no case would take two for one.
+            // Case-insensitive file systems would treat these names as equal.
             *named.entry(name.to_lowercase()).or_default() += 1;
         }
         let mut entries = Vec::with_capacity(self.photos.len());
@@ -86,7 +86,7 @@ impl Photos {
         Ok(entries)
     }
 
-    /// Moves the photos into `images/` of the job. All or nothing: after a failure the job has no files.
+    /// Moves the photos into `images/` of the job. On failure the job has no files.
     ///
     /// # Errors
     /// Those of the store.
@@ -96,7 +96,7 @@ impl Photos {
             if let Err(error) =
                 store.put_moving(id, &format!("images/{}", held.entry.file), &held.place).await
             {
-                // The first failure is the one to report; what stays is swept.
+                // The first failure is reported; files left behind are swept.
                 let _ = store.delete_job(id).await;
                 return Err(error.into());
             }
@@ -109,11 +109,11 @@ impl Photos {
     }
 }
 
-/// Below this side COLMAP finds nothing; the pipeline leaves such photos out.
+/// COLMAP finds no features in smaller images, and the pipeline skips them.
 const MIN_SIDE_PX: u32 = 32;
 
-/// Width and height in pixels of the upright picture, from its header; no pixel is decoded. Blocks, and holds the file in
-/// memory meanwhile.
+/// Width and height in pixels of the upright image, from its header; nothing is decoded. Blocks, and holds the file in memory
+/// meanwhile.
 pub(super) fn check(path: &Path, name: &str, limits: &Limits) -> std::result::Result<(u32, u32), Rejected> {
     let reject = |code, reason: String| Err(Rejected::new(name, code, reason));
     let info = match images::probe(path) {
@@ -125,7 +125,7 @@ pub(super) fn check(path: &Path, name: &str, limits: &Limits) -> std::result::Re
         Err(splat_core::Error::Read { source, .. }) => {
             return reject(RejectCode::UnreadablePhoto, format!("it cannot be read: {source}"));
         }
-        // Other errors name the server's path; the client learns no more than that it is no usable photo.
+        // Other errors contain server paths, which clients must not see.
         Err(_) => return reject(RejectCode::UnreadablePhoto, "it is no readable photo".into()),
     };
     if kind_of(info.format).is_none() {

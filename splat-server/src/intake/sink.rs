@@ -1,4 +1,4 @@
-//! From a stream to a file, in bounded memory, under limits that hold while it streams.
+//! Writes a stream to a file in bounded memory, with limits enforced while it is written.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -13,12 +13,12 @@ use futures_util::stream::{Stream, StreamExt};
 use super::error::{IntakeError, Result, at};
 use crate::store::blocking;
 
-/// Bytes that are gathered before they are written: one write call to the system for each.
+/// Bytes buffered per write call.
 const GATHERED_BYTES: usize = 256 * 1024;
-/// After so many bytes the free space of the disk is looked at again.
+/// The free space of the disk is checked again after this many bytes.
 pub(super) const FLOOR_CHECK_BYTES: u64 = 16 << 20;
 
-/// Keeps a disk from filling up.
+/// Keeps a minimum of free space on the disk.
 #[derive(Clone, Debug)]
 pub(super) struct Floor {
     pub(super) dir: Arc<Path>,
@@ -26,14 +26,14 @@ pub(super) struct Floor {
 }
 
 impl Floor {
-    /// Whether `coming` bytes more leave the floor free.
+    /// Whether `coming` more bytes leave the minimum free.
     pub(super) fn check(&self, coming: u64) -> Result<()> {
         let free = fs4::available_space(&*self.dir).map_err(at(&*self.dir))?;
         if free >= self.bytes.saturating_add(coming) { Ok(()) } else { Err(IntakeError::NoRoom) }
     }
 }
 
-/// A file that is being written. Whatever is in it stays there when this is dropped.
+/// A file that is being written. On drop, its contents stay.
 pub(super) struct Sink<G> {
     file: Arc<File>,
     path: PathBuf,
@@ -41,13 +41,13 @@ pub(super) struct Sink<G> {
     written: u64,
     unchecked: u64,
     floor: Floor,
-    /// Held by the system call itself too, so that a request that is dropped in the middle of a write does not give the
-    /// file free before the write has ended.
+    /// Also held by the pending write, so that a request dropped in the middle of a write does not release the file before the
+    /// write has ended.
     guard: Arc<G>,
 }
 
 impl<G: Send + Sync + 'static> Sink<G> {
-    /// Opens `path` to write at its end; makes it where it is missing.
+    /// Opens `path` for appending; creates it if it is missing.
     pub(super) async fn append(path: PathBuf, floor: Floor, guard: Arc<G>) -> Result<Self> {
         floor.check(0)?;
         let (path, file) = blocking(move || {
@@ -66,7 +66,7 @@ impl<G: Send + Sync + 'static> Sink<G> {
         })
     }
 
-    /// Takes bytes in; they are in the file after [`Sink::flush`] or [`Sink::finish`].
+    /// Buffers bytes; they are written by [`Sink::flush`] or [`Sink::finish`] at the latest.
     pub(super) async fn push(&mut self, bytes: &[u8]) -> Result<()> {
         self.gathered.extend_from_slice(bytes);
         if self.gathered.len() >= GATHERED_BYTES { self.flush().await } else { Ok(()) }
@@ -96,7 +96,7 @@ impl<G: Send + Sync + 'static> Sink<G> {
         Ok(())
     }
 
-    /// Writes what is left and waits until the disk has it all. Gives the bytes written through this sink.
+    /// Writes what is buffered and syncs the file. Returns the bytes written through this sink.
     pub(super) async fn finish(mut self) -> Result<u64> {
         self.flush().await?;
         let (file, path, guard) = (self.file, self.path, self.guard);
@@ -109,7 +109,7 @@ impl<G: Send + Sync + 'static> Sink<G> {
     }
 }
 
-/// A stream whose first bytes have been looked at.
+/// A stream whose first bytes were read ahead.
 pub(super) struct Peeked<S> {
     pub(super) head: Bytes,
     rest: S,
@@ -121,7 +121,7 @@ where
     S: Stream<Item = std::result::Result<Bytes, E>> + ?Sized,
     E: fmt::Display,
 {
-    /// Reads until `wanted` bytes are there or the stream ends.
+    /// Reads until `wanted` bytes are available or the stream ends.
     pub(super) async fn new(mut stream: Pin<&mut S>, wanted: usize) -> Result<Peeked<Pin<&mut S>>> {
         let mut head = BytesMut::new();
         let mut ended = false;
@@ -135,7 +135,7 @@ where
         Ok(Peeked { head: head.freeze(), rest: stream, ended })
     }
 
-    /// The next piece, the first ones included; `None` at the end.
+    /// The next chunk, starting with the bytes read ahead; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
         if self.head.has_remaining() {
             return Ok(Some(std::mem::take(&mut self.head)));

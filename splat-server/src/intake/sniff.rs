@@ -1,11 +1,11 @@
-//! Type of a file, detected from its first bytes, never from its name or what the client calls it.
+//! Detects the type of a file from its first bytes, never from its name or declared type.
 
 use splat_core::content::{Content, PhotoFormat};
 
-/// Bytes that are enough to detect the type.
+/// Bytes needed to detect the type.
 pub(super) const HEAD_BYTES: usize = 512;
 
-/// What can be taken in.
+/// File types that are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Photo(PhotoKind),
@@ -13,7 +13,7 @@ pub(super) enum Kind {
     Video(VideoKind),
 }
 
-/// Photos that every program of the pipeline reads.
+/// Photo formats that every program of the pipeline reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PhotoKind {
     Jpeg,
@@ -35,7 +35,7 @@ impl PhotoKind {
     }
 }
 
-/// Video containers, by the demuxer of ffmpeg that reads them.
+/// Video containers, by the ffmpeg demuxer that reads them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum VideoKind {
     /// MP4 and QuickTime.
@@ -46,7 +46,7 @@ pub(super) enum VideoKind {
 }
 
 impl VideoKind {
-    /// ffmpeg's name of the reader.
+    /// Name of the ffmpeg demuxer.
     pub(super) fn demuxer(self) -> &'static str {
         match self {
             Self::Mov => "mov",
@@ -56,7 +56,7 @@ impl VideoKind {
     }
 }
 
-/// What the file is, or a sentence on why it cannot be taken. `head`: its first [`HEAD_BYTES`], or all of a shorter one.
+/// The file's type, or a sentence on why it is not accepted. `head`: its first [`HEAD_BYTES`], or all of a shorter file.
 pub(super) fn kind(head: &[u8]) -> Result<Kind, &'static str> {
     let riff: Option<&[u8]> = head.starts_with(b"RIFF").then(|| head.get(8..12)).flatten();
     match head {
@@ -93,7 +93,7 @@ pub(super) fn kind(head: &[u8]) -> Result<Kind, &'static str> {
     }
 }
 
-/// ISO base media (ISO/IEC 14496-12): pictures and videos share it; the brands say which.
+/// ISO base media (ISO/IEC 14496-12), used by images and videos; the brands distinguish them.
 fn iso_media(head: &[u8]) -> Result<Kind, &'static str> {
     match Content::of(head) {
         _ if head.len() < 12 => Err("it breaks off after a few bytes; copy it again"),

@@ -1,7 +1,7 @@
-//! Photos out of a video: frames, sharp ones at equal steps of motion, taken by ffmpeg where that is installed.
+//! Extracts photos from a video: sharp frames at equal steps of motion, by ffmpeg if it is installed.
 //!
-//! ffmpeg reads what a stranger sent, so it gets a folder of its own, no network, no choice of reader, two threads and a
-//! time limit, and is ended with all its children when the time is over or the request is gone.
+//! ffmpeg reads untrusted input, so it gets its own folder, no network, a fixed demuxer, two threads and a time limit. It is
+//! killed with all its children when the time is over or the request is dropped.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,14 +15,14 @@ use super::{Limits, frames};
 use crate::child::{self, Done};
 use crate::store::blocking;
 
-/// Closer frames show nothing new.
+/// Frames at shorter intervals show nothing new.
 const MOST_FRAMES_PER_SECOND: f64 = 4.0;
-/// Frames that are looked at for each one that may be taken.
+/// Frames examined per frame that may be chosen.
 const LOOKED_AT_PER_FRAME: usize = 4;
-/// One allocation of ffmpeg's may have so many bytes: a frame of 16-bit colours of the largest photos.
+/// Maximum bytes per allocation of ffmpeg: a frame with 16-bit colours of the largest photos.
 const MAX_ALLOCATION: &str = "1073741824";
 const POLL: Duration = Duration::from_millis(250);
-/// Asking what is in a video takes a moment; reading through one without a length takes longer.
+/// Reading the container's header is quick; scanning a video without a duration takes longer.
 const PROBE_LIMIT: Duration = Duration::from_secs(60);
 
 /// The programs that read videos.
@@ -32,11 +32,11 @@ pub(super) struct Ffmpeg {
     ffprobe: PathBuf,
 }
 
-/// Why a video is not taken.
+/// Why a video is rejected.
 pub(super) type Refusal = (RejectCode, String);
 
 impl Ffmpeg {
-    /// Both programs, from the folders in `PATH`.
+    /// Finds both programs in `PATH`.
     pub(super) fn find() -> Option<Self> {
         let find = |name: &str| {
             let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
@@ -47,7 +47,7 @@ impl Ffmpeg {
         Some(Self { ffmpeg: find("ffmpeg")?, ffprobe: find("ffprobe")? })
     }
 
-    /// How long the video `file` in `dir` lasts, in seconds.
+    /// Duration of the video `file` in `dir`, in seconds.
     pub(super) async fn duration(
         &self,
         dir: &Path,
@@ -76,7 +76,7 @@ impl Ffmpeg {
         let told = found.format.duration.and_then(|text| text.parse::<f64>().ok());
         let seconds = match told.filter(|seconds| seconds.is_finite() && *seconds > 0.0) {
             Some(seconds) => seconds,
-            // Browsers record WebM without a length. The time of its last picture is its length.
+            // Browsers record WebM without a duration. The timestamp of the last frame is used.
             None => match self
                 .probe(dir, file, kind, &["-show_entries", "packet=pts_time", "-of", "csv=p=0"])
                 .await?
@@ -109,8 +109,8 @@ impl Ffmpeg {
         Ok(done.map_err(at(&self.ffprobe))?.filter(|done| done.success))
     }
 
-    /// Takes up to `wanted` frames of the `seconds` of the video `file` in `dir`, by sharpness and motion, into files of the new
-    /// folder `frames` in `dir`. Gives them in order.
+    /// Extracts up to `wanted` frames from the first `seconds` of the video `file` in `dir`, by sharpness and motion, into the
+    /// new folder `frames` in `dir`. Returns their paths in order.
     #[expect(clippy::too_many_arguments, reason = "each is a plain value of one video")]
     pub(super) async fn frames(
         &self,
@@ -128,7 +128,7 @@ impl Ffmpeg {
         let fewest = limits.min_photos;
         let sensible = (seconds * MOST_FRAMES_PER_SECOND).ceil().max(fewest as f64) as usize;
         let count = wanted.min(sensible).max(1);
-        // A moment without length is one frame.
+        // A video of zero length is one frame.
         let rate = (count * LOOKED_AT_PER_FRAME) as f64 / seconds.max(1e-3);
         let limit = Duration::from_secs(limits.video_timeout_seconds);
         let started = Instant::now();
@@ -140,7 +140,7 @@ impl Ffmpeg {
         }
         let (last, chosen) = (chosen.len(), chosen.iter());
         let select: Vec<String> = chosen.map(|place| format!("eq(n\\,{place})")).collect();
-        // The times are counted anew, so that no frame stands for those between.
+        // Timestamps are renumbered, so that no frame is duplicated to fill gaps.
         let filter = format!("fps={rate:.9},select={},setpts=N/({rate:.9}*TB)", select.join("+"));
         let mut command = self.reading(dir, file, kind, limits);
         command.args(["-vf", &filter, "-frames:v", &last.to_string()]);
@@ -148,7 +148,7 @@ impl Ffmpeg {
         command.arg(format!("file:{frames}/%05d.jpg"));
         let left = limit.saturating_sub(started.elapsed());
         let mut run = std::pin::pin!(child::output(&mut command, left));
-        // What it writes is looked at while it writes.
+        // The output size is checked while ffmpeg writes.
         let done = loop {
             tokio::select! {
                 done = &mut run => break done.map_err(at(&self.ffmpeg))?,
@@ -162,13 +162,13 @@ impl Ffmpeg {
         if done.is_none() {
             return Ok(too_slow(started));
         }
-        // A video that breaks off gives the frames before; what fails otherwise gives none.
+        // A truncated video gives the frames before the end; other failures give none.
         let mut frames: Vec<PathBuf> = files_in(&out).await?.into_iter().map(|(path, _)| path).collect();
         frames.sort();
         Ok(if frames.is_empty() { no_picture() } else { Ok(frames) })
     }
 
-    /// Which of the video's frames, `rate` of them a second, become photos. `None` where looking at them took too long.
+    /// Indices of the frames that become photos, out of `rate` frames per second. `None` if examining them took too long.
     #[expect(clippy::too_many_arguments, reason = "each is a plain value of one video")]
     async fn choose(
         &self,
@@ -203,7 +203,7 @@ impl Ffmpeg {
         Ok(Some(chosen))
     }
 
-    /// ffmpeg with options that have it read the pictures of a video and nothing else.
+    /// An ffmpeg command that reads only the frames of a video.
     fn reading(&self, dir: &Path, file: &str, kind: VideoKind, limits: &Limits) -> Command {
         let mut command = Command::new(&self.ffmpeg);
         command.current_dir(dir);
@@ -251,7 +251,7 @@ struct ProbedFormat {
     duration: Option<String>,
 }
 
-/// The greatest time in a list of one a line; 0 without any.
+/// The largest time in a list with one per line; 0 if it is empty.
 fn last_time(list: &[u8]) -> f64 {
     let text = String::from_utf8_lossy(list);
     let times = text.lines().filter_map(|line| line.trim_end_matches(',').parse::<f64>().ok());

@@ -1,6 +1,6 @@
-//! Photos out of a zip archive, in bounded memory and under limits that hold while it is unpacked.
+//! Extracts photos from a zip archive, in bounded memory, with limits enforced while it is unpacked.
 //!
-//! Names in the archive are shown to people and never used as paths.
+//! Names in the archive are for display and never used as paths.
 
 use std::borrow::Cow;
 use std::fs::{self, File};
@@ -17,19 +17,20 @@ use super::sink::{FLOOR_CHECK_BYTES, Floor};
 use super::sniff::{self, Kind, PhotoKind};
 use super::{Limits, name, photos};
 
-/// An archive may unpack to so many times its own size; photos are compressed already and come near 1.
+/// Maximum ratio of unpacked to archive size; photos are already compressed and come near 1.
 const MAX_RATIO: u64 = 100;
-/// Below this, no ratio is looked at.
+/// The ratio is not checked below this size.
 const RATIO_FREE_BYTES: u64 = 1 << 20;
 const PIECE: usize = 64 * 1024;
-/// Bytes that may be read to find and read an archive's directory, and more for each entry: 46 and the name's, mostly under 200.
+/// Bytes that may be read to find and parse an archive's directory. In addition, each entry may need 46 and the length of its
+/// name, usually below 200.
 const DIRECTORY_BYTES: u64 = 1 << 20;
 const DIRECTORY_BYTES_PER_ENTRY: u64 = 512;
 
-/// Photos of an archive, and what was not taken.
+/// Photos of an archive, and rejected entries.
 type Found = (Vec<Unpacked>, Vec<Rejected>);
 
-/// A photo that lies unpacked.
+/// An unpacked photo.
 #[derive(Debug)]
 pub(super) struct Unpacked {
     pub(super) place: PathBuf,
@@ -39,23 +40,23 @@ pub(super) struct Unpacked {
     pub(super) size: (u32, u32),
 }
 
-/// What to unpack, and how much at most.
+/// What to unpack, and its limits.
 pub(super) struct Extraction<'a> {
     pub(super) archive: &'a Path,
-    /// The archive's name, for people.
+    /// The archive's name, for display.
     pub(super) name: &'a str,
-    /// Where photos go, under names made of `prefix` and a number.
+    /// Where photos are written, named by `prefix` and a number.
     pub(super) dir: &'a Path,
     pub(super) prefix: &'a str,
     pub(super) limits: &'a Limits,
     pub(super) photos_left: usize,
     pub(super) bytes_left: u64,
     pub(super) floor: &'a Floor,
-    /// Set when nobody waits for the photos any more.
+    /// Set when the request was dropped.
     pub(super) given_up: &'a AtomicBool,
 }
 
-/// Why one entry, or the archive, is not taken.
+/// What is rejected: an entry, the archive, or the request.
 enum Stop {
     /// This entry only.
     Entry(RejectCode, String),
@@ -72,7 +73,7 @@ impl From<IntakeError> for Stop {
 }
 
 impl Extraction<'_> {
-    /// Unpacks the photos of the archive; `Ok(Err)` if the archive as a whole is refused, and then nothing of it is left.
+    /// Unpacks the photos of the archive; `Ok(Err)` if the archive as a whole is rejected, and then none of its files are left.
     pub(super) fn run(&self) -> Result<std::result::Result<Found, Rejected>> {
         let (mut photos, mut rejected) = (Vec::new(), Vec::new());
         match self.unpack(&mut photos, &mut rejected) {
@@ -135,7 +136,7 @@ impl Extraction<'_> {
         Ok(())
     }
 
-    /// `None` for what is left out without a word: folders and what systems put beside photos.
+    /// `None` for entries that are skipped silently: folders, and files that operating systems add.
     fn entry(
         &self,
         archive: &mut ZipArchive<Metered>,
@@ -145,7 +146,7 @@ impl Extraction<'_> {
         taken: usize,
         out: &mut Budget,
     ) -> std::result::Result<Option<Unpacked>, Stop> {
-        /// The type of a file in Unix' mode, and that of a plain one.
+        /// File type bits of a Unix mode, and the value for a regular file.
         const TYPE: u32 = 0o170_000;
         const PLAIN: u32 = 0o100_000;
         let refuse = |code, reason: &str| Err(Stop::Entry(code, reason.to_owned()));
@@ -227,7 +228,7 @@ impl Extraction<'_> {
     }
 }
 
-/// Whether the directory of an archive can be read and is of a size that is taken.
+/// Checks that the directory of an archive can be read and is within limits.
 pub(super) fn check(
     archive: &Path,
     name: &str,
@@ -242,7 +243,8 @@ pub(super) fn check(
     }
 }
 
-/// Reads the directory of an archive that may have `max_entries` entries, no further than that may need. Gives the size of the archive too.
+/// Reads the directory of an archive with at most `max_entries` entries, with a limit on the bytes read. Also returns the size of
+/// the archive.
 fn open(archive: &Path, max_entries: usize) -> std::result::Result<(ZipArchive<Metered>, u64), Stop> {
     let file = File::open(archive).map_err(at(archive))?;
     let bytes = file.metadata().map_err(at(archive))?.len();
@@ -263,8 +265,7 @@ fn open(archive: &Path, max_entries: usize) -> std::result::Result<(ZipArchive<M
 const UNUSUAL_COMPRESSION: &str =
     "it is compressed in a way that is not read; make the zip with the usual compression (deflate)";
 
-/// An archive that gives no more than so many bytes. The directory of an archive is held in memory when it is opened;
-/// without an end to what is read, one of gigabytes would be too.
+/// A reader with a limit on the bytes read. The zip crate holds the directory in memory, so an unlimited one could be gigabytes.
 #[derive(Debug)]
 struct Metered {
     file: BufReader<File>,
@@ -292,9 +293,9 @@ impl Seek for Metered {
 
 /// What may still be unpacked.
 struct Budget {
-    /// Of the job.
+    /// Bytes left for the job.
     left: u64,
-    /// Of this archive, before it is a bomb.
+    /// Bytes left for this archive before it counts as a zip bomb.
     ratio_left: u64,
     unchecked: u64,
 }
@@ -343,7 +344,7 @@ fn remove(place: &Path) -> Result<()> {
     }
 }
 
-/// Whether a name would lead out of the folder if it were used as a path.
+/// Whether a name would point outside of the folder if it were used as a path.
 fn leads_out(name: &str) -> bool {
     let drive = name.as_bytes().get(1) == Some(&b':');
     drive
@@ -352,7 +353,7 @@ fn leads_out(name: &str) -> bool {
         || name.split(['/', '\\']).any(|part| part == "..")
 }
 
-/// What macOS, Windows and hidden folders put into archives.
+/// Files that macOS and Windows add to archives, and hidden ones.
 fn is_clutter(name: &str) -> bool {
     let clutter = |part: &str| {
         part == "__MACOSX"

@@ -1,8 +1,8 @@
 //! API keys: who may use the service.
 //!
-//! A key is the text `splat_<id>_<secret>`. The id is no secret: it names the key in lists and logs and owns the jobs that
-//! come by it ([`ApiKey::owner`]). Of the secret, 260 random bits, only the SHA-256 is stored: with that much entropy a slow
-//! password hash would protect nothing more. Keys lie beside the jobs, in the same SQLite file or Redis.
+//! A key is the text `splat_<id>_<secret>`. The id is not secret: it identifies the key in lists and logs, and owns the jobs
+//! submitted with it ([`ApiKey::owner`]). Of the secret, 260 random bits, only the SHA-256 is stored: with that much entropy a
+//! slow password hash would add nothing. Keys are stored with the jobs, in the same SQLite file or Redis.
 
 mod redis;
 mod sqlite;
@@ -18,35 +18,35 @@ use subtle::ConstantTimeEq;
 use crate::job::{Owner, UnixMs, random_text};
 use crate::queue::{QueueError, RedisQueue, SqliteQueue, now_ms};
 
-/// 60 bits: beyond accidents, and short enough for a list.
+/// 60 bits: no accidental collisions, and short enough for lists.
 const ID_LENGTH: usize = 12;
-/// 260 bits: beyond guessing.
+/// 260 bits: cannot be guessed.
 const SECRET_LENGTH: usize = 52;
 const PREFIX: &str = "splat_";
-/// Longest name of a key.
+/// Maximum length of a key's name.
 const NAME_LENGTH: usize = 80;
-/// The time of last use is written down no more often than this.
+/// Minimum interval between updates of the time of last use.
 const USE_NOTED_EVERY_MS: u64 = 60_000;
 
 /// Why a key could not be made or looked up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// The name is empty, too long or unprintable.
+    /// The name is empty, too long or contains control characters.
     #[error("a key's name has 1 to {NAME_LENGTH} printable characters; say who or what will use it")]
     BadName,
-    /// The store of the keys failed.
+    /// The key store failed.
     #[error(transparent)]
     Store(#[from] QueueError),
 }
 
-/// What a key may do.
+/// Permissions of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// Jobs of its own.
+    /// Own jobs only.
     User,
-    /// Also what concerns all: metrics.
+    /// Also what concerns all owners, such as metrics.
     Admin,
 }
 
@@ -55,32 +55,32 @@ splat_core::words! { Role:
     Admin = "admin", "Also the figures of the whole service";
 }
 
-/// What is known of a key; not its secret.
+/// Metadata of a key, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct ApiKey {
-    /// Names the key; no secret.
+    /// Id of the key; not secret.
     pub id: String,
-    /// Name of the key, for people.
+    /// Name of the key, for display.
     pub name: String,
-    /// What it may do.
+    /// Its permissions.
     pub role: Role,
     /// When it was made.
     pub created_ms: UnixMs,
     /// When it was last used, to the minute.
     pub last_used_ms: Option<UnixMs>,
-    /// When it was revoked; since then it opens nothing.
+    /// When it was revoked; a revoked key is rejected.
     pub revoked_ms: Option<UnixMs>,
 }
 
 impl ApiKey {
-    /// Whom the jobs that come by this key belong to.
+    /// Owner of the jobs submitted with this key.
     #[must_use]
     pub fn owner(&self) -> Owner {
         Owner(self.id.clone())
     }
 }
 
-/// A whole key, shown once when it is made. Its `Debug` output hides it.
+/// A complete key, shown once when it is made. Its `Debug` output hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -98,7 +98,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// SHA-256 of a secret. Hidden from `Debug` too: it is of no use in a log.
+/// SHA-256 of a secret. Hidden from `Debug`: it is of no use in a log.
 #[derive(Clone, Copy)]
 pub struct SecretHash([u8; 32]);
 
@@ -123,7 +123,7 @@ impl SecretHash {
         Some(Self(hash))
     }
 
-    /// The same hash? Takes as long whatever differs.
+    /// Compares in constant time.
     fn matches(&self, other: &Self) -> bool {
         bool::from(self.0.ct_eq(&other.0))
     }
@@ -135,20 +135,20 @@ impl fmt::Debug for SecretHash {
     }
 }
 
-/// Where keys are kept.
+/// Storage of keys.
 #[async_trait]
 pub trait KeyStore: Send + Sync + fmt::Debug {
-    /// Keeps a new key.
+    /// Stores a new key.
     async fn insert(&self, key: &ApiKey, hash: SecretHash) -> Result<(), QueueError>;
-    /// The key of that id, revoked or not.
+    /// The key with this id, revoked or not.
     async fn find(&self, id: &str) -> Result<Option<(ApiKey, SecretHash)>, QueueError>;
     /// All keys, oldest first.
     async fn list(&self) -> Result<Vec<ApiKey>, QueueError>;
-    /// Puts another secret in place of a key's; false when there is none of that id in force.
+    /// Replaces a key's secret; false if there is no valid key with this id.
     async fn replace(&self, id: &str, hash: SecretHash) -> Result<bool, QueueError>;
-    /// Marks a key as revoked; false when there is none of that id or it was revoked before.
+    /// Marks a key as revoked; false if there is no such key or it was already revoked.
     async fn revoke(&self, id: &str, now: UnixMs) -> Result<bool, QueueError>;
-    /// Notes when a key was used.
+    /// Records when a key was used.
     async fn touch(&self, id: &str, now: UnixMs) -> Result<(), QueueError>;
 }
 
@@ -156,7 +156,7 @@ pub trait KeyStore: Send + Sync + fmt::Debug {
 #[derive(Clone, Debug)]
 pub struct Keys {
     store: Arc<dyn KeyStore>,
-    /// When the use of a key was last noted, so that not every request writes.
+    /// When the use of each key was last recorded, so that not every request writes.
     noted: Arc<Mutex<BTreeMap<String, UnixMs>>>,
 }
 
@@ -177,10 +177,10 @@ impl Keys {
         Self { store, noted: Arc::default() }
     }
 
-    /// Makes a key. Its text is given this once and can never be shown again.
+    /// Creates a key. Its text is returned only here and cannot be recovered.
     ///
     /// # Errors
-    /// [`KeyError::BadName`], or the store's.
+    /// [`KeyError::BadName`], and those of the store.
     pub async fn create(&self, name: &str, role: Role) -> Result<(ApiKey, Secret), KeyError> {
         let name = name.trim();
         let printable = !name.is_empty() && !name.chars().any(char::is_control);
@@ -201,18 +201,18 @@ impl Keys {
         Ok((key, text))
     }
 
-    /// All keys, oldest first, revoked ones among them.
+    /// All keys, oldest first, including revoked ones.
     ///
     /// # Errors
-    /// The store's.
+    /// Those of the store.
     pub async fn list(&self) -> Result<Vec<ApiKey>, KeyError> {
         Ok(self.store.list().await?)
     }
 
-    /// Everybody who may own jobs, with a name for people: the keys, revoked ones among them, and those without one.
+    /// All possible owners of jobs, with a name for display: the keys, including revoked ones, and clients without a key.
     ///
     /// # Errors
-    /// The store's.
+    /// Those of the store.
     pub async fn owners(&self) -> Result<Vec<(Owner, String)>, KeyError> {
         let keys = self.store.list().await?.into_iter().map(|key| (key.owner(), key.name));
         let without =
@@ -220,37 +220,37 @@ impl Keys {
         Ok(without.into_iter().map(|(owner, name)| (owner, name.to_owned())).chain(keys).collect())
     }
 
-    /// Whether a key was ever made, revoked or not. From then on the service is closed to those without one.
+    /// Whether a key was ever made, revoked or not. From then on the service requires a key.
     ///
     /// # Errors
-    /// The store's.
+    /// Those of the store.
     pub async fn ever(&self) -> Result<bool, KeyError> {
         Ok(!self.store.list().await?.is_empty())
     }
 
-    /// Gives the key another secret: the old one opens nothing any more, and what came by the key stays its own. `None` when there is no such
-    /// key in force.
+    /// Replaces the key's secret: the old one is rejected from now on, and the key keeps its jobs. `None` if there is no valid
+    /// key with this id.
     ///
     /// # Errors
-    /// The store's.
+    /// Those of the store.
     pub async fn rotate(&self, id: &str) -> Result<Option<Secret>, KeyError> {
         let secret = random_text(SECRET_LENGTH);
         let replaced = self.store.replace(id, SecretHash::of(&secret)).await?;
         Ok(replaced.then(|| Secret(format!("{PREFIX}{id}_{secret}"))))
     }
 
-    /// From now on the key opens nothing; its jobs stay. False when there is no such key in force.
+    /// Revokes the key; its jobs stay. False if there is no valid key with this id.
     ///
     /// # Errors
-    /// The store's.
+    /// Those of the store.
     pub async fn revoke(&self, id: &str) -> Result<bool, KeyError> {
         Ok(self.store.revoke(id, now_ms()).await?)
     }
 
-    /// The key that this text is, if it is one in force. A text that is none costs nothing but its look.
+    /// The valid key with this text, if there is one. A malformed text is rejected without a query.
     ///
     /// # Errors
-    /// The store's.
+    /// Those of the store.
     pub async fn verify(&self, presented: &str) -> Result<Option<ApiKey>, KeyError> {
         let Some((id, secret)) = parts(presented) else { return Ok(None) };
         let Some((key, hash)) = self.store.find(id).await? else { return Ok(None) };
@@ -275,7 +275,7 @@ impl Keys {
     }
 }
 
-/// Id and secret of a text that looks like a key.
+/// Splits the text of a key into id and secret.
 fn parts(text: &str) -> Option<(&str, &str)> {
     let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
     let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase());

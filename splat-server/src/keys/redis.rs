@@ -1,4 +1,4 @@
-//! Keys in Redis: a hash for each, and all ids in order of creation. A key is never deleted, only revoked.
+//! Keys in Redis: a hash per key, and all ids in order of creation. Keys are never deleted, only revoked.
 
 use std::collections::BTreeMap;
 
@@ -74,7 +74,7 @@ impl KeyStore for RedisKeys {
     }
 
     async fn replace(&self, id: &str, hash: SecretHash) -> Result<bool, QueueError> {
-        // A revocation in between stands: it is another field.
+        // A concurrent revocation is kept, since it is another field.
         if self.find(id).await?.is_none_or(|(key, _)| key.revoked_ms.is_some()) {
             return Ok(false);
         }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The same promises for every store.
+/// The same tests for every store.
 async fn keys_are_made_verified_and_revoked(keys: &Keys) {
     assert!(!keys.ever().await.unwrap());
     let (key, text) = keys.create("  phone app  ", Role::User).await.unwrap();
@@ -23,7 +23,7 @@ async fn keys_are_made_verified_and_revoked(keys: &Keys) {
     assert_eq!(ids, made);
     assert!(listed.iter().all(|key| key.last_used_ms >= Some(key.created_ms)), "{listed:?}");
 
-    // Another's secret under this id, and one wrong character at either end.
+    // Another key's secret with this id, and a wrong character at either end.
     let secret_of = |text: &Secret| text.expose().rsplit_once('_').unwrap().1.to_owned();
     let secret = secret_of(&text);
     let flipped = |at: usize| -> String {

@@ -1,21 +1,21 @@
-//! How long a job waits before it is tried again.
+//! How long a job waits before it is retried.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::job::{JobProblem, UnixMs};
 
-/// Waits that double with every attempt, each shortened by a random part of up to one half, so that jobs that failed together
-/// (a full disk, a lost machine) do not come back together.
+/// Delays that double with every attempt, each shortened by a random part of up to one half, so that jobs that failed together (a
+/// full disk, a lost machine) do not return together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// The longest wait after the first attempt.
+    /// Maximum delay after the first attempt.
     pub first: Duration,
-    /// The longest wait at all.
+    /// Maximum delay after any attempt.
     pub longest: Duration,
 }
 
 impl Default for Backoff {
-    /// 2 s to begin with (a worker that restarts is back by then), 5 minutes at most (a full disk is seen to by then).
+    /// 2 s at first (enough for a worker to restart), 5 minutes at most (enough to fix a full disk).
     fn default() -> Self {
         Self { first: Duration::from_secs(2), longest: Duration::from_secs(300) }
     }
@@ -26,11 +26,11 @@ impl Backoff {
     /// `d = min(first * 2^(attempts - 1), longest)`.
     #[must_use]
     pub fn wait_ms(&self, attempts: u32) -> u64 {
-        // Without random bytes the whole wait is taken: late, never wrong.
+        // Without random bytes the full delay is used.
         self.wait_ms_with(attempts, getrandom::u32().unwrap_or(0))
     }
 
-    /// [`Self::wait_ms`] with the random number given: 0 takes the whole wait, `u32::MAX` half of it.
+    /// [`Self::wait_ms`] with a given random number: 0 gives the full delay, `u32::MAX` half of it.
     fn wait_ms_with(&self, attempts: u32, random: u32) -> u64 {
         let doublings = attempts.saturating_sub(1).min(40);
         let longest = whole_ms(self.longest);
@@ -40,7 +40,7 @@ impl Backoff {
     }
 }
 
-/// Milliseconds of a duration, as many as fit.
+/// Milliseconds of a duration, saturating.
 pub(super) fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -50,7 +50,7 @@ pub(crate) fn now_ms() -> UnixMs {
     SystemTime::now().duration_since(UNIX_EPOCH).map(whole_ms).unwrap_or(0)
 }
 
-/// Why a job is dead whose workers were lost again and again. The queue sees only that they fell silent.
+/// Problem of a job whose workers were lost repeatedly. The queue only knows that they stopped renewing.
 pub(super) fn attempts_exhausted(attempts: u32) -> JobProblem {
     JobProblem {
         code: "attempts_exhausted".into(),

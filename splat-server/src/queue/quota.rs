@@ -1,11 +1,11 @@
-//! How much one owner may have and use, and whether jobs are taken in at all.
+//! Usage and quota of owners, and whether jobs are accepted.
 
 use serde::{Deserialize, Serialize};
 
 use super::{QueueError, Result};
 use crate::job::UnixMs;
 
-/// Days for which use is remembered.
+/// Days for which usage is stored.
 pub(crate) const DAYS_KEPT: u64 = 92;
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
@@ -14,27 +14,27 @@ pub(crate) fn day_of(at: UnixMs) -> u64 {
     at / DAY_MS
 }
 
-/// What an owner has and has used.
+/// Usage of an owner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Usage {
     /// Jobs submitted since midnight (UTC).
     pub jobs_today: u64,
     /// Milliseconds that workers held jobs, in attempts that ended since midnight (UTC).
     pub busy_ms_today: u64,
-    /// Jobs that are there, in all states.
+    /// Stored jobs, in all states.
     pub kept_jobs: u64,
-    /// Bytes that are kept of them.
+    /// Bytes stored for them.
     pub kept_bytes: u64,
 }
 
-/// Limits of one owner; `None` is none.
+/// Quota of one owner; `None` is unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quota {
-    /// Bytes kept of all jobs together.
+    /// Total bytes stored.
     pub bytes: Option<u64>,
-    /// Jobs submitted in a day.
+    /// Jobs submitted per day.
     pub jobs_a_day: Option<u64>,
-    /// Milliseconds of work in a day. A job that was begun is not stopped by it.
+    /// Milliseconds of work per day. A job that has started is not stopped by it.
     pub busy_ms_a_day: Option<u64>,
 }
 
@@ -42,10 +42,10 @@ impl Quota {
     /// No limits.
     pub const NONE: Self = Self { bytes: None, jobs_a_day: None, busy_ms_a_day: None };
 
-    /// Whether one more job of so many bytes fits.
+    /// Checks whether one more job with this many bytes is within the quota.
     ///
     /// # Errors
-    /// [`QueueError::QuotaUsedUp`] when it does not.
+    /// [`QueueError::QuotaUsedUp`] if it is not.
     pub fn check(&self, usage: &Usage, bytes: u64) -> Result<()> {
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
         let minutes = |ms: u64| ms / 60_000;
@@ -73,21 +73,21 @@ impl Quota {
     }
 }
 
-/// Whether jobs are taken in and begun. Messages to receivers go out in every mode.
+/// Whether jobs are accepted and started. Webhooks are sent in every mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// Jobs are taken in and begun.
+    /// Jobs are accepted and started.
     #[default]
     Open,
-    /// Jobs are taken in and wait: none is begun.
+    /// Jobs are accepted but not started.
     Paused,
-    /// No job is taken in; those that are there are done.
+    /// No jobs are accepted; existing ones are started.
     Draining,
 }
 
 impl Mode {
-    /// The number that is stored.
+    /// The number that is stored for the mode.
     pub(crate) fn number(self) -> i64 {
         match self {
             Self::Open => 0,

@@ -1,7 +1,7 @@
-//! Test mode: a job acted out without COLMAP and GPU, so that clients can be tested in seconds.
+//! Test mode: simulates a job without COLMAP and GPU, so that clients can be tested in seconds.
 //!
-//! Stages follow each other as in a real run and are resumed as in a real run; the scene is a coloured ball. Faults come from
-//! the job's `test` option.
+//! Stages run in the same order as in a real run and resume in the same way; the scene is a coloured ball. Faults come from the
+//! job's `test` option.
 
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
@@ -20,7 +20,7 @@ use super::{Ended, Failure, Order};
 use crate::layout;
 use crate::scene::{Faults, RetryFrom};
 
-/// The stages acted out, in order.
+/// The simulated stages, in order.
 const STAGES: [Stage; 8] = [
     Stage::Prepare,
     Stage::Features,
@@ -35,14 +35,14 @@ const STAGE_MS: u32 = 50;
 const GAUSSIANS: u32 = 2_000;
 /// Progress events per stage.
 const PARTS: u32 = 5;
-/// The degree-0 spherical harmonic, which turns colours into coefficients (Kerbl et al. 2023).
+/// The degree-0 spherical harmonic, which converts colours to coefficients (Kerbl et al. 2023).
 const SH_C0: f32 = 0.282_094_8;
 
-/// Size of pictures for who looks at the scene, and the lens they are taken through.
+/// Size of live views, and their lens.
 const PICTURE: (u32, u32) = (480, 320);
 const PICTURE_LENS: Pinhole =
     Pinhole { width: PICTURE.0, height: PICTURE.1, fx: 400.0, fy: 400.0, cx: 240.0, cy: 160.0 };
-/// How far off the camera begins, in radii of the ball.
+/// Initial distance of the camera, in radii of the ball.
 const DISTANCE: f64 = 3.5;
 
 struct Play<'a> {
@@ -89,7 +89,7 @@ pub(super) fn run(
 }
 
 impl Play<'_> {
-    /// One stage; false when it was cancelled.
+    /// Runs one stage; false if it was cancelled.
     fn act(&self, stage: Stage) -> Result<bool, Failure> {
         if self.faults.fail_at == Some(stage) {
             return Err(Failure::ActedOut { stage: name(stage) });
@@ -109,7 +109,7 @@ impl Play<'_> {
         }
         let pause = Duration::from_millis(u64::from(self.faults.stage_ms.unwrap_or(STAGE_MS))) / PARTS;
         for part in 1..=PARTS {
-            // Short sleeps, so that a request to stop takes effect within the second that is promised.
+            // Sleeps in short steps, so that cancellation takes effect within the promised second.
             let until = Instant::now() + pause;
             while Instant::now() < until {
                 if self.cancel.is_cancelled() {
@@ -162,7 +162,7 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// A picture for who looks at the ball: what it shows depends on where it is taken from.
+    /// Renders a live view of the ball, which depends on the camera.
     fn look(&self, part: u32) {
         let Some(look) = self.viewer.next_look() else { return };
         let pose = look.cam_from_world.unwrap_or(Pose { translation: DISTANCE * DVec3::Z, ..Pose::IDENTITY });
@@ -219,7 +219,7 @@ impl Play<'_> {
         self.output.root().join("rehearsal.json")
     }
 
-    /// Stages that an earlier attempt finished.
+    /// Stages finished by an earlier attempt.
     fn finished(&self) -> BTreeSet<Stage> {
         fs::read(self.notes()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
     }
@@ -260,7 +260,7 @@ fn first_stage(from: RetryFrom) -> Stage {
     }
 }
 
-/// What a camera sees in a direction of its own: the ball in the colours of [`ball`], or nothing.
+/// Colour that a camera sees in a direction: that of the [`ball`], or black.
 fn seen(pose: &Pose, direction: DVec3) -> [u8; 3] {
     let (eye, direction) = (pose.centre(), pose.inverse().rotation * direction);
     let middle = -eye.dot(direction);
@@ -272,7 +272,7 @@ fn seen(pose: &Pose, direction: DVec3) -> [u8; 3] {
     point.to_array().map(|c| (255.0 * (0.5 + 0.5 * c).clamp(0.0, 1.0)) as u8)
 }
 
-/// Gaussians evenly spread over a ball of radius 1 (Fibonacci lattice), coloured by their place.
+/// Gaussians evenly distributed over a unit sphere (Fibonacci lattice), coloured by position.
 fn ball(count: u32) -> GaussianCloud {
     let golden = std::f32::consts::PI * (3.0 - 5.0_f32.sqrt());
     let means: Vec<[f32; 3]> = (0..count)

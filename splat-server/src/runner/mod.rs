@@ -1,14 +1,14 @@
-//! One attempt at one scene job, in a process of its own: what the hidden command `splat job` does.
+//! Runs one attempt at a scene job in its own process: the hidden command `splat job`.
 //!
-//! A process of its own can be ended, whatever a driver or a library inside it is doing, and what it breaks stays with it.
-//! The protocol with the worker that started it:
+//! A separate process can be killed, whatever a driver or library in it is doing, and its crashes do not affect the service. The
+//! protocol with the worker that started it:
 //!
 //! - working folder: the job's, see [`crate::layout`]. Every path in it is relative, so that no message and no file names this
 //!   machine's folders.
-//! - standard input: one line, the [`Order`]; then one line an [`Ask`], as somebody looks at the scene. Its end means that the worker is
+//! - standard input: one line, the [`Order`]; then one line per [`Ask`], for live views. Its end means that the worker is
 //!   gone: the attempt is cancelled.
-//! - standard output: one line a [`Line`].
-//! - TERM asks for an orderly stop with a checkpoint.
+//! - standard output: one line per [`Line`].
+//! - SIGTERM requests a graceful stop with a checkpoint.
 
 mod fake_runner;
 mod problem;
@@ -31,44 +31,43 @@ use crate::job::{JobId, JobProblem};
 use crate::look::{LookOptions, LookView};
 use crate::scene::SceneSpec;
 
-/// What a worker asks of the process.
+/// Input of the process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Order {
-    /// What is to be done.
+    /// What to do.
     pub spec: SceneSpec,
-    /// Whether this is the first attempt: what the spec wants done again is done again only then.
+    /// Whether this is the first attempt: stages that the spec restarts are restarted only then.
     pub first_attempt: bool,
-    /// The machine's side of it.
+    /// Options of the machine.
     pub machine: MachineOptions,
 }
 
-/// What the operator decided about how jobs run.
+/// The operator's options for running jobs.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct MachineOptions {
-    /// COLMAP's program; `None` is the one on PATH.
+    /// The COLMAP program; `None` is the one in PATH.
     pub colmap: Option<PathBuf>,
-    /// Part of the GPU's name; `None` takes the best.
+    /// Part of the GPU's name; `None` selects the best one.
     pub adapter: Option<String>,
-    /// The interface by which the GPU is used; `None` takes the best.
+    /// Graphics API of the GPU; `None` selects the best one.
     #[serde(default)]
     pub backend: Option<Backend>,
-    /// Seconds that one COLMAP stage may take.
+    /// Time limit of one COLMAP stage, in seconds.
     pub colmap_stage_timeout_s: u64,
     /// Seconds of training between checkpoints.
     pub checkpoint_s: u64,
-    /// Seconds of training between previews; 0 is never.
+    /// Seconds of training between previews; 0 for none.
     pub preview_s: u64,
-    /// Act the job out instead of doing it.
+    /// Simulate the job.
     pub test_mode: bool,
 }
 
-/// One line of the process's standard input, after the first: somebody wants to see the scene as it is. Answered between two steps of
-/// training.
+/// One line of the process's standard input, after the first: a request for a live view. Answered between two steps of training.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Ask {
-    /// Comes back with the picture.
+    /// Id of the request, repeated in the response.
     pub id: JobId,
-    /// From where to look.
+    /// The requested view.
     pub look: LookOptions,
 }
 
@@ -78,14 +77,14 @@ pub struct Ask {
 pub enum Line {
     /// An event of the pipeline.
     Event(Event),
-    /// What somebody asked to see.
+    /// Response to an [`Ask`].
     Seen {
-        /// The [`Ask`].
+        /// Id of the request.
         id: JobId,
-        /// The view, with its picture.
+        /// The view, with its image.
         view: LookView,
     },
-    /// The attempt came to its end; the last line.
+    /// The attempt ended; the last line.
     Ended(Ended),
 }
 
@@ -93,17 +92,17 @@ pub enum Line {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GpuKind {
-    /// A graphics card.
+    /// A GPU.
     Hardware,
-    /// The processor, in place of one.
+    /// A software renderer on the CPU.
     Software,
 }
 
-/// Writes what a job would be trained on to standard output, as JSON; `null` where there is nothing. In a process of its own, since
-/// drivers may take theirs down with them.
+/// Prints what jobs would be trained on to standard output, as JSON; `null` if there is no device. Runs in its own process, since
+/// drivers may crash.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If standard output cannot be written.
 pub fn tell_gpu(machine: &GpuOptions) -> io::Result<()> {
     let gpu = Gpu::new(machine).ok();
     let kind = gpu.map(|gpu| if gpu.report().is_software() { GpuKind::Software } else { GpuKind::Hardware });
@@ -114,26 +113,26 @@ pub fn tell_gpu(machine: &GpuOptions) -> io::Result<()> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "how", rename_all = "snake_case")]
 pub enum Ended {
-    /// The scene is there.
+    /// The scene is done.
     Succeeded {
         /// The content of `metrics.json`.
         outcome: serde_json::Value,
     },
-    /// It was stopped in order.
+    /// It was cancelled.
     Cancelled,
     /// The attempt failed.
     Failed {
         /// What went wrong.
         problem: JobProblem,
-        /// Whether another attempt may go better.
+        /// Whether another attempt may succeed.
         may_pass: bool,
     },
 }
 
-/// Reads the order from standard input, runs it, and reports on standard output.
+/// Reads the [`Order`] from standard input, runs it, and reports on standard output.
 ///
 /// # Errors
-/// Only when the order cannot be read or standard output is closed; a job's failure is reported as a line.
+/// Only if the order cannot be read or standard output is closed; a job's failure is reported as a line.
 pub fn run_from_stdin(cancel: &CancelToken) -> io::Result<()> {
     let mut text = String::new();
     io::stdin().lock().read_line(&mut text)?;
@@ -142,14 +141,14 @@ pub fn run_from_stdin(cancel: &CancelToken) -> io::Result<()> {
     let asked = Asked::default();
     let heard = asked.clone();
     std::thread::spawn(move || {
-        // The lines end when the worker closes the pipe, or is gone. What is none of ours is passed over.
+        // Input ends when the worker closes the pipe or dies. Unknown lines are ignored.
         for line in io::stdin().lock().lines().map_while(Result::ok) {
             if let Ok(ask) = serde_json::from_str(&line) {
                 heard.put(ask);
             }
         }
         orphaned.cancel();
-        // An orderly stop takes seconds. A stage that cannot be stopped must not outlive its worker for ever.
+        // A graceful stop takes seconds. A stage that cannot be stopped must not outlive its worker indefinitely.
         std::thread::sleep(ORPHAN_GRACE);
         std::process::exit(1);
     });
@@ -159,7 +158,7 @@ pub fn run_from_stdin(cancel: &CancelToken) -> io::Result<()> {
             && let Ok(mut lost) = lost.lock()
         {
             lost.get_or_insert(error);
-            // Nobody listens: the work is for nobody.
+            // The worker is gone, so the result has no use.
             cancel.cancel();
         }
     };
@@ -176,7 +175,7 @@ pub fn run_from_stdin(cancel: &CancelToken) -> io::Result<()> {
     lost.map_or(Ok(()), Err)
 }
 
-/// How long an orphaned process may take to stop in order.
+/// How long an orphaned process may take for a graceful stop.
 const ORPHAN_GRACE: Duration = Duration::from_secs(20);
 
 fn write_line(line: &Line) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! What the owner of a job reads about a failed attempt, and whether another attempt may succeed.
+//! Errors of a failed attempt as shown to the job's owner, and whether another attempt may succeed.
 
 use splat_colmap::ColmapError;
 use splat_core::Error;
@@ -10,13 +10,13 @@ use crate::job::JobProblem;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
-    /// The library's own sentence.
+    /// The pipeline failed.
     #[error(transparent)]
     Core(#[from] Error),
-    /// Test mode acted out a failure.
+    /// Test mode simulated a failure.
     #[error("test mode was told to fail at the stage `{stage}`")]
     ActedOut {
-        /// The stage in which it happened.
+        /// The stage in which it was simulated.
         stage: String,
     },
 }
@@ -28,7 +28,7 @@ impl From<ColmapError> for Failure {
 }
 
 impl Failure {
-    /// As the last line of the attempt.
+    /// The last line of the attempt.
     pub(super) fn ended(&self) -> Ended {
         let (code, hint, may_pass) = self.verdict();
         if code == "cancelled" {
@@ -48,7 +48,7 @@ impl Failure {
         Ended::Failed { problem, may_pass }
     }
 
-    /// A word for programs, what to try, and whether another attempt may go better.
+    /// Code for programs, what to try, and whether another attempt may succeed.
     fn verdict(&self) -> (&'static str, Option<&'static str>, bool) {
         match self {
             Self::ActedOut { .. } => ("acted_out", None, false),

@@ -1,4 +1,4 @@
-//! A scene job for real: the pipeline, with its folders in the job's folder.
+//! Runs a real scene job: the pipeline, with its folders in the job's folder.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ pub(super) fn run(
     let started = Instant::now();
     let output = OutputFolder::create(layout::MODEL)?;
     let options = &order.spec.options;
-    // COLMAP works for minutes; a missing GPU is reported before.
+    // COLMAP runs for minutes, so a missing GPU is reported before.
     let gpu_options = GpuOptions {
         adapter_name: order.machine.adapter.clone(),
         backend: order.machine.backend,
@@ -66,7 +66,7 @@ pub(super) fn run(
     Ok(Ended::Succeeded { outcome: outcome.map_err(|source| write_error(&path, source))? })
 }
 
-/// Removes what is to be done again.
+/// Removes the results of stages that are to run again.
 fn forget(from: RetryFrom, source: &ColmapSource, output: &OutputFolder) -> Result<(), Failure> {
     match from {
         RetryFrom::Prepare => source.forget_from(Stage::Prepare)?,
@@ -75,7 +75,7 @@ fn forget(from: RetryFrom, source: &ColmapSource, output: &OutputFolder) -> Resu
         RetryFrom::Mapping => source.forget_from(Stage::Mapping)?,
         RetryFrom::Train => {}
     }
-    // Cameras placed anew make checkpoints of the old ones worthless, and training anew means without them.
+    // New camera poses invalidate old checkpoints, and restarting training must ignore them.
     for path in output.checkpoints()? {
         fs::remove_file(&path).map_err(|source| write_error(&path, source))?;
     }
@@ -86,7 +86,7 @@ fn colmap_options(options: &SceneOptions, preset: Preset, machine: &MachineOptio
     ColmapOptions {
         binary: machine.colmap.clone(),
         stage_timeout: Some(Duration::from_secs(machine.colmap_stage_timeout_s.max(1))),
-        // The worker ends this process with its group, and COLMAP must not outlive it.
+        // The worker kills this process with its group, and COLMAP must not outlive it.
         own_group: false,
         ..options.colmap(preset)
     }
@@ -100,7 +100,7 @@ fn pipeline_options(
 ) -> PipelineOptions {
     let options = options.pipeline(preset, started);
     PipelineOptions {
-        // Ten points make a chart; measuring costs a few renders each.
+        // Ten points make a usable chart; evaluating costs a few renders each.
         eval_every: Some((options.train.steps / 10).max(50)),
         checkpoint_interval: Some(Duration::from_secs(machine.checkpoint_s.max(1))),
         preview_interval: (machine.preview_s > 0).then(|| Duration::from_secs(machine.preview_s)),

@@ -1,4 +1,4 @@
-//! What somebody who looks at the scene while it trains asks this process for, and how the answer leaves it.
+//! Live views of the training scene: requests to this process and responses from it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +8,7 @@ use super::{Ask, Line};
 use crate::job::JobId;
 use crate::look::LookView;
 
-/// The newest ask, as long as it waits: the worker sends another one only after it has given up the one before. Clones share it.
+/// The latest pending request: the worker sends another one only after it has given up the previous one. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Asked(Arc<Mutex<Option<Ask>>>);
 
@@ -22,10 +22,10 @@ impl Asked {
     }
 }
 
-/// Through which the scene is looked at.
+/// Connects live views to the pipeline.
 pub(super) struct Window<'a> {
     asked: Asked,
-    /// The one whose picture comes next.
+    /// Id of the request whose picture is rendered next.
     drawing: Mutex<Option<JobId>>,
     tell: &'a (dyn Fn(&Line) + Sync),
 }
@@ -39,7 +39,7 @@ impl<'a> Window<'a> {
 impl Viewer for Window<'_> {
     fn next_look(&self) -> Option<Look> {
         let Ask { id, look } = self.asked.take()?;
-        // The service has read it before.
+        // The service has already validated it.
         let look = look.read().ok()?;
         *self.drawing.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
         Some(look)

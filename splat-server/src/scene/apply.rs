@@ -1,4 +1,4 @@
-//! What the options of a scene do: they become those of COLMAP, of the dataset and of training.
+//! Maps the options of a scene to those of COLMAP, the dataset and training.
 
 use std::time::{Duration, Instant};
 
@@ -10,31 +10,31 @@ use splat_core::train::{DensifyConfig, TrainConfig};
 use super::{Exposure, SceneOptions};
 
 impl SceneOptions {
-    /// How long the scene may take.
+    /// Time limit of the scene.
     fn time_budget(&self) -> Option<Duration> {
         self.budget.map(|seconds| Duration::from_secs(seconds.into()))
     }
 
-    /// The preset, or the one that fits the time given, on a processor (`software`) or a GPU.
+    /// The preset, or the one that fits the time limit, on a CPU (`software`) or a GPU.
     #[must_use]
     pub fn preset_on(&self, software: bool) -> Preset {
         let fitting = self.time_budget().map(|budget| Preset::for_budget(budget, software));
         self.preset.or(fitting).unwrap_or_default()
     }
 
-    /// Whether photos are used as they were taken.
+    /// Whether photos are used without undistortion.
     #[must_use]
     pub fn keep_distortion(&self) -> bool {
         self.keep_distortion.unwrap_or(false)
     }
 
-    /// Steps to train, where they do not depend on the machine.
+    /// Number of training steps, if it does not depend on the machine.
     #[must_use]
     pub fn steps(&self) -> u32 {
         self.training(self.preset.unwrap_or_default()).steps
     }
 
-    /// How the photos' cameras are found.
+    /// Options of COLMAP.
     #[must_use]
     pub fn colmap(&self, preset: Preset) -> ColmapOptions {
         let defaults = ColmapOptions::default();
@@ -47,7 +47,7 @@ impl SceneOptions {
         }
     }
 
-    /// `base` with the size and split of the photos that were chosen.
+    /// `base` with the chosen size and split of the photos.
     #[must_use]
     pub fn dataset_over(&self, base: DatasetOptions) -> DatasetOptions {
         // An explicit factor overrides the preset's maximum size.
@@ -72,7 +72,7 @@ impl SceneOptions {
         })
     }
 
-    /// How Gaussians are trained.
+    /// Options of training.
     #[must_use]
     pub fn training(&self, preset: Preset) -> TrainConfig {
         let defaults = preset.training();
@@ -98,7 +98,7 @@ impl SceneOptions {
         }
     }
 
-    /// The pipeline's options for work that began at `started`.
+    /// Options of the pipeline, for work that began at `started`.
     #[must_use]
     pub fn pipeline(&self, preset: Preset, started: Instant) -> PipelineOptions {
         PipelineOptions {

@@ -1,10 +1,10 @@
-//! What a scene job is to do: the photos, and the options that a client chose.
+//! The spec of a scene job: its photos and the options that a client chose.
 //!
 //! | module | what |
 //! | --- | --- |
-//! | `options` | the options of a scene, each said once |
-//! | `option` | what is known of an option |
-//! | `apply` | what options do: those of COLMAP, of the dataset, of training |
+//! | `options` | the list of options |
+//! | `option` | the description of one option |
+//! | `apply` | maps options to those of COLMAP, the dataset and training |
 
 mod apply;
 mod option;
@@ -19,10 +19,10 @@ pub use options::{Alpha, Exposure, SceneOptions, options};
 
 use crate::intake::PhotoEntry;
 
-/// Longest name of a job, in characters.
+/// Maximum length of a job's name, in characters.
 pub const MAX_NAME_CHARS: usize = 80;
 
-/// What is wrong with a job's name, as a sentence; `None` when nothing is.
+/// What is wrong with a job's name, as a sentence; `None` if it is valid.
 #[must_use]
 pub fn name_fault(name: &str) -> Option<String> {
     (name.chars().count() > MAX_NAME_CHARS || name.chars().any(char::is_control))
@@ -34,61 +34,61 @@ pub fn name_fault(name: &str) -> Option<String> {
 pub struct SceneSpec {
     /// The photos, in the order of their files.
     pub photos: Vec<PhotoEntry>,
-    /// What the client chose.
+    /// Options chosen by the client.
     pub options: SceneOptions,
-    /// Stages from this one on are done again, whatever is there.
+    /// First stage to run again, even if its results exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redo_from: Option<RetryFrom>,
 }
 
-/// What a job acts out in test mode, where nothing is reconstructed.
+/// Simulated faults in test mode, where nothing is reconstructed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Faults {
-    /// How long each stage takes; 50 by default.
+    /// Duration of each stage in milliseconds; default 50.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 600_000)]
     pub stage_ms: Option<u32>,
-    /// The stage that fails for good.
+    /// The stage that fails permanently.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "mapping")]
     pub fail_at: Option<Stage>,
-    /// The stage in which the process dies, each time.
+    /// The stage in which the process crashes, in every attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub crash_at: Option<Stage>,
-    /// The stage in which the process dies the first time only.
+    /// The stage in which the process crashes, in the first attempt only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub crash_once_at: Option<Stage>,
-    /// The stage that never ends and ignores requests to stop.
+    /// The stage that hangs and ignores cancellation.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub hang_at: Option<Stage>,
-    /// Gaussians of the scene; 2,000 by default.
+    /// Gaussians of the scene; default 2,000.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 100_000)]
     pub gaussians: Option<u32>,
 }
 
-/// From where a job is done again.
+/// Where to restart a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RetryFrom {
-    /// All stages, from the preparation of photos on.
+    /// All stages, starting with the preparation of photos.
     Prepare,
-    /// COLMAP from its first stage.
+    /// COLMAP, from its first stage.
     Features,
-    /// COLMAP from comparing photos on.
+    /// COLMAP, from feature matching.
     Matching,
-    /// COLMAP from placing cameras on.
+    /// COLMAP, from the placement of cameras.
     Mapping,
-    /// Training from step 0; without it, training goes on from its checkpoint.
+    /// Training from step 0; otherwise training resumes from its checkpoint.
     Train,
 }
 
 impl SceneOptions {
-    /// The options that were chosen, by their names.
+    /// The options that were set, by name.
     fn chosen(&self) -> serde_json::Map<String, serde_json::Value> {
         match serde_json::to_value(self) {
             Ok(serde_json::Value::Object(chosen)) => chosen,
@@ -96,7 +96,7 @@ impl SceneOptions {
         }
     }
 
-    /// What is wrong with these options for a client of the service, as a sentence; `None` when nothing is.
+    /// What is wrong with these options for a client of the service, as a sentence; `None` if they are valid.
     #[must_use]
     pub fn fault(&self, test_mode: bool) -> Option<String> {
         if let Some(fault) = self.name.as_deref().and_then(name_fault) {
@@ -130,7 +130,8 @@ impl SceneOptions {
         })
     }
 
-    /// Whether camera poses made with `other` serve: presets differ in COLMAP's effort too, but only what is asked for by name counts.
+    /// Whether camera poses computed with `other` can be reused. Presets imply a COLMAP quality too, but only options set
+    /// explicitly count.
     #[must_use]
     pub fn same_poses(&self, other: &Self) -> bool {
         let (chosen, others) = (self.chosen(), other.chosen());
@@ -162,7 +163,8 @@ mod tests {
         }
     }
 
-    /// Jobs that an earlier version left in the queue are read, and stored again as they were: retries and idempotency keys compare them.
+    /// Jobs that an earlier version left in the queue are read, and stored again unchanged: retries and idempotency keys compare
+    /// them.
     #[test]
     fn jobs_of_earlier_versions_are_read_and_stored_as_they_were() {
         for options in [
@@ -179,7 +181,7 @@ mod tests {
         assert_eq!(alias.steps, Some(9));
     }
 
-    /// An option that is listed and has no use would be a promise that nothing keeps.
+    /// A listed option without effect would be misleading.
     #[test]
     fn every_option_of_the_scene_changes_what_is_done() {
         let started = std::time::Instant::now();

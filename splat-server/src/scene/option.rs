@@ -1,4 +1,4 @@
-//! What is known of an option: its names, values, range and help, for all that read or show options.
+//! Description of an option: names, values, range and help, for everything that reads or shows options.
 
 use std::ops::RangeInclusive;
 
@@ -7,77 +7,77 @@ use serde_json::Value;
 /// One option of a scene.
 #[derive(Clone, Debug)]
 pub struct SceneOption {
-    /// Name in JSON, forms, queries, addresses and stored jobs.
+    /// Name in JSON, forms, queries and stored jobs.
     pub name: &'static str,
-    /// Another name there.
+    /// Alternative name.
     pub alias: Option<&'static str>,
     /// Name of the field of [`super::SceneOptions`].
     pub field: &'static str,
-    /// Name as an option of commands, without the dashes.
+    /// Name as a command-line flag, without the dashes.
     pub flag: String,
-    /// What it is for, in a sentence without a full stop.
+    /// Help text: a sentence without a full stop.
     pub help: String,
-    /// Values that it takes.
+    /// Type of its value.
     pub kind: Kind,
     /// Placeholder for the value in the help of commands.
     pub value_name: &'static str,
-    /// What it belongs to.
+    /// The group it belongs to.
     pub part: Part,
-    /// What holds where it is left out, in words.
+    /// Default, in words.
     pub default: Option<String>,
-    /// Fields of options that it cannot stand beside.
+    /// Fields of options that it excludes.
     pub excludes: &'static [&'static str],
 }
 
-/// What an option belongs to. Commands take the parts that they have a use for.
+/// Group of an option. Commands include the groups that they use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
-    /// The job, not the scene: its title, its webhook. Commands have no such options.
+    /// The job rather than the scene: its title and webhook. Not options of commands.
     Job,
-    /// How much time the scene is worth.
+    /// Time and quality.
     Effort,
-    /// How COLMAP finds cameras.
+    /// Camera reconstruction by COLMAP.
     Colmap,
-    /// How Gaussians are trained.
+    /// Training of Gaussians.
     Training,
-    /// Which photos, and at what size.
+    /// Which photos to use, and at what size.
     Photos,
 }
 
-/// Values of an option.
+/// Type of an option's value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
-    /// Any text of so many characters.
+    /// Text of limited length.
     Text {
         /// Maximum length in characters.
         most_chars: usize,
     },
-    /// On or off; off where it is left out.
+    /// A flag, off by default.
     Switch,
-    /// A whole number.
+    /// An integer.
     Whole(Range),
-    /// Whole seconds; commands take a time with its unit.
+    /// Whole seconds; commands accept a time with a unit.
     Seconds(Range),
-    /// A number of this range.
+    /// A number in this range.
     Decimal(RangeInclusive<f64>),
-    /// One of these words, each with its meaning.
+    /// One of these words, each with a description.
     Word(&'static [(&'static str, &'static str)]),
     /// An object whose schema has this name.
     Object(&'static str),
 }
 
-/// What a whole number may be.
+/// Range of an integer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range {
-    /// For the owner of the machine, at the command line.
+    /// Range on the command line.
     pub command: RangeInclusive<u64>,
-    /// For clients of the service.
+    /// Range for clients of the service.
     pub served: RangeInclusive<u64>,
 }
 
 impl SceneOption {
-    /// An option without its names, which [`scene_options`] adds.
+    /// An option without names, which [`scene_options`] adds.
     fn of(kind: Kind) -> Self {
         Self {
             name: "",
@@ -93,17 +93,17 @@ impl SceneOption {
         }
     }
 
-    /// Any text of so many characters.
+    /// Text of limited length.
     pub(super) fn text(most_chars: usize) -> Self {
         Self::of(Kind::Text { most_chars })
     }
 
-    /// On or off.
+    /// A flag.
     pub(super) fn switch() -> Self {
         Self::of(Kind::Switch)
     }
 
-    /// A whole number in a range.
+    /// An integer in a range.
     pub(super) fn whole(range: RangeInclusive<u64>) -> Self {
         Self::of(Kind::Whole(Range { served: range.clone(), command: range }))
     }
@@ -118,17 +118,17 @@ impl SceneOption {
         Self::of(Kind::Decimal(range))
     }
 
-    /// One of some words.
+    /// One of these words.
     pub(super) fn word(words: &'static [(&'static str, &'static str)]) -> Self {
         Self::of(Kind::Word(words))
     }
 
-    /// An object of the named schema.
+    /// An object with the schema of this name.
     pub(super) fn object(schema: &'static str) -> Self {
         Self::of(Kind::Object(schema))
     }
 
-    /// Clients of the service may ask for this much of it.
+    /// Sets the range for clients of the service.
     pub(super) fn served(mut self, served: RangeInclusive<u64>) -> Self {
         if let Kind::Whole(range) | Kind::Seconds(range) = &mut self.kind {
             range.served = served;
@@ -136,28 +136,28 @@ impl SceneOption {
         self
     }
 
-    /// What it belongs to; training, where nothing is said.
+    /// Sets the group; the default is training.
     pub(super) fn part(self, part: Part) -> Self {
         Self { part, ..self }
     }
 
-    /// The placeholder for its value; `N`, where nothing is said.
+    /// Sets the placeholder for the value; the default is `N`.
     pub(super) fn value(self, value_name: &'static str) -> Self {
         Self { value_name, ..self }
     }
 
-    /// What holds where it is left out.
+    /// Sets the default, in words.
     pub(super) fn default(self, default: impl std::fmt::Display) -> Self {
         Self { default: Some(default.to_string()), ..self }
     }
 
-    /// Fields of options that it cannot stand beside.
+    /// Sets the fields of options that it excludes.
     pub(super) fn excludes(self, excludes: &'static [&'static str]) -> Self {
         Self { excludes, ..self }
     }
 
-    /// The value that a text means: a field of a form, a parameter of a query. What is none of its values stays a text, which the reader
-    /// of options refuses.
+    /// Converts the text of a form field or query parameter to a JSON value. A text that is not valid for the type stays a
+    /// string, which is then rejected when the options are parsed.
     #[must_use]
     pub fn value_of(&self, text: &str) -> Value {
         let value = match self.kind {
@@ -169,7 +169,7 @@ impl SceneOption {
         value.unwrap_or_else(|| text.into())
     }
 
-    /// What is wrong with a number that a client sent, as a sentence; `None` when nothing is.
+    /// What is wrong with a client's number, as a sentence; `None` if it is in range.
     pub(super) fn range_fault(&self, value: &Value) -> Option<String> {
         let name = self.name;
         match &self.kind {
@@ -186,8 +186,8 @@ impl SceneOption {
     }
 }
 
-/// Makes [`super::SceneOptions`] and the list of its options, [`super::options`], of one line an option:
-/// `/// help`, then `field as "name" or "alias": type = what it is;`. The name is the field's where none is given.
+/// Generates [`super::SceneOptions`] and the list of its options, [`super::options`], from one entry per option: `/// help`, then
+/// `field as "name" or "alias": type = description;`. The name defaults to that of the field.
 macro_rules! scene_options {
     (@name $field:ident) => { stringify!($field) };
     (@name $field:ident $name:literal) => { $name };
@@ -206,7 +206,7 @@ macro_rules! scene_options {
             )+
         }
 
-        /// All options of a scene, in the order in which people read them.
+        /// All options of a scene, in display order.
         pub fn options() -> &'static [SceneOption] {
             static OPTIONS: std::sync::LazyLock<Vec<SceneOption>> = std::sync::LazyLock::new(|| vec![
                 $(SceneOption {

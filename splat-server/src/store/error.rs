@@ -1,70 +1,70 @@
-//! Why the store did not do something.
+//! Errors of the store.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why the store did not do something. What to do next differs by variant: give up, free space, wait, or correct the settings.
+/// Why a store operation failed. Variants differ in what to do next: give up, free space, wait, or fix the settings.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// There is no such file.
     #[error("there is no file `{path}` in job {id}")]
     NotFound {
-        /// Of which job.
+        /// Id of the job.
         id: String,
-        /// Below the job's folder.
+        /// Path relative to the job's folder.
         path: String,
     },
-    /// The disk or the quota is full. Nothing was kept of the file.
+    /// The disk or the quota is full. Nothing of the file was stored.
     #[error("the disk is full: `{}` could not be written; free some space, or let old jobs expire sooner", path.display())]
     Full {
-        /// What was to be written.
+        /// The path to be written.
         path: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         source: io::Error,
     },
-    /// The store cannot be reached or answers with a failure of its own. It may pass.
+    /// The store cannot be reached, or failed. This may be temporary.
     #[error("could not use the file store now: {why}")]
     Unavailable {
-        /// What it said.
+        /// The store's error.
         why: String,
     },
-    /// The store refuses the credentials. It does not pass by itself.
+    /// The store rejects the credentials. This is permanent.
     #[error("the file store refuses access: {why}; check its credentials and the rights they carry")]
     Denied {
-        /// What it said.
+        /// The store's error.
         why: String,
     },
-    /// A path that is not plainly below the job's folder.
+    /// A path that might be outside of the job's folder.
     #[error("`{path}` is no path below a job's folder: it must be relative, with `/`, without `..`")]
     BadPath {
-        /// The path, cut to a readable length.
+        /// The path, truncated to a readable length.
         path: String,
     },
-    /// A link stands where a file or folder of the job should be.
+    /// A symbolic link where a file or folder of the job should be.
     #[error("`{}` is a link, and links are not followed", path.display())]
     Link {
         /// Path of the link.
         path: PathBuf,
     },
-    /// The range starts behind the end of the file.
+    /// The range starts after the end of the file.
     #[error("the file has {bytes} bytes, so the range does not begin within it")]
     BadRange {
         /// Size of the file.
         bytes: u64,
     },
-    /// A file is larger than any of its kind.
+    /// A file is larger than expected for its kind.
     #[error("`{path}` has more than {limit} bytes, which no such file has")]
     TooLarge {
-        /// Below the job's folder.
+        /// Path relative to the job's folder.
         path: String,
-        /// Largest size allowed, bytes.
+        /// Maximum size in bytes.
         limit: usize,
     },
-    /// The settings cannot be used.
+    /// The settings are invalid.
     #[error("{what}")]
     BadConfig {
-        /// A sentence on what is wrong and what would be right.
+        /// What is wrong and what would be right, as a sentence.
         what: String,
     },
     /// A file or folder on this machine's disk cannot be read or written.
@@ -72,16 +72,16 @@ pub enum StoreError {
     Io {
         /// Path of the file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The I/O error.
         source: io::Error,
     },
 }
 
-/// The result of a store operation.
+/// Result of a store operation.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 impl StoreError {
-    /// Sorts what the system says about a path on this machine's disk.
+    /// Classifies an I/O error of a path on this machine's disk.
     #[must_use]
     pub fn from_io(path: &Path, source: io::Error) -> Self {
         let path = path.to_path_buf();
@@ -91,7 +91,7 @@ impl StoreError {
         }
     }
 
-    /// Whether waiting may help.
+    /// Whether the error may be temporary.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Full { .. })

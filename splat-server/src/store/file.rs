@@ -1,4 +1,4 @@
-//! What the store gives of a file.
+//! Metadata and contents of stored files.
 
 use std::io;
 use std::ops::Range;
@@ -7,26 +7,26 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-/// What is known of a stored file.
+/// Metadata of a stored file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileHead {
-    /// Below the job's folder, with `/`.
+    /// Path relative to the job's folder, with `/`.
     pub path: String,
     /// Size in bytes.
     pub bytes: u64,
-    /// Changes when the content does; with its quotation marks, as HTTP's `ETag` is written.
+    /// ETag, with its quotation marks: changes when the content does.
     pub etag: String,
     /// When it was written.
     pub modified: SystemTime,
 }
 
-/// A stored file or a part of it, to be streamed.
+/// A stored file or a range of it, as a stream.
 pub struct Contents {
-    /// Of the whole file.
+    /// Metadata of the whole file.
     pub head: FileHead,
-    /// Which bytes of it come.
+    /// The range of bytes that is streamed.
     pub range: Range<u64>,
-    /// The bytes, in pieces of at most some hundred KiB.
+    /// The bytes, in chunks of at most a few hundred KiB.
     pub stream: BoxStream<'static, io::Result<Bytes>>,
 }
 

@@ -1,7 +1,7 @@
 //! Job files in a folder of this machine: `ROOT/jobs/<id>/`.
 //!
-//! All functions here block; [`super::JobStore`] calls them where blocking is allowed. By hand, since the local store of `object_store`
-//! follows links out of its root and copies what is moved here: photos, and scenes of many GB.
+//! All functions here block; [`super::JobStore`] calls them on blocking threads. Implemented here because the local store of
+//! `object_store` follows links out of its root, and copies files that are moved here: photos, and scenes of many GB.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,13 +16,13 @@ use crate::job::JobId;
 /// Folder of all jobs below the root.
 pub(super) const JOBS: &str = "jobs";
 
-/// Deepest folder that a listing enters. The known layout has 5 levels.
+/// Maximum depth of a listing. The known layout has 5 levels.
 const MAX_DEPTH: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Local {
     root: PathBuf,
-    /// The folder below the root: [`JOBS`], or an area of its own.
+    /// Name of the folder below the root: [`JOBS`], or that of another area.
     folder: &'static str,
 }
 
@@ -31,7 +31,7 @@ impl Local {
         Self::open_folder(root, JOBS)
     }
 
-    /// Another folder beside that of the jobs.
+    /// Opens another area beside the jobs.
     pub(super) fn area(&self, folder: &'static str) -> Result<Self> {
         Self::open_folder(&self.root, folder)
     }
@@ -60,7 +60,7 @@ impl Local {
         }
     }
 
-    /// The file to be read, and what is known of exactly this one: another may take its place while it is read.
+    /// Opens a file, with the metadata of exactly that file: it may be replaced while it is read.
     pub(super) fn open_file(&self, id: &JobId, relative: &str) -> Result<(FileHead, File)> {
         let (_, place) = self.head(id, relative)?;
         let to_error = |source| StoreError::from_io(&place, source);
@@ -70,7 +70,7 @@ impl Local {
         Ok((head_of(relative, &meta), file))
     }
 
-    /// Copies a file in, visible only once it is whole.
+    /// Copies a file into the store, atomically.
     pub(super) fn copy_in(&self, id: &JobId, relative: &str, file: &Path) -> Result<FileHead> {
         let place = self.prepare(id, relative)?;
         if same_file(file, &place) {
@@ -86,7 +86,7 @@ impl Local {
         Ok(self.head(id, relative)?.0)
     }
 
-    /// Moves a file in; copies it where it lies on another disk.
+    /// Moves a file into the store; copies it if it is on another file system.
     pub(super) fn move_in(&self, id: &JobId, relative: &str, file: &Path) -> Result<FileHead> {
         let place = self.prepare(id, relative)?;
         match fs::rename(file, &place) {
@@ -111,11 +111,11 @@ impl Local {
         Ok(self.head(id, relative)?.0)
     }
 
-    /// As [`Self::write`] where nothing is yet, else `false`: of several at once, one succeeds.
+    /// As [`Self::write`] if there is no such file yet, else returns `false`. Of several concurrent calls, one succeeds.
     pub(super) fn write_new(&self, id: &JobId, relative: &str, content: &[u8]) -> Result<bool> {
         let place = self.prepare(id, relative)?;
         let to_error = |source| StoreError::from_io(&place, source);
-        // Unlike those of `place_whole` of a name of its own: others may be about to write the same.
+        // A unique name, unlike in `place_whole`, since others may be writing the same file.
         let mut name = place.as_os_str().to_owned();
         name.push(format!(".{}.part", JobId::random()));
         let unfinished = PathBuf::from(name);
@@ -126,10 +126,10 @@ impl Local {
         let placed = written.and_then(|()| match fs::hard_link(&unfinished, &place) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            // A file system without links: the last one wins.
+            // A file system without hard links: the last write wins.
             Err(_) => fs::rename(&unfinished, &place).map(|()| true),
         });
-        // Its other name stays.
+        // The file keeps its other name.
         let _ = fs::remove_file(&unfinished);
         placed.map_err(to_error)
     }
@@ -142,7 +142,7 @@ impl Local {
             fs::rename(&unfinished, place).map_err(|source| StoreError::from_io(place, source))
         });
         if done.is_err() {
-            // The first failure is the one to report; this only tidies up.
+            // The original error is the one to report.
             let _ = fs::remove_file(&unfinished);
         }
         done
@@ -156,7 +156,7 @@ impl Local {
         Ok(place)
     }
 
-    /// Files of a job in order of their paths. Links are left out, and so are files that vanish meanwhile.
+    /// Files of a job in order of their paths. Links are skipped, and so are files that disappear meanwhile.
     pub(super) fn list(&self, id: &JobId) -> Result<Vec<FileHead>> {
         files_below(&self.job_dir(id))
     }
@@ -173,7 +173,7 @@ impl Local {
         }
     }
 
-    /// Jobs that have a folder in which nothing was made or removed since `before`.
+    /// Jobs with a folder in which nothing was created or removed since `before`.
     pub(super) fn older_than(&self, before: SystemTime) -> Result<Vec<Found>> {
         let ids = ids_in(&self.root.join(self.folder), before)?;
         let found = ids.into_iter().map(|id| {
@@ -186,7 +186,7 @@ impl Local {
         Ok(found.collect())
     }
 
-    /// Whether the folder can be written and read.
+    /// Checks that the folder can be written and read.
     pub(super) fn ping(&self) -> Result<()> {
         let probe = self.root.join(self.folder).join(format!(".ping-{}", std::process::id()));
         let written = fs::write(&probe, b"ping").and_then(|()| fs::remove_file(&probe));
@@ -199,7 +199,7 @@ impl Local {
     }
 }
 
-/// Files below a folder in order of their paths. Links are left out.
+/// Files below a folder in order of their paths. Links are skipped.
 pub(super) fn files_below(dir: &Path) -> Result<Vec<FileHead>> {
     path::refuse_link(dir)?;
     let mut found = Vec::new();
@@ -208,7 +208,7 @@ pub(super) fn files_below(dir: &Path) -> Result<Vec<FileHead>> {
     Ok(found)
 }
 
-/// Folders below `dir` that are named like a job and whose newest change lies before `before`.
+/// Folders below `dir` that are named like a job and were last changed before `before`.
 pub(crate) fn ids_in(dir: &Path, before: SystemTime) -> Result<Vec<JobId>> {
     let error = |source| StoreError::from_io(dir, source);
     let entries = match fs::read_dir(dir) {
@@ -221,7 +221,7 @@ pub(crate) fn ids_in(dir: &Path, before: SystemTime) -> Result<Vec<JobId>> {
         let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<JobId>().ok()) else {
             continue;
         };
-        // The entry's own data, not that of what a link leads to.
+        // Metadata of the entry itself, not of a link's target.
         let Ok(meta) = entry.metadata() else { continue };
         if meta.is_dir() && newest_change(&entry.path(), &meta) < before {
             ids.push(id);
@@ -231,7 +231,7 @@ pub(crate) fn ids_in(dir: &Path, before: SystemTime) -> Result<Vec<JobId>> {
     Ok(ids)
 }
 
-/// When the folder or anything directly in it last changed.
+/// When the folder or any of its direct entries last changed.
 fn newest_change(dir: &Path, meta: &fs::Metadata) -> SystemTime {
     let own = meta.modified().unwrap_or(UNIX_EPOCH);
     let inside = fs::read_dir(dir)
@@ -242,9 +242,9 @@ fn newest_change(dir: &Path, meta: &fs::Metadata) -> SystemTime {
     inside.fold(own, SystemTime::max)
 }
 
-/// Removes a folder and all in it, never what links in it lead to. Nothing there is fine.
+/// Removes a folder recursively, without following links. A missing folder is not an error.
 pub(crate) fn remove_tree(dir: &Path) -> Result<()> {
-    /// A child that is just being killed may still write; then the folder is not empty at the first try.
+    /// A child process that is being killed may still be writing, so the folder may not be empty on the first try.
     const TRIES: u32 = 5;
     let mut tried = 0;
     loop {

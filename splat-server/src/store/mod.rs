@@ -1,13 +1,14 @@
-//! Where the files of jobs lie: a folder of this machine, or a bucket.
+//! Storage of the files of jobs: a folder of this machine, or a bucket.
 //!
 //! | what | local (the default, or `file:///...`) | `s3://bucket/prefix`, `gs://bucket/prefix` |
 //! | --- | --- | --- |
 //! | files of a job | `ROOT/jobs/<id>/...` | keys `prefix/jobs/<id>/...`, the same relative paths |
-//! | a worker works | there, without copies | in a copy below `DATA`, fetched and pushed by [`Workspace`] |
+//! | working folder | the same, without copies | a copy below `DATA`, synchronized by [`Workspace`] |
 //!
-//! Start at [`JobStore::open`]. Paths below a job's folder are chosen by this service, never by a client, and checked all
-//! the same: relative, no `..`, and no link is followed. A file appears whole or not at all.
+//! Start at [`JobStore::open`]. Paths below a job's folder are chosen by this service, never by a client, and still checked:
+//! relative, no `..`, and no links are followed. Files are written atomically.
 
+mod config;
 mod error;
 mod file;
 mod local;
@@ -31,6 +32,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::job::JobId;
 
+pub use config::StoreConfig;
 pub use error::{Result, StoreError};
 pub use file::{Contents, FileHead};
 use local::Local;
@@ -40,45 +42,12 @@ pub use sweep::Found;
 pub use sync::{Synced, Workspace};
 use url::Target;
 
-/// Piece in which a file is read, in bytes.
+/// Chunk size for reading a file, in bytes.
 const READ_PIECE: usize = 256 * 1024;
-/// Folder of jobs in work whose files lie in a bucket, below the data folder.
+/// Folder of working copies of jobs whose files are in a bucket, below the data folder.
 const WORK: &str = "work";
 
-/// Where files lie.
-#[derive(Clone, Debug)]
-pub struct StoreConfig {
-    /// Folder of this service on this machine; made where missing.
-    pub data_dir: PathBuf,
-    /// `file:///folder`, `s3://bucket/prefix` or `gs://bucket/prefix`; `None`: in `data_dir`.
-    pub url: Option<String>,
-    /// Credentials of a Firebase project: a service account's JSON file. Serves `gs://` where nothing else is set.
-    pub firebase_credentials: Option<PathBuf>,
-    /// A Firebase Storage bucket, which is a `gs://` bucket; used where `url` is `None`.
-    pub firebase_bucket: Option<String>,
-    /// How long a request to a bucket is tried again before it counts as [`StoreError::Unavailable`].
-    pub patience: Duration,
-    /// Further settings of a bucket, in place of the environment's (`AWS_*`, `GOOGLE_*`): the same names in lower case, such
-    /// as `("aws_endpoint", "http://127.0.0.1:9000")` or `("google_base_url", ...)`.
-    pub options: Vec<(String, String)>,
-}
-
-impl StoreConfig {
-    /// Files in `data_dir`.
-    #[must_use]
-    pub fn local(data_dir: impl Into<PathBuf>) -> Self {
-        Self {
-            data_dir: data_dir.into(),
-            url: None,
-            firebase_credentials: None,
-            firebase_bucket: None,
-            patience: Duration::from_secs(10),
-            options: Vec::new(),
-        }
-    }
-}
-
-/// The files of all jobs. Cheap to clone; any number of tasks may use it at once.
+/// The files of all jobs. Cheap to clone, and safe for concurrent use.
 #[derive(Clone, Debug)]
 pub struct JobStore {
     data_dir: Arc<Path>,
@@ -92,14 +61,14 @@ enum Backend {
 }
 
 impl JobStore {
-    /// Opens the store; for a folder, makes it. A bucket is not asked yet: [`JobStore::ping`] does.
+    /// Opens the store; creates the folder if it is local. A bucket is not contacted yet; [`JobStore::ping`] does that.
     ///
     /// # Errors
-    /// [`StoreError::BadConfig`] if the URL cannot be used, [`StoreError::Io`] if the folder cannot be made.
+    /// [`StoreError::BadConfig`] if the URL is invalid, [`StoreError::Io`] if the folder cannot be created.
     pub fn open(config: &StoreConfig) -> Result<Self> {
         let root = &config.data_dir;
         std::fs::create_dir_all(root).map_err(|source| StoreError::from_io(root, source))?;
-        // Absolute, so that a child process in another working folder finds the same place.
+        // Absolute, so that child processes with another working directory find the same place.
         let root = std::path::absolute(root).map_err(|source| StoreError::from_io(root, source))?;
         let backend = match url::target(config)? {
             Target::DataDir => Backend::Local(Arc::new(Local::open(&root)?)),
@@ -111,10 +80,10 @@ impl JobStore {
         Ok(Self { data_dir: root.into(), backend })
     }
 
-    /// A store of its own beside the jobs' (`ROOT/<folder>/<id>/...`, or such keys), which no sweep of jobs touches.
+    /// A separate store beside the jobs (`ROOT/<folder>/<id>/...`, or such keys), which the sweep of jobs does not touch.
     ///
     /// # Errors
-    /// [`StoreError::Io`] if the folder cannot be made.
+    /// [`StoreError::Io`] if the folder cannot be created.
     pub(crate) fn area(&self, folder: &'static str) -> Result<Self> {
         let backend = match &self.backend {
             Backend::Local(local) => Backend::Local(Arc::new(local.area(folder)?)),
@@ -123,10 +92,10 @@ impl JobStore {
         Ok(Self { data_dir: Arc::clone(&self.data_dir), backend })
     }
 
-    /// A small file, whole.
+    /// Reads a small file completely.
     ///
     /// # Errors
-    /// As [`JobStore::get`]; [`StoreError::Unavailable`] if it breaks off, [`StoreError::TooLarge`] beyond `limit` bytes.
+    /// As [`JobStore::get`]; [`StoreError::Unavailable`] if it is truncated, [`StoreError::TooLarge`] beyond `limit` bytes.
     pub(crate) async fn read(&self, id: &JobId, path: &str, limit: usize) -> Result<Vec<u8>> {
         let mut contents = self.get(id, path, None).await?;
         let mut bytes = Vec::new();
@@ -140,13 +109,13 @@ impl JobStore {
         Ok(bytes)
     }
 
-    /// The folder of this service on this machine.
+    /// The data folder on this machine.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }
 
-    /// Where the files of a job lie on this machine; `None` for a bucket.
+    /// Folder of a job's files on this machine; `None` for a bucket.
     #[must_use]
     pub fn local_dir(&self, id: &JobId) -> Option<PathBuf> {
         match &self.backend {
@@ -155,12 +124,12 @@ impl JobStore {
         }
     }
 
-    /// Where a worker of this machine works on a job whose files lie in a bucket.
+    /// Folder of the working copy on this machine, for a job whose files are in a bucket.
     fn work_dir(&self, id: &JobId) -> PathBuf {
         self.data_dir.join(WORK).join(id.as_str())
     }
 
-    /// Stores a copy of `file` as `path` of the job, in place of what was there. Where the file lies there already, nothing is done.
+    /// Stores a copy of `file` as `path` of the job, replacing what was there. Does nothing if it is the same file.
     ///
     /// # Errors
     /// Any [`StoreError`] but `NotFound` and `BadRange`.
@@ -174,7 +143,7 @@ impl JobStore {
         }
     }
 
-    /// As [`JobStore::put`], but `file` is gone afterwards: it is moved where that can be done.
+    /// As [`JobStore::put`], but removes `file`: it is moved if possible.
     ///
     /// # Errors
     /// As [`JobStore::put`].
@@ -192,7 +161,7 @@ impl JobStore {
         }
     }
 
-    /// Stores a small content.
+    /// Stores a small file from memory.
     ///
     /// # Errors
     /// As [`JobStore::put`].
@@ -206,7 +175,7 @@ impl JobStore {
         }
     }
 
-    /// Stores a small content where there is none yet; `false` where there is. Of several at once, one succeeds.
+    /// Stores a small file if there is none yet, else returns `false`. Of several concurrent calls, one succeeds.
     ///
     /// # Errors
     /// As [`JobStore::put`].
@@ -220,7 +189,7 @@ impl JobStore {
         }
     }
 
-    /// What is known of a file.
+    /// Metadata of a file.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] and those of the backend.
@@ -234,23 +203,24 @@ impl JobStore {
         }
     }
 
-    /// A file, or the bytes `range` of it (cut to the file's end).
+    /// Reads a file, or the range `range` of it (truncated at its end).
     ///
     /// # Errors
-    /// [`StoreError::NotFound`], [`StoreError::BadRange`] if the range is empty or starts behind the end, and those of the backend.
+    /// [`StoreError::NotFound`], [`StoreError::BadRange`] if the range is empty or starts after the end, and those of the
+    /// backend.
     pub async fn get(&self, id: &JobId, path: &str, range: Option<Range<u64>>) -> Result<Contents> {
         match &self.backend {
-            // All of an object takes one request.
+            // A whole object takes one request.
             Backend::Remote(remote) if range.is_none() => remote.get(id, path, None).await,
             _ => self.get_part(id, path, move |head| within(range.clone(), head.bytes)).await,
         }
     }
 
-    /// The bytes of a file that `wanted` chooses once its size and tag are known; an empty range reads nothing. Head and bytes are
-    /// of one version, even where another takes its place meanwhile.
+    /// Reads the range of a file that `wanted` chooses from its metadata; an empty range reads nothing. Metadata and bytes are of
+    /// one version, even if the file is replaced meanwhile.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`], what `wanted` says, and those of the backend.
+    /// [`StoreError::NotFound`], those of `wanted`, and those of the backend.
     pub(crate) async fn get_part(
         &self,
         id: &JobId,
@@ -275,7 +245,7 @@ impl JobStore {
         }
     }
 
-    /// All files of a job in order of their paths, without the marks that a sweep goes by; none where the job has no folder.
+    /// All files of a job in order of their paths, without the sweep's markers; empty if the job has no folder.
     ///
     /// # Errors
     /// Those of the backend.
@@ -291,7 +261,7 @@ impl JobStore {
         Ok(files)
     }
 
-    /// Copies the files of a job whose paths pass `wanted` to another one, without the marks that a sweep goes by.
+    /// Copies the files of a job whose paths satisfy `wanted` to another job, without the sweep's markers.
     ///
     /// # Errors
     /// Those of the backend.
@@ -317,7 +287,7 @@ impl JobStore {
         Ok(())
     }
 
-    /// Removes one file; nothing there is fine.
+    /// Removes one file; a missing file is not an error.
     ///
     /// # Errors
     /// [`StoreError::BadPath`] and those of the backend.
@@ -331,7 +301,7 @@ impl JobStore {
         }
     }
 
-    /// Removes all files of a job, here and in the store. May be repeated, also after it failed half way.
+    /// Removes all files of a job, locally and in the bucket. May be repeated, also after a failure.
     ///
     /// # Errors
     /// Those of the backend.
@@ -348,7 +318,7 @@ impl JobStore {
         }
     }
 
-    /// Jobs that have files, none of them newer than `age`: what a sweep compares with the queue.
+    /// Jobs that have files, all of them older than `age`: candidates for the sweep.
     ///
     /// # Errors
     /// Those of the backend.
@@ -363,7 +333,7 @@ impl JobStore {
         }
     }
 
-    /// Whether the store can be used now.
+    /// Checks that the store is usable.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`], [`StoreError::Denied`], [`StoreError::Full`].
@@ -377,7 +347,7 @@ impl JobStore {
         }
     }
 
-    /// Bytes that this service may still write on the disk of its data folder.
+    /// Free bytes on the disk of the data folder.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -386,12 +356,12 @@ impl JobStore {
     }
 }
 
-/// So long ago.
+/// The time this long ago.
 fn before(age: Duration) -> SystemTime {
     SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-/// `range` cut to a file of `bytes` bytes.
+/// `range`, truncated to a file of `bytes` bytes.
 fn within(range: Option<Range<u64>>, bytes: u64) -> Result<Range<u64>> {
     match range {
         None => Ok(0..bytes),
@@ -418,7 +388,7 @@ fn read_pieces(file: tokio::fs::File, length: u64) -> impl stream::Stream<Item =
     })
 }
 
-/// Runs what blocks where it may.
+/// Runs blocking work on a thread that may block.
 pub(crate) async fn blocking<T, E>(
     work: impl FnOnce() -> std::result::Result<T, E> + Send + 'static,
 ) -> std::result::Result<T, E>

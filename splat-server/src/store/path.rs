@@ -1,4 +1,4 @@
-//! Which texts are paths below a job's folder.
+//! Validation of paths below a job's folder.
 
 use std::fs;
 use std::io;
@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::error::{Result, StoreError};
 
-/// Longest path below a job's folder, in bytes. The deepest that is written has some 60.
+/// Maximum length of a path below a job's folder, in bytes. The longest one used has about 60.
 const MAX_PATH_BYTES: usize = 400;
 
-/// Checks a path below a job's folder: relative, parts divided by `/`, none of them empty, `.` or `..`, and no character
-/// that means something else on another system (`\`, `:`, control characters).
+/// Checks a path below a job's folder: relative, components separated by `/`, none of them empty, `.` or `..`, and no character
+/// with a special meaning on some system (`\`, `:`, control characters).
 ///
 /// # Errors
 /// [`StoreError::BadPath`].
@@ -29,10 +29,10 @@ pub(super) fn check(path: &str) -> Result<()> {
     }
 }
 
-/// The place of a checked path below `root`, where every part that exists is no link.
+/// Resolves a checked path below `root`; no existing component may be a link.
 ///
-/// A job's folder is written by this service and its child processes only; what a child may leave there by mistake or by
-/// a fault is a link that leads out, and that is refused here.
+/// A job's folder is written by this service and its child processes only. A child could leave a link that points outside, which
+/// is rejected here.
 ///
 /// # Errors
 /// [`StoreError::BadPath`], [`StoreError::Link`], [`StoreError::Io`].
@@ -47,7 +47,7 @@ pub(super) fn locate(root: &Path, path: &str) -> Result<PathBuf> {
     Ok(place)
 }
 
-/// Whether `place` is no link; nothing there is fine.
+/// Rejects a link at `place`; a missing file is not an error.
 pub(super) fn refuse_link(place: &Path) -> Result<()> {
     match fs::symlink_metadata(place) {
         Ok(meta) if meta.file_type().is_symlink() => Err(StoreError::Link { path: place.to_path_buf() }),

@@ -25,26 +25,26 @@ use super::sweep::Found;
 use super::{Contents, FileHead, StoreConfig, path};
 use crate::job::JobId;
 
-/// Part of a large file, in bytes. S3 allows 5 MiB at least and 10,000 parts: enough for 80 GB.
+/// Part size of a multipart upload, in bytes. S3 requires at least 5 MiB and allows 10,000 parts: enough for 80 GB.
 const PART_BYTES: usize = 8 << 20;
-/// Parts on their way at once.
+/// Parts uploaded concurrently.
 const PARTS_AT_ONCE: usize = 3;
-/// A server that says nothing for so long is gone.
+/// A server that sends nothing for this long counts as gone.
 const SILENCE: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(5);
-/// How many versions of a file are tried where each is replaced between asking for its size and reading it.
+/// Number of retries if a file is replaced between reading its metadata and its content.
 const VERSIONS: u32 = 8;
 
 #[derive(Debug)]
 pub(super) struct Remote {
     store: Arc<dyn ObjectStore>,
     prefix: String,
-    /// Below the prefix: [`JOBS`], or an area of its own.
+    /// Folder below the prefix: [`JOBS`], or that of another area.
     folder: &'static str,
     patience: Duration,
 }
 
-/// Which service keeps a bucket.
+/// Cloud service of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Service {
     S3,
@@ -52,14 +52,14 @@ pub(super) enum Service {
 }
 
 impl Remote {
-    /// A bucket and the prefix of its keys (empty: none).
+    /// Opens a bucket with a prefix for its keys (may be empty).
     pub(super) fn open(service: Service, bucket: &str, prefix: &str, config: &StoreConfig) -> Result<Self> {
         crate::tls::install_provider();
         if !prefix.is_empty() {
             path::check(prefix)?;
         }
         let retry = RetryConfig { retry_timeout: config.patience, ..RetryConfig::default() };
-        // No limit on a whole request: a slow reader of a large file is no fault.
+        // No limit on the duration of a request: a slow reader of a large file is not an error.
         let client = ClientOptions::new()
             .with_timeout_disabled()
             .with_read_timeout(SILENCE)
@@ -71,7 +71,7 @@ impl Remote {
         Ok(Self { store, prefix: prefix.to_owned(), folder: JOBS, patience: config.patience })
     }
 
-    /// Keys beside those of the jobs.
+    /// Opens another area beside the jobs.
     pub(super) fn area(&self, folder: &'static str) -> Self {
         Self { store: self.store.clone(), prefix: self.prefix.clone(), folder, patience: self.patience }
     }
@@ -117,7 +117,7 @@ impl Remote {
                 Err(source) => Err(to_error(source)),
             };
             if let Err(error) = step {
-                // The first failure is the one to report; parts that stay behind are the bucket's to expire.
+                // The first error is the one to report; leftover parts are expired by the bucket.
                 let _ = upload.abort().await;
                 return Err(error);
             }
@@ -133,7 +133,7 @@ impl Remote {
         self.head(id, relative).await
     }
 
-    /// As [`Self::put_bytes`] where nothing is yet, else `false`: of several at once, one succeeds.
+    /// As [`Self::put_bytes`] if there is no such file yet, else returns `false`. Of several concurrent calls, one succeeds.
     pub(super) async fn put_new(&self, id: &JobId, relative: &str, content: Bytes) -> Result<bool> {
         let key = self.key(id, relative)?;
         match self.store.put_opts(&key, PutPayload::from_bytes(content.clone()), PutMode::Create.into()).await
@@ -142,7 +142,7 @@ impl Remote {
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
                 Ok(false)
             }
-            // A service that knows no conditions: the last one wins.
+            // A service without conditional writes: the last write wins.
             Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => {
                 self.put_bytes(id, relative, content).await.map(|_| true)
             }
@@ -174,7 +174,7 @@ impl Remote {
             let contents = self.get(id, relative, Some(range)).await;
             match contents {
                 Ok(contents) if contents.head.etag == head.etag => return Ok(contents),
-                // Services differ in what they say to a range behind the end of what is there now.
+                // Services respond differently to a range after the end of a file that was replaced.
                 Err(error) if self.head(id, relative).await?.etag == head.etag => return Err(error),
                 _ => {}
             }
@@ -182,7 +182,7 @@ impl Remote {
         Err(StoreError::Unavailable { why: format!("{relative} changes again and again while it is read") })
     }
 
-    /// A file, or a range that lies in it.
+    /// Reads a file, or a range inside it.
     pub(super) async fn get(
         &self,
         id: &JobId,
@@ -206,7 +206,7 @@ impl Remote {
         while let Some(meta) = listing.try_next().await.map_err(|error| from_store(error, id, ""))? {
             let relative =
                 meta.location.as_ref().strip_prefix(prefix.as_ref()).and_then(|rest| rest.strip_prefix('/'));
-            // What others put into the bucket under names that are not ours is left alone.
+            // Objects with keys that this service does not create are ignored.
             if let Some(relative) = relative.filter(|relative| path::check(relative).is_ok()) {
                 found.push(head_of(relative, &meta));
             }
@@ -257,7 +257,7 @@ impl Remote {
     }
 
     pub(super) async fn ping(&self) -> Result<()> {
-        // Below a job that cannot be: a listing of nothing, which fails all the same where the bucket is not there.
+        // A listing that is always empty, but fails if the bucket does not exist.
         let nothing = parse_key(&format!("{}/ping", self.jobs_prefix()))?;
         let mut listing = self.store.list(Some(&nothing));
         match tokio::time::timeout(self.patience, listing.next()).await {
@@ -272,7 +272,7 @@ fn s3(bucket: &str, config: &StoreConfig, client: ClientOptions, retry: RetryCon
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry);
     let mut client = client;
     for (key, value) in with_environment("AWS_", config) {
-        // Client options set below would take the place of those of the environment.
+        // Client options set below take precedence over those of the environment.
         match key.strip_prefix("aws_").unwrap_or(&key).parse::<object_store::ClientConfigKey>() {
             Ok(option) => client = client.with_config(option, value),
             Err(_) => builder = builder.with_config(key.parse().map_err(bad_option)?, value),
@@ -309,7 +309,7 @@ fn gcs(
     builder.with_client_options(client).build().map_err(bad_config)
 }
 
-/// The settings as `(key in lower case, value)`: client options of the environment that the library knows, then those of the configuration.
+/// The settings as `(key in lower case, value)`: client options from the environment, then those of the configuration.
 fn with_environment(prefix: &str, config: &StoreConfig) -> Vec<(String, String)> {
     let client_option = |key: &str| key.parse::<object_store::ClientConfigKey>().is_ok();
     let environment = std::env::vars_os().filter_map(|(key, value)| {
@@ -333,7 +333,7 @@ fn parse_key(key: &str) -> Result<Key> {
     Key::parse(key).map_err(|_| StoreError::BadPath { path: key.chars().take(80).collect() })
 }
 
-/// Fills the buffer to its capacity; less only at the end of the file.
+/// Fills the buffer to its capacity, or to the end of the file.
 async fn read_full(file: &mut tokio::fs::File, buffer: &mut BytesMut) -> io::Result<usize> {
     while buffer.len() < PART_BYTES {
         if file.read_buf(buffer).await? == 0 {
@@ -364,7 +364,7 @@ fn from_store(error: object_store::Error, id: &JobId, relative: &str) -> StoreEr
 fn unavailable(error: object_store::Error) -> StoreError {
     use object_store::Error as E;
     let why = with_causes(&error);
-    // Every listing of a bucket that is not there fails so, in words of the service.
+    // Listing a bucket that does not exist fails with this error.
     if why.contains("NoSuchBucket") {
         return StoreError::Denied { why: "the bucket is not there".into() };
     }
@@ -375,14 +375,14 @@ fn unavailable(error: object_store::Error) -> StoreError {
     }
 }
 
-/// The error and its causes, each once.
+/// The error and its causes, without repetition.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
         let inner_text = inner.to_string();
         if !text.contains(&inner_text) {
-            // Writing to a text cannot fail.
+            // Writing to a string cannot fail.
             let _ = write!(text, ": {inner_text}");
         }
         cause = inner.source();

@@ -1,8 +1,8 @@
-//! What a sweep goes by: marks in the folders of jobs, and copies of them on this machine.
+//! Markers in the folders of jobs by which the sweep decides what to delete, and working copies on this machine.
 //!
-//! Whether files may be deleted cannot be decided from one queue alone: it may be another one than that of the files, or an older
-//! copy. So a folder says which queue took it in, and whether its job was submitted. Both are in names of empty files, so that
-//! a listing shows them.
+//! Whether files may be deleted cannot be decided from one queue alone: the files may belong to another queue, or the queue may
+//! be an older copy. So a folder records which queue its files were received for, and whether its job was submitted. Both are
+//! recorded in names of empty files, so that a listing contains them.
 
 use std::time::Duration;
 
@@ -12,17 +12,17 @@ use super::error::Result;
 use super::{JobStore, WORK, blocking, ids_in, remove_tree};
 use crate::job::JobId;
 
-/// Begins the name of the mark that says for which queue files were taken in. The queue's id follows.
+/// Prefix of the marker that names the queue for which files were received. The queue's id follows.
 const TAKEN: &str = ".taken.";
-/// The mark of a folder whose job was submitted.
+/// Name of the marker of a folder whose job was submitted.
 const SUBMITTED: &str = ".submitted";
 
-/// A job's folder as a sweep finds it.
+/// A job's folder, as listed for the sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Id of the job.
     pub id: JobId,
-    /// Id of the queue for which its files were taken in; `None` where an older version of this program did.
+    /// Id of the queue for which its files were received; `None` if an older version of this program received them.
     pub taken_by: Option<String>,
     /// Whether its job was submitted.
     pub submitted: bool,
@@ -33,7 +33,7 @@ impl Found {
         Self { id, taken_by: None, submitted: false }
     }
 
-    /// Takes a file directly in the folder into account.
+    /// Evaluates a file that is directly in the folder.
     pub(super) fn note(&mut self, name: &str) {
         if let Some(queue) = name.strip_prefix(TAKEN) {
             self.taken_by = Some(queue.to_owned());
@@ -42,13 +42,13 @@ impl Found {
     }
 }
 
-/// Whether a path below a job's folder is a mark, and no file of the job.
+/// Whether a path below a job's folder is a marker, which is not a file of the job.
 pub(super) fn is_mark(path: &str) -> bool {
     path == SUBMITTED || path.starts_with(TAKEN)
 }
 
 impl JobStore {
-    /// Notes for which queue the files of a job are taken in, before the first of them.
+    /// Records for which queue the files of a job are received. To be called before the first file is stored.
     ///
     /// # Errors
     /// As [`JobStore::put`].
@@ -56,7 +56,7 @@ impl JobStore {
         self.put_bytes(id, &format!("{TAKEN}{queue}"), Bytes::new()).await.map(drop)
     }
 
-    /// Notes that the job of these files was submitted.
+    /// Records that the job of these files was submitted.
     ///
     /// # Errors
     /// As [`JobStore::put`].
@@ -64,7 +64,7 @@ impl JobStore {
         self.put_bytes(id, SUBMITTED, Bytes::new()).await.map(drop)
     }
 
-    /// Jobs with a working copy on this machine in which nothing changed for `age`. There are none where the store is a folder.
+    /// Jobs with a working copy on this machine that has not changed for `age`. Empty if the store is a folder.
     ///
     /// # Errors
     /// [`super::StoreError::Io`].
@@ -74,7 +74,7 @@ impl JobStore {
         blocking(move || ids_in(&work, before)).await
     }
 
-    /// Removes the working copy of a job on this machine; nothing there is fine. Links are removed, never followed.
+    /// Removes the working copy of a job on this machine; a missing one is not an error. Links are removed, never followed.
     ///
     /// # Errors
     /// [`super::StoreError::Io`].
@@ -82,7 +82,7 @@ impl JobStore {
         let dir = self.work_dir(id);
         blocking(move || {
             remove_tree(&dir)?;
-            // Absent when nothing was copied.
+            // Missing if nothing was copied.
             let _ = std::fs::remove_file(super::sync::manifest(&dir));
             Ok(())
         })

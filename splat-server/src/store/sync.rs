@@ -1,4 +1,4 @@
-//! A job's files where a worker works: in the store itself when that is a folder, else in a copy of this machine.
+//! The working folder of a job: the store's own folder if it is local, else a copy on this machine.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,54 +12,53 @@ use super::error::{Result, StoreError};
 use super::{FileHead, JobStore, blocking, local, path};
 use crate::job::JobId;
 
-/// Beside the working folder, so that it is never taken for a file of the job.
+/// Stored beside the working folder, so that it is not a file of the job.
 const MANIFEST_SUFFIX: &str = ".synced.json";
 
-/// What was copied.
+/// Result of a synchronization.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Synced {
     /// Number of files copied.
     pub files: usize,
     /// Total size of those files, bytes.
     pub bytes: u64,
-    /// Files that were the same on both sides.
+    /// Files that were equal on both sides.
     pub unchanged: usize,
 }
 
-/// A file as it was when both sides had the same.
+/// State of a file when both sides were equal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Same {
     etag: String,
     bytes: u64,
-    /// The local file's time, in nanoseconds since 1970: any later write changes it.
+    /// Modification time of the local file, in nanoseconds since 1970: any later write changes it.
     modified_ns: u64,
 }
 
-/// The files of one job on this machine. Where the store is a folder it is that folder, and nothing is ever copied.
+/// The files of one job on this machine. If the store is local, this is the store's folder, and nothing is copied.
 ///
-/// What both sides have is written down beside the folder, so that a worker that comes back after a crash copies only
-/// what changed.
+/// The state of both sides is recorded beside the folder, so that a worker that restarts after a crash copies only what changed.
 #[derive(Debug)]
 pub struct Workspace {
     store: JobStore,
     id: JobId,
     dir: PathBuf,
-    /// `None` where the store is a folder.
+    /// `None` if the store is local.
     same: Option<BTreeMap<String, Same>>,
 }
 
 impl JobStore {
-    /// The job's files on this machine, nothing copied yet.
+    /// Opens the working folder, without copying anything.
     ///
     /// # Errors
-    /// [`StoreError::Io`] if the working folder cannot be made.
+    /// [`StoreError::Io`] if the folder cannot be created.
     pub async fn workspace(&self, id: &JobId) -> Result<Workspace> {
         let (dir, same) = match self.local_dir(id) {
             Some(dir) => (dir, None),
             None => {
                 let dir = self.work_dir(id);
                 let known = tokio::fs::read(manifest(&dir)).await.ok();
-                // Unreadable after a crash: then everything is copied once more.
+                // Unreadable after a crash: then everything is copied again.
                 (dir, Some(known.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default()))
             }
         };
@@ -67,7 +66,7 @@ impl JobStore {
         Ok(Workspace { store: self.clone(), id: id.clone(), dir, same })
     }
 
-    /// Fetches the files of a job whose paths pass `wanted` into the working folder. See [`Workspace::download`].
+    /// Downloads the files of a job whose paths satisfy `wanted` to the working folder. See [`Workspace::download`].
     ///
     /// # Errors
     /// As [`Workspace::download`].
@@ -85,7 +84,7 @@ impl Workspace {
         &self.dir
     }
 
-    /// Fetches files whose paths pass `wanted` and that changed in the store since they were last the same here.
+    /// Downloads files whose paths satisfy `wanted` and that changed in the store since the last synchronization.
     ///
     /// # Errors
     /// Those of the store and of this machine's disk.
@@ -108,7 +107,7 @@ impl Workspace {
                 continue;
             }
             self.fetch(&head, &place).await?;
-            // At once: who goes on after a stop half-way need not begin anew.
+            // Recorded now, so that an interrupted download can be resumed.
             self.remember().await?;
             synced.files += 1;
             synced.bytes += head.bytes;
@@ -141,7 +140,7 @@ impl Workspace {
         Ok(())
     }
 
-    /// Stores the file `relative` of the folder, unless the store has it as it is.
+    /// Uploads the file `relative` of the folder, unless the store's copy is equal.
     ///
     /// # Errors
     /// Those of the store; [`StoreError::NotFound`] if there is no such file in the folder.
@@ -158,14 +157,14 @@ impl Workspace {
             return Ok(FileHead { path: relative.to_owned(), bytes, etag: known.etag.clone(), modified });
         }
         let head = self.store.put(&self.id, relative, &place).await?;
-        // A file that was written to meanwhile differs from what was noted before, and is stored again next time.
+        // A file that was modified in the meantime differs from the recorded state, and is uploaded again next time.
         let same = Same { etag: head.etag.clone(), bytes, modified_ns };
         self.same.get_or_insert_default().insert(relative.to_owned(), same);
         self.remember().await?;
         Ok(head)
     }
 
-    /// Stores every file of the folder whose path passes `wanted`, unless the store has it as it is.
+    /// Uploads every file of the folder whose path satisfies `wanted`, unless the store's copy is equal.
     ///
     /// # Errors
     /// Those of the store.
@@ -191,7 +190,7 @@ impl Workspace {
         Ok(synced)
     }
 
-    /// Removes the copy of this machine; does nothing where the store is a folder.
+    /// Removes the working copy; does nothing if the store is local.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -228,7 +227,7 @@ pub(super) fn manifest(dir: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Size and time of a plain file.
+/// Size and modification time of a regular file.
 async fn stat(place: &Path) -> Option<(u64, u64)> {
     let meta = tokio::fs::symlink_metadata(place).await.ok().filter(std::fs::Metadata::is_file)?;
     let modified = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);

@@ -1,4 +1,4 @@
-//! What a store's URL names.
+//! Parses the store's URL.
 
 use std::path::{Path, PathBuf};
 
@@ -16,18 +16,18 @@ pub(super) enum Target {
     Bucket {
         service: Service,
         bucket: String,
-        /// Without `/` at its ends; empty: none.
+        /// Without leading or trailing `/`; may be empty.
         prefix: String,
     },
 }
 
-/// Where the settings say that files lie.
+/// The configured location of files.
 pub(super) fn target(config: &StoreConfig) -> Result<Target> {
     let firebase;
     let url = match (&config.url, &config.firebase_bucket) {
         (Some(url), _) => url.as_str(),
         (None, Some(bucket)) => {
-            // A Firebase Storage bucket is a Google Cloud Storage bucket; the console shows it with `gs://`.
+            // A Firebase Storage bucket is a Google Cloud Storage bucket; its console shows it with `gs://`.
             firebase = format!("gs://{}", bucket.strip_prefix("gs://").unwrap_or(bucket));
             &firebase
         }
@@ -53,7 +53,7 @@ pub(super) fn target(config: &StoreConfig) -> Result<Target> {
     Ok(Target::Bucket { service, bucket: bucket.to_owned(), prefix: prefix.trim_matches('/').to_owned() })
 }
 
-/// `/folder`, or `/C:/folder` on Windows. Another host than this one is not reached.
+/// `/folder`, or `/C:/folder` on Windows. URLs with another host are rejected.
 fn folder(rest: &str) -> Option<PathBuf> {
     let rest = rest.strip_prefix("localhost").unwrap_or(rest);
     let path = if cfg!(windows) { rest.strip_prefix('/')? } else { rest };

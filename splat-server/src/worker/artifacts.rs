@@ -1,4 +1,4 @@
-//! Which of the files that a job makes can be fetched, and under what name.
+//! Artefacts: the files of a job that clients can download, and their names.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use splat_core::pipeline::OutputFolder;
 use crate::job::Artifact;
 use crate::layout;
 
-/// The artefact that a saved file is; `None` for files that are not for clients.
+/// The artefact of a saved file; `None` for files that are not for clients.
 pub(super) fn of_saved(folder: &Path, path: &Path, kind: &str) -> Option<Artifact> {
     let name = match kind {
         "ply" => "scene.ply",
@@ -20,8 +20,8 @@ pub(super) fn of_saved(folder: &Path, path: &Path, kind: &str) -> Option<Artifac
     artifact(folder, path, name)
 }
 
-/// Everything there is at the end of a job, in a fixed order; with the scene after `steps_done` steps, if it came so far. An
-/// earlier attempt may have made files and died before it reported them. Blocks on the disk.
+/// All artefacts at the end of a job, in a fixed order; includes the scene after `steps_done` steps, if given. Found on disk,
+/// since an earlier attempt may have made files and died before reporting them. Blocks.
 pub(super) fn of_finished(folder: &Path, steps_done: Option<u32>) -> Vec<Artifact> {
     let Ok(output) = OutputFolder::create(folder.join(layout::MODEL)) else { return Vec::new() };
     let mut found = Vec::new();

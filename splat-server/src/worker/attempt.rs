@@ -1,11 +1,10 @@
-//! One claim from beginning to end.
+//! One attempt at a scene job, from its claim to its end.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use splat_colmap::ColmapSource;
 use splat_core::Event;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -13,26 +12,24 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::Workers;
 use super::artifacts;
 use super::child::Runner;
+use super::conclude::{LAST_WORD_EVERY, conclude};
 use super::hold::{Hold, Stopping, ticking};
 use super::looks::Looks;
 use super::reporter::{self, Reporter};
+use super::retention::{is_spare, prune, spare, worth_keeping};
 use crate::job::{Job, JobProblem};
-use crate::layout;
 use crate::metrics::StageLabels;
-use crate::queue::{Claim, Ending, Queue, QueueError, Ticket};
+use crate::queue::{Claim, Ending, QueueError, Ticket};
 use crate::runner::{Ended, Line, Order};
 use crate::scene::SceneSpec;
 use crate::store::{StoreError, Workspace};
-use crate::webhook;
 
-/// How often news go to the queue.
+/// Interval between reports to the queue.
 const TICK: Duration = Duration::from_millis(500);
-/// Rest after this machine could not start a process for want of handles, threads or memory.
+/// Pause after a process could not be started for lack of file handles, threads or memory.
 const LACK_REST: Duration = Duration::from_secs(5);
-/// How long the queue is tried for the last word on a job.
-const LAST_WORD_EVERY: Duration = Duration::from_secs(2);
 
-/// Does the job and reports to the queue how it ended. A claim that is lost ends without a word: the job is another worker's.
+/// Runs the job and reports its end to the queue. If the claim is lost, nothing is reported: the job belongs to another worker.
 pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiver<bool>) {
     let id = claim.job.id.clone();
     tracing::info!(job = %id, attempt = claim.job.attempts, "job started");
@@ -48,7 +45,7 @@ pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiv
     let ending = match prepared {
         Ok((mut workspace, spec)) => {
             let ending = attempt.work(&claim, &mut workspace, spec).await;
-            // What is in the store need not fill this machine's disk as well.
+            // Once everything is stored, the working copy is not needed.
             if attempt.kept
                 && let Err(error) = workspace.remove().await
             {
@@ -68,86 +65,15 @@ pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiv
     }
 }
 
-/// Removes what a finished job needs no more, several times as large as photos and scene. Not before the queue knows that the job is
-/// done, since another attempt would go on from there.
-async fn prune(workers: &Workers, job: &Job) {
-    let spare = spare(job);
-    let pruned = async {
-        for file in workers.store.list(&job.id).await?.iter().filter(|file| is_spare(&spare, &file.path)) {
-            workers.store.delete_file(&job.id, &file.path).await?;
-        }
-        Ok::<_, StoreError>(())
-    };
-    if let Err(error) = pruned.await {
-        tracing::warn!(job = %job.id, %error, "could not remove temporary files of a finished job");
-    }
-}
-
-/// What a finished job needs no more: checkpoints, and what COLMAP worked on. Training on photos as they were taken, another time,
-/// needs COLMAP's copies of them.
-fn spare(job: &Job) -> Vec<PathBuf> {
-    let undistorted = serde_json::from_value::<SceneSpec>(job.spec.clone())
-        .is_ok_and(|spec| !spec.options.keep_distortion());
-    let of_colmap = undistorted.then(|| ColmapSource::spare(Path::new(layout::COLMAP_DATA)));
-    of_colmap.into_iter().flatten().chain([layout::CHECKPOINTS.into()]).collect()
-}
-
-fn is_spare(spare: &[PathBuf], path: &str) -> bool {
-    spare.iter().any(|spare| Path::new(path).starts_with(spare))
-}
-
-/// Tells queue, log, figures and webhook how a claim ended.
-/// Returns the job, if the queue recorded it.
-pub(super) async fn conclude(workers: &Workers, claim: &Claim, hold: &Hold, ending: Ending) -> Option<Job> {
-    let word = match &ending {
-        Ending::Succeeded { .. } => "succeeded",
-        Ending::Failed(_) => "failed",
-        Ending::Retry(_) => "failed, to be tried again",
-        Ending::Cancelled => "cancelled",
-        Ending::Released => "given back",
-    };
-    tracing::info!(job = %claim.job.id, "job {word}");
-    workers.metrics.ended(&ending);
-    // Should this process die in between, the sweep queues the webhook.
-    let told = tokio::select! {
-        told = last_word(&*workers.queue, &claim.ticket, ending) => told,
-        _ = hold.given_up(false) => {
-            tracing::warn!(job = %claim.job.id, "could not record the final status of a job; it will run again");
-            None
-        }
-    };
-    if let Some(job) = told.as_ref().filter(|job| job.state.is_final()) {
-        webhook::enqueue(&*workers.queue, job).await;
-    }
-    told
-}
-
-/// Tells how it ended, for as long as it takes the queue to answer.
-async fn last_word(queue: &dyn Queue, ticket: &Ticket, ending: Ending) -> Option<Job> {
-    loop {
-        match queue.finish(ticket, ending.clone()).await {
-            Ok(job) => return Some(job),
-            Err(QueueError::Unavailable { why }) => {
-                tracing::warn!(job = %ticket.id, why, "could not record the final status of a job; will retry");
-                sleep(LAST_WORD_EVERY).await;
-            }
-            Err(error) => {
-                tracing::warn!(job = %ticket.id, %error, "the queue rejected the final status of a job");
-                return None;
-            }
-        }
-    }
-}
-
 struct Attempt<'a> {
     workers: &'a Workers,
     hold: Hold,
-    /// Whether the store has all that the process made.
+    /// Whether everything that the process made is stored.
     kept: bool,
 }
 
 impl Attempt<'_> {
-    /// The job's folder on this machine, and what is to be done.
+    /// Downloads the job's folder and parses its spec.
     async fn prepare(&self, claim: &Claim) -> Result<(Workspace, SceneSpec), JobProblem> {
         let spec = serde_json::from_value(claim.job.spec.clone()).map_err(|error| {
             problem(
@@ -156,7 +82,7 @@ impl Attempt<'_> {
                 Some("it was perhaps made by another version of this service; submit the photos again"),
             )
         })?;
-        // Where the store is a folder, nothing is copied.
+        // Nothing is copied if the store is local.
         loop {
             match self.workers.store.download_job(&claim.job.id, |_| true).await {
                 Ok(workspace) => return Ok((workspace, spec)),
@@ -169,13 +95,13 @@ impl Attempt<'_> {
         }
     }
 
-    /// Has the process do it; `None` when the claim was lost.
+    /// Runs the job's process; `None` if the claim was lost.
     async fn work(&mut self, claim: &Claim, workspace: &mut Workspace, spec: SceneSpec) -> Option<Ending> {
         let options = &self.workers.options;
         let order = Order { spec, first_attempt: claim.job.attempts <= 1, machine: options.machine.clone() };
         let mut runner = match Runner::start(&options.program, workspace.dir(), &order).await {
             Ok(runner) => runner,
-            // No fault of the job, and another moment or machine may have what it takes.
+            // Not the job's fault; it may work later or on another machine.
             Err(error) if lacks_resources(&error) => {
                 tracing::warn!(job = %claim.job.id, %error, "could not start a job's process; it is requeued");
                 tokio::select! {
@@ -212,7 +138,7 @@ impl Attempt<'_> {
                     why = given_up => match why {
                         Stopping::Lost => return None,
                         Stopping::Cancel => Ending::Cancelled,
-                        // What is stored already need not be stored again.
+                        // What is stored already will not be uploaded again.
                         _ => return Some(Ending::Released),
                     },
                 }
@@ -222,17 +148,17 @@ impl Attempt<'_> {
             (_, Some(Stopping::TooLong | Stopping::Lost)) => Ending::Failed(problem(
                 "timed_out",
                 format!(
-                    "the job took more than {} s, or gave no sign of life for {} s, and was ended",
+                    "the job took more than {} s, or its process wrote nothing for {} s, and was stopped",
                     options.job_timeout.as_secs(),
                     options.silence_timeout.as_secs()
                 ),
                 Some(
-                    "send fewer or smaller photos, or fewer steps; retrying goes on from the last checkpoint",
+                    "send fewer or smaller photos, or fewer steps; retrying continues from the last checkpoint",
                 ),
             )),
             (Some(Ended::Cancelled), None) => Ending::Retry(problem(
                 "interrupted",
-                "the job's process was stopped from outside".into(),
+                "the job's process was stopped by another program".into(),
                 None,
             )),
             (Some(Ended::Failed { problem, may_pass: true }), None) => Ending::Retry(problem),
@@ -243,11 +169,11 @@ impl Attempt<'_> {
                 Ending::Retry(problem(
                     "crashed",
                     format!("the process that did this job died ({how})"),
-                    Some("the service's log holds its last words"),
+                    Some("the service's log has the end of its output"),
                 ))
             }
         };
-        // Log and checkpoints of a job that did not succeed are worth keeping as well.
+        // The log and checkpoints of an unsuccessful job are stored too.
         if !matches!(ending, Ending::Succeeded { .. }) {
             let given_up = self.hold.given_up(true);
             let kept = tokio::select! {
@@ -262,8 +188,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// Reports what is left to the queue, for as long as it takes: a job that succeeded must not lack its scene. False
-    /// when the claim was lost.
+    /// Reports what is left to the queue, retrying as long as needed: a succeeded job must not lack its scene. False if the claim
+    /// was lost.
     async fn last_news(&self, ticket: &Ticket, reporter: &mut Reporter) -> bool {
         let Some(report) = reporter.take() else { return true };
         loop {
@@ -278,7 +204,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Listens to the process until it closes its output.
+    /// Reads the process's output until it is closed.
     async fn follow<'w>(
         &self,
         runner: &mut Runner,
@@ -292,7 +218,7 @@ impl Attempt<'_> {
         let mut kill_at: Option<Instant> = None;
         let mut ended = None;
         let mut looks = Looks::at(&self.workers.queue, &self.hold.ticket().id);
-        // A slow bucket must hold up neither news nor requests to stop.
+        // A slow bucket must not delay reports or cancellation.
         let (mut idle, mut pushing) = (Some(workspace), None::<BoxFuture<'w, &'w mut Workspace>>);
         loop {
             let before = self.hold.stopping();
@@ -333,7 +259,7 @@ impl Attempt<'_> {
             }
             match self.hold.stopping() {
                 stopping if stopping == before => {}
-                // Two processes must not write to one folder.
+                // Two processes must not write to the same folder.
                 Some(Stopping::Lost) => runner.kill(),
                 _ => {
                     runner.stop();
@@ -343,7 +269,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Reports to the queue and learns whether to stop.
+    /// Reports to the queue; also learns whether to stop.
     async fn tell(&self, reporter: &mut Reporter) {
         if let Some(report) = reporter.take()
             && let Err(report) = self.hold.report(report).await
@@ -352,7 +278,7 @@ impl Attempt<'_> {
         }
     }
 
-    /// Puts everything of the job into the store, and notes what can be fetched.
+    /// Uploads all files of the job, and adds its artefacts to the report.
     async fn keep(
         &mut self,
         job: &Job,
@@ -378,17 +304,12 @@ impl Attempt<'_> {
             Err(error) => tracing::warn!(job = %job.id, %error, "could not measure the stored size of a job"),
         }
         pushed.map(drop).map_err(|error| {
-            problem("store_unavailable", format!("what the job made cannot be stored: {error}"), None)
+            problem("store_unavailable", format!("the job's files cannot be stored: {error}"), None)
         })
     }
 }
 
-/// Files that another worker needs to go on, or the owner to see: all but COLMAP's working copies of the photos.
-fn worth_keeping(path: &str) -> bool {
-    !is_spare(&ColmapSource::working_copies(Path::new(layout::COLMAP_DATA)), path)
-}
-
-/// Copies new files to a remote store. What fails now is copied at the end.
+/// Uploads new files to a remote store. Failed ones are retried at the end.
 async fn push(workspace: &mut Workspace, paths: Vec<String>) -> &mut Workspace {
     for path in paths {
         if let Err(error) = workspace.upload(&path).await {
@@ -398,7 +319,7 @@ async fn push(workspace: &mut Workspace, paths: Vec<String>) -> &mut Workspace {
     workspace
 }
 
-/// Until what is being copied is copied; for ever where nothing is.
+/// Waits for the upload in progress; never completes if there is none.
 async fn pushed<'w>(pushing: &mut Option<BoxFuture<'w, &'w mut Workspace>>) -> &'w mut Workspace {
     match pushing {
         Some(pushing) => pushing.await,
@@ -406,7 +327,7 @@ async fn pushed<'w>(pushing: &mut Option<BoxFuture<'w, &'w mut Workspace>>) -> &
     }
 }
 
-/// Whether the machine, and not the job, is why something failed: it lacks handles, threads or memory.
+/// Whether an operation failed because the machine lacks file handles, threads or memory.
 fn lacks_resources(error: &std::io::Error) -> bool {
     #[cfg(unix)]
     {
@@ -424,7 +345,7 @@ pub(super) fn problem(code: &str, message: String, hint: Option<&str>) -> JobPro
     JobProblem { code: code.to_owned(), message, hint: hint.map(str::to_owned) }
 }
 
-/// What of the outcome is for the job's owner: figures, no paths of this machine.
+/// The part of the outcome that the job's owner sees: figures, but no paths of this machine.
 fn result(outcome: &serde_json::Value) -> serde_json::Value {
     let names = [
         "gaussians",

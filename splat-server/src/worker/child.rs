@@ -1,4 +1,4 @@
-//! The process that does one attempt: started in a group of its own, stopped in order, ended with all its children.
+//! The process of one attempt: started in its own process group, stopped gracefully, killed with all its children.
 
 use std::ffi::OsString;
 use std::io;
@@ -13,24 +13,24 @@ use tokio::task::JoinHandle;
 use crate::child::Running;
 use crate::runner::{Ask, Line, Order};
 
-/// Of what the process says on standard error, the last so many bytes are kept.
+/// Bytes kept of the end of the process's standard error.
 const STDERR_TAIL_BYTES: usize = 4 << 10;
-/// The memory of a line; events are a few hundred bytes.
+/// Maximum length of a line; events are a few hundred bytes.
 const MAX_LINE_BYTES: usize = 4 << 20;
 
 /// A running attempt.
 #[derive(Debug)]
 pub(super) struct Runner {
     process: Running,
-    /// Open as long as the attempt should go on.
+    /// Open as long as the attempt should continue.
     stdin: Option<ChildStdin>,
     lines: Lines<BufReader<tokio::io::Take<ChildStdout>>>,
     stderr: Option<JoinHandle<String>>,
 }
 
 impl Runner {
-    /// Starts `program` in `folder` and gives it its order. No shell is involved, the arguments are fixed, and of the environment only
-    /// what the machine's own programs need goes along: no secret of the service.
+    /// Starts `program` in `folder` and sends it its order. No shell is involved, the arguments are fixed, and only environment
+    /// variables that the pipeline's programs need are passed on: no secret of the service.
     pub(super) async fn start(program: &[OsString], folder: &Path, order: &Order) -> io::Result<Self> {
         let (program, arguments) = program
             .split_first()
@@ -43,7 +43,7 @@ impl Runner {
             return Err(io::Error::other("the new process has no pipes"));
         };
         let stderr = tokio::spawn(tail(stderr));
-        // `take` is renewed with each line.
+        // The limit of `take` is reset for each line.
         let lines = BufReader::new(stdout.take(MAX_LINE_BYTES as u64)).lines();
         let mut runner = Self { process, stdin: None, lines, stderr: Some(stderr) };
         let mut text = serde_json::to_vec(order)?;
@@ -54,42 +54,43 @@ impl Runner {
         Ok(runner)
     }
 
-    /// The next line; `None` once the process has closed its output. Lines that are none of ours are passed over.
-    /// Safe to drop half-way.
+    /// The next line; `None` once the process has closed its output. Unknown lines are skipped. Cancel-safe.
     pub(super) async fn next_line(&mut self) -> Option<Line> {
         loop {
             let text = self.lines.next_line().await.ok()??;
             self.lines.get_mut().get_mut().set_limit(MAX_LINE_BYTES as u64);
             match serde_json::from_str(&text) {
                 Ok(line) => return Some(line),
-                Err(error) => tracing::debug!(%error, "a job's process wrote something else than a line"),
+                Err(error) => {
+                    tracing::debug!(%error, "ignored a line that is not UTF-8 or could not be read from a job's process")
+                }
             }
         }
     }
 
-    /// Passes an ask on. Nothing is lost where the process has closed its input: then it ends.
+    /// Sends a request for a live view. If the process has closed its input, it is about to end, and the request can be dropped.
     pub(super) async fn ask(&mut self, ask: &Ask) {
         let Some(stdin) = &mut self.stdin else { return };
         let Ok(mut text) = serde_json::to_vec(ask) else { return };
         text.push(b'\n');
-        // The pipe holds more than the asks that wait at once.
+        // The pipe's buffer holds more than the pending requests.
         if stdin.write_all(&text).await.is_ok() {
             let _ = stdin.flush().await;
         }
     }
 
-    /// Asks for an orderly stop: TERM, and the end of its input where there are no signals.
+    /// Requests a graceful stop: SIGTERM, or closing its input on systems without signals.
     pub(super) fn stop(&mut self) {
         self.stdin = None;
         self.process.terminate();
     }
 
-    /// Ends the process and all of its group at once.
+    /// Kills the process and its group.
     pub(super) fn kill(&mut self) {
         self.process.kill();
     }
 
-    /// Waits for its end; what is left of the group ends with it. Gives the last words it wrote on standard error.
+    /// Waits for the process to end, and kills what is left of its group. Returns the end of its standard error.
     pub(super) async fn wait(mut self) -> (io::Result<ExitStatus>, String) {
         self.stdin = None;
         let status = self.process.wait().await;
@@ -101,7 +102,7 @@ impl Runner {
     }
 }
 
-/// Reads to the end and keeps the last bytes.
+/// Reads to the end and returns the last bytes.
 async fn tail(mut stream: impl tokio::io::AsyncRead + Unpin) -> String {
     let mut kept = Vec::new();
     let mut chunk = vec![0; STDERR_TAIL_BYTES];

@@ -1,5 +1,5 @@
-//! One claim on a gesture. Training takes a second of one core, so it runs in this process, off the threads that serve;
-//! what kills the process leaves the claim to run out, and the job is done again.
+//! One attempt at a gesture job. Training takes a second of one core, so it runs in this process, on a blocking thread. If the
+//! process crashes, the lease expires, and the job runs again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,21 +15,22 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Workers;
-use super::attempt::{conclude, problem};
+use super::attempt::problem;
+use super::conclude::conclude;
 use super::hold::{Hold, Stopping, ticking};
 use crate::gesture::models::{ModelError, NewModel};
 use crate::gesture::{self, Figures, GestureSpec, MODEL_FILE, ModelRecord, OUTPUT, RECORDING};
 use crate::job::{Artifact, JobProblem, NewEvent, Progress};
 use crate::queue::{Claim, Ending, Report};
 
-/// How often news go to the queue, and how soon a request to cancel is seen.
+/// Interval between reports to the queue; also how soon cancellation is noticed.
 const TICK: Duration = Duration::from_millis(250);
-/// Far more than any training takes; something is wrong then.
+/// Far more than any training takes: a longer one has failed.
 const LONGEST: Duration = Duration::from_secs(600);
-/// The report of a gesture that was not good enough.
+/// Report on a gesture that was rejected for its quality.
 const REPORT: &str = "report.json";
 
-/// Does the job and reports to the queue how it ended. A claim that is lost ends without a word: the job is another worker's.
+/// Runs the job and reports its end to the queue. If the claim is lost, nothing is reported: the job belongs to another worker.
 pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiver<bool>) {
     tracing::info!(job = %claim.job.id, attempt = claim.job.attempts, "gesture job started");
     let mut attempt = Attempt { workers, claim: &claim, hold: Hold::new(workers, &claim.ticket, shutdown) };
@@ -50,7 +51,7 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// The whole job; `None` when the claim was lost. An error is an ending too.
+    /// The whole job; `None` if the claim was lost. `Err` contains an early ending.
     async fn work(&mut self) -> Result<Option<Ending>, Ending> {
         let job = &self.claim.job;
         let spec: GestureSpec = serde_json::from_value(job.spec.clone()).map_err(|error| {
@@ -84,13 +85,13 @@ impl Attempt<'_> {
         }
     }
 
-    /// Waits for something slow, such as the base model being made the first time.
+    /// Waits for a slow operation, such as the first training of the base model, unless the job is stopped.
     async fn unless_stopped<T>(&self, slow: impl Future<Output = T>) -> Result<T, Ending> {
         tokio::select! {
             done = slow => Ok(done),
             () = self.hold.other_than(None) => Err(match self.hold.stopping() {
                 Some(Stopping::Cancel) => Ending::Cancelled,
-                // The queue refuses it for a claim that was lost, which is logged.
+                // If the claim was lost, the queue rejects this, which is logged.
                 _ => Ending::Released,
             }),
         }
@@ -155,14 +156,14 @@ impl Attempt<'_> {
                 tracing::error!(job = %self.claim.job.id, %error, "gesture training panicked");
                 Err(Ending::Retry(problem(
                     "crashed",
-                    "the training broke off by a fault of the service".into(),
+                    "the training failed because of a fault in the service".into(),
                     None,
                 )))
             }
         }
     }
 
-    /// Stores the model and its files, and says how good it is.
+    /// Stores the model and its files, and reports its quality.
     async fn publish(&mut self, spec: &GestureSpec, bundle: Arc<Bundle>) -> Result<Ending, Ending> {
         self.tell(news("save", 92.0, "storing the model")).await;
         let job = &self.claim.job;
@@ -170,7 +171,7 @@ impl Attempt<'_> {
         let lost = |why: String| {
             Ending::Retry(problem("store_unavailable", format!("the model cannot be stored: {why}"), None))
         };
-        // The job's own copies go with the job; the model stays until it is deleted.
+        // These copies are deleted with the job; the model itself stays until it is deleted.
         let mut files: Vec<(&str, Vec<u8>)> = vec![(MODEL_FILE, bundle.to_bytes())];
         files.extend(bundle.export().into_iter().map(|file| (file.name, file.bytes)));
         let mut report = Report::default();
@@ -181,7 +182,7 @@ impl Attempt<'_> {
         let record = match self.workers.models.keep(&job.owner, new, bundle).await {
             Ok(record) => record,
             Err(error @ (ModelError::Deleted | ModelError::ParentDeleted)) => {
-                // They hold the frames of what was deleted.
+                // They contain frames of the deleted model.
                 for artifact in &report.artifacts {
                     if let Err(error) = self.workers.store.delete_file(&job.id, &artifact.path).await {
                         tracing::warn!(job = %job.id, %error, "could not delete a file of a deleted gesture model; it goes with its job");
@@ -210,7 +211,7 @@ impl Attempt<'_> {
         Ok(Ending::Succeeded { result })
     }
 
-    /// What the owner reads about a gesture that was rejected; the report in full is a file of the job.
+    /// What the owner sees of a rejected gesture; the full report is a file of the job.
     async fn refuse(&mut self, quality: &Quality) -> JobProblem {
         let mut report = Report::default();
         match self.store(REPORT, serde_json::to_vec_pretty(quality).unwrap_or_default().into()).await {
@@ -246,13 +247,13 @@ impl Attempt<'_> {
         })
     }
 
-    /// Brings news to the queue. Some that it cannot take now are missed, the end of the job never.
+    /// Sends a report to the queue. Lost progress reports are not retried, unlike the end of the job.
     async fn tell(&mut self, report: Report) {
         let _ = self.hold.report(report).await;
     }
 }
 
-/// What came of a gesture, for its owner.
+/// The result of a gesture job, for its owner.
 fn result(record: &ModelRecord) -> Value {
     json!({
         "model_code": record.id, "parent": record.parent, "labels": record.labels, "layout": record.layout,
@@ -283,7 +284,7 @@ fn invalid(error: &GestureError) -> JobProblem {
     problem("invalid", error.to_string(), None)
 }
 
-/// The ending where the parent cannot be had.
+/// The ending if the parent model is not available.
 fn unusable(error: ModelError) -> Ending {
     match error {
         ModelError::NotFound | ModelError::ParentDeleted => Ending::Failed(problem(

@@ -1,5 +1,5 @@
-//! A worker's hold on a job: the lease, renewed by a task of its own for as long as the attempt takes, and whether the work is to
-//! stop.
+//! A worker's hold on a job: renews the lease in a separate task for as long as the attempt takes, and tells whether the work
+//! must stop.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,29 +12,29 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use super::Workers;
 use crate::queue::{ClaimStatus, Queue, QueueError, Report, Ticket};
 
-/// How often the lease is renewed: also how soon a request to cancel is seen, and how soon the hold of a machine that slept is
-/// renewed, which must come before [`crate::queue::RECLAIM_GRACE`] is over.
+/// Interval between renewals of the lease; also how soon cancellation is noticed, and how soon a machine that slept renews, which
+/// must be within [`crate::queue::RECLAIM_GRACE`].
 const RENEW_EVERY: Duration = Duration::from_millis(500);
 
 /// Why work is being stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stopping {
-    /// The owner cancelled.
+    /// Cancellation was requested.
     Cancel,
-    /// The service shuts down.
+    /// The service is shutting down.
     Shutdown,
-    /// It took too long, or fell silent.
+    /// It exceeded a time limit.
     TooLong,
-    /// Another worker has the job. This comes over every other reason.
+    /// Another worker has claimed the job. Takes precedence over all other reasons.
     Lost,
 }
 
-/// The hold of one attempt; let go of with the value.
+/// The hold of one attempt; released on drop.
 pub(super) struct Hold {
     queue: Arc<dyn Queue>,
     ticket: Ticket,
     stopping: watch::Sender<Option<Stopping>>,
-    /// How long what is under way may go on after the service was asked to stop.
+    /// How long work in progress may continue after the service was asked to stop.
     patience: Duration,
     renewing: JoinHandle<()>,
 }
@@ -46,7 +46,7 @@ impl Drop for Hold {
 }
 
 impl Hold {
-    /// The hold that a claim of just now gives.
+    /// Starts holding a new claim.
     pub(super) fn new(workers: &Workers, ticket: &Ticket, mut shutdown: watch::Receiver<bool>) -> Self {
         let (queue, lease) = (Arc::clone(&workers.queue), workers.options.lease);
         let stopping = watch::Sender::new(None);
@@ -72,32 +72,32 @@ impl Hold {
         Self { queue, ticket: ticket.clone(), stopping, patience: workers.options.stop_grace, renewing }
     }
 
-    /// What is held.
+    /// The claim's ticket.
     pub(super) fn ticket(&self) -> &Ticket {
         &self.ticket
     }
 
-    /// Why the work is to stop, if it is.
+    /// Why the work must stop; `None` if it may continue.
     pub(super) fn stopping(&self) -> Option<Stopping> {
         *self.stopping.borrow()
     }
 
-    /// Has the work stop, unless it is being stopped already.
+    /// Stops the work, unless it is being stopped already.
     pub(super) fn stop(&self, why: Stopping) {
         stop(&self.stopping, why);
     }
 
-    /// Until there is another reason to stop than `before`.
+    /// Waits until there is another reason to stop than `before`.
     pub(super) fn other_than(&self, before: Option<Stopping>) -> impl Future<Output = ()> + use<> {
         let mut stopping = self.stopping.subscribe();
         async move {
-            // The sender lives as long as the hold, which lives as long as the work.
+            // The sender exists as long as the hold, which exists as long as the work.
             let _ = stopping.wait_for(|now| *now != before).await.map(drop);
         }
     }
 
-    /// Until what is under way, such as storing results, is to be given up: at once when the claim is lost, after a while when the
-    /// service shuts down or, where `cancels`, when its owner has cancelled the job.
+    /// Waits until work in progress, such as storing results, must be abandoned: immediately if the claim is lost, after a while
+    /// if the service shuts down or, if `cancels`, if cancellation was requested.
     pub(super) fn given_up(&self, cancels: bool) -> impl Future<Output = Stopping> + use<> {
         let (mut stopping, patience) = (self.stopping.subscribe(), self.patience);
         let ends = move |why: &Option<Stopping>| {
@@ -113,7 +113,7 @@ impl Hold {
         }
     }
 
-    /// Reports, and learns whether to stop. Returns a report that the queue could not take now.
+    /// Sends a report; also learns whether to stop. Returns the report if the queue is unavailable.
     pub(super) async fn report(&self, report: Report) -> Result<(), Report> {
         let told = self.queue.report(&self.ticket, report.clone()).await;
         let back = matches!(told, Err(QueueError::Unavailable { .. }));
@@ -137,22 +137,22 @@ fn heard(stopping: &watch::Sender<Option<Stopping>>, ticket: &Ticket, held: Resu
         Ok(ClaimStatus { cancel_requested: true }) => stop(stopping, Stopping::Cancel),
         Ok(_) => {}
         Err(QueueError::ClaimLost { .. }) => stop(stopping, Stopping::Lost),
-        // The work goes on: when the queue answers again, it says whose the job is.
+        // Work continues: once the queue responds again, it tells whether the claim is still valid.
         Err(error) => {
             tracing::warn!(job = %ticket.id, %error, "could not report to the queue; will retry");
         }
     }
 }
 
-/// A tick every so often, and no burst of them after a pause.
+/// An interval that does not catch up on missed ticks.
 pub(super) fn ticking(every: Duration) -> Interval {
     let mut tick = interval(every);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tick
 }
 
-/// Until the service shuts down.
+/// Waits until the service shuts down.
 pub(super) async fn shut_down(shutdown: &mut watch::Receiver<bool>) {
-    // A sender that is gone means the same.
+    // A dropped sender counts as a shutdown.
     let _ = shutdown.wait_for(|stop| *stop).await.map(drop);
 }

@@ -1,5 +1,5 @@
-//! From who looks at a scene to the process that trains it, and back: in a task of its own, so that a queue that does not answer holds up
-//! nothing else.
+//! Passes live view requests from the queue to the training process, and the views back: in a separate task, so that an
+//! unresponsive queue delays nothing else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use crate::look::LookView;
 use crate::queue::{QUESTION_KEPT, Queue};
 use crate::runner::Ask;
 
-/// How often the queue is looked at where nobody has asked for a while ...
+/// Interval between checks for requests if there was none recently ...
 const IDLE: Duration = Duration::from_millis(500);
-/// ... and while somebody looks around.
+/// ... and while a client is looking around.
 const BUSY: Duration = Duration::from_millis(40);
-/// Who asked so long ago has gone.
+/// How long after its last request a client counts as looking around.
 const LOOKS_AROUND: Duration = Duration::from_secs(10);
-/// Rest after the queue did not answer; the next ask is as good as this one.
+/// Pause after the queue did not respond. Missed requests need not be retried.
 const UNAVAILABLE: Duration = Duration::from_secs(2);
 
-/// The way between the queue and a process; closed with the value.
+/// Connects the queue to a process; closed on drop.
 pub(super) struct Looks {
     asks: Receiver<Ask>,
     seen: Sender<(JobId, LookView)>,
@@ -43,16 +43,16 @@ impl Looks {
         Self { asks, seen, relaying }
     }
 
-    /// What the process is to be asked next. Safe to drop half-way.
+    /// The next request to send to the process. Cancel-safe.
     pub(super) async fn next(&mut self) -> Ask {
         match self.asks.recv().await {
             Some(ask) => ask,
-            // The task ends with this value only.
+            // The task ends only when this value is dropped.
             None => std::future::pending().await,
         }
     }
 
-    /// Passes on what the process answered. One that nobody waits for any more is dropped.
+    /// Passes on a view from the process; dropped if nobody waits for it.
     pub(super) fn seen(&self, id: JobId, view: LookView) {
         let _ = self.seen.try_send((id, view));
     }
@@ -69,18 +69,18 @@ async fn relay(queue: Arc<dyn Queue>, job: JobId, asks: Sender<Ask>, mut views: 
                 continue;
             }
             Err(error) => {
-                tracing::debug!(%job, %error, "who looks at a job cannot be heard now");
+                tracing::debug!(%job, %error, "could not read requests for live views; will retry");
                 sleep(UNAVAILABLE).await;
                 continue;
             }
         };
         asked = Some(Instant::now());
-        // The service has read it before; what another version of it wrote is not answered.
+        // The service has already validated it; requests written by other versions may be unreadable and are ignored.
         let Ok(look) = serde_json::from_str(&question.text) else { continue };
         if asks.send(Ask { id: question.id.clone(), look }).await.is_err() {
             return;
         }
-        // One at a time: of several who look, each has the next picture in turn.
+        // One request at a time, so that several clients get their views in turn.
         let answered = timeout(QUESTION_KEPT, async {
             while let Some((id, view)) = views.recv().await {
                 if id == question.id {
@@ -92,7 +92,7 @@ async fn relay(queue: Arc<dyn Queue>, job: JobId, asks: Sender<Ask>, mut views: 
         let Ok(Some(view)) = answered.await else { continue };
         let answer = serde_json::to_string(&view).unwrap_or_default();
         if let Err(error) = queue.answer(&question.id, answer).await {
-            tracing::debug!(%job, %error, "a picture of a job could not be passed on");
+            tracing::debug!(%job, %error, "could not pass on a live view");
         }
     }
 }

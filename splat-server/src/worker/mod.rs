@@ -1,22 +1,26 @@
-//! Workers: they claim jobs, have them done by processes of their own, and report to the queue.
+//! Workers claim jobs, run them in processes of their own, and report to the queue.
 //!
 //! | module | what |
 //! | --- | --- |
-//! | `attempt` | one claim from beginning to end: lease, news, cancelling, limits, how it ended |
-//! | `gesture` | one claim on a gesture: a second of training, in this process |
-//! | `hold` | what both do to keep a claim, and how they learn that it is to stop |
-//! | `looks` | from who looks at a scene to the process that trains it, and back |
+//! | `attempt` | one attempt at a scene job: lease, reports, cancellation, time limits, ending |
+//! | `conclude` | reports the end of a claim |
+//! | `gesture` | one attempt at a gesture job: a second of training, in this process |
+//! | `hold` | keeps a claim, and reports whether to stop; used by both |
+//! | `looks` | passes live views between the queue and the training process |
 //! | `child` | the process of an attempt |
-//! | `reporter` | from its events to progress, numbered events and artefacts |
-//! | `artifacts` | which files can be fetched, under which names |
+//! | `reporter` | converts the process's events to progress, numbered events and artefacts |
+//! | `retention` | which files of a job are stored, and which are removed when it ends |
+//! | `artifacts` | which files can be downloaded, and their names |
 
 mod artifacts;
 mod attempt;
 mod child;
+mod conclude;
 mod gesture;
 mod hold;
 mod looks;
 mod reporter;
+mod retention;
 #[cfg(all(test, unix))]
 mod tests;
 
@@ -35,33 +39,33 @@ use crate::runner::MachineOptions;
 use crate::store::JobStore;
 use crate::webhook::Notifier;
 
-/// How long an idle worker waits before it asks again.
+/// Interval between attempts to claim of an idle worker.
 const IDLE_POLL: Duration = Duration::from_millis(300);
-/// Webhooks on their way at once.
+/// Concurrent webhook deliveries.
 const DELIVERIES_AT_ONCE: usize = 16;
-/// How long it waits after the queue could not be reached.
+/// Pause after the queue could not be reached.
 const UNAVAILABLE_POLL: Duration = Duration::from_secs(2);
 
-/// How workers work.
+/// Options of workers.
 #[derive(Clone, Debug)]
 pub struct WorkerOptions {
-    /// Names this process in the queue.
+    /// Name of this process in the queue.
     pub name: String,
-    /// Scenes at once. One keeps memory and the GPU to a single scene.
+    /// Concurrent scenes. With 1, a single scene has all memory and the GPU.
     pub scene_slots: u32,
-    /// Gestures at once.
+    /// Concurrent gestures.
     pub cpu_slots: u32,
-    /// Lease of a claim; after so long without a sign of life the job goes to another worker.
+    /// Lease of a claim; without a renewal for this long, the job goes to another worker.
     pub lease: Duration,
-    /// Longest time for one attempt.
+    /// Time limit of one attempt.
     pub job_timeout: Duration,
-    /// Longest time without any news from the process of an attempt.
+    /// Maximum time without output of an attempt's process.
     pub silence_timeout: Duration,
-    /// How long a process may take to stop in order before it is ended.
+    /// How long a process may take for a graceful stop before it is killed.
     pub stop_grace: Duration,
-    /// The program that does one attempt, and its arguments.
+    /// The program that runs one attempt, and its arguments.
     pub program: Vec<OsString>,
-    /// Passed on to it.
+    /// Passed on to that program.
     pub machine: MachineOptions,
 }
 
@@ -78,7 +82,7 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Workers on a queue and a store.
+    /// Creates workers on a queue and a store.
     #[must_use]
     pub(crate) fn new(
         queue: Arc<dyn Queue>,
@@ -92,7 +96,7 @@ impl Workers {
         Self { queue, store, models, metrics, deliveries, notifier, options: Arc::new(options) }
     }
 
-    /// Works until `shutdown` turns true, then stops jobs in order and gives them back to the queue.
+    /// Works until `shutdown` becomes true, then stops running jobs and returns them to the queue.
     pub async fn run(self, shutdown: watch::Receiver<bool>) {
         let mut slots = JoinSet::new();
         for slot in 0..self.options.scene_slots {
@@ -101,9 +105,9 @@ impl Workers {
         for slot in 0..self.options.cpu_slots {
             slots.spawn(self.clone().slot(Lane::Cpu, slot, shutdown.clone()));
         }
-        // It claims only; deliveries go on beside each other.
+        // This slot only claims; deliveries run concurrently.
         slots.spawn(self.clone().slot(Lane::Webhook, 0, shutdown.clone()));
-        // Made ahead of the first gesture, which would wait for it.
+        // Built in advance, so that the first gesture need not wait for it.
         if !self.options.machine.test_mode {
             let (models, mut stop) = (self.models.clone(), shutdown.clone());
             slots.spawn(async move {
@@ -122,11 +126,11 @@ impl Workers {
         }
     }
 
-    /// One claim, by its kind.
+    /// Handles one claim, depending on its kind.
     async fn one(&self, claim: Claim, shutdown: watch::Receiver<bool>) {
         match claim.job.kind {
             JobKind::Webhook => match Arc::clone(&self.deliveries).try_acquire_owned() {
-                // A receiver that is slow to answer must not hold up the others.
+                // A slow receiver must not delay other deliveries.
                 Ok(permit) => {
                     let workers = self.clone();
                     tokio::spawn(async move {
@@ -144,8 +148,8 @@ impl Workers {
     async fn deliver(&self, claim: Claim) {
         let ending = match &self.notifier {
             Some(notifier) => notifier.deliver(&*self.queue, &claim.job).await,
-            // Another worker, or this one after a restart, may have them turned on. Given back without a wait, it would come
-            // around again at once.
+            // Another worker, or this one after a restart, may have webhooks enabled. Released without a delay, the job would be
+            // claimed again at once.
             None => Ending::Retry(JobProblem {
                 code: "webhook".into(),
                 message: "this worker sends no webhooks; its operator can turn them on".into(),
@@ -157,7 +161,7 @@ impl Workers {
         }
     }
 
-    /// One job after the other.
+    /// Claims and runs one job after another.
     async fn slot(self, lane: Lane, slot: u32, mut shutdown: watch::Receiver<bool>) {
         let name = format!("{}-{}-{slot}", self.options.name, lane.name());
         while !*shutdown.borrow() {
@@ -169,7 +173,7 @@ impl Workers {
                     self.metrics.waits.get_or_create(&line).observe(waited as f64 / 1000.0);
                     let (owner, begun) = (claim.job.owner.clone(), Instant::now());
                     self.one(claim, shutdown.clone()).await;
-                    // Deliveries go on by themselves.
+                    // Deliveries wait on their own.
                     if lane != Lane::Webhook {
                         let took = begun.elapsed().as_secs_f64();
                         self.metrics.durations.get_or_create(&line).observe(took);

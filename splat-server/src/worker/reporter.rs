@@ -1,4 +1,4 @@
-//! From a runner's events to what the queue keeps: progress in percent, numbered events, artefacts.
+//! Converts a runner's events to what the queue stores: progress in per cent, numbered events, artefacts.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,10 +13,10 @@ use crate::queue::Report;
 
 /// Minimum interval between progress reports.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
-/// A run of any length gives at most about so many points of its loss.
+/// Maximum points of the loss curve, approximately, for a run of any length.
 const LOSS_POINTS: u32 = 500;
 
-/// Collects news until the queue takes them.
+/// Collects changes until the queue has accepted them.
 #[derive(Debug)]
 pub(super) struct Reporter {
     id: JobId,
@@ -25,9 +25,9 @@ pub(super) struct Reporter {
     changed: bool,
     events: Vec<NewEvent>,
     artifacts: Vec<Artifact>,
-    /// Files that changed since the store last took them, as paths below the job's folder.
+    /// Files that changed since they were last uploaded, relative to the job's folder.
     dirty: Vec<String>,
-    /// Bytes that stay in the store, once they are known.
+    /// Bytes stored for the job, once known.
     bytes: Option<u64>,
     told: Option<Instant>,
     told_step: u32,
@@ -63,7 +63,7 @@ impl Reporter {
         })
     }
 
-    /// Takes back a report that the queue could not take; it comes first next time.
+    /// Puts back a report that the queue did not accept; its content comes first in the next one.
     pub(super) fn put_back(&mut self, mut report: Report) {
         self.changed = true;
         report.events.append(&mut self.events);
@@ -73,23 +73,23 @@ impl Reporter {
         self.bytes = self.bytes.or(report.bytes);
     }
 
-    /// Files made or changed since the last call.
+    /// Files created or changed since the last call.
     pub(super) fn take_dirty(&mut self) -> Vec<String> {
         std::mem::take(&mut self.dirty)
     }
 
-    /// Notes how much is kept of the job.
+    /// Sets the bytes stored for the job.
     pub(super) fn kept(&mut self, bytes: u64) {
         self.bytes = Some(bytes);
     }
 
-    /// Notes a file of the job as an artefact.
+    /// Adds a file of the job as an artefact.
     pub(super) fn artifact(&mut self, artifact: Artifact) {
         self.artifacts.retain(|other| other.name != artifact.name);
         self.artifacts.push(artifact);
     }
 
-    /// Notes something that happened.
+    /// Adds an event.
     pub(super) fn event(&mut self, event: &Event) {
         match event {
             Event::StageStarted { stage } => {
@@ -120,7 +120,7 @@ impl Reporter {
                 (progress.step, progress.steps, progress.eta_s) = (Some(*step), Some(*steps), *eta_s);
                 (progress.loss, progress.gaussians) = (Some(*loss), Some(*gaussians));
                 let far = step.saturating_sub(self.told_step) >= steps.div_ceil(LOSS_POINTS);
-                // The last one stands beside the figure of the finished run.
+                // The last evaluation is shown with the result of the run.
                 if step == steps || far && self.is_time() {
                     self.told_step = *step;
                     let data = json!({ "step": step, "steps": steps, "loss": loss, "gaussians": gaussians, "steps_per_s": steps_per_s, "eta_s": eta_s });
@@ -156,7 +156,7 @@ impl Reporter {
 
     fn at(&mut self, stage: Stage, share: f64) {
         let percent = percent(stage, share);
-        // A second round of COLMAP at a higher quality starts over; what people see should not run backwards.
+        // A second COLMAP run at a higher quality starts over; the displayed progress must not decrease.
         self.progress.percent = percent.max(self.progress.percent);
         if self.progress.stage.as_deref() != Some(name(stage)) {
             self.progress.eta_s = None;
@@ -184,7 +184,7 @@ impl Reporter {
     }
 }
 
-/// Stages, their names, and the share of the whole job that each takes, in percent: rough, from runs on two cores.
+/// Stages, their names, and their approximate share of the whole job in per cent, measured on two cores.
 const SHARES: [(Stage, &str, f64); 9] = [
     (Stage::Prepare, "prepare", 2.0),
     (Stage::Features, "features", 6.0),
@@ -197,12 +197,12 @@ const SHARES: [(Stage, &str, f64); 9] = [
     (Stage::Evaluate, "evaluate", 4.0),
 ];
 
-/// The stage's name in progress and figures.
+/// The stage's name in progress reports and metrics.
 pub(super) fn name(stage: Stage) -> &'static str {
     SHARES.iter().find(|(other, ..)| *other == stage).map_or("other", |(_, name, _)| name)
 }
 
-/// 0 to 100 over all stages; 100 only when the job has ended well.
+/// Progress over all stages, 0 to 100; 100 only when the job has succeeded.
 fn percent(stage: Stage, share: f64) -> f64 {
     let before: f64 =
         SHARES.iter().take_while(|(other, ..)| *other != stage).map(|(.., percent)| percent).sum();

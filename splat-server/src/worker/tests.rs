@@ -1,4 +1,4 @@
-//! Attempts with a shell in place of the program that does them.
+//! Attempts with a shell script as the program.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use splat_test_needs::needs;
@@ -12,10 +12,10 @@ use crate::store::StoreConfig;
 use crate::store::tests::emulator::{Emulator, Service};
 
 const LEASE: Duration = Duration::from_secs(1);
-/// Longer than a lease and the grace after it: who does not renew meanwhile has lost the job.
+/// Longer than a lease and its grace period: a worker that does not renew meanwhile loses the job.
 const TRANSFER: Duration = Duration::from_secs(6);
 const BYTES: u64 = 240_000;
-/// Longest wait for anything.
+/// Maximum wait for any condition.
 const PATIENCE: Duration = Duration::from_secs(100);
 
 fn workers(queue: Arc<dyn Queue>, store: JobStore, script: &str) -> Workers {
@@ -44,7 +44,7 @@ async fn state(queue: &dyn Queue, job: &NewJob) -> JobState {
     queue.get(&job.owner, &job.id).await.unwrap().unwrap().state
 }
 
-/// Until `holds`, in turns of a tenth of a second.
+/// Polls every tenth of a second until `holds`.
 async fn until(holds: impl AsyncFn() -> bool) {
     let waiting = async {
         while !holds().await {
@@ -54,7 +54,7 @@ async fn until(holds: impl AsyncFn() -> bool) {
     tokio::time::timeout(PATIENCE, waiting).await.unwrap();
 }
 
-/// Both ways take several leases, while another worker asks for jobs.
+/// Download and upload take several leases, while another worker tries to claim.
 #[needs(program = "target/tools/bin/moto_server")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_bucket_costs_no_job_its_lease() {
@@ -82,7 +82,7 @@ async fn a_slow_bucket_costs_no_job_its_lease() {
     let done = queue.get(&job.owner, &job.id).await.unwrap().unwrap();
     assert_eq!((done.state, done.attempts, &done.problem), (JobState::Succeeded, 1, &None));
     assert_eq!(emulator.store(dir.path()).head(&job.id, "output/result").await.unwrap().bytes, BYTES);
-    // What only an unfinished training needs goes when the queue knows of the end.
+    // Files that only an unfinished training needs are removed once the queue has recorded the end.
     let kept = emulator.store(dir.path());
     until(async || kept.list(&job.id).await.unwrap().iter().all(|file| !file.path.contains("checkpoints")))
         .await;
@@ -90,7 +90,7 @@ async fn a_slow_bucket_costs_no_job_its_lease() {
     running.await.unwrap();
 }
 
-/// A job is cancelled, and given back, also while its photos are on their way.
+/// A job can be cancelled and released while its photos are being downloaded.
 #[needs(program = "target/tools/bin/moto_server")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_download_stops_when_nobody_wants_it() {
@@ -106,7 +106,7 @@ async fn a_download_stops_when_nobody_wants_it() {
             .unwrap();
         queue.submit(job.clone(), PLENTY).await.unwrap();
     }
-    // Hours.
+    // This takes hours.
     let store = emulator.slow_store(dir.path(), 10);
     let (stop, shutdown) = watch::channel(false);
     let running = tokio::spawn(workers(Arc::clone(&queue), store, "exit 1").run(shutdown));
@@ -129,7 +129,7 @@ async fn a_service_stops_also_while_its_queue_is_gone() {
     let job = scene();
     queue.submit(job.clone(), PLENTY).await.unwrap();
     let (stop, shutdown) = watch::channel(false);
-    // Until its input is closed.
+    // Runs until its input is closed.
     let running = tokio::spawn(workers(Arc::clone(&queue), store, "read order; read end").run(shutdown));
     until(async || state(&*queue, &job).await == JobState::Running).await;
     redis.kill();
@@ -137,7 +137,7 @@ async fn a_service_stops_also_while_its_queue_is_gone() {
     tokio::time::timeout(PATIENCE, running).await.expect("it waits for a queue that is gone").unwrap();
 }
 
-/// What a process leaves behind in its group ends with it.
+/// Processes that it leaves in its group are killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_process_started_ends_with_it() {
     let dir = tempfile::tempdir().unwrap();
@@ -153,7 +153,7 @@ async fn what_a_process_started_ends_with_it() {
     let left = std::fs::read_to_string(folder.join("left")).unwrap();
     let gone = async || {
         let alive = std::process::Command::new("kill").args(["-0", left.trim()]).output().unwrap().status;
-        // Or dead, and not reaped yet by whatever is the first process here.
+        // Or dead but not reaped yet by the init process.
         let state = std::fs::read_to_string(format!("/proc/{}/stat", left.trim())).unwrap_or_default();
         !alive.success() || state.contains(") Z ")
     };

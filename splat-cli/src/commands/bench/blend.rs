@@ -1,9 +1,9 @@
 //! Blending rates of this machine, compared with the same loop in plain Rust and with the device's peak rates.
 //!
-//! The figure is Gaussian-pixel evaluations per second: one Gaussian blended over one pixel. The plain loop,
-//! vectorised by the compiler and run on every core, is what the machine's processor can do; on software Vulkan
-//! the ratio says what the kernels lose, and it holds when other programs slow both. On a GPU the kernels' own times, by
-//! timestamps, are compared with [`DeviceRates`].
+//! The rate is in Gaussian-pixel evaluations per second: one Gaussian blended over one pixel. The plain loop, vectorised by the
+//! compiler and run on all cores, shows what the CPU can do; on software Vulkan the ratio shows the overhead of the kernels, and
+//! is not affected by other programs that slow down both. On a GPU, the kernels' times by timestamps are compared with
+//! [`DeviceRates`].
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -18,15 +18,15 @@ use splat_core::{
     Renderer, RendererKind, Result,
 };
 
-/// Size of the picture and number of Gaussians that cover all of it (measured shapes of the project's notes).
+/// Image size, and number of Gaussians that cover all of it (shapes measured in the project's notes).
 const WIDTH: u32 = 480;
 const HEIGHT: u32 = 272;
 const GAUSSIANS: usize = 512;
-/// The picture is this much larger each way on a GPU, which the small one would not fill.
+/// Factor on both image dimensions on a GPU, which the small image would not fill.
 const GPU_FACTOR: u32 = 4;
-/// Rounds; the fastest counts, since interference only slows a round down.
+/// Number of rounds; the fastest counts, since interference only slows a round down.
 const ROUNDS: usize = 5;
-/// Pixels that the plain loop works on at once.
+/// Pixels per iteration of the plain loop.
 const BLOCK: usize = 32;
 /// Arithmetic operations per evaluation in `rasterize.wgsl` with `lib/response_ewa.wgsl`, a multiply-add counted once and
 /// comparisons and selections not at all: offset 2, exponent 5, its cap 1, exp2 1, transmittance 2, weight 1, colour 3,
@@ -45,15 +45,15 @@ pub(super) struct BlendRates {
     pub(super) backward: f64,
     /// The forward loop in plain Rust, all cores.
     pub(super) plain_rust: f64,
-    /// `rasterize` alone; `None` where the device has no timestamps.
+    /// `rasterize` only; `None` if the device has no timestamps.
     pub(super) rasterize: Option<f64>,
-    /// `rasterize_backward` alone.
+    /// `rasterize_backward` only.
     pub(super) rasterize_backward: Option<f64>,
 }
 
 impl BlendRates {
-    /// Shares of the device's multiply-add rate that `rasterize` and `rasterize_backward` reach, by the arithmetic that an
-    /// evaluation takes.
+    /// Shares of the device's multiply-add rate that `rasterize` and `rasterize_backward` reach, from the number of arithmetic
+    /// operations per evaluation.
     pub(super) fn shares(&self, device: &DeviceRates) -> Option<[f64; 2]> {
         Some([
             self.rasterize? * FORWARD_OPERATIONS / device.multiply_adds,
@@ -62,10 +62,10 @@ impl BlendRates {
     }
 }
 
-/// Measures all of them, alternately.
+/// Measures all rates, alternately.
 ///
 /// # Errors
-/// What the device reports.
+/// Errors of the device.
 pub(super) fn blend_rates(gpu: &Gpu) -> Result<BlendRates> {
     let renderer = Renderer::new(gpu, RendererKind::Ewa)?;
     let cloud = faint_cover();
@@ -111,7 +111,7 @@ pub(super) fn blend_rates(gpu: &Gpu) -> Result<BlendRates> {
     Ok(best)
 }
 
-/// Gaussians so large and faint that each covers every pixel and no pixel is finished early.
+/// Gaussians so large and faint that each covers every pixel and no pixel ends early.
 fn faint_cover() -> GaussianCloud {
     let mut cloud = GaussianCloud::default();
     for i in 0..GAUSSIANS {
@@ -125,7 +125,7 @@ fn faint_cover() -> GaussianCloud {
     cloud
 }
 
-/// Mean, exponent form (a, b, c, log2 opacity) and colour, as the kernel keeps them.
+/// Mean, exponent form (a, b, c, log2 opacity) and colour, as in the kernel.
 type PlainSplat = [f32; 9];
 
 fn splats() -> Vec<PlainSplat> {
@@ -169,14 +169,14 @@ fn plain_block(splats: &[PlainSplat], x: &[f32; BLOCK], y: &[f32; BLOCK]) -> [[f
     [red, green, blue, transmittance]
 }
 
-/// 2^x for x in -100..100, in operations that compilers vectorise.
+/// 2^x for x in -100..100, by operations that compilers vectorise.
 #[inline(always)]
 fn exp2(x: f32) -> f32 {
     // Adding 1.5 * 2^23 leaves the nearest integer in the low bits of the sum.
     const SHIFT: f32 = 12_582_912.0;
     let shifted = x + SHIFT;
     let f = x - (shifted - SHIFT);
-    // Taylor series of 2^f; |f| <= 1/2, so what is left out is below 3e-6.
+    // Taylor series of 2^f; for |f| <= 1/2 the remainder is below 3e-6.
     let power = 1.0
         + f * (std::f32::consts::LN_2
             + f * (0.240_226_5 + f * (0.055_504_11 + f * (0.009_618_13 + f * 0.001_333_36))));

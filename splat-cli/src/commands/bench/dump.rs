@@ -1,4 +1,4 @@
-//! `splat bench --dump-shaders`: the text of every kernel as this GPU gets it.
+//! `splat bench --dump-shaders`: writes the complete source of every kernel for this GPU.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -13,13 +13,13 @@ use crate::failure::Failure;
 #[derive(Serialize)]
 struct Report<'a> {
     folder: &'a Path,
-    /// Invocations that share a tile, and how they add up.
+    /// Invocations per tile, and how they sum.
     lanes: u32,
     lane_sums: LaneSums,
     files: usize,
 }
 
-/// Writes one file per kernel and per optics that take another text; see [`splat_core::gpu::KernelText::name`].
+/// Writes one file per kernel, and per optics with a different source; see [`splat_core::gpu::KernelText::name`].
 pub(super) fn shaders(
     folder: &Path,
     renderer: RendererKind,

@@ -1,4 +1,4 @@
-//! A generated scene of any size, to time steps without a dataset.
+//! A synthetic scene of any size, to time steps without a dataset.
 
 use std::path::Path;
 
@@ -9,23 +9,23 @@ use splat_core::random::Random;
 use splat_core::{Error, Lens, Pinhole, Pose, Result, Scene, SeedPoint, View};
 
 const VIEWS: u32 = 4;
-/// Distance of the cameras from the middle, world units.
+/// Distance of the cameras from the centre, world units.
 const CAMERA_RADIUS: f64 = 3.0;
 const CAMERA_HEIGHT: f64 = 1.2;
-/// Focal length over the image's width: 57 degrees across.
+/// Focal length relative to the image's width: 57 degrees horizontally.
 const FOCAL: f64 = 0.92;
 const FLOOR: f64 = 2.5;
 const BALLS: usize = 24;
 const DOME_RADIUS: f64 = 8.0;
 
-/// Makes a scene of `gaussians` points on surfaces (a floor, balls on it and a dome around them), seen by four cameras of
+/// Generates a scene of `gaussians` points on surfaces (a floor, balls on it and a dome around them), seen by four cameras of
 /// `width` x `height` pixels, and writes their photos to `folder`.
 ///
 /// Points are evenly spread on surfaces, so each Gaussian starts at the size of its share of the image: as in a trained scene, a Gaussian
 /// covers fewer pixels the more there are, and lists per tile grow accordingly.
 ///
 /// # Errors
-/// [`Error::Scene`] where a photo cannot be written.
+/// [`Error::Scene`] if a photo cannot be written.
 pub(super) fn made_up_scene(folder: &Path, gaussians: u32, width: u32, height: u32) -> Result<Scene> {
     let focal = FOCAL * f64::from(width);
     let (cx, cy) = (f64::from(width) / 2.0, f64::from(height) / 2.0);

@@ -1,4 +1,4 @@
-//! Numbers out of a glTF's buffers.
+//! Reads numbers from a glTF's buffers.
 
 use std::borrow::Cow;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -12,20 +12,20 @@ use serde_json::Value;
 use crate::formats::{array, malformed, open};
 use crate::{Error, Result};
 
-/// The buffers of a file. What is asked for is read from disk then: a scene's buffer is as large as the scene.
+/// The buffers of a file, read from disk on demand: a scene's buffer is as large as the scene.
 pub(super) struct Buffers<'a> {
     pub(super) json: &'a Value,
-    /// Where in the file the binary chunk of a GLB lies.
+    /// Range of the GLB's binary chunk in the file.
     pub(super) bin: Option<Range<u64>>,
     pub(super) path: &'a Path,
-    /// By index, those within the JSON.
+    /// Buffers inside the JSON, by index.
     pub(super) inline: Vec<(usize, Vec<u8>)>,
 }
 
-/// How a component becomes a number.
+/// Decodes a component to a number.
 type Decode = fn(&[u8]) -> Option<f32>;
 
-/// Bytes of a component and how it becomes a number.
+/// Size of a component in bytes, and its decoder.
 fn component(kind: u64, normalized: bool) -> Option<(usize, Decode)> {
     Some(match (kind, normalized) {
         (5120, false) => (1, |b| array(b, 0).map(i8::from_le_bytes).map(f32::from)),
@@ -48,7 +48,7 @@ impl Buffers<'_> {
         malformed(self.path, "glTF", what)
     }
 
-    /// An attribute that has `count` entries: the first `N` numbers of each.
+    /// An attribute with `count` entries: the first `N` numbers of each.
     pub(super) fn of_len<const N: usize>(
         &mut self,
         attributes: &Value,
@@ -60,8 +60,8 @@ impl Buffers<'_> {
         Ok(values)
     }
 
-    /// Hands the first `N` numbers of an attribute's entries to `sink`, with their indices. An attribute of another number of entries
-    /// than `expected` is refused.
+    /// Passes the first `N` numbers of each entry of an attribute to `sink`, with its index. An attribute with a number of
+    /// entries other than `expected` is an error.
     pub(super) fn each<const N: usize>(
         &mut self,
         attributes: &Value,
@@ -131,7 +131,7 @@ impl Buffers<'_> {
         Ok(())
     }
 
-    /// So many bytes of a buffer; `None` where it is shorter.
+    /// A range of a buffer; `None` if the buffer is shorter.
     fn content(&mut self, buffer: usize, start: usize, len: usize) -> Result<Option<Cow<'_, [u8]>>> {
         let uri = self.json["buffers"][buffer]["uri"].as_str();
         let (path, within) = match uri {
@@ -160,7 +160,7 @@ impl Buffers<'_> {
         Ok((content.len() == len).then_some(Cow::Owned(content)))
     }
 
-    /// A buffer within the JSON.
+    /// A buffer inside the JSON.
     fn inline(&mut self, buffer: usize, data: &str) -> Result<&[u8]> {
         let at = match self.inline.iter().position(|(known, _)| *known == buffer) {
             Some(at) => at,
@@ -176,7 +176,7 @@ impl Buffers<'_> {
         Ok(&self.inline[at].1)
     }
 
-    /// A buffer's file: beside this one or below, never elsewhere.
+    /// A buffer in its own file, which must be in the same folder or below it.
     fn beside(&self, uri: &str) -> Result<PathBuf> {
         let relative = Path::new(uri);
         let below = relative.components().all(|part| matches!(part, std::path::Component::Normal(_)));

@@ -1,6 +1,6 @@
-//! glTF 2.0 with `KHR_gaussian_splatting`: point primitives with a rotation, a scale, an opacity and harmonics each.
+//! glTF 2.0 with `KHR_gaussian_splatting`: point primitives with rotation, scale, opacity and spherical harmonics.
 //!
-//! Axes are x left, y up, z forward. The crate `gltf` refuses attributes of such names, so the JSON is read here.
+//! Axes are x left, y up, z forward. The crate `gltf` rejects the extension's attribute names, so the JSON is parsed here.
 
 mod accessor;
 mod write;
@@ -23,12 +23,12 @@ use accessor::Buffers;
 pub(super) use write::write;
 
 const EXTENSION: &str = "KHR_gaussian_splatting";
-/// What extensions that pack splats begin with.
+/// Prefix of the extensions that compress splats.
 const PACKED: &str = "KHR_gaussian_splatting_compression";
 /// Chunk types of a binary glTF.
 const JSON: u32 = 0x4E4F_534A;
 const BIN: u32 = 0x004E_4942;
-/// Nodes within nodes; deeper ones are taken for a circle.
+/// Maximum depth of nodes; deeper ones are treated as a cycle.
 const MAX_DEPTH: usize = 64;
 
 pub(super) fn read(path: &Path) -> Result<SplatScene> {
@@ -78,7 +78,7 @@ pub(super) fn read(path: &Path) -> Result<SplatScene> {
     Ok(SplatScene { cloud, notes, ..SplatScene::default() })
 }
 
-/// The JSON, and where the binary chunk of a GLB lies in the file. A `.gltf` is JSON alone.
+/// The JSON, and the range of the GLB's binary chunk in the file. A `.gltf` is JSON only.
 fn chunks(path: &Path) -> Result<(Vec<u8>, Option<Range<u64>>)> {
     let refuse = |what: &str| Err(malformed(path, "glTF", what));
     let read_error = |source| Error::Read { path: path.to_owned(), source };
@@ -115,19 +115,19 @@ fn chunks(path: &Path) -> Result<(Vec<u8>, Option<Range<u64>>)> {
         }
     }
     let Some(json) = json else { return refuse("it has no JSON; it is truncated, copy it again") };
-    // Buffers that the header promises come in the same file.
+    // Buffers promised by the header are in the same file.
     if size < array(&head, 8).map_or(0, u32::from_le_bytes).into() {
         return refuse("it is shorter than its header says; it is truncated, copy it again");
     }
     Ok((json, bin))
 }
 
-/// The meshes of the scene that is shown, each with its place in the world.
+/// The meshes of the default scene, each with its world transform.
 fn placed_meshes(json: &Value) -> std::result::Result<Vec<(usize, DMat4)>, String> {
     let index = |value: &Value| value.as_u64().map(|index| index as usize);
     let scene = index(&json["scene"]).unwrap_or(0);
     let Some(roots) = json["scenes"][scene]["nodes"].as_array() else {
-        // Without a scene every mesh is where it is.
+        // Without a scene, every mesh is used without a transform.
         let meshes = json["meshes"].as_array().map_or(0, Vec::len);
         return Ok((0..meshes).map(|mesh| (mesh, DMat4::IDENTITY)).collect());
     };
@@ -165,7 +165,7 @@ fn local(node: &Value) -> DMat4 {
     DMat4::from_scale_rotation_translation(scale, rotation, translation)
 }
 
-/// Moves a cloud by a node's matrix.
+/// Transforms a cloud by a node's matrix.
 fn place(cloud: &mut GaussianCloud, world: DMat4) -> std::result::Result<(), String> {
     if world == DMat4::IDENTITY {
         return Ok(());
@@ -206,7 +206,7 @@ fn splats(buffers: &mut Buffers<'_>, attributes: &Value) -> Result<GaussianCloud
         for order in 0..=2 * degree {
             let index = (degree * degree + order) as usize;
             if degree == 0 && attributes[coefficient(0, 0)].is_null() {
-                // The fallback for viewers of points has the colour alone.
+                // The fallback for point viewers has only the colour.
                 buffers.each(attributes, "COLOR_0", Some(count), &mut |row, rgb: [f32; 3]| {
                     places[row * coeffs] = rgb.map(f_dc);
                 })?;
@@ -220,7 +220,7 @@ fn splats(buffers: &mut Buffers<'_>, attributes: &Value) -> Result<GaussianCloud
     Ok(cloud)
 }
 
-/// One cloud of the highest degree among them.
+/// Merges clouds to one of the highest degree among them.
 fn merged(parts: Vec<GaussianCloud>) -> GaussianCloud {
     let sh_degree = parts.iter().map(|part| part.sh_degree).max().unwrap_or(0);
     let mut cloud = GaussianCloud { sh_degree, ..GaussianCloud::default() };

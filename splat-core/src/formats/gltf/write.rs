@@ -1,4 +1,4 @@
-//! A cloud to a GLB.
+//! Writes a cloud as GLB.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -13,10 +13,10 @@ use crate::{Error, Result, files};
 
 const FLOAT: u32 = 5126;
 const BYTE: u32 = 5121;
-/// A buffer of vertex attributes.
+/// Target of a buffer view with vertex attributes.
 const ARRAY_BUFFER: u32 = 34_962;
 
-/// What is told of each attribute; bytes come later, so that they are never all in memory.
+/// Metadata of the attributes; their data is written later, so that it is never all in memory.
 struct Layout {
     views: Vec<Value>,
     accessors: Vec<Value>,
@@ -50,7 +50,7 @@ impl Layout {
     }
 }
 
-/// Writes a finite cloud. Viewers that do not know the extension show coloured points.
+/// Writes a cloud of finite values. Viewers without the extension show coloured points.
 pub(crate) fn write(path: &Path, cloud: &GaussianCloud) -> Result<()> {
     let count = cloud.len();
     let Some((low, high)) = cloud.bounds() else {

@@ -1,4 +1,4 @@
-//! Which Gaussians of a compressed PLY share a chunk, and so the ranges that their few bits divide.
+//! Assigns Gaussians to the chunks of a compressed PLY, whose ranges their values are quantized to.
 
 use rayon::prelude::*;
 
@@ -6,44 +6,45 @@ use super::compressed::CHUNK;
 use crate::formats::quantize::{colour, sigmoid};
 use crate::gaussians::GaussianCloud;
 
-/// Numbers of a Gaussian that have ranges: position, log-scales, colour.
+/// Quantized values of a Gaussian: position, log-scales, colour.
 const NUMBERS: usize = 9;
-/// Steps that the range of each is divided into.
+/// Number of steps that each range is divided into.
 const STEPS: [f32; NUMBERS] = [2047.0, 1023.0, 2047.0, 2047.0, 1023.0, 2047.0, 255.0, 255.0, 255.0];
-/// Keys that a group is parted by: the coordinates, and the size.
+/// Sort keys for splitting a group: the coordinates, and the size.
 const KEYS: usize = 4;
-/// Where a group is parted, in eighths of its chunks. Besides the middle, so that few Gaussians that are far from all others or very
-/// large come apart from the rest; single chunks from either end, tried as well, leave trained scenes 8 dB worse.
+/// Candidate positions of a split, in eighths of a group's chunks. More than just the middle, so that a few Gaussians that are
+/// far away or very large are separated from the rest. Splitting off single chunks at either end as well makes trained scenes 8
+/// dB worse.
 const CUTS: [usize; 5] = [1, 2, 4, 6, 7];
-/// Squared difference of colour that moving a Gaussian by its own size makes, of 1: its contrast with what is behind it.
+/// Squared colour difference caused by moving a Gaussian by its own size, for values in 0..1: its contrast with the background.
 const CONTRAST: f32 = 0.05;
-/// A group of m chunks is parted again, and its cost then falls with about m to the power of this: measured, of trained scenes.
+/// When a group of m chunks is split further, its cost falls by about m to this power: measured on trained scenes.
 const FALL: f32 = 1.0 / 3.0;
-/// e to this is far beyond any scene; a wider range would cost the others their precision.
+/// e to this power is far beyond any scene; a wider range would cost precision.
 const MAX_LOG_SCALE: f32 = 20.0;
-/// Groups of fewer Gaussians are not worth a task of their own.
+/// Smaller groups are not worth a separate task.
 const ALONE: usize = 16 * CHUNK;
 
-/// A Gaussian's log-scales as they are written.
+/// The log-scales of a Gaussian as they are written.
 pub(super) fn scales(cloud: &GaussianCloud, index: usize) -> [f32; 3] {
     cloud.log_scales[index].map(|scale| scale.clamp(-MAX_LOG_SCALE, MAX_LOG_SCALE))
 }
 
-/// What parting needs to know of a Gaussian.
+/// What the split depends on.
 #[derive(Clone, Copy)]
 struct Item {
     numbers: [f32; NUMBERS],
-    /// What an error of its colour weighs in pictures, and what one of its place does, per squared unit.
+    /// Weights of colour and position errors in rendered images, per squared unit.
     colour_weight: f32,
     place_weight: f32,
     index: u32,
 }
 
-/// The indices of a cloud's Gaussians, such that every [`CHUNK`] of them in turn have ranges which cost the pictures little.
+/// Orders a cloud's Gaussians so that the ranges of every [`CHUNK`] consecutive ones cost little image quality.
 ///
-/// From all of them down, a group is parted into two where the rounding of both costs least (a k-d tree whose axes and cuts are
-/// chosen by cost). A curve through space would put far haze and the small Gaussians of what was photographed into one chunk, and
-/// a step of its range be as large as these are.
+/// Top-down, each group is split in two where the quantization error of both halves is least (a k-d tree whose axes and positions
+/// are chosen by cost). A space-filling curve would put distant haze and the small Gaussians of the subject into the same chunk,
+/// whose quantization step would then be as large as the subject's Gaussians.
 pub(super) fn order(cloud: &GaussianCloud) -> Vec<u32> {
     let mut items: Vec<Item> = (0..cloud.len()).into_par_iter().map(|index| Item::of(cloud, index)).collect();
     part(&mut items);
@@ -54,7 +55,7 @@ impl Item {
     fn of(cloud: &GaussianCloud, index: usize) -> Self {
         let ([x, y, z], [a, b, c]) = (cloud.means[index], scales(cloud, index));
         let [red, green, blue] = cloud.sh_coeffs[index * cloud.coeffs_per_gaussian()].map(colour);
-        // Its size across, as it is seen: between the longest and the shortest of its axes.
+        // Its visible size: the middle of its three axes.
         let size = a.min(b).max(a.max(b).min(c));
         let opacity = sigmoid(cloud.opacity_logits[index]);
         Self {
@@ -71,7 +72,7 @@ impl Item {
     }
 }
 
-/// Orders a group so that its chunks follow each other.
+/// Orders a group so that each chunk is contiguous.
 fn part(items: &mut [Item]) {
     let chunks = items.len().div_ceil(CHUNK);
     if chunks < 2 {
@@ -100,7 +101,7 @@ fn part(items: &mut [Item]) {
     }
 }
 
-/// Brings the Gaussians of the smallest keys before each cut; cuts count from `from`, and so do `items`.
+/// Partially sorts by a key, so that the smallest keys are before each cut; cuts and `items` are relative to `from`.
 fn select(items: &mut [Item], cuts: &[usize], from: usize, key: usize) {
     let Some(&middle) = cuts.get(cuts.len() / 2) else { return };
     items.select_nth_unstable_by(middle - from, |a, b| {
@@ -111,7 +112,7 @@ fn select(items: &mut [Item], cuts: &[usize], from: usize, key: usize) {
     select(right, &cuts[cuts.len() / 2 + 1..], middle, key);
 }
 
-/// What both sides of each cut cost.
+/// Cost of both sides for each cut.
 fn costs(items: &[Item], cuts: &[usize]) -> Vec<f32> {
     let ends = cuts.iter().copied().chain([items.len()]);
     let starts = [0].into_iter().chain(cuts.iter().copied());
@@ -120,7 +121,7 @@ fn costs(items: &[Item], cuts: &[usize]) -> Vec<f32> {
     (1..pieces.len()).map(|at| joined(&pieces[..at]) + joined(&pieces[at..])).collect()
 }
 
-/// The ranges of a group's numbers and its weights.
+/// Ranges of a group's values, and its weights.
 struct Group {
     ranges: [[f32; 2]; NUMBERS],
     colour_weight: f32,
@@ -158,7 +159,7 @@ impl Group {
         self
     }
 
-    /// Squared errors of the pictures, by first order and to a factor, once the group is parted into chunks.
+    /// First-order estimate of the squared image error, up to a constant factor, once the group is split into chunks.
     fn cost(&self) -> f32 {
         let step = |number: usize| {
             let [low, high] = self.ranges[number];
@@ -176,7 +177,7 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
-    /// Small Gaussians in a room and haze a thousand times as far: in chunks of their own, but for one or two in which both end.
+    /// Small Gaussians in a room, and haze a thousand times as far away: in separate chunks, except for one or two.
     #[test]
     fn haze_does_not_share_chunks_with_what_was_photographed() {
         let mut random = Random::new(3, 0, 0);
@@ -198,7 +199,7 @@ mod tests {
         let mixed =
             order.chunks(CHUNK).filter(|chunk| (1..chunk.len()).contains(&chunk.iter().filter(far).count()));
         assert!(mixed.count() <= 2);
-        // Of 37 chunks in a room 10 wide all but one are less than 6 wide some way.
+        // Of 37 chunks in a room 10 units wide, all but one are less than 6 wide in some direction.
         let wide =
             order.chunks(CHUNK).filter(|chunk| chunk.iter().all(|index| index % 13 != 0)).filter(|chunk| {
                 (0..3).all(|axis| {

@@ -1,4 +1,4 @@
-//! PlayCanvas' compressed PLY: chunks of 256 splats, each number in a few bits within its chunk's range.
+//! PlayCanvas's compressed PLY: chunks of 256 splats, with values quantized to their chunk's range.
 
 use std::io::{BufRead, Read as _};
 use std::path::Path;
@@ -12,9 +12,9 @@ use crate::formats::quantize::{component_of_fraction, f_dc, from_smallest_three,
 use crate::gaussians::GaussianCloud;
 use crate::{Error, Result};
 
-/// Splats in a chunk.
+/// Splats per chunk.
 pub(super) const CHUNK: usize = 256;
-/// The ranges of a chunk: three mins and three maxs of each group. Files of old have no colour.
+/// Range properties of a chunk: three minima and three maxima per group. Old files have none for the colour.
 pub(super) const RANGES: [&str; 18] = [
     "min_x",
     "min_y",
@@ -35,19 +35,19 @@ pub(super) const RANGES: [&str; 18] = [
     "max_g",
     "max_b",
 ];
-/// The numbers of a splat, `uint` each.
+/// Packed properties of a splat, each `uint`.
 pub(super) const PACKED: [&str; 4] = ["packed_position", "packed_rotation", "packed_scale", "packed_color"];
 /// Harmonics are bytes over this range, centred on zero.
 pub(super) const SH_RANGE: f32 = 8.0;
 
-/// Whether the header is one of a compressed PLY.
+/// Whether the header is that of a compressed PLY.
 pub(super) fn matches(header: &Header) -> bool {
     let elements = &header.ply.elements;
     elements.contains_key("chunk")
         && elements.get("vertex").is_some_and(|vertex| vertex.properties.contains_key(PACKED[0]))
 }
 
-/// Reads the splats; `remaining` is what the file holds after the header, in bytes.
+/// Reads the splats; `remaining` is the number of bytes after the header.
 pub(super) fn read_cloud(
     reader: &mut impl BufRead,
     header: &Header,
@@ -153,7 +153,7 @@ fn decode(
     Ok(cloud)
 }
 
-/// The middle of a byte's step, but the ends of the range for the first and last byte, as PlayCanvas reads them.
+/// The centre of a byte's step, but the ends of the range for the first and last byte, as PlayCanvas decodes them.
 fn harmonic(byte: f32) -> f32 {
     let fraction = match byte {
         0.0 => 0.0,
@@ -177,7 +177,7 @@ struct Column {
     scalar: ScalarType,
 }
 
-/// Where the rows of an element lie.
+/// Location of an element's rows.
 struct Table {
     start: u64,
     rows: usize,

@@ -1,4 +1,4 @@
-//! The header, and where in a row each number is.
+//! Parses the header, and locates each property in a row.
 
 use std::io::{BufRead, Read};
 use std::path::Path;
@@ -10,15 +10,15 @@ use super::{CORE, REST, REST_OF_DEGREE_4, malformed};
 use crate::content::UTF8_MARK;
 use crate::{Error, Result};
 
-/// No header of a splat file is near this long; a file without `end_header` must not fill the memory.
+/// Maximum header length: no splat file comes near it, and a file without `end_header` must not fill memory.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
 
 /// Index in [`CORE`] of the first constant harmonic.
 const CONSTANT: usize = CORE.len() - COLOURS.len();
-/// The properties of a colour.
+/// Colour properties.
 const COLOURS: [&str; 3] = ["red", "green", "blue"];
 
-/// The value of a full colour: 1 for numbers with fractions, else the largest.
+/// Value of full intensity: 1 for floating-point types, else the maximum.
 fn full_value(scalar: &ScalarType) -> f32 {
     match scalar {
         ScalarType::Float | ScalarType::Double => 1.0,
@@ -27,7 +27,7 @@ fn full_value(scalar: &ScalarType) -> f32 {
     }
 }
 
-/// A parsed header, its length in the file, and what ended its lines.
+/// A parsed header, its length in the file, and its line ending.
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) ply: PlyHeader,
@@ -36,7 +36,7 @@ pub(super) struct Header {
     pub(super) line_end: u8,
 }
 
-/// Reads up to `end_header`. A byte order mark before it, blank lines, indents, and line ends of any system are accepted.
+/// Reads up to `end_header`. Accepts a byte order mark, blank lines, indentation, and line endings of any system.
 pub(super) fn read(reader: &mut impl BufRead, path: &Path) -> Result<Header> {
     let read_error = |source| Error::Read { path: path.to_owned(), source };
     let mut lines = Lines { reader: reader.take(MAX_HEADER_BYTES), byte_len: 0, end: None };
@@ -48,7 +48,7 @@ pub(super) fn read(reader: &mut impl BufRead, path: &Path) -> Result<Header> {
                 if text.is_empty() { NO_PLY } else { "it ends within its header, before `end_header`" };
             return Err(malformed(path, what));
         };
-        // Comments may be in any encoding; what is no UTF-8 is replaced.
+        // Comments may be in any encoding; invalid UTF-8 is replaced.
         let line = String::from_utf8_lossy(&line);
         let line = line.trim();
         if text.is_empty() && line != "ply" {
@@ -68,7 +68,7 @@ pub(super) fn read(reader: &mut impl BufRead, path: &Path) -> Result<Header> {
     let ply = Parser::<DefaultElement>::new()
         .read_header(&mut Reader::new(text.as_bytes()))
         .map_err(|_| malformed(path, odd_line(&text)))?;
-    // The parser keeps the last of two properties of one name, which would shift all that follow.
+    // The parser keeps only the last of two properties with the same name, which would shift the following ones.
     let kept: usize = ply.elements.iter().map(|(_, element)| element.properties.len()).sum();
     if kept != properties {
         return Err(malformed(path, "its header declares an element or a property twice"));
@@ -78,8 +78,8 @@ pub(super) fn read(reader: &mut impl BufRead, path: &Path) -> Result<Header> {
 
 const NO_PLY: &str = "it does not begin with `ply`";
 
-/// Lines of a header and their bytes. The first line shows what ends one: LF (CR before it is white space), or CR alone, as old
-/// systems wrote; a byte of the rows may then look like the LF of the last line.
+/// Lines of a header as bytes. The first line determines the line ending: LF (a CR before it is white space), or CR alone, as on
+/// old systems; in that case the first byte of the rows may be LF.
 struct Lines<R> {
     reader: R,
     byte_len: u64,
@@ -87,7 +87,7 @@ struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// The next line without its end; `None` where the file or what a header may take ends before it does.
+    /// The next line without its line ending; `None` if the file or the maximum header length ends first.
     fn next(&mut self) -> std::io::Result<Option<Vec<u8>>> {
         let first = self.end.is_none();
         let end = match self.end {
@@ -103,7 +103,7 @@ impl<R: BufRead> Lines<R> {
         Ok((line.pop() == Some(end)).then_some(line))
     }
 
-    /// Of the first line, which is in the buffer.
+    /// Line ending of the first line, which is in the buffer.
     fn line_end(&mut self) -> std::io::Result<u8> {
         let ahead = self.reader.fill_buf()?;
         let end = ahead.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
@@ -112,7 +112,7 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// Which line of a header is at fault.
+/// Finds the invalid line of a header, for the error message.
 fn odd_line(text: &str) -> String {
     let is_statement = |line: &&str| {
         let alone = format!("ply\nformat ascii 1.0\nelement vertex 1\n{line}\nend_header\n");
@@ -131,30 +131,30 @@ fn odd_line(text: &str) -> String {
     }
 }
 
-/// Where a number lies in a row, and where it goes.
+/// Location of a property in a row.
 #[derive(Debug)]
 pub(super) struct Column {
-    /// Position among the row's properties.
+    /// Index among the row's properties.
     pub(super) index: usize,
-    /// Bytes before it in a binary row.
+    /// Byte offset in a binary row.
     pub(super) offset: usize,
     pub(super) scalar: ScalarType,
 }
 
-/// How rows of `vertex` are made up.
+/// Layout of the rows of `vertex`.
 #[derive(Debug)]
 pub(super) struct Layout {
     /// Columns of [`CORE`], then `f_rest_0` and so on.
     pub(super) columns: Vec<Column>,
     pub(super) sh_degree: u32,
-    /// The value of a full colour, where the file has colours instead of constant harmonics, such as nerfstudio's in the mode `rgb`.
+    /// Value of full intensity, if the file has colours instead of constant harmonics, as nerfstudio's with `rgb`.
     pub(super) full_colour: Option<f32>,
-    /// Whether the file has coefficients of degree 4, which are not read.
+    /// Whether the file has coefficients of degree 4, which are ignored.
     pub(super) dropped_harmonics: bool,
     pub(super) rows: usize,
-    /// Bytes of a binary row.
+    /// Bytes per binary row.
     pub(super) row_bytes: usize,
-    /// Properties of a row.
+    /// Properties per row.
     pub(super) row_len: usize,
 }
 
@@ -204,8 +204,8 @@ impl Layout {
         })
     }
 
-    /// Of a point cloud: `x`, `y`, `z`, and three colours if it has them. The flag says that colours
-    /// are fractions of 1, as floating-point ones are.
+    /// Layout of a point cloud: `x`, `y`, `z`, and three colours if there are any. The flag tells whether colours are fractions
+    /// of 1, as floating-point ones are.
     pub(super) fn of_points(header: &Header, path: &Path) -> Result<(Self, bool)> {
         let Some(vertex) = header.ply.elements.get("vertex") else {
             return Err(malformed(path, "it has no element `vertex`"));
@@ -249,7 +249,7 @@ impl Layout {
     }
 }
 
-/// What a PLY without the properties of splats is instead.
+/// Describes what a PLY without the properties of splats contains.
 fn not_splats(header: &Header, vertex: &ElementDef, missing: &[&str]) -> String {
     let has = |name: &str| vertex.properties.contains_key(name);
     if let Some(face) = header.ply.elements.get("face").filter(|_| missing.len() > 4) {

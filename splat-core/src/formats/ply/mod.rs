@@ -1,14 +1,13 @@
-//! Scenes as files: the PLY form of 3-D Gaussian splatting, in and out.
+//! PLY files of 3-D Gaussian splatting, read and written.
 //!
 //! One element `vertex` with a property for each stored number: `x y z`, optionally `nx ny nz`,
 //! `f_dc_0..2`, `f_rest_*` (9, 24 or 45 for degree 1, 2 or 3, all of red, then green, then blue),
 //! `opacity` (logit), `scale_0..2` (ln), `rot_0..3` (w,x,y,z); instead of `f_dc_0..2`, `red green blue` are read. World axes are COLMAP's.
-//! Properties are found by name, whatever their order and type. PlayCanvas' compressed PLY is read and written too.
+//! Properties are found by name, in any order and of any type. PlayCanvas's compressed PLY is read and written too.
 //!
-//! The header goes through `ply-rs-bw`. The rows do not: its reader and writer look every value up by
-//! name through a trait (a million splats of degree 3 are 62 million look-ups; measured: 7 times the time to
-//! read and 4 times the time to write), and its ASCII grammar has no `nan`, rows of which are to be
-//! dropped and counted.
+//! The header is parsed by `ply-rs-bw`, the rows are not: that crate looks up every value by name through a trait (62 million
+//! look-ups for a million splats of degree 3; measured: 7 times slower to read and 4 times to write), and its ASCII grammar does
+//! not allow `nan`, rows with which must be dropped and counted.
 
 mod chunks;
 mod compressed;
@@ -29,14 +28,14 @@ use crate::{Error, Result};
 pub use write::{PlyOptions, write};
 pub(crate) use write_compressed::write_compressed;
 
-/// Reads a 3DGS PLY: ASCII or binary of either byte order, degree 0 to 3 (of degree 4 the first three), or PlayCanvas'
+/// Reads a 3DGS PLY: ASCII, or binary of either byte order, degree 0 to 3 (of degree 4, the first three), or PlayCanvas's
 /// compressed one.
 ///
 /// Bytes after the last row are ignored.
 ///
 /// # Errors
-/// [`Error::Read`] if the file cannot be read; [`Error::Malformed`] if it is no PLY, a PLY of
-/// another kind (mesh, point cloud), breaks off, or contradicts its header.
+/// [`Error::Read`] if the file cannot be read; [`Error::Malformed`] if it is not a PLY, another kind of PLY (mesh, point cloud),
+/// truncated, or contradicts its header.
 pub fn read(path: &Path) -> Result<SplatScene> {
     let read_error = |source| Error::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(read_error)?;
@@ -44,9 +43,9 @@ pub fn read(path: &Path) -> Result<SplatScene> {
     read_from(&mut BufReader::with_capacity(1 << 18, file), bytes, path)
 }
 
-/// As [`read`], from any source of `size_bytes` bytes; `path` is what errors call it.
+/// As [`read`], from any source of `size_bytes` bytes; `path` is used in errors.
 ///
-/// The size bounds what is allocated: a header cannot claim more rows than its file holds.
+/// The size bounds allocations: a header cannot claim more rows than its file contains.
 ///
 /// # Errors
 /// As [`read`].
@@ -71,8 +70,8 @@ pub fn read_from(reader: &mut impl BufRead, size_bytes: u64, path: &Path) -> Res
     Ok(scene)
 }
 
-/// Reads the points of a point cloud (`x y z`, and `red green blue` where it has them; grey where not):
-/// what training starts from. Points that are not finite are left out.
+/// Reads the points of a point cloud (`x y z`, and `red green blue` if present; grey otherwise) as seed points for training.
+/// Points that are not finite are dropped.
 ///
 /// # Errors
 /// As [`read`].
@@ -131,8 +130,8 @@ fn malformed(path: &Path, what: impl Into<String>) -> Error {
     Error::Malformed { path: path.to_owned(), format: "3DGS PLY", what: what.into() }
 }
 
-/// Names of the properties besides `f_rest_*`, in the order of the rows in memory: mean, quaternion,
-/// log-scale, opacity logit, constant harmonic.
+/// Names of the properties except `f_rest_*`, in the order of rows in memory: mean, quaternion, log-scale, opacity logit,
+/// constant harmonic.
 const CORE: [&str; 14] = [
     "x", "y", "z", "rot_0", "rot_1", "rot_2", "rot_3", "scale_0", "scale_1", "scale_2", "opacity", "f_dc_0",
     "f_dc_1", "f_dc_2",
@@ -140,7 +139,7 @@ const CORE: [&str; 14] = [
 
 /// Number of `f_rest_*` for each degree.
 const REST: [usize; 4] = [0, 9, 24, 45];
-/// Number of `f_rest_*` of degree 4, whose last nine coefficients a channel are dropped.
+/// Number of `f_rest_*` of degree 4, of which the last nine coefficients per channel are dropped.
 const REST_OF_DEGREE_4: usize = 72;
 
 #[cfg(test)]

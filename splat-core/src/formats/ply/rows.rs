@@ -1,4 +1,4 @@
-//! The rows: ASCII or binary numbers to a cloud.
+//! Reads rows of ASCII or binary numbers into a cloud.
 
 use std::io::{BufRead, ErrorKind, Read};
 use std::path::Path;
@@ -11,12 +11,12 @@ use crate::formats::quantize::f_dc;
 use crate::gaussians::GaussianCloud;
 use crate::{Error, Result};
 
-/// Bytes of binary rows read at a time.
+/// Bytes of binary rows read per call.
 const CHUNK_BYTES: usize = 1 << 20;
-/// An ASCII row longer than this is no row.
+/// Maximum length of an ASCII row.
 const MAX_LINE_BYTES: u64 = 1 << 16;
 
-/// Reads the splats; `remaining` is what the file holds after the header, in bytes.
+/// Reads the splats; `remaining` is the number of bytes after the header.
 pub(super) fn read_cloud(
     reader: &mut impl BufRead,
     header: &Header,
@@ -24,7 +24,8 @@ pub(super) fn read_cloud(
     remaining: u64,
     path: &Path,
 ) -> Result<GaussianCloud> {
-    // As many as the header says, or as the file could hold if that is less: one byte a number at least.
+    // Allocate for the number in the header, or the most that the file could contain if that is less: at least one byte per
+    // number.
     let most = remaining / layout.row_len.max(1) as u64;
     let room = layout.rows.min(usize::try_from(most).unwrap_or(usize::MAX));
     let mut cloud = GaussianCloud::with_room(room, layout.sh_degree);
@@ -38,7 +39,7 @@ pub(super) fn read_cloud(
     Ok(cloud)
 }
 
-/// Hands the numbers of each row of `vertex`, in the order of `layout.columns`, to `sink`.
+/// Passes the numbers of each row of `vertex`, in the order of `layout.columns`, to `sink`.
 pub(super) fn read_rows(
     reader: &mut impl BufRead,
     header: &Header,
@@ -55,10 +56,10 @@ pub(super) fn read_rows(
         }
         if ascii { source.skip_lines(element)? } else { source.skip_rows(element, header.ply.encoding)? }
     }
-    // The shortest ASCII row has a digit and a separator for each number.
+    // The shortest ASCII row has a digit and a separator per number.
     let row_bytes = if ascii { 2 * layout.row_len } else { layout.row_bytes } as u64;
     let promised = (layout.rows as u64).saturating_mul(row_bytes);
-    // The last line of an ASCII file may lack its line break.
+    // The last line of an ASCII file may lack its line ending.
     if promised > source.remaining.saturating_add(u64::from(ascii)) {
         return Err(malformed(
             path,
@@ -100,7 +101,7 @@ pub(super) fn read_rows(
     Ok(())
 }
 
-/// `row` is in the order of [`CORE`], then `f_rest_*`, which go channel by channel.
+/// `row` is in the order of [`CORE`], followed by `f_rest_*` by channel.
 fn push(cloud: &mut GaussianCloud, row: &[f32]) {
     let (core, rest) = row.split_at(CORE.len());
     let [x, y, z, qw, qx, qy, qz, s0, s1, s2, opacity, r, g, b] = core else { return };
@@ -114,7 +115,7 @@ fn push(cloud: &mut GaussianCloud, row: &[f32]) {
     cloud.sh_coeffs.extend(red.iter().zip(green).zip(blue).map(|((r, g), b)| [*r, *g, *b]));
 }
 
-/// The number that `bytes` begin with; there are at least its size.
+/// The number at the start of `bytes`, which must be long enough.
 pub(super) fn number(bytes: &[u8], scalar: &ScalarType, big_endian: bool) -> f32 {
     macro_rules! decode {
         ($kind:ty) => {
@@ -135,7 +136,7 @@ pub(super) fn number(bytes: &[u8], scalar: &ScalarType, big_endian: bool) -> f32
     }
 }
 
-/// A number as C's and Microsoft's libraries print it, with what is none: `-nan(ind)`, `1.#QNAN0`, `-1.#INF00`.
+/// Parses a number, including the ways in which C libraries print non-finite ones: `-nan(ind)`, `1.#QNAN0`, `-1.#INF00`.
 fn number_of_text(word: &str) -> Option<f32> {
     word.parse().ok().or_else(|| {
         let lower = word.to_ascii_lowercase();
@@ -151,7 +152,7 @@ fn number_of_text(word: &str) -> Option<f32> {
     })
 }
 
-/// The reader with what is left of the file.
+/// The reader, with the number of bytes left in the file.
 struct Source<'a, R> {
     reader: &'a mut R,
     path: &'a Path,
@@ -172,7 +173,7 @@ impl<R: BufRead> Source<'_, R> {
         Ok(())
     }
 
-    /// The next line of text that is not blank; an error at the end of the file.
+    /// The next line that is not blank; an error at the end of the file.
     fn row_of_text(&mut self) -> Result<Vec<u8>> {
         loop {
             let line = self.line()?;
@@ -216,13 +217,13 @@ impl<R: BufRead> Source<'_, R> {
         Ok(())
     }
 
-    /// Skips an ASCII element: one line a row.
+    /// Skips an ASCII element, with one line per row.
     fn skip_lines(&mut self, element: &ElementDef) -> Result<()> {
         let rows = if element.properties.is_empty() { 0 } else { element.count };
         (0..rows).try_for_each(|_| self.row_of_text().map(drop))
     }
 
-    /// Skips a binary element that comes before the splats.
+    /// Skips a binary element before the splats.
     fn skip_rows(&mut self, element: &ElementDef, encoding: Encoding) -> Result<()> {
         if element.properties.is_empty() {
             return Ok(());

@@ -39,7 +39,7 @@ fn written(cloud: &GaussianCloud, options: &PlyOptions) -> Vec<u8> {
     std::fs::read(&path).unwrap()
 }
 
-/// A header and rows as text, for files that the writer does not make.
+/// A header and rows as text, for files that the writer does not produce.
 fn ascii(properties: &[&str], rows: &[&str]) -> Vec<u8> {
     let mut text = format!("ply\nformat ascii 1.0\ncomment by hand\nelement vertex {}\n", rows.len());
     properties.iter().for_each(|name| text += &format!("property float {name}\n"));
@@ -84,7 +84,7 @@ fn round_trip_is_exact() {
     }
 }
 
-/// The layout of the authors' files, byte by byte: 62 floats, harmonics channel by channel.
+/// The layout of the authors' files: 62 floats, harmonics by channel.
 #[test]
 fn layout_is_the_fields() {
     let mut cloud = cloud(2, 3);
@@ -122,7 +122,7 @@ fn properties_are_found_by_name_in_any_type_and_order() {
     assert_eq!(scene.cloud.sh_coeffs[0], [12.0, 13.0, 14.0]);
     assert_eq!(scene.comments, ["by hand"]);
 
-    // Colours instead of constant harmonics, in bytes or as fractions; harmonics are preferred where both are there.
+    // Colours instead of constant harmonics, as bytes or fractions; if a file has both, harmonics are used.
     let coloured: Vec<&str> = CORE[..11].iter().copied().chain(["red", "green", "blue"]).collect();
     let row = |colour: &str| format!("1 2 3 1 0 0 0 0 0 0 0 {colour}");
     for (kind, colour) in [("uchar", "0 51 255"), ("float", "0 0.2 1")] {
@@ -134,7 +134,7 @@ fn properties_are_found_by_name_in_any_type_and_order() {
         assert!(red.abs() < 1e-6 && (green - 0.2).abs() < 1e-6 && (blue - 1.0).abs() < 1e-6, "{kind}");
     }
 
-    // Big-endian doubles, shorts and bytes, an unknown property, CRLF, an element before and one behind.
+    // Big-endian doubles, shorts and bytes, an unknown property, CRLF, an element before and one after.
     let mut bytes =
         b"ply\r\nformat binary_big_endian 1.0\r\nelement extra 1\r\nproperty list uchar short s\r\n\
                       element vertex 1\r\nproperty uchar red\r\nproperty double x\r\nproperty short y\r\n"
@@ -154,7 +154,7 @@ fn properties_are_found_by_name_in_any_type_and_order() {
     assert_eq!(scene.cloud.sh_coeffs, [[11.0, 12.0, 13.0]]);
 }
 
-/// What editors and programs of other systems make of a file.
+/// Variations made by editors and programs on other systems.
 #[test]
 fn headers_of_any_hand_are_read() {
     let row = "1 2 3 1 0 0 0 0 0 0 0 4 5 6";
@@ -184,7 +184,7 @@ fn headers_of_any_hand_are_read() {
         let scene = parse(text.as_bytes()).unwrap_or_else(|error| panic!("{case}: {error}"));
         assert_eq!(scene.cloud, expected.cloud, "{case}");
     }
-    // Lines that end in CR alone, before rows that begin with LF.
+    // Lines that end in CR only, before rows that begin with LF.
     let mut binary = plain.split("end_header").next().unwrap().replace("ascii", "binary_little_endian");
     binary = (binary.replace("vertex 2", "vertex 1") + "end_header\n").replace('\n', "\r");
     let mut bytes = binary.into_bytes();
@@ -232,7 +232,7 @@ fn rows_that_are_not_finite_are_dropped_and_counted() {
     let one = "1 2 3 1 0 0 0 0 0 0 0 0 0 0";
     let rows = [one, "nan 2 3 1 0 0 0 0 0 0 0 0 0 0", one, "1 2 3 1 0 0 0 0 0 0 -inf 0 0 0"];
     let scene = parse(&ascii(&CORE, &rows)).unwrap();
-    // Columns 7 to 9 are log-scales, column 10 is the opacity's logit: infinite ones have a finite meaning.
+    // Columns 7 to 9 are log-scales, column 10 is the opacity logit: infinite ones have a finite meaning.
     assert_eq!((scene.cloud.len(), scene.dropped_rows, scene.clamped_rows), (3, 1, 1));
     assert!(scene.cloud.opacity_logits[2] < -10.0);
 
@@ -261,7 +261,7 @@ fn comments_tell_the_mode() {
     assert_eq!(with("something else"), SplatRenderMode::Default);
 }
 
-/// A file cut anywhere is refused, and says so, unless only what follows the last row is missing.
+/// A truncated file is an error, unless only bytes after the last row are missing.
 #[test]
 fn truncation_at_every_byte_is_noticed() {
     let binary = written(&cloud(3, 1), &PlyOptions { comments: vec!["c".into()], ..Default::default() });
@@ -334,7 +334,7 @@ fn real_files_read_as_expected() {
             (&other.means, &other.quats, &other.log_scales),
             (&sh2.means, &sh2.quats, &sh2.log_scales)
         );
-        // Coefficient j of a splat is the same in every degree that has it: channels are told apart rightly.
+        // Coefficient j of a splat is the same in every degree that has it, so channels are separated correctly.
         let (few, all) = (other.coeffs_per_gaussian(), sh2.coeffs_per_gaussian());
         let agree =
             |i: usize| other.sh_coeffs[i * few..(i + 1) * few] == sh2.sh_coeffs[i * all..i * all + few];

@@ -1,4 +1,4 @@
-//! A cloud to a file.
+//! Writes a cloud as PLY.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -14,24 +14,23 @@ use crate::files;
 use crate::formats::SplatRenderMode;
 use crate::gaussians::GaussianCloud;
 
-/// Gaussians gathered before they are handed to the file.
+/// Gaussians buffered per write.
 const ROWS_AT_ONCE: usize = 1024;
 
-/// What is written besides the Gaussians.
+/// Header fields and options besides the Gaussians.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlyOptions {
     /// Header comments, one line each; line breaks become spaces.
     pub comments: Vec<String>,
-    /// Whether to write `nx ny nz` as zeros, as the 3DGS authors' files have them: 12 bytes per splat that
-    /// old viewers, which count properties instead of reading their names, rely on.
+    /// Whether to write `nx ny nz` as zeros, as in the 3DGS authors' files: 12 bytes per splat, for old viewers that count
+    /// properties instead of reading their names.
     pub normals: bool,
-    /// Written as the comment `SplatRenderMode: ...`; it replaces one among the comments.
+    /// Written as the comment `SplatRenderMode: ...`, replacing one among the comments.
     pub render_mode: Option<SplatRenderMode>,
-    /// World coordinates that the cloud's means count from. Not zero, it is written as the comment `SplatOrigin: x y z`; it
-    /// replaces one among the comments.
+    /// World coordinates of the origin of the cloud's means. Unless zero, written as the comment `SplatOrigin: x y z`, replacing
+    /// one among the comments.
     pub origin: [f64; 3],
-    /// Written as the comment `SplatNear: ...`: the near plane that the scene was trained with, world units. It replaces one
-    /// among the comments.
+    /// Written as the comment `SplatNear: ...`, replacing one among the comments: the near plane used in training, world units.
     pub near: Option<f32>,
 }
 
@@ -41,15 +40,13 @@ impl Default for PlyOptions {
     }
 }
 
-/// Writes a cloud as a binary little-endian 3DGS PLY; returns how many Gaussians were left out because
-/// a value of theirs was not finite.
+/// Writes a cloud as a binary little-endian 3DGS PLY; returns the number of Gaussians omitted because of a value that is not
+/// finite.
 ///
-/// Equal clouds and options give equal bytes. The file appears whole or not at all: it is written
-/// beside `path` and renamed.
+/// Equal clouds and options give equal bytes. The file is written atomically: beside `path`, then renamed.
 ///
 /// # Errors
-/// [`crate::Error::Cloud`] when the cloud's parts do not fit together; [`crate::Error::Write`], on a full
-/// disk too.
+/// [`crate::Error::Cloud`] if the cloud's parts are inconsistent; [`crate::Error::Write`], also on a full disk.
 pub fn write(path: &Path, cloud: &GaussianCloud, options: &PlyOptions) -> Result<usize> {
     cloud.validate()?;
     let finite: Vec<bool> = cloud.finite_rows();
@@ -92,7 +89,7 @@ fn header(count: usize, sh_degree: u32, options: &PlyOptions) -> Header {
     }
 }
 
-/// The comments given, and those that the other options make.
+/// The given comments, and those for the other options.
 pub(super) fn comments(options: &PlyOptions) -> Vec<String> {
     let mode = options.render_mode.map(|mode| format!("{MODE_COMMENT} {}", mode.name()));
     let [x, y, z] = options.origin;

@@ -1,4 +1,4 @@
-//! A cloud to a compressed PLY.
+//! Writes a cloud as compressed PLY.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -13,9 +13,9 @@ use crate::formats::quantize::{byte, colour, fraction_of_component, sigmoid, sma
 use crate::gaussians::GaussianCloud;
 use crate::{Result, files};
 
-/// Writes a finite cloud as PlayCanvas' compressed PLY, and gives the degree of the harmonics in it.
+/// Writes a cloud of finite values as PlayCanvas's compressed PLY, and returns the degree of its harmonics.
 ///
-/// Degrees of harmonics in which all are zero are left out: a byte has no zero, so that all would show the same error.
+/// Degrees whose harmonics are all zero are omitted: a byte cannot represent zero, so all would have the same error.
 pub(crate) fn write_compressed(path: &Path, cloud: &GaussianCloud, options: &PlyOptions) -> Result<u32> {
     let order = chunks::order(cloud);
     let sh_degree = used_sh_degree(cloud);
@@ -49,7 +49,7 @@ pub(crate) fn write_compressed(path: &Path, cloud: &GaussianCloud, options: &Ply
     Ok(sh_degree as u32)
 }
 
-/// The highest degree in which a coefficient is not zero.
+/// The highest degree with a non-zero coefficient.
 fn used_sh_degree(cloud: &GaussianCloud) -> usize {
     let coeffs = cloud.coeffs_per_gaussian();
     let used = |degree: &usize| {
@@ -62,14 +62,14 @@ fn used_sh_degree(cloud: &GaussianCloud) -> usize {
     (1..=cloud.sh_degree.min(3) as usize).rev().find(used).unwrap_or(0)
 }
 
-/// A cast of what is outside of the range saturates.
+/// Out-of-range values saturate in the cast.
 fn harmonic(value: f32) -> u8 {
     ((value / SH_RANGE + 0.5) * 256.0) as u8
 }
 
 fn header(out: &mut impl Write, count: usize, sh_degree: usize, options: &PlyOptions) -> io::Result<()> {
     writeln!(out, "ply\nformat binary_little_endian 1.0")?;
-    // Behind the format, where readers that look at the first lines alone still find the chunks.
+    // Directly after the format, where readers that only look at the first lines find the chunks.
     writeln!(out, "element chunk {}", count.div_ceil(CHUNK))?;
     RANGES.iter().try_for_each(|name| writeln!(out, "property float {name}"))?;
     writeln!(out, "element vertex {count}")?;
@@ -83,7 +83,7 @@ fn header(out: &mut impl Write, count: usize, sh_degree: usize, options: &PlyOpt
     writeln!(out, "end_header")
 }
 
-/// Lowest and highest position, log-scale and colour of a chunk.
+/// Minima and maxima of position, log-scale and colour of a chunk.
 struct Ranges([[[f32; 3]; 2]; 3]);
 
 fn groups(cloud: &GaussianCloud, index: usize) -> [[f32; 3]; 3] {

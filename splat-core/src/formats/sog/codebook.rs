@@ -1,17 +1,17 @@
-//! The 256 numbers that stand for many, by least squares.
+//! Codebooks of 256 values for quantization, by least squares.
 
 use rayon::prelude::*;
 
 const ENTRIES: usize = 256;
-/// Rounds of Lloyd's algorithm; each costs 256 searches in the sorted numbers.
+/// Iterations of Lloyd's algorithm; each costs 256 binary searches in the sorted values.
 const ROUNDS: usize = 40;
 
-/// Ascending numbers and the byte of each.
+/// Ascending values, indexed by byte.
 pub(super) struct Codebook(pub(super) Vec<f32>);
 
 impl Codebook {
-    /// Of finite numbers, by Lloyd's algorithm (k-means in one dimension) on them sorted: the cells are intervals, whose
-    /// means differences of running sums give.
+    /// Fits a codebook to finite values by Lloyd's algorithm (k-means in one dimension) on the sorted values: cells are
+    /// intervals, whose means follow from prefix sums.
     pub(super) fn fit(mut values: Vec<f32>) -> Self {
         values.par_sort_unstable_by(f32::total_cmp);
         if values.is_empty() {
@@ -24,7 +24,7 @@ impl Codebook {
             sum += f64::from(value);
             sum
         }));
-        // Half of the entries by rank and half by value, so that neither the dense middle nor the few far ones lack any.
+        // Initialized half by rank and half by value, so that both the dense middle and the sparse tails have entries.
         let (low, high) = (values[0], values[values.len() - 1]);
         let mut entries: Vec<f32> = (0..ENTRIES)
             .map(|index| {
@@ -59,7 +59,7 @@ impl Codebook {
         Self(entries)
     }
 
-    /// The index of the nearest entry.
+    /// Index of the nearest entry.
     pub(super) fn index(&self, value: f32) -> u8 {
         let above = self.0.partition_point(|entry| *entry < value).min(ENTRIES - 1);
         let below = above.saturating_sub(1);
@@ -84,7 +84,7 @@ mod tests {
         let codebook = Codebook::fit(many.clone());
         let error = |value: f32| f64::from(codebook.0[usize::from(codebook.index(value))] - value).powi(2);
         let rms = (many.iter().map(|value| error(*value)).sum::<f64>() / 1e5).sqrt();
-        // Equal steps would give 8 / 256 / sqrt 12.
+        // Uniform steps would give 8 / 256 / sqrt 12.
         assert!(rms < 0.0091, "{rms}");
         assert_eq!(Codebook::fit(vec![]).0.len(), ENTRIES);
         assert_eq!(Codebook::fit(vec![2.5; 9]).0[usize::from(Codebook::fit(vec![2.5; 9]).index(2.5))], 2.5);

@@ -1,4 +1,4 @@
-//! PlayCanvas' SOG, version 2: numbers as lossless WebP pictures and codebooks beside a `meta.json`, in a zip or a folder.
+//! PlayCanvas's SOG, version 2: values as lossless WebP images and codebooks in a `meta.json`, in a zip or a folder.
 
 mod codebook;
 mod palette;
@@ -19,13 +19,13 @@ use crate::{Error, Result};
 
 pub(super) use write::write;
 
-/// Of a meta.json, in bytes: codebooks are four times 256 numbers.
+/// Maximum size of a meta.json, in bytes: it contains four codebooks of 256 numbers.
 const MAX_META: u64 = 1 << 20;
-/// Pixels for which a byte of a picture can stand: WebP's longest repetition.
+/// Maximum pixels per byte of an image: WebP's longest repetition.
 const MOST_PIXELS: u64 = 4096;
-/// The alpha of a quaternion whose first component is the largest.
+/// Alpha value of a quaternion whose first component is the largest.
 const FIRST_LARGEST: u8 = 252;
-/// Palette entries in a row of `shN_centroids`.
+/// Palette entries per row of `shN_centroids`.
 const PALETTE_COLUMNS: usize = 64;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -74,19 +74,19 @@ struct Harmonics {
     files: Vec<String>,
 }
 
-/// Whether the folder holds an unpacked SOG.
+/// Whether the folder contains an unpacked SOG.
 pub(super) fn is_folder(path: &Path) -> bool {
     let Ok(file) = fs::File::open(path.join("meta.json")) else { return false };
     let mut text = String::new();
     let read = file.take(MAX_META).read_to_string(&mut text).is_ok();
     let meta: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-    // By what all versions have: a damaged one or another version is to be told as such.
+    // Detected by properties of all versions, so that a damaged file or another version gets a specific error.
     read && ["means", "quats", "scales"].iter().all(|part| meta[part].is_object())
 }
 
 pub(super) fn read_folder(path: &Path) -> Result<SplatScene> {
     let mut scene = decode(path, &mut |name| {
-        // A name that leads out of the folder is no name of a part.
+        // Only the file name is used, so that a name cannot point outside of the folder.
         let part = path.join(Path::new(name).file_name().unwrap_or_default());
         fs::read(&part).map_err(|source| Error::Read { path: part, source })
     })?;
@@ -101,7 +101,7 @@ pub(super) fn read(path: &Path) -> Result<SplatScene> {
     let len = file.metadata().map_err(|source| Error::Read { path: path.to_owned(), source })?.len();
     let mut archive = zip::ZipArchive::new(BufReader::new(file)).map_err(damaged)?;
     decode(path, &mut |name| {
-        // Some writers keep the parts in a folder.
+        // Some writers put the files in a folder.
         let names = archive.file_names().flatten().map(std::borrow::Cow::into_owned);
         let inside = names.into_iter().find(|entry| entry.rsplit('/').next() == Some(name));
         let Some(inside) = inside else {
@@ -109,14 +109,14 @@ pub(super) fn read(path: &Path) -> Result<SplatScene> {
         };
         let mut content = Vec::new();
         let entry = archive.by_name(&inside).map_err(damaged)?;
-        // Pictures are stored or hardly compressed further.
+        // Images are stored, or hardly compressed further.
         let read = entry.take(len.saturating_mul(2).max(MAX_META)).read_to_end(&mut content);
         read.map_err(|error| malformed(path, "SOG", format!("`{name}` is damaged ({error})")))?;
         Ok(content)
     })
 }
 
-/// A part of the scene by its name.
+/// Reads a file of the scene by name.
 type Part<'a> = &'a mut dyn FnMut(&str) -> Result<Vec<u8>>;
 
 fn decode(path: &Path, part: Part<'_>) -> Result<SplatScene> {

@@ -1,18 +1,18 @@
-//! The vectors that stand for the harmonics of all Gaussians.
+//! Palette of vectors for the harmonics of all Gaussians.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Vectors that lie within longer rows of numbers, where they are: a copy of all would be as large as the scene.
+/// Vectors inside longer rows of numbers, used in place: a copy would be as large as the scene.
 pub(super) struct Vectors<'a> {
     pub(super) values: &'a [f32],
-    /// Numbers of a row.
+    /// Numbers per row.
     pub(super) stride: usize,
-    /// Where in it the vector begins.
+    /// Offset of the vector in its row.
     pub(super) offset: usize,
-    /// Numbers of a vector.
+    /// Numbers per vector.
     pub(super) width: usize,
-    /// The row of each vector.
+    /// Row index of each vector.
     pub(super) order: &'a [usize],
 }
 
@@ -22,21 +22,21 @@ impl Vectors<'_> {
     }
 }
 
-/// A palette `[count, width]` by rows, and each vector's entry.
+/// A palette `[count, width]`, and the entry of each vector.
 pub(super) struct Palette {
     pub(super) entries: Vec<f32>,
     pub(super) labels: Vec<u16>,
 }
 
-/// Steps of the power method for a cell's principal axis.
+/// Iterations of the power method for a cell's principal axis.
 const POWER_STEPS: usize = 3;
 
 impl Palette {
-    /// At most `most` (65,536) entries.
+    /// Fits a palette of at most `most` (65,536) entries.
     ///
-    /// The cell of the largest squared error is halved at its mean across its principal axis, again and again
-    /// (principal-direction divisive partitioning, Boley 1998): work grows with the logarithm of the number of entries,
-    /// where Lloyd's algorithm from random entries grows with the number itself.
+    /// Repeatedly, the cell with the largest squared error is split at its mean across its principal axis (principal-direction
+    /// divisive partitioning, Boley 1998). The cost grows with the logarithm of the number of entries; for Lloyd's algorithm with
+    /// random initialization it grows linearly.
     pub(super) fn fit(vectors: &Vectors<'_>, most: usize) -> Self {
         let (count, width) = (vectors.order.len(), vectors.width);
         let mut indices: Vec<u32> = (0..count as u32).collect();
@@ -45,7 +45,7 @@ impl Palette {
         while cells.len() < most.clamp(1, 1 << 16) {
             let Some((_, Reverse(at))) = worst.pop() else { break };
             let members = &mut indices[cells[at].start..][..cells[at].len];
-            // Rounding leaves a little error in cells of equal vectors.
+            // Cells of equal vectors have a small error from rounding.
             if members.len() < 2 || cells[at].error <= 1e-9 * members.len() as f64 {
                 continue;
             }
@@ -67,7 +67,7 @@ impl Palette {
     }
 }
 
-/// Some vectors, neighbours in the list of indices, with their mean and summed squared error.
+/// A range of the list of indices, with mean and summed squared error of its vectors.
 struct Cell {
     start: usize,
     len: usize,
@@ -90,8 +90,8 @@ impl Cell {
         Self { start, len: indices.len(), mean, error: error.max(0.0) }
     }
 
-    /// For the queue: the largest error first, and of equal ones the cell that came first. The bits of floats that are not
-    /// negative are in the order of the floats.
+    /// Priority in the queue: the largest error first; of equal ones, the cell created first. Non-negative floats compare like
+    /// their bits.
     fn rank(&self, at: usize) -> (u64, Reverse<usize>) {
         (self.error.to_bits(), Reverse(at))
     }
@@ -101,7 +101,7 @@ fn rows<'a>(vectors: &'a Vectors<'_>, indices: &'a [u32]) -> impl Iterator<Item 
     indices.iter().map(move |&index| vectors.get(index))
 }
 
-/// Reorders the members of a cell so that those on one side of its mean come first; gives how many these are, neither none
+/// Reorders the members of a cell so that those on one side of its mean come first; returns their number, which is neither zero
 /// nor all.
 fn halve(vectors: &Vectors<'_>, members: &mut [u32], mean: &[f32]) -> usize {
     let axis = principal_axis(vectors, members, mean);
@@ -117,11 +117,11 @@ fn halve(vectors: &Vectors<'_>, members: &mut [u32], mean: &[f32]) -> usize {
     if middle == 0 || middle == members.len() { members.len() / 2 } else { middle }
 }
 
-/// The direction in which the vectors spread most, by the power method on their covariance.
+/// The direction of largest variance, by the power method on the covariance.
 fn principal_axis(vectors: &Vectors<'_>, indices: &[u32], mean: &[f32]) -> Vec<f32> {
-    // A sample tells the direction of a large cell as well.
+    // For a large cell, a sample is sufficient.
     let step = indices.len().div_ceil(1024).max(1);
-    // Begins with the vector farthest from the mean, which cannot be across the whole spread.
+    // Starts with the vector farthest from the mean, which cannot be orthogonal to the whole spread.
     let distance = |vector: &[f32]| vector.iter().zip(mean).map(|(v, m)| (v - m) * (v - m)).sum::<f32>();
     let sample: Vec<u32> = indices.iter().copied().step_by(step).collect();
     let farthest = rows(vectors, &sample).max_by(|a, b| distance(a).total_cmp(&distance(b)));
@@ -156,7 +156,7 @@ mod tests {
         let vectors: Vec<f32> = (0..5000)
             .flat_map(|i| (0..width).map(move |axis| centre(i % 12, axis) + noise(i, axis)))
             .collect();
-        // Each vector behind a number that is none of its own, and in another order than the rows.
+        // Each vector follows an unrelated number, and the order differs from that of the rows.
         let rows: Vec<f32> = vectors.chunks(width).flat_map(|vector| [&[9e9][..], vector].concat()).collect();
         let order: Vec<usize> = (0..5000).rev().collect();
         let within = |order| Vectors { values: &rows, stride: width + 1, offset: 1, width, order };
@@ -168,7 +168,7 @@ mod tests {
                 assert!((got - vectors[order[i] * width + axis]).abs() < 0.05, "{i} {axis}");
             }
         }
-        // As many entries as vectors: each is its own.
+        // With as many entries as vectors, each vector has its own.
         let palette = Palette::fit(&within(&order[..40]), 40);
         assert_eq!(palette.entries.len(), 40 * width);
     }

@@ -1,4 +1,4 @@
-//! A cloud to a SOG.
+//! Writes a cloud as SOG.
 
 use std::io::{self, Cursor, Write as _};
 use std::path::Path;
@@ -16,13 +16,13 @@ use crate::formats::quantize::{byte, fraction_of_component, sigmoid, smallest_th
 use crate::gaussians::GaussianCloud;
 use crate::{Error, Result, files};
 
-/// The largest side of a WebP picture in pixels.
+/// Maximum side length of a WebP image in pixels.
 const MAX_SIDE: usize = 16_383;
 
-/// Writes a finite cloud, in Morton order; gives what it loses beyond the usual, as a sentence.
+/// Writes a cloud of finite values in Morton order; returns a note about precision loss beyond the usual, as a sentence.
 pub(crate) fn write(path: &Path, cloud: &GaussianCloud) -> Result<Option<String>> {
     let count = cloud.len();
-    // Rows of a multiple of four pixels, about as many rows as columns.
+    // Rows of a multiple of four pixels, with about as many rows as columns.
     let width = (count as f64).sqrt().div_euclid(4.0) as usize * 4 + 4;
     if width > MAX_SIDE {
         let why = format!("{count} Gaussians are more than SOG's pictures hold");
@@ -103,7 +103,7 @@ pub(crate) fn write(path: &Path, cloud: &GaussianCloud) -> Result<Option<String>
         .map_err(|source| files::write_error(path, source))?;
     files::write_atomically(path, |out| {
         let mut zip = zip::ZipWriter::new_stream(out);
-        // Pictures are compressed already. No date: the same scene gives the same bytes.
+        // Images are already compressed. No timestamps, so that the same scene gives the same bytes.
         let stored = SimpleFileOptions::default()
             .compression_method(zip::CompressionMethod::Stored)
             .last_modified_time(zip::DateTime::default());
@@ -119,9 +119,9 @@ pub(crate) fn write(path: &Path, cloud: &GaussianCloud) -> Result<Option<String>
     Ok(coarse(cloud, step))
 }
 
-/// What is said where positions near the origin are rounded to more than a share of what Gaussians measure.
+/// Note for the case that positions near the origin are quantized to more than a share of the Gaussians' size.
 fn coarse(cloud: &GaussianCloud, step: f32) -> Option<String> {
-    /// Of the size; pictures are some 45 dB from the original's there.
+    /// Share of the size; at this value, rendered images differ by about 45 dB from the original's.
     const SHARE: f32 = 0.25;
     let middle = |scales: &[f32; 3]| {
         let [a, b, c] = *scales;
@@ -144,7 +144,7 @@ fn names(names: &[&str]) -> Vec<String> {
 
 type Pixels = Vec<[u8; 4]>;
 
-/// Codebook, number of palette entries, and the pictures of palette and labels.
+/// Codebook, number of palette entries, and the images of palette and labels.
 fn harmonics_of(cloud: &GaussianCloud, order: &[usize]) -> (Codebook, usize, Pixels, Pixels) {
     let rest = cloud.coeffs_per_gaussian() - 1;
     let width = rest * 3;
@@ -169,13 +169,13 @@ fn harmonics_of(cloud: &GaussianCloud, order: &[usize]) -> (Codebook, usize, Pix
     (codebook, palette.entries.len() / width, centroids, labels.collect())
 }
 
-/// Palette entries for so many Gaussians: one each while labels of 16 bits tell them apart. PlayCanvas' own writer takes half as many, by
-/// which pictures of a small scene lose up to 18 dB.
+/// Number of palette entries for `count` Gaussians: one per Gaussian as long as 16-bit labels suffice. PlayCanvas's own writer
+/// uses half as many, which costs up to 18 dB in rendered images of a small scene.
 fn entries(count: usize) -> usize {
     count.min(1 << 16)
 }
 
-/// A lossless WebP of so many columns; what the last row lacks is transparent.
+/// A lossless WebP with this width; the rest of the last row is transparent.
 fn webp(width: usize, mut pixels: Pixels) -> io::Result<Vec<u8>> {
     let height = pixels.len().div_ceil(width).max(1);
     pixels.resize(width * height, [0; 4]);

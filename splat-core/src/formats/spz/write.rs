@@ -1,4 +1,4 @@
-//! A cloud to SPZ.
+//! Writes a cloud as SPZ.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -13,20 +13,20 @@ use crate::formats::quantize::{byte, sigmoid, smallest_three, unit};
 use crate::gaussians::GaussianCloud;
 use crate::{Error, Result, files};
 
-/// Steps of a position across what most of the scene lies in, where the farthest Gaussian lets them be so fine: a fraction of what
-/// small Gaussians measure.
+/// Position steps across the central part of the scene, if the farthest Gaussian allows such a precision: a fraction of the size
+/// of small Gaussians.
 const STEPS_ACROSS: f64 = 262_144.0;
-/// As readers take it, one shifted by this must fit 32 bits.
+/// A position shifted by this must fit 32 bits, as readers compute it.
 const MOST_FRACTIONAL_BITS: u8 = 23;
-/// Of harmonics, in bytes: seven bits. The reference writer keeps five of degree 1 and four above, which alone leaves pictures
-/// 34 to 44 dB from the original's; these leave 54 to 60.
+/// Quantization step of harmonics, in units of a byte: seven bits. The reference writer keeps five bits for degree 1 and four
+/// above, which alone limits rendered images to 34 to 44 dB relative to the original's; this gives 54 to 60.
 const HARMONIC_STEP: f32 = 2.0;
-/// The largest number of 24 bits with a sign.
+/// The largest signed 24-bit number.
 const MOST: f32 = 8_388_607.0;
-/// Zstandard's: 12 packs some percent better than the default, and in the time of gzip.
+/// Zstandard level: 12 compresses a few per cent better than the default, in the time of gzip.
 const LEVEL: i32 = 12;
 
-/// Writes a finite cloud.
+/// Writes a cloud of finite values.
 pub(crate) fn write(
     path: &Path,
     cloud: &GaussianCloud,
@@ -55,7 +55,7 @@ pub(crate) fn write(
     })
 }
 
-/// Binary digits of positions after the point.
+/// Number of fractional bits of positions.
 fn fractional_bits(cloud: &GaussianCloud) -> Result<u8> {
     let farthest = cloud.means.as_flattened().iter().fold(0.0_f32, |most, value| most.max(value.abs()));
     let Some(most) = (0..=MOST_FRACTIONAL_BITS).rev().find(|&bits| farthest * f32::from(bits).exp2() <= MOST)
@@ -67,7 +67,7 @@ fn fractional_bits(cloud: &GaussianCloud) -> Result<u8> {
     };
     let Some([low, high]) = cloud.framing_bounds() else { return Ok(most) };
     let across = (0..3).map(|axis| high[axis] - low[axis]).fold(0.0, f64::max);
-    // A cast of infinity, for a scene in one point, saturates.
+    // For a scene in a single point the cast of infinity saturates.
     let wanted = (STEPS_ACROSS / across).log2().ceil().max(0.0) as u8;
     Ok(most.min(wanted))
 }
@@ -123,13 +123,14 @@ fn streams(cloud: &GaussianCloud, version: SpzVersion, fractional_bits: u8) -> [
     [positions, alphas, colours, scales, rotations, harmonics]
 }
 
-/// Around 128, a multiple of the step; what is beyond the range saturates.
+/// Centred on 128, a multiple of the step; out-of-range values saturate.
 fn harmonic(value: f32) -> u8 {
     ((value * 128.0 / HARMONIC_STEP).round() * HARMONIC_STEP + 128.0) as u8
 }
 
-/// Three of four numbers, of which the fourth follows the worse the smaller it is. A Gaussian is the same after half a turn about any of its
-/// axes, so that the one of four rotations is written whose fourth is largest, 0.5 at least.
+/// Three of a quaternion's four components; the error of the fourth grows as it gets smaller. Since a Gaussian is invariant under
+/// half turns about its axes, there are four equivalent quaternions; the one with the largest fourth component is written, which
+/// is at least 0.5.
 fn bytes_of_rotation([x, y, z, w]: [f32; 4]) -> [u8; 3] {
     let equal = [[x, y, z, w], [w, z, -y, -x], [-z, w, x, -y], [y, -x, w, -z]];
     let largest = equal.into_iter().max_by(|a, b| a[3].abs().total_cmp(&b[3].abs()));

@@ -1,4 +1,4 @@
-//! The model that everybody starts from.
+//! The base model, which every user starts from.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use crate::gesture::{BASE_CODE, MODEL_FILE};
 use crate::store::blocking;
 
 impl Models {
-    /// The model that everybody starts from: the operator's, or one that is made at first use (seconds) and kept. Servers that
-    /// make it at once all use the one that was stored first.
+    /// The base model: the operator's, or one that is trained on first use (takes seconds) and stored. Servers that train it
+    /// concurrently all use the one that was stored first.
     ///
     /// # Errors
     /// [`ModelError::Base`], [`ModelError::Store`].
@@ -36,7 +36,7 @@ impl Models {
             }
             Err(error) => return Err(error),
         }
-        // Should this future be dropped, the training ends soon after.
+        // If this future is dropped, the training is cancelled.
         let stop = StopOnDrop::default();
         let stopped = Arc::clone(&stop.0);
         let made = blocking(move || {
@@ -47,7 +47,7 @@ impl Models {
         if unreadable {
             self.models.put_bytes(&folder, &path, bytes.into()).await?;
         } else if !self.models.put_new(&folder, &path, bytes.into()).await? {
-            // Another server was first, and may have rounded otherwise on another kind of machine.
+            // Another server stored its model first; on other hardware, rounding may differ.
             return self.read_bundle(&folder, &path).await;
         }
         Ok(Arc::new(bundle))
@@ -64,7 +64,7 @@ fn read_base(path: &Path) -> Result<Bundle> {
     Bundle::from_bytes(&bytes).map_err(|error| failed(error.to_string()))
 }
 
-/// Tells a training that nobody waits for it any more.
+/// Cancels a training that no caller waits for any more.
 #[derive(Debug, Default)]
 struct StopOnDrop(Arc<AtomicBool>);
 

@@ -1,4 +1,4 @@
-//! What several servers do to one store of models, on a folder and on both kinds of buckets.
+//! Several servers that share one store of models: a folder, and both kinds of buckets.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ use crate::gesture::BASE_CODE;
 use crate::store::StoreConfig;
 use crate::store::tests::emulator::{Emulator, Service};
 
-/// A hand with fingers bent by `curl`, a little different at every `step`: no recording, just numbers.
+/// A hand with fingers bent by `curl`, slightly different at every `step`; synthetic numbers.
 fn hand(curl: f32, step: usize) -> Vec<f32> {
     let mut values = vec![0.0, 0.0, 0.0];
     for finger in 0..5 {
@@ -51,7 +51,7 @@ fn two(store: &JobStore) -> [Models; 2] {
     [(); 2].map(|()| Models::open(store, None).unwrap())
 }
 
-/// What is left of an owner's models, but for the marks of deleted ones.
+/// Remaining files of an owner's models, except markers of deleted ones.
 async fn left(models: &Models, owner: &Owner) -> Vec<String> {
     let files = models.models.list(&of(owner)).await.unwrap().into_iter().map(|head| head.path);
     files.filter(|path| !path.ends_with(DELETED)).collect()
@@ -81,13 +81,13 @@ async fn old_models_expire_with_their_addresses_and_children_stay() {
     assert!(models.record(&other, &others.id).await.is_ok());
 }
 
-/// Whatever a job does that is still under way, also on another server: what was deleted stays deleted.
+/// A deleted model stays deleted, whatever a running job does, also on another server.
 async fn what_was_deleted_does_not_come_back(store: &JobStore) {
     let [here, there] = two(store);
     let owner = Owner(format!("owner {}", JobId::random()));
     let model = new(ModelCode::Base);
     here.keep(&owner, model.clone(), bundle()).await.unwrap();
-    // A crash before the queue recorded it: the job is done again, and the same model kept again.
+    // As after a crash before the queue recorded the result: the job runs again and stores the same model again.
     let record = there.keep(&owner, model.clone(), bundle()).await.unwrap();
     here.delete(&owner, &model.id).await.unwrap();
     assert!(matches!(there.keep(&owner, model.clone(), bundle()).await, Err(ModelError::Deleted)));
@@ -96,7 +96,7 @@ async fn what_was_deleted_does_not_come_back(store: &JobStore) {
     assert!(matches!(here.delete(&owner, &model.id).await, Err(ModelError::NotFound)));
     assert_eq!(left(&here, &owner).await, Vec::<String>::new());
 
-    // Both at once, in whatever order their steps come.
+    // Concurrently, with the steps in any order.
     for _ in 0..5 {
         let model = new(ModelCode::Base);
         here.keep(&owner, model.clone(), bundle()).await.unwrap();
@@ -109,7 +109,7 @@ async fn what_was_deleted_does_not_come_back(store: &JobStore) {
     assert_eq!(left(&here, &owner).await, Vec::<String>::new());
 }
 
-/// A child made before stays; one that is made while its parent goes would hold the parent's frames.
+/// A child stored before the deletion stays. One that is stored during the deletion would contain the parent's frames.
 async fn no_child_of_a_deleted_model_is_kept(store: &JobStore) {
     let [here, there] = two(store);
     let owner = Owner(format!("owner {}", JobId::random()));
@@ -125,14 +125,14 @@ async fn no_child_of_a_deleted_model_is_kept(store: &JobStore) {
     assert_eq!(records.into_iter().map(|record| record.id).collect::<Vec<_>>(), [before.id]);
 }
 
-/// Another server, perhaps one that rounds otherwise, stores its base model while this one makes its own.
+/// Another server, which may round differently, stores its base model while this one is training its own.
 async fn servers_share_the_base_model_that_was_first(store: &JobStore) {
     let [here, there] = two(store);
     let folder = folder_of("base", BASE_CODE);
     let path = format!("{}/{MODEL_FILE}", env!("CARGO_PKG_VERSION"));
     let making = tokio::spawn(async move { here.base().await });
     let other = bundle();
-    // Whichever is stored first is everybody's.
+    // The first one stored is used by all.
     let area = store.area("gestures").unwrap();
     let other_is_first = area.put_new(&folder, &path, other.to_bytes().into()).await.unwrap();
     let made = making.await.unwrap().unwrap();
@@ -152,7 +152,7 @@ async fn a_folder_shared_by_servers() {
     let store = JobStore::open(&StoreConfig::local(dir.path())).unwrap();
     all(&store).await;
 
-    // Marks go when nothing can be under way any more.
+    // Markers are removed once no job can be running any more.
     let [models, _] = two(&store);
     let owner = Owner("somebody".to_owned());
     let mark = |id: &JobId| format!("{id}/{DELETED}");

@@ -1,12 +1,12 @@
-//! Bytes that nobody would send in good faith: no panic, no file outside the draft, no more memory than allowed.
+//! Malformed input: no panic, no file outside the draft, bounded memory.
 
 use super::*;
 use crate::job::JobId;
 
-/// Rounds of every loop: some seconds in all, unoptimised.
+/// Rounds of every loop: a few seconds in total, unoptimised.
 const ROUNDS: u32 = 400;
 
-/// A small generator (xorshift64*), so that a failure comes again.
+/// A small generator (xorshift64*), so that failures are reproducible.
 struct Random(u64);
 
 impl Random {
@@ -21,7 +21,7 @@ impl Random {
         usize::try_from(self.next() >> 33).unwrap() % end.max(1)
     }
 
-    /// Changes some bytes, cuts the end, or puts one part in place of another.
+    /// Changes some bytes, truncates, or copies one part over another.
     fn mutate(&mut self, bytes: &mut Vec<u8>) {
         for _ in 0..=self.below(6) {
             let at = self.below(bytes.len());
@@ -40,7 +40,7 @@ impl Random {
     }
 }
 
-/// Sends changed copies of `seed`; whatever becomes of them, nothing lies outside the draft's own folder afterwards.
+/// Sends mutated copies of `seed`; nothing may be left outside the draft's own folder.
 async fn survives(seed: &[u8], name: &str, seed_number: u64) {
     let place = Place::new(Limits { max_job_bytes: 4 << 20, max_file_bytes: 1 << 20, ..limits() });
     let mut random = Random(seed_number);
@@ -76,7 +76,7 @@ async fn changed_zips() {
     let zip =
         super::zips::archive(&[("photos/../a.jpg", &a), ("b.jpg", &b), ("c/", b""), ("d.txt", b"text")]);
     survives(&zip, "x.zip", 1).await;
-    // The directory and the headers, where a change does most.
+    // Mostly directory and headers, where mutations have the most effect.
     let small = super::zips::archive(&[("a", b"1"), ("b", b"2"), ("c", b"3")]);
     survives(&small, "x.zip", 2).await;
 }
@@ -91,7 +91,7 @@ async fn changed_photos() {
     }
 }
 
-/// Headers that claim sizes beyond any memory must not be believed.
+/// Sizes claimed by headers must not be allocated.
 #[tokio::test]
 async fn a_header_of_gigapixels_costs_nothing() {
     let mut png = photo(ImageFormat::Png, 40, 40, 1);

@@ -1,4 +1,4 @@
-//! Taking files in, by what clients send.
+//! Tests of the intake, by kind of file.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod fuzz;
@@ -18,7 +18,7 @@ use image::{DynamicImage, ImageFormat, RgbImage};
 use super::*;
 use crate::store::{JobStore, StoreConfig};
 
-/// A service's data folder with what stands in it.
+/// A service's data folder and its intake.
 pub(super) struct Place {
     pub(super) dir: tempfile::TempDir,
     pub(super) intake: Intake,
@@ -42,7 +42,7 @@ impl Place {
     }
 }
 
-/// Limits for tests: no floor, so that a full machine does not fail them.
+/// Limits for tests: no minimum of free space, so that a full disk does not fail them.
 pub(super) fn limits() -> Limits {
     Limits { disk_floor_bytes: 0, ..Limits::default() }
 }

@@ -1,4 +1,4 @@
-//! Photos one by one.
+//! Single photos.
 
 use super::*;
 use crate::job::JobId;
@@ -97,7 +97,7 @@ async fn limits_of_the_whole_job_end_the_request() {
     becomes_empty(&place.uploads()).await;
 }
 
-/// A limit that is only looked at when a file is complete would read this stream for ever.
+/// A limit that is only checked on complete files would read this stream forever.
 #[tokio::test]
 async fn limits_hold_while_an_endless_stream_flows() {
     let place = Place::new(Limits { max_file_bytes: 1 << 20, max_job_bytes: 5 << 19, ..limits() });

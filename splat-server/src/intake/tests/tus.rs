@@ -28,7 +28,7 @@ async fn upload_whole(place: &Place, name: &str, bytes: &[u8]) -> JobId {
     id
 }
 
-/// Pieces, then the connection drops.
+/// A stream of chunks that ends with a connection error.
 fn dropped(
     bytes: &[u8],
     piece: usize,
@@ -62,7 +62,7 @@ async fn uploads_become_a_job() {
     ids.push(upload_whole(&place, "more.zip", &super::zips::archive(&[("IMG_9.jpg", &jpeg(9))])).await);
     assert_eq!(place.intake.uploads(&owner).await.unwrap().len(), 4);
 
-    // A draft that comes to nothing gives the uploads back.
+    // A draft that is dropped releases the uploads.
     let draft = place.intake.take(&owner, &ids).await.unwrap();
     assert!(matches!(place.intake.take(&owner, &ids).await, Err(IntakeError::Locked)));
     drop(draft);
@@ -84,14 +84,14 @@ async fn uploads_become_a_job() {
     becomes_empty(&place.uploads()).await;
 }
 
-/// 20 MB over a connection that drops 20 times, each time losing what was under way.
+/// 20 MB over a connection that drops 20 times, each time losing what was in flight.
 #[tokio::test]
 async fn an_upload_arrives_whole_over_a_connection_that_drops() {
     let size = 20 << 20;
     drops_and_resumes(size, 20).await;
 }
 
-/// The same with 2 GB. `cargo test -p splat-server --release -- --ignored two_gigabytes --nocapture` tells its speed.
+/// The same with 2 GB. `cargo test -p splat-server --release -- --ignored two_gigabytes --nocapture` prints the speed.
 #[tokio::test]
 #[ignore = "writes 2 GB"]
 #[expect(clippy::print_stderr, reason = "a measurement")]
@@ -103,7 +103,7 @@ async fn two_gigabytes_arrive_whole() {
     eprintln!("2 GB in {:.1} s, {memory}", start.elapsed().as_secs_f64());
 }
 
-/// The byte at a place of the test file: a zip's first bytes, then numbers.
+/// The byte at an offset of the test file: a zip's signature, then numbers.
 fn byte_at(at: u64) -> u8 {
     b"PK\x03\x04"
         .get(usize::try_from(at).unwrap())
@@ -116,7 +116,7 @@ async fn drops_and_resumes(size: u64, drops: u64) {
     let owner = Owner::local();
     let id = place.intake.create_upload(&owner, size, "").await.unwrap().id;
     let mut offset = 0;
-    // A block at a time is made, as it comes off the network.
+    // Generated in blocks, as if read from the network.
     let from = |start: u64, end: u64| {
         stream::unfold(start, move |at| async move {
             let next = (at + 64 * 1024).min(end);
@@ -131,7 +131,7 @@ async fn drops_and_resumes(size: u64, drops: u64) {
         offset = place.intake.upload(&owner, &id).await.unwrap().offset;
         assert_eq!(offset, until, "what came before the drop is kept");
     }
-    // It is no zip, which the last piece tells; until then nothing of it was thrown away.
+    // The file is not a valid zip, which only its end reveals; until then all of it is kept.
     let before = place.uploads().join(id.as_str()).join("data");
     let whole = std::fs::File::open(&before).unwrap();
     let error = place.intake.append(&owner, &id, offset, None, from(offset, size)).await.unwrap_err();
@@ -167,7 +167,7 @@ async fn a_restart_finds_the_uploads() {
     let owner = Owner::local();
     let error = place.intake.append(&owner, &id, 0, None, dropped(&bytes[..300], 100)).await.unwrap_err();
     assert!(matches!(error, IntakeError::Interrupted { .. }));
-    // What a killed process left: a folder without a record.
+    // As left by a killed process: a folder without a record.
     std::fs::create_dir(place.uploads().join(JobId::random().as_str())).unwrap();
 
     let again = Intake::open(place.dir.path(), limits()).unwrap();
@@ -175,7 +175,7 @@ async fn a_restart_finds_the_uploads() {
     assert_eq!((upload.offset, upload.name.as_str()), (300, "a.jpg"));
     let done = again.append(&owner, &id, 300, None, pieces(&bytes[300..], 100)).await.unwrap();
     assert!(done.is_complete());
-    // A complete upload stays complete: a client that missed the last answer asks again.
+    // A complete upload stays complete, for clients that missed the last response.
     let again = Intake::open(place.dir.path(), limits()).unwrap();
     assert!(again.upload(&owner, &id).await.unwrap().is_complete());
     assert!(again.append(&owner, &id, bytes.len() as u64, None, pieces(b"", 1)).await.unwrap().is_complete());
@@ -219,7 +219,7 @@ async fn a_piece_with_a_wrong_checksum_is_taken_back() {
     assert!(matches!(error, IntakeError::WrongChecksum), "{error}");
     assert_eq!(place.intake.upload(&owner, &id).await.unwrap().offset, 200);
     assert!(matches!(send(200, b"x", "crc32 AAAA").await, Err(IntakeError::BadRequest { .. })));
-    // Broken off in the middle: what came cannot be checked.
+    // Interrupted in the middle: the received part cannot be verified.
     let broken = dropped(&bytes[200..400], 50);
     let error = place.intake.append(&owner, &id, 200, Some(&sum(&bytes[200..])), broken).await.unwrap_err();
     assert!(matches!(error, IntakeError::Interrupted { .. }), "{error}");
@@ -243,7 +243,7 @@ async fn one_writer_at_a_time_and_a_dead_one_gives_way() {
     let owner = Owner::local();
     let bytes = jpeg(1);
     let id = create(&place, "a.jpg", bytes.len()).await.id;
-    // A connection that brings 100 bytes and then neither goes on nor ends.
+    // A connection that sends 100 bytes and then stalls.
     let (intake, writer, first) = (place.intake.clone(), id.clone(), Bytes::copy_from_slice(&bytes[..100]));
     let hangs = tokio::spawn(async move {
         let stream = stream::iter([Ok::<_, Infallible>(first)]).chain(stream::pending());
@@ -262,7 +262,7 @@ async fn one_writer_at_a_time_and_a_dead_one_gives_way() {
     assert!(append(&place, &id, 100, &bytes[100..]).await.unwrap().is_complete());
 }
 
-/// The server drops a request whose client is gone, at any moment.
+/// The server may drop a request of a disconnected client at any moment.
 #[tokio::test]
 async fn a_dropped_request_leaves_a_usable_upload() {
     let place = Place::new(limits());
@@ -281,7 +281,7 @@ async fn a_dropped_request_leaves_a_usable_upload() {
         let now = loop {
             match place.intake.upload(&owner, &id).await {
                 Ok(upload) => break upload.offset,
-                // A write to the disk is still under way.
+                // A write to the disk is still in progress.
                 Err(IntakeError::Locked) => tokio::time::sleep(Duration::from_millis(5)).await,
                 Err(error) => panic!("{error}"),
             }
@@ -303,7 +303,7 @@ async fn what_cannot_be_used_is_refused_as_early_as_can_be() {
         let error = append(&place, &id, 0, &bytes).await.unwrap_err();
         let IntakeError::Refused(rejected) = &error else { panic!("{name}: {error}") };
         assert_eq!(rejected.name, name);
-        // The reason stays to be asked for, the bytes do not.
+        // The reason can still be queried; the bytes are gone.
         assert!(matches!(place.intake.upload(&owner, &id).await, Err(IntakeError::Refused(_))));
         assert!(matches!(
             place.intake.take(&owner, std::slice::from_ref(&id)).await,
@@ -314,14 +314,14 @@ async fn what_cannot_be_used_is_refused_as_early_as_can_be() {
     };
     let mut large = jpeg(1);
     large.resize(5001, 0);
-    // Told by its first bytes, long before its announced end.
+    // Detected from its first bytes, long before the declared end.
     assert_eq!(
         reject("notes.txt", 1 << 30, b"text ".repeat(200)).await,
         (RejectCode::UnsupportedFormat, 415)
     );
     assert_eq!(reject("huge.jpg", 1 << 30, large.clone()).await, (RejectCode::FileTooLarge, 413));
     assert_eq!(reject("large.jpg", 5001, large).await, (RejectCode::FileTooLarge, 413));
-    // Told by its end.
+    // Detected at its end.
     assert_eq!(reject("short.txt", 4, b"text".to_vec()).await, (RejectCode::UnsupportedFormat, 415));
     let cut = jpeg(1)[..700].to_vec();
     assert_eq!(reject("cut.jpg", 700, cut).await, (RejectCode::UnreadablePhoto, 422));
@@ -377,7 +377,7 @@ async fn what_is_forgotten_is_swept() {
     std::os::unix::fs::symlink(elsewhere.path(), lost.join("link")).unwrap();
     assert_eq!(place.intake.sweep_uploads().await.unwrap(), 0);
     tokio::time::sleep(Duration::from_millis(1100)).await;
-    // In use: uploads that a draft holds are not swept; the draft itself is new.
+    // Uploads that a draft uses are not swept; the draft itself is new.
     let draft = place.intake.take(&owner, std::slice::from_ref(&taken)).await.unwrap();
     assert_eq!(place.intake.sweep_uploads().await.unwrap(), 2);
     assert!(matches!(place.intake.upload(&owner, &old).await, Err(IntakeError::NoUpload)));

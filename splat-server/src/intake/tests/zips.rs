@@ -1,4 +1,4 @@
-//! Archives, friendly and hostile.
+//! Archives, valid and malicious.
 
 use std::io::Write;
 
@@ -28,7 +28,7 @@ async fn send(draft: &mut Draft, bytes: &[u8]) -> Result<Added> {
     draft.add_file("photos.zip", pieces(bytes, 1000)).await
 }
 
-/// The zip as a whole is refused, and nothing of it is kept.
+/// The zip is rejected as a whole, and nothing of it is kept.
 async fn is_refused(limits: Limits, bytes: &[u8], code: RejectCode) {
     let place = Place::new(limits);
     let mut draft = place.draft().await;
@@ -65,7 +65,7 @@ async fn photos_come_out_of_a_zip_and_clutter_stays_behind() {
     assert_eq!(names, ["0001.jpg IMG_9.jpg", "0002.jpg IMG_10.jpg", "0003.png IMG_11.png"]);
 }
 
-/// A dataset zipped as it is: the copies, masks and depth maps that programs made from its photos are none.
+/// A zipped dataset: copies, masks and depth maps derived from its photos are not photos.
 #[tokio::test]
 async fn what_was_made_from_photos_is_no_photo() {
     let place = Place::new(limits());
@@ -77,7 +77,7 @@ async fn what_was_made_from_photos_is_no_photo() {
         "scan/images_2/a.jpg",
         "scan/masks/a.png",
         "scan\\depth\\a.png",
-        // Beside no folder of photos a name says nothing.
+        // Without a photo folder beside it, the name means nothing.
         "depth/c.jpg",
         "flat/d.jpg",
         "flat/mask/d.png",
@@ -137,7 +137,7 @@ async fn hostile_entries_are_named_and_lead_nowhere() {
         files_below(place.dir.path())
     );
 
-    // The same archive with the flag of encryption set on every entry of its directory.
+    // The same archive with the encryption flag set on every entry.
     let mut found = 0;
     for at in 0..bytes.len() - 10 {
         if bytes[at..].starts_with(b"PK\x01\x02") {
@@ -171,7 +171,7 @@ async fn a_damaged_entry_is_named_and_the_others_are_taken() {
 
 #[tokio::test]
 async fn bombs_are_refused_whole() {
-    // A photo's first bytes and then nothing but zeros: 300 MB in 300 KB.
+    // A photo's signature followed by zeros: 300 MB in 300 KB.
     let mut bomb = jpeg(1);
     bomb.truncate(200);
     bomb.resize(40 << 20, 0);
@@ -189,7 +189,7 @@ async fn bombs_are_refused_whole() {
     is_refused(limits(), &whole[..whole.len() - 30], RejectCode::BadZip).await;
 }
 
-/// A directory of many long names is not read into memory only to be found too long.
+/// A directory with many long names is not read into memory only to be rejected.
 #[tokio::test]
 async fn a_directory_of_megabytes_is_not_read() {
     let long = "x".repeat(60_000);

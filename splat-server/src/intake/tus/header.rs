@@ -1,4 +1,4 @@
-//! The two request headers of tus 1.0 that have a form of their own.
+//! Parses the two request headers of tus 1.0 that have their own syntax.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,11 +6,11 @@ use base64::engine::general_purpose::STANDARD;
 use super::super::error::{IntakeError, Result};
 use super::super::name;
 
-/// Longest `Upload-Metadata` that is read, in bytes.
+/// Maximum length of `Upload-Metadata`, in bytes.
 const MAX_METADATA_BYTES: usize = 4096;
 
-/// The file's name in `Upload-Metadata`, made fit to be shown: a list of `key base64(value)`, divided by commas, where
-/// the value may be missing.
+/// The file name in `Upload-Metadata`, sanitized for display. The header is a comma-separated list of `key base64(value)`; values
+/// are optional.
 pub(super) fn file_name(metadata: &str) -> Result<String> {
     if metadata.len() > MAX_METADATA_BYTES {
         return Err(bad(format!("Upload-Metadata has more than {MAX_METADATA_BYTES} bytes")));

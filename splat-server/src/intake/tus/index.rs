@@ -1,4 +1,4 @@
-//! Which uploads there are, and who writes to them.
+//! Index of all uploads, and exclusive access to each.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,12 +14,12 @@ use super::record::Record;
 use crate::job::{JobId, Owner};
 use crate::store::ids_in;
 
-/// A writer from whom nothing came for so long may be pushed aside: its connection is dead, and the server does not know.
+/// If a writer has received nothing for this long, another request may take over: the connection is probably dead.
 const STALLED: Duration = Duration::from_secs(2);
-/// How long a writer that is pushed aside may take to put away what it has.
+/// Maximum time for a displaced writer to flush what it has.
 const PUSH_ASIDE: Duration = Duration::from_secs(5);
 
-/// Shows that the holder is the only one who uses an upload.
+/// Proof of exclusive access to an upload.
 pub(super) type Hold = OwnedMutexGuard<()>;
 
 /// All uploads of this data folder.
@@ -51,7 +51,7 @@ impl Slot {
         }
     }
 
-    /// Notes that the writer is alive.
+    /// Records that the writer received data.
     pub(super) fn touch(&self) {
         self.active_ms.store(self.age_ms(), Ordering::Relaxed);
     }
@@ -60,12 +60,12 @@ impl Slot {
         u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Told when another request wants to go on where this writer's connection has died.
+    /// Notified when another request wants to take over from this writer.
     pub(super) fn pushed_aside(&self) -> tokio::sync::futures::Notified<'_> {
         self.push_aside.notified()
     }
 
-    /// The only hold of the upload.
+    /// Acquires exclusive access to the upload.
     pub(super) async fn hold(&self) -> Result<Hold> {
         if let Some(hold) = self.try_hold() {
             return Ok(hold);
@@ -88,7 +88,7 @@ impl Slot {
 }
 
 impl Index {
-    /// Finds the uploads in a folder. Those whose record cannot be read are left for the sweep.
+    /// Finds the uploads in a folder. Those with an unreadable record are left to the sweep.
     pub(in super::super) fn load(uploads: &Path) -> Result<Self> {
         let mut slots = BTreeMap::new();
         for id in ids_in(uploads, SystemTime::now() + Duration::from_secs(365 * 24 * 3600))? {
@@ -101,11 +101,11 @@ impl Index {
     }
 
     fn slots(&self) -> MutexGuard<'_, BTreeMap<JobId, Arc<Slot>>> {
-        // Every change of the map is whole, so it can be used after a panic elsewhere.
+        // The map is consistent after every change, so it is usable after a panic elsewhere.
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes room for an upload, or says why there is none.
+    /// Reserves room for an upload, or returns why there is none.
     pub(super) fn add(&self, id: &JobId, owner: &Owner, length: u64, limits: &Limits) -> Result<Arc<Slot>> {
         let mut slots = self.slots();
         let own = || slots.values().filter(|slot| slot.owner == *owner);
@@ -131,7 +131,7 @@ impl Index {
         self.slots().remove(id);
     }
 
-    /// Frees the room of a refused upload; its reason stays.
+    /// Releases the room of a rejected upload; its reason stays.
     pub(super) fn refuse(&self, id: &JobId) {
         let mut slots = self.slots();
         if let Some(slot) = slots.get_mut(id) {

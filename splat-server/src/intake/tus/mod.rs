@@ -1,9 +1,9 @@
 //! Resumable uploads as tus 1.0 describes them (<https://tus.io/protocols/resumable-upload>): creation, termination,
 //! expiration and checksum, as a state machine on disk.
 //!
-//! `DATA/uploads/<id>/data` holds the bytes, and its length is the offset: whatever a dropped connection brought stays, and
-//! a restart finds it. `upload.json` beside it says whose it is and how long it will be. By hand, since a file that cannot be used is
-//! refused by its first bytes, while they come.
+//! `DATA/uploads/<id>/data` contains the bytes, and its length is the offset, so what arrived before a connection dropped
+//! survives, also across restarts. `upload.json` beside it records the owner and the total length. Implemented here because a
+//! file that cannot be used is rejected by its first bytes, while it is received.
 
 mod header;
 mod index;
@@ -28,32 +28,32 @@ use index::{Hold, Slot};
 use piece::Piece;
 use record::Record;
 
-/// How an upload stands.
+/// State of an upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload {
     /// Id of the upload.
     pub id: JobId,
-    /// The client's name of the file, made fit to be shown.
+    /// The client's file name, sanitized for display.
     pub name: String,
-    /// Announced length in bytes: `Upload-Length`.
+    /// Declared length in bytes: `Upload-Length`.
     pub length: u64,
-    /// Bytes that are there: `Upload-Offset`.
+    /// Bytes received: `Upload-Offset`.
     pub offset: u64,
-    /// `Upload-Metadata` as it came.
+    /// `Upload-Metadata` as received.
     pub metadata: String,
-    /// When it is removed if nothing more happens: `Upload-Expires`.
+    /// When the upload is removed unless more is received: `Upload-Expires`.
     pub expires: SystemTime,
 }
 
 impl Upload {
-    /// Whether all bytes are there; then its content was found acceptable.
+    /// Whether all bytes were received; then its content was accepted.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.offset == self.length
     }
 }
 
-/// An upload that a draft uses. Dropping it gives the upload back.
+/// An upload that a draft uses. Dropping it releases the upload.
 #[derive(Debug)]
 pub(super) struct Taken {
     shared: Arc<Shared>,
@@ -62,17 +62,17 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    /// The draft became a job: the upload is done with.
+    /// Removes the upload after the draft became a job.
     pub(super) async fn used(self) {
         let dir = self.shared.upload_dir(&self.id);
         self.shared.index.remove(&self.id);
-        // What stays after a failure is swept.
+        // If removal fails, the sweep removes it later.
         let _ = blocking(move || remove_tree(&dir)).await;
     }
 }
 
 impl Intake {
-    /// Begins an upload of `length` bytes. `metadata` is the `Upload-Metadata` header, empty where it is missing.
+    /// Creates an upload of `length` bytes. `metadata` is the `Upload-Metadata` header, empty if missing.
     ///
     /// # Errors
     /// [`IntakeError::BadRequest`], [`IntakeError::UploadTooLarge`], [`IntakeError::TooManyUploads`],
@@ -83,7 +83,7 @@ impl Intake {
         if length == 0 {
             return Err(IntakeError::Refused(piece::empty(&name)));
         }
-        // The largest that can come of it is a zip or a video, which may fill a job.
+        // The largest files are zips and videos, which may fill a job.
         if length > shared.limits.max_job_bytes {
             return Err(IntakeError::UploadTooLarge { max: shared.limits.max_job_bytes });
         }
@@ -111,7 +111,7 @@ impl Intake {
         shared.describe(&id, record, 0)
     }
 
-    /// How the owner's upload stands, after what a dropped connection still brought has been put away.
+    /// State of the owner's upload, after data of a dropped connection was flushed.
     ///
     /// # Errors
     /// [`IntakeError::NoUpload`], [`IntakeError::Locked`] while another request writes to it, [`IntakeError::Refused`].
@@ -120,7 +120,7 @@ impl Intake {
         self.shared.describe(id, record, offset)
     }
 
-    /// The owner's uploads that no job uses yet, those that are being written included.
+    /// The owner's uploads that no job uses yet, including those being written.
     ///
     /// # Errors
     /// [`IntakeError::Store`] if the disk cannot be read.
@@ -140,11 +140,11 @@ impl Intake {
         .await
     }
 
-    /// Appends a piece that begins at `offset`. `checksum` is the `Upload-Checksum` header of the piece.
+    /// Appends a chunk that begins at `offset`. `checksum` is the chunk's `Upload-Checksum` header.
     ///
-    /// When the stream fails, what has come stays (unless it has a checksum, which can then not be looked at), and the
-    /// client goes on from [`Intake::upload`]'s offset. A file that cannot be used is refused as soon as its first bytes
-    /// tell, at the latest with its last ones.
+    /// If the stream fails, the received bytes stay (unless there is a checksum, which can then not be verified), and the client
+    /// resumes at [`Intake::upload`]'s offset. A file that cannot be used is rejected as soon as its first bytes show that, at
+    /// the latest with its last ones.
     ///
     /// # Errors
     /// [`IntakeError::NoUpload`], [`IntakeError::Locked`], [`IntakeError::WrongOffset`], [`IntakeError::BeyondLength`],
@@ -178,7 +178,7 @@ impl Intake {
         let hold = Arc::new(hold);
         let (written, digest) = piece.receive(shared, &dir, stream, hold.clone()).await;
         if let Some(expected) = checksum {
-            // A piece that is not whole cannot be checked: `recover` takes it back.
+            // An incomplete chunk cannot be verified: `recover` removes it.
             let right = written.is_ok() && digest.is_some_and(|digest| digest == expected);
             let dir = dir.clone();
             blocking(move || if right { record::verified(&dir) } else { record::recover(&dir) }).await?;
@@ -192,7 +192,7 @@ impl Intake {
                 return Err(shared.refuse(id, record, rejected, &hold).await);
             }
             Err(error @ IntakeError::BeyondLength { .. }) => {
-                // Nothing of it stays: the client took another file for this one.
+                // All of it is removed: the client confused this file with another.
                 let data = record::data(&dir);
                 blocking(move || {
                     let file = std::fs::OpenOptions::new().write(true).open(&data);
@@ -224,12 +224,12 @@ impl Intake {
         self.shared.remove(id, hold).await
     }
 
-    /// A draft made of the owner's complete uploads. They stay until its photos are committed to a job, and are given
-    /// back when the draft is dropped before.
+    /// A draft made of the owner's complete uploads. They stay until its photos are committed to a job, and are released if the
+    /// draft is dropped before.
     ///
     /// # Errors
-    /// [`IntakeError::NoUpload`], [`IntakeError::Locked`], [`IntakeError::Incomplete`], [`IntakeError::Refused`] for one
-    /// that was refused before, and those of [`Draft::add_file`].
+    /// [`IntakeError::NoUpload`], [`IntakeError::Locked`], [`IntakeError::Incomplete`], [`IntakeError::Refused`] for one that was
+    /// rejected before, and those of [`Draft::add_file`].
     pub async fn take(&self, owner: &Owner, ids: &[JobId]) -> Result<Draft> {
         let shared = &self.shared;
         let max = shared.limits.max_uploads;
@@ -254,14 +254,14 @@ impl Intake {
             };
             match kind {
                 Ok(kind) => drop(draft.add_upload(&record.name, kind, &data, record.length, taken).await?),
-                // It was another file when it was accepted: someone else writes to the disk.
+                // Its type was different when it was accepted, so something else has written to the file.
                 Err(reason) => return Err(IntakeError::Refused(piece::unsupported(&record.name, reason))),
             }
         }
         Ok(draft)
     }
 
-    /// Removes uploads and drafts that nothing has happened to for the retention time. Gives how many.
+    /// Removes uploads and drafts that have not changed within the retention time. Returns their number.
     ///
     /// # Errors
     /// [`IntakeError::Store`] if the disk cannot be read or written.
@@ -275,7 +275,7 @@ impl Intake {
         let mut removed = 0;
         for id in old {
             match slots.iter().find(|(known, _)| *known == id) {
-                // One that is in use now is not old any more.
+                // Skipped while it is in use.
                 Some((_, slot)) => match slot.try_hold() {
                     Some(hold) => shared.remove(&id, hold).await?,
                     None => continue,
@@ -296,7 +296,7 @@ impl Shared {
         self.uploads().join(id.as_str())
     }
 
-    /// The only hold of the owner's upload, with its record and offset.
+    /// Acquires the owner's upload exclusively; returns it with its record and offset.
     async fn hold(&self, owner: &Owner, id: &JobId) -> Result<(Hold, Arc<Slot>, Record, u64)> {
         let slot = self.index.find(owner, id)?;
         let hold = slot.hold().await?;
@@ -313,7 +313,7 @@ impl Shared {
         }
     }
 
-    /// Keeps the reason and nothing else.
+    /// Stores the reason and deletes the data.
     async fn refuse(
         &self,
         id: &JobId,

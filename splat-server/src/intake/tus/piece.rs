@@ -1,4 +1,4 @@
-//! One request's bytes, from its stream to the end of the upload, and whether what is there then can be used.
+//! Receives the bytes of one request, and checks the upload once it is complete.
 
 use std::fmt;
 use std::fs::File;
@@ -20,18 +20,18 @@ use crate::intake::sniff::{self, Kind};
 use crate::intake::{Shared, photos, zip};
 use crate::store::blocking;
 
-/// One piece on its way to the disk.
+/// One chunk that is being received.
 pub(super) struct Piece<'a> {
     pub(super) slot: &'a Slot,
     pub(super) record: &'a Record,
-    /// Bytes that were there before.
+    /// Bytes received before.
     pub(super) have: u64,
     pub(super) hash: Option<Sha1>,
 }
 
 impl Piece<'_> {
-    /// Writes the stream behind what is there. Gives what is there then, and the hash of the piece where one is wanted.
-    /// What came before a failure is in the file.
+    /// Appends the stream. Returns the new length, and the hash of the chunk if one is needed. What was received before a failure
+    /// is in the file.
     pub(super) async fn receive<S, E>(
         mut self,
         shared: &Shared,
@@ -69,7 +69,7 @@ impl Piece<'_> {
     {
         let mut stream = pin!(stream);
         let mut pushed_aside = pin!(self.slot.pushed_aside());
-        // From here on a notification counts, also while it writes.
+        // From here on a notification is not missed, even during a write.
         pushed_aside.as_mut().enable();
         let mut head = if self.have < sniff::HEAD_BYTES as u64 {
             let data = record::data(dir);
@@ -110,7 +110,7 @@ impl Piece<'_> {
     }
 }
 
-/// The file's first bytes; none where it is missing.
+/// The file's first bytes; empty if it is missing.
 fn head(data: &Path) -> Result<Vec<u8>> {
     let mut head = Vec::with_capacity(sniff::HEAD_BYTES);
     match File::open(data) {
@@ -121,7 +121,7 @@ fn head(data: &Path) -> Result<Vec<u8>> {
     Ok(head)
 }
 
-/// What the file is, or why it cannot be used.
+/// The file's type, or why it cannot be used.
 pub(super) fn kind(data: &Path) -> Result<std::result::Result<Kind, &'static str>> {
     Ok(sniff::kind(&head(data)?))
 }
@@ -134,7 +134,7 @@ pub(super) fn unsupported(name: &str, reason: &str) -> Rejected {
     Rejected::new(name, RejectCode::UnsupportedFormat, reason)
 }
 
-/// Detects and checks the type by the first bytes: a wrong file need not come whole.
+/// Detects and checks the type from the first bytes, so that a wrong file is rejected early.
 fn early(shared: &Shared, head: &[u8], record: &Record) -> std::result::Result<Kind, Rejected> {
     let kind = sniff::kind(head).map_err(|reason| unsupported(&record.name, reason))?;
     let max = shared.limits.max_file_bytes;
@@ -150,7 +150,7 @@ fn early(shared: &Shared, head: &[u8], record: &Record) -> std::result::Result<K
     }
 }
 
-/// Looks at a complete upload: a photo's header and end, a zip's directory, a video's length.
+/// Checks a complete upload: a photo's header and end, a zip's directory, a video's length.
 pub(super) async fn check(
     shared: &Arc<Shared>,
     dir: &Path,

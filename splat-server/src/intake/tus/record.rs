@@ -1,4 +1,4 @@
-//! What is written down of an upload, beside its bytes.
+//! The record of an upload, stored beside its bytes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,29 +8,29 @@ use serde::{Deserialize, Serialize};
 use super::super::error::{Rejected, Result, at};
 use crate::job::Owner;
 
-/// An upload as its folder describes it. Its offset is the length of the data file alone.
+/// Record of an upload. The offset is not part of it: it is the length of the data file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) owner: Owner,
-    /// The client's name of the file, made fit to be shown.
+    /// The client's file name, sanitized for display.
     pub(super) name: String,
-    /// Announced length in bytes.
+    /// Declared length in bytes.
     pub(super) length: u64,
-    /// `Upload-Metadata` as it came, to be answered.
+    /// `Upload-Metadata` as received, for responses.
     pub(super) metadata: String,
-    /// Whether its content was found acceptable.
+    /// Whether its content was accepted.
     pub(super) accepted: bool,
-    /// Why its content was refused; then its bytes are gone.
+    /// Why its content was rejected; its bytes are then deleted.
     pub(super) refused: Option<Rejected>,
 }
 
 impl Record {
-    /// `None` where there is none that can be read.
+    /// `None` if it is missing or unreadable.
     pub(super) fn read(dir: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(place(dir)).ok()?).ok()
     }
 
-    /// Writes it whole or not at all.
+    /// Writes the record atomically.
     pub(super) fn write(&self, dir: &Path) -> Result<()> {
         let (place, unfinished) = (place(dir), dir.join("upload.json.part"));
         let json = serde_json::to_vec(self).map_err(|error| at(&place)(error.into()))?;
@@ -46,7 +46,7 @@ pub(super) fn data(dir: &Path) -> PathBuf {
     dir.join("data")
 }
 
-/// Bytes that are there.
+/// Bytes received.
 pub(super) fn offset(dir: &Path) -> Result<u64> {
     let data = data(dir);
     match fs::symlink_metadata(&data) {
@@ -56,7 +56,7 @@ pub(super) fn offset(dir: &Path) -> Result<u64> {
     }
 }
 
-/// Says that what comes after `offset` is not known to be right yet. A crash leaves it, and [`recover`] undoes the piece.
+/// Marks data after `offset` as unverified. After a crash the mark is left, and [`recover`] truncates the data.
 pub(super) fn mark_unverified(dir: &Path, offset: u64) -> Result<()> {
     let mark = dir.join("unverified");
     fs::write(&mark, offset.to_string()).map_err(at(mark))
@@ -70,11 +70,11 @@ pub(super) fn verified(dir: &Path) -> Result<()> {
     }
 }
 
-/// Cuts the data back to what is known to be right.
+/// Truncates the data to what is verified.
 pub(super) fn recover(dir: &Path) -> Result<()> {
     let mark = dir.join("unverified");
     let Ok(text) = fs::read_to_string(&mark) else { return Ok(()) };
-    // A mark that was only half written stood before the piece's first byte: then nothing was added.
+    // A partially written mark means that no byte of the chunk was written yet.
     if let Ok(right) = text.trim().parse::<u64>()
         && right < offset(dir)?
     {

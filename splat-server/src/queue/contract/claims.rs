@@ -27,7 +27,7 @@ pub(crate) async fn a_stale_worker_is_refused(site: &dyn Site) {
     assert_eq!(get(&*queue, &job).await, done);
 }
 
-/// A machine that slept: nobody else took the job, so its worker goes on, and what it did counts.
+/// As after a machine slept: no other worker claimed the job, so the worker continues, and its result counts.
 pub(crate) async fn a_lease_that_ran_out_holds_until_the_job_was_brought_back(site: &dyn Site) {
     let queue = site.open().await;
     submit(&*queue, new_job("a")).await;
@@ -38,7 +38,7 @@ pub(crate) async fn a_lease_that_ran_out_holds_until_the_job_was_brought_back(si
     tokio::time::sleep(SHORT * 2).await;
     let done = succeed(&*queue, &claim).await;
     assert_eq!((done.state, done.attempts), (JobState::Succeeded, 1));
-    // Brought back and waiting for another worker, it is lost.
+    // Once the job was requeued, the claim is lost.
     submit(&*queue, new_job("a")).await;
     let claim = queue.claim("asleep", SCENE, SHORT).await.unwrap().unwrap();
     tokio::time::sleep(SHORT * 2).await;
@@ -48,7 +48,7 @@ pub(crate) async fn a_lease_that_ran_out_holds_until_the_job_was_brought_back(si
     assert_lost(queue.finish(&claim.ticket, Ending::Succeeded { result: json!(1) }).await);
 }
 
-/// For queues with a grace: who wakes up with a worker must not be faster than its renewal.
+/// For queues with a grace period: a process that wakes up together with a worker must not requeue its job before it can renew.
 pub(crate) async fn a_lease_that_ran_out_is_noticed_a_while_before_its_job_comes_back(
     queue: &dyn Queue,
     grace: Duration,
@@ -57,7 +57,7 @@ pub(crate) async fn a_lease_that_ran_out_is_noticed_a_while_before_its_job_comes
     let claim = queue.claim("asleep", SCENE, SHORT).await.unwrap().unwrap();
     for _ in 0..2 {
         tokio::time::sleep(SHORT * 2).await;
-        // Notices it, for the first time since the last renewal.
+        // Notices the expired lease for the first time since the last renewal.
         assert!(queue.claim("other", SCENE, LONG).await.unwrap().is_none());
         assert_eq!(get(queue, &job).await.state, JobState::Running);
         queue.renew(&claim.ticket, SHORT).await.unwrap();
@@ -73,7 +73,7 @@ pub(crate) async fn a_lease_that_ran_out_is_noticed_a_while_before_its_job_comes
 pub(crate) async fn attempts_are_counted_anew_after_progress(site: &dyn Site) {
     let queue = site.open().await;
     let job = submit(&*queue, NewJob { max_attempts: 2, ..new_job("a") }).await;
-    // The percentage at which each worker is lost, the attempts that count then, and whether the job is dead.
+    // The percentage at which each worker is lost, the attempts counted then, and whether the job is dead.
     for (percent, attempts, state) in [
         (0.0, 1, JobState::Queued),
         (30.0, 1, JobState::Queued),
@@ -91,7 +91,7 @@ pub(crate) async fn attempts_are_counted_anew_after_progress(site: &dyn Site) {
     }
     let reason = get(&*queue, &job).await.problem.unwrap().message;
     assert!(reason.contains("begun 2 times") && reason.contains("slept"), "{reason}");
-    // A retry that its owner asks for begins at nought again.
+    // A retry by the owner resets the attempts.
     queue.retry(&job.owner, &job.id, json!({})).await.unwrap().unwrap();
     for attempts in [1, 1] {
         let claim = take_soon(&*queue, SHORT).await;
@@ -140,7 +140,7 @@ pub(crate) async fn a_lost_lease_counts_as_an_attempt_and_too_many_are_death(sit
     let first = queue.claim("dies", SCENE, SHORT).await.unwrap().unwrap();
     assert_eq!(first.job.attempts, 1);
     tokio::time::sleep(SHORT * 2).await;
-    // Brought back, but not before it has waited.
+    // Requeued, but not claimable before its delay.
     assert!(queue.claim("early", SCENE, SHORT).await.unwrap().is_none());
     let back = get(&*queue, &job).await;
     assert_eq!((back.state, back.attempts), (JobState::Queued, 1));
@@ -247,7 +247,7 @@ pub(crate) async fn what_was_acknowledged_is_there_after_opening_again(site: &dy
         .unwrap();
     assert_eq!(after, before);
     assert_eq!(after.len(), 5);
-    // The claim outlives the connection it came by.
+    // The claim does not depend on the connection it was made on.
     assert!(queue.renew(&claim.ticket, LONG).await.is_ok());
     assert_eq!(take(&*queue).await.job.id, jobs[1].id);
     assert_ended(&succeed(&*queue, &claim).await, JobState::Succeeded);

@@ -30,7 +30,7 @@ pub(crate) async fn events_have_no_gaps_under_concurrency(site: &dyn Site) {
         reporter.await.unwrap();
     }
     let events = one.events(&job.id, 0, 1000).await.unwrap();
-    // Two changes of state came before.
+    // Two state changes came before.
     assert_eq!(events.len(), 82);
     assert!(events.iter().map(|event| event.sequence).eq(1..=82));
     assert!(events.is_sorted_by_key(|event| event.at_ms));
@@ -38,7 +38,7 @@ pub(crate) async fn events_have_no_gaps_under_concurrency(site: &dyn Site) {
         let at = events.iter().position(|event| event.message == format!("{number} first")).unwrap();
         assert_eq!(events[at + 1].message, format!("{number} second"), "those of one report stay together");
     }
-    // In pieces, as pollers read.
+    // In batches, as pollers read.
     let mut read = Vec::new();
     while let [.., _] = one.events(&job.id, u64::try_from(read.len()).unwrap(), 7).await.unwrap().as_slice() {
         let after = u64::try_from(read.len()).unwrap();

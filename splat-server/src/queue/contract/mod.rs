@@ -1,7 +1,7 @@
-//! One suite of promises, run on every backend.
+//! One contract suite, run on every backend.
 //!
-//! A backend gives a [`Site`]: a store of its own that can be opened again and again, as several processes would. [`contract!`]
-//! makes one test of each promise.
+//! A backend provides a [`Site`]: an isolated store that can be opened repeatedly, as by several processes. [`contract!`] makes
+//! one test per promise.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -33,22 +33,22 @@ use crate::job::{Job, JobId, JobKind, JobProblem, JobState, Lane, NewJob, Owner}
 /// A store that queues can be opened on.
 #[async_trait]
 pub(crate) trait Site: Send + Sync {
-    /// A queue with [`BACKOFF`] that brings jobs back as soon as their lease ran out, with connections of its own.
+    /// A queue with [`BACKOFF`] that requeues jobs as soon as their lease expires, with connections of its own.
     async fn open(&self) -> Arc<dyn Queue>;
 }
 
-/// Short enough to be waited for, long enough to be seen on a busy machine.
+/// Short enough for tests to wait, long enough to observe on a busy machine.
 pub(crate) const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(600), longest: Duration::from_millis(900) };
-/// A lease that does not run out while a test runs.
+/// A lease that does not expire during a test.
 const LONG: Duration = Duration::from_secs(60);
-/// A lease to be lost.
+/// A lease that expires.
 const SHORT: Duration = Duration::from_millis(60);
 pub(crate) const PLENTY: Admission =
     Admission { max_waiting: 10_000, max_unfinished_per_owner: 10_000, quota: Quota::NONE };
 const SCENE: &[Lane] = &[Lane::Scene];
 
-/// Makes a test of every promise, on the site that `$site` makes.
+/// Makes a test of every promise, on the site that `$site` creates.
 macro_rules! contract {
     ($site:expr; $($promise:ident),* $(,)?) => {
         $(
@@ -135,12 +135,12 @@ async fn submit(queue: &dyn Queue, job: NewJob) -> Job {
     queue.submit(job, PLENTY).await.unwrap().job
 }
 
-/// Claims a scene for long; there must be one.
+/// Claims a scene with a long lease; panics if there is none.
 async fn take(queue: &dyn Queue) -> Claim {
     queue.claim("worker", SCENE, LONG).await.unwrap().expect("a job waits")
 }
 
-/// Claims until there is something, as a worker would.
+/// Polls until a job can be claimed.
 async fn take_soon(queue: &dyn Queue, lease: Duration) -> Claim {
     for _ in 0..500 {
         if let Some(claim) = queue.claim("worker", SCENE, lease).await.unwrap() {

@@ -1,4 +1,4 @@
-//! What owners say of their jobs afterwards, what they use, and what operators decide.
+//! Notes of owners, usage and quotas, and modes of operation.
 
 use super::*;
 use crate::job::{Change, Cut, Share};
@@ -42,7 +42,7 @@ pub(crate) async fn a_link_leads_to_its_job_until_it_is_revoked(site: &dyn Site)
     let shared = change(&*queue, &job, share(Some(link(&first)))).await.unwrap();
     assert_eq!(shared.notes.share, Some(link(&first)));
     assert_eq!(queue.shared(&first).await.unwrap(), Some(shared));
-    // Another link takes the place of the first.
+    // A new link replaces the first.
     let moved = change(&*queue, &job, share(Some(link(&second)))).await.unwrap();
     assert_eq!(queue.shared(&first).await.unwrap(), None);
     assert_eq!(queue.shared(&second).await.unwrap(), Some(moved));
@@ -56,7 +56,7 @@ pub(crate) async fn a_link_leads_to_its_job_until_it_is_revoked(site: &dyn Site)
 
 pub(crate) async fn pinned_jobs_do_not_expire(site: &dyn Site) {
     let queue = site.open().await;
-    // More than are named at once, all before those that expire.
+    // More than one batch, all before those that expire.
     let mut pinned = Vec::new();
     for _ in 0..120 {
         let job = submit(&*queue, new_job("a")).await;
@@ -92,7 +92,7 @@ pub(crate) async fn quotas_hold_and_tell_what_is_used(site: &dyn Site) {
     assert_eq!(first.bytes, 600);
     refused(queue.submit(of(401), bytes).await, "MiB");
     queue.submit(of(400), bytes).await.unwrap();
-    // What came of a job takes the place of what it was submitted with.
+    // The size of a job's results replaces that of its input.
     let claim = take(&*queue).await;
     queue.report(&claim.ticket, Report { bytes: Some(100), ..Default::default() }).await.unwrap();
     tokio::time::sleep(Duration::from_millis(30)).await;
@@ -110,11 +110,11 @@ pub(crate) async fn quotas_hold_and_tell_what_is_used(site: &dyn Site) {
         .submit(of(0), with(Quota { jobs_a_day: Some(4), busy_ms_a_day: Some(60_000), bytes: None }))
         .await
         .unwrap();
-    // Deleting gives bytes back, and nothing else.
+    // Deleting frees bytes and changes nothing else.
     queue.delete(&first.owner, &first.id).await.unwrap().unwrap();
     let after = queue.usage(&owner("a")).await.unwrap();
     assert_eq!(after, Usage { kept_jobs: 3, kept_bytes: 900, jobs_today: 4, ..usage });
-    // Of others, and of messages to receivers, nothing is counted.
+    // Other owners and webhooks are not counted.
     assert_eq!(queue.usage(&owner("b")).await.unwrap(), Usage::default());
     let nothing = with(Quota { bytes: Some(0), jobs_a_day: Some(0), busy_ms_a_day: Some(0) });
     let message = NewJob { lane: Lane::Webhook, ..new_job("webhooks") };
@@ -172,14 +172,14 @@ pub(crate) async fn jobs_can_be_adopted_in_every_state(site: &dyn Site) {
     assert_eq!(queue.find(&ended.id).await.unwrap().unwrap().owner, new);
     assert_eq!(queue.find(&JobId::random()).await.unwrap(), None);
     assert_eq!(queue.shared(&secret).await.unwrap().unwrap().owner, new);
-    // Keys go with their jobs, and one that both had stays with the new owner's.
+    // Idempotency keys move with their jobs; for a key that both owners used, the new owner's is kept.
     for (key, job) in [("first", &ended), ("both", &own)] {
         assert_eq!(submit(&*queue, keyed("new", key)).await.id, job.id, "{key}");
     }
     assert_ne!(submit(&*queue, keyed("old", "first")).await.id, ended.id);
     assert_eq!(queue.usage(&new).await.unwrap().kept_bytes, 30);
     assert_eq!(queue.usage(&old).await.unwrap().kept_bytes, 10);
-    // The worker goes on, and what waits is claimed.
+    // The worker continues, and waiting jobs can be claimed.
     queue.renew(&claim.ticket, LONG).await.unwrap();
     assert_eq!(succeed(&*queue, &claim).await.owner, new);
     let mut claimed = Vec::new();
@@ -190,7 +190,7 @@ pub(crate) async fn jobs_can_be_adopted_in_every_state(site: &dyn Site) {
     }
     assert!(claimed.contains(&waiting.id) && claimed.contains(&own.id), "{claimed:?}");
     assert!(queue.claim("idle", SCENE, LONG).await.unwrap().is_none());
-    // Nobody counts as busy any more.
+    // No owner counts as busy any more.
     let one = Admission { max_unfinished_per_owner: 1, ..PLENTY };
     for of in ["old", "new"] {
         queue.submit(new_job(of), one).await.unwrap();

@@ -1,4 +1,4 @@
-//! Who is next.
+//! The order in which jobs are claimed.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn name(claim: &Claim) -> String {
     claim.job.spec["name"].as_str().unwrap().to_owned()
 }
 
-/// Claims and ends one job after another.
+/// Claims and ends jobs one after another.
 async fn served(queue: &dyn Queue, count: usize) -> Vec<String> {
     let mut names = Vec::new();
     for _ in 0..count {
@@ -62,7 +62,7 @@ pub(crate) async fn lanes_do_not_wait_for_each_other(site: &dyn Site) {
     assert!(queue.claim("cpu", &[Lane::Cpu], LONG).await.unwrap().is_none());
     assert!(queue.claim("nothing", &[], LONG).await.unwrap().is_none());
     queue.finish(&claim.ticket, Ending::Released).await.unwrap();
-    // Of two lanes the higher priority goes first, in whatever order they are named.
+    // Of two lanes, the higher priority is claimed first, in whatever order the lanes are given.
     let claim = queue.claim("both", &[Lane::Cpu, Lane::Scene], LONG).await.unwrap().unwrap();
     assert_eq!(claim.job.id, scene.id);
     let claim = queue.claim("both", &[Lane::Cpu, Lane::Scene], LONG).await.unwrap().unwrap();
@@ -75,7 +75,7 @@ pub(crate) async fn a_retried_job_goes_to_the_end_of_the_line(site: &dyn Site) {
     served(&*queue, 1).await;
     submit_named(&*queue, "a", "second", 0).await;
     queue.retry(&first.owner, &first.id, json!({"name": "first again"})).await.unwrap().unwrap();
-    // What comes back by itself keeps its place.
+    // A requeued job keeps its place.
     let claim = take(&*queue).await;
     assert_eq!(name(&claim), "second");
     queue.finish(&claim.ticket, Ending::Released).await.unwrap();

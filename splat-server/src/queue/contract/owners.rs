@@ -1,4 +1,4 @@
-//! What owners do with their jobs, and nobody else.
+//! What owners can do with their own jobs only.
 
 use super::*;
 use crate::job::{Artifact, Progress};
@@ -22,13 +22,13 @@ pub(crate) async fn queued_jobs_are_cancelled_at_once_and_running_ones_hear_of_i
     assert!(queue.report(&claim.ticket, Report::default()).await.unwrap().cancel_requested);
     let told = queue.events(&running.id, 0, 100).await.unwrap().pop().unwrap();
     assert_eq!(told.data, json!({"state": "running", "cancel_requested": true}));
-    // Asked again, nothing more happens.
+    // A repeated request changes nothing.
     queue.cancel(&running.owner, &running.id).await.unwrap().unwrap();
     assert_eq!(queue.events(&running.id, told.sequence, 100).await.unwrap(), []);
 
     let stopped = queue.finish(&claim.ticket, Ending::Cancelled).await.unwrap();
     assert_ended(&stopped, JobState::Cancelled);
-    // A job that has ended is given as it is.
+    // A job that has ended is returned unchanged.
     assert_eq!(queue.cancel(&running.owner, &running.id).await.unwrap().unwrap(), stopped);
 }
 
@@ -47,7 +47,7 @@ pub(crate) async fn a_cancelled_job_whose_worker_is_lost_or_gives_up_is_cancelle
         queue.cancel(&job.owner, &job.id).await.unwrap().unwrap();
         assert_ended(&queue.finish(&claim.ticket, ending).await.unwrap(), JobState::Cancelled);
     }
-    // What is done is done.
+    // A finished job cannot be cancelled.
     let job = submit(&*queue, new_job("a")).await;
     let claim = take(&*queue).await;
     queue.cancel(&job.owner, &job.id).await.unwrap().unwrap();
@@ -108,7 +108,7 @@ pub(crate) async fn retry_begins_anew(site: &dyn Site) {
     assert_eq!((claim.job.attempts, claim.job.spec["from"].as_str()), (1, Some("train")));
     let done = succeed(&*queue, &claim).await;
     assert_eq!(done.created_ms, job.created_ms);
-    // Events of all runs follow each other.
+    // Events of all runs are numbered consecutively.
     let events = queue.events(&job.id, 0, 100).await.unwrap();
     assert!(events.iter().map(|event| event.sequence).eq(1..=u64::try_from(events.len()).unwrap()));
 }

@@ -8,7 +8,7 @@ fn question(text: &str) -> Question {
 }
 
 pub(crate) async fn questions_are_answered_in_order_and_once(site: &dyn Site) {
-    // The service and the worker are two processes.
+    // The service and the worker are separate processes.
     let (service, worker) = (site.open().await, site.open().await);
     let (job, other) = (JobId::random(), JobId::random());
     assert_eq!(worker.next_question(&job).await.unwrap(), None);

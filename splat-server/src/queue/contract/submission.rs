@@ -21,13 +21,13 @@ pub(crate) async fn the_same_key_gives_the_same_job(site: &dyn Site) {
     assert_eq!(again.job, done, "as it is now");
     let reused = queue.submit(with_key("a", "key", "another request"), PLENTY).await;
     assert!(matches!(reused, Err(QueueError::KeyReused)), "{reused:?}");
-    // Another owner's key of the same name is another key.
+    // Another owner's key of the same name is a different key.
     let other = queue.submit(with_key("b", "key", "another request"), PLENTY).await.unwrap();
     assert!(other.created);
-    // A repeated request is no new job, however full the line is.
+    // A repeated request is not a new job, however full the queue is.
     let nothing = Admission { max_waiting: 0, max_unfinished_per_owner: 0, quota: Quota::NONE };
     assert!(!queue.submit(with_key("a", "key", "request"), nothing).await.unwrap().created);
-    // Nor is a job under an id that is known, as after an answer that was lost.
+    // Nor is a job with a known id, as after a lost response.
     let twice = NewJob { id: other.job.id.clone(), ..new_job("b") };
     assert!(!queue.submit(twice, nothing).await.unwrap().created);
 }
@@ -77,7 +77,7 @@ pub(crate) async fn admission_holds_under_concurrency(site: &dyn Site) {
         }
     }
     assert_eq!((taken, full + owner_full), (12, 28));
-    // The other lane has a line of its own; a job that runs still counts for its owner.
+    // The other lane has its own queue; a running job still counts for its owner.
     let claim = take(&*one).await;
     let of = claim.job.owner.0.clone();
     let one_each = Admission { max_waiting: 1, max_unfinished_per_owner: 100, quota: Quota::NONE };

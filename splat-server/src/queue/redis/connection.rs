@@ -1,4 +1,4 @@
-//! One connection for all, which comes back by itself.
+//! One shared connection, which reconnects automatically.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use ::redis::{Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, Scri
 use super::malformed;
 use crate::queue::{EVENTS_KEPT, QueueError, Result, Ticket};
 
-/// Before all keys. The hash tag keeps them together in a cluster.
+/// Prefix of all keys. The hash tag keeps them on one node of a cluster.
 const PREFIX: &str = "{splat}:";
-/// The longest wait for an answer: scripts take well under a millisecond, so Redis is gone.
+/// Maximum wait for a response: scripts take well under a millisecond, so a longer wait means that Redis is gone.
 const ANSWER: Duration = Duration::from_secs(4);
-/// The longest wait for a connection.
+/// Maximum wait for a connection.
 const CONNECT: Duration = Duration::from_secs(2);
 
 /// The connection and the scripts.
@@ -24,13 +24,13 @@ pub(crate) struct RedisStore {
 }
 
 impl std::fmt::Debug for RedisStore {
-    /// Without the address: it may hold a password.
+    /// Omits the address, which may contain a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RedisStore").finish_non_exhaustive()
     }
 }
 
-/// Loaded into Redis when it does not know them.
+/// Loaded into Redis if it does not have them yet.
 pub(super) struct Scripts {
     pub(super) submit: Script,
     pub(super) claim: Script,
@@ -79,7 +79,7 @@ impl Scripts {
     }
 }
 
-/// An error of Redis as an error of the queue.
+/// Converts a Redis error.
 fn unavailable(error: &RedisError) -> QueueError {
     match error.kind() {
         ErrorKind::Parse | ErrorKind::UnexpectedReturnType => malformed(error.to_string()),
@@ -93,7 +93,7 @@ impl RedisStore {
         let config = ConnectionManagerConfig::new()
             .set_response_timeout(Some(ANSWER))
             .set_connection_timeout(Some(CONNECT))
-            // Whoever asks while there is no connection starts the next try and gets the error at once.
+            // A call without a connection starts the next attempt to connect, and fails at once.
             .set_number_of_retries(1)
             .set_max_delay(Duration::from_millis(200));
         let client = Client::open(url).map_err(|error| unavailable(&error))?;
@@ -106,7 +106,7 @@ impl RedisStore {
         &self.scripts
     }
 
-    /// The whole name of a key.
+    /// The full name of a key.
     pub(crate) fn key(&self, name: &str) -> String {
         format!("{PREFIX}{name}")
     }
@@ -116,19 +116,19 @@ impl RedisStore {
         command.query_async(&mut self.manager.clone()).await.map_err(|error| unavailable(&error))
     }
 
-    /// Runs commands in one exchange.
+    /// Runs commands in one round trip.
     pub(crate) async fn run_all<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T> {
         pipeline.query_async(&mut self.manager.clone()).await.map_err(|error| unavailable(&error))
     }
 
-    /// Begins a call of a script.
+    /// Starts a call of a script.
     pub(super) fn call(&self, script: &Script) -> Call {
         let call = Call { manager: self.manager.clone(), script: script.clone(), args: Vec::new() };
         call.arg(PREFIX).arg(EVENTS_KEPT)
     }
 }
 
-/// A script and its arguments.
+/// A call of a script.
 pub(super) struct Call {
     manager: ConnectionManager,
     script: Script,
@@ -136,7 +136,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Adds an argument: a text or a number.
+    /// Adds an argument: text or number.
     pub(super) fn arg(mut self, arg: impl ToRedisArgs) -> Self {
         self.args.extend(arg.to_redis_args());
         self
@@ -148,7 +148,7 @@ impl Call {
 
     pub(super) async fn run(mut self) -> Result<Value> {
         let mut invocation = self.script.prepare_invoke();
-        // Any key leads a cluster to the right node.
+        // Any key routes the call to the right node of a cluster.
         invocation.key(format!("{PREFIX}count"));
         for arg in &self.args {
             invocation.arg(arg);

@@ -1,18 +1,19 @@
 //! The queue in Redis (6.2 or newer), for workers on many machines.
 //!
-//! A claim takes the job that is next (priority, turns, first in first out) out of its line and gives it a new fencing token. Running
-//! jobs stand in a sorted set by the end of their leases; whoever claims next brings back those whose end has passed, and counts the
-//! attempt. Every change is one Lua script, hence atomic; time is that of Redis, so clocks of workers do not matter.
+//! A claim removes the next job (by priority, turn of owners, then first in, first out) from its queue and assigns a new fencing
+//! token. Running jobs are in a sorted set by the end of their lease; every claim first requeues those that have expired, and
+//! counts the attempt. Every change is one Lua script, hence atomic. Times are those of Redis, so clocks of workers do not
+//! matter.
 //!
-//! What was acknowledged is as safe as Redis keeps it: switch on its append-only file (`appendonly yes`; with `appendfsync
-//! everysec`, the default, a power cut may cost the last second, with `always` nothing) and let it never evict
-//! (`maxmemory-policy noeviction`, the default). While Redis cannot be reached every call gives
-//! [`QueueError::Unavailable`](super::QueueError::Unavailable) within seconds; the connection comes back by itself.
+//! Durability is that of Redis: enable its append-only file (`appendonly yes`; with `appendfsync everysec`, the default, a power
+//! failure may lose the last second, with `always` nothing), and do not let it evict keys (`maxmemory-policy noeviction`, the
+//! default). While Redis cannot be reached, every call returns [`QueueError::Unavailable`](super::QueueError::Unavailable) within
+//! seconds; the connection is restored automatically.
 //!
 //! | part | what |
 //! | --- | --- |
-//! | [`connection`] | one connection for all, and errors |
-//! | [`reply`] | jobs and events out of Redis' answers |
+//! | [`connection`] | the shared connection, and its errors |
+//! | [`reply`] | parses jobs and events from Redis's responses |
 //! | `lua/*.lua` | the scripts; `prelude.lua` lists the keys |
 
 mod connection;
@@ -57,14 +58,14 @@ impl RedisQueue {
     /// Connects to `redis://[user:password@]host[:port][/database]` or `redis+unix:///path`.
     ///
     /// # Errors
-    /// [`QueueError::Unavailable`] when the address is wrong or nobody answers there.
+    /// [`QueueError::Unavailable`] if the address is invalid or does not respond.
     pub async fn connect(url: &str) -> Result<Self> {
         let queue = Self { store: RedisStore::open(url)?, backoff: Backoff::default(), grace: RECLAIM_GRACE };
         queue.ping().await?;
         Ok(queue)
     }
 
-    /// What of Redis' settings may lose jobs that were acknowledged, in sentences. A service that hides its settings has none.
+    /// Redis settings that may lose acknowledged jobs, as sentences. Empty if the service hides its settings.
     pub(crate) async fn risks(&self) -> Vec<String> {
         let mut risks = Vec::new();
         let settings = [
@@ -81,21 +82,21 @@ impl RedisQueue {
         risks
     }
 
-    /// The same queue with other waits between attempts.
+    /// Sets the delays between attempts.
     #[must_use]
     pub fn with_backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
     }
 
-    /// The same queue with another time between noticing that a lease ran out and bringing its job back.
+    /// Sets the time between noticing an expired lease and requeuing its job.
     #[cfg(test)]
     pub(crate) fn with_grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
-    /// The connection, for the API keys that lie in Redis too.
+    /// The connection, for the API keys, which are also stored in Redis.
     pub(crate) fn store(&self) -> &RedisStore {
         &self.store
     }
@@ -104,16 +105,16 @@ impl RedisQueue {
     fn backoff_of(&self, call: Call) -> Call {
         call.arg(whole_ms(self.backoff.first))
             .arg(whole_ms(self.backoff.longest))
-            // Half the range: Lua's generator is seeded with a signed number.
+            // Half the range, since Lua's generator is seeded with a signed number.
             .arg(getrandom::u32().unwrap_or(0) / 2)
     }
 
-    /// The arguments of scripts that bring jobs back, from `backoff_first` to `further`.
+    /// The arguments of scripts that requeue jobs, from `backoff_first` to `further`.
     fn terms_of(&self, call: Call) -> Result<Call> {
         Ok(self.backoff_of(call).arg(Self::exhausted()?).arg(whole_ms(self.grace)).arg(to_json(&FURTHER)?))
     }
 
-    /// Jobs that ended at these times; those that are pinned only where all are wanted.
+    /// Jobs that ended in this time range; pinned ones are optional.
     async fn named(&self, when: Range<UnixMs>, only_unpinned: bool) -> Result<Vec<(Owner, JobId)>> {
         let call = self.store.call(&self.store.scripts().ended).arg(when.start).arg(when.end);
         let mut call = self.terms_of(call)?.arg(u8::from(only_unpinned));
@@ -126,14 +127,14 @@ impl RedisQueue {
 
     /// The argument `exhausted` of scripts.
     fn exhausted() -> Result<String> {
-        // The script puts the number in place of the word.
+        // The script replaces this number by the actual one.
         let mut problem = attempts_exhausted(987_654_321);
         problem.message = problem.message.replace("987654321", "ATTEMPTS");
         to_json(&problem)
     }
 }
 
-/// A number, or nothing.
+/// The number, or an empty text.
 fn some(number: Option<u64>) -> String {
     number.map_or_else(String::new, |number| number.to_string())
 }
@@ -340,7 +341,7 @@ impl Queue for RedisQueue {
         let Value::BulkString(id) = found else { return Ok(None) };
         let id = reply::id(&String::from_utf8_lossy(&id))?;
         let job = self.find(&id).await?;
-        // It may have been revoked in between.
+        // The link may have been revoked in between.
         Ok(job.filter(|job| job.notes.share.as_ref().is_some_and(|share| share.secret == *secret)))
     }
 

@@ -1,4 +1,4 @@
-//! Jobs and events out of Redis' answers.
+//! Parses jobs and events from Redis's responses.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::job::{Job, JobEvent, JobId, JobKind, JobState, Lane, NewEvent, Notes,
 use crate::queue::sqlite::{of_json, unknown};
 use crate::queue::{ClaimStatus, QueueError, Result, Ticket, Usage};
 
-/// What Redis answered is not what the scripts write.
+/// Error for a response that the scripts cannot have written.
 pub(crate) fn malformed(why: String) -> QueueError {
     QueueError::Malformed { why }
 }
@@ -22,12 +22,12 @@ pub(super) fn items(value: Value) -> Result<Vec<Value>> {
     }
 }
 
-/// The texts of a list.
+/// The strings of a list.
 pub(crate) fn texts(value: Value) -> Result<Vec<String>> {
     items(value)?.into_iter().map(text).collect()
 }
 
-/// A string of an answer.
+/// A string in a response.
 pub(super) fn text(value: Value) -> Result<String> {
     match value {
         Value::BulkString(bytes) => String::from_utf8(bytes).map_err(|error| malformed(error.to_string())),
@@ -36,9 +36,9 @@ pub(super) fn text(value: Value) -> Result<String> {
     }
 }
 
-/// Names and values, as `HGETALL` lists them.
+/// Names and values, as returned by `HGETALL`.
 pub(crate) fn pairs(value: Value) -> Result<Vec<(String, String)>> {
-    // The newer protocol has a type for them.
+    // RESP3 has a map type for them.
     if let Value::Map(pairs) = value {
         return pairs.into_iter().map(|(name, value)| Ok((text(name)?, text(value)?))).collect();
     }
@@ -76,13 +76,13 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The job of a hash.
+/// Parses a job's hash.
 pub(super) fn job(pairs: &[(String, String)]) -> Result<Job> {
     let fields = Fields(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect());
     let kind = fields.text("kind")?;
     let lane = fields.text("lane")?;
     let state = fields.text("state")?;
-    // Each begins with four digits of order.
+    // Names begin with a four-digit sequence number.
     let mut artifacts: Vec<&str> = pairs
         .iter()
         .filter(|(name, _)| name.starts_with("artifact:"))
@@ -120,14 +120,14 @@ pub(super) fn job(pairs: &[(String, String)]) -> Result<Job> {
         },
     };
     if job.state == JobState::Succeeded {
-        // The scripts do not look into JSON.
+        // The scripts do not modify JSON.
         job.progress.percent = 100.0;
         job.progress.eta_s = None;
     }
     Ok(job)
 }
 
-/// An entry of a job's stream of events.
+/// Parses an entry of a job's event stream.
 pub(super) fn event(entry: Value) -> Result<JobEvent> {
     let mut parts = items(entry)?.into_iter();
     let (Some(name), Some(fields)) = (parts.next(), parts.next()) else {
@@ -149,7 +149,7 @@ pub(super) fn event(entry: Value) -> Result<JobEvent> {
     })
 }
 
-/// What an owner has and has used, as four numbers.
+/// An owner's usage, as four numbers.
 pub(super) fn usage(value: Value) -> Result<Usage> {
     let numbers = items(value)?.into_iter().map(|value| match value {
         Value::Int(number) => Ok(u64::try_from(number).unwrap_or(0)),
@@ -162,7 +162,7 @@ pub(super) fn usage(value: Value) -> Result<Usage> {
     Ok(Usage { jobs_today, busy_ms_today, kept_jobs, kept_bytes })
 }
 
-/// What a script answers: a word, and what belongs to it.
+/// A script's response: a word, followed by its values.
 pub(super) struct Answer {
     pub(super) word: String,
     value: Value,
@@ -200,7 +200,7 @@ impl Answer {
         Ok((job(&pairs)?, token.ok_or_else(|| malformed("a claim has no token".into()))?))
     }
 
-    /// Of what an owner asked for: `none`, `state` or `job`.
+    /// Response to an owner's request: `none`, `state` or `job`.
     pub(super) fn job_of_owner(self) -> Result<Option<Job>> {
         match self.word.as_str() {
             "none" => Ok(None),
@@ -213,7 +213,7 @@ impl Answer {
         }
     }
 
-    /// Of what a worker asked for: `lost` or `held`.
+    /// Response to a worker's request: `lost` or `held`.
     pub(super) fn held(self, ticket: &Ticket) -> Result<ClaimStatus> {
         if self.word == "lost" {
             return Err(QueueError::ClaimLost { id: ticket.id.clone() });

@@ -1,4 +1,4 @@
-//! A real Redis for tests: a process and folder of its own for each.
+//! A real Redis server for tests: each has its own process and folder.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::RedisQueue;
 
-/// Stopped and forgotten when dropped.
+/// Stopped and removed when dropped.
 pub(crate) struct Server {
     folder: TempDir,
     child: Child,
@@ -33,7 +33,7 @@ impl Server {
         format!("redis+unix://{}", self.socket().display())
     }
 
-    /// A new connection, as soon as the server answers.
+    /// Connects as soon as the server responds.
     pub(crate) async fn connect(&self) -> RedisQueue {
         let mut last = None;
         for _ in 0..400 {
@@ -46,13 +46,13 @@ impl Server {
         panic!("redis-server does not answer: {last:?}");
     }
 
-    /// As a power cut: no goodbye.
+    /// Kills the server, as a power failure would.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// `STOP`: it holds its connections and answers nothing. `CONT`: it goes on.
+    /// `STOP`: it keeps its connections but does not respond. `CONT`: it continues.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
         assert!(sent.unwrap().success());
@@ -65,7 +65,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have been killed already.
+        // It may already have been killed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -76,7 +76,7 @@ async fn a_redis_that_dies_loses_nothing_and_is_found_again() {
         assert!(begin.elapsed() < Duration::from_secs(120), "the connection does not come back");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // The claim holds, and the rest of the line is where it was.
+    // The claim is still valid, and the queue is unchanged.
     assert!(queue.renew(&claim.ticket, LEASE).await.is_ok());
     let done = queue.finish(&claim.ticket, Ending::Succeeded { result: json!({}) }).await.unwrap();
     assert_eq!(done.state, JobState::Succeeded);
@@ -85,7 +85,7 @@ async fn a_redis_that_dies_loses_nothing_and_is_found_again() {
     assert_eq!(queue.events(&first.id, 0, 10).await.unwrap().len(), 3);
 }
 
-/// As when the network swallows everything.
+/// As when the network drops all packets.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_hangs_is_given_up_in_time_and_found_again() {
     let server = Server::start().await;
@@ -153,14 +153,14 @@ async fn every_running_job_has_a_lease_and_nothing_is_left_behind() {
         queue.delete(&job.owner, &job.id).await.unwrap().unwrap();
     }
     let mut left: Vec<String> = redis.keys("*").unwrap();
-    // A day's use by key is kept for quotas and the operator.
+    // Daily usage by key is kept for quotas and the operator.
     left.retain(|key| !key.starts_with("{splat}:usage:"));
     left.sort_unstable();
-    // Counters, and what was deleted.
+    // Counters, and ids of deleted jobs.
     assert_eq!(left, ["{splat}:count", "{splat}:deleted", "{splat}:served"]);
 }
 
-/// Jobs that were running when the program was updated come back like any other when their workers are gone.
+/// Jobs that were running when the program was updated are requeued like any other when their workers are gone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leases_of_earlier_versions_run_out_too() {
     let server = Server::start().await;
@@ -168,7 +168,7 @@ async fn leases_of_earlier_versions_run_out_too() {
     let job = queue.submit(new_job("a"), PLENTY).await.unwrap().job;
     let claim = queue.claim("dies", &[Lane::Scene], Duration::from_millis(1)).await.unwrap().unwrap();
     let mut redis = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
-    // As they were kept: a ticket of a stream, bound to the job.
+    // The old storage format: a ticket in a stream, linked to the job.
     let _: () = redis.del("{splat}:leases:scene").unwrap();
     let ticket: String = redis.xadd("{splat}:tickets:scene", "*", &[("t", "1")]).unwrap();
     let _: () = redis.hset("{splat}:bound:scene", ticket, job.id.as_str()).unwrap();

@@ -1,5 +1,5 @@
-//! Copies of the queue's file while it is in use, and back. Copying the file itself gives one without tables: what was written
-//! lately lies in the log beside it.
+//! Backup and restore of the queue's database while it is in use. A plain copy of the file would be incomplete, since recent
+//! writes are in the write-ahead log beside it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,22 +10,22 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::schema;
 
-/// Pages copied at once on the way back; the whole file, so that nobody sees a part of it.
+/// Pages copied per step on restore: the whole file, so that no process sees a partial one.
 const ALL_PAGES: i32 = i32::MAX;
-/// How long another process's write is waited for.
+/// How long to wait for another process's write.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// Why a copy cannot be made or used.
+/// Why a backup or restore failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {
-    /// There is no queue to be copied.
+    /// There is no queue to back up.
     #[error("there is no queue at `{}`", path.display())]
     NoQueue {
-        /// Where it was looked for.
+        /// Path where it was expected.
         path: PathBuf,
     },
-    /// The file holds no queue, or one of a newer program.
+    /// The file is not a queue, or was written by a newer program.
     #[error("`{}` is no backup of a queue: {why}", path.display())]
     NoBackup {
         /// Path of the backup.
@@ -33,13 +33,13 @@ pub enum BackupError {
         /// What is wrong with it.
         why: String,
     },
-    /// The copy was to be the queue itself.
+    /// The backup file is the queue itself.
     #[error("`{}` is the queue itself, and no copy of it", path.display())]
     QueueItself {
         /// Path of both.
         path: PathBuf,
     },
-    /// The queue lies in Redis.
+    /// The queue is in Redis.
     #[error("the queue lies in Redis, which keeps its own copies")]
     InRedis,
     /// A file cannot be read or written.
@@ -47,15 +47,15 @@ pub enum BackupError {
     Io {
         /// Path of the file.
         path: PathBuf,
-        /// What the system says.
+        /// The I/O error.
         source: std::io::Error,
     },
-    /// SQLite's own words.
+    /// SQLite failed.
     #[error("the queue at `{}` cannot be copied: {source}", path.display())]
     Sqlite {
         /// Path of the queue's database.
         path: PathBuf,
-        /// What SQLite says.
+        /// SQLite's error.
         source: rusqlite::Error,
     },
 }
@@ -76,7 +76,7 @@ impl BackupError {
     }
 }
 
-/// What a copy holds.
+/// Contents of a backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Copied {
     /// Number of jobs.
@@ -85,7 +85,7 @@ pub struct Copied {
     pub keys: u64,
 }
 
-/// Copies the queue at `queue` to `file`, in place of what was there, as of one moment; the service may be running. Blocks.
+/// Copies the queue at `queue` to `file`, replacing it, as a consistent snapshot; the service may be running. Blocks.
 ///
 /// # Errors
 /// [`BackupError`], but neither `NoBackup` nor `InRedis`.
@@ -96,11 +96,11 @@ pub fn backup(queue: &Path, file: &Path) -> Result<Copied, BackupError> {
     counted(&connection).map_err(|source| BackupError::Sqlite { path: queue.to_path_buf(), source })
 }
 
-/// Puts the copy in `file` in place of the queue at `queue`, of which a copy stays beside it under the name given, a new one each time. Stop the service
-/// first: jobs in work would be lost to their workers. Blocks.
+/// Replaces the queue at `queue` by the backup in `file`. The old queue is kept beside it; its new, unique path is returned. Stop
+/// the service first: running jobs would be lost to their workers. Blocks.
 ///
 /// # Errors
-/// [`BackupError::NoBackup`] where the file is no queue or damaged; then nothing is changed.
+/// [`BackupError::NoBackup`] if the file is not a queue or is damaged; then nothing is changed.
 pub fn restore(file: &Path, queue: &Path) -> Result<(Copied, Option<PathBuf>), BackupError> {
     let no_backup = |why: String| BackupError::NoBackup { path: file.to_path_buf(), why };
     if !file.is_file() {
@@ -127,7 +127,7 @@ pub fn restore(file: &Path, queue: &Path) -> Result<(Copied, Option<PathBuf>), B
     Ok((copied, before))
 }
 
-/// SQLite would wait for itself for ever, or the service go on with a file that has no name any more.
+/// SQLite would deadlock, or the service would continue on a deleted file.
 fn refuse_itself(file: &Path, queue: &Path) -> Result<(), BackupError> {
     match (file.canonicalize(), queue.canonicalize()) {
         (Ok(file), Ok(queue)) if file == queue => Err(BackupError::QueueItself { path: queue }),
@@ -135,7 +135,7 @@ fn refuse_itself(file: &Path, queue: &Path) -> Result<(), BackupError> {
     }
 }
 
-/// Where what was there before a restore is kept: what an earlier restore kept stays.
+/// A path for the old queue that does not overwrite one kept by an earlier restore.
 fn free_name(queue: &Path) -> PathBuf {
     let name = |ending: String| {
         let mut name = queue.as_os_str().to_owned();
@@ -164,13 +164,13 @@ fn open(queue: &Path) -> Result<Connection, BackupError> {
     opened.map_err(|source| BackupError::Sqlite { path: queue.to_path_buf(), source })
 }
 
-/// The database as of now, in a file that appears whole or not at all, for its owner's eyes.
+/// Writes a snapshot of the database to a file, atomically, and readable by the owner only.
 fn copy(connection: &Connection, queue: &Path, file: &Path) -> Result<(), BackupError> {
     let mut name = file.as_os_str().to_owned();
     name.push(".part");
     let unfinished = PathBuf::from(name);
     let io = |source| BackupError::Io { path: file.to_path_buf(), source };
-    // SQLite writes into an empty file, and into none that holds something: what a run left that was cut off is emptied.
+    // SQLite only writes to an empty file, so the rest of an interrupted backup is truncated.
     private(&unfinished).map_err(io)?;
     let copied = connection
         .execute("VACUUM INTO ?1", [unfinished.to_string_lossy()])
@@ -178,13 +178,13 @@ fn copy(connection: &Connection, queue: &Path, file: &Path) -> Result<(), Backup
         .and_then(|_| fs::File::open(&unfinished).and_then(|written| written.sync_all()).map_err(io))
         .and_then(|()| fs::rename(&unfinished, file).map_err(io));
     if copied.is_err() {
-        // The error says all there is to say.
+        // The original error is the one to report.
         let _ = fs::remove_file(&unfinished);
     }
     copied
 }
 
-/// An empty file that nobody but its owner reads: keys and scenes of everybody are in it.
+/// Creates an empty file that only its owner can read: it will contain key hashes and data of all owners.
 fn private(path: &Path) -> std::io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
@@ -193,7 +193,7 @@ fn private(path: &Path) -> std::io::Result<()> {
     options.open(path).map(drop)
 }
 
-/// What a copy holds, or what is wrong with it.
+/// Contents of a backup, or what is wrong with it.
 fn checked(connection: &Connection) -> Result<Copied, String> {
     let text = |error: rusqlite::Error| error.to_string();
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(text)?;
@@ -244,7 +244,7 @@ mod tests {
         let (_, second) = restore(&file, &path).unwrap();
         assert_ne!(second, before, "what the first one kept is gone");
         drop(queue);
-        // And what was there before can be had again, also where the queue is gone.
+        // The old queue can be restored as well, even if the current one is gone.
         std::fs::remove_file(&path).unwrap();
         assert_eq!(restore(&before.unwrap(), &path).unwrap(), (Copied { jobs: 2, keys: 0 }, None));
         let queue = SqliteQueue::open(&path).unwrap();
@@ -257,7 +257,7 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         let queue = SqliteQueue::open(&at("queue.db")).unwrap();
         queue.submit(new_job(), PLENTY).await.unwrap();
-        // Without the log beside it, as `cp` gives it.
+        // Without the write-ahead log beside it, as a copy by `cp`.
         std::fs::copy(at("queue.db"), at("copied.db")).unwrap();
         std::fs::write(at("empty.db"), []).unwrap();
         std::fs::write(at("text.db"), "this is a text, and long enough to be no header ".repeat(50)).unwrap();

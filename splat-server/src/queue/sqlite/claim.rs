@@ -1,4 +1,4 @@
-//! Who is next, and who has lost a job. Runs inside a transaction that the caller holds.
+//! Claims the next job, and requeues lost ones. Runs inside the caller's transaction.
 
 use rusqlite::{Connection, OptionalExtension, named_params};
 
@@ -10,14 +10,14 @@ use crate::job::{JobState, Lane, UnixMs};
 use crate::queue::backoff::attempts_exhausted;
 use crate::queue::{Backoff, Claim, FURTHER, Mode, Result, Ticket};
 
-/// How jobs whose lease ran out are queued again.
+/// How jobs with an expired lease are requeued.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reclaim {
     pub(super) backoff: Backoff,
     pub(super) grace_ms: u64,
 }
 
-/// Lost jobs brought back in one transaction; the next call goes on.
+/// Maximum jobs requeued in one transaction; the next call continues.
 const RECLAIMED_AT_ONCE: u32 = 100;
 
 pub(super) fn claim(
@@ -59,7 +59,7 @@ pub(super) fn claim(
     Ok(Some(Claim { job: stored.job, ticket }))
 }
 
-/// The job of a lane that is next, ordered as [`claim`] compares lanes.
+/// The next job of a lane, ordered as [`claim`] compares lanes.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
     descending_priority: std::cmp::Reverse<i32>,
@@ -70,7 +70,7 @@ struct Candidate {
 }
 
 fn best_of_lane(connection: &Connection, now: UnixMs, lane: Lane) -> Result<Option<Candidate>> {
-    // An aggregate of one owner's waiting jobs first, so that running jobs are counted once an owner and not once a job.
+    // Waiting jobs are aggregated by owner first, so that running jobs are counted once per owner, not once per job.
     connection
         .prepare_cached(
             "WITH heads AS (
@@ -102,8 +102,8 @@ fn best_of_lane(connection: &Connection, now: UnixMs, lane: Lane) -> Result<Opti
         .map_err(unavailable)
 }
 
-/// Brings back jobs whose lease ran out and was seen to have run out for a while. A renewal puts the end of the lease behind
-/// the time noted, which undoes the note.
+/// Requeues jobs whose lease expired and was noted as expired for the grace period. A renewal moves the end of the lease past the
+/// noted time, which invalidates the note.
 pub(super) fn reclaim(connection: &Connection, now: UnixMs, how: Reclaim) -> Result<()> {
     connection
         .prepare_cached(

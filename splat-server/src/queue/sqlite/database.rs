@@ -1,10 +1,10 @@
-//! One SQLite file: a thread that writes, connections that read.
+//! The SQLite database: one writer thread, several reader connections.
 //!
-//! Writes of one process go through one thread. What waits there is done in one transaction, each piece under a savepoint of
-//! its own, and answered after the commit: many small writes share the cost of one flush to disk. `synchronous = FULL`, so
-//! what was answered survives a power cut too, not only `kill -9`. Other processes take turns by SQLite's lock.
+//! All writes of a process go through one thread. Pending writes are batched into one transaction, each under its own savepoint,
+//! and acknowledged after the commit, so that many small writes share one flush to disk. `synchronous = FULL`, so acknowledged
+//! writes survive a power failure, not only `kill -9`. Several processes are serialized by SQLite's lock.
 //!
-//! Reads use connections of their own. In WAL mode they see the last commit and wait for no writer.
+//! Reads use connections of their own. In WAL mode they see the last commit and never wait for writers.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -18,31 +18,31 @@ use tokio::sync::{Semaphore, oneshot};
 use super::schema;
 use crate::queue::{QueueError, Result};
 
-/// How long a write waits for other processes' writes.
+/// How long a write waits for writes of other processes.
 const BUSY: Duration = Duration::from_secs(10);
-/// Pieces of one transaction at most: bounds how long other processes wait.
+/// Maximum writes per transaction: bounds how long other processes wait.
 const BATCH: usize = 64;
-/// Readers at once. A read takes tens of microseconds; more connections than cores bring nothing but memory.
+/// Number of readers. A read takes tens of microseconds; more connections than cores would only use memory.
 const READERS: usize = 4;
-/// Statements kept prepared, above the number used.
+/// Size of the prepared statement cache, larger than the number of statements.
 const STATEMENTS: usize = 64;
-/// Commits after which the log is emptied by force: readers that follow each other closely keep SQLite's own checkpoints from
-/// ever starting it anew.
+/// Commits after which the write-ahead log is truncated explicitly: overlapping readers can keep SQLite's automatic checkpoints
+/// from ever resetting it.
 const COMMITS_PER_TRUNCATION: u32 = 2000;
-/// How long such a checkpoint may wait for readers.
+/// How long such a checkpoint waits for readers.
 const TRUNCATION_WAIT: Duration = Duration::from_millis(200);
 
-/// An error of SQLite as an error of the queue.
+/// Converts an SQLite error.
 pub(crate) fn unavailable(error: rusqlite::Error) -> QueueError {
     let why = error.to_string();
     match error.sqlite_error_code() {
-        // Without a code of SQLite it is a value of a wrong type.
+        // An error without an SQLite code is a value of the wrong type.
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) | None => QueueError::Malformed { why },
         _ => QueueError::Unavailable { why },
     }
 }
 
-/// An open file. Shared by the queue and the API keys.
+/// An open database, shared by the queue and the API keys.
 pub(crate) struct Database {
     path: PathBuf,
     /// `None` only while being dropped.
@@ -64,7 +64,7 @@ struct Readers {
 }
 
 impl Database {
-    /// Opens the file, or makes it, and brings its schema up to date. Blocks for some milliseconds.
+    /// Opens or creates the file, and migrates its schema. Blocks for some milliseconds.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let connection = connect(path)?;
         schema::migrate(&connection)?;
@@ -86,8 +86,8 @@ impl Database {
         })
     }
 
-    /// Runs `work` in a transaction; what it wrote is undone when it gives an error. It runs to its end even if the caller
-    /// stops waiting.
+    /// Runs `work` in a transaction, which is rolled back if it returns an error. It runs to its end even if the caller is
+    /// dropped.
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -100,7 +100,7 @@ impl Database {
         answer.await.map_err(|_| gone())?
     }
 
-    /// Runs `work` on a connection that only reads.
+    /// Runs `work` on a read-only connection.
     pub(crate) async fn read<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
@@ -123,11 +123,11 @@ impl Database {
 }
 
 impl Drop for Database {
-    /// Waits for the writes that were ordered.
+    /// Waits for pending writes.
     fn drop(&mut self) {
         self.orders = None;
         if let Some(writer) = self.writer.take() {
-            // A panic there has been printed already.
+            // The panic was already printed.
             let _ = writer.join();
         }
     }
@@ -149,7 +149,7 @@ fn connect(path: &Path) -> Result<Connection> {
     let connection = Connection::open(path).map_err(unavailable)?;
     connection.busy_timeout(BUSY).map_err(unavailable)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // These pragmas answer with a row, which `pragma_update_and_check` reads.
+    // These pragmas return a row, which `pragma_update_and_check` reads.
     let mode: String = connection
         .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
         .map_err(unavailable)?;
@@ -166,11 +166,11 @@ fn connect(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// One write that somebody waits for.
+/// A pending write.
 trait Order: Send {
-    /// Does it; returns whether to commit.
+    /// Runs it; returns whether to commit.
     fn run(&mut self, connection: &Connection) -> bool;
-    /// Tells the caller; `failed` when the transaction around it came to nothing.
+    /// Responds to the caller; `failed` is set if the surrounding transaction failed.
     fn answer(self: Box<Self>, failed: Option<&str>);
 }
 
@@ -194,12 +194,12 @@ where
         let unavailable = |why: &str| Err(QueueError::Unavailable { why: why.to_owned() });
         let outcome = match (failed, self.outcome) {
             (None, Some(outcome)) => outcome,
-            // What was refused stays refused.
+            // An error of the operation itself is kept.
             (Some(_), Some(Err(error))) => Err(error),
             (Some(why), _) => unavailable(why),
             (None, None) => unavailable("it was not tried"),
         };
-        // Whoever asked may have gone.
+        // The caller may have been dropped.
         let _ = self.reply.send(outcome);
     }
 }
@@ -221,14 +221,14 @@ fn write_all(connection: &Connection, waiting: &Receiver<Box<dyn Order>>) {
     }
 }
 
-/// All of the batch in one transaction.
+/// Runs the whole batch in one transaction.
 fn write_batch(connection: &Connection, batch: &mut [Box<dyn Order>]) -> rusqlite::Result<()> {
     let written = (|| {
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         for order in batch {
             connection.prepare_cached("SAVEPOINT piece")?.execute([])?;
             if !order.run(connection) {
-                // Fails when SQLite has given up the whole transaction (a full disk): then all of the batch has failed.
+                // Fails if SQLite has rolled back the whole transaction (a full disk): then the whole batch has failed.
                 connection.prepare_cached("ROLLBACK TO piece")?.execute([])?;
             }
             connection.prepare_cached("RELEASE piece")?.execute([])?;
@@ -242,7 +242,8 @@ fn write_batch(connection: &Connection, batch: &mut [Box<dyn Order>]) -> rusqlit
     written
 }
 
-/// Moves the log into the file and empties it. It may fail when a reader stays long or another process writes; the next one will do.
+/// Checkpoints and truncates the write-ahead log. May fail if a reader stays long or another process is writing; the next attempt
+/// will succeed.
 fn truncate_log(connection: &Connection) {
     let truncated = connection
         .busy_timeout(TRUNCATION_WAIT)

@@ -1,4 +1,4 @@
-//! A process that writes is killed, again and again, while another has the same file open.
+//! A writing process is killed repeatedly while another has the same file open.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -15,12 +15,12 @@ use crate::job::{JobState, NewEvent};
 use crate::queue::Report;
 
 const KILLS: u64 = 12;
-/// Tells the test below that it is the process to be killed, and where the file is.
+/// Environment variable with the file's path; set only in the process to be killed.
 const FILE: &str = "SPLAT_TEST_KILLED_WRITER";
 const LEASE: Duration = Duration::from_secs(60);
 
-/// Does nothing in a usual run. Started by [`a_killed_writer_loses_nothing_that_it_was_told`], it writes until it is killed and
-/// prints on standard output what was acknowledged.
+/// Does nothing in a normal test run. Started by [`a_killed_writer_loses_nothing_that_it_was_told`], it writes until it is
+/// killed, and prints what was acknowledged on standard output.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_until_killed() {
     let Ok(path) = std::env::var(FILE) else { return };
@@ -54,7 +54,7 @@ async fn a_killed_writer_loses_nothing_that_it_was_told() {
             .unwrap();
         let mut lines = BufReader::new(writer.stdout.take().unwrap()).lines();
         let mut note = |line: &str| -> bool {
-            // The test harness prints too, perhaps on the same line.
+            // The test harness also prints, possibly on the same line.
             let Some((_, acknowledged)) = line.split_once('@') else { return false };
             let Some((state, id)) = acknowledged.split_once(' ') else { return false };
             let (Some(state), Ok(id)) = (JobState::from_name(state), id.parse::<JobId>()) else {
@@ -63,7 +63,7 @@ async fn a_killed_writer_loses_nothing_that_it_was_told() {
             told.insert(id, state);
             true
         };
-        // Another moment each time.
+        // A different moment each time.
         let mut left = 5 + 7 * kill % 11;
         while left > 0 {
             left -= u64::from(note(&lines.next().unwrap().unwrap()));
@@ -79,7 +79,7 @@ async fn a_killed_writer_loses_nothing_that_it_was_told() {
     let mut running = 0;
     for (id, state) in &told {
         let job = queue.get(&Owner::local(), id).await.unwrap().expect("what was told is there");
-        // It may have gone on between what was printed and the kill.
+        // It may have progressed between printing and the kill.
         let order = [JobState::Queued, JobState::Running, JobState::Succeeded];
         let at = |state: JobState| order.iter().position(|one| *one == state).unwrap();
         assert!(at(job.state) >= at(*state), "{id} was {state:?} and is {:?}", job.state);

@@ -1,15 +1,15 @@
-//! The queue in one SQLite file: no other service is needed, and several processes may use the file at once.
+//! The queue in one SQLite file: needs no other service, and several processes may share the file.
 //!
 //! | part | what |
 //! | --- | --- |
-//! | [`database`] | the file: a thread that writes, connections that read |
+//! | [`database`] | the file: one writer thread, several readers |
 //! | [`schema`] | tables and migrations |
-//! | [`row`] | jobs and events between rows and Rust |
-//! | [`backup`] | copies, and back |
-//! | [`write`], [`claim`] | what changes jobs |
-//! | [`read`] | what only asks |
+//! | [`row`] | converts jobs and events from and to rows |
+//! | [`backup`] | backup and restore |
+//! | [`write`], [`claim`] | operations that change jobs |
+//! | [`read`] | read-only operations |
 //! | [`questions`] | questions to running jobs, and their answers |
-//! | [`usage`] | what owners have used, and whether jobs are taken in and begun |
+//! | [`usage`] | usage of owners, and the mode of operation |
 
 mod backup;
 mod claim;
@@ -52,12 +52,12 @@ pub struct SqliteQueue {
 }
 
 impl SqliteQueue {
-    /// Opens the file, or makes it, with SQLite's `-wal` and `-shm` files beside it. Its folder must exist, on a local disk.
-    /// Blocks for some milliseconds.
+    /// Opens or creates the file, with SQLite's `-wal` and `-shm` files beside it. Its folder must exist, on a local disk. Blocks
+    /// for some milliseconds.
     ///
     /// # Errors
-    /// [`QueueError::Unavailable`](super::QueueError::Unavailable) when the file cannot be opened or written,
-    /// [`QueueError::Malformed`](super::QueueError::Malformed) when it is not ours or a newer program wrote it.
+    /// [`QueueError::Unavailable`](super::QueueError::Unavailable) if the file cannot be opened or written,
+    /// [`QueueError::Malformed`](super::QueueError::Malformed) if it is not a queue, or was written by a newer program.
     pub fn open(path: &Path) -> Result<Self> {
         Ok(Self {
             database: Arc::new(Database::open(path)?),
@@ -66,14 +66,14 @@ impl SqliteQueue {
         })
     }
 
-    /// The same queue with other waits between attempts.
+    /// Sets the delays between attempts.
     #[must_use]
     pub fn with_backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
         self
     }
 
-    /// The same queue with another time between noticing that a lease ran out and bringing its job back.
+    /// Sets the time between noticing an expired lease and requeuing its job.
     #[cfg(test)]
     pub(crate) fn with_grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
@@ -84,7 +84,7 @@ impl SqliteQueue {
         claim::Reclaim { backoff: self.backoff, grace_ms: whole_ms(self.grace) }
     }
 
-    /// The open file, for the API keys that lie in it too.
+    /// The open database, for the API keys, which are stored in it too.
     pub(crate) fn database(&self) -> &Arc<Database> {
         &self.database
     }

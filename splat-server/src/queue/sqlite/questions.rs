@@ -1,4 +1,4 @@
-//! Questions to running jobs, and their answers. Every function runs inside a transaction that the caller holds, but for the first two.
+//! Questions to running jobs, and their answers. All functions but the first two run inside the caller's transaction.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -8,7 +8,7 @@ use crate::job::{JobId, UnixMs};
 use crate::queue::backoff::whole_ms;
 use crate::queue::{QUESTION_KEPT, QUESTIONS_AT_ONCE, Question, QueueError, Result};
 
-/// Whether a job was asked anything: looked at often, so it writes nothing.
+/// Whether a question is pending. Called often, hence read-only.
 pub(super) fn is_asked(connection: &Connection, now: UnixMs, id: &JobId) -> Result<bool> {
     connection
         .prepare_cached("SELECT count(*) FROM questions WHERE job = ?1 AND at_ms > ?2")
@@ -81,7 +81,7 @@ pub(super) fn take_answer(connection: &Connection, question: &JobId) -> Result<O
         .map_err(unavailable)
 }
 
-/// What was asked or answered before this is no longer waited for.
+/// Questions and answers from before this time have expired.
 fn oldest(now: UnixMs) -> UnixMs {
     now.saturating_sub(whole_ms(QUESTION_KEPT))
 }

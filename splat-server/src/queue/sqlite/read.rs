@@ -1,4 +1,4 @@
-//! What is asked and changes nothing.
+//! Read-only operations.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use super::unavailable;
 use crate::job::{Job, JobEvent, JobId, JobKind, JobState, Lane, Owner, UnixMs};
 use crate::queue::{Depth, Fate, ListQuery, Result};
 
-/// Jobs that one call of [`ended`] gives at most.
+/// Maximum jobs returned by [`ended`].
 const ENDED_AT_ONCE: u32 = 100;
 
 pub(super) fn get(connection: &Connection, owner: &Owner, id: &JobId) -> Result<Option<Job>> {
@@ -31,7 +31,7 @@ pub(super) fn shared(connection: &Connection, secret: &JobId) -> Result<Option<J
 }
 
 pub(super) fn list(connection: &Connection, owners: &[Owner], query: &ListQuery) -> Result<Vec<Job>> {
-    // Of one owner the index gives them in order.
+    // For a single owner, the index returns them in order.
     let among = match owners {
         [_] => "owner = json_extract(:owners, '$[0]')",
         _ => "owner IN (SELECT value FROM json_each(:owners))",
@@ -129,8 +129,8 @@ pub(super) fn depth(connection: &Connection) -> Result<Vec<Depth>> {
         .collect()
 }
 
-/// Owners take turns: ahead are the jobs of higher priority, those of the same owner that are earlier in line, as many of each
-/// other owner, and one more of those whose turn comes first.
+/// Owners take turns. Ahead are jobs of higher priority, earlier ones of the same owner, the same number of each other owner's,
+/// and one more of each owner whose turn comes first.
 pub(super) fn ahead_of(connection: &Connection, id: &JobId) -> Result<u64> {
     let one = |sql: &str, values: &[(&str, &dyn ToSql)]| -> Result<Option<i64>> {
         connection
@@ -175,7 +175,7 @@ pub(super) fn ahead_of(connection: &Connection, id: &JobId) -> Result<u64> {
     Ok(u64::try_from(ahead).unwrap_or(0))
 }
 
-/// Every row through `read`.
+/// Maps every row through `read`.
 pub(super) fn collect<T>(
     mut rows: Rows<'_>,
     read: impl Fn(&rusqlite::Row<'_>) -> Result<T>,

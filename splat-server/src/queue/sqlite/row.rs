@@ -1,4 +1,4 @@
-//! Jobs and events between rows and Rust.
+//! Converts jobs and events from and to rows.
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde::Serialize;
@@ -13,27 +13,27 @@ pub(super) const COLUMNS: &str = "number, id, owner, kind, lane, priority, state
      cancel_requested, created_ms, updated_ms, started_ms, finished_ms, run_after_ms, spec, progress, result, \
      artifacts, problem, token, lease_until_ms, last_event, reached, notes, bytes, claimed_ms";
 
-/// A job and what only the queue knows of it.
+/// A job and the queue's internal state of it.
 pub(super) struct Stored {
-    /// Number of the row.
+    /// Row number.
     pub(super) number: i64,
     /// Fencing token of the latest claim.
     pub(super) token: i64,
-    /// End of the lease, while it runs.
+    /// End of the lease, while the job is claimed.
     pub(super) lease_until_ms: Option<UnixMs>,
-    /// Who holds it.
+    /// Name of the worker that holds it.
     pub(super) worker: Option<String>,
-    /// Greatest sequence number given.
+    /// Last sequence number assigned.
     pub(super) last_event: u64,
-    /// Percent done when a lease was last lost.
+    /// Progress in per cent when a lease was last lost.
     pub(super) reached: f64,
-    /// When the latest claim began, while it runs.
+    /// When the latest claim began, while the job is claimed.
     pub(super) claimed_ms: Option<UnixMs>,
-    /// What everybody may see.
+    /// The public part.
     pub(super) job: Job,
 }
 
-/// SQLite's integers are signed; times and counts stay far below the limit.
+/// SQLite's integers are signed; times and counts are far below the limit.
 pub(crate) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
@@ -42,17 +42,17 @@ pub(crate) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
-/// JSON text of a value.
+/// Serializes to JSON.
 pub(crate) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|error| QueueError::Malformed { why: error.to_string() })
 }
 
-/// The value of a JSON text.
+/// Parses JSON.
 pub(crate) fn of_json<T: DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| QueueError::Malformed { why: error.to_string() })
 }
 
-/// A word that this program does not know was stored.
+/// Error for a stored word that this program does not know.
 pub(crate) fn unknown(what: &str, word: &str) -> QueueError {
     QueueError::Malformed { why: format!("`{word}` is no {what}") }
 }
@@ -104,7 +104,7 @@ pub(super) fn stored(row: &Row<'_>) -> Result<Stored> {
     })
 }
 
-/// The job of that id.
+/// The job with this id.
 pub(super) fn find(connection: &Connection, id: &JobId) -> Result<Option<Stored>> {
     let mut statement = connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"))
@@ -112,12 +112,12 @@ pub(super) fn find(connection: &Connection, id: &JobId) -> Result<Option<Stored>
     statement.query_row([id.as_str()], |row| Ok(stored(row))).optional().map_err(unavailable)?.transpose()
 }
 
-/// The job of that id, if it is the owner's.
+/// The job with this id, if it belongs to the owner.
 pub(super) fn find_owned(connection: &Connection, owner: &Owner, id: &JobId) -> Result<Option<Stored>> {
     Ok(find(connection, id)?.filter(|stored| stored.job.owner == *owner))
 }
 
-/// Writes what may have changed, apart from `spec`, notes and place.
+/// Updates all columns that may have changed, except `spec`, notes and place.
 pub(super) fn save(connection: &Connection, stored: &Stored) -> Result<()> {
     let job = &stored.job;
     let result = job.result.as_ref().map(to_json).transpose()?;
@@ -162,7 +162,7 @@ pub(super) fn not_json(error: QueueError) -> rusqlite::Error {
     rusqlite::Error::ToSqlConversionFailure(Box::new(error))
 }
 
-/// Numbers an event and stores it. The caller saves `stored` afterwards.
+/// Numbers and stores an event. The caller saves `stored` afterwards.
 pub(super) fn add_event(
     connection: &Connection,
     stored: &mut Stored,

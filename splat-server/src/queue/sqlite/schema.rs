@@ -1,11 +1,11 @@
-//! Tables, and how an older file comes up to date.
+//! Tables and migrations.
 
 use rusqlite::Connection;
 
 use super::unavailable;
 use crate::queue::{QueueError, Result};
 
-/// One step a version; `user_version` counts those done. Steps are only ever appended.
+/// One migration per version; `user_version` is the number applied. Migrations are only ever appended.
 const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE jobs (
@@ -128,10 +128,10 @@ const MIGRATIONS: [&str; 4] = [
     ) STRICT;
 "];
 
-/// Brings the file to the newest version, in one transaction: another process that opens it meanwhile waits and finds it done.
+/// Migrates the file to the newest version in one transaction: another process that opens it at the same time waits.
 ///
 /// # Errors
-/// [`QueueError::Malformed`] when a newer program wrote the file.
+/// [`QueueError::Malformed`] if a newer program wrote the file.
 pub(super) fn migrate(connection: &Connection) -> Result<()> {
     if version(connection)? == MIGRATIONS.len() {
         return Ok(());
@@ -162,7 +162,7 @@ pub(super) fn newest() -> usize {
     MIGRATIONS.len()
 }
 
-/// The schema of the first version, as an old file has it.
+/// The schema of the first version, as in an old file.
 #[cfg(test)]
 pub(super) const FIRST: &str = MIGRATIONS[0];
 

@@ -81,7 +81,7 @@ fn what_is_no_database_is_refused() {
     assert!(matches!(refused, Err(QueueError::Unavailable { .. })), "{refused:?}");
 }
 
-/// A queue with one job, and another process' transaction that holds the write lock.
+/// A queue with one job, and another process's transaction that holds the write lock.
 async fn locked() -> (TempDir, SqliteQueue, Job, rusqlite::Connection) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("jobs.sqlite");
@@ -127,14 +127,14 @@ async fn readers_wait_for_no_writer_and_writers_take_turns() {
     assert_eq!(queue.depth().await.unwrap()[0].queued, 2);
 }
 
-/// Stops waiting without stopping what was ordered: a client that leaves cannot leave half a job.
+/// Dropping the future does not cancel the write, so a client that disconnects cannot leave half a job.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_ordered_is_done_whoever_waits() {
     let (folder, queue, job, other) = locked().await;
     let abandoned = tokio::time::timeout(Duration::from_millis(50), queue.submit(new_job(), PLENTY)).await;
     assert!(abandoned.is_err());
     other.execute_batch("COMMIT").unwrap();
-    // Dropping waits for it.
+    // Dropping waits for the write.
     drop(queue);
     let queue = SqliteQueue::open(&folder.path().join("jobs.sqlite")).unwrap();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! What owners have used, and whether jobs are taken in and begun. What changes runs inside a transaction that the caller holds.
+//! Usage of owners, and the mode of operation. Changes run inside the caller's transaction.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -8,10 +8,10 @@ use crate::job::{Owner, UnixMs};
 use crate::queue::quota::{DAYS_KEPT, day_of};
 use crate::queue::{Mode, Result, Usage};
 
-/// The counter that holds the [`Mode`].
+/// Name of the counter that stores the [`Mode`].
 const MODE: &str = "mode";
 
-/// What an owner has: today's work, and everything that is kept.
+/// Usage of an owner: today's work, and everything that is stored.
 pub(super) fn of(connection: &Connection, owner: &Owner, now: UnixMs) -> Result<Usage> {
     let (jobs, busy_ms): (i64, i64) = connection
         .prepare_cached("SELECT jobs, busy_ms FROM usage WHERE owner = ?1 AND day = ?2")
@@ -33,7 +33,7 @@ pub(super) fn of(connection: &Connection, owner: &Owner, now: UnixMs) -> Result<
     })
 }
 
-/// Counts a job that is submitted.
+/// Counts a submission.
 pub(super) fn submitted(connection: &Connection, owner: &Owner, now: UnixMs) -> Result<()> {
     add(connection, owner, now, 1, 0)
 }

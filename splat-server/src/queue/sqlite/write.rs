@@ -1,4 +1,4 @@
-//! What changes jobs. Every function runs inside a transaction that the caller holds.
+//! Operations that change jobs. All run inside the caller's transaction.
 
 use rusqlite::{Connection, OptionalExtension, named_params};
 use serde_json::json;
@@ -79,7 +79,7 @@ pub(super) fn submit(
     Ok(Submitted { job: stored.job, created: true })
 }
 
-/// The job that the idempotency key stood for, or that was submitted under this id before.
+/// The existing job with this idempotency key or id.
 fn earlier(connection: &Connection, new: &NewJob) -> Result<Option<Job>> {
     if let Some(idempotency) = &new.idempotency {
         let found: Option<(String, String)> = connection
@@ -172,7 +172,7 @@ pub(super) fn finish(
             end(&mut stored, now, JobState::Failed);
         }
         Ending::Cancelled => end(&mut stored, now, JobState::Cancelled),
-        // Nobody wants it done any more.
+        // Cancellation was requested.
         Ending::Retry(_) | Ending::Released if stop => end(&mut stored, now, JobState::Cancelled),
         Ending::Retry(problem) => {
             stored.job.problem = Some(problem);
@@ -276,7 +276,7 @@ pub(super) fn change(
     Ok(Some(stored.job))
 }
 
-/// A key that both owners have used stays with the job of the new one.
+/// An idempotency key that both owners used stays with the new owner's job.
 pub(super) fn adopt(connection: &Connection, from: &Owner, to: &Owner) -> Result<u64> {
     let execute = |sql: &str| {
         connection
@@ -294,7 +294,7 @@ pub(super) fn delete(connection: &Connection, now: UnixMs, owner: &Owner, id: &J
     if !stored.job.state.is_final() {
         return Err(QueueError::WrongState { state: stored.job.state });
     }
-    // Its events and idempotency key go with it (ON DELETE CASCADE).
+    // Its events and idempotency key are deleted by ON DELETE CASCADE.
     connection
         .prepare_cached("DELETE FROM jobs WHERE number = ?1")
         .and_then(|mut statement| statement.execute([stored.number]))
@@ -310,7 +310,7 @@ pub(super) fn delete(connection: &Connection, now: UnixMs, owner: &Owner, id: &J
     Ok(Some(stored.job))
 }
 
-/// The job of a ticket that still holds: until the job was brought back, also after the end of its lease.
+/// The job of a ticket that is still valid: until the job is requeued, even after its lease expired.
 fn held(connection: &Connection, ticket: &Ticket) -> Result<Stored> {
     find(connection, &ticket.id)?
         .filter(|stored| {
@@ -333,7 +333,7 @@ pub(super) fn end(stored: &mut Stored, now: UnixMs, state: JobState) {
     stored.job.finished_ms = Some(now);
 }
 
-/// The event that every change of state adds.
+/// Adds the event of a state change.
 pub(super) fn record_state(
     connection: &Connection,
     stored: &mut Stored,

@@ -62,7 +62,7 @@ async fn workers_copy_only_what_changed(store: &JobStore) {
     let dir = first.dir().to_path_buf();
     drop(first);
 
-    // As after a crash of the worker: another process finds what is there.
+    // As after a crash of the worker: another process finds the files.
     let mut again = store.download_job(&id, |_| true).await.unwrap();
     assert_eq!(again.download(|_| true).await.unwrap(), Synced { files: 0, bytes: 0, unchanged: 4 });
     std::fs::write(again.dir().join("images/0001.jpg"), b"damaged").unwrap();
@@ -76,7 +76,7 @@ async fn workers_copy_only_what_changed(store: &JobStore) {
     store.delete_job(&id).await.unwrap();
 }
 
-/// The store is away for a while: said as such, within the patience, and over when it is back.
+/// The store is unavailable for a while: calls fail within the retry time, and succeed once it is back.
 #[needs(program = "target/tools/bin/moto_server")]
 #[tokio::test]
 async fn a_bucket_that_goes_away_is_told_and_comes_back() {

@@ -11,7 +11,7 @@ use super::super::{JobStore, StoreConfig};
 
 /// The bucket of every emulator.
 const BUCKET: &str = "scenes";
-/// Python needs seconds to load an emulator on a busy machine.
+/// Python takes seconds to load an emulator on a busy machine.
 const START: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug)]
@@ -20,24 +20,24 @@ pub(crate) enum Service {
     Gcs,
 }
 
-/// A server that ends with the test.
+/// A server that is killed at the end of the test.
 pub(crate) struct Emulator {
     service: Service,
     port: u16,
     child: Child,
 }
 
-/// The Python that `scripts/setup.sh --test` set up.
+/// The Python environment created by `scripts/setup.sh --test`.
 const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/tools/bin/python");
 
-/// A port that nothing listens on. It lies below those that systems hand out to whoever asks for any (32768 and up): such a port
-/// might be gone before the emulator takes it, or while it is stopped.
+/// A free port, below the ephemeral range (32768 and up): an ephemeral port could be taken before the emulator binds it, or while
+/// it is stopped.
 fn free_port() -> u16 {
     const FIRST: u32 = 15_000;
     const COUNT: u32 = 17_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
-        // Apart from those of other processes that run these tests.
+        // Different from those of other processes that run these tests.
         let next = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
         let port = u16::try_from(FIRST + next % COUNT).unwrap();
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
@@ -47,7 +47,7 @@ fn free_port() -> u16 {
 }
 
 impl Emulator {
-    /// The test has `#[needs(program = "target/tools/bin/moto_server")]`.
+    /// Requires `#[needs(program = "target/tools/bin/moto_server")]` on the test.
     pub(crate) fn start(service: Service) -> Self {
         let port = free_port();
         let mut emulator = Self { service, port, child: spawn(service, port) };
@@ -55,7 +55,7 @@ impl Emulator {
         emulator
     }
 
-    /// Ends the server; what it kept in memory is gone, as after a crash of a store without disks.
+    /// Kills the server; its in-memory state is lost.
     pub(super) fn stop(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -66,7 +66,7 @@ impl Emulator {
         self.wait();
     }
 
-    /// Waits for the server to answer, and makes the bucket.
+    /// Waits until the server responds, and creates the bucket.
     fn wait(&mut self) {
         let start = Instant::now();
         loop {
@@ -86,7 +86,7 @@ impl Emulator {
         stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
         let request = match self.service {
             Service::S3 => format!("PUT /{BUCKET} HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n"),
-            // Made at its start.
+            // Created at startup.
             Service::Gcs => format!("GET /{BUCKET} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n"),
         };
         stream.write_all(request.as_bytes()).ok()?;
@@ -121,7 +121,7 @@ impl Emulator {
         }
     }
 
-    /// The same store behind a line of so many bytes a second, both ways and for all connections each.
+    /// The same store behind a proxy limited to this many bytes per second, per direction and connection.
     pub(crate) fn slow_store(&self, data_dir: &Path, bytes_per_s: u64) -> JobStore {
         let slow = format!("http://127.0.0.1:{}", throttled(self.port, bytes_per_s));
         let mut config = self.config(data_dir);
@@ -135,9 +135,9 @@ impl Emulator {
     }
 }
 
-/// A port that leads to `port` at that rate, as long as the test runs.
+/// A port that forwards to `port` at this rate, as long as the test runs.
 fn throttled(port: u16, bytes_per_s: u64) -> u16 {
-    /// Pieces a second.
+    /// Chunks per second.
     const PIECES: u64 = 10;
     fn copy(mut from: TcpStream, mut to: TcpStream, piece: usize) {
         let mut buffer = vec![0; piece.max(1)];
@@ -147,7 +147,7 @@ fn throttled(port: u16, bytes_per_s: u64) -> u16 {
             }
             std::thread::sleep(Duration::from_millis(1000 / PIECES));
         }
-        // They fail when the other side has gone, which is what is wanted.
+        // Fails if the other side is already closed.
         let _ = (to.shutdown(Shutdown::Both), from.shutdown(Shutdown::Both));
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -166,7 +166,7 @@ fn throttled(port: u16, bytes_per_s: u64) -> u16 {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        // It may have been stopped already.
+        // It may already have been stopped.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -175,7 +175,7 @@ impl Drop for Emulator {
 fn spawn(service: Service, port: u16) -> Child {
     let mut command = Command::new(PYTHON);
     match service {
-        // moto's own program, without the `#!` line that a moved folder would break.
+        // Equivalent to moto's own script, whose `#!` line breaks if the folder was moved.
         Service::S3 => command
             .args(["-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p"])
             .arg(port.to_string()),

@@ -1,4 +1,4 @@
-//! One suite for every backend, and what only a folder can go through.
+//! One suite for all backends, and tests of the local backend only.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod buckets;
@@ -15,7 +15,7 @@ async fn read(contents: Contents) -> Vec<u8> {
     all
 }
 
-/// What every backend promises.
+/// The contract of every backend.
 async fn keeps_the_contract(store: &JobStore) {
     let (id, other) = (JobId::random(), JobId::random());
     let work = tempfile::tempdir().unwrap();
@@ -47,7 +47,7 @@ async fn keeps_the_contract(store: &JobStore) {
         assert!(matches!(error, StoreError::BadRange { bytes: 10 }), "{bad:?}: {error}");
     }
 
-    // A new content has a new ETag, also at the same length.
+    // New content gets a new ETag, even at the same length.
     tokio::time::sleep(Duration::from_millis(20)).await;
     std::fs::write(&file, b"abcdefghij").unwrap();
     let again = store.put_moving(&id, "images/0001.jpg", &file).await.unwrap();
@@ -149,7 +149,7 @@ async fn a_file_is_read_as_one_version_while_others_take_its_place() {
             let whole = store.get(&id, "preview.png", None).await.unwrap();
             let count = whole.head.bytes as usize;
             assert_eq!(read(whole).await, version(count));
-            // As a client asks: the size first, then the bytes.
+            // As a client does: the size first, then the bytes.
             let head = store.head(&id, "preview.png").await.unwrap();
             let chosen =
                 store.get_part(&id, "preview.png", |head| Ok(head.bytes / 2..head.bytes)).await.unwrap();
@@ -172,11 +172,11 @@ async fn files_of_a_local_job_lie_where_its_worker_looks() {
     let job = store.local_dir(&id).unwrap();
     assert_eq!(job, dir.path().join("data/jobs").join(id.as_str()));
     let path = job.join("images/0001.jpg");
-    // Putting a file where it lies already leaves it alone.
+    // Storing a file at its own path leaves it unchanged.
     let head = store.put(&id, "images/0001.jpg", &path).await.unwrap();
     assert_eq!(head.bytes, 5);
     assert_eq!(std::fs::read(path).unwrap(), b"photo");
-    // What a killed process left half written is not listed.
+    // A partial file left by a killed process is not listed.
     std::fs::write(job.join("images/0002.jpg.part"), b"half").unwrap();
     assert_eq!(store.list(&id).await.unwrap().len(), 1);
 }

@@ -1,12 +1,12 @@
 //! The forward pass: project, sort by depth, list tiles, sort by tile, blend.
 
-use std::mem::offset_of;
-use std::sync::OnceLock;
+mod depth_slice;
+mod kernels;
 
 use super::capacity::Capacity;
 use super::chunks::{Chunk, Chunks};
 use super::rays::{LINE_BYTES, RAY_BYTES};
-use super::sort::{Over, Scan, Sort, SortBuffers, SortKernels, SortScratch};
+use super::sort::{Over, Scan, Sort, SortBuffers, SortScratch};
 use super::{GaussianBuffers, ViewInputs};
 use crate::Result;
 use crate::gpu::Gpu;
@@ -16,87 +16,10 @@ use crate::gpu::layout::{
     SPLATS_BY_RANK, ViewUniform, splat_bytes,
 };
 use crate::gpu::profile::Pass;
-use crate::gpu::shaders::{self, Optics, Switches};
+use crate::gpu::shaders::{Optics, Switches};
 use crate::render::RendererKind;
-
-/// Offset in `Counters` of the indirect dispatch over intersections.
-const ISECT_GROUPS_OFFSET: u64 = offset_of!(Counters, isect_groups) as u64;
-
-/// The kernels of a forward pass.
-#[derive(Debug)]
-pub(crate) struct ForwardKernels {
-    pub(crate) switches: Switches,
-    sort: SortKernels,
-    isect_total: Kernel,
-    tile_ranges: Kernel,
-    slice_splats: Kernel,
-    gpu: Gpu,
-    /// By [`Optics`], made when first needed.
-    views: [OnceLock<ViewKernels>; Optics::COUNT],
-}
-
-/// The kernels that depend on the camera model; all others are shared by every renderer.
-#[derive(Debug)]
-struct ViewKernels {
-    project: Kernel,
-    tile_count: Kernel,
-    tile_emit: Kernel,
-    /// Of a whole view, and of one depth slice.
-    rasterize: [Kernel; 2],
-}
-
-impl ForwardKernels {
-    pub(crate) fn new(gpu: &Gpu, switches: Switches) -> Self {
-        let kernel = |source| Kernel::new(gpu, source, switches, &[]);
-        Self {
-            switches,
-            sort: SortKernels::new(gpu),
-            isect_total: kernel(shaders::ISECT_TOTAL),
-            tile_ranges: kernel(shaders::TILE_RANGES),
-            slice_splats: kernel(shaders::SLICE_SPLATS),
-            gpu: gpu.clone(),
-            views: Default::default(),
-        }
-    }
-
-    /// The kernels for a camera.
-    fn view(&self, optics: Optics) -> &ViewKernels {
-        self.views[optics.index()].get_or_init(|| {
-            let switches = self.switches.for_optics(optics);
-            let kernel = |source| Kernel::new(&self.gpu, source, switches, &[]);
-            let project = match switches.renderer {
-                RendererKind::Ewa => kernel(shaders::PROJECT),
-                RendererKind::Gut => kernel(shaders::PROJECT_GUT),
-            };
-            ViewKernels {
-                project,
-                tile_count: kernel(shaders::TILE_COUNT),
-                tile_emit: kernel(shaders::TILE_EMIT),
-                rasterize: [false, true].map(|sliced| {
-                    Kernel::new(&self.gpu, shaders::RASTERIZE, Switches { sliced, ..switches }, &[])
-                }),
-            }
-        })
-    }
-
-    fn rasterize(&self, optics: Optics, sliced: bool) -> &Kernel {
-        &self.view(optics).rasterize[usize::from(sliced)]
-    }
-
-    /// The kernels of a pass of that size, which sorts tiles by that many bits.
-    pub(crate) fn used(&self, cameras: &[Optics], capacity: Capacity, has_chunks: bool) -> Vec<&Kernel> {
-        let mut used = vec![&self.isect_total, &self.tile_ranges];
-        used.extend(self.sort.of_sort(Over::Gaussians(0), u32::BITS));
-        used.extend(self.sort.of_sort(Over::Isects, capacity.tile_bits()));
-        used.extend(self.sort.of_scan());
-        used.extend(has_chunks.then_some(&self.slice_splats));
-        for &camera in cameras {
-            let ViewKernels { project, tile_count, tile_emit, .. } = self.view(camera);
-            used.extend([project, tile_count, tile_emit, self.rasterize(camera, capacity.slices > 1)]);
-        }
-        used
-    }
-}
+pub(crate) use depth_slice::DepthSlice;
+pub(crate) use kernels::ForwardKernels;
 
 /// Buffers and bindings of a forward pass over one set of Gaussians.
 #[derive(Debug)]
@@ -114,7 +37,7 @@ pub(crate) struct ForwardPass {
     pub(crate) slot_ranges: wgpu::Buffer,
     pub(crate) frame: wgpu::Buffer,
     pub(crate) depth: wgpu::Buffer,
-    /// Near to far.
+    /// From near to far.
     pub(crate) slices: Vec<DepthSlice>,
     isect_tiles: [wgpu::Buffer; 2],
     depth_sort: Sort,
@@ -125,22 +48,6 @@ pub(crate) struct ForwardPass {
     pub(crate) rays: wgpu::Buffer,
     bind_views: Vec<(Optics, ViewBindings)>,
     bind_isect_total: wgpu::BindGroup,
-}
-
-/// What the backward pass needs of the Gaussians that are blended together: of all of them, or of one depth slice.
-#[derive(Debug)]
-pub(crate) struct DepthSlice {
-    /// Emission indices; which of the two buffers holds the sorted ones is [`ForwardPass::sorted`].
-    pub(crate) ids: [wgpu::Buffer; 2],
-    /// By emission index: where the splat is in [`ForwardPass::listed_splats`].
-    pub(crate) splats: wgpu::Buffer,
-    pub(crate) tile_ranges: wgpu::Buffer,
-    pub(crate) pixel_ends: wgpu::Buffer,
-    tile_sort: Sort,
-    /// Indexed by the buffer that the sorted intersections end in.
-    bind_tile_ranges: [wgpu::BindGroup; 2],
-    /// By chunk, if there are several.
-    bind_splats: Vec<wgpu::BindGroup>,
 }
 
 #[derive(Debug)]
@@ -160,45 +67,13 @@ struct SliceBindings {
     rasterize: [wgpu::BindGroup; 2],
 }
 
-impl DepthSlice {
-    fn new(
-        gpu: &Gpu,
-        kernels: &ForwardKernels,
-        capacity: Capacity,
-        counters: Part<'_>,
-        tiles: &[wgpu::Buffer; 2],
-        scratch: &SortScratch,
-    ) -> Result<Self> {
-        let bytes = u64::from(capacity.isects) * 4;
-        let buffers = SortBuffers {
-            keys: tiles.clone(),
-            values: [gpu.storage("splat.isect_ids", bytes)?, gpu.storage("splat.isect_ids", bytes)?],
-        };
-        let tile_ranges = gpu.storage("splat.tile_ranges", (u64::from(capacity.tiles) + 1) * 8)?;
-        let bits = capacity.tile_bits();
-        let tile_sort = Sort::new(gpu, &kernels.sort, Over::Isects, counters, &buffers, scratch, bits);
-        let bind_tile_ranges = tiles
-            .each_ref()
-            .map(|tiles| kernels.tile_ranges.bind(gpu, &[counters, tiles.into(), (&tile_ranges).into()]));
-        Ok(Self {
-            ids: buffers.values,
-            splats: gpu.storage("splat.isect_splats", bytes)?,
-            tile_ranges,
-            pixel_ends: gpu.storage("splat.pixel_ends", u64::from(capacity.pixels) * 8)?,
-            tile_sort,
-            bind_tile_ranges,
-            bind_splats: Vec::new(),
-        })
-    }
-}
-
 impl ForwardPass {
     /// Frees the buffers that grow with the number of intersections. The pass cannot be recorded afterwards; no work that
     /// uses it may be in flight.
     pub(crate) fn release(&self) {
         self.isect_tiles.iter().for_each(wgpu::Buffer::destroy);
         for slice in &self.slices {
-            slice.ids.iter().chain([&slice.splats]).for_each(wgpu::Buffer::destroy);
+            slice.release();
         }
         self.splats.destroy();
         self.slice_splats.iter().for_each(wgpu::Buffer::destroy);
@@ -276,11 +151,11 @@ impl ForwardPass {
                     ];
                     kernels.slice_splats.bind(gpu, &parts)
                 };
-                slice.bind_splats = chunks.iter().map(bind_chunk).collect();
+                slice.gather_from(chunks.iter().map(bind_chunk).collect());
             }
         }
 
-        // An even number of passes over 32-bit depths: the result is in the first buffer.
+        // 32-bit depths take an even number of passes, so the result is in the first buffer.
         let [keys, order] = [&by_depth.keys[0], &by_depth.values[0]];
         let bind_isect_total =
             kernels.isect_total.bind(gpu, &[&view, &touched, &isect_offsets, &counters, &chunks[0].1]);
@@ -364,7 +239,7 @@ impl ForwardPass {
         self.bind_views.iter().map(|(camera, _)| *camera)
     }
 
-    /// Sets the view that is recorded next; `view` is the one of `inputs` with its counts.
+    /// Sets the next view to record; `view` is that of `inputs` with its counts.
     pub(crate) fn set_view(&self, gpu: &Gpu, view: &ViewUniform, inputs: &ViewInputs) {
         gpu.queue().write_buffer(&self.view, 0, bytemuck::bytes_of(view));
         gpu.queue().write_buffer(&self.lens, 0, bytemuck::bytes_of(&inputs.lens));
@@ -381,7 +256,7 @@ impl ForwardPass {
         }
     }
 
-    /// Clears the overflow flag, and sets the number of Gaussians and the places of the depth slices.
+    /// Clears the overflow flag, and sets the number of Gaussians and the flags of each depth slice.
     fn reset_counters(&self, gpu: &Gpu) {
         let last = self.slices.len() - 1;
         for at in 0..=last {
@@ -403,7 +278,7 @@ impl ForwardPass {
         counters_of(&self.counters, slice)
     }
 
-    /// The splats that the lists of tiles refer to: all of them, or those of the current depth slice.
+    /// The splats that the tile lists refer to: all of them, or those of the current depth slice.
     pub(crate) fn listed_splats(&self) -> &wgpu::Buffer {
         self.slice_splats.as_ref().unwrap_or(&self.splats)
     }
@@ -411,10 +286,8 @@ impl ForwardPass {
     /// Makes a depth slice the current one: copies its splats, if there are several chunks.
     pub(crate) fn record_slice(&self, kernels: &ForwardKernels, pass: &mut Pass<'_>, slice: usize) {
         let (chunk, _) = &self.chunks[0];
-        for bind in &self.slices[slice].bind_splats {
-            // No slice has more Gaussians than the first chunk.
-            kernels.slice_splats.dispatch_items(pass, bind, chunk.count);
-        }
+        // No slice has more Gaussians than the first chunk.
+        self.slices[slice].record_gather(kernels, pass, chunk.count);
     }
 
     /// Whether the Gaussians are blended in several depth slices.
@@ -468,17 +341,14 @@ impl ForwardPass {
                 let counters = self.counters_of(at);
                 self.record_slice(kernels, pass, at);
                 view_kernels.tile_emit.dispatch_items(pass, &bind.tile_emit, n);
-                let passes = Sort::pass_count(tile_bits(view));
-                slice.tile_sort.record(&kernels.sort, pass, counters, passes);
-                let ranges = &slice.bind_tile_ranges[sorted];
-                kernels.tile_ranges.dispatch_indirect(pass, ranges, counters, ISECT_GROUPS_OFFSET);
+                slice.record_sort(kernels, pass, counters, tile_bits(view));
             }
             rasterize.dispatch(pass, &bind.rasterize[sorted], view.tile_count());
         }
     }
 }
 
-/// A depth slice's counters in the buffer that holds those of all.
+/// A depth slice's part of the buffer of all counters.
 fn counters_of(counters: &wgpu::Buffer, slice: usize) -> Part<'_> {
     Part::of(counters, slice as u64 * COUNTERS_STRIDE, size_of::<Counters>() as u64)
 }

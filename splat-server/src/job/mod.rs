@@ -1,97 +1,19 @@
-//! What a job is: identity, owner, kind, state, progress and events.
+//! Types of a job: id, owner, kind, state, progress and events.
 //!
-//! These types are stored by every queue and answered by the HTTP interface as they stand.
+//! Queues store these types, and the HTTP API returns them unchanged.
 
-use std::fmt;
-use std::str::FromStr;
+mod id;
 
 use serde::{Deserialize, Serialize};
 use splat_core::formats::Region;
 
+pub(crate) use id::random_text;
+pub use id::{JobId, NotAnId};
+
 /// Milliseconds since 1970 (UTC).
 pub type UnixMs = u64;
 
-/// Characters of a random id: lower-case base 32 without `i`, `l`, `o`, `u` (Crockford), so that ids are safe in file
-/// names, URLs and object keys, and cannot be mistaken when read aloud.
-const ID_ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-/// 26 characters of 5 bits: 130 bits, beyond guessing.
-const ID_LENGTH: usize = 26;
-
-/// Random text of [`ID_ALPHABET`], 5 bits a character.
-pub(crate) fn random_text(length: usize) -> String {
-    let mut bytes = vec![0_u8; length];
-    // Without a source of randomness nothing on this machine is safe; there is no way to go on.
-    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-    bytes.iter().map(|byte| char::from(ID_ALPHABET[usize::from(byte & 31)])).collect()
-}
-
-/// Names one job or one upload. Random, unguessable, and the only thing of a request that ever becomes part of a path.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct JobId(String);
-
-/// A text that is no id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an id has 26 characters of 0-9 and a-z")]
-pub struct NotAnId;
-
-impl JobId {
-    /// A new random id.
-    #[must_use]
-    pub fn random() -> Self {
-        Self(random_text(ID_LENGTH))
-    }
-
-    /// The same id for the same bytes, of which the first 26 count; for folders that are found by what they are for.
-    pub(crate) fn derived(digest: &[u8]) -> Self {
-        let letter = |byte: &u8| char::from(ID_ALPHABET[usize::from(byte & 31)]);
-        // A digest shorter than an id is not used anywhere; it would be filled up.
-        Self(digest.iter().chain(std::iter::repeat(&0)).take(ID_LENGTH).map(letter).collect())
-    }
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for JobId {
-    type Err = NotAnId;
-
-    fn from_str(text: &str) -> Result<Self, NotAnId> {
-        let valid = text.len() == ID_LENGTH && text.bytes().all(|byte| ID_ALPHABET.contains(&byte));
-        if valid { Ok(Self(text.to_owned())) } else { Err(NotAnId) }
-    }
-}
-
-impl TryFrom<String> for JobId {
-    type Error = NotAnId;
-
-    fn try_from(text: String) -> Result<Self, NotAnId> {
-        text.parse()
-    }
-}
-
-impl From<JobId> for String {
-    fn from(id: JobId) -> Self {
-        id.0
-    }
-}
-
-impl fmt::Display for JobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for JobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Whose job it is: the id of an API key, or [`Owner::local`] where the service runs without keys.
+/// Owner of a job: the id of an API key, or [`Owner::local`] if the service runs without keys.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Owner(pub String);
@@ -103,22 +25,22 @@ impl Owner {
         Self("local".into())
     }
 
-    /// The owner of gestures of Ghostouch clients without a key, where such are let in beside keys.
+    /// The owner of gestures of Ghostouch clients without a key, on a service that uses keys but admits them.
     #[must_use]
     pub fn legacy() -> Self {
         Self("legacy".into())
     }
 }
 
-/// What a job makes.
+/// What a job does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JobKind {
-    /// A scene of photos.
+    /// Reconstructs a scene from photos.
     Scene,
-    /// A gesture, added to a model.
+    /// Adds a gesture to a model.
     Gesture,
-    /// A message to a receiver; the service's own job, which no client sees.
+    /// Delivers a webhook; internal, not visible to clients.
     #[serde(skip_deserializing)]
     Webhook,
 }
@@ -129,15 +51,15 @@ splat_core::words! { JobKind:
     Webhook = "webhook", "A message to a receiver";
 }
 
-/// Work of different kinds waits in different lines, so that a scene of hours never delays a gesture of seconds.
+/// Queues of different kinds of work, so that a scene of hours never delays a gesture of seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lane {
     /// Scenes: COLMAP and training.
     Scene,
-    /// Short work on the processor: gestures.
+    /// Short work on the CPU: gestures.
     Cpu,
-    /// Messages to receivers, which may be slow or gone.
+    /// Webhooks, whose receivers may be slow or unreachable.
     Webhook,
 }
 
@@ -147,24 +69,24 @@ splat_core::words! { Lane:
     Webhook = "webhook", "Messages to receivers";
 }
 
-/// Where a job stands.
+/// State of a job.
 ///
-/// `Queued -> Running -> Succeeded | Failed | Cancelled | Dead`; a lost worker or a failure that may pass leads back to
-/// `Queued`, and a retry that the owner asks for leads back from the last four.
+/// `Queued -> Running -> Succeeded | Failed | Cancelled | Dead`. A lost worker or a temporary failure leads back to `Queued`, and
+/// so does a retry by the owner from the last four.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
-    /// Waits for a worker, perhaps until `run_after_ms`.
+    /// Waiting for a worker, and for `run_after_ms` if that is in the future.
     Queued,
-    /// A worker holds it.
+    /// A worker has claimed it.
     Running,
-    /// Done; the artefacts are there.
+    /// Done; the artefacts are available.
     Succeeded,
-    /// Could not be done; `problem` says why.
+    /// Failed; `problem` says why.
     Failed,
     /// Its owner cancelled it.
     Cancelled,
-    /// Its workers died too often; it will not be tried again by itself.
+    /// Its workers were lost too often; it is not retried automatically.
     Dead,
 }
 
@@ -178,7 +100,7 @@ splat_core::words! { JobState:
 }
 
 impl JobState {
-    /// Whether nothing more happens by itself.
+    /// Whether the state does not change without a request.
     #[must_use]
     pub fn is_final(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Dead)
@@ -188,7 +110,7 @@ impl JobState {
 /// Why a job failed, for its owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct JobProblem {
-    /// A word for programs: `no_reconstruction`, `timed_out`, `attempts_exhausted` ...
+    /// Code for programs: `no_reconstruction`, `timed_out`, `attempts_exhausted` ...
     pub code: String,
     /// What happened and why, in a sentence or two.
     pub message: String,
@@ -197,15 +119,15 @@ pub struct JobProblem {
     pub hint: Option<String>,
 }
 
-/// How far a job is.
+/// Progress of a job.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Progress {
-    /// What is being done: a stage of the pipeline, in snake case.
+    /// Current stage of the pipeline, in snake case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
     /// 0 to 100, over all stages.
     pub percent: f64,
-    /// Seconds left, where an honest guess is possible.
+    /// Estimated seconds left, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eta_s: Option<f64>,
     /// Training steps done.
@@ -217,7 +139,7 @@ pub struct Progress {
     /// Training loss.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss: Option<f32>,
-    /// PSNR in dB on held-out photos, when last measured.
+    /// PSNR in dB on held-out photos, as of the last evaluation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub psnr: Option<f64>,
     /// Current number of Gaussians.
@@ -228,7 +150,7 @@ pub struct Progress {
 /// A file that a job made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
-    /// The name in its URL: `scene.ply`, `preview.png`.
+    /// Its name in URLs: `scene.ply`, `preview.png`.
     pub name: String,
     /// Path below the job's folder, with `/`; chosen by the service, never by a client.
     pub path: String,
@@ -238,102 +160,102 @@ pub struct Artifact {
     pub content_type: String,
 }
 
-/// A job as the queue keeps it.
+/// A job as stored by the queue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// Id of the job.
     pub id: JobId,
-    /// The key's owner who submitted it.
+    /// Owner of the key it was submitted with.
     pub owner: Owner,
     /// What the job makes.
     pub kind: JobKind,
-    /// In which line it waits.
+    /// The queue it waits in.
     pub lane: Lane,
-    /// Higher goes first.
+    /// Jobs with higher priority are claimed first.
     pub priority: i32,
     /// State of the job.
     pub state: JobState,
-    /// Workers that have held it and not given it back in order.
+    /// Number of claims, without those that were released in order.
     pub attempts: u32,
-    /// Attempts after which it is dead.
+    /// Attempts after which it becomes [`JobState::Dead`].
     pub max_attempts: u32,
-    /// Whether its owner has asked a running job to stop.
+    /// Whether cancellation was requested while it ran.
     pub cancel_requested: bool,
     /// When it was submitted.
     pub created_ms: UnixMs,
-    /// When anything of it last changed.
+    /// When it last changed.
     pub updated_ms: UnixMs,
     /// When a worker first took it.
     pub started_ms: Option<UnixMs>,
-    /// When it came to its end.
+    /// When it ended.
     pub finished_ms: Option<UnixMs>,
-    /// Not before this time (backoff after a failure that may pass).
+    /// Not claimed before this time (backoff after a temporary failure).
     pub run_after_ms: UnixMs,
-    /// What is to be done; the worker of its kind reads it.
+    /// What to do, as read by the worker of its kind.
     pub spec: serde_json::Value,
     /// Progress of the job.
     pub progress: Progress,
-    /// What came of it; `None` before success.
+    /// Its result; `None` before success.
     pub result: Option<serde_json::Value>,
     /// Files made so far.
     pub artifacts: Vec<Artifact>,
     /// Why it failed.
     pub problem: Option<JobProblem>,
-    /// Bytes that are kept of it.
+    /// Bytes stored for it.
     pub bytes: u64,
-    /// What its owner has said of it since; no attempt changes it.
+    /// Set by its owner; attempts do not change it.
     pub notes: Notes,
 }
 
-/// What an owner says of a job at any time, whatever state it is in.
+/// Properties that the owner can set in any state.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Notes {
-    /// A title for people, in place of the one that it was submitted with.
+    /// Title for display, instead of the one it was submitted with.
     pub name: Option<String>,
-    /// It does not expire.
+    /// Whether it never expires.
     pub pinned: bool,
-    /// The scene is shown to whoever has this link.
+    /// The share link of the scene.
     pub share: Option<Share>,
 }
 
-/// A link that shows one scene.
+/// A share link of one scene.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Share {
-    /// Who knows it sees the scene.
+    /// Secret of the link: anyone who knows it can see the scene.
     pub secret: JobId,
     /// When the link was made.
     pub created_ms: UnixMs,
-    /// How much of the scene is shown.
+    /// Which part of the scene is shown.
     #[serde(flatten)]
     pub cut: Cut,
 }
 
-/// What is left out of a scene that is given away.
+/// Which part of a scene is exported.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Cut {
-    /// Only what lies in this region.
+    /// Only Gaussians in this region.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<Region>,
-    /// Gaussians that float alone or hide everything go.
+    /// Removes isolated Gaussians and those that hide the scene.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub drop_floaters: bool,
 }
 
-/// A change of [`Notes`]; what is `None` stays.
+/// A change of [`Notes`]; `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Change {
-    /// The title; `Some(None)` goes back to the one that it was submitted with.
+    /// The title; `Some(None)` restores the one it was submitted with.
     pub name: Option<Option<String>>,
-    /// Whether it does not expire.
+    /// Whether it never expires.
     pub pinned: Option<bool>,
     /// The link; `Some(None)` revokes it.
     pub share: Option<Option<Share>>,
 }
 
 impl Change {
-    /// The notes after it.
+    /// Applies the change.
     pub(crate) fn apply(self, notes: &mut Notes) {
         if let Some(name) = self.name {
             notes.name = name;
@@ -347,39 +269,39 @@ impl Change {
     }
 }
 
-/// What is submitted.
+/// A job to be submitted.
 #[derive(Clone, Debug)]
 pub struct NewJob {
-    /// Chosen by the submitter, since files may lie under it already.
+    /// Chosen by the submitter, since its files are stored under this id first.
     pub id: JobId,
-    /// The key's owner who submitted it.
+    /// Owner of the key it was submitted with.
     pub owner: Owner,
-    /// What the job makes.
+    /// What the job does.
     pub kind: JobKind,
-    /// In which line it waits.
+    /// The queue it waits in.
     pub lane: Lane,
-    /// Higher goes first.
+    /// Jobs with higher priority are claimed first.
     pub priority: i32,
-    /// Attempts after which it is dead; at least 1.
+    /// Attempts after which it becomes [`JobState::Dead`]; at least 1.
     pub max_attempts: u32,
-    /// What is to be done.
+    /// What to do.
     pub spec: serde_json::Value,
-    /// Bytes that lie in the store for it already.
+    /// Bytes already stored for it.
     pub bytes: u64,
-    /// With the same key and fingerprint, the owner gets the first job again.
+    /// If set, a submission with the same key and fingerprint returns the first job.
     pub idempotency: Option<Idempotency>,
 }
 
-/// A client's idempotency key and what it stood for.
+/// A client's idempotency key, and the request it was used for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Idempotency {
     /// The client's text; unique per owner.
     pub key: String,
-    /// Hash of the request; another one under the same key is refused.
+    /// Hash of the request; a different request with the same key is rejected.
     pub fingerprint: String,
 }
 
-/// Something that happened to a job.
+/// An event of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobEvent {
     /// Counts from 1 within the job, without gaps.
@@ -393,15 +315,15 @@ pub struct JobEvent {
     pub stage: Option<String>,
     /// 0 to 100, over all stages.
     pub percent: f64,
-    /// A sentence for people.
+    /// Sentence for display.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// More for programs, by kind.
+    /// Further data for programs, depending on the kind.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub data: serde_json::Value,
 }
 
-/// An event before the queue has numbered it.
+/// An event that the queue has not numbered yet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NewEvent {
     /// See [`JobEvent::kind`].
@@ -410,8 +332,8 @@ pub struct NewEvent {
     pub stage: Option<String>,
     /// 0 to 100, over all stages.
     pub percent: f64,
-    /// A sentence for people.
+    /// Sentence for display.
     pub message: String,
-    /// More for programs, by kind.
+    /// Further data for programs, depending on the kind.
     pub data: serde_json::Value,
 }

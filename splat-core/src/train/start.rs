@@ -1,0 +1,116 @@
+//! The initial state of a run: Gaussians from seed points or from a scene, and what is determined once per run.
+
+use std::sync::Arc;
+
+use super::config::TrainConfig;
+use super::exposure::{LogGain, exposures};
+use super::frame::SceneFrame;
+use super::optimizer::Moments;
+use super::photos::Photos;
+use super::poses::Poses;
+use super::seeds::seed_points;
+use super::small_view::SmallView;
+use crate::dataset::Dataset;
+use crate::gaussians::{GaussianCloud, SeedOptions, thinned};
+use crate::gpu::Gpu;
+use crate::render::GaussianBuffers;
+use crate::scene::SeedPoint;
+use crate::{Error, Result};
+
+/// State of a new run before its first step, or of a resumed one before its next step.
+pub(super) struct RunStart {
+    pub(super) photos: Photos,
+    /// Settings, with those that depend on the dataset filled in.
+    pub(super) config: TrainConfig,
+    /// Maximum number of Gaussians.
+    pub(super) cap: u32,
+    pub(super) frame: SceneFrame,
+    pub(super) poses: Poses,
+    /// Measured exposure of every view; `None`: all equal.
+    pub(super) gains: Option<Vec<LogGain>>,
+    pub(super) gaussians: GaussianBuffers,
+    pub(super) moments: Moments,
+    pub(super) steps_done: u32,
+}
+
+/// What follows from dataset and settings.
+struct Setup {
+    photos: Photos,
+    config: TrainConfig,
+    cap: u32,
+    frame: SceneFrame,
+}
+
+impl Setup {
+    fn of(gpu: &Gpu, dataset: Arc<Dataset>, mut config: TrainConfig) -> Result<Self> {
+        config.validate()?;
+        config.renderer.get_or_insert(dataset.fitting_renderer());
+        config.alpha_mode.get_or_insert_with(|| dataset.fitting_alpha());
+        let photos = Photos::new(dataset, &config)?;
+        let workload = photos.workload(&config)?;
+        let cap = config
+            .max_gaussians
+            .unwrap_or_else(|| workload.default_gaussians(gpu.report(), crate::machine::available_memory()));
+        let frame = SceneFrame::of(&photos.given);
+        Ok(Self { photos, config, cap, frame })
+    }
+
+    /// Uploads the first Gaussians; all moments are zero.
+    fn with(self, gpu: &Gpu, cloud: &GaussianCloud, gains: Option<Vec<LogGain>>) -> Result<RunStart> {
+        let Self { photos, config, cap, frame } = self;
+        let gaussians = GaussianBuffers::upload(gpu, cloud)?;
+        let moments = Moments::new(gpu, gaussians.count, gaussians.sh_stride())?;
+        let poses = Poses::of(&photos.given, frame, config.poses);
+        Ok(RunStart { photos, config, cap, frame, poses, gains, gaussians, moments, steps_done: 0 })
+    }
+}
+
+impl RunStart {
+    /// See [`Trainer::new`](super::Trainer::new).
+    pub(super) fn from_seed_points(gpu: &Gpu, dataset: Arc<Dataset>, config: TrainConfig) -> Result<Self> {
+        let setup = Setup::of(gpu, dataset, config)?;
+        let Setup { photos, config, cap, frame } = &setup;
+        let views = SmallView::of_training_views(&photos.given, *frame)?;
+        let points = seed_points(&photos.given, &views, *frame, config.seed_points.min(*cap), config.seed);
+        let gains = config.exposure.then(|| exposures(&photos.given, &views, &points));
+        let points = thinned(points, *cap as usize, config.seed);
+        let options = SeedOptions {
+            sh_degree: config.sh_degree,
+            opacity: config.initial_opacity,
+            scale: config.initial_scale,
+        };
+        let cloud = GaussianCloud::from_seed_points(&points, &options);
+        setup.with(gpu, &cloud, gains)
+    }
+
+    /// See [`Trainer::from_scene`](super::Trainer::from_scene).
+    pub(super) fn from_scene(
+        gpu: &Gpu,
+        dataset: Arc<Dataset>,
+        config: TrainConfig,
+        mut cloud: GaussianCloud,
+        origin: [f64; 3],
+    ) -> Result<Self> {
+        let mut setup = Setup::of(gpu, dataset, config)?;
+        cloud.retain_finite()?;
+        if cloud.is_empty() {
+            return Err(Error::Cloud { why: "it is empty; start with a scene that holds Gaussians".into() });
+        }
+        cloud.keep_most_visible(setup.cap as usize);
+        setup.config.coarse_until.clear();
+        if cloud.sh_degree > 0 {
+            setup.config.sh_degree_every = 0;
+        }
+        let Setup { photos, config, frame, .. } = &setup;
+        let cloud = frame.to_frame(cloud.with_sh_degree(config.sh_degree), origin);
+        let gains = if config.exposure {
+            let views = SmallView::of_training_views(&photos.given, *frame)?;
+            let points =
+                cloud.means.iter().map(|mean| SeedPoint { position: mean.map(f64::from), rgb: [0; 3] });
+            Some(exposures(&photos.given, &views, &points.collect::<Vec<_>>()))
+        } else {
+            None
+        };
+        setup.with(gpu, &cloud, gains)
+    }
+}
