@@ -1,6 +1,6 @@
 //! Gradients of a loss: with respect to an image, to the Gaussians' parameters, and to the camera's pose.
 
-/// Gradient of a loss with respect to a [`FrameImage`].
+/// Gradient of a loss with respect to a [`FrameImage`](super::FrameImage).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FrameGradient<'a> {
     /// With respect to the colours, `[H*W*3]`.

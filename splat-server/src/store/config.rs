@@ -14,7 +14,8 @@ pub struct StoreConfig {
     pub firebase_credentials: Option<PathBuf>,
     /// A Firebase Storage bucket, which is a `gs://` bucket; used where `url` is `None`.
     pub firebase_bucket: Option<String>,
-    /// How long a failing request to a bucket is retried before it fails with [`StoreError::Unavailable`].
+    /// How long a failing request to a bucket is retried before it fails with
+    /// [`StoreError::Unavailable`](super::StoreError::Unavailable).
     pub patience: Duration,
     /// Further settings of a bucket, which override the environment's (`AWS_*`, `GOOGLE_*`): the same names in lower case, such
     /// as `("aws_endpoint", "http://127.0.0.1:9000")` or `("google_base_url", ...)`.
