@@ -220,8 +220,9 @@ impl Attempt<'_> {
         let mut looks = Looks::at(&self.workers.queue, &self.hold.ticket().id);
         // A slow bucket must not delay reports or cancellation.
         let (mut idle, mut pushing) = (Some(workspace), None::<BoxFuture<'w, &'w mut Workspace>>);
+        // The service may have been asked to stop while the process was started.
+        let mut before = None;
         loop {
-            let before = self.hold.stopping();
             let far = Instant::now() + Duration::from_secs(3600);
             tokio::select! {
                 line = runner.next_line() => match line {
@@ -257,8 +258,9 @@ impl Attempt<'_> {
                     kill_at = None;
                 }
             }
-            match self.hold.stopping() {
-                stopping if stopping == before => {}
+            let stopping = self.hold.stopping();
+            match stopping {
+                _ if stopping == before => {}
                 // Two processes must not write to the same folder.
                 Some(Stopping::Lost) => runner.kill(),
                 _ => {
@@ -266,6 +268,7 @@ impl Attempt<'_> {
                     kill_at = Some(Instant::now() + options.stop_grace);
                 }
             }
+            before = stopping;
         }
     }
 

@@ -4,6 +4,7 @@
 use splat_test_needs::needs;
 
 use super::*;
+use crate::intake::PhotoEntry;
 use crate::job::{JobState, NewJob};
 use crate::queue::contract::{PLENTY, new_job};
 use crate::queue::{RedisServer, SqliteQueue};
@@ -135,6 +136,34 @@ async fn a_service_stops_also_while_its_queue_is_gone() {
     redis.kill();
     stop.send(true).unwrap();
     tokio::time::timeout(PATIENCE, running).await.expect("it waits for a queue that is gone").unwrap();
+}
+
+/// The service stops while a job's process does not read its order yet, which is too large for a pipe's buffer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_only_starts_is_stopped_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let queue: Arc<dyn Queue> = Arc::new(SqliteQueue::open(&dir.path().join("queue.db")).unwrap());
+    let store = JobStore::open(&StoreConfig::local(dir.path())).unwrap();
+    let photo = PhotoEntry { file: "1.jpg".into(), name: "x".repeat(200), bytes: 1, width: 1, height: 1 };
+    let spec = SceneSpec {
+        photos: vec![photo; 1000],
+        options: crate::scene::SceneOptions::default(),
+        redo_from: None,
+    };
+    let job = NewJob { spec: serde_json::to_value(spec).unwrap(), ..scene() };
+    queue.submit(job.clone(), PLENTY).await.unwrap();
+    let folder = store.local_dir(&job.id).unwrap();
+    let (stop, shutdown) = watch::channel(false);
+    let script = "touch started; until [ -e go ]; do sleep 0.05; done; read order; read end";
+    let running = tokio::spawn(workers(Arc::clone(&queue), store, script).run(shutdown));
+    until(async || folder.join("started").exists()).await;
+    stop.send(true).unwrap();
+    // The hold notices it meanwhile.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    std::fs::write(folder.join("go"), "").unwrap();
+    tokio::time::timeout(PATIENCE, running).await.expect("the process is not stopped").unwrap();
+    let back = queue.get(&job.owner, &job.id).await.unwrap().unwrap();
+    assert_eq!((back.state, back.attempts), (JobState::Queued, 0));
 }
 
 /// Processes that it leaves in its group are killed.
