@@ -16,7 +16,7 @@ use crate::version::Version;
 /// Environment variable that names the program.
 const BINARY_VARIABLE: &str = "SPLAT_COLMAP";
 /// The oldest supported release.
-const OLDEST: Version = Version { major: 3, minor: 6 };
+const OLDEST: Version = Version { major: 3, minor: 6, patch: None };
 /// Time limit for `help`, which loads many libraries but computes nothing.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -154,10 +154,11 @@ fn ask(binary: &Path, arguments: &[&str]) -> Result<String> {
 /// Version and CUDA from `colmap help`: "COLMAP 3.8 -- ..." and "(Commit ... without CUDA)".
 fn parse_help(text: &str) -> Option<(Version, bool)> {
     let after = text.split("COLMAP ").skip(1).find(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))?;
-    let mut numbers = after.split(|c: char| !c.is_ascii_digit());
-    let major = numbers.next()?.parse().ok()?;
-    let minor = numbers.next()?.parse().ok()?;
-    Some((Version { major, minor }, text.contains("with CUDA")))
+    let release = after.split(|c: char| !(c.is_ascii_digit() || c == '.')).next()?;
+    let mut numbers = release.split('.').map(str::parse);
+    let (major, minor) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+    let patch = numbers.next().and_then(Result::ok);
+    Some((Version { major, minor, patch }, text.contains("with CUDA")))
 }
 
 /// Names after `--` in a command's help.
@@ -182,13 +183,17 @@ mod tests {
     #[test]
     fn versions_and_cuda_are_read_from_every_style_of_help() {
         let old = "COLMAP 3.8 -- Structure-from-Motion and Multi-View Stereo\n (Commit Unknown on Unknown without CUDA)";
-        assert_eq!(parse_help(old).unwrap(), (Version { major: 3, minor: 8 }, false));
+        assert_eq!(parse_help(old).unwrap(), (Version { major: 3, minor: 8, patch: None }, false));
         let new = "COLMAP 4.0.1 -- Structure-from-Motion\n (Commit 1a2b3c on 2026-01-02 with CUDA)\n";
-        assert_eq!(parse_help(new).unwrap(), (Version { major: 4, minor: 0 }, true));
+        assert_eq!(parse_help(new).unwrap(), (Version { major: 4, minor: 0, patch: Some(1) }, true));
         let noisy = "warning: COLMAP sets a locale\nCOLMAP 3.13.0.dev0 (Commit x with CUDA)";
-        assert_eq!(parse_help(noisy).unwrap().0, Version { major: 3, minor: 13 });
+        assert_eq!(parse_help(noisy).unwrap().0, Version { major: 3, minor: 13, patch: Some(0) });
         assert!(parse_help("BusyBox v1.35").is_none());
-        assert!(Version { major: 3, minor: 12 } > Version { major: 3, minor: 8 });
+        let release = |major, minor, patch| Version { major, minor, patch };
+        assert!(
+            release(3, 12, None) > release(3, 8, None) && release(4, 1, Some(1)) > release(4, 1, Some(0))
+        );
+        assert_eq!([release(3, 8, None), release(4, 2, Some(1))].map(|v| v.to_string()), ["3.8", "4.2.1"]);
     }
 
     #[test]

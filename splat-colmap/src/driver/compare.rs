@@ -50,6 +50,8 @@ impl PosingRun<'_> {
     fn begin_matching(&mut self) -> Result<()> {
         let (engine, overlap) = (self.engine(), self.options.quality.overlap());
         let how = format!("{:?} {engine:?} {overlap}", self.options.matcher);
+        let slow = self.colmap.version().slow_matching().filter(|_| engine == MatcherEngine::Colmap);
+        slow.into_iter().for_each(|message| (self.events)(Event::Warning { message }));
         if self.state.matched.as_ref().is_some_and(|was| *was != how) {
             Database::open(&self.database())?.remove_matches()?;
         }

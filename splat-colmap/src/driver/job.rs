@@ -20,6 +20,7 @@ use super::state::{Raised, State, fingerprint, stage_name, stages_from};
 use super::verify;
 use crate::error::{ColmapError, Result, write_error};
 use crate::read::{ModelChoice, ModelForm, find_best_model, read_model, read_poses};
+use crate::version::Version;
 use crate::write::write_model;
 
 /// The quality to fall back to if a lower one places too few photos, for sets small enough to take minutes.
@@ -70,7 +71,9 @@ impl<'a> PosingRun<'a> {
         let log_path = work.join("colmap.log");
         let log = OpenOptions::new().create(true).append(true).open(&log_path);
         let log = log.map_err(|error| write_error(&log_path, error))?;
-        let key = format!("{} ", colmap.version());
+        // Patches do not change what stages make.
+        let Version { major, minor, .. } = colmap.version();
+        let key = format!("{major}.{minor} ");
         let use_gpu = options.use_gpu && colmap.has_cuda();
         let options = options.clone();
         let found_no_model = false;

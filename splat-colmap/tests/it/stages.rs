@@ -7,7 +7,7 @@ use splat_core::events::Stage;
 use splat_core::{CancelToken, Event, SceneSource};
 
 use crate::common::Events;
-use crate::stand_in::{ALL_STAGES, Bench, OPTIONS, compared_pairs};
+use crate::stand_in::{ALL_STAGES, Bench, HELP, OPTIONS, compared_pairs};
 
 #[test]
 fn photos_become_a_dataset_and_a_second_run_does_nothing() {
@@ -68,6 +68,16 @@ fn features_are_compared_before_colmap_verifies() {
         (bench.calls(), compared_pairs(&bench.path("verified"))),
         (ALL_STAGES[1..].iter().map(|name| (*name).to_owned()).collect(), 0)
     );
+    assert!(!events.warnings().contains("slower"));
+    // A release that is known to match slowly is named, where it matches.
+    let named = |bench: &Bench| {
+        fs::remove_dir_all(bench.path("out")).unwrap();
+        bench.run().1.warnings().contains("4.1.0 matches features 4 to 6 times slower than 4.1.1")
+    };
+    fs::write(bench.path("help"), HELP.replace("3.8", "4.1.0")).unwrap();
+    assert!(named(&bench));
+    fs::write(bench.path("help"), HELP.replace("3.8", "4.1.1")).unwrap();
+    assert!(!named(&bench));
     // A database of an unknown kind is left to COLMAP, unless this program was asked for by name.
     fs::write(bench.path("database"), "another kind").unwrap();
     fs::remove_file(bench.work("database.db")).unwrap();
