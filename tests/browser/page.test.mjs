@@ -18,6 +18,8 @@ before(async () => {
 after(() => openBrowser.close());
 
 const choose = (page, files) => page.locator('input[type=file]').setInputFiles(files);
+// The page's own title replaces that of its HTML once its script runs.
+const titled = (page, title) => page.waitForFunction((title) => document.title === title, title);
 const stateOf = (page) => page.locator('.job-head .chip');
 const LOST = /Failed to load resource|ERR_/;
 
@@ -277,7 +279,7 @@ test('the preset for comparing recipes is apart from those for making scenes', a
 
 test('the name of a scene is not the name of the next, and the tab says which in the language in force', async (t) => {
   const { page, sound } = await visit(t);
-  assert.equal(await page.title(), 'splat · Turn photos into a 3-D scene');
+  await titled(page, 'splat · Turn photos into a 3-D scene');
   await choose(page, photos(3));
   await page.getByLabel('Name (optional)').fill('Garden gate');
   await page.getByRole('button', { name: 'Create scene' }).click();
@@ -285,7 +287,7 @@ test('the name of a scene is not the name of the next, and the tab says which in
   await page.getByRole('link', { name: 'All scenes' }).click();
   assert.equal(await page.getByLabel('Name (optional)').inputValue(), '');
   await page.getByRole('button', { name: '한국어' }).click();
-  assert.equal(await page.title(), 'splat · 사진으로 3D 장면 만들기');
+  await titled(page, 'splat · 사진으로 3D 장면 만들기');
   sound();
 });
 
