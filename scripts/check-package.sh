@@ -46,4 +46,7 @@ TOML
 sed -n '/^\[profile/,$p' Cargo.toml >>"$unpacked/Cargo.toml"
 cp Cargo.lock "$unpacked/Cargo.lock"
 cargo check --manifest-path "$unpacked/Cargo.toml" --target-dir "$target" --quiet --offline
+# Cargo takes the unpacked crates for the repository's, and has replaced the page that splat-server's build script made by one without the
+# viewer: have it made again.
+touch splat-server/build.rs
 echo "packages complete: splat-core, splat-colmap, splat-demo, splat-gesture, splat-server, splat-cli"
