@@ -46,7 +46,7 @@ TOML
 sed -n '/^\[profile/,$p' Cargo.toml >>"$unpacked/Cargo.toml"
 cp Cargo.lock "$unpacked/Cargo.lock"
 cargo check --manifest-path "$unpacked/Cargo.toml" --target-dir "$target" --quiet --offline
-# Cargo takes the unpacked crates for the repository's, and has replaced the page that splat-server's build script made by one without the
-# viewer: have it made again.
+# In the shared target folder, Cargo identifies the unpacked crates with the repository's, so this check has overwritten the output of
+# splat-server's build script with a page without the 3-D viewer. A newer build.rs makes the next build run that script again.
 touch splat-server/build.rs
 echo "packages complete: splat-core, splat-colmap, splat-demo, splat-gesture, splat-server, splat-cli"

@@ -21,7 +21,7 @@ pub(crate) const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Content {
-    /// No bytes.
+    /// A file of no bytes, as left by a failed copy or a full disk.
     Empty,
     /// Nothing but zero bytes, as left by a failed copy or download.
     Zeros,
@@ -108,8 +108,8 @@ impl Content {
         }
     }
 
-    /// Detects the type of a file that begins with `head`: its first [`HEAD_BYTES`], or all of a shorter one. `None` if it is
-    /// unknown.
+    /// Detects the type of a file that begins with `head`: its first [`HEAD_BYTES`], or all of a shorter one. `None` for a
+    /// type that is not in the list.
     #[must_use]
     pub fn of(head: &[u8]) -> Option<Self> {
         if head.is_empty() {
@@ -297,7 +297,7 @@ const SIGNATURES: &[(&[u8], Content)] = &[
 ];
 
 /// Distinguishes ISO base media files by their brands. The major brand may only name the container; then the compatible brands
-/// decide.
+/// decide what the file is.
 fn iso_media(head: &[u8]) -> Content {
     let length = head.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes)) as usize;
     let compatible = head.get(16..length.clamp(16, head.len().max(16))).unwrap_or_default();

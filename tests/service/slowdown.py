@@ -26,7 +26,7 @@ parser.add_argument("photos", type=pathlib.Path)
 parser.add_argument("--windows", type=int, default=6, help="with clients; one more without")
 parser.add_argument("--seconds", type=float, default=30.0, help="of each window")
 parser.add_argument("--clients", type=int, default=500, help="of each kind")
-parser.add_argument("--looks", action="store_true", help="instead, one viewer who turns around the scene: a picture after the other")
+parser.add_argument("--looks", action="store_true", help="instead of clients, one viewer who orbits the scene, requesting one picture after the other")
 options = parser.parse_args()
 
 
@@ -97,7 +97,7 @@ async def crowd(url, job, seconds):
 
 
 async def looks(url, job, seconds):
-    """A viewer who turns around the scene for so long, at the size that the page asks for. Gives the times of all pictures."""
+    """A viewer who orbits the scene for `seconds`, with pictures of the page's size. Returns the latencies of all pictures."""
     times, end = [], time.monotonic() + seconds
     async with aiohttp.ClientSession() as session:
         while (begun := time.monotonic()) < end:

@@ -1,5 +1,5 @@
-//! Options of scenes as command-line options, generated from the list that the service uses too:
-//! [`splat_server::scene::options`].
+//! Options of scenes as command-line options, generated from the list that the service uses too, in
+//! `splat-server/src/scene/options.rs`.
 
 use std::time::Duration;
 

@@ -57,11 +57,14 @@ fn make_and_report(
     gpu: &Gpu,
     context: &Context,
 ) -> Result<(), Failure> {
+    let Some(dir) = colmap_model else {
+        return report_outcome(&make(source, options, output, gpu, context)?, context);
+    };
     let cameras = output.cameras();
     let mut source = Kept::new(source);
     let outcome = make(&mut source, options, output, gpu, context)?;
-    let finished = outcome.stopped != Some(StopReason::Cancelled);
-    if let Some(dir) = colmap_model.filter(|_| finished) {
+    // A cancelled run is resumed by the same command, which refuses a folder with a model.
+    if outcome.stopped != Some(StopReason::Cancelled) {
         source.write_model(&cameras, dir)?;
     }
     report_outcome(&outcome, context)

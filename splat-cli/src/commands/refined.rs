@@ -10,7 +10,7 @@ use splat_core::{CancelToken, Pose, Scene, SceneSource};
 
 use crate::failure::Failure;
 
-/// A source that keeps the scene that it gave.
+/// A scene source that keeps a copy of its scene.
 pub(super) struct Kept<'a> {
     source: &'a mut dyn SceneSource,
     scene: Option<Scene>,
@@ -21,7 +21,7 @@ impl<'a> Kept<'a> {
         Self { source, scene: None }
     }
 
-    /// Writes the scene's cameras, points and poses to the folder `dir`; poses are those of the run's `cameras.json` where it has them.
+    /// Writes the scene's cameras, points and poses to the folder `dir`; poses come from the run's `cameras.json` for the photos in it.
     pub(super) fn write_model(&self, cameras: &Path, dir: &Path) -> Result<(), Failure> {
         let Some(scene) = &self.scene else { return Ok(()) };
         let poses: BTreeMap<String, Pose> = read_cameras(cameras)?
@@ -46,7 +46,7 @@ impl SceneSource for Kept<'_> {
     }
 }
 
-/// Refuses a folder that already holds a model, before minutes are spent on another.
+/// Refuses a folder that already contains a model, before the run begins.
 pub(super) fn check_folder(dir: Option<&Path>) -> Result<(), Failure> {
     match dir {
         Some(dir) if ModelForm::of(dir).is_some() => Err(Failure::Input {

@@ -92,7 +92,9 @@ fn refined_poses_make_a_colmap_model() {
     assert!(moved(&refined).iter().any(|&metres| metres > 1e-6), "{:?}", moved(&refined));
     for (image, camera) in refined.images.values().zip(&cameras) {
         assert_eq!(image.name, camera.name);
-        assert!(image.cam_from_world.centre().distance(camera.camera.cam_from_world.centre()) < 1e-9);
+        let (written, listed) = (image.cam_from_world, camera.camera.cam_from_world);
+        assert!(written.centre().distance(listed.centre()) < 1e-9);
+        assert!(written.rotation.angle_between(listed.rotation) < 1e-6);
         let lens = |model: &Reconstruction| model.cameras[&model.images[&1].camera_id].clone();
         assert_eq!(lens(&refined), lens(&given));
     }

@@ -149,7 +149,7 @@ impl PosingRun<'_> {
         Ok(again)
     }
 
-    /// Runs the mapper to add photos to `model`, which is kept if that fails; with the photos' `gps` as it was made.
+    /// Runs the mapper to add photos to `model`, which is kept if that fails. `gps`: whether GPS positions are used, as for `model`.
     pub(super) fn map_on(&mut self, model: &Path, total: u64, gps: bool) -> Result<()> {
         let out = self.work.join("continued");
         prepare::remove_dir(&out)?;

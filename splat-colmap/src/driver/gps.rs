@@ -1,16 +1,18 @@
 //! When COLMAP's `pose_prior_mapper` uses the photos' GPS positions.
 //!
-//! It is the incremental mapper with the positions as weak observations of the camera centres, which `feature_extractor` takes from
-//! EXIF. Its model is in metres, with the third axis up, and long strips of photos cannot bend. Table "GPS" of `docs/benchmarks.md`.
+//! It is the incremental mapper, with the positions, which `feature_extractor` reads from EXIF, as observations of the camera centres in
+//! bundle adjustment. Its model is in metres, with the third axis up. Table "GPS" of `docs/benchmarks.md`.
 
+use super::pairs::degrees_apart;
 use super::prepare::Photos;
 
-/// Standard deviation of a GPS position, in metres: a phone's in the open. A drone's are better; points in photos decide all the same, since
-/// each of thousands weighs as much as one position.
+/// Assumed standard deviation of a GPS position in metres: that of a phone under open sky. Drones are more accurate; the value matters
+/// little, since there are a few positions and thousands of image points.
 pub(super) const POSITION_STD_M: &str = "5";
-/// Minimum extent of the positions in metres, ten standard deviations: below it they say less on shape and scale of a scene than they err.
+/// Minimum extent of the positions in metres: ten standard deviations. Over smaller areas their error is too large a part of the extent to
+/// determine scale and orientation.
 const MIN_EXTENT_M: f64 = 50.0;
-/// Minimum number of positions: three points determine a similarity, and one of them may be wrong.
+/// Minimum number of positions: three determine scale and orientation, and some may be wrong.
 const MIN_POSITIONS: usize = 5;
 /// Metres per degree of latitude.
 const METRES_PER_DEGREE: f64 = 111_320.0;
@@ -27,20 +29,17 @@ pub(super) fn are_worth_using(photos: &Photos) -> bool {
         && extent_m(&positions) >= MIN_EXTENT_M
 }
 
-/// Diagonal of the rectangle that holds the middle four fifths of the positions (degrees north and east) on either axis, in metres.
+/// Diagonal in metres of the rectangle around the positions (degrees north and east), without the outermost tenth on each side.
 fn extent_m(positions: &[[f64; 2]]) -> f64 {
-    let Some(&[origin_north, origin_east]) = positions.first() else { return 0.0 };
-    let spread = |mut values: Vec<f64>| {
+    let Some(&first) = positions.first() else { return 0.0 };
+    let spread = |axis: usize| {
+        let mut values: Vec<f64> =
+            positions.iter().map(|&position| degrees_apart(first, position)[axis]).collect();
         values.sort_by(f64::total_cmp);
         let cut = values.len() / 10;
         values[values.len() - 1 - cut] - values[cut]
     };
-    let north = spread(positions.iter().map(|position| position[0]).collect());
-    // Longitudes jump from 180 to -180 degrees.
-    let east = spread(
-        positions.iter().map(|position| (position[1] - origin_east + 180.0).rem_euclid(360.0)).collect(),
-    );
-    METRES_PER_DEGREE * north.hypot(east * origin_north.to_radians().cos())
+    METRES_PER_DEGREE * spread(0).hypot(spread(1))
 }
 
 #[cfg(test)]
@@ -62,7 +61,9 @@ mod tests {
 
     #[test]
     fn positions_are_used_if_they_spread_far_beyond_their_error() {
+        // The middle 16 of 20: 60 m, and 45 m, which are 90 m of longitude at the equator.
         assert!(are_worth_using(&row(20, 4.0)));
+        assert!(!are_worth_using(&row(20, 3.0)));
         // Around a thing in a garden.
         assert!(!are_worth_using(&row(20, 0.5)));
         // There too, with one position far off.

@@ -15,7 +15,7 @@ use super::listing;
 use super::masks::{self, MASKS, Undistorted};
 use super::options::{ColmapOptions, ColmapQuality};
 use super::prepare::{self, Photos};
-use super::stages;
+use super::stages::{self, WITH_GPS};
 use super::state::{Raised, State, fingerprint, stage_name, stages_from};
 use super::verify;
 use crate::error::{ColmapError, Result, write_error};
@@ -236,7 +236,7 @@ impl<'a> PosingRun<'a> {
     /// The best model, or `None` if no photos match.
     fn mapping(&mut self, photos: &Photos, model: Option<&Path>) -> Result<Option<ModelChoice>> {
         let total = photos.count() as u64;
-        let gps = gps::are_worth_using(photos);
+        let mut gps = gps::are_worth_using(photos);
         let sparse = self.work.join("sparse");
         // An empty folder is a result too: these photos do not match.
         let made = || sparse.is_dir();
@@ -244,11 +244,16 @@ impl<'a> PosingRun<'a> {
             if let Some(model) = model {
                 return job.map_on(model, total, gps);
             }
-            prepare::remove_dir(&sparse)?;
-            splat_core::files::make_dir(&sparse)?;
-            let command =
-                job.with_paths(|colmap, options, paths| stages::mapping(colmap, options, paths, gps))?;
-            match job.colmap(Stage::Mapping, &command, 0, Some(total)) {
+            let mut mapped = job.map_from_scratch(&sparse, total, gps);
+            if let Err(ColmapError::StageFailed { command, .. }) = &mapped
+                && *command == WITH_GPS
+                && !job.found_no_model
+            {
+                job.log(&format!("`{command}` failed; the photos are placed without their GPS positions"));
+                gps = false;
+                mapped = job.map_from_scratch(&sparse, total, gps);
+            }
+            match mapped {
                 // The mapper fails if there is no model, which is due to the photos.
                 Err(ColmapError::StageFailed { .. }) if job.found_no_model => return Ok(()),
                 result => result?,
@@ -268,6 +273,15 @@ impl<'a> PosingRun<'a> {
             Err(ColmapError::NoModel { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Runs the mapper into an empty folder `sparse`.
+    fn map_from_scratch(&mut self, sparse: &Path, total: u64, gps: bool) -> Result<()> {
+        prepare::remove_dir(sparse)?;
+        splat_core::files::make_dir(sparse)?;
+        let command =
+            self.with_paths(|colmap, options, paths| stages::mapping(colmap, options, paths, gps))?;
+        self.colmap(Stage::Mapping, &command, 0, Some(total))
     }
 
     fn undistort(&mut self, model: &Path) -> Result<()> {

@@ -55,18 +55,22 @@ pub(super) fn neighbours(count: usize) -> impl Iterator<Item = [usize; 2]> {
     (0..count).flat_map(move |a| (a + 1..count.min(a + 1 + NEIGHBOURS)).map(move |b| [a, b]))
 }
 
+/// How far the position `to` is to the north and to the east of `from` (degrees north and east), in degrees of latitude: a degree east is
+/// shorter than one north by the cosine of the latitude. Longitudes jump from 180 to -180.
+pub(super) fn degrees_apart(from: [f64; 2], to: [f64; 2]) -> [f64; 2] {
+    let east = (to[1] - from[1] + 180.0).rem_euclid(360.0) - 180.0;
+    [to[0] - from[0], east * from[0].to_radians().cos()]
+}
+
 /// Each photo with the ones whose position (degrees north and east) is nearest to its own.
 pub(super) fn nearest(positions: &[Option<[f64; 2]>]) -> BTreeSet<[usize; 2]> {
     let mut pairs = BTreeSet::new();
     for (a, own) in positions.iter().enumerate() {
-        let Some([north, east]) = *own else { continue };
-        // Locally, a degree east is shorter than one north by the cosine of the latitude.
-        let shrink = north.to_radians().cos();
+        let Some(own) = *own else { continue };
         let mut others: Vec<(f64, usize)> = (positions.iter().enumerate())
             .filter_map(|(b, other)| {
-                let [to_north, to_east] = (*other)?;
-                let across = (to_east - east + 180.0).rem_euclid(360.0) - 180.0;
-                (b != a).then_some(((to_north - north).hypot(shrink * across), b))
+                let [north, east] = degrees_apart(own, (*other)?);
+                (b != a).then_some((north.hypot(east), b))
             })
             .collect();
         others.sort_by(|x, y| x.0.total_cmp(&y.0).then(x.1.cmp(&y.1)));

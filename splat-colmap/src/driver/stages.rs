@@ -27,6 +27,8 @@ const MIN_POINTS_OF_LEFT_OUT: usize = 15;
 /// At quality `low`, global bundle adjustment runs each time the model has grown by this factor, instead of COLMAP's 1.1. This takes a
 /// quarter off the mapper's time at the same reprojection error: table "Placing photos" of `docs/benchmarks.md`.
 const GROWTH_BETWEEN_ADJUSTMENTS: &str = "1.3";
+/// The mapper that takes the photos' GPS positions into account, of COLMAP 3.11 and later.
+pub(super) const WITH_GPS: &str = "pose_prior_mapper";
 /// Minimum size of a model; COLMAP's default of 10 images would drop those of small sets.
 const MIN_MODEL_PHOTOS: usize = 3;
 
@@ -157,7 +159,7 @@ pub(super) fn match_pairs(
     Ok(command.option(&["match_list_path"], list).option(&["match_type"], "pairs"))
 }
 
-/// The incremental mapper; the one that takes GPS positions, if `gps` and the release has it (since 3.11).
+/// The incremental mapper: [`WITH_GPS`] if `gps` is set and the release has it.
 pub(super) fn mapping(
     colmap: &Colmap,
     options: &ColmapOptions,
@@ -184,7 +186,7 @@ pub(super) fn mapping(
 }
 
 fn mapper_with_gps(colmap: &Colmap) -> Result<Option<Command>> {
-    let command = match colmap.command("pose_prior_mapper") {
+    let command = match colmap.command(WITH_GPS) {
         Err(ColmapError::NoCommand { .. }) => return Ok(None),
         command => command?,
     };

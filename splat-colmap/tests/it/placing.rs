@@ -167,8 +167,8 @@ fn write_flight(bench: &Bench, photos: usize, orientation: u16) {
     }
 }
 
-/// A flight's GPS positions go to the mapper that takes them, also where more photos are sought; if a release has none, or the photos were
-/// taken in a garden, the usual one runs.
+/// The mapper that takes GPS positions runs for photos of a flight, also in the second attempt. Where a release lacks it, it fails, or
+/// photos have no positions, the usual mapper runs.
 #[test]
 fn photos_far_apart_are_placed_by_their_gps_positions_too() {
     let bench = Bench::new(5, 5);
@@ -188,7 +188,12 @@ fn photos_far_apart_are_placed_by_their_gps_positions_too() {
     write_posed(&four.path("nearer"), 5);
     assert_eq!(four.run().0.unwrap().placed, 5);
     assert_eq!(four.calls()[2..4], ["pose_prior_mapper", "pose_prior_mapper"]);
-    // No positions.
+    // It fails, and the photos are placed without it.
+    four.mode("pose_prior_mapper fail");
+    fs::remove_dir_all(four.path("out")).unwrap();
+    assert_eq!(four.run().0.unwrap().placed, 5);
+    assert_eq!(four.calls()[2..5], ["pose_prior_mapper", "mapper", "mapper"]);
+    // Photos without positions go to the usual mapper.
     let garden = Bench::new(4, 4);
     fs::write(garden.path("priors"), "").unwrap();
     garden.run().0.unwrap();

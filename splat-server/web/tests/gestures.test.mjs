@@ -1,10 +1,11 @@
 // The page of gestures, without a browser: recordings in, models run.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { OnnxModel } from '../assets/js/gestures/onnx.js';
-import { frameOf, framesFault, nameFault, readRecording, requestBody } from '../assets/js/gestures/recording.js';
+import { frameOf, framesFault, MAX_FRAMES, MAX_MIXED, MIN_DISTINCT_FRAMES, MIN_FRAMES, nameFault, readRecording, requestBody } from '../assets/js/gestures/recording.js';
 import { node, onnx, tensor, upOrDown } from './onnx-writer.mjs';
 
 /** What one operator makes of its inputs. */
@@ -103,5 +104,13 @@ test('names and recordings that the service refuses are known before', () => {
   assert.equal(framesFault(moving(39)).key, 'gesture.frames.few');
   assert.equal(framesFault(moving(40)), null);
   assert.equal(framesFault(moving(601)).key, 'gesture.frames.many');
-  assert.equal(framesFault([...moving(20), ...Array(30).fill(frame(19))]).key, 'gesture.frames.frozen');
+  assert.equal(framesFault([...moving(19), ...Array(30).fill(frame(18))]).key, 'gesture.frames.frozen');
+  assert.equal(framesFault([...moving(20), ...Array(30).fill(frame(19))]), null, '20 of 50 are distinct');
+});
+
+test('limits are those of the service', () => {
+  const found = (file, pattern) => Number(readFileSync(new URL(`../../../splat-gesture/src/${file}`, import.meta.url), 'utf8').match(pattern)[1]);
+  const limit = (name) => found('limits.rs', new RegExp(`const ${name}: usize = (\\d+);`));
+  assert.deepEqual([MIN_FRAMES, MAX_FRAMES, MIN_DISTINCT_FRAMES], ['MIN_FRAMES', 'MAX_FRAMES', 'MIN_DISTINCT_FRAMES'].map(limit));
+  assert.equal(MAX_MIXED, found('report.rs', /fn max_mixed\(\) -> f64 \{\s*([\d.]+)/));
 });

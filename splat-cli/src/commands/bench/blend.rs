@@ -2,8 +2,8 @@
 //!
 //! The rate is in Gaussian-pixel evaluations per second: one Gaussian blended over one pixel. The plain loop, vectorised by the
 //! compiler and run on all cores, shows what the CPU can do; on software Vulkan the ratio shows the overhead of the kernels, and
-//! is not affected by other programs that slow down both. On a GPU, the kernels' times by timestamps are compared with
-//! [`DeviceRates`].
+//! is not affected by other programs that slow down both. On a GPU, the kernels' times by timestamps are compared with the rates
+//! that [`DeviceRates`] measures.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -47,7 +47,7 @@ pub(super) struct BlendRates {
     pub(super) plain_rust: f64,
     /// `rasterize` only; `None` if the device has no timestamps.
     pub(super) rasterize: Option<f64>,
-    /// `rasterize_backward` only.
+    /// `rasterize_backward` only; `None` if the device has no timestamps.
     pub(super) rasterize_backward: Option<f64>,
 }
 

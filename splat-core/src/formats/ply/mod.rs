@@ -143,4 +143,4 @@ const REST: [usize; 4] = [0, 9, 24, 45];
 const REST_OF_DEGREE_4: usize = 72;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

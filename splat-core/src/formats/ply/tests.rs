@@ -365,7 +365,7 @@ fn real_files_read_as_expected() {
 }
 
 /// The stored number that a property of that name holds.
-fn stored(cloud: &GaussianCloud, row: usize, name: &str) -> Option<f32> {
+pub(in crate::formats) fn stored(cloud: &GaussianCloud, row: usize, name: &str) -> Option<f32> {
     let coeffs = cloud.coeffs_per_gaussian();
     if let Some(index) = name.strip_prefix("f_rest_") {
         let index: usize = index.parse().ok()?;

@@ -12,7 +12,7 @@ import { apiKey, askForKey } from '../key.js';
 import { chip, errorText, isOver, problemNodes } from '../states.js';
 import { gestureFrames } from './made_up.js';
 import { modelFiles, modelsCard } from './models.js';
-import { FRAMES, framesFault, nameFault, readRecording, requestBody } from './recording.js';
+import { FRAMES, framesFault, MAX_MIXED, nameFault, readRecording, requestBody } from './recording.js';
 import { recorder } from './recorder.js';
 import { drawHand } from './skeleton.js';
 import { cameraSource, playedSource, trackerAvailable } from './sources.js';
@@ -21,8 +21,6 @@ import { trialPanel } from './trial.js';
 const BASE = 'base_v1';
 /** Where MediaPipe's makers publish the detector's weights, which this page does not carry. */
 const HAND_MODEL = 'https://storage.googleapis.com/mediapipe-models/hand_landmarker/hand_landmarker/float16/latest/hand_landmarker.task';
-/** From this share of frames on, taken for each other under small movements, gestures look alike to the service. */
-const ALIKE = 0.05;
 const main = document.getElementById('main');
 
 const state = { source: null, frames: null, job: null };
@@ -224,7 +222,7 @@ function recordCard(parents, onJob) {
 /** The gesture that a refused one is taken for most, as the service's report has it; null where that is not why. */
 function mostAlike(confused = []) {
   const most = confused.reduce((a, b) => (b.mixed_when_varied > (a?.mixed_when_varied ?? 0) ? b : a), null);
-  return most?.mixed_when_varied >= ALIKE ? most : null;
+  return most?.mixed_when_varied >= MAX_MIXED ? most : null;
 }
 
 /** The card that follows the training and tells how good the model is; `resend(body)` has a refused gesture added all the same. */

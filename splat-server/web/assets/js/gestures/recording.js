@@ -5,10 +5,12 @@ export const FRAME_VALUES = 64;
 /** What stock clients send. */
 export const FRAMES = 100;
 const LANDMARKS = 21;
-/** Fewest and most frames of a recording, and fewest that differ from the one before: as the service has them. */
-const LEAST_FRAMES = 40;
-const MOST_FRAMES = 600;
-const LEAST_DIFFERENT = 20;
+/** Limits of a recording, as in `splat-gesture/src/limits.rs`; a test compares them. A frame like the one before it is not distinct. */
+export const MIN_FRAMES = 40;
+export const MAX_FRAMES = 600;
+export const MIN_DISTINCT_FRAMES = 20;
+/** Gestures that are confused in at least this share of varied frames are refused as look-alikes: `max_mixed` of `splat-gesture/src/report.rs`. */
+export const MAX_MIXED = 0.05;
 const FORBIDDEN = /[/\\:*?"<>|\p{Cc}]/u;
 /** The answer for an unknown hand, so no gesture's name. */
 const NONE = 'none';
@@ -22,13 +24,13 @@ export function nameFault(name) {
   return name.toLowerCase() === NONE ? 'gesture.name.none' : null;
 }
 
-/** Why `frames` cannot be a recording: `{ key, params }` of a text, or null. The service looks closer. */
+/** Why `frames` cannot be a recording: `{ key, params }` of a text, or null. The service also checks what the frames show. */
 export function framesFault(frames) {
   const count = frames.length;
-  if (count < LEAST_FRAMES) return { key: 'gesture.frames.few', params: { least: LEAST_FRAMES, count } };
-  if (count > MOST_FRAMES) return { key: 'gesture.frames.many', params: { most: MOST_FRAMES, count } };
-  const different = frames.filter((frame, i) => i > 0 && frame.some((value, k) => value !== frames[i - 1][k])).length;
-  return different < LEAST_DIFFERENT ? { key: 'gesture.frames.frozen' } : null;
+  if (count < MIN_FRAMES) return { key: 'gesture.frames.few', params: { least: MIN_FRAMES, count } };
+  if (count > MAX_FRAMES) return { key: 'gesture.frames.many', params: { most: MAX_FRAMES, count } };
+  const distinct = frames.filter((frame, i) => i === 0 || frame.some((value, k) => value !== frames[i - 1][k])).length;
+  return distinct < MIN_DISTINCT_FRAMES ? { key: 'gesture.frames.frozen' } : null;
 }
 
 /** One frame of a result of MediaPipe's HandLandmarker; null where no hand was seen. */
