@@ -33,9 +33,7 @@ pub fn write_atomically(
     content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> Result<()> {
     make_parent(path)?;
-    let mut name = path.as_os_str().to_owned();
-    name.push(".tmp");
-    let unfinished = PathBuf::from(name);
+    let unfinished = with_ending(path, ".tmp");
     let written = File::create(&unfinished).and_then(|file| {
         let mut out = BufWriter::new(file);
         content(&mut out)?;
@@ -48,6 +46,14 @@ pub fn write_atomically(
         let _ = fs::remove_file(&unfinished);
         write_error(path, source)
     })
+}
+
+/// The path beside `path` whose name has this text appended.
+#[must_use]
+pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }
 
 /// Whether the disk of `path` is nearly full. `false` if the system does not report it.

@@ -1,4 +1,20 @@
-//! Rewrites error messages of JSON and query parsers in users' terms.
+//! Error messages in users' terms: those of JSON and query parsers rewritten, and causes on one line.
+
+/// The error and its causes on one line, without repetition.
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}
 
 /// The message without Rust terms.
 #[must_use]

@@ -152,12 +152,7 @@ impl Parts {
         let connection_limits = listen::limits();
         let listener = TcpListener::bind(bind).await.map_err(|source| ServiceError::Bind { bind, source })?;
         let address = listener.local_addr().map_err(|source| ServiceError::Bind { bind, source })?;
-        let (sender, shutdown) = watch::channel(false);
-        tokio::spawn(async move {
-            stop.await;
-            // Fails if all receivers are gone, which means they have stopped.
-            let _ = sender.send(true);
-        });
+        let shutdown = shutdown_after(stop);
         let probe =
             program.as_deref().filter(|_| !self.config.test_mode).and_then(|program| self.probe(program));
         let workers = match program {
@@ -242,12 +237,7 @@ impl Parts {
         program: Vec<OsString>,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServiceError> {
-        let (sender, shutdown) = watch::channel(false);
-        tokio::spawn(async move {
-            stop.await;
-            // Fails if all receivers are gone, which means they have stopped.
-            let _ = sender.send(true);
-        });
+        let shutdown = shutdown_after(stop);
         let workers = self.workers(program)?;
         let sweeper = tokio::spawn(self.sweeper().run_copies(shutdown.clone()));
         workers.run(shutdown).await;
@@ -309,6 +299,17 @@ impl Parts {
             options,
         ))
     }
+}
+
+/// Becomes true once `stop` is ready.
+fn shutdown_after(stop: impl Future<Output = ()> + Send + 'static) -> watch::Receiver<bool> {
+    let (sender, shutdown) = watch::channel(false);
+    tokio::spawn(async move {
+        stop.await;
+        // Fails if all receivers are gone, which means they have stopped.
+        let _ = sender.send(true);
+    });
+    shutdown
 }
 
 /// Parses its output; `None` if there is none, as on a machine without drivers.

@@ -170,12 +170,9 @@ pub(super) fn check_masks(out: &Path, is_ours: bool) -> Result<()> {
 /// Removes the database and what SQLite leaves beside it.
 pub(super) fn remove_database(path: &Path) -> Result<()> {
     for suffix in ["", "-journal", "-wal", "-shm"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        match fs::remove_file(&name) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(write_error(Path::new(&name), error));
-            }
+        let file = splat_core::files::with_ending(path, suffix);
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(write_error(&file, error)),
             _ => {}
         }
     }

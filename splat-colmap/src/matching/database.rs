@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, Params, Row, Transaction, params};
 
 use splat_core::descriptors::DESCRIPTOR_BYTES as LENGTH;
 
@@ -56,22 +56,12 @@ impl Database {
 
     /// The photos, by number.
     pub(crate) fn images(&self) -> Result<Vec<ImageRow>> {
-        let read = || -> rusqlite::Result<Vec<(ImageRow, i64)>> {
-            let mut query = self.connection.prepare(
-                "SELECT i.image_id, i.name, COALESCE(d.rows, 0), COALESCE(d.cols, 0) FROM images i \
-                 LEFT JOIN descriptors d ON d.image_id = i.image_id ORDER BY i.image_id",
-            )?;
-            let rows = query.query_map([], |row| {
-                let image = ImageRow {
-                    id: row.get(0)?,
-                    name: row.get(1)?,
-                    features: u64::from(row.get::<_, u32>(2)?),
-                };
-                Ok((image, row.get(3)?))
-            })?;
-            rows.collect()
-        };
-        let images = read().map_err(|error| self.refused(&error))?;
+        let query = "SELECT i.image_id, i.name, COALESCE(d.rows, 0), COALESCE(d.cols, 0) FROM images i \
+                     LEFT JOIN descriptors d ON d.image_id = i.image_id ORDER BY i.image_id";
+        let images: Vec<(ImageRow, i64)> = self.all(query, [], |row| {
+            let features = u64::from(row.get::<_, u32>(2)?);
+            Ok((ImageRow { id: row.get(0)?, name: row.get(1)?, features }, row.get(3)?))
+        })?;
         let other = images.iter().find(|(image, length)| image.features > 0 && *length != LENGTH as i64);
         if let Some((image, length)) = other {
             return Err(self.refused(&format!(
@@ -86,28 +76,19 @@ impl Database {
     pub(crate) fn longer_sides(&self) -> Result<BTreeMap<u32, u32>> {
         let query = "SELECT i.image_id, MAX(c.width, c.height) FROM images i \
                      JOIN cameras c ON c.camera_id = i.camera_id";
-        let read = || -> rusqlite::Result<BTreeMap<u32, u32>> {
-            let mut query = self.connection.prepare(query)?;
-            query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
-        };
-        read().map_err(|error| self.refused(&error))
+        self.all(query, [], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     /// The id of each photo's camera, by the photo's name, and whether the photo's features have been extracted.
     pub(crate) fn cameras(&self) -> Result<BTreeMap<String, (u32, bool)>> {
         let query = "SELECT i.name, i.camera_id, d.image_id IS NOT NULL FROM images i \
                      LEFT JOIN descriptors d ON d.image_id = i.image_id";
-        let read = || -> rusqlite::Result<BTreeMap<String, (u32, bool)>> {
-            let mut query = self.connection.prepare(query)?;
-            query.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?.collect()
-        };
-        read().map_err(|error| self.refused(&error))
+        self.all(query, [], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))
     }
 
     /// Deletes the features of photos, by id, and all their matches.
     pub(crate) fn remove_features(&mut self, images: &[u32]) -> Result<()> {
-        let mut remove = || -> rusqlite::Result<()> {
-            let transaction = self.connection.transaction()?;
+        self.change(|transaction| {
             for image in images {
                 for table in ["keypoints", "descriptors"] {
                     transaction.execute(&format!("DELETE FROM {table} WHERE image_id = ?1"), [image])?;
@@ -117,21 +98,18 @@ impl Database {
                     transaction.execute(&query, params![PAIR_FACTOR, image])?;
                 }
             }
-            transaction.commit()
-        };
-        remove().map_err(|error| refused(&self.path, &error))
+            Ok(())
+        })
     }
 
     /// Deletes all matches, verified or not.
     pub(crate) fn remove_matches(&mut self) -> Result<()> {
-        let mut remove = || -> rusqlite::Result<()> {
-            let transaction = self.connection.transaction()?;
+        self.change(|transaction| {
             for table in PAIR_TABLES {
                 transaction.execute(&format!("DELETE FROM {table}"), [])?;
             }
-            transaction.commit()
-        };
-        remove().map_err(|error| refused(&self.path, &error))
+            Ok(())
+        })
     }
 
     /// The descriptors of a photo, 128 bytes each; empty if it has none.
@@ -180,11 +158,7 @@ impl Database {
 
     /// The ids of the pairs that have been matched.
     pub(super) fn compared(&self) -> Result<BTreeSet<i64>> {
-        let read = || -> rusqlite::Result<BTreeSet<i64>> {
-            let mut query = self.connection.prepare("SELECT pair_id FROM matches")?;
-            query.query_map([], |row| row.get(0))?.collect()
-        };
-        read().map_err(|error| self.refused(&error))
+        self.all("SELECT pair_id FROM matches", [], |row| row.get(0))
     }
 
     /// The pairs, by numbers of their images, that have been compared.
@@ -194,61 +168,64 @@ impl Database {
 
     /// Writes the matches of pairs, all or none of them. Each pair has the lower number first.
     pub(super) fn write(&mut self, pairs: &[([u32; 2], Matches)]) -> Result<()> {
-        let mut write = || -> rusqlite::Result<()> {
-            let transaction = self.connection.transaction()?;
-            {
-                let mut insert = transaction.prepare(
-                    "INSERT OR REPLACE INTO matches(pair_id, rows, cols, data) VALUES(?1, ?2, 2, ?3)",
-                )?;
-                for (pair, matches) in pairs {
-                    let data: Vec<u8> =
-                        matches.iter().flatten().flat_map(|index| index.to_le_bytes()).collect();
-                    insert.execute(params![pair_id(*pair), matches.len() as i64, data])?;
-                }
+        self.change(|transaction| {
+            let mut insert = transaction
+                .prepare("INSERT OR REPLACE INTO matches(pair_id, rows, cols, data) VALUES(?1, ?2, 2, ?3)")?;
+            for (pair, matches) in pairs {
+                let data: Vec<u8> = matches.iter().flatten().flat_map(|index| index.to_le_bytes()).collect();
+                insert.execute(params![pair_id(*pair), matches.len() as i64, data])?;
             }
-            transaction.commit()
-        };
-        write().map_err(|error| refused(&self.path, &error))
+            Ok(())
+        })
     }
 
     /// The pairs, by ids of their images, that have been matched and have fewer than `least` matches.
     pub(crate) fn pairs_below(&self, least: u32) -> Result<BTreeSet<[u32; 2]>> {
-        let read = || -> rusqlite::Result<BTreeSet<[u32; 2]>> {
-            let mut query = self.connection.prepare("SELECT pair_id FROM matches WHERE rows < ?1")?;
-            query.query_map([least], |row| row.get(0).map(pair_of))?.collect()
-        };
-        read().map_err(|error| self.refused(&error))
+        let query = "SELECT pair_id FROM matches WHERE rows < ?1";
+        self.all(query, [least], |row| row.get(0).map(pair_of))
     }
 
     /// The pairs, by ids of their images, with at least `least` verified matches.
     pub(crate) fn verified(&self, least: u32) -> Result<Vec<[u32; 2]>> {
-        let read = || -> rusqlite::Result<Vec<[u32; 2]>> {
-            let query = "SELECT pair_id FROM two_view_geometries WHERE rows >= ?1 ORDER BY pair_id";
-            let mut query = self.connection.prepare(query)?;
-            query.query_map([least], |row| row.get(0).map(pair_of))?.collect()
-        };
-        read().map_err(|error| self.refused(&error))
+        let query = "SELECT pair_id FROM two_view_geometries WHERE rows >= ?1 ORDER BY pair_id";
+        self.all(query, [least], |row| row.get(0).map(pair_of))
     }
 
     /// Records all pairs except those in `keep` (indices into `images`) as matched with no matches, so that they are skipped.
     pub(crate) fn write_unmatched(&mut self, images: &[ImageRow], keep: &BTreeSet<[usize; 2]>) -> Result<()> {
-        let mut write = || -> rusqlite::Result<()> {
-            let transaction = self.connection.transaction()?;
-            {
-                let mut insert = transaction.prepare(
-                    "INSERT OR IGNORE INTO matches(pair_id, rows, cols, data) VALUES(?1, 0, 2, x'')",
-                )?;
-                for (a, first) in images.iter().enumerate() {
-                    for (b, second) in images.iter().enumerate().skip(a + 1) {
-                        if !keep.contains(&[a, b]) {
-                            insert.execute([pair_id([first.id, second.id])])?;
-                        }
+        self.change(|transaction| {
+            let mut insert = transaction
+                .prepare("INSERT OR IGNORE INTO matches(pair_id, rows, cols, data) VALUES(?1, 0, 2, x'')")?;
+            for (a, first) in images.iter().enumerate() {
+                for (b, second) in images.iter().enumerate().skip(a + 1) {
+                    if !keep.contains(&[a, b]) {
+                        insert.execute([pair_id([first.id, second.id])])?;
                     }
                 }
             }
+            Ok(())
+        })
+    }
+
+    /// All rows of a query.
+    fn all<T, C: FromIterator<T>>(
+        &self,
+        query: &str,
+        values: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<C> {
+        let rows =
+            || -> rusqlite::Result<C> { self.connection.prepare(query)?.query_map(values, read)?.collect() };
+        rows().map_err(|error| self.refused(&error))
+    }
+
+    /// Makes changes in a transaction.
+    fn change(&mut self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>) -> Result<()> {
+        let changed = self.connection.transaction().and_then(|transaction| {
+            work(&transaction)?;
             transaction.commit()
-        };
-        write().map_err(|error| refused(&self.path, &error))
+        });
+        changed.map_err(|error| self.refused(&error))
     }
 
     fn refused(&self, why: &dyn std::fmt::Display) -> ColmapError {

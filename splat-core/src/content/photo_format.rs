@@ -24,6 +24,23 @@ pub enum PhotoFormat {
     Bmp,
 }
 
+impl PhotoFormat {
+    /// Usual extension of such files.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpg",
+            Self::Png => "png",
+            Self::Heic => "heic",
+            Self::Avif => "avif",
+            Self::WebP => "webp",
+            Self::Tiff => "tif",
+            Self::Gif => "gif",
+            Self::Bmp => "bmp",
+        }
+    }
+}
+
 impl fmt::Display for PhotoFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -3,8 +3,7 @@
 use std::ops::Range;
 
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
     IF_NONE_MATCH, IF_RANGE, RANGE,
@@ -12,14 +11,14 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use splat_core::plain::plain;
 
 use super::App;
 use super::auth::Caller;
 use super::document::FileContent;
 use super::jobs::owned;
+use super::json::Parameters;
 use super::problem::{Problem, Result};
-use crate::job::JobId;
+use crate::job::{Artifact, Job, JobId};
 use crate::layout;
 use crate::store::{Contents, FileHead, StoreError};
 
@@ -64,13 +63,7 @@ pub(super) async fn get(
         .iter()
         .find(|artifact| artifact.name == name)
         .ok_or_else(|| Problem::not_found("file of this job"))?;
-    let file = Stored {
-        id: &job.id,
-        path: &artifact.path,
-        name: &artifact.name,
-        content_type: &artifact.content_type,
-    };
-    send(&app, file, &method, &headers).await
+    send(&app, Stored::of(&job, artifact), &method, &headers).await
 }
 
 /// A stored file, and how it is presented to clients.
@@ -79,6 +72,14 @@ pub(super) struct Stored<'a> {
     pub(super) path: &'a str,
     pub(super) name: &'a str,
     pub(super) content_type: &'a str,
+}
+
+impl<'a> Stored<'a> {
+    /// An artefact of a job.
+    pub(super) fn of(job: &'a Job, artifact: &'a Artifact) -> Self {
+        let Artifact { name, path, content_type, .. } = artifact;
+        Self { id: &job.id, path, name, content_type }
+    }
 }
 
 /// Responds with the file or the requested range of it.
@@ -218,9 +219,8 @@ pub(super) async fn log(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-    query: std::result::Result<Query<From>, QueryRejection>,
+    Parameters(query): Parameters<From>,
 ) -> Result<Response> {
-    let Query(query) = query.map_err(|error| Problem::malformed(plain(&error.body_text())))?;
     let job = owned(&app, &caller, &id).await?;
     let from = query.from.unwrap_or(0);
     let piece =

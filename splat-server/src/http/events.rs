@@ -5,19 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::HeaderMap;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::Deserialize;
-use splat_core::plain::plain;
 use tokio::sync::watch;
 
 use super::App;
 use super::auth::Caller;
 use super::hub::{Feed, Seen};
 use super::jobs::owned;
+use super::json::Parameters;
 use super::problem::{Problem, Result};
 use crate::metrics::Metrics;
 
@@ -61,10 +61,9 @@ pub(super) async fn events(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-    query: std::result::Result<Query<After>, axum::extract::rejection::QueryRejection>,
+    Parameters(query): Parameters<After>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let Query(query) = query.map_err(|error| Problem::malformed(plain(&error.body_text())))?;
     let job = owned(&app, &caller, &id).await?;
     let resumed = headers.get("last-event-id").map(|value| {
         let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());

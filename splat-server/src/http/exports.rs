@@ -1,17 +1,16 @@
 //! The scene of a job in other formats, whole or cropped.
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use serde::Deserialize;
-use splat_core::plain::plain;
 
 use super::App;
 use super::artifacts::{Stored, send};
 use super::auth::Caller;
 use super::document::FileContent;
 use super::jobs::owned;
+use super::json::Parameters;
 use super::problem::{Problem, Result};
 use crate::export::{ExportError, FORMS, Form};
 use crate::job::{Cut, Job};
@@ -63,11 +62,10 @@ pub(super) async fn get(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path((id, form)): Path<(String, String)>,
-    query: std::result::Result<Query<CutOptions>, QueryRejection>,
+    Parameters(cut): Parameters<CutOptions>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response> {
-    let Query(cut) = query.map_err(|error| Problem::malformed(plain(&error.body_text())))?;
     let job = owned(&app, &caller, &id).await?;
     scene(&app, &job, &form, &cut.read()?, &method, &headers).await
 }

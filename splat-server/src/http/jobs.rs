@@ -2,18 +2,18 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use splat_core::plain::plain;
 
+use super::App;
 use super::auth::{self, Caller};
+use super::json::{self, Parameters};
 use super::problem::{Problem, Result};
 use super::view::{JobView, OwnerView};
-use super::{App, json};
 use crate::job::{Job, JobId, JobKind, JobState, Owner};
 use crate::queue::{ListQuery, Mode, QueueError, Quota};
 use crate::scene::{RetryFrom, SceneSpec};
@@ -99,9 +99,8 @@ async fn everybody(app: &App, caller: &Caller) -> Result<Vec<(Owner, String)>> {
 pub(super) async fn list(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    query: std::result::Result<Query<Which>, QueryRejection>,
+    Parameters(which): Parameters<Which>,
 ) -> Result<Json<Page>> {
-    let Query(which) = query.map_err(|error| Problem::malformed(plain(&error.body_text())))?;
     let limit = which.limit.unwrap_or(PAGE);
     if !(1..=200).contains(&limit) {
         return Err(Problem::malformed(format!("`limit` is {limit}, and must be 1 to 200")));
@@ -188,16 +187,9 @@ pub(super) async fn retry(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-    body: std::result::Result<Bytes, axum::extract::rejection::BytesRejection>,
+    body: std::result::Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<JobView>)> {
-    let body = body.map_err(json::too_large)?;
-    let retry: Option<Retry> = if body.is_empty() {
-        None
-    } else {
-        serde_json::from_slice(&body).map_err(|error| {
-            Problem::malformed(format!("the body cannot be read: {}", plain(&error.to_string())))
-        })?
-    };
+    let Retry { from } = json::optional(body)?.unwrap_or_default();
     let job = owned(&app, &caller, &id).await?;
     if app.queue.mode().await? == Mode::Draining {
         return Err(QueueError::Draining.into());
@@ -211,7 +203,6 @@ pub(super) async fn retry(
             format!("the job is {}; cancel it first", job.state.name()),
         ));
     }
-    let from = retry.unwrap_or_default().from;
     let spec = match serde_json::from_value::<SceneSpec>(job.spec.clone()) {
         Ok(spec) if job.kind == JobKind::Scene => serde_json::to_value(SceneSpec { redo_from: from, ..spec })
             .map_err(|error| Problem::internal(&error))?,

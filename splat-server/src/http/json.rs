@@ -1,13 +1,27 @@
-//! JSON bodies: read up to a limit; errors name the field or position.
+//! JSON bodies and query parameters; errors name the field or position.
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, FromRequest, Request};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Query, Request};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 use splat_core::plain::plain;
 
 use super::problem::{Problem, Result};
+
+/// The query parameters of a request.
+pub(super) struct Parameters<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let query = Query::from_request_parts(parts, state).await;
+        let Query(parameters) = query.map_err(|error| Problem::malformed(plain(&error.body_text())))?;
+        Ok(Self(parameters))
+    }
+}
 
 /// Reads the body of a request, at most `most` bytes.
 pub(super) async fn body(mut request: Request, most: usize) -> Result<Bytes> {
@@ -28,6 +42,19 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     })?;
     reader.end().map_err(|error| Problem::malformed(format!("the body is no JSON: {error}")))?;
     Ok(read)
+}
+
+/// Parses a body that may be empty.
+pub(super) fn optional<T: DeserializeOwned>(
+    body: std::result::Result<Bytes, BytesRejection>,
+) -> Result<Option<T>> {
+    let body = body.map_err(too_large)?;
+    if body.is_empty() {
+        return Ok(None);
+    }
+    serde_json::from_slice(&body).map_err(|error| {
+        Problem::malformed(format!("the body cannot be read: {}", plain(&error.to_string())))
+    })
 }
 
 /// The error for a body that could not be read completely.

@@ -106,6 +106,11 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(5)
     }
 
+    fn store_unavailable(error: &StoreError) -> Self {
+        tracing::error!(%error, "could not use the file store");
+        Self::unavailable("the file store does not answer now; nothing is lost, try again")
+    }
+
     /// 500: an internal error. The cause is logged and not sent to the client.
     pub fn internal(cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(%cause, "request failed with an internal error");
@@ -191,10 +196,7 @@ impl From<StoreError> for Problem {
                 "bad_range",
                 "the range asked for lies outside of the file",
             ),
-            error if error.may_pass() => {
-                tracing::error!(%error, "could not use the file store");
-                Self::unavailable("the file store does not answer now; nothing is lost, try again")
-            }
+            error if error.may_pass() => Self::store_unavailable(&error),
             error => Self::internal(&error),
         }
     }
@@ -236,7 +238,8 @@ impl From<IntakeError> for Problem {
             IntakeError::WrongChecksum => {
                 with(StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST), "wrong_checksum")
             }
-            _ => Self::internal(&error),
+            IntakeError::Store(error) if error.may_pass() => Self::store_unavailable(error),
+            IntakeError::Store(_) => Self::internal(&error),
         }
     }
 }

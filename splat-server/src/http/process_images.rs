@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Extension, Query, Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
-use splat_core::plain::plain;
 
 use super::App;
 use super::auth::Caller;
 use super::create::{Form, idempotency_key, submit};
 use super::document::FileContent;
 use super::jobs::view;
+use super::json::Parameters;
 use super::options::{SceneForm, SceneQuery};
 use super::problem::{Problem, Result};
 use super::view::JobView;
@@ -55,10 +55,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 pub(super) async fn process_images(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    query: std::result::Result<Query<Vec<(String, String)>>, axum::extract::rejection::QueryRejection>,
+    Parameters(query): Parameters<Vec<(String, String)>>,
     request: Request,
 ) -> Result<Response> {
-    let Query(query) = query.map_err(|error| Problem::malformed(plain(&error.body_text())))?;
     let key = idempotency_key(request.headers())?;
     let (patience, keyed) = (patience(request.headers()), key.is_some());
     let mut form = Form::read(&app, &caller, request).await?;

@@ -8,7 +8,6 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
-use splat_core::plain::plain;
 
 use super::artifacts::{Stored, send};
 use super::auth::Caller;
@@ -103,15 +102,7 @@ pub(super) async fn share(
     Path(id): Path<String>,
     body: std::result::Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Result<Json<ShareView>> {
-    let body = body.map_err(json::too_large)?;
-    let cut: Option<CutOptions> = if body.is_empty() {
-        None
-    } else {
-        serde_json::from_slice(&body).map_err(|error| {
-            Problem::malformed(format!("the body cannot be read: {}", plain(&error.to_string())))
-        })?
-    };
-    let cut = cut.unwrap_or_default().read()?;
+    let cut = json::optional::<CutOptions>(body)?.unwrap_or_default().read()?;
     let job = owned(&app, &caller, &id).await?;
     if job.state != JobState::Succeeded || !job.artifacts.iter().any(|file| file.name == FORMS[0].name) {
         return Err(Problem::conflict("no_scene", "the job has no scene that could be shared"));
@@ -231,13 +222,7 @@ pub(super) async fn file(
         let cameras: Vec<_> = cameras.into_iter().map(without_names).collect();
         return Ok(([(CONTENT_TYPE, "application/json")], Json(cameras)).into_response());
     }
-    let file = Stored {
-        id: &job.id,
-        path: &artifact.path,
-        name: &artifact.name,
-        content_type: &artifact.content_type,
-    };
-    send(&app, file, &method, &headers).await
+    send(&app, Stored::of(&job, artifact), &method, &headers).await
 }
 
 fn without_names(mut camera: serde_json::Map<String, Value>) -> serde_json::Map<String, Value> {

@@ -13,8 +13,9 @@ use futures_util::stream::Stream;
 use super::error::{IntakeError, RejectCode, Rejected, Result, at};
 use super::photos::{Photos, StoredPhoto};
 use super::sink::{Peeked, Sink};
-use super::sniff::{self, Kind, PhotoKind, VideoKind};
+use super::sniff::{self, Kind, VideoKind};
 use super::tus::Taken;
+use super::video::Video;
 use super::{Added, PhotoEntry, Shared, name, photos, zip};
 use crate::job::{JobId, Owner};
 use crate::store::{blocking, remove_tree};
@@ -141,7 +142,7 @@ impl Draft {
                 }
                 let place = self.new_place();
                 let max = match kind {
-                    Kind::Photo(_) => self.shared.limits.max_file_bytes,
+                    Kind::Photo => self.shared.limits.max_file_bytes,
                     Kind::Zip | Kind::Video(_) => self.shared.limits.max_job_bytes,
                 };
                 match self.receive(&mut stream, &place, max).await? {
@@ -172,6 +173,11 @@ impl Draft {
     /// As [`Self::add_file`]; [`IntakeError::Store`] if the file cannot be read.
     pub async fn add_local_file(&mut self, path: &Path) -> Result<Added> {
         let name = name::shown(&path.file_name().unwrap_or_default().to_string_lossy());
+        self.add_copy(&name, path).await
+    }
+
+    /// Adds a hard link to a file, or a copy on file systems without hard links.
+    async fn add_copy(&mut self, name: &str, path: &Path) -> Result<Added> {
         let (from, to) = (path.to_path_buf(), self.new_place());
         let place = to.clone();
         let (head, bytes) = blocking(move || {
@@ -186,34 +192,19 @@ impl Draft {
         })
         .await?;
         let added = match sniff::kind(&head) {
-            Ok(kind) => self.take(&name, kind, place, bytes).await?,
+            Ok(kind) => self.take(name, kind, place, bytes).await?,
             Err(reason) => {
                 tokio::fs::remove_file(&place).await.map_err(at(&place))?;
-                reject_one(&name, RejectCode::UnsupportedFormat, reason)
+                reject_one(name, RejectCode::UnsupportedFormat, reason)
             }
         };
         self.rejected.extend(added.rejected.iter().cloned());
         Ok(added)
     }
 
-    /// Adds a finished upload: `data` is not changed; the draft gets its own hard link or copy.
-    pub(super) async fn add_upload(
-        &mut self,
-        name: &str,
-        kind: Kind,
-        data: &Path,
-        bytes: u64,
-        taken: Taken,
-    ) -> Result<Added> {
-        let place = self.new_place();
-        let (from, to) = (data.to_path_buf(), place.clone());
-        blocking(move || {
-            // A hard link, or a copy on file systems without hard links.
-            std::fs::hard_link(&from, &to).or_else(|_| std::fs::copy(&from, &to).map(drop)).map_err(at(to))
-        })
-        .await?;
-        let added = self.take(name, kind, place, bytes).await?;
-        self.rejected.extend(added.rejected.iter().cloned());
+    /// Adds the data of a finished upload, which is not changed. Its type was detected when it was accepted.
+    pub(super) async fn add_upload(&mut self, name: &str, data: &Path, taken: Taken) -> Result<Added> {
+        let added = self.add_copy(name, data).await?;
         self.taken.push(taken);
         Ok(added)
     }
@@ -257,7 +248,7 @@ impl Draft {
     /// Adds a file that is in the draft's folder.
     async fn take(&mut self, name: &str, kind: Kind, place: PathBuf, bytes: u64) -> Result<Added> {
         match kind {
-            Kind::Photo(kind) => match self.add_photo(name, kind, place, bytes).await? {
+            Kind::Photo => match self.add_photo(name, place, bytes).await? {
                 Ok(entry) => Ok(Added { photos: vec![entry], rejected: Vec::new() }),
                 Err(rejected) => Ok(Added { photos: Vec::new(), rejected: vec![rejected] }),
             },
@@ -270,7 +261,7 @@ impl Draft {
         let given_up = Arc::new(AtomicBool::new(false));
         let _give_up = GiveUp(given_up.clone());
         // See add_photo.
-        let _permit = self.shared.checks.acquire().await.ok();
+        let permit = self.shared.checks.acquire().await.ok();
         let prefix = format!("z{:06}-", self.next_number);
         let (shared, dir, shown) = (self.shared.clone(), self.dir.clone(), name.to_owned());
         let photos_left = shared.limits.max_photos.saturating_sub(self.photos.len());
@@ -292,18 +283,13 @@ impl Draft {
             unpacked
         })
         .await?;
+        drop(permit);
         let mut added = Added::default();
         match unpacked {
             Err(rejected) => added.rejected.push(rejected),
             Ok((photos, rejected)) => {
                 added.rejected = rejected;
-                for photo in photos {
-                    let zip::Unpacked { place, name, kind, bytes, size: (width, height) } = photo;
-                    let entry = PhotoEntry { file: String::new(), name, bytes, width, height };
-                    self.kept += bytes;
-                    self.photos.push(StoredPhoto { place, kind, entry: entry.clone() });
-                    added.photos.push(entry);
-                }
+                added.photos = photos.into_iter().map(|photo| self.keep(photo)).collect();
             }
         }
         Ok(added)
@@ -323,11 +309,11 @@ impl Draft {
         let bytes_left = limits.max_job_bytes.saturating_sub(self.kept);
         let dir = self.dir.clone();
         let file = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let frames = match ffmpeg.duration(dir.path(), &file, kind, limits).await? {
+        let video = Video { ffmpeg: &ffmpeg, dir: dir.path(), file: &file, kind, limits };
+        let frames = match video.duration().await? {
             Err(refusal) => Err(refusal),
             Ok(seconds) => {
-                let folder = format!("v{:06}", self.next_number);
-                ffmpeg.frames(dir.path(), &file, kind, &folder, seconds, wanted, limits, bytes_left).await?
+                video.frames(&format!("v{:06}", self.next_number), seconds, wanted, bytes_left).await?
             }
         };
         tokio::fs::remove_file(&place).await.map_err(at(&place))?;
@@ -339,7 +325,7 @@ impl Draft {
         for (index, frame) in frames.into_iter().enumerate() {
             let bytes = tokio::fs::metadata(&frame).await.map_err(at(&frame))?.len();
             let frame_name = format!("{name} frame {:05}", index + 1);
-            match self.add_photo(&frame_name, PhotoKind::Jpeg, frame, bytes).await? {
+            match self.add_photo(&frame_name, frame, bytes).await? {
                 Ok(entry) => added.photos.push(entry),
                 Err(rejected) => added.rejected.push(rejected),
             }
@@ -351,7 +337,6 @@ impl Draft {
     pub(super) async fn add_photo(
         &mut self,
         name: &str,
-        kind: PhotoKind,
         place: PathBuf,
         bytes: u64,
     ) -> Result<std::result::Result<PhotoEntry, Rejected>> {
@@ -363,24 +348,26 @@ impl Draft {
             return Err(IntakeError::JobTooLarge { max: limits.max_job_bytes });
         }
         // The semaphore is never closed; without a permit a check would only use more memory.
-        let _permit = self.shared.checks.acquire().await.ok();
-        let (shared, file, shown, dir) =
-            (self.shared.clone(), place.clone(), name.to_owned(), self.dir.clone());
+        let permit = self.shared.checks.acquire().await.ok();
+        let (shared, shown, dir) = (self.shared.clone(), name.to_owned(), self.dir.clone());
         let checked = blocking(move || {
             let _dir = dir;
-            let checked = photos::check(&file, &shown, &shared.limits);
+            let checked = photos::check(&place, &shown, bytes, &shared.limits);
             if checked.is_err() {
-                std::fs::remove_file(&file).map_err(at(file))?;
+                std::fs::remove_file(&place).map_err(at(place))?;
             }
             Ok::<_, IntakeError>(checked)
         })
         .await?;
-        Ok(checked.map(|(width, height)| {
-            let entry = PhotoEntry { file: String::new(), name: name.to_owned(), bytes, width, height };
-            self.kept += bytes;
-            self.photos.push(StoredPhoto { place, kind, entry: entry.clone() });
-            entry
-        }))
+        drop(permit);
+        Ok(checked.map(|photo| self.keep(photo)))
+    }
+
+    fn keep(&mut self, photo: StoredPhoto) -> PhotoEntry {
+        let entry = photo.entry.clone();
+        self.kept += entry.bytes;
+        self.photos.push(photo);
+        entry
     }
 
     /// Finishes the draft: the photos in natural order of the client's names, named `0001.jpg` and so on.
@@ -399,7 +386,7 @@ impl Draft {
         // Stable: photos of the same name stay in the order in which they were sent.
         self.photos.sort_by(|a, b| name::natural_order(&a.entry.name, &b.entry.name));
         for (index, held) in self.photos.iter_mut().enumerate() {
-            held.entry.file = format!("{:04}.{}", index + 1, held.kind.extension());
+            held.entry.file = format!("{:04}.{}", index + 1, held.format.extension());
         }
         Ok(Photos::new(self.dir, self.photos, self.rejected, self.taken))
     }

@@ -213,57 +213,6 @@ impl IntakeError {
         }
     }
 
-    /// Code for programs.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Interrupted { .. } => "upload_interrupted",
-            Self::TooManyPhotos { .. } => "too_many_photos",
-            Self::TooManyFiles { .. } => "too_many_files",
-            Self::JobTooLarge { .. } => "job_too_large",
-            Self::NoPhotos { .. } => "no_photos",
-            Self::TooFewPhotos { .. } => "too_few_photos",
-            Self::Refused(_) => "file_refused",
-            Self::NoRoom => "no_room",
-            Self::Store(error) if error.may_pass() => "store_unavailable",
-            Self::Store(_) => "store_failed",
-            Self::NoUpload => "no_upload",
-            Self::Locked => "upload_locked",
-            Self::WrongOffset { .. } => "wrong_offset",
-            Self::BeyondLength { .. } => "beyond_length",
-            Self::WrongChecksum => "wrong_checksum",
-            Self::BadRequest { .. } => "bad_request",
-            Self::UploadTooLarge { .. } => "upload_too_large",
-            Self::TooManyUploads { .. } => "too_many_uploads",
-            Self::OwnerFull { .. } => "owner_full",
-            Self::Incomplete { .. } => "upload_incomplete",
-        }
-    }
-
-    /// The matching HTTP status. 460 is tus's own, for a checksum mismatch.
-    #[must_use]
-    pub fn status(&self) -> u16 {
-        match self {
-            Self::Interrupted { .. } | Self::BadRequest { .. } => 400,
-            Self::TooManyPhotos { .. }
-            | Self::TooManyFiles { .. }
-            | Self::JobTooLarge { .. }
-            | Self::BeyondLength { .. }
-            | Self::UploadTooLarge { .. }
-            | Self::OwnerFull { .. } => 413,
-            Self::NoPhotos { .. } | Self::TooFewPhotos { .. } => 422,
-            Self::Refused(rejected) => rejected.code.status(),
-            Self::NoRoom => 507,
-            Self::Store(error) if error.may_pass() => 503,
-            Self::Store(_) => 500,
-            Self::NoUpload => 404,
-            Self::Locked => 423,
-            Self::WrongOffset { .. } | Self::Incomplete { .. } => 409,
-            Self::WrongChecksum => 460,
-            Self::TooManyUploads { .. } => 429,
-        }
-    }
-
     /// The rejected files; empty for errors without any.
     #[must_use]
     pub fn rejected(&self) -> &[Rejected] {

@@ -8,7 +8,7 @@ use splat_core::images::{self, PhotoFormat, has_photo_extension};
 
 use super::draft::PrivateDir;
 use super::error::{RejectCode, Rejected, Result, at};
-use super::sniff::PhotoKind;
+use super::sniff;
 use super::tus::Taken;
 use super::{Limits, PhotoEntry};
 use crate::job::JobId;
@@ -18,7 +18,7 @@ use crate::store::JobStore;
 #[derive(Debug)]
 pub(super) struct StoredPhoto {
     pub(super) place: PathBuf,
-    pub(super) kind: PhotoKind,
+    pub(super) format: PhotoFormat,
     pub(super) entry: PhotoEntry,
 }
 
@@ -112,9 +112,13 @@ impl Photos {
 /// COLMAP finds no features in smaller images, and the pipeline skips them.
 const MIN_SIDE_PX: u32 = 32;
 
-/// Width and height in pixels of the upright image, from its header; nothing is decoded. Blocks, and holds the file in memory
-/// meanwhile.
-pub(super) fn check(path: &Path, name: &str, limits: &Limits) -> std::result::Result<(u32, u32), Rejected> {
+/// Checks the photo of `bytes` bytes at `path` by its header; nothing is decoded. Blocks, and holds the file in memory meanwhile.
+pub(super) fn check(
+    path: &Path,
+    name: &str,
+    bytes: u64,
+    limits: &Limits,
+) -> std::result::Result<StoredPhoto, Rejected> {
     let reject = |code, reason: String| Err(Rejected::new(name, code, reason));
     let info = match images::probe(path) {
         Ok(info) => info,
@@ -128,7 +132,7 @@ pub(super) fn check(path: &Path, name: &str, limits: &Limits) -> std::result::Re
         // Other errors contain server paths, which clients must not see.
         Err(_) => return reject(RejectCode::UnreadablePhoto, "it is no readable photo".into()),
     };
-    if kind_of(info.format).is_none() {
+    if !sniff::is_taken(info.format) {
         let reason = format!("it is a {}, which is not taken; convert it to JPEG or PNG", info.format);
         return reject(RejectCode::UnsupportedFormat, reason);
     }
@@ -142,18 +146,8 @@ pub(super) fn check(path: &Path, name: &str, limits: &Limits) -> std::result::Re
             format!("its {width}x{height} pixels are too small to find anything in"),
         );
     }
-    Ok((width, height))
-}
-
-fn kind_of(format: PhotoFormat) -> Option<PhotoKind> {
-    match format {
-        PhotoFormat::Jpeg => Some(PhotoKind::Jpeg),
-        PhotoFormat::Png => Some(PhotoKind::Png),
-        PhotoFormat::WebP => Some(PhotoKind::WebP),
-        PhotoFormat::Heic => Some(PhotoKind::Heic),
-        PhotoFormat::Avif => Some(PhotoKind::Avif),
-        _ => None,
-    }
+    let entry = PhotoEntry { file: String::new(), name: name.to_owned(), bytes, width, height };
+    Ok(StoredPhoto { place: path.to_path_buf(), format: info.format, entry })
 }
 
 fn too_many_pixels(width: u32, height: u32, max: u64) -> String {

@@ -8,31 +8,16 @@ pub(super) const HEAD_BYTES: usize = 512;
 /// File types that are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    Photo(PhotoKind),
+    /// A photo in a format that every program of the pipeline reads, see [`is_taken`].
+    Photo,
     Zip,
     Video(VideoKind),
 }
 
-/// Photo formats that every program of the pipeline reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PhotoKind {
-    Jpeg,
-    Png,
-    WebP,
-    Heic,
-    Avif,
-}
-
-impl PhotoKind {
-    pub(super) fn extension(self) -> &'static str {
-        match self {
-            Self::Jpeg => "jpg",
-            Self::Png => "png",
-            Self::WebP => "webp",
-            Self::Heic => "heic",
-            Self::Avif => "avif",
-        }
-    }
+/// Whether photos of this format are accepted.
+pub(super) fn is_taken(format: PhotoFormat) -> bool {
+    use PhotoFormat::{Avif, Heic, Jpeg, Png, WebP};
+    matches!(format, Jpeg | Png | WebP | Heic | Avif)
 }
 
 /// Video containers, by the ffmpeg demuxer that reads them.
@@ -61,9 +46,8 @@ pub(super) fn kind(head: &[u8]) -> Result<Kind, &'static str> {
     let riff: Option<&[u8]> = head.starts_with(b"RIFF").then(|| head.get(8..12)).flatten();
     match head {
         [] => Err("it is empty (0 bytes); copy it again"),
-        [0xff, 0xd8, 0xff, ..] => Ok(Kind::Photo(PhotoKind::Jpeg)),
-        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Ok(Kind::Photo(PhotoKind::Png)),
-        _ if riff == Some(b"WEBP") => Ok(Kind::Photo(PhotoKind::WebP)),
+        [0xff, 0xd8, 0xff, ..] | [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Ok(Kind::Photo),
+        _ if riff == Some(b"WEBP") => Ok(Kind::Photo),
         _ if riff == Some(b"AVI ") => Ok(Kind::Video(VideoKind::Avi)),
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Ok(Kind::Zip),
         [b'P', b'K', 7, 8, ..] => Err("it is one part of a divided zip; make a single zip"),
@@ -97,8 +81,7 @@ pub(super) fn kind(head: &[u8]) -> Result<Kind, &'static str> {
 fn iso_media(head: &[u8]) -> Result<Kind, &'static str> {
     match Content::of(head) {
         _ if head.len() < 12 => Err("it breaks off after a few bytes; copy it again"),
-        Some(Content::Photo(PhotoFormat::Heic)) => Ok(Kind::Photo(PhotoKind::Heic)),
-        Some(Content::Photo(PhotoFormat::Avif)) => Ok(Kind::Photo(PhotoKind::Avif)),
+        Some(Content::Photo(format)) if is_taken(format) => Ok(Kind::Photo),
         Some(Content::Raw) => Err("it is a raw picture, which is not taken; convert it to JPEG or PNG"),
         _ => Ok(Kind::Video(VideoKind::Mov)),
     }

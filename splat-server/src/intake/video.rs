@@ -32,6 +32,17 @@ pub(super) struct Ffmpeg {
     ffprobe: PathBuf,
 }
 
+/// A video file, and what reads it.
+pub(super) struct Video<'a> {
+    pub(super) ffmpeg: &'a Ffmpeg,
+    /// Folder of the file, to which output is written too.
+    pub(super) dir: &'a Path,
+    /// Name of the file.
+    pub(super) file: &'a str,
+    pub(super) kind: VideoKind,
+    pub(super) limits: &'a Limits,
+}
+
 /// Why a video is rejected.
 pub(super) type Refusal = (RejectCode, String);
 
@@ -46,30 +57,22 @@ impl Ffmpeg {
         };
         Some(Self { ffmpeg: find("ffmpeg")?, ffprobe: find("ffprobe")? })
     }
+}
 
-    /// Duration of the video `file` in `dir`, in seconds.
-    pub(super) async fn duration(
-        &self,
-        dir: &Path,
-        file: &str,
-        kind: VideoKind,
-        limits: &Limits,
-    ) -> Result<std::result::Result<f64, Refusal>> {
+impl Video<'_> {
+    /// Duration in seconds.
+    pub(super) async fn duration(&self) -> Result<std::result::Result<f64, Refusal>> {
         let bad = || {
             Ok(Err((
                 RejectCode::BadVideo,
                 "it is no readable video; copy it again, or send photos".to_owned(),
             )))
         };
-        let Some(done) = self
-            .probe(dir, file, kind, &["-show_entries", "stream=width,height:format=duration", "-of", "json"])
-            .await?
-        else {
-            return bad();
-        };
+        let asked = ["-show_entries", "stream=width,height:format=duration", "-of", "json"];
+        let Some(done) = self.probe(&asked).await? else { return bad() };
         let Ok(found) = serde_json::from_slice::<Probed>(&done.stdout) else { return bad() };
         let Some(stream) = found.streams.first() else { return bad() };
-        if stream.width.saturating_mul(stream.height) > limits.max_pixels {
+        if stream.width.saturating_mul(stream.height) > self.limits.max_pixels {
             let reason = format!("its frames have {}x{} pixels; scale it down", stream.width, stream.height);
             return Ok(Err((RejectCode::TooManyPixels, reason)));
         }
@@ -77,15 +80,12 @@ impl Ffmpeg {
         let seconds = match told.filter(|seconds| seconds.is_finite() && *seconds > 0.0) {
             Some(seconds) => seconds,
             // Browsers record WebM without a duration. The timestamp of the last frame is used.
-            None => match self
-                .probe(dir, file, kind, &["-show_entries", "packet=pts_time", "-of", "csv=p=0"])
-                .await?
-            {
+            None => match self.probe(&["-show_entries", "packet=pts_time", "-of", "csv=p=0"]).await? {
                 Some(done) => last_time(&done.stdout),
                 None => return bad(),
             },
         };
-        let max = limits.max_video_seconds;
+        let max = self.limits.max_video_seconds;
         if seconds > max as f64 {
             let reason =
                 format!("it lasts {seconds:.0} seconds, and {max} are the most; cut it or send photos");
@@ -94,36 +94,28 @@ impl Ffmpeg {
         Ok(Ok(seconds))
     }
 
-    async fn probe(&self, dir: &Path, file: &str, kind: VideoKind, what: &[&str]) -> Result<Option<Done>> {
-        let mut command = Command::new(&self.ffprobe);
-        command.current_dir(dir).args([
-            "-v",
-            "error",
-            "-protocol_whitelist",
-            "file",
-            "-max_alloc",
-            MAX_ALLOCATION,
-        ]);
-        command.args(["-f", kind.demuxer(), "-select_streams", "v:0"]).args(what).arg(format!("file:{file}"));
+    async fn probe(&self, what: &[&str]) -> Result<Option<Done>> {
+        let ffprobe = &self.ffmpeg.ffprobe;
+        let mut command = Command::new(ffprobe);
+        command.current_dir(self.dir);
+        command.args(["-v", "error", "-protocol_whitelist", "file", "-max_alloc", MAX_ALLOCATION]);
+        command.args(["-f", self.kind.demuxer(), "-select_streams", "v:0"]).args(what);
+        command.arg(format!("file:{}", self.file));
         let done = child::output(&mut command, PROBE_LIMIT).await;
-        Ok(done.map_err(at(&self.ffprobe))?.filter(|done| done.success))
+        Ok(done.map_err(at(ffprobe))?.filter(|done| done.success))
     }
 
-    /// Extracts up to `wanted` frames from the first `seconds` of the video `file` in `dir`, by sharpness and motion, into the
-    /// new folder `frames` in `dir`. Returns their paths in order.
-    #[expect(clippy::too_many_arguments, reason = "each is a plain value of one video")]
+    /// Extracts up to `wanted` frames from the first `seconds`, by sharpness and motion, into the new folder `frames` beside the
+    /// file. Returns their paths in order.
     pub(super) async fn frames(
         &self,
-        dir: &Path,
-        file: &str,
-        kind: VideoKind,
         frames: &str,
         seconds: f64,
         wanted: usize,
-        limits: &Limits,
         bytes_left: u64,
     ) -> Result<std::result::Result<Vec<PathBuf>, Refusal>> {
-        let out = dir.join(frames);
+        let limits = self.limits;
+        let out = self.dir.join(frames);
         tokio::fs::create_dir(&out).await.map_err(at(&out))?;
         let fewest = limits.min_photos;
         let sensible = (seconds * MOST_FRAMES_PER_SECOND).ceil().max(fewest as f64) as usize;
@@ -132,7 +124,7 @@ impl Ffmpeg {
         let rate = (count * LOOKED_AT_PER_FRAME) as f64 / seconds.max(1e-3);
         let limit = Duration::from_secs(limits.video_timeout_seconds);
         let started = Instant::now();
-        let Some(chosen) = self.choose(dir, file, kind, rate, count, limits, limit).await? else {
+        let Some(chosen) = self.choose(rate, count, limit).await? else {
             return Ok(too_slow(started));
         };
         if chosen.is_empty() {
@@ -142,7 +134,7 @@ impl Ffmpeg {
         let select: Vec<String> = chosen.map(|place| format!("eq(n\\,{place})")).collect();
         // Timestamps are renumbered, so that no frame is duplicated to fill gaps.
         let filter = format!("fps={rate:.9},select={},setpts=N/({rate:.9}*TB)", select.join("+"));
-        let mut command = self.reading(dir, file, kind, limits);
+        let mut command = self.reading();
         command.args(["-vf", &filter, "-frames:v", &last.to_string()]);
         command.args(["-pix_fmt", "yuvj420p", "-q:v", "2", "-f", "image2"]);
         command.arg(format!("file:{frames}/%05d.jpg"));
@@ -151,7 +143,7 @@ impl Ffmpeg {
         // The output size is checked while ffmpeg writes.
         let done = loop {
             tokio::select! {
-                done = &mut run => break done.map_err(at(&self.ffmpeg))?,
+                done = &mut run => break done.map_err(at(&self.ffmpeg.ffmpeg))?,
                 () = tokio::time::sleep(POLL) => {
                     if files_in(&out).await?.iter().map(|(_, bytes)| bytes).sum::<u64>() > bytes_left {
                         return Err(IntakeError::JobTooLarge { max: limits.max_job_bytes });
@@ -169,32 +161,22 @@ impl Ffmpeg {
     }
 
     /// Indices of the frames that become photos, out of `rate` frames per second. `None` if examining them took too long.
-    #[expect(clippy::too_many_arguments, reason = "each is a plain value of one video")]
-    async fn choose(
-        &self,
-        dir: &Path,
-        file: &str,
-        kind: VideoKind,
-        rate: f64,
-        count: usize,
-        limits: &Limits,
-        limit: Duration,
-    ) -> Result<Option<Vec<usize>>> {
+    async fn choose(&self, rate: f64, count: usize, limit: Duration) -> Result<Option<Vec<usize>>> {
         const GREY: &str = "grey";
         let side = frames::SIDE;
         let filter = format!("fps={rate:.9},scale={side}:{side}:flags=area");
-        let mut command = self.reading(dir, file, kind, limits);
+        let mut command = self.reading();
         let most = count.saturating_mul(LOOKED_AT_PER_FRAME);
         command.args(["-vf", &filter, "-frames:v", &most.to_string()]);
         command.args(["-pix_fmt", "gray", "-f", "rawvideo"]).arg(format!("file:{GREY}"));
-        if child::output(&mut command, limit).await.map_err(at(&self.ffmpeg))?.is_none() {
+        if child::output(&mut command, limit).await.map_err(at(&self.ffmpeg.ffmpeg))?.is_none() {
             return Ok(None);
         }
-        let (path, fewest) = (dir.join(GREY), limits.min_photos);
+        let (path, fewest) = (self.dir.join(GREY), self.limits.min_photos);
         let chosen = blocking(move || {
             let scores = match frames::score(&path) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-                looks => looks.map_err(at(&path))?,
+                scores => scores.map_err(at(&path))?,
             };
             std::fs::remove_file(&path).map_err(at(&path))?;
             Ok::<_, IntakeError>(frames::choose(&scores, count, fewest))
@@ -203,15 +185,16 @@ impl Ffmpeg {
         Ok(Some(chosen))
     }
 
-    /// An ffmpeg command that reads only the frames of a video.
-    fn reading(&self, dir: &Path, file: &str, kind: VideoKind, limits: &Limits) -> Command {
-        let mut command = Command::new(&self.ffmpeg);
-        command.current_dir(dir);
+    /// An ffmpeg command that reads only the frames.
+    fn reading(&self) -> Command {
+        let limits = self.limits;
+        let mut command = Command::new(&self.ffmpeg.ffmpeg);
+        command.current_dir(self.dir);
         command.args(["-nostdin", "-hide_banner", "-loglevel", "error", "-protocol_whitelist", "file"]);
         command.args(["-max_alloc", MAX_ALLOCATION, "-threads", "2"]);
         command.args(["-max_pixels", &limits.max_pixels.to_string()]);
-        command.args(["-f", kind.demuxer(), "-t", &limits.max_video_seconds.to_string(), "-i"]);
-        command.arg(format!("file:{file}"));
+        command.args(["-f", self.kind.demuxer(), "-t", &limits.max_video_seconds.to_string(), "-i"]);
+        command.arg(format!("file:{}", self.file));
         command.args(["-map", "0:v:0", "-an", "-sn", "-dn", "-threads", "2"]);
         command
     }

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fs::{self, File};
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -13,8 +13,9 @@ use zip::{CompressionMethod, ZipArchive};
 
 use super::archive_folders::Folders;
 use super::error::{IntakeError, RejectCode, Rejected, Result, at};
+use super::photos::StoredPhoto;
 use super::sink::{FLOOR_CHECK_BYTES, Floor};
-use super::sniff::{self, Kind, PhotoKind};
+use super::sniff::{self, Kind};
 use super::{Limits, name, photos};
 
 /// Maximum ratio of unpacked to archive size; photos are already compressed and come near 1.
@@ -28,17 +29,7 @@ const DIRECTORY_BYTES: u64 = 1 << 20;
 const DIRECTORY_BYTES_PER_ENTRY: u64 = 512;
 
 /// Photos of an archive, and rejected entries.
-type Found = (Vec<Unpacked>, Vec<Rejected>);
-
-/// An unpacked photo.
-#[derive(Debug)]
-pub(super) struct Unpacked {
-    pub(super) place: PathBuf,
-    pub(super) name: String,
-    pub(super) kind: PhotoKind,
-    pub(super) bytes: u64,
-    pub(super) size: (u32, u32),
-}
+type Found = (Vec<StoredPhoto>, Vec<Rejected>);
 
 /// What to unpack, and its limits.
 pub(super) struct Extraction<'a> {
@@ -94,7 +85,7 @@ impl Extraction<'_> {
 
     fn unpack(
         &self,
-        photos: &mut Vec<Unpacked>,
+        photos: &mut Vec<StoredPhoto>,
         rejected: &mut Vec<Rejected>,
     ) -> std::result::Result<(), Stop> {
         let (mut archive, archive_bytes) = open(self.archive, self.limits.max_zip_entries)?;
@@ -145,7 +136,7 @@ impl Extraction<'_> {
         place: &Path,
         taken: usize,
         out: &mut Budget,
-    ) -> std::result::Result<Option<Unpacked>, Stop> {
+    ) -> std::result::Result<Option<StoredPhoto>, Stop> {
         /// File type bits of a Unix mode, and the value for a regular file.
         const TYPE: u32 = 0o170_000;
         const PLAIN: u32 = 0o100_000;
@@ -169,8 +160,8 @@ impl Extraction<'_> {
         let mut entry = archive.by_index(number).map_err(|_| damaged())?;
         let mut head = Vec::with_capacity(sniff::HEAD_BYTES);
         entry.by_ref().take(sniff::HEAD_BYTES as u64).read_to_end(&mut head).map_err(|_| damaged())?;
-        let kind = match sniff::kind(&head) {
-            Ok(Kind::Photo(kind)) => kind,
+        match sniff::kind(&head) {
+            Ok(Kind::Photo) => {}
             Ok(Kind::Zip) => {
                 return refuse(
                     RejectCode::NestedArchive,
@@ -185,16 +176,14 @@ impl Extraction<'_> {
             }
             Err(_) if head.is_empty() => return refuse(RejectCode::EmptyFile, "it is empty (0 bytes)"),
             Err(reason) => return refuse(RejectCode::UnsupportedFormat, reason),
-        };
+        }
         if taken >= self.photos_left {
             return Err(IntakeError::TooManyPhotos { max: self.limits.max_photos }.into());
         }
         let bytes = self.write(&mut entry, &head, place, out)?;
-        let shown = name::shown(entry_name);
-        match photos::check(place, &shown, self.limits) {
-            Ok(size) => Ok(Some(Unpacked { place: place.to_path_buf(), name: shown, kind, bytes, size })),
-            Err(rejected) => Err(Stop::Entry(rejected.code, rejected.reason)),
-        }
+        photos::check(place, &name::shown(entry_name), bytes, self.limits)
+            .map(Some)
+            .map_err(|rejected| Stop::Entry(rejected.code, rejected.reason))
     }
 
     fn write(

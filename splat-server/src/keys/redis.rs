@@ -1,13 +1,11 @@
 //! Keys in Redis: a hash per key, and all ids in order of creation. Keys are never deleted, only revoked.
 
-use std::collections::BTreeMap;
-
 use ::redis::{cmd, pipe};
 use async_trait::async_trait;
 
 use super::{ApiKey, KeyStore, SecretHash};
 use crate::job::UnixMs;
-use crate::queue::{QueueError, RedisQueue, RedisStore, pairs, texts, unknown};
+use crate::queue::{Fields, QueueError, RedisQueue, RedisStore};
 
 #[derive(Debug)]
 pub(super) struct RedisKeys {
@@ -28,24 +26,16 @@ impl RedisKeys {
     }
 }
 
-fn key(fields: Vec<(String, String)>) -> Result<(ApiKey, SecretHash), QueueError> {
-    let fields: BTreeMap<String, String> = fields.into_iter().collect();
-    let text = |name: &str| fields.get(name).cloned().ok_or_else(|| unknown("whole key, lacking", name));
-    let time = |name: &str| {
-        let parse = |text: &String| text.parse::<UnixMs>().map_err(|_| unknown("time", text));
-        fields.get(name).map(parse).transpose()
-    };
-    let role = text("role")?;
-    let hash = text("secret_hash")?;
+fn key(fields: &Fields) -> Result<(ApiKey, SecretHash), QueueError> {
     let key = ApiKey {
-        id: text("id")?,
-        name: text("name")?,
-        role: super::Role::from_name(&role).ok_or_else(|| unknown("role", &role))?,
-        created_ms: time("created_ms")?.unwrap_or(0),
-        last_used_ms: time("last_used_ms")?,
-        revoked_ms: time("revoked_ms")?,
+        id: fields.text("id")?.to_owned(),
+        name: fields.text("name")?.to_owned(),
+        role: fields.word("role", super::Role::from_name)?,
+        created_ms: fields.maybe_number("created_ms")?.unwrap_or(0),
+        last_used_ms: fields.maybe_number("last_used_ms")?,
+        revoked_ms: fields.maybe_number("revoked_ms")?,
     };
-    Ok((key, SecretHash::of_hex(&hash).ok_or_else(|| unknown("hash of a key", &hash))?))
+    Ok((key, fields.word("secret_hash", SecretHash::of_hex)?))
 }
 
 #[async_trait]
@@ -60,12 +50,12 @@ impl KeyStore for RedisKeys {
     }
 
     async fn find(&self, id: &str) -> Result<Option<(ApiKey, SecretHash)>, QueueError> {
-        let fields = pairs(self.store.run(cmd("HGETALL").arg(self.key(id))).await?)?;
-        if fields.is_empty() { Ok(None) } else { key(fields).map(Some) }
+        let fields: Fields = self.store.run(cmd("HGETALL").arg(self.key(id))).await?;
+        if fields.is_empty() { Ok(None) } else { key(&fields).map(Some) }
     }
 
     async fn list(&self) -> Result<Vec<ApiKey>, QueueError> {
-        let ids = texts(self.store.run(cmd("ZRANGE").arg(self.all()).arg(0).arg(-1)).await?)?;
+        let ids: Vec<String> = self.store.run(cmd("ZRANGE").arg(self.all()).arg(0).arg(-1)).await?;
         let mut keys = Vec::with_capacity(ids.len());
         for id in ids {
             keys.extend(self.find(&id).await?.map(|(key, _)| key));
@@ -78,20 +68,18 @@ impl KeyStore for RedisKeys {
         if self.find(id).await?.is_none_or(|(key, _)| key.revoked_ms.is_some()) {
             return Ok(false);
         }
-        self.store.run(cmd("HSET").arg(self.key(id)).arg("secret_hash").arg(hash.hex())).await.map(|_| true)
+        self.store.run::<()>(cmd("HSET").arg(self.key(id)).arg("secret_hash").arg(hash.hex())).await?;
+        Ok(true)
     }
 
     async fn revoke(&self, id: &str, now: UnixMs) -> Result<bool, QueueError> {
         if self.find(id).await?.is_none() {
             return Ok(false);
         }
-        let mut revoke = pipe();
-        revoke.cmd("HSETNX").arg(self.key(id)).arg("revoked_ms").arg(now);
-        let (changed,): (u32,) = self.store.run_all(&revoke).await?;
-        Ok(changed == 1)
+        self.store.run(cmd("HSETNX").arg(self.key(id)).arg("revoked_ms").arg(now)).await
     }
 
     async fn touch(&self, id: &str, now: UnixMs) -> Result<(), QueueError> {
-        self.store.run(cmd("HSET").arg(self.key(id)).arg("last_used_ms").arg(now)).await.map(drop)
+        self.store.run(cmd("HSET").arg(self.key(id)).arg("last_used_ms").arg(now)).await
     }
 }

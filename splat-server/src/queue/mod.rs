@@ -38,9 +38,9 @@ pub use quota::{Mode, Quota, Usage};
 pub use redis::RedisQueue;
 #[cfg(all(test, unix))]
 pub(crate) use redis::server::Server as RedisServer;
-pub(crate) use redis::{RedisStore, pairs, texts};
+pub(crate) use redis::{Fields, RedisStore};
 pub use sqlite::{BackupError, Copied, SqliteQueue, backup, restore};
-pub(crate) use sqlite::{Database, signed, unavailable, unknown, unsigned};
+pub(crate) use sqlite::{Database, Sql};
 
 /// How long an expired lease is only noted before its job is requeued. When a machine wakes up, its worker renews the lease
 /// within a second, and other processes that wake up at the same time must not be faster.

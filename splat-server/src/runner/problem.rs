@@ -2,6 +2,7 @@
 
 use splat_colmap::ColmapError;
 use splat_core::Error;
+use splat_core::plain::with_causes;
 
 use super::Ended;
 use crate::job::JobProblem;
@@ -34,17 +35,8 @@ impl Failure {
         if code == "cancelled" {
             return Ended::Cancelled;
         }
-        let mut message = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(why) = cause {
-            let why_text = why.to_string();
-            if !message.contains(&why_text) {
-                message.push_str(": ");
-                message.push_str(&why_text);
-            }
-            cause = why.source();
-        }
-        let problem = JobProblem { code: code.into(), message, hint: hint.map(str::to_owned) };
+        let problem =
+            JobProblem { code: code.into(), message: with_causes(self), hint: hint.map(str::to_owned) };
         Ended::Failed { problem, may_pass }
     }
 

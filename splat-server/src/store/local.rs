@@ -1,16 +1,19 @@
 //! Job files in a folder of this machine: `ROOT/jobs/<id>/`.
 //!
-//! All functions here block; [`super::JobStore`] calls them on blocking threads. Implemented here because the local store of
+//! All functions here block; [`super::JobStore`] calls them through [`Local::run`]. Implemented here because the local store of
 //! `object_store` follows links out of its root, and copies files that are moved here: photos, and scenes of many GB.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use splat_core::files::with_ending;
 
 use super::error::{Result, StoreError};
 use super::sweep::Found;
-use super::{FileHead, path};
+use super::{FileHead, blocking, path};
 use crate::job::JobId;
 
 /// Folder of all jobs below the root.
@@ -34,6 +37,17 @@ impl Local {
     /// Opens another area beside the jobs.
     pub(super) fn area(&self, folder: &'static str) -> Result<Self> {
         Self::open_folder(&self.root, folder)
+    }
+
+    /// Runs blocking work on the file `path` of a job.
+    pub(super) async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        id: &JobId,
+        path: &str,
+        work: impl FnOnce(&Self, &JobId, &str) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (local, id, path) = (Arc::clone(self), id.clone(), path.to_owned());
+        blocking(move || work(&local, &id, &path)).await
     }
 
     fn open_folder(root: &Path, folder: &'static str) -> Result<Self> {
@@ -116,9 +130,7 @@ impl Local {
         let place = self.prepare(id, relative)?;
         let to_error = |source| StoreError::from_io(&place, source);
         // A unique name, unlike in `place_whole`, since others may be writing the same file.
-        let mut name = place.as_os_str().to_owned();
-        name.push(format!(".{}.part", JobId::random()));
-        let unfinished = PathBuf::from(name);
+        let unfinished = with_ending(&place, &format!(".{}.part", JobId::random()));
         let written = File::create(&unfinished).and_then(|mut to| {
             io::Write::write_all(&mut to, content)?;
             to.sync_all()
@@ -135,9 +147,7 @@ impl Local {
     }
 
     fn place_whole(&self, place: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        let mut name = place.as_os_str().to_owned();
-        name.push(".part");
-        let unfinished = PathBuf::from(name);
+        let unfinished = with_ending(place, ".part");
         let done = write(&unfinished).and_then(|()| {
             fs::rename(&unfinished, place).map_err(|source| StoreError::from_io(place, source))
         });

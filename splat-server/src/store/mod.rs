@@ -136,8 +136,8 @@ impl JobStore {
     pub async fn put(&self, id: &JobId, path: &str, file: &Path) -> Result<FileHead> {
         match &self.backend {
             Backend::Local(local) => {
-                let (local, id, path, file) = (local.clone(), id.clone(), path.to_owned(), file.to_owned());
-                blocking(move || local.copy_in(&id, &path, &file)).await
+                let file = file.to_owned();
+                local.run(id, path, move |local, id, path| local.copy_in(id, path, &file)).await
             }
             Backend::Remote(remote) => remote.put(id, path, file).await,
         }
@@ -150,8 +150,8 @@ impl JobStore {
     pub async fn put_moving(&self, id: &JobId, path: &str, file: &Path) -> Result<FileHead> {
         match &self.backend {
             Backend::Local(local) => {
-                let (local, id, path, file) = (local.clone(), id.clone(), path.to_owned(), file.to_owned());
-                blocking(move || local.move_in(&id, &path, &file)).await
+                let file = file.to_owned();
+                local.run(id, path, move |local, id, path| local.move_in(id, path, &file)).await
             }
             Backend::Remote(remote) => {
                 let head = remote.put(id, path, file).await?;
@@ -168,8 +168,7 @@ impl JobStore {
     pub async fn put_bytes(&self, id: &JobId, path: &str, content: Bytes) -> Result<FileHead> {
         match &self.backend {
             Backend::Local(local) => {
-                let (local, id, path) = (local.clone(), id.clone(), path.to_owned());
-                blocking(move || local.write(&id, &path, &content)).await
+                local.run(id, path, move |local, id, path| local.write(id, path, &content)).await
             }
             Backend::Remote(remote) => remote.put_bytes(id, path, content).await,
         }
@@ -182,8 +181,7 @@ impl JobStore {
     pub(crate) async fn put_new(&self, id: &JobId, path: &str, content: Bytes) -> Result<bool> {
         match &self.backend {
             Backend::Local(local) => {
-                let (local, id, path) = (local.clone(), id.clone(), path.to_owned());
-                blocking(move || local.write_new(&id, &path, &content)).await
+                local.run(id, path, move |local, id, path| local.write_new(id, path, &content)).await
             }
             Backend::Remote(remote) => remote.put_new(id, path, content).await,
         }
@@ -195,10 +193,7 @@ impl JobStore {
     /// [`StoreError::NotFound`] and those of the backend.
     pub async fn head(&self, id: &JobId, path: &str) -> Result<FileHead> {
         match &self.backend {
-            Backend::Local(local) => {
-                let (local, id, path) = (local.clone(), id.clone(), path.to_owned());
-                blocking(move || Ok(local.head(&id, &path)?.0)).await
-            }
+            Backend::Local(local) => local.run(id, path, |local, id, path| Ok(local.head(id, path)?.0)).await,
             Backend::Remote(remote) => remote.head(id, path).await,
         }
     }
@@ -229,15 +224,14 @@ impl JobStore {
     ) -> Result<Contents> {
         match &self.backend {
             Backend::Local(local) => {
-                let (local, id, path) = (local.clone(), id.clone(), path.to_owned());
-                let (head, range, file) = blocking(move || {
-                    let (head, mut file) = local.open_file(&id, &path)?;
+                let opened = local.run(id, path, move |local, id, path| {
+                    let (head, mut file) = local.open_file(id, path)?;
                     let range = wanted(&head)?;
                     file.seek(io::SeekFrom::Start(range.start))
-                        .map_err(|source| StoreError::from_io(Path::new(&path), source))?;
-                    Ok::<_, StoreError>((head, range, file))
-                })
-                .await?;
+                        .map_err(|source| StoreError::from_io(Path::new(path), source))?;
+                    Ok((head, range, file))
+                });
+                let (head, range, file) = opened.await?;
                 let length = range.end.saturating_sub(range.start);
                 Ok(Contents { head, range, stream: read_pieces(file.into(), length).boxed() })
             }
@@ -251,10 +245,7 @@ impl JobStore {
     /// Those of the backend.
     pub async fn list(&self, id: &JobId) -> Result<Vec<FileHead>> {
         let mut files = match &self.backend {
-            Backend::Local(local) => {
-                let (local, id) = (local.clone(), id.clone());
-                blocking(move || local.list(&id)).await?
-            }
+            Backend::Local(local) => local.run(id, "", |local, id, _| local.list(id)).await?,
             Backend::Remote(remote) => remote.list(id).await?,
         };
         files.retain(|file| !sweep::is_mark(&file.path));
@@ -274,12 +265,11 @@ impl JobStore {
         for file in self.list(from).await?.into_iter().filter(|file| wanted(&file.path)) {
             match &self.backend {
                 Backend::Local(local) => {
-                    let (local, from, to) = (local.clone(), from.clone(), to.clone());
-                    blocking(move || {
-                        let (_, place) = local.head(&from, &file.path)?;
-                        local.copy_in(&to, &file.path, &place)
-                    })
-                    .await?;
+                    let to = to.clone();
+                    let copy = move |local: &Local, from: &JobId, path: &str| {
+                        local.copy_in(&to, path, &local.head(from, path)?.1)
+                    };
+                    local.run(from, &file.path, copy).await?;
                 }
                 Backend::Remote(remote) => remote.copy(from, to, &file.path).await?,
             }
@@ -293,10 +283,7 @@ impl JobStore {
     /// [`StoreError::BadPath`] and those of the backend.
     pub async fn delete_file(&self, id: &JobId, path: &str) -> Result<()> {
         match &self.backend {
-            Backend::Local(local) => {
-                let (local, id, path) = (local.clone(), id.clone(), path.to_owned());
-                blocking(move || local.delete_file(&id, &path)).await
-            }
+            Backend::Local(local) => local.run(id, path, Local::delete_file).await,
             Backend::Remote(remote) => remote.delete_file(id, path).await,
         }
     }
@@ -307,10 +294,7 @@ impl JobStore {
     /// Those of the backend.
     pub async fn delete_job(&self, id: &JobId) -> Result<()> {
         match &self.backend {
-            Backend::Local(local) => {
-                let (local, id) = (local.clone(), id.clone());
-                blocking(move || local.delete(&id)).await
-            }
+            Backend::Local(local) => local.run(id, "", |local, id, _| local.delete(id)).await,
             Backend::Remote(remote) => {
                 self.delete_copy(id).await?;
                 remote.delete_job(id).await

@@ -1,7 +1,6 @@
 //! Job files in a bucket: keys `prefix/jobs/<id>/...`.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -17,6 +16,7 @@ use object_store::{
     ClientOptions, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload,
     RetryConfig, WriteMultipart,
 };
+use splat_core::plain::with_causes;
 use tokio::io::AsyncReadExt;
 
 use super::error::{Result, StoreError};
@@ -373,19 +373,4 @@ fn unavailable(error: object_store::Error) -> StoreError {
         E::NotFound { .. } => StoreError::Denied { why: format!("the bucket is not there ({why})") },
         _ => StoreError::Unavailable { why },
     }
-}
-
-/// The error and its causes, without repetition.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            // Writing to a string cannot fail.
-            let _ = write!(text, ": {inner_text}");
-        }
-        cause = inner.source();
-    }
-    text
 }

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::stream::TryStreamExt;
 use serde::{Deserialize, Serialize};
+use splat_core::files::with_ending;
 use tokio::io::AsyncWriteExt;
 
 use super::error::{Result, StoreError};
@@ -116,9 +117,7 @@ impl Workspace {
     }
 
     async fn fetch(&mut self, head: &FileHead, place: &Path) -> Result<()> {
-        let mut name = place.as_os_str().to_owned();
-        name.push(".part");
-        let unfinished = PathBuf::from(name);
+        let unfinished = with_ending(place, ".part");
         let to_error = |source| StoreError::from_io(place, source);
         if let Some(parent) = place.parent() {
             tokio::fs::create_dir_all(parent).await.map_err(to_error)?;
@@ -222,9 +221,7 @@ impl Workspace {
 }
 
 pub(super) fn manifest(dir: &Path) -> PathBuf {
-    let mut name = dir.as_os_str().to_owned();
-    name.push(MANIFEST_SUFFIX);
-    PathBuf::from(name)
+    with_ending(dir, MANIFEST_SUFFIX)
 }
 
 /// Size and modification time of a regular file.

@@ -11,11 +11,13 @@ use std::convert::Infallible;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
+use axum::http::StatusCode;
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 use image::{DynamicImage, ImageFormat, RgbImage};
 
 use super::*;
+use crate::http::Problem;
 use crate::store::{JobStore, StoreConfig};
 
 /// A service's data folder and its intake.
@@ -69,6 +71,11 @@ pub(super) fn pieces(
 ) -> impl Stream<Item = std::result::Result<Bytes, Infallible>> + use<> {
     let pieces: Vec<_> = bytes.chunks(piece).map(|part| Ok(Bytes::copy_from_slice(part))).collect();
     stream::iter(pieces)
+}
+
+/// The status of the response to a request that failed with this error.
+pub(super) fn status(error: IntakeError) -> StatusCode {
+    Problem::from(error).status()
 }
 
 /// Everything below a folder, by path.

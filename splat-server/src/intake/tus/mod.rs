@@ -248,15 +248,7 @@ impl Intake {
         let mut draft = self.begin(owner).await?;
         for (taken, record) in held {
             let data = record::data(&shared.upload_dir(&taken.id));
-            let kind = {
-                let data = data.clone();
-                blocking(move || piece::kind(&data)).await?
-            };
-            match kind {
-                Ok(kind) => drop(draft.add_upload(&record.name, kind, &data, record.length, taken).await?),
-                // Its type was different when it was accepted, so something else has written to the file.
-                Err(reason) => return Err(IntakeError::Refused(piece::unsupported(&record.name, reason))),
-            }
+            draft.add_upload(&record.name, &data, taken).await?;
         }
         Ok(draft)
     }

@@ -17,6 +17,7 @@ use crate::intake::draft::VIDEO_UNSUPPORTED;
 use crate::intake::error::{IntakeError, RejectCode, Rejected, Result, at};
 use crate::intake::sink::Sink;
 use crate::intake::sniff::{self, Kind};
+use crate::intake::video::Video;
 use crate::intake::{Shared, photos, zip};
 use crate::store::blocking;
 
@@ -121,16 +122,11 @@ fn head(data: &Path) -> Result<Vec<u8>> {
     Ok(head)
 }
 
-/// The file's type, or why it cannot be used.
-pub(super) fn kind(data: &Path) -> Result<std::result::Result<Kind, &'static str>> {
-    Ok(sniff::kind(&head(data)?))
-}
-
 pub(super) fn empty(name: &str) -> Rejected {
     Rejected::new(name, RejectCode::EmptyFile, "it is empty (0 bytes); copy it again")
 }
 
-pub(super) fn unsupported(name: &str, reason: &str) -> Rejected {
+fn unsupported(name: &str, reason: &str) -> Rejected {
     Rejected::new(name, RejectCode::UnsupportedFormat, reason)
 }
 
@@ -139,7 +135,7 @@ fn early(shared: &Shared, head: &[u8], record: &Record) -> std::result::Result<K
     let kind = sniff::kind(head).map_err(|reason| unsupported(&record.name, reason))?;
     let max = shared.limits.max_file_bytes;
     match kind {
-        Kind::Photo(_) if record.length > max => {
+        Kind::Photo if record.length > max => {
             let reason = format!("it has more than {max} bytes, the most for one photo");
             Err(Rejected::new(&record.name, RejectCode::FileTooLarge, reason))
         }
@@ -166,14 +162,15 @@ pub(super) async fn check(
         Err(rejected) => return Ok(Err(rejected)),
     };
     if let (Kind::Video(kind), Some(ffmpeg)) = (kind, &shared.ffmpeg) {
-        let found = ffmpeg.duration(dir, "data", kind, &shared.limits).await?;
+        let video = Video { ffmpeg, dir, file: "data", kind, limits: &shared.limits };
+        let found = video.duration().await?;
         return Ok(found.map(drop).map_err(|(code, reason)| Rejected::new(&record.name, code, reason)));
     }
     // The semaphore is never closed.
     let _permit = shared.checks.acquire().await.ok();
-    let (shared, name) = (shared.clone(), record.name.clone());
+    let (shared, name, bytes) = (shared.clone(), record.name.clone(), record.length);
     blocking(move || match kind {
-        Kind::Photo(_) => Ok(photos::check(&data, &name, &shared.limits).map(drop)),
+        Kind::Photo => Ok(photos::check(&data, &name, bytes, &shared.limits).map(drop)),
         Kind::Zip => zip::check(&data, &name, &shared.limits),
         Kind::Video(_) => Ok(Ok(())),
     })

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::queue::{Fate, Report};
+use crate::queue::Fate;
 
 pub(crate) async fn a_stale_worker_is_refused(site: &dyn Site) {
     let queue = site.open().await;
@@ -81,9 +81,7 @@ pub(crate) async fn attempts_are_counted_anew_after_progress(site: &dyn Site) {
         (61.0, 2, JobState::Dead),
     ] {
         let claim = take_soon(&*queue, SHORT).await;
-        let progress = crate::job::Progress { percent, ..Default::default() };
-        let report = Report { progress: Some(progress), ..Default::default() };
-        queue.report(&claim.ticket, report).await.unwrap();
+        queue.report(&claim.ticket, progress(percent)).await.unwrap();
         tokio::time::sleep(SHORT * 2).await;
         queue.ended(0..0).await.unwrap();
         let now = get(&*queue, &job).await;
@@ -95,10 +93,8 @@ pub(crate) async fn attempts_are_counted_anew_after_progress(site: &dyn Site) {
     queue.retry(&job.owner, &job.id, json!({})).await.unwrap().unwrap();
     for attempts in [1, 1] {
         let claim = take_soon(&*queue, SHORT).await;
-        let progress =
-            crate::job::Progress { percent: 10.0 * claim.job.attempts as f64, ..Default::default() };
-        let report = Report { progress: Some(progress), ..Default::default() };
-        queue.report(&claim.ticket, report).await.unwrap();
+        let percent = 10.0 * claim.job.attempts as f64;
+        queue.report(&claim.ticket, progress(percent)).await.unwrap();
         tokio::time::sleep(SHORT * 2).await;
         queue.ended(0..0).await.unwrap();
         assert_eq!(get(&*queue, &job).await.attempts, attempts);
@@ -229,22 +225,12 @@ pub(crate) async fn what_was_acknowledged_is_there_after_opening_again(site: &dy
         jobs.push(submit(&*queue, new_job("a")).await);
     }
     let claim = take(&*queue).await;
-    let report = Report {
-        progress: Some(crate::job::Progress { percent: 40.0, ..Default::default() }),
-        ..Default::default()
-    };
-    queue.report(&claim.ticket, report).await.unwrap();
-    let before: Vec<Job> = queue
-        .list(&[owner("a")], &crate::queue::ListQuery { limit: 50, ..Default::default() })
-        .await
-        .unwrap();
+    queue.report(&claim.ticket, progress(40.0)).await.unwrap();
+    let before = listed(&*queue, &owner("a")).await;
     drop(queue);
 
     let queue = site.open().await;
-    let after = queue
-        .list(&[owner("a")], &crate::queue::ListQuery { limit: 50, ..Default::default() })
-        .await
-        .unwrap();
+    let after = listed(&*queue, &owner("a")).await;
     assert_eq!(after, before);
     assert_eq!(after.len(), 5);
     // The claim does not depend on the connection it was made on.

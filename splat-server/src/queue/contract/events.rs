@@ -1,8 +1,7 @@
 //! Events of a job.
 
 use super::*;
-use crate::job::{Artifact, NewEvent, Progress};
-use crate::queue::Report;
+use crate::job::{Artifact, NewEvent};
 
 fn event(message: &str) -> NewEvent {
     NewEvent {

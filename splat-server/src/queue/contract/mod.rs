@@ -27,8 +27,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::json;
 
-use super::{Admission, Backoff, Claim, Ending, Queue, QueueError, Quota};
-use crate::job::{Job, JobId, JobKind, JobProblem, JobState, Lane, NewJob, Owner};
+use super::{Admission, Backoff, Claim, Ending, ListQuery, Queue, QueueError, Quota, Report};
+use crate::job::{Job, JobId, JobKind, JobProblem, JobState, Lane, NewJob, Owner, Progress};
 
 /// A store that queues can be opened on.
 #[async_trait]
@@ -157,6 +157,23 @@ async fn get(queue: &dyn Queue, job: &Job) -> Job {
 
 async fn succeed(queue: &dyn Queue, claim: &Claim) -> Job {
     queue.finish(&claim.ticket, Ending::Succeeded { result: json!({"psnr": 30.5}) }).await.unwrap()
+}
+
+/// The newest 50 jobs of an owner.
+async fn listed(queue: &dyn Queue, of: &Owner) -> Vec<Job> {
+    let query = ListQuery { limit: 50, ..Default::default() };
+    queue.list(std::slice::from_ref(of), &query).await.unwrap()
+}
+
+/// A report of this progress.
+fn progress(percent: f64) -> Report {
+    let progress = Progress { percent, ..Default::default() };
+    Report { progress: Some(progress), ..Default::default() }
+}
+
+fn assert_state_refused<T: std::fmt::Debug>(outcome: super::Result<T>, refused: JobState) {
+    let Err(QueueError::WrongState { state }) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(state, refused);
 }
 
 fn assert_lost<T: std::fmt::Debug>(outcome: super::Result<T>) {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::job::{Change, Cut, Share};
-use crate::queue::{ListQuery, Mode, Report, Usage};
+use crate::queue::{Mode, Usage};
 
 fn link(secret: &JobId) -> Share {
     let cut = Cut { region: Some("box:0,0,0,1,1,1".parse().unwrap()), drop_floaters: true };
@@ -163,10 +163,8 @@ pub(crate) async fn jobs_can_be_adopted_in_every_state(site: &dyn Site) {
 
     assert_eq!(queue.adopt(&old, &new).await.unwrap(), 3);
     assert_eq!(queue.adopt(&old, &new).await.unwrap(), 0);
-    let query = ListQuery { limit: 9, ..Default::default() };
-    assert_eq!(queue.list(std::slice::from_ref(&old), &query).await.unwrap(), []);
-    let ids: Vec<JobId> =
-        queue.list(std::slice::from_ref(&new), &query).await.unwrap().into_iter().map(|job| job.id).collect();
+    assert_eq!(listed(&*queue, &old).await, []);
+    let ids: Vec<JobId> = listed(&*queue, &new).await.into_iter().map(|job| job.id).collect();
     assert_eq!(ids, [&own, &waiting, &running, &ended].map(|job| job.id.clone()));
     assert_eq!(queue.get(&old, &ended.id).await.unwrap(), None);
     assert_eq!(queue.find(&ended.id).await.unwrap().unwrap().owner, new);

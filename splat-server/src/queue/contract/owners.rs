@@ -1,8 +1,7 @@
 //! What owners can do with their own jobs only.
 
 use super::*;
-use crate::job::{Artifact, Progress};
-use crate::queue::{ListQuery, Report};
+use crate::job::Artifact;
 
 pub(crate) async fn queued_jobs_are_cancelled_at_once_and_running_ones_hear_of_it(site: &dyn Site) {
     let queue = site.open().await;
@@ -62,13 +61,7 @@ pub(crate) async fn owners_see_only_their_jobs(site: &dyn Site) {
     assert_eq!(queue.cancel(&other, &job.id).await.unwrap(), None);
     assert_eq!(queue.delete(&other, &job.id).await.unwrap(), None);
     assert_eq!(queue.retry(&other, &job.id, json!({})).await.unwrap(), None);
-    assert_eq!(
-        queue
-            .list(std::slice::from_ref(&other), &ListQuery { limit: 10, ..Default::default() })
-            .await
-            .unwrap(),
-        []
-    );
+    assert_eq!(listed(&*queue, &other).await, []);
     assert_eq!(queue.get(&job.owner, &JobId::random()).await.unwrap(), None);
     assert_eq!(get(&*queue, &job).await, job);
 }
@@ -76,21 +69,16 @@ pub(crate) async fn owners_see_only_their_jobs(site: &dyn Site) {
 pub(crate) async fn retry_begins_anew(site: &dyn Site) {
     let queue = site.open().await;
     let job = submit(&*queue, NewJob { max_attempts: 1, ..new_job("a") }).await;
-    let refused = queue.retry(&job.owner, &job.id, json!({})).await;
-    assert!(matches!(refused, Err(QueueError::WrongState { state: JobState::Queued })), "{refused:?}");
+    assert_state_refused(queue.retry(&job.owner, &job.id, json!({})).await, JobState::Queued);
     let claim = take(&*queue).await;
-    let refused = queue.retry(&job.owner, &job.id, json!({})).await;
-    assert!(matches!(refused, Err(QueueError::WrongState { state: JobState::Running })), "{refused:?}");
-    let report = Report {
-        progress: Some(Progress { percent: 70.0, ..Default::default() }),
-        artifacts: vec![Artifact {
-            name: "log.txt".into(),
-            path: "log.txt".into(),
-            bytes: 3,
-            content_type: "text/plain".into(),
-        }],
-        ..Default::default()
+    assert_state_refused(queue.retry(&job.owner, &job.id, json!({})).await, JobState::Running);
+    let log = Artifact {
+        name: "log.txt".into(),
+        path: "log.txt".into(),
+        bytes: 3,
+        content_type: "text/plain".into(),
     };
+    let report = Report { artifacts: vec![log], ..progress(70.0) };
     queue.report(&claim.ticket, report).await.unwrap();
     queue.cancel(&job.owner, &job.id).await.unwrap().unwrap();
     queue.finish(&claim.ticket, Ending::Failed(problem("broken"))).await.unwrap();
@@ -116,24 +104,16 @@ pub(crate) async fn retry_begins_anew(site: &dyn Site) {
 pub(crate) async fn delete_forgets_jobs_that_ended(site: &dyn Site) {
     let queue = site.open().await;
     let job = submit(&*queue, new_job("a")).await;
-    let refused = queue.delete(&job.owner, &job.id).await;
-    assert!(matches!(refused, Err(QueueError::WrongState { state: JobState::Queued })), "{refused:?}");
+    assert_state_refused(queue.delete(&job.owner, &job.id).await, JobState::Queued);
     let claim = take(&*queue).await;
-    let refused = queue.delete(&job.owner, &job.id).await;
-    assert!(matches!(refused, Err(QueueError::WrongState { state: JobState::Running })), "{refused:?}");
+    assert_state_refused(queue.delete(&job.owner, &job.id).await, JobState::Running);
     let done = succeed(&*queue, &claim).await;
     assert_eq!(queue.delete(&job.owner, &job.id).await.unwrap(), Some(done));
     assert_eq!(queue.get(&job.owner, &job.id).await.unwrap(), None);
     assert_eq!(queue.events(&job.id, 0, 100).await.unwrap(), []);
     assert_eq!(queue.delete(&job.owner, &job.id).await.unwrap(), None);
     assert_eq!(queue.ended(0..u64::MAX).await.unwrap(), []);
-    assert_eq!(
-        queue
-            .list(std::slice::from_ref(&job.owner), &ListQuery { limit: 9, ..Default::default() })
-            .await
-            .unwrap(),
-        []
-    );
+    assert_eq!(listed(&*queue, &job.owner).await, []);
     assert_lost(queue.finish(&claim.ticket, Ending::Released).await);
 }
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use ::redis::{Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, Script, ToRedisArgs, Value};
+use ::redis::{
+    Client, Cmd, ErrorKind, FromRedisValue, ParsingError, Pipeline, RedisError, Script, ToRedisArgs,
+};
 
-use super::malformed;
 use crate::queue::{EVENTS_KEPT, QueueError, Result, Ticket};
 
 /// Prefix of all keys. The hash tag keeps them on one node of a cluster.
@@ -30,60 +31,38 @@ impl std::fmt::Debug for RedisStore {
     }
 }
 
-/// Loaded into Redis if it does not have them yet.
-pub(super) struct Scripts {
-    pub(super) submit: Script,
-    pub(super) claim: Script,
-    pub(super) renew: Script,
-    pub(super) report: Script,
-    pub(super) finish: Script,
-    pub(super) cancel: Script,
-    pub(super) retry: Script,
-    pub(super) list: Script,
-    pub(super) delete: Script,
-    pub(super) ended: Script,
-    pub(super) ahead: Script,
-    pub(super) change: Script,
-    pub(super) adopt: Script,
-    pub(super) usage: Script,
-    pub(super) ask: Script,
-    pub(super) question: Script,
-}
+/// Reads each script from the file of its name.
+macro_rules! scripts {
+    ($($name:ident)+) => {
+        /// Loaded into Redis if it does not have them yet.
+        pub(super) struct Scripts {
+            $(pub(super) $name: Script,)+
+        }
 
-macro_rules! script {
-    ($file:literal) => {
-        Script::new(concat!(include_str!("lua/prelude.lua"), include_str!(concat!("lua/", $file, ".lua"))))
+        impl Scripts {
+            fn new() -> Self {
+                let prelude = include_str!("lua/prelude.lua");
+                let script = |text: &str| Script::new(&[prelude, text].concat());
+                Self { $($name: script(include_str!(concat!("lua/", stringify!($name), ".lua"))),)+ }
+            }
+        }
     };
 }
 
-impl Scripts {
-    fn new() -> Self {
-        Self {
-            submit: script!("submit"),
-            claim: script!("claim"),
-            renew: script!("renew"),
-            report: script!("report"),
-            finish: script!("finish"),
-            cancel: script!("cancel"),
-            retry: script!("retry"),
-            list: script!("list"),
-            delete: script!("delete"),
-            ended: script!("ended"),
-            ahead: script!("ahead"),
-            change: script!("change"),
-            adopt: script!("adopt"),
-            usage: script!("usage"),
-            ask: script!("ask"),
-            question: script!("question"),
+scripts! { submit claim renew report finish cancel retry list delete ended ahead change adopt usage ask question }
+
+impl From<RedisError> for QueueError {
+    fn from(error: RedisError) -> Self {
+        match error.kind() {
+            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Self::Malformed { why: error.to_string() },
+            _ => Self::Unavailable { why: format!("Redis: {error}") },
         }
     }
 }
 
-/// Converts a Redis error.
-fn unavailable(error: &RedisError) -> QueueError {
-    match error.kind() {
-        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => malformed(error.to_string()),
-        _ => QueueError::Unavailable { why: format!("Redis: {error}") },
+impl From<ParsingError> for QueueError {
+    fn from(error: ParsingError) -> Self {
+        RedisError::from(error).into()
     }
 }
 
@@ -96,9 +75,7 @@ impl RedisStore {
             // A call without a connection starts the next attempt to connect, and fails at once.
             .set_number_of_retries(1)
             .set_max_delay(Duration::from_millis(200));
-        let client = Client::open(url).map_err(|error| unavailable(&error))?;
-        let manager =
-            ConnectionManager::new_lazy_with_config(client, config).map_err(|error| unavailable(&error))?;
+        let manager = ConnectionManager::new_lazy_with_config(Client::open(url)?, config)?;
         Ok(Self { manager, scripts: Arc::new(Scripts::new()) })
     }
 
@@ -112,13 +89,13 @@ impl RedisStore {
     }
 
     /// Runs a command.
-    pub(crate) async fn run(&self, command: &Cmd) -> Result<Value> {
-        command.query_async(&mut self.manager.clone()).await.map_err(|error| unavailable(&error))
+    pub(crate) async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T> {
+        Ok(command.query_async(&mut self.manager.clone()).await?)
     }
 
     /// Runs commands in one round trip.
     pub(crate) async fn run_all<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T> {
-        pipeline.query_async(&mut self.manager.clone()).await.map_err(|error| unavailable(&error))
+        Ok(pipeline.query_async(&mut self.manager.clone()).await?)
     }
 
     /// Starts a call of a script.
@@ -146,13 +123,13 @@ impl Call {
         self.arg(ticket.id.as_str()).arg(ticket.token)
     }
 
-    pub(super) async fn run(mut self) -> Result<Value> {
+    pub(super) async fn run<T: FromRedisValue>(mut self) -> Result<T> {
         let mut invocation = self.script.prepare_invoke();
         // Any key routes the call to the right node of a cluster.
         invocation.key(format!("{PREFIX}count"));
         for arg in &self.args {
             invocation.arg(arg);
         }
-        invocation.invoke_async(&mut self.manager).await.map_err(|error| unavailable(&error))
+        Ok(invocation.invoke_async(&mut self.manager).await?)
     }
 }

@@ -27,11 +27,11 @@ mod tests;
 use std::ops::Range;
 use std::time::Duration;
 
-use ::redis::{Value, cmd, pipe};
+use ::redis::{cmd, pipe};
 use async_trait::async_trait;
 
 pub(crate) use connection::RedisStore;
-pub(crate) use reply::{pairs, texts};
+pub(crate) use reply::Fields;
 
 use super::backoff::{attempts_exhausted, whole_ms};
 use super::sqlite::{to_json, unknown};
@@ -74,7 +74,7 @@ impl RedisQueue {
         ];
         for (name, safe, consequence) in settings {
             let answer = self.store.run(cmd("CONFIG").arg("GET").arg(name)).await;
-            let found = answer.and_then(pairs).unwrap_or_default();
+            let found: Vec<(String, String)> = answer.unwrap_or_default();
             if let Some((_, value)) = found.into_iter().find(|(_, value)| value != safe) {
                 risks.push(format!("Redis has `{name} {value}`: {consequence}; set `{name} {safe}`"));
             }
@@ -121,7 +121,7 @@ impl RedisQueue {
         for lane in Lane::ALL {
             call = call.arg(lane.name());
         }
-        let found = pairs(call.run().await?)?;
+        let found: Vec<(String, String)> = call.run().await?;
         found.into_iter().map(|(owner, id)| Ok((Owner(owner), reply::id(&id)?))).collect()
     }
 
@@ -163,16 +163,16 @@ impl Queue for RedisQueue {
             .arg(some(admission.quota.bytes))
             .arg(some(admission.quota.jobs_a_day))
             .arg(some(admission.quota.busy_ms_a_day));
-        let answer = Answer::of(call.run().await?)?;
+        let answer = call.run::<Answer>().await?;
         match answer.word.as_str() {
             "created" => Ok(Submitted { job: answer.job()?, created: true }),
             "found" => Ok(Submitted { job: answer.job()?, created: false }),
             "reused" => Err(QueueError::KeyReused),
-            "full" => Err(QueueError::Full { waiting: answer.number()? }),
-            "owner_full" => Err(QueueError::OwnerFull { unfinished: answer.number()? }),
+            "full" => Err(QueueError::Full { waiting: answer.read()? }),
+            "owner_full" => Err(QueueError::OwnerFull { unfinished: answer.read()? }),
             "draining" => Err(QueueError::Draining),
             "used_up" => {
-                admission.quota.check(&answer.usage()?, job.bytes)?;
+                admission.quota.check(&reply::usage(answer.read()?), job.bytes)?;
                 Err(malformed("a job was refused although it fits".into()))
             }
             other => Err(malformed(format!("`{other}` is no answer to a submission"))),
@@ -185,18 +185,19 @@ impl Queue for RedisQueue {
         for lane in lanes {
             call = call.arg(lane.name());
         }
-        let answer = Answer::of(call.run().await?)?;
+        let answer = call.run::<Answer>().await?;
         if answer.word == "none" {
             return Ok(None);
         }
-        let (job, token) = answer.job_and_token()?;
+        let fields: Fields = answer.read()?;
+        let (job, token) = (fields.job()?, fields.number("token")?);
         let ticket = Ticket { id: job.id.clone(), token };
         Ok(Some(Claim { job, ticket }))
     }
 
     async fn renew(&self, ticket: &Ticket, lease: Duration) -> Result<ClaimStatus> {
         let call = self.store.call(&self.store.scripts().renew).ticket(ticket).arg(whole_ms(lease));
-        Answer::of(call.run().await?)?.held(ticket)
+        call.run::<Answer>().await?.held(ticket)
     }
 
     async fn report(&self, ticket: &Ticket, report: Report) -> Result<ClaimStatus> {
@@ -215,7 +216,7 @@ impl Queue for RedisQueue {
         for artifact in &report.artifacts {
             call = call.arg(&artifact.name).arg(to_json(artifact)?);
         }
-        Answer::of(call.run().await?)?.held(ticket)
+        call.run::<Answer>().await?.held(ticket)
     }
 
     async fn finish(&self, ticket: &Ticket, ending: Ending) -> Result<Job> {
@@ -228,7 +229,7 @@ impl Queue for RedisQueue {
         };
         let call =
             self.store.call(&self.store.scripts().finish).ticket(ticket).arg(word).arg(value).arg(message);
-        let answer = Answer::of(self.backoff_of(call).run().await?)?;
+        let answer: Answer = self.backoff_of(call).run().await?;
         if answer.word == "lost" {
             return Err(QueueError::ClaimLost { id: ticket.id.clone() });
         }
@@ -237,7 +238,7 @@ impl Queue for RedisQueue {
 
     async fn cancel(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>> {
         let call = self.store.call(&self.store.scripts().cancel).arg(id.as_str()).arg(&owner.0);
-        Answer::of(call.run().await?)?.job_of_owner()
+        call.run::<Answer>().await?.job_of_owner()
     }
 
     async fn retry(&self, owner: &Owner, id: &JobId, spec: serde_json::Value) -> Result<Option<Job>> {
@@ -248,7 +249,7 @@ impl Queue for RedisQueue {
             .arg(&owner.0)
             .arg(to_json(&spec)?)
             .arg(to_json(&Progress::default())?);
-        Answer::of(call.run().await?)?.job_of_owner()
+        call.run::<Answer>().await?.job_of_owner()
     }
 
     async fn get(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>> {
@@ -256,8 +257,8 @@ impl Queue for RedisQueue {
     }
 
     async fn find(&self, id: &JobId) -> Result<Option<Job>> {
-        let fields = pairs(self.store.run(cmd("HGETALL").arg(self.store.key(&format!("job:{id}")))).await?)?;
-        if fields.is_empty() { Ok(None) } else { reply::job(&fields).map(Some) }
+        let fields: Fields = self.store.run(cmd("HGETALL").arg(self.store.key(&format!("job:{id}")))).await?;
+        if fields.is_empty() { Ok(None) } else { fields.job().map(Some) }
     }
 
     async fn list(&self, owners: &[Owner], query: &ListQuery) -> Result<Vec<Job>> {
@@ -271,43 +272,40 @@ impl Queue for RedisQueue {
         for owner in owners {
             call = call.arg(&owner.0);
         }
-        reply::items(call.run().await?)?.into_iter().map(|fields| reply::job(&pairs(fields)?)).collect()
+        call.run::<Vec<Fields>>().await?.iter().map(Fields::job).collect()
     }
 
     async fn events(&self, id: &JobId, after: u64, limit: u32) -> Result<Vec<JobEvent>> {
         let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
         let mut command = cmd("XRANGE");
         command.arg(self.store.key(&format!("events:{id}"))).arg(first).arg("+").arg("COUNT").arg(limit);
-        reply::items(self.store.run(&command).await?)?.into_iter().map(reply::event).collect()
+        self.store.run::<Vec<_>>(&command).await?.into_iter().map(reply::event).collect()
     }
 
     async fn ask(&self, id: &JobId, question: Question) -> Result<()> {
         let call = self.store.call(&self.store.scripts().ask).arg(id.as_str()).arg(to_json(&question)?);
-        let answer = Answer::of(call.arg(whole_ms(QUESTION_KEPT)).arg(QUESTIONS_AT_ONCE).run().await?)?;
+        let answer: Answer = call.arg(whole_ms(QUESTION_KEPT)).arg(QUESTIONS_AT_ONCE).run().await?;
         match answer.word.as_str() {
-            "full" => Err(QueueError::TooManyQuestions { waiting: answer.number()? }),
+            "full" => Err(QueueError::TooManyQuestions { waiting: answer.read()? }),
             _ => Ok(()),
         }
     }
 
     async fn next_question(&self, id: &JobId) -> Result<Option<Question>> {
         let call = self.store.call(&self.store.scripts().question).arg(id.as_str());
-        let answer = Answer::of(call.arg(whole_ms(QUESTION_KEPT)).run().await?)?;
-        if answer.word == "none" { Ok(None) } else { answer.json().map(Some) }
+        let answer: Answer = call.arg(whole_ms(QUESTION_KEPT)).run().await?;
+        if answer.word == "none" { Ok(None) } else { Ok(serde_json::from_str(&answer.read::<String>()?)?) }
     }
 
     async fn answer(&self, question: &JobId, answer: String) -> Result<()> {
         let mut command = cmd("SET");
         command.arg(self.store.key(&format!("answer:{question}"))).arg(answer);
-        self.store.run(command.arg("PX").arg(whole_ms(QUESTION_KEPT))).await.map(drop)
+        self.store.run(command.arg("PX").arg(whole_ms(QUESTION_KEPT))).await
     }
 
     async fn take_answer(&self, question: &JobId) -> Result<Option<String>> {
         let key = self.store.key(&format!("answer:{question}"));
-        match self.store.run(cmd("GETDEL").arg(key)).await? {
-            Value::Nil => Ok(None),
-            answer => reply::text(answer).map(Some),
-        }
+        self.store.run(cmd("GETDEL").arg(key)).await
     }
 
     async fn delete(&self, owner: &Owner, id: &JobId) -> Result<Option<Job>> {
@@ -317,7 +315,7 @@ impl Queue for RedisQueue {
             .arg(id.as_str())
             .arg(&owner.0)
             .arg(whole_ms(DELETED_KEPT));
-        Answer::of(call.run().await?)?.job_of_owner()
+        call.run::<Answer>().await?.job_of_owner()
     }
 
     async fn change(&self, owner: &Owner, id: &JobId, change: Change) -> Result<Option<Job>> {
@@ -333,39 +331,33 @@ impl Queue for RedisQueue {
             call = call.arg("share").arg(json);
             call = call.arg("secret").arg(share.as_ref().map_or("", |share| share.secret.as_str()));
         }
-        Answer::of(call.run().await?)?.job_of_owner()
+        call.run::<Answer>().await?.job_of_owner()
     }
 
     async fn shared(&self, secret: &JobId) -> Result<Option<Job>> {
-        let found = self.store.run(cmd("HGET").arg(self.store.key("shares")).arg(secret.as_str())).await?;
-        let Value::BulkString(id) = found else { return Ok(None) };
-        let id = reply::id(&String::from_utf8_lossy(&id))?;
-        let job = self.find(&id).await?;
+        let id: Option<String> =
+            self.store.run(cmd("HGET").arg(self.store.key("shares")).arg(secret.as_str())).await?;
+        let Some(id) = id else { return Ok(None) };
+        let job = self.find(&reply::id(&id)?).await?;
         // The link may have been revoked in between.
         Ok(job.filter(|job| job.notes.share.as_ref().is_some_and(|share| share.secret == *secret)))
     }
 
     async fn adopt(&self, from: &Owner, to: &Owner) -> Result<u64> {
-        let call = self.store.call(&self.store.scripts().adopt).arg(&from.0).arg(&to.0);
-        match call.run().await? {
-            Value::Int(jobs) => Ok(u64::try_from(jobs).unwrap_or(0)),
-            other => Err(malformed(format!("{other:?} is no number"))),
-        }
+        self.store.call(&self.store.scripts().adopt).arg(&from.0).arg(&to.0).run().await
     }
 
     async fn usage(&self, owner: &Owner) -> Result<Usage> {
-        reply::usage(self.store.call(&self.store.scripts().usage).arg(&owner.0).run().await?)
+        Ok(reply::usage(self.store.call(&self.store.scripts().usage).arg(&owner.0).run().await?))
     }
 
     async fn mode(&self) -> Result<Mode> {
-        let mut pipeline = pipe();
-        pipeline.cmd("GET").arg(self.store.key("mode"));
-        let (mode,): (Option<i64>,) = self.store.run_all(&pipeline).await?;
+        let mode: Option<i64> = self.store.run(cmd("GET").arg(self.store.key("mode"))).await?;
         Ok(Mode::of_number(mode.unwrap_or(0)))
     }
 
     async fn set_mode(&self, mode: Mode) -> Result<()> {
-        self.store.run(cmd("SET").arg(self.store.key("mode")).arg(mode.number())).await.map(drop)
+        self.store.run(cmd("SET").arg(self.store.key("mode")).arg(mode.number())).await
     }
 
     async fn ended(&self, when: Range<UnixMs>) -> Result<Vec<(Owner, JobId)>> {
@@ -392,10 +384,7 @@ impl Queue for RedisQueue {
     }
 
     async fn ahead_of(&self, id: &JobId) -> Result<u64> {
-        match self.store.call(&self.store.scripts().ahead).arg(id.as_str()).run().await? {
-            Value::Int(ahead) => Ok(u64::try_from(ahead).unwrap_or(0)),
-            other => Err(malformed(format!("{other:?} is no number"))),
-        }
+        self.store.call(&self.store.scripts().ahead).arg(id.as_str()).run().await
     }
 
     async fn identity(&self) -> Result<String> {
@@ -422,6 +411,6 @@ impl Queue for RedisQueue {
     }
 
     async fn ping(&self) -> Result<()> {
-        self.store.run(&cmd("PING")).await.map(drop)
+        self.store.run(&cmd("PING")).await
     }
 }

@@ -8,8 +8,7 @@ use serde_json::json;
 
 use super::server::Server;
 use super::*;
-use crate::queue::Quota;
-use crate::queue::contract::{self, Site};
+use crate::queue::contract::{self, PLENTY, Site, new_job};
 
 #[async_trait]
 impl Site for Server {
@@ -29,21 +28,6 @@ async fn a_lease_that_ran_out_is_noticed_a_while_before_its_job_comes_back() {
 }
 
 const LEASE: Duration = Duration::from_secs(60);
-const PLENTY: Admission = Admission { max_waiting: 1000, max_unfinished_per_owner: 1000, quota: Quota::NONE };
-
-fn new_job(owner: &str) -> NewJob {
-    NewJob {
-        id: JobId::random(),
-        owner: Owner(owner.into()),
-        kind: JobKind::Scene,
-        lane: Lane::Scene,
-        priority: 0,
-        max_attempts: 3,
-        spec: json!({}),
-        bytes: 0,
-        idempotency: None,
-    }
-}
 
 #[tokio::test]
 async fn nobody_there_is_told_at_once() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags};
+use splat_core::files::with_ending;
 
 use super::schema;
 
@@ -137,16 +138,10 @@ fn refuse_itself(file: &Path, queue: &Path) -> Result<(), BackupError> {
 
 /// A path for the old queue that does not overwrite one kept by an earlier restore.
 fn free_name(queue: &Path) -> PathBuf {
-    let name = |ending: String| {
-        let mut name = queue.as_os_str().to_owned();
-        name.push(".before-restore");
-        name.push(ending);
-        PathBuf::from(name)
-    };
-    let mut kept = name(String::new());
+    let mut kept = with_ending(queue, ".before-restore");
     let mut number = 2;
     while kept.exists() {
-        kept = name(format!("-{number}"));
+        kept = with_ending(queue, &format!(".before-restore-{number}"));
         number += 1;
     }
     kept
@@ -166,9 +161,7 @@ fn open(queue: &Path) -> Result<Connection, BackupError> {
 
 /// Writes a snapshot of the database to a file, atomically, and readable by the owner only.
 fn copy(connection: &Connection, queue: &Path, file: &Path) -> Result<(), BackupError> {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".part");
-    let unfinished = PathBuf::from(name);
+    let unfinished = with_ending(file, ".part");
     let io = |source| BackupError::Io { path: file.to_path_buf(), source };
     // SQLite only writes to an empty file, so the rest of an interrupted backup is truncated.
     private(&unfinished).map_err(io)?;
@@ -212,17 +205,16 @@ fn checked(connection: &Connection) -> Result<Copied, String> {
 
 fn counted(connection: &Connection) -> rusqlite::Result<Copied> {
     connection.query_row("SELECT (SELECT count(*) FROM jobs), (SELECT count(*) FROM api_keys)", [], |row| {
-        let count = |index| row.get::<_, i64>(index).map(|count| u64::try_from(count).unwrap_or(0));
-        Ok(Copied { jobs: count(0)?, keys: count(1)? })
+        Ok(Copied { jobs: row.get(0)?, keys: row.get(1)? })
     })
 }
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use super::super::tests::{PLENTY, new_job};
     use super::*;
     use crate::job::Owner;
+    use crate::queue::contract::{PLENTY, new_job};
     use crate::queue::{Queue, SqliteQueue};
 
     #[tokio::test]
@@ -230,17 +222,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, file) = (folder.path().join("queue.db"), folder.path().join("backup.db"));
         let queue = SqliteQueue::open(&path).unwrap();
-        let job = queue.submit(new_job(), PLENTY).await.unwrap().job;
+        let job = queue.submit(new_job("local"), PLENTY).await.unwrap().job;
         let identity = queue.identity().await.unwrap();
         assert_eq!(backup(&path, &file).unwrap(), Copied { jobs: 1, keys: 0 });
-        let since = queue.submit(new_job(), PLENTY).await.unwrap().job;
+        let since = queue.submit(new_job("local"), PLENTY).await.unwrap().job;
         // Also while it is open.
         let (copied, before) = restore(&file, &path).unwrap();
         assert_eq!(copied, Copied { jobs: 1, keys: 0 });
         assert_eq!(queue.get(&Owner::local(), &job.id).await.unwrap(), Some(job.clone()));
         assert_eq!(queue.get(&Owner::local(), &since.id).await.unwrap(), None);
         assert_eq!(queue.identity().await.unwrap(), identity);
-        queue.submit(new_job(), PLENTY).await.unwrap();
+        queue.submit(new_job("local"), PLENTY).await.unwrap();
         let (_, second) = restore(&file, &path).unwrap();
         assert_ne!(second, before, "what the first one kept is gone");
         drop(queue);
@@ -256,7 +248,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let queue = SqliteQueue::open(&at("queue.db")).unwrap();
-        queue.submit(new_job(), PLENTY).await.unwrap();
+        queue.submit(new_job("local"), PLENTY).await.unwrap();
         // Without the write-ahead log beside it, as a copy by `cp`.
         std::fs::copy(at("queue.db"), at("copied.db")).unwrap();
         std::fs::write(at("empty.db"), []).unwrap();

@@ -1,11 +1,10 @@
 //! Claims the next job, and requeues lost ones. Runs inside the caller's transaction.
 
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::{Connection, named_params};
 
-use super::read::collect;
-use super::row::{COLUMNS, Stored, save, signed, stored};
+use super::row::{save, stored};
 use super::write::{end, next, record_state, requeue};
-use super::{unavailable, usage};
+use super::{Sql, usage};
 use crate::job::{JobState, Lane, UnixMs};
 use crate::queue::backoff::attempts_exhausted;
 use crate::queue::{Backoff, Claim, FURTHER, Mode, Result, Ticket};
@@ -36,7 +35,9 @@ pub(super) fn claim(
         best = best.into_iter().chain(found).min();
     }
     let Some(best) = best else { return Ok(None) };
-    let Some(mut stored) = at(connection, best.number)? else { return Ok(None) };
+    let mut stored = connection
+        .prepare_cached("SELECT * FROM jobs WHERE number = ?1")?
+        .query_one([best.number], stored)?;
     stored.token += 1;
     stored.worker = Some(worker.to_owned());
     stored.lease_until_ms = Some(now.saturating_add(lease_ms));
@@ -48,14 +49,12 @@ pub(super) fn claim(
     record_state(connection, &mut stored, now, "")?;
     save(connection, &stored)?;
     let served = next(connection, "served")?;
-    connection
-        .prepare_cached(
-            "INSERT INTO owners (owner, served) VALUES (?1, ?2)
-             ON CONFLICT (owner) DO UPDATE SET served = excluded.served",
-        )
-        .and_then(|mut statement| statement.execute((&stored.job.owner.0, served)))
-        .map_err(unavailable)?;
-    let ticket = Ticket { id: stored.job.id.clone(), token: u64::try_from(stored.token).unwrap_or(0) };
+    connection.run(
+        "INSERT INTO owners (owner, served) VALUES (?1, ?2)
+         ON CONFLICT (owner) DO UPDATE SET served = excluded.served",
+        (&stored.job.owner, served),
+    )?;
+    let ticket = Ticket { id: stored.job.id.clone(), token: stored.token };
     Ok(Some(Claim { job: stored.job, ticket }))
 }
 
@@ -71,58 +70,47 @@ struct Candidate {
 
 fn best_of_lane(connection: &Connection, now: UnixMs, lane: Lane) -> Result<Option<Candidate>> {
     // Waiting jobs are aggregated by owner first, so that running jobs are counted once per owner, not once per job.
-    connection
-        .prepare_cached(
-            "WITH heads AS (
-                 SELECT owner, priority, min(place) AS place, number FROM jobs
-                 WHERE state = 'queued' AND lane = :lane AND run_after_ms <= :now AND priority = (
-                     SELECT priority FROM jobs WHERE state = 'queued' AND lane = :lane AND run_after_ms <= :now
-                     ORDER BY priority DESC LIMIT 1)
-                 GROUP BY owner
-             )
-             SELECT priority,
-                    (SELECT count(*) FROM jobs WHERE state = 'running' AND jobs.owner = heads.owner) AS running,
-                    coalesce((SELECT served FROM owners WHERE owners.owner = heads.owner), 0) AS served,
-                    place, number
-             FROM heads ORDER BY running, served, place LIMIT 1",
-        )
-        .and_then(|mut statement| {
-            statement
-                .query_row(named_params! {":lane": lane.name(), ":now": signed(now)}, |row| {
-                    Ok(Candidate {
-                        descending_priority: std::cmp::Reverse(row.get(0)?),
-                        running: row.get(1)?,
-                        served: row.get(2)?,
-                        place: row.get(3)?,
-                        number: row.get(4)?,
-                    })
-                })
-                .optional()
-        })
-        .map_err(unavailable)
+    let found = connection.first(
+        "WITH heads AS (
+             SELECT owner, priority, min(place) AS place, number FROM jobs
+             WHERE state = 'queued' AND lane = :lane AND run_after_ms <= :now AND priority = (
+                 SELECT priority FROM jobs WHERE state = 'queued' AND lane = :lane AND run_after_ms <= :now
+                 ORDER BY priority DESC LIMIT 1)
+             GROUP BY owner
+         )
+         SELECT priority,
+                (SELECT count(*) FROM jobs WHERE state = 'running' AND jobs.owner = heads.owner) AS running,
+                coalesce((SELECT served FROM owners WHERE owners.owner = heads.owner), 0) AS served,
+                place, number
+         FROM heads ORDER BY running, served, place LIMIT 1",
+        named_params! { ":lane": lane, ":now": now },
+        |row| {
+            Ok(Candidate {
+                descending_priority: std::cmp::Reverse(row.get(0)?),
+                running: row.get(1)?,
+                served: row.get(2)?,
+                place: row.get(3)?,
+                number: row.get(4)?,
+            })
+        },
+    );
+    Ok(found?)
 }
 
 /// Requeues jobs whose lease expired and was noted as expired for the grace period. A renewal moves the end of the lease past the
 /// noted time, which invalidates the note.
 pub(super) fn reclaim(connection: &Connection, now: UnixMs, how: Reclaim) -> Result<()> {
-    connection
-        .prepare_cached(
-            "UPDATE jobs SET noticed_ms = ?1 WHERE state = 'running' AND lease_until_ms < ?1
-             AND (noticed_ms IS NULL OR noticed_ms < lease_until_ms)",
-        )
-        .and_then(|mut statement| statement.execute([signed(now)]))
-        .map_err(unavailable)?;
-    let sql = format!(
-        "SELECT {COLUMNS} FROM jobs WHERE state = 'running' AND lease_until_ms < ?1
-         AND noticed_ms >= lease_until_ms AND noticed_ms <= ?2 LIMIT ?3"
-    );
-    let lost = {
-        let mut statement = connection.prepare_cached(&sql).map_err(unavailable)?;
-        let rows = statement
-            .query((signed(now), signed(now.saturating_sub(how.grace_ms)), RECLAIMED_AT_ONCE))
-            .map_err(unavailable)?;
-        collect(rows, stored)?
-    };
+    connection.run(
+        "UPDATE jobs SET noticed_ms = ?1 WHERE state = 'running' AND lease_until_ms < ?1
+         AND (noticed_ms IS NULL OR noticed_ms < lease_until_ms)",
+        [now],
+    )?;
+    let lost = connection.all(
+        "SELECT * FROM jobs WHERE state = 'running' AND lease_until_ms < ?1
+         AND noticed_ms >= lease_until_ms AND noticed_ms <= ?2 LIMIT ?3",
+        (now, now.saturating_sub(how.grace_ms), RECLAIMED_AT_ONCE),
+        stored,
+    )?;
     for mut stored in lost {
         if stored.job.progress.percent >= stored.reached + FURTHER {
             stored.reached = stored.job.progress.percent;
@@ -144,12 +132,4 @@ pub(super) fn reclaim(connection: &Connection, now: UnixMs, how: Reclaim) -> Res
         save(connection, &stored)?;
     }
     Ok(())
-}
-
-fn at(connection: &Connection, number: i64) -> Result<Option<Stored>> {
-    connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE number = ?1"))
-        .and_then(|mut statement| statement.query_row([number], |row| Ok(stored(row))).optional())
-        .map_err(unavailable)?
-        .transpose()
 }

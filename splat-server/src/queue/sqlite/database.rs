@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Row};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::schema;
@@ -32,13 +33,64 @@ const COMMITS_PER_TRUNCATION: u32 = 2000;
 /// How long such a checkpoint waits for readers.
 const TRUNCATION_WAIT: Duration = Duration::from_millis(200);
 
-/// Converts an SQLite error.
-pub(crate) fn unavailable(error: rusqlite::Error) -> QueueError {
-    let why = error.to_string();
-    match error.sqlite_error_code() {
-        // An error without an SQLite code is a value of the wrong type.
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) | None => QueueError::Malformed { why },
-        _ => QueueError::Unavailable { why },
+impl From<rusqlite::Error> for QueueError {
+    fn from(error: rusqlite::Error) -> Self {
+        let why = error.to_string();
+        match error.sqlite_error_code() {
+            // An error without an SQLite code is a value of the wrong type.
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) | None => Self::Malformed { why },
+            _ => Self::Unavailable { why },
+        }
+    }
+}
+
+/// Statements that are prepared once per connection, each in one call.
+pub(crate) trait Sql {
+    /// Runs a statement; returns the number of rows it changed.
+    fn run(&self, sql: &str, values: impl Params) -> rusqlite::Result<usize>;
+    /// The first value of the first row, which exists.
+    fn value<T: FromSql>(&self, sql: &str, values: impl Params) -> rusqlite::Result<T>;
+    /// The first row, if there is any.
+    fn first<T>(
+        &self,
+        sql: &str,
+        values: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Option<T>>;
+    /// All rows.
+    fn all<T>(
+        &self,
+        sql: &str,
+        values: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>>;
+}
+
+impl Sql for Connection {
+    fn run(&self, sql: &str, values: impl Params) -> rusqlite::Result<usize> {
+        self.prepare_cached(sql)?.execute(values)
+    }
+
+    fn value<T: FromSql>(&self, sql: &str, values: impl Params) -> rusqlite::Result<T> {
+        self.prepare_cached(sql)?.query_row(values, |row| row.get(0))
+    }
+
+    fn first<T>(
+        &self,
+        sql: &str,
+        values: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Option<T>> {
+        self.prepare_cached(sql)?.query_row(values, read).optional()
+    }
+
+    fn all<T>(
+        &self,
+        sql: &str,
+        values: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        self.prepare_cached(sql)?.query_map(values, read)?.collect()
     }
 }
 
@@ -140,19 +192,17 @@ impl Readers {
             return Ok(connection);
         }
         let connection = connect(&self.path)?;
-        connection.pragma_update(None, "query_only", true).map_err(unavailable)?;
+        connection.pragma_update(None, "query_only", true)?;
         Ok(connection)
     }
 }
 
 fn connect(path: &Path) -> Result<Connection> {
-    let connection = Connection::open(path).map_err(unavailable)?;
-    connection.busy_timeout(BUSY).map_err(unavailable)?;
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // These pragmas return a row, which `pragma_update_and_check` reads.
-    let mode: String = connection
-        .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
-        .map_err(unavailable)?;
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     if !mode.eq_ignore_ascii_case("wal") {
         return Err(QueueError::Unavailable {
             why: format!(
@@ -161,8 +211,8 @@ fn connect(path: &Path) -> Result<Connection> {
             ),
         });
     }
-    connection.pragma_update(None, "synchronous", "full").map_err(unavailable)?;
-    connection.pragma_update(None, "foreign_keys", true).map_err(unavailable)?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)
 }
 
@@ -224,17 +274,16 @@ fn write_all(connection: &Connection, waiting: &Receiver<Box<dyn Order>>) {
 /// Runs the whole batch in one transaction.
 fn write_batch(connection: &Connection, batch: &mut [Box<dyn Order>]) -> rusqlite::Result<()> {
     let written = (|| {
-        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        connection.run("BEGIN IMMEDIATE", [])?;
         for order in batch {
-            connection.prepare_cached("SAVEPOINT piece")?.execute([])?;
+            connection.run("SAVEPOINT piece", [])?;
             if !order.run(connection) {
                 // Fails if SQLite has rolled back the whole transaction (a full disk): then the whole batch has failed.
-                connection.prepare_cached("ROLLBACK TO piece")?.execute([])?;
+                connection.run("ROLLBACK TO piece", [])?;
             }
-            connection.prepare_cached("RELEASE piece")?.execute([])?;
+            connection.run("RELEASE piece", [])?;
         }
-        connection.prepare_cached("COMMIT")?.execute([])?;
-        Ok(())
+        connection.run("COMMIT", []).map(drop)
     })();
     if written.is_err() && !connection.is_autocommit() {
         connection.execute_batch("ROLLBACK")?;

@@ -9,10 +9,10 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::tests::{PLENTY, new_job};
 use super::*;
 use crate::job::{JobState, NewEvent};
 use crate::queue::Report;
+use crate::queue::contract::{PLENTY, new_job};
 
 const KILLS: u64 = 12;
 /// Environment variable with the file's path; set only in the process to be killed.
@@ -27,7 +27,7 @@ async fn writes_until_killed() {
     let queue = SqliteQueue::open(Path::new(&path)).unwrap();
     let mut out = std::io::stdout();
     loop {
-        let job = queue.submit(new_job(), PLENTY).await.unwrap().job;
+        let job = queue.submit(new_job("local"), PLENTY).await.unwrap().job;
         writeln!(out, "@queued {}", job.id).unwrap();
         let claim = queue.claim("killed", &[Lane::Scene], LEASE).await.unwrap().unwrap();
         writeln!(out, "@running {}", claim.job.id).unwrap();

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use rusqlite::{Connection, OptionalExtension, Rows, ToSql, named_params};
+use rusqlite::{Connection, ToSql, named_params};
 
-use super::row::{self, COLUMNS, event, find_owned, signed, stored, to_json};
-use super::unavailable;
-use crate::job::{Job, JobEvent, JobId, JobKind, JobState, Lane, Owner, UnixMs};
+use super::Sql;
+use super::row::{self, Json, event, find_owned, signed, stored};
+use crate::job::{Job, JobEvent, JobId, JobState, Lane, Owner, UnixMs};
 use crate::queue::{Depth, Fate, ListQuery, Result};
 
 /// Maximum jobs returned by [`ended`].
@@ -21,13 +21,8 @@ pub(super) fn find(connection: &Connection, id: &JobId) -> Result<Option<Job>> {
 }
 
 pub(super) fn shared(connection: &Connection, secret: &JobId) -> Result<Option<Job>> {
-    connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE secret = ?1"))
-        .and_then(|mut statement| {
-            statement.query_row([secret.as_str()], |row| Ok(stored(row).map(|stored| stored.job))).optional()
-        })
-        .map_err(unavailable)?
-        .transpose()
+    let found = connection.first("SELECT * FROM jobs WHERE secret = ?1", [secret], stored)?;
+    Ok(found.map(|stored| stored.job))
 }
 
 pub(super) fn list(connection: &Connection, owners: &[Owner], query: &ListQuery) -> Result<Vec<Job>> {
@@ -37,55 +32,37 @@ pub(super) fn list(connection: &Connection, owners: &[Owner], query: &ListQuery)
         _ => "owner IN (SELECT value FROM json_each(:owners))",
     };
     let sql = format!(
-        "SELECT {COLUMNS} FROM jobs WHERE {among} AND (:state IS NULL OR state = :state)
+        "SELECT * FROM jobs WHERE {among} AND (:state IS NULL OR state = :state)
          AND (:kind IS NULL OR kind = :kind)
          AND (:before IS NULL OR number < (SELECT number FROM jobs WHERE id = :before AND {among}))
          ORDER BY number DESC LIMIT :limit"
     );
-    let mut statement = connection.prepare_cached(&sql).map_err(unavailable)?;
-    let rows = statement
-        .query(named_params! {
-            ":owners": to_json(owners)?,
-            ":state": query.state.map(JobState::name),
-            ":kind": query.kind.map(JobKind::name),
-            ":before": query.before.as_ref().map(JobId::as_str),
-            ":limit": query.rows(),
-        })
-        .map_err(unavailable)?;
-    collect(rows, |row| stored(row).map(|stored| stored.job))
+    let values = named_params! {
+        ":owners": Json(owners),
+        ":state": query.state,
+        ":kind": query.kind,
+        ":before": query.before,
+        ":limit": query.rows(),
+    };
+    Ok(connection.all(&sql, values, |row| stored(row).map(|stored| stored.job))?)
 }
 
 pub(super) fn events(connection: &Connection, id: &JobId, after: u64, limit: u32) -> Result<Vec<JobEvent>> {
-    let mut statement = connection
-        .prepare_cached(
-            "SELECT sequence, at_ms, events.kind, stage, percent, message, data FROM events
-             WHERE job = (SELECT number FROM jobs WHERE id = ?1) AND sequence > ?2 ORDER BY sequence LIMIT ?3",
-        )
-        .map_err(unavailable)?;
-    let rows = statement.query((id.as_str(), signed(after), limit)).map_err(unavailable)?;
-    collect(rows, event)
+    let sql = "SELECT * FROM events WHERE job = (SELECT number FROM jobs WHERE id = ?1) AND sequence > ?2
+               ORDER BY sequence LIMIT ?3";
+    Ok(connection.all(sql, (id, signed(after), limit), event)?)
 }
 
 pub(super) fn fate(connection: &Connection, id: &JobId) -> Result<Fate> {
-    let one = |sql: &str| -> Result<Option<String>> {
-        connection
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.query_row([id.as_str()], |row| row.get(0)).optional())
-            .map_err(unavailable)
-    };
-    if let Some(state) = one("SELECT state FROM jobs WHERE id = ?1")? {
-        let known = JobState::from_name(&state).ok_or_else(|| super::row::unknown("state", &state))?;
-        return Ok(Fate::Here(known));
+    if let Some(state) = connection.first("SELECT state FROM jobs WHERE id = ?1", [id], |row| row.get(0))? {
+        return Ok(Fate::Here(state));
     }
-    let deleted = one("SELECT id FROM deleted WHERE id = ?1")?.is_some();
+    let deleted = connection.value("SELECT EXISTS (SELECT 1 FROM deleted WHERE id = ?1)", [id])?;
     Ok(if deleted { Fate::Deleted } else { Fate::Unknown })
 }
 
 pub(super) fn identity(connection: &Connection) -> Result<String> {
-    connection
-        .prepare_cached("SELECT id FROM identity")
-        .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
-        .map_err(unavailable)
+    Ok(connection.value("SELECT id FROM identity", [])?)
 }
 
 pub(super) fn ended(connection: &Connection, when: Range<UnixMs>) -> Result<Vec<(Owner, JobId)>> {
@@ -100,48 +77,31 @@ fn named(connection: &Connection, when: Range<UnixMs>, further: &str) -> Result<
     let sql = format!(
         "SELECT owner, id FROM jobs WHERE finished_ms >= ?1 AND finished_ms < ?2 {further} ORDER BY finished_ms LIMIT ?3"
     );
-    let mut statement = connection.prepare_cached(&sql).map_err(unavailable)?;
-    let rows = statement.query((signed(when.start), signed(when.end), ENDED_AT_ONCE)).map_err(unavailable)?;
-    collect(rows, |row| {
-        let id: String = row.get(1).map_err(unavailable)?;
-        let id = id.parse().map_err(|_| super::row::unknown("job id", &id))?;
-        Ok((Owner(row.get(0).map_err(unavailable)?), id))
-    })
+    let values = (signed(when.start), signed(when.end), ENDED_AT_ONCE);
+    Ok(connection.all(&sql, values, |row| Ok((row.get(0)?, row.get(1)?)))?)
 }
 
 pub(super) fn depth(connection: &Connection) -> Result<Vec<Depth>> {
-    let count = |sql: &str, lane: Lane| -> Result<u64> {
-        let count: i64 = connection
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.query_row([lane.name()], |row| row.get(0)))
-            .map_err(unavailable)?;
-        Ok(u64::try_from(count).unwrap_or(0))
+    let count = |state: JobState, lane: Lane| {
+        let sql = format!("SELECT count(*) FROM jobs WHERE state = '{}' AND lane = ?1", state.name());
+        connection.value(&sql, [lane])
     };
-    Lane::ALL
-        .into_iter()
-        .map(|lane| {
-            Ok(Depth {
-                lane,
-                queued: count("SELECT count(*) FROM jobs WHERE state = 'queued' AND lane = ?1", lane)?,
-                running: count("SELECT count(*) FROM jobs WHERE state = 'running' AND lane = ?1", lane)?,
-            })
-        })
-        .collect()
+    let depths = Lane::ALL.into_iter().map(|lane| {
+        Ok(Depth { lane, queued: count(JobState::Queued, lane)?, running: count(JobState::Running, lane)? })
+    });
+    depths.collect()
 }
 
 /// Owners take turns. Ahead are jobs of higher priority, earlier ones of the same owner, the same number of each other owner's,
 /// and one more of each owner whose turn comes first.
 pub(super) fn ahead_of(connection: &Connection, id: &JobId) -> Result<u64> {
-    let one = |sql: &str, values: &[(&str, &dyn ToSql)]| -> Result<Option<i64>> {
-        connection
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.query_row(values, |row| row.get(0)).optional())
-            .map_err(unavailable)
+    let one = |sql: &str, values: &[(&str, &dyn ToSql)]| -> Result<Option<u64>> {
+        Ok(connection.first(sql, values, |row| row.get(0))?)
     };
     let Some(mine) = row::find(connection, id)?.filter(|stored| stored.job.state == JobState::Queued) else {
         return Ok(0);
     };
-    let (lane, priority, owner) = (mine.job.lane.name(), mine.job.priority, &mine.job.owner.0);
+    let (lane, priority, owner) = (mine.job.lane, mine.job.priority, mine.job.owner);
     let place = one("SELECT place FROM jobs WHERE number = :number", &[(":number", &mine.number)])?;
     let higher = one(
         "SELECT count(*) FROM jobs WHERE state = 'queued' AND lane = :lane AND priority > :priority",
@@ -150,39 +110,23 @@ pub(super) fn ahead_of(connection: &Connection, id: &JobId) -> Result<u64> {
     let turns = one(
         "SELECT count(*) FROM jobs WHERE state = 'queued' AND lane = :lane AND priority = :priority
          AND owner = :owner AND place < :place",
-        &[(":lane", &lane), (":priority", &priority), (":owner", owner), (":place", &place)],
+        &[(":lane", &lane), (":priority", &priority), (":owner", &owner), (":place", &place)],
     )?;
     let turns = turns.unwrap_or(0);
     let mut ahead = higher.unwrap_or(0) + turns;
-    let mut statement = connection
-        .prepare_cached(
-            "SELECT owner, count(*) FROM jobs WHERE state = 'queued' AND lane = ?1 AND priority = ?2 GROUP BY owner",
-        )
-        .map_err(unavailable)?;
-    let rows = statement.query((lane, priority)).map_err(unavailable)?;
-    let owners = collect(rows, |row| {
-        Ok((row.get::<_, String>(0).map_err(unavailable)?, row.get::<_, i64>(1).map_err(unavailable)?))
-    })?;
-    for (other, waiting) in owners.iter().filter(|(other, _)| other != owner) {
+    let owners: Vec<(Owner, u64)> = connection.all(
+        "SELECT owner, count(*) FROM jobs WHERE state = 'queued' AND lane = ?1 AND priority = ?2 GROUP BY owner",
+        (lane, priority),
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    for (other, waiting) in owners.iter().filter(|(other, _)| *other != owner) {
         ahead += turns.min(*waiting);
         let same_turn = one(
             "SELECT place FROM jobs WHERE state = 'queued' AND lane = :lane AND priority = :priority
              AND owner = :owner ORDER BY place LIMIT 1 OFFSET :turns",
             &[(":lane", &lane), (":priority", &priority), (":owner", other), (":turns", &turns)],
         )?;
-        ahead += i64::from(same_turn.is_some_and(|same_turn| Some(same_turn) < place));
+        ahead += u64::from(same_turn.is_some_and(|same_turn| Some(same_turn) < place));
     }
-    Ok(u64::try_from(ahead).unwrap_or(0))
-}
-
-/// Maps every row through `read`.
-pub(super) fn collect<T>(
-    mut rows: Rows<'_>,
-    read: impl Fn(&rusqlite::Row<'_>) -> Result<T>,
-) -> Result<Vec<T>> {
-    let mut all = Vec::new();
-    while let Some(row) = rows.next().map_err(unavailable)? {
-        all.push(read(row)?);
-    }
-    Ok(all)
+    Ok(ahead)
 }

@@ -1,24 +1,21 @@
 //! Converts jobs and events from and to rows.
 
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, Row, named_params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::unavailable;
+use super::Sql;
 use crate::job::{Job, JobEvent, JobId, JobKind, JobState, Lane, NewEvent, Owner, UnixMs};
+use crate::keys::Role;
 use crate::queue::{EVENTS_KEPT, QueueError, Result, within_100};
-
-/// The columns that [`stored`] reads, in its order.
-pub(super) const COLUMNS: &str = "number, id, owner, kind, lane, priority, state, attempts, max_attempts, \
-     cancel_requested, created_ms, updated_ms, started_ms, finished_ms, run_after_ms, spec, progress, result, \
-     artifacts, problem, token, lease_until_ms, last_event, reached, notes, bytes, claimed_ms";
 
 /// A job and the queue's internal state of it.
 pub(super) struct Stored {
     /// Row number.
     pub(super) number: i64,
     /// Fencing token of the latest claim.
-    pub(super) token: i64,
+    pub(super) token: u64,
     /// End of the lease, while the job is claimed.
     pub(super) lease_until_ms: Option<UnixMs>,
     /// Name of the worker that holds it.
@@ -33,23 +30,20 @@ pub(super) struct Stored {
     pub(super) job: Job,
 }
 
-/// SQLite's integers are signed; times and counts are far below the limit.
-pub(crate) fn signed(value: u64) -> i64 {
+/// SQLite's integers are signed. For numbers of clients and operators, which may be larger.
+pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-pub(crate) fn unsigned(value: i64) -> u64 {
-    u64::try_from(value).unwrap_or(0)
+impl From<serde_json::Error> for QueueError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Malformed { why: error.to_string() }
+    }
 }
 
 /// Serializes to JSON.
 pub(crate) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| QueueError::Malformed { why: error.to_string() })
-}
-
-/// Parses JSON.
-pub(crate) fn of_json<T: DeserializeOwned>(text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| QueueError::Malformed { why: error.to_string() })
+    Ok(serde_json::to_string(value)?)
 }
 
 /// Error for a stored word that this program does not know.
@@ -57,59 +51,109 @@ pub(crate) fn unknown(what: &str, word: &str) -> QueueError {
     QueueError::Malformed { why: format!("`{word}` is no {what}") }
 }
 
-/// Reads one row of [`COLUMNS`].
-pub(super) fn stored(row: &Row<'_>) -> Result<Stored> {
-    fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, index: usize) -> Result<T> {
-        row.get(index).map_err(unavailable)
+/// Stores the values of enums by their names.
+macro_rules! stored_by_name {
+    ($($type:ty, $what:literal;)+) => {$(
+        impl ToSql for $type {
+            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+                Ok(self.name().into())
+            }
+        }
+
+        impl FromSql for $type {
+            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+                let name = value.as_str()?;
+                Self::from_name(name).ok_or_else(|| FromSqlError::other(unknown($what, name)))
+            }
+        }
+    )+};
+}
+
+stored_by_name! { JobKind, "kind of job"; JobState, "state"; Lane, "lane"; Role, "role"; }
+
+impl ToSql for JobId {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.as_str().into())
     }
-    let id: String = get(row, 1)?;
-    let kind: String = get(row, 3)?;
-    let lane: String = get(row, 4)?;
-    let state: String = get(row, 6)?;
-    let time = |index| get::<i64>(row, index).map(unsigned);
-    let maybe_time = |index| get::<Option<i64>>(row, index).map(|time| time.map(unsigned));
-    let text = |index| get::<String>(row, index);
-    let maybe_text = |index| get::<Option<String>>(row, index);
+}
+
+impl FromSql for JobId {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let id = value.as_str()?;
+        id.parse().map_err(|_| FromSqlError::other(unknown("job id", id)))
+    }
+}
+
+impl ToSql for Owner {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.as_str().into())
+    }
+}
+
+impl FromSql for Owner {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        String::column_result(value).map(Self)
+    }
+}
+
+/// A value that is stored as JSON.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: Serialize> ToSql for Json<T> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let json = serde_json::to_string(&self.0);
+        Ok(json.map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?.into())
+    }
+}
+
+impl<T: DeserializeOwned> FromSql for Json<T> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        serde_json::from_str(value.as_str()?).map(Self).map_err(FromSqlError::other)
+    }
+}
+
+/// Reads a row of the table `jobs`.
+pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
+    fn json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+        Ok(row.get::<_, Json<T>>(column)?.0)
+    }
     Ok(Stored {
-        number: get(row, 0)?,
-        token: get(row, 20)?,
-        lease_until_ms: maybe_time(21)?,
+        number: row.get("number")?,
+        token: row.get("token")?,
+        lease_until_ms: row.get("lease_until_ms")?,
         worker: None,
-        last_event: time(22)?,
-        reached: get(row, 23)?,
-        claimed_ms: maybe_time(26)?,
+        last_event: row.get("last_event")?,
+        reached: row.get("reached")?,
+        claimed_ms: row.get("claimed_ms")?,
         job: Job {
-            id: id.parse().map_err(|_| unknown("job id", &id))?,
-            owner: Owner(text(2)?),
-            kind: JobKind::from_name(&kind).ok_or_else(|| unknown("kind of job", &kind))?,
-            lane: Lane::from_name(&lane).ok_or_else(|| unknown("lane", &lane))?,
-            priority: get(row, 5)?,
-            state: JobState::from_name(&state).ok_or_else(|| unknown("state", &state))?,
-            attempts: get(row, 7)?,
-            max_attempts: get(row, 8)?,
-            cancel_requested: get(row, 9)?,
-            created_ms: time(10)?,
-            updated_ms: time(11)?,
-            started_ms: maybe_time(12)?,
-            finished_ms: maybe_time(13)?,
-            run_after_ms: time(14)?,
-            spec: of_json(&text(15)?)?,
-            progress: of_json(&text(16)?)?,
-            result: maybe_text(17)?.map(|json| of_json(&json)).transpose()?,
-            artifacts: of_json(&text(18)?)?,
-            problem: maybe_text(19)?.map(|json| of_json(&json)).transpose()?,
-            bytes: time(25)?,
-            notes: of_json(&text(24)?)?,
+            id: row.get("id")?,
+            owner: row.get("owner")?,
+            kind: row.get("kind")?,
+            lane: row.get("lane")?,
+            priority: row.get("priority")?,
+            state: row.get("state")?,
+            attempts: row.get("attempts")?,
+            max_attempts: row.get("max_attempts")?,
+            cancel_requested: row.get("cancel_requested")?,
+            created_ms: row.get("created_ms")?,
+            updated_ms: row.get("updated_ms")?,
+            started_ms: row.get("started_ms")?,
+            finished_ms: row.get("finished_ms")?,
+            run_after_ms: row.get("run_after_ms")?,
+            spec: json(row, "spec")?,
+            progress: json(row, "progress")?,
+            result: row.get::<_, Option<Json<_>>>("result")?.map(|json| json.0),
+            artifacts: json(row, "artifacts")?,
+            problem: row.get::<_, Option<Json<_>>>("problem")?.map(|json| json.0),
+            bytes: row.get("bytes")?,
+            notes: json(row, "notes")?,
         },
     })
 }
 
 /// The job with this id.
 pub(super) fn find(connection: &Connection, id: &JobId) -> Result<Option<Stored>> {
-    let mut statement = connection
-        .prepare_cached(&format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"))
-        .map_err(unavailable)?;
-    statement.query_row([id.as_str()], |row| Ok(stored(row))).optional().map_err(unavailable)?.transpose()
+    Ok(connection.first("SELECT * FROM jobs WHERE id = ?1", [id], stored)?)
 }
 
 /// The job with this id, if it belongs to the owner.
@@ -120,46 +164,36 @@ pub(super) fn find_owned(connection: &Connection, owner: &Owner, id: &JobId) -> 
 /// Updates all columns that may have changed, except `spec`, notes and place.
 pub(super) fn save(connection: &Connection, stored: &Stored) -> Result<()> {
     let job = &stored.job;
-    let result = job.result.as_ref().map(to_json).transpose()?;
-    let problem = job.problem.as_ref().map(to_json).transpose()?;
-    connection
-        .prepare_cached(
-            "UPDATE jobs SET state = :state, attempts = :attempts, cancel_requested = :cancel_requested,
-             updated_ms = :updated_ms, started_ms = :started_ms, finished_ms = :finished_ms,
-             run_after_ms = :run_after_ms, progress = :progress, result = :result, artifacts = :artifacts,
-             problem = :problem, token = :token, worker = :worker, lease_until_ms = :lease_until_ms,
-             last_event = :last_event, reached = :reached, bytes = :bytes, claimed_ms = :claimed_ms
-             WHERE number = :number",
-        )
-        .and_then(|mut statement| {
-            statement.execute(named_params! {
-                ":state": job.state.name(),
-                ":attempts": job.attempts,
-                ":cancel_requested": job.cancel_requested,
-                ":updated_ms": signed(job.updated_ms),
-                ":started_ms": job.started_ms.map(signed),
-                ":finished_ms": job.finished_ms.map(signed),
-                ":run_after_ms": signed(job.run_after_ms),
-                ":progress": to_json(&job.progress).map_err(not_json)?,
-                ":result": result,
-                ":artifacts": to_json(&job.artifacts).map_err(not_json)?,
-                ":problem": problem,
-                ":token": stored.token,
-                ":worker": stored.worker,
-                ":lease_until_ms": stored.lease_until_ms.map(signed),
-                ":last_event": signed(stored.last_event),
-                ":reached": stored.reached,
-                ":bytes": signed(job.bytes),
-                ":claimed_ms": stored.claimed_ms.map(signed),
-                ":number": stored.number,
-            })
-        })
-        .map_err(unavailable)?;
+    connection.run(
+        "UPDATE jobs SET state = :state, attempts = :attempts, cancel_requested = :cancel_requested,
+         updated_ms = :updated_ms, started_ms = :started_ms, finished_ms = :finished_ms,
+         run_after_ms = :run_after_ms, progress = :progress, result = :result, artifacts = :artifacts,
+         problem = :problem, token = :token, worker = :worker, lease_until_ms = :lease_until_ms,
+         last_event = :last_event, reached = :reached, bytes = :bytes, claimed_ms = :claimed_ms
+         WHERE number = :number",
+        named_params! {
+            ":state": job.state,
+            ":attempts": job.attempts,
+            ":cancel_requested": job.cancel_requested,
+            ":updated_ms": job.updated_ms,
+            ":started_ms": job.started_ms,
+            ":finished_ms": job.finished_ms,
+            ":run_after_ms": signed(job.run_after_ms),
+            ":progress": Json(&job.progress),
+            ":result": job.result.as_ref().map(Json),
+            ":artifacts": Json(&job.artifacts),
+            ":problem": job.problem.as_ref().map(Json),
+            ":token": stored.token,
+            ":worker": stored.worker,
+            ":lease_until_ms": stored.lease_until_ms.map(signed),
+            ":last_event": stored.last_event,
+            ":reached": stored.reached,
+            ":bytes": signed(job.bytes),
+            ":claimed_ms": stored.claimed_ms,
+            ":number": stored.number,
+        },
+    )?;
     Ok(())
-}
-
-pub(super) fn not_json(error: QueueError) -> rusqlite::Error {
-    rusqlite::Error::ToSqlConversionFailure(Box::new(error))
 }
 
 /// Numbers and stores an event. The caller saves `stored` afterwards.
@@ -170,48 +204,36 @@ pub(super) fn add_event(
     event: &NewEvent,
 ) -> Result<()> {
     stored.last_event += 1;
-    connection
-        .prepare_cached(
-            "INSERT INTO events (job, sequence, at_ms, kind, stage, percent, message, data)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        )
-        .and_then(|mut statement| {
-            statement.execute((
-                stored.number,
-                signed(stored.last_event),
-                signed(now),
-                &event.kind,
-                &event.stage,
-                within_100(event.percent),
-                &event.message,
-                to_json(&event.data).map_err(not_json)?,
-            ))
-        })
-        .map_err(unavailable)?;
+    connection.run(
+        "INSERT INTO events (job, sequence, at_ms, kind, stage, percent, message, data)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        (
+            stored.number,
+            stored.last_event,
+            now,
+            &event.kind,
+            &event.stage,
+            within_100(event.percent),
+            &event.message,
+            Json(&event.data),
+        ),
+    )?;
     if let Some(oldest) = stored.last_event.checked_sub(EVENTS_KEPT) {
-        connection
-            .prepare_cached("DELETE FROM events WHERE job = ?1 AND sequence <= ?2")
-            .and_then(|mut statement| statement.execute((stored.number, signed(oldest))))
-            .map_err(unavailable)?;
+        let values = (stored.number, oldest);
+        connection.run("DELETE FROM events WHERE job = ?1 AND sequence <= ?2", values)?;
     }
     Ok(())
 }
 
-/// Reads `sequence, at_ms, kind, stage, percent, message, data`.
-pub(super) fn event(row: &Row<'_>) -> Result<JobEvent> {
-    let read = || -> rusqlite::Result<(JobEvent, String)> {
-        let event = JobEvent {
-            sequence: unsigned(row.get(0)?),
-            at_ms: unsigned(row.get(1)?),
-            kind: row.get(2)?,
-            stage: row.get(3)?,
-            percent: row.get(4)?,
-            message: row.get(5)?,
-            data: serde_json::Value::Null,
-        };
-        Ok((event, row.get(6)?))
-    };
-    let (mut event, data) = read().map_err(unavailable)?;
-    event.data = of_json(&data)?;
-    Ok(event)
+/// Reads a row of the table `events`.
+pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<JobEvent> {
+    Ok(JobEvent {
+        sequence: row.get("sequence")?,
+        at_ms: row.get("at_ms")?,
+        kind: row.get("kind")?,
+        stage: row.get("stage")?,
+        percent: row.get("percent")?,
+        message: row.get("message")?,
+        data: row.get::<_, Json<_>>("data")?.0,
+    })
 }

@@ -2,7 +2,6 @@
 
 use rusqlite::Connection;
 
-use super::unavailable;
 use crate::queue::{QueueError, Result};
 
 /// One migration per version; `user_version` is the number applied. Migrations are only ever appended.
@@ -136,11 +135,12 @@ pub(super) fn migrate(connection: &Connection) -> Result<()> {
     if version(connection)? == MIGRATIONS.len() {
         return Ok(());
     }
-    connection.execute_batch("BEGIN IMMEDIATE").map_err(unavailable)?;
+    connection.execute_batch("BEGIN IMMEDIATE")?;
     let migrated = steps(connection);
     let end = if migrated.is_ok() { "COMMIT" } else { "ROLLBACK" };
-    let ended = connection.execute_batch(end).map_err(unavailable);
-    migrated.and(ended)
+    let ended = connection.execute_batch(end);
+    migrated?;
+    Ok(ended?)
 }
 
 fn steps(connection: &Connection) -> Result<()> {
@@ -152,9 +152,9 @@ fn steps(connection: &Connection) -> Result<()> {
         ),
     })?;
     for step in missing {
-        connection.execute_batch(step).map_err(unavailable)?;
+        connection.execute_batch(step)?;
     }
-    connection.pragma_update(None, "user_version", i64::try_from(newest).unwrap_or(0)).map_err(unavailable)
+    Ok(connection.pragma_update(None, "user_version", i64::try_from(newest).unwrap_or(0))?)
 }
 
 /// The version of the schema that this program writes.
@@ -167,8 +167,7 @@ pub(super) fn newest() -> usize {
 pub(super) const FIRST: &str = MIGRATIONS[0];
 
 fn version(connection: &Connection) -> Result<usize> {
-    let version: i64 =
-        connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(unavailable)?;
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     usize::try_from(version).map_err(|_| QueueError::Malformed {
         why: format!("its schema has version {version}; this is no job store of splat"),
     })

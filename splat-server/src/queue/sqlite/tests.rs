@@ -3,9 +3,8 @@
 use tempfile::TempDir;
 
 use super::*;
-use crate::job::JobKind;
-use crate::queue::contract::{self, Site};
-use crate::queue::{QueueError, Quota};
+use crate::queue::QueueError;
+use crate::queue::contract::{self, PLENTY, Site, new_job};
 
 struct File(TempDir);
 
@@ -86,27 +85,10 @@ async fn locked() -> (TempDir, SqliteQueue, Job, rusqlite::Connection) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("jobs.sqlite");
     let queue = SqliteQueue::open(&path).unwrap();
-    let job = queue.submit(new_job(), PLENTY).await.unwrap().job;
+    let job = queue.submit(new_job("a"), PLENTY).await.unwrap().job;
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE; UPDATE counters SET value = value").unwrap();
     (folder, queue, job, other)
-}
-
-pub(super) const PLENTY: Admission =
-    Admission { max_waiting: 1000, max_unfinished_per_owner: 1000, quota: Quota::NONE };
-
-pub(super) fn new_job() -> NewJob {
-    NewJob {
-        id: JobId::random(),
-        owner: Owner::local(),
-        kind: JobKind::Scene,
-        lane: Lane::Scene,
-        priority: 0,
-        max_attempts: 3,
-        spec: serde_json::json!({}),
-        bytes: 0,
-        idempotency: None,
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -114,7 +96,7 @@ async fn readers_wait_for_no_writer_and_writers_take_turns() {
     let (_folder, queue, job, other) = locked().await;
     let writing = {
         let queue = queue.clone();
-        tokio::spawn(async move { queue.submit(new_job(), PLENTY).await.unwrap() })
+        tokio::spawn(async move { queue.submit(new_job("a"), PLENTY).await.unwrap() })
     };
     for _ in 0..20 {
         assert_eq!(queue.get(&job.owner, &job.id).await.unwrap(), Some(job.clone()));
@@ -131,7 +113,7 @@ async fn readers_wait_for_no_writer_and_writers_take_turns() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_ordered_is_done_whoever_waits() {
     let (folder, queue, job, other) = locked().await;
-    let abandoned = tokio::time::timeout(Duration::from_millis(50), queue.submit(new_job(), PLENTY)).await;
+    let abandoned = tokio::time::timeout(Duration::from_millis(50), queue.submit(new_job("a"), PLENTY)).await;
     assert!(abandoned.is_err());
     other.execute_batch("COMMIT").unwrap();
     // Dropping waits for the write.

@@ -1,10 +1,10 @@
 //! Operations that change jobs. All run inside the caller's transaction.
 
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::{Connection, ToSql, named_params};
 use serde_json::json;
 
-use super::row::{Stored, add_event, find, find_owned, not_json, save, signed, to_json};
-use super::{unavailable, usage};
+use super::row::{Json, Stored, add_event, find, find_owned, save, signed};
+use super::{Sql, usage};
 use crate::job::{Change, Job, JobId, JobState, Lane, NewEvent, NewJob, Owner, Progress, UnixMs};
 use crate::queue::backoff::whole_ms;
 use crate::queue::{
@@ -21,16 +21,13 @@ pub(super) fn submit(
     if let Some(earlier) = earlier(connection, new)? {
         return Ok(Submitted { job: earlier, created: false });
     }
-    let waiting =
-        count(connection, "SELECT count(*) FROM jobs WHERE state = 'queued' AND lane = ?1", new.lane.name())?;
+    let count = |sql: &str, of: &dyn ToSql| connection.value::<u64>(sql, [of]);
+    let waiting = count("SELECT count(*) FROM jobs WHERE state = 'queued' AND lane = ?1", &new.lane)?;
     if waiting >= admission.max_waiting {
         return Err(QueueError::Full { waiting });
     }
-    let unfinished = count(
-        connection,
-        "SELECT count(*) FROM jobs WHERE state IN ('queued', 'running') AND owner = ?1",
-        &new.owner.0,
-    )?;
+    let unfinished =
+        count("SELECT count(*) FROM jobs WHERE state IN ('queued', 'running') AND owner = ?1", &new.owner)?;
     if unfinished >= admission.max_unfinished_per_owner {
         return Err(QueueError::OwnerFull { unfinished });
     }
@@ -41,36 +38,31 @@ pub(super) fn submit(
         admission.quota.check(&usage::of(connection, &new.owner, now)?, new.bytes)?;
         usage::submitted(connection, &new.owner, now)?;
     }
-    connection
-        .prepare_cached(
-            "INSERT INTO jobs (id, owner, kind, lane, priority, place, state, max_attempts, created_ms, updated_ms,
-                               run_after_ms, spec, progress, artifacts, bytes)
-             VALUES (:id, :owner, :kind, :lane, :priority, :place, 'queued', :max_attempts, :now, :now,
-                     :now, :spec, :progress, '[]', :bytes)",
-        )
-        .map_err(unavailable)?
-        .execute(named_params! {
-            ":id": new.id.as_str(),
-            ":owner": new.owner.0,
-            ":kind": new.kind.name(),
-            ":lane": new.lane.name(),
+    connection.run(
+        "INSERT INTO jobs (id, owner, kind, lane, priority, place, state, max_attempts, created_ms, updated_ms,
+                           run_after_ms, spec, progress, artifacts, bytes)
+         VALUES (:id, :owner, :kind, :lane, :priority, :place, 'queued', :max_attempts, :now, :now,
+                 :now, :spec, :progress, '[]', :bytes)",
+        named_params! {
+            ":id": new.id,
+            ":owner": new.owner,
+            ":kind": new.kind,
+            ":lane": new.lane,
             ":priority": new.priority,
             ":place": next(connection, "place")?,
             ":max_attempts": new.max_attempts.max(1),
-            ":now": signed(now),
-            ":spec": to_json(&new.spec)?,
-            ":progress": to_json(&Progress::default())?,
+            ":now": now,
+            ":spec": Json(&new.spec),
+            ":progress": Json(Progress::default()),
             ":bytes": signed(new.bytes),
-        })
-        .map_err(unavailable)?;
+        },
+    )?;
     let number = connection.last_insert_rowid();
     if let Some(idempotency) = &new.idempotency {
-        connection
-            .prepare_cached("INSERT INTO idempotency (owner, key, fingerprint, job) VALUES (?1, ?2, ?3, ?4)")
-            .and_then(|mut statement| {
-                statement.execute((&new.owner.0, &idempotency.key, &idempotency.fingerprint, number))
-            })
-            .map_err(unavailable)?;
+        connection.run(
+            "INSERT INTO idempotency (owner, key, fingerprint, job) VALUES (?1, ?2, ?3, ?4)",
+            (&new.owner, &idempotency.key, &idempotency.fingerprint, number),
+        )?;
     }
     let mut stored = find(connection, &new.id)?
         .ok_or_else(|| QueueError::Malformed { why: "a job vanished while it was stored".into() })?;
@@ -82,22 +74,16 @@ pub(super) fn submit(
 /// The existing job with this idempotency key or id.
 fn earlier(connection: &Connection, new: &NewJob) -> Result<Option<Job>> {
     if let Some(idempotency) = &new.idempotency {
-        let found: Option<(String, String)> = connection
-            .prepare_cached(
-                "SELECT fingerprint, id FROM idempotency JOIN jobs ON jobs.number = idempotency.job
-                 WHERE idempotency.owner = ?1 AND key = ?2",
-            )
-            .and_then(|mut statement| {
-                statement
-                    .query_row((&new.owner.0, &idempotency.key), |row| Ok((row.get(0)?, row.get(1)?)))
-                    .optional()
-            })
-            .map_err(unavailable)?;
+        let found: Option<(String, JobId)> = connection.first(
+            "SELECT fingerprint, id FROM idempotency JOIN jobs ON jobs.number = idempotency.job
+             WHERE idempotency.owner = ?1 AND key = ?2",
+            (&new.owner, &idempotency.key),
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
         if let Some((fingerprint, id)) = found {
             if fingerprint != idempotency.fingerprint {
                 return Err(QueueError::KeyReused);
             }
-            let id: JobId = id.parse().map_err(|_| super::row::unknown("job id", &id))?;
             return Ok(find(connection, &id)?.map(|stored| stored.job));
         }
     }
@@ -115,10 +101,8 @@ pub(super) fn renew(
     lease_ms: u64,
 ) -> Result<ClaimStatus> {
     let stored = held(connection, ticket)?;
-    connection
-        .prepare_cached("UPDATE jobs SET lease_until_ms = ?1 WHERE number = ?2")
-        .and_then(|mut statement| statement.execute((signed(now.saturating_add(lease_ms)), stored.number)))
-        .map_err(unavailable)?;
+    let until = signed(now.saturating_add(lease_ms));
+    connection.run("UPDATE jobs SET lease_until_ms = ?1 WHERE number = ?2", (until, stored.number))?;
     Ok(ClaimStatus { cancel_requested: stored.job.cancel_requested })
 }
 
@@ -209,14 +193,10 @@ pub(super) fn cancel(connection: &Connection, now: UnixMs, owner: &Owner, id: &J
         JobState::Running if !stored.job.cancel_requested => {
             stored.job.cancel_requested = true;
             record_state(connection, &mut stored, now, "")?;
-            connection
-                .prepare_cached(
-                    "UPDATE jobs SET cancel_requested = 1, updated_ms = ?1, last_event = ?2 WHERE number = ?3",
-                )
-                .and_then(|mut statement| {
-                    statement.execute((signed(now), signed(stored.last_event), stored.number))
-                })
-                .map_err(unavailable)?;
+            connection.run(
+                "UPDATE jobs SET cancel_requested = 1, updated_ms = ?1, last_event = ?2 WHERE number = ?3",
+                (now, stored.last_event, stored.number),
+            )?;
         }
         _ => {}
     }
@@ -235,7 +215,6 @@ pub(super) fn retry(
     if !job.state.is_final() {
         return Err(QueueError::WrongState { state: job.state });
     }
-    let spec_json = to_json(&spec)?;
     job.spec = spec;
     job.attempts = 0;
     job.cancel_requested = false;
@@ -249,11 +228,8 @@ pub(super) fn retry(
     requeue(&mut stored, now);
     record_state(connection, &mut stored, now, "")?;
     save(connection, &stored)?;
-    let place = next(connection, "place")?;
-    connection
-        .prepare_cached("UPDATE jobs SET spec = ?1, place = ?2 WHERE number = ?3")
-        .and_then(|mut statement| statement.execute((spec_json, place, stored.number)))
-        .map_err(unavailable)?;
+    let values = (Json(&stored.job.spec), next(connection, "place")?, stored.number);
+    connection.run("UPDATE jobs SET spec = ?1, place = ?2 WHERE number = ?3", values)?;
     Ok(Some(stored.job))
 }
 
@@ -266,27 +242,17 @@ pub(super) fn change(
     let Some(mut stored) = find_owned(connection, owner, id)? else { return Ok(None) };
     let notes = &mut stored.job.notes;
     change.apply(notes);
-    let secret = notes.share.as_ref().map(|share| share.secret.as_str());
-    connection
-        .prepare_cached("UPDATE jobs SET notes = ?1, pinned = ?2, secret = ?3 WHERE number = ?4")
-        .and_then(|mut statement| {
-            statement.execute((to_json(notes).map_err(not_json)?, notes.pinned, secret, stored.number))
-        })
-        .map_err(unavailable)?;
+    let secret = notes.share.as_ref().map(|share| &share.secret);
+    let values = (Json(&*notes), notes.pinned, secret, stored.number);
+    connection.run("UPDATE jobs SET notes = ?1, pinned = ?2, secret = ?3 WHERE number = ?4", values)?;
     Ok(Some(stored.job))
 }
 
 /// An idempotency key that both owners used stays with the new owner's job.
 pub(super) fn adopt(connection: &Connection, from: &Owner, to: &Owner) -> Result<u64> {
-    let execute = |sql: &str| {
-        connection
-            .prepare_cached(sql)
-            .and_then(|mut statement| statement.execute((&to.0, &from.0)))
-            .map_err(unavailable)
-    };
-    execute("UPDATE OR IGNORE idempotency SET owner = ?1 WHERE owner = ?2")?;
-    execute("DELETE FROM idempotency WHERE owner = ?2 AND ?1 <> ?2")?;
-    execute("UPDATE jobs SET owner = ?1 WHERE owner = ?2").map(|jobs| jobs as u64)
+    connection.run("UPDATE OR IGNORE idempotency SET owner = ?1 WHERE owner = ?2", (to, from))?;
+    connection.run("DELETE FROM idempotency WHERE owner = ?2 AND ?1 <> ?2", (to, from))?;
+    Ok(connection.run("UPDATE jobs SET owner = ?1 WHERE owner = ?2", (to, from))? as u64)
 }
 
 pub(super) fn delete(connection: &Connection, now: UnixMs, owner: &Owner, id: &JobId) -> Result<Option<Job>> {
@@ -295,27 +261,16 @@ pub(super) fn delete(connection: &Connection, now: UnixMs, owner: &Owner, id: &J
         return Err(QueueError::WrongState { state: stored.job.state });
     }
     // Its events and idempotency key are deleted by ON DELETE CASCADE.
-    connection
-        .prepare_cached("DELETE FROM jobs WHERE number = ?1")
-        .and_then(|mut statement| statement.execute([stored.number]))
-        .map_err(unavailable)?;
-    connection
-        .prepare_cached("DELETE FROM deleted WHERE at_ms < ?1")
-        .and_then(|mut statement| {
-            statement.execute([signed(now.saturating_sub(whole_ms(DELETED_KEPT)))])?;
-            connection.prepare_cached("INSERT OR REPLACE INTO deleted (id, at_ms) VALUES (?1, ?2)")
-        })
-        .and_then(|mut statement| statement.execute((id.as_str(), signed(now))))
-        .map_err(unavailable)?;
+    connection.run("DELETE FROM jobs WHERE number = ?1", [stored.number])?;
+    connection.run("DELETE FROM deleted WHERE at_ms < ?1", [now.saturating_sub(whole_ms(DELETED_KEPT))])?;
+    connection.run("INSERT OR REPLACE INTO deleted (id, at_ms) VALUES (?1, ?2)", (id, now))?;
     Ok(Some(stored.job))
 }
 
 /// The job of a ticket that is still valid: until the job is requeued, even after its lease expired.
 fn held(connection: &Connection, ticket: &Ticket) -> Result<Stored> {
     find(connection, &ticket.id)?
-        .filter(|stored| {
-            stored.job.state == JobState::Running && u64::try_from(stored.token) == Ok(ticket.token)
-        })
+        .filter(|stored| stored.job.state == JobState::Running && stored.token == ticket.token)
         .ok_or_else(|| QueueError::ClaimLost { id: ticket.id.clone() })
 }
 
@@ -357,21 +312,11 @@ pub(super) fn record_state(
     add_event(connection, stored, now, &event)
 }
 
-fn count(connection: &Connection, sql: &str, of: &str) -> Result<u64> {
-    let count: i64 = connection
-        .prepare_cached(sql)
-        .and_then(|mut statement| statement.query_row([of], |row| row.get(0)))
-        .map_err(unavailable)?;
-    Ok(u64::try_from(count).unwrap_or(0))
-}
-
 /// The next number of a counter, from 1.
 pub(super) fn next(connection: &Connection, counter: &str) -> Result<i64> {
-    connection
-        .prepare_cached(
-            "INSERT INTO counters (name, value) VALUES (?1, 1)
-             ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value",
-        )
-        .and_then(|mut statement| statement.query_row([counter], |row| row.get(0)))
-        .map_err(unavailable)
+    Ok(connection.value(
+        "INSERT INTO counters (name, value) VALUES (?1, 1)
+         ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value",
+        [counter],
+    )?)
 }

@@ -1,4 +1,4 @@
--- from to
+-- from to: moves all jobs of one owner to another.
 local from, to = ARGV[3], ARGV[4]
 if from == to then return 0 end
 local jobs = redis.call('ZRANGE', P .. 'jobs_of:' .. from, 0, -1, 'WITHSCORES')
@@ -13,7 +13,7 @@ for i = 1, #jobs, 2 do
     if redis.call('EXISTS', of_priority .. ':' .. from) == 0 then redis.call('SREM', of_priority, from) end
     if job[4] then
         local known = redis.call('HGET', P .. 'idempotency:' .. from, job[4])
-        -- A key that both have used stays with the job of the new owner.
+        -- An idempotency key that both have used stays with the new owner's job.
         if known and redis.call('HSETNX', P .. 'idempotency:' .. to, job[4], known) == 0 then
             redis.call('HDEL', key_of(id), 'idempotency_key')
         end
@@ -24,7 +24,7 @@ for i = 1, #jobs, 2 do
 end
 redis.call('DEL', P .. 'jobs_of:' .. from)
 for _, name in ipairs({'running_of', 'unfinished_of', 'bytes_of'}) do
-    local of_old = counted(name, from)
+    local of_old = count_of(name, from)
     if of_old > 0 then
         count(name, to, int(of_old))
         redis.call('HDEL', P .. name, from)

@@ -1,4 +1,4 @@
--- id
+-- id: approximate number of jobs that will be claimed before this one.
 local id = ARGV[3]
 local job = redis.call('HMGET', key_of(id), 'state', 'lane', 'priority', 'owner', 'place')
 if job[1] ~= 'queued' then return 0 end
@@ -10,7 +10,8 @@ for _, higher in ipairs(redis.call('ZRANGEBYSCORE', P .. 'ready:' .. lane, '(' .
         ahead = ahead + redis.call('ZCARD', of_priority .. ':' .. owner)
     end
 end
--- Owners take turns: before this job's turn each has had as many as its owner has before it, and one more if that is earlier in line.
+-- Owners take turns. Before this job, each other owner gets as many jobs claimed as this owner does, and one more if its next one is
+-- earlier in the queue.
 local of_priority = P .. 'ready:' .. lane .. ':' .. priority
 local turns = redis.call('ZCOUNT', of_priority .. ':' .. mine, '-inf', '(' .. job[5])
 ahead = ahead + turns

@@ -1,4 +1,5 @@
--- id question kept most: a question to a job. The list is empty before long, since whoever asks waits for `kept` at most.
+-- id question kept most: adds a question to a running job, unless `most` are pending. The list expires after `kept` milliseconds, which
+-- is as long as a client waits.
 local key = P .. 'questions:' .. ARGV[3]
 drop_old_questions(key, tonumber(ARGV[5]))
 local waiting = redis.call('LLEN', key)

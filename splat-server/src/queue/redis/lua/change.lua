@@ -1,5 +1,5 @@
--- id owner (field value|'')...
--- fields: title, pinned, share (JSON) and secret, the link's
+-- id owner (field value|'')...: sets or removes fields that the owner may change.
+-- Fields: title, pinned, share (JSON), and secret, the one of the share link.
 local id = ARGV[3]
 if field(id, 'owner') ~= ARGV[4] then return {'none'} end
 for i = 5, #ARGV, 2 do
@@ -13,4 +13,4 @@ for i = 5, #ARGV, 2 do
         if name == 'secret' then redis.call('HSET', P .. 'shares', value, id) end
     end
 end
-return {'job', whole(id)}
+return {'job', all_fields(id)}

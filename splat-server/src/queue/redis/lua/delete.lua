@@ -1,9 +1,9 @@
--- id owner remembered_for
+-- id owner remembered_for: deletes a job that has ended.
 local id, owner = ARGV[3], ARGV[4]
 if field(id, 'owner') ~= owner then return {'none'} end
 local state = field(id, 'state')
 if state == 'queued' or state == 'running' then return {'state', state} end
-local job = whole(id)
+local job = all_fields(id)
 local key = field(id, 'idempotency_key')
 if key then redis.call('HDEL', P .. 'idempotency:' .. owner, key) end
 redis.call('ZREM', P .. 'finished', id)

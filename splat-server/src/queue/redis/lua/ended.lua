@@ -1,8 +1,9 @@
--- finished_from finished_before backoff_first backoff_longest random exhausted grace further only_unpinned lane...
+-- finished_from finished_before backoff_first backoff_longest random exhausted grace further only_unpinned lane...:
+-- owners and ids of the first 100 jobs that ended in this time range.
 local terms = {first = tonumber(ARGV[5]), longest = tonumber(ARGV[6]), exhausted = ARGV[8], grace = tonumber(ARGV[9]), further = tonumber(ARGV[10])}
 math.randomseed(tonumber(ARGV[7]))
 local only_unpinned = ARGV[11] == '1'
-for i = 12, #ARGV do tend(ARGV[i], terms) end
+for i = 12, #ARGV do update_lane(ARGV[i], terms) end
 local found = {}
 local from = 0
 repeat

@@ -1,5 +1,5 @@
--- id token ending value message backoff_first backoff_longest random
--- value: the result of `succeeded`, the problem of `failed` and `retry`
+-- id token ending value message backoff_first backoff_longest random: ends a claim.
+-- value: the result if `ending` is `succeeded`; the problem if it is `failed` or `retry`.
 local id, ending, value, message = ARGV[3], ARGV[5], ARGV[6], ARGV[7]
 if not held(id, ARGV[4]) then return {'lost'} end
 math.randomseed(tonumber(ARGV[10]))
@@ -7,7 +7,7 @@ local job = redis.call('HMGET', key_of(id), 'attempts', 'max_attempts', 'cancel_
 local attempts = tonumber(job[1])
 if job[3] == '1' and (ending == 'retry' or ending == 'released') then ending, message = 'cancelled', '' end
 
-let_go(id)
+end_lease(id)
 if ending == 'succeeded' then
     set(id, 'result', value)
     redis.call('HDEL', key_of(id), 'problem')
@@ -29,4 +29,4 @@ else
     queue(id, NOW)
 end
 state_event(id, field(id, 'state'), message)
-return {'finished', whole(id)}
+return {'finished', all_fields(id)}

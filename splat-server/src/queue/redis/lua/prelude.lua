@@ -1,27 +1,27 @@
--- What all scripts share. A script is atomic: nothing else happens in Redis while it runs.
+-- Functions that all scripts share. Redis runs nothing else while a script runs, so each script is atomic.
 --
--- Keys, all under one hash-tagged prefix P (ARGV[1]), so that a cluster keeps them together:
---   P job:<id>                          hash    the job; JSON values are opaque here (cjson would spoil numbers and empty lists)
+-- Keys, all with the hash-tagged prefix P (ARGV[1]), so that a cluster stores them on one node:
+--   P job:<id>                          hash    the job; JSON values are not parsed here (cjson changes numbers and empty lists)
 --   P events:<id>                       stream  entry <sequence>-0: at, e
---   P leases:<lane>                     zset    running jobs, by when their leases run out
+--   P leases:<lane>                     zset    running jobs, by the end of their lease
 --   P ready:<lane>                      zset    priorities that have ready jobs
 --   P ready:<lane>:<priority>           set     owners that have ready jobs of that priority
---   P ready:<lane>:<priority>:<owner>   zset    jobs, by place in line
---   P delayed:<lane>                    zset    queued jobs, by the time before which they wait
+--   P ready:<lane>:<priority>:<owner>   zset    ready jobs, by place in the queue
+--   P delayed:<lane>                    zset    queued jobs that are not ready, by the time when they will be
 --   P queued, P running                 hash    lane -> number of jobs
 --   P running_of, P unfinished_of       hash    owner -> number of jobs
---   P served                            hash    owner -> when its latest job was claimed, counted
+--   P served                            hash    owner -> number of its latest claim, counted over all owners
 --   P idempotency:<owner>               hash    key -> job id (26 characters) and fingerprint
 --   P jobs_of:<owner>                   zset    jobs, in order of submission
---   P finished                          zset    jobs that ended, by when
---   P deleted                         zset    jobs that were deleted, by when; of the last 30 days
---   P identity                        string  which queue this is
---   P shares                          hash    secret of a link -> job
---   P bytes_of                        hash    owner -> bytes kept of all jobs
---   P usage:<day>                     hash    <owner>:jobs, <owner>:busy_ms; days since 1970 (UTC), of the last 92
---   P mode                            string  whether jobs are taken in and begun, as a number
---   P questions:<id>                    list    <when>:<question>, oldest first; of a running job
---   P answer:<question>                 string
+--   P finished                          zset    jobs that have ended, by their end
+--   P deleted                           zset    jobs deleted within the last 30 days, by time of deletion
+--   P identity                          string  id of this queue
+--   P shares                            hash    secret of a share link -> job
+--   P bytes_of                          hash    owner -> bytes stored for all jobs
+--   P usage:<day>                       hash    <owner>:jobs, <owner>:busy_ms; day: days since 1970 (UTC); kept for 92 days
+--   P mode                              string  whether jobs are accepted and started, as a number
+--   P questions:<id>                    list    questions to a running job as <time>:<question>, oldest first
+--   P answer:<question>                 string  answer to a question
 --   P count                             hash    counters: number, place, served
 
 local P = ARGV[1]
@@ -33,30 +33,30 @@ local NOW = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local function int(n) return string.format('%d', n) end
 local function key_of(id) return P .. 'job:' .. id end
 local function field(id, name) return redis.call('HGET', key_of(id), name) end
-local function whole(id) return redis.call('HGETALL', key_of(id)) end
+local function all_fields(id) return redis.call('HGETALL', key_of(id)) end
 local function set(id, ...) redis.call('HSET', key_of(id), ...) end
 
--- Adds to a counter; one that comes to nothing is removed.
+-- Adds to a counter, and removes it if the result is zero or less.
 local function count(name, of, by)
     if redis.call('HINCRBY', P .. name, of, by) <= 0 then redis.call('HDEL', P .. name, of) end
 end
 
-local function counted(name, of) return tonumber(redis.call('HGET', P .. name, of) or '0') end
+local function count_of(name, of) return tonumber(redis.call('HGET', P .. name, of) or '0') end
 
--- Adds to what an owner has used today.
-local function use(owner, what, by)
+-- Adds to the owner's usage of today.
+local function add_usage(owner, what, by)
     local key = P .. 'usage:' .. int(math.floor(NOW / 86400000))
     redis.call('HINCRBY', key, owner .. ':' .. what, int(by))
     redis.call('EXPIRE', key, 93 * 86400)
 end
 
--- What an owner has and has used: jobs and milliseconds today, jobs and bytes kept.
+-- The owner's usage: jobs and milliseconds today, jobs and bytes stored.
 local function usage_of(owner)
     local today = redis.call('HMGET', P .. 'usage:' .. int(math.floor(NOW / 86400000)), owner .. ':jobs', owner .. ':busy_ms')
-    return {tonumber(today[1] or '0'), tonumber(today[2] or '0'), redis.call('ZCARD', P .. 'jobs_of:' .. owner), counted('bytes_of', owner)}
+    return {tonumber(today[1] or '0'), tonumber(today[2] or '0'), redis.call('ZCARD', P .. 'jobs_of:' .. owner), count_of('bytes_of', owner)}
 end
 
--- What is kept of a job.
+-- Sets the bytes stored for a job.
 local function keep_bytes(id, owner, bytes)
     local before = tonumber(field(id, 'bytes') or '0')
     set(id, 'bytes', int(bytes))
@@ -70,7 +70,7 @@ local function add_event(id, json)
     redis.call('XADD', P .. 'events:' .. id, 'MAXLEN', '=', EVENTS_KEPT, int(sequence) .. '-0', 'at', int(NOW), 'e', json)
 end
 
--- The event that every change of state adds. `stage` is stored as JSON.
+-- Adds the event of a change of state. `stage` is stored as JSON.
 local function state_event(id, state, message, stopping)
     local about = redis.call('HMGET', key_of(id), 'stage', 'percent')
     local percent = about[2]
@@ -81,7 +81,7 @@ local function state_event(id, state, message, stopping)
     set(id, 'updated_ms', int(NOW))
 end
 
--- Into the line.
+-- Adds a job to the ready jobs.
 local function make_ready(id)
     local job = redis.call('HMGET', key_of(id), 'lane', 'priority', 'owner', 'place')
     local lane, priority, owner = job[1], job[2], job[3]
@@ -90,8 +90,8 @@ local function make_ready(id)
     redis.call('ZADD', P .. 'ready:' .. lane .. ':' .. priority .. ':' .. owner, job[4], id)
 end
 
--- Out of the line. False when it was not ready.
-local function take_out(id)
+-- Removes a job from the ready jobs. False if it was not one of them.
+local function remove_ready(id)
     local job = redis.call('HMGET', key_of(id), 'lane', 'priority', 'owner')
     local lane, priority, owner = job[1], job[2], job[3]
     local of_priority = P .. 'ready:' .. lane .. ':' .. priority
@@ -102,18 +102,18 @@ local function take_out(id)
     return true
 end
 
--- What a running job no longer has.
-local function let_go(id)
+-- Ends the lease of a running job, and counts the time that its worker held it.
+local function end_lease(id)
     local job = redis.call('HMGET', key_of(id), 'lane', 'owner')
     redis.call('ZREM', P .. 'leases:' .. job[1], id)
     count('running', job[1], -1)
     count('running_of', job[2], -1)
     local since = field(id, 'claimed_ms')
-    if since then use(job[2], 'busy_ms', math.max(0, NOW - tonumber(since))) end
+    if since then add_usage(job[2], 'busy_ms', math.max(0, NOW - tonumber(since))) end
     redis.call('HDEL', key_of(id), 'worker', 'lease_until_ms', 'noticed_ms', 'claimed_ms')
 end
 
--- Queues a job that waits until `run_after`.
+-- Queues a job, which is ready from `run_after` on.
 local function queue(id, run_after)
     local lane = field(id, 'lane')
     set(id, 'state', 'queued', 'run_after_ms', int(run_after))
@@ -146,21 +146,21 @@ local function drop_old_questions(key, kept)
     end
 end
 
--- Whether the claim still holds: until the job was brought back, also after the end of its lease.
+-- Whether the claim with this token is valid: until the job is requeued, even after the end of its lease.
 local function held(id, token)
     local job = redis.call('HMGET', key_of(id), 'state', 'token')
     return job[1] == 'running' and job[2] == token
 end
 
--- Holds a running job for `lease` milliseconds from now.
-local function hold(id, lane, lease)
+-- Sets the end of a running job's lease to `lease` milliseconds from now.
+local function set_lease(id, lane, lease)
     redis.call('ZADD', P .. 'leases:' .. lane, NOW + lease, id)
     set(id, 'lease_until_ms', int(NOW + lease))
 end
 
--- A job whose lease ran out: at first that is only noted, and the job comes up again after `grace`. A renewal puts the end
--- of the lease behind the time noted, which undoes the note.
-local function bring_back(lane, id, terms)
+-- Handles an expired lease. The first call only records the time, and the job is requeued by a call `grace` milliseconds later. A
+-- renewal in between moves the end of the lease past the recorded time, which invalidates the record.
+local function requeue_expired(lane, id, terms)
     local job = redis.call('HMGET', key_of(id), 'attempts', 'max_attempts', 'cancel_requested', 'percent', 'reached',
         'lease_until_ms', 'noticed_ms')
     if not job[1] then return redis.call('ZREM', P .. 'leases:' .. lane, id) end
@@ -175,7 +175,7 @@ local function bring_back(lane, id, terms)
         attempts = 1
         set(id, 'attempts', '1', 'reached', job[4])
     end
-    let_go(id)
+    end_lease(id)
     if job[3] == '1' then
         finish(id, 'cancelled')
     elseif attempts >= tonumber(job[2]) then
@@ -187,16 +187,16 @@ local function bring_back(lane, id, terms)
     state_event(id, field(id, 'state'), 'Its worker was lost.')
 end
 
--- Jobs whose time has come get into the line, and jobs whose lease ran out come back.
--- `terms`: the backoff (`first`, `longest`), `grace` in milliseconds, `further` in percent, and `exhausted`, a problem in JSON with
--- ATTEMPTS where their number is to stand.
-local function tend(lane, terms)
+-- Makes delayed jobs ready whose time has come, and handles expired leases.
+-- `terms`: the backoff (`first`, `longest`), `grace` in milliseconds, `further` in per cent, and `exhausted`, a problem as JSON in
+-- which ATTEMPTS is replaced by the number of attempts.
+local function update_lane(lane, terms)
     local delayed = P .. 'delayed:' .. lane
     for _, id in ipairs(redis.call('ZRANGEBYSCORE', delayed, '-inf', NOW, 'LIMIT', 0, 100)) do
         redis.call('ZREM', delayed, id)
         make_ready(id)
     end
-    -- Earlier versions kept leases as idle times of tickets in a stream.
+    -- Earlier versions stored leases as idle times of tickets in a stream.
     local bound = redis.call('HGETALL', P .. 'bound:' .. lane)
     for i = 2, #bound, 2 do
         local ends = field(bound[i], 'lease_until_ms')
@@ -204,6 +204,6 @@ local function tend(lane, terms)
     end
     redis.call('DEL', P .. 'bound:' .. lane, P .. 'tickets:' .. lane)
     for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'leases:' .. lane, '-inf', '(' .. int(NOW), 'LIMIT', 0, 100)) do
-        bring_back(lane, id, terms)
+        requeue_expired(lane, id, terms)
     end
 end

@@ -1,4 +1,4 @@
--- id kept: the oldest question to a job, or nothing.
+-- id kept: takes the oldest pending question to a job.
 local key = P .. 'questions:' .. ARGV[3]
 drop_old_questions(key, tonumber(ARGV[4]))
 local next = redis.call('LPOP', key)

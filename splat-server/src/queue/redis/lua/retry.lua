@@ -1,4 +1,4 @@
--- id owner spec progress
+-- id owner spec progress: queues a job that has ended once more.
 local id = ARGV[3]
 if field(id, 'owner') ~= ARGV[4] then return {'none'} end
 local state = field(id, 'state')
@@ -13,4 +13,4 @@ set(id, 'attempts', '0', 'cancel_requested', '0', 'spec', ARGV[5], 'progress', A
 count('unfinished_of', ARGV[4], 1)
 queue(id, NOW)
 state_event(id, 'queued', '')
-return {'job', whole(id)}
+return {'job', all_fields(id)}

@@ -1,5 +1,5 @@
 -- id owner kind lane priority max_attempts spec progress idempotency_key|'' fingerprint keyed max_waiting max_unfinished bytes
--- most_bytes|'' most_jobs|'' most_busy_ms|''
+-- most_bytes|'' most_jobs|'' most_busy_ms|'': submits a job, or finds the one that was submitted with the same id or key.
 local id, owner, kind, lane, priority = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local key, fingerprint = ARGV[11], ARGV[12]
 local keyed = ARGV[13] == '1'
@@ -8,17 +8,17 @@ if keyed then
     local earlier = redis.call('HGET', P .. 'idempotency:' .. owner, key)
     if earlier then
         if string.sub(earlier, 27) ~= fingerprint then return {'reused'} end
-        return {'found', whole(string.sub(earlier, 1, 26))}
+        return {'found', all_fields(string.sub(earlier, 1, 26))}
     end
 end
 local known = field(id, 'owner')
 if known then
     if known ~= owner then return {'reused'} end
-    return {'found', whole(id)}
+    return {'found', all_fields(id)}
 end
-local waiting = counted('queued', lane)
+local waiting = count_of('queued', lane)
 if waiting >= tonumber(ARGV[14]) then return {'full', waiting} end
-local unfinished = counted('unfinished_of', owner)
+local unfinished = count_of('unfinished_of', owner)
 if unfinished >= tonumber(ARGV[15]) then return {'owner_full', unfinished} end
 if lane ~= 'webhook' then
     if redis.call('GET', P .. 'mode') == '2' then return {'draining'} end
@@ -27,7 +27,7 @@ if lane ~= 'webhook' then
     if usage[4] + tonumber(ARGV[16]) > most(17) or usage[1] >= most(18) or usage[2] >= most(19) then
         return {'used_up', usage}
     end
-    use(owner, 'jobs', 1)
+    add_usage(owner, 'jobs', 1)
 end
 
 local number = next_of('number')
@@ -44,4 +44,4 @@ count('unfinished_of', owner, 1)
 keep_bytes(id, owner, tonumber(ARGV[16]))
 queue(id, NOW)
 state_event(id, 'queued', '')
-return {'created', whole(id)}
+return {'created', all_fields(id)}

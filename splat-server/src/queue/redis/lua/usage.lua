@@ -1,2 +1,2 @@
--- owner
+-- owner: its usage.
 return usage_of(ARGV[3])
