@@ -65,7 +65,7 @@ pub(crate) fn model(dir: &Path, images: Option<&Path>) -> Result<Found> {
     };
     let best = candidates.remove(best);
     let mut passed_over: Vec<String> = broken.iter().map(|error| format!("passed over: {error}")).collect();
-    passed_over.extend(tell_passed_over(&best, &candidates));
+    passed_over.extend(passed_over_warnings(&best, &candidates));
     Ok(Found { passed_over, ..best.found })
 }
 
@@ -114,7 +114,7 @@ fn folders(dir: &Path, place: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
     (named, whole)
 }
 
-fn tell_passed_over(best: &Candidate, others: &[Candidate]) -> Vec<String> {
+fn passed_over_warnings(best: &Candidate, others: &[Candidate]) -> Vec<String> {
     let used = &best.found;
     let parent = used.dir.parent();
     let (siblings, elsewhere): (Vec<_>, Vec<_>) =

@@ -38,7 +38,7 @@ pub(super) fn demo(args: &DemoArgs, context: &Context) -> Result<(), Failure> {
     let output = OutputFolder::create(&args.output)?;
     let photos = args.output.join("photos");
     let gpu = if args.photos_only { None } else { Some(context.gpu()?) };
-    take_photos(&photos, &size.photos, context)?;
+    render_photos(&photos, &size.photos, context)?;
     let Some(gpu) = gpu else {
         #[derive(Serialize)]
         struct Done<'a> {
@@ -61,7 +61,7 @@ pub(super) fn demo(args: &DemoArgs, context: &Context) -> Result<(), Failure> {
     make::report_outcome(&outcome, context)
 }
 
-fn take_photos(photos: &std::path::Path, options: &DemoOptions, context: &Context) -> Result<(), Failure> {
+fn render_photos(photos: &std::path::Path, options: &DemoOptions, context: &Context) -> Result<(), Failure> {
     let stage = Stage::Photograph;
     let started = Instant::now();
     let reporter = &context.reporter;

@@ -44,7 +44,7 @@ impl Check {
         Self { name, verdict: Verdict::Ok, finding, advice: None }
     }
 
-    fn lack(name: &'static str, verdict: Verdict, finding: String, advice: &str) -> Self {
+    fn problem(name: &'static str, verdict: Verdict, finding: String, advice: &str) -> Self {
         Self { name, verdict, finding, advice: Some(advice.to_owned()) }
     }
 }
@@ -56,19 +56,24 @@ pub(super) fn doctor(context: &Context) -> Result<(), Failure> {
     let gpu = self_test::open(&context.gpu_options(), &mut |text| passed_over.push(text))
         .or_else(|_| Gpu::new(&context.gpu_options()));
     checks.extend(passed_over.into_iter().map(|text| {
-        Check::lack("GPU", Verdict::Warn, text, "update its driver, or choose by `--adapter` and `--backend`")
+        Check::problem(
+            "GPU",
+            Verdict::Warn,
+            text,
+            "update its driver, or choose by `--adapter` and `--backend`",
+        )
     }));
     match gpu {
         Ok(gpu) => checks.extend(gpu_checks(&gpu)),
         Err(error) => {
-            checks.push(Check::lack("GPU", Verdict::Fail, error.to_string(), machine::INSTALL_GPU_DRIVER))
+            checks.push(Check::problem("GPU", Verdict::Fail, error.to_string(), machine::INSTALL_GPU_DRIVER))
         }
     }
     checks.push(memory_check());
     checks.push(colmap_check());
     checks.push(match ffmpeg::version() {
         Some(version) => Check::ok("ffmpeg", version),
-        None => Check::lack(
+        None => Check::problem(
             "ffmpeg",
             Verdict::Warn,
             "not installed; `splat render` writes PNG frames, no mp4".into(),
@@ -89,7 +94,7 @@ fn gpu_checks(gpu: &Gpu) -> Vec<Check> {
     let software = report.is_software();
     let finding = format!("{} · {} · {} {}", report.name, report.backend, report.driver, report.driver_info);
     let mut checks = vec![if software {
-        Check::lack(
+        Check::problem(
             "GPU",
             Verdict::Warn,
             format!("{finding} · computes on the CPU"),
@@ -124,7 +129,7 @@ fn gpu_checks(gpu: &Gpu) -> Vec<Check> {
         Ok(()) => {
             Check::ok("kernels", format!("self-test passed in {}", duration(started.elapsed().as_secs_f64())))
         }
-        Err(error) => Check::lack(
+        Err(error) => Check::problem(
             "kernels",
             Verdict::Fail,
             error.to_string(),
@@ -177,7 +182,7 @@ fn colmap_check() -> Check {
     let binary = std::env::var_os("SPLAT_COLMAP").map(PathBuf::from);
     match Colmap::find(binary.as_deref()) {
         Ok(colmap) => Check::ok("COLMAP", colmap.to_string()),
-        Err(error) => Check::lack(
+        Err(error) => Check::problem(
             "COLMAP",
             Verdict::Fail,
             error.to_string(),

@@ -57,7 +57,7 @@ impl Record {
     }
 
     /// Whether the photos in `dir` were extracted from the same, unchanged file and are complete.
-    fn still_holds(&self, new: &Self, dir: &Path) -> bool {
+    fn is_current(&self, new: &Self, dir: &Path) -> bool {
         let same = |record: &Self| (record.source.clone(), record.bytes, record.modified_ns);
         same(self) == same(new) && self.photos.iter().all(|photo| dir.join(&photo.file).is_file())
     }
@@ -84,8 +84,8 @@ pub(super) fn photos(given: &Path, out: &Path, context: &Context) -> Result<Path
     let new = Record::begin(given).map_err(unreadable)?;
     let dir = out.join(PHOTOS);
     let earlier = Record::read(out);
-    if let Some(record) = earlier.as_ref().filter(|record| record.still_holds(&new, &dir)) {
-        tell(record, given, &dir, context);
+    if let Some(record) = earlier.as_ref().filter(|record| record.is_current(&new, &dir)) {
+        report_photos(record, given, &dir, context);
         return Ok(dir);
     }
     let occupied = std::fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_some());
@@ -99,7 +99,7 @@ pub(super) fn photos(given: &Path, out: &Path, context: &Context) -> Result<Path
     make_dir(out)?;
     context.reporter.note(&format!("taking photos out of {}", given.display()));
     let record = take(given, out, &dir, new, context)?;
-    tell(&record, given, &dir, context);
+    report_photos(&record, given, &dir, context);
     Ok(dir)
 }
 
@@ -111,7 +111,7 @@ fn take(given: &Path, out: &Path, dir: &Path, new: Record, context: &Context) ->
     make_dir(&made)?;
     let taken = runtime()?.block_on(async {
         tokio::select! {
-            taken = take_in(given, scratch.path(), &made) => taken.map(Some),
+            taken = extract(given, scratch.path(), &made) => taken.map(Some),
             () = stopped(context.cancel.clone()) => Ok(None),
         }
     });
@@ -134,7 +134,7 @@ fn take(given: &Path, out: &Path, dir: &Path, new: Record, context: &Context) ->
 }
 
 /// Uses the service's intake, without its limits for untrusted clients.
-async fn take_in(
+async fn extract(
     given: &Path,
     scratch: &Path,
     made: &Path,
@@ -177,7 +177,7 @@ fn refused(given: &Path, error: IntakeError) -> Failure {
 }
 
 /// Reports which photos are used and, on every run, which were rejected.
-fn tell(record: &Record, given: &Path, dir: &Path, context: &Context) {
+fn report_photos(record: &Record, given: &Path, dir: &Path, context: &Context) {
     let Record { photos, skipped, .. } = record;
     context.reporter.note(&format!(
         "{} photos of {} lie in {}",

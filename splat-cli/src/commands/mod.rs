@@ -82,7 +82,7 @@ pub(crate) fn dispatch(command: Command, context: &Context) -> Result<(), Failur
         Command::Backup(args) => serve::backup(args, context),
         Command::Restore(args) => serve::restore(args, context),
         Command::Job { gpu: false } => serve::job(&context.cancel),
-        Command::Job { gpu: true } => serve::tell_gpu(context),
+        Command::Job { gpu: true } => serve::print_gpu(context),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "splat", &mut std::io::stdout());
             Ok(())

@@ -24,7 +24,7 @@ const STOP_POLL: Duration = Duration::from_millis(100);
 
 /// `splat serve`.
 pub(super) fn serve(args: ServeArgs, context: &Context) -> Result<(), Failure> {
-    let config = on_this_gpu(config(args.settings)?, context);
+    let config = with_gpu_options(config(args.settings)?, context);
     if args.print_config {
         let text = toml::to_string(&config).unwrap_or_default();
         context.reporter.result(&config, text.trim_end());
@@ -53,7 +53,7 @@ pub(super) fn serve(args: ServeArgs, context: &Context) -> Result<(), Failure> {
 
 /// `splat worker`.
 pub(super) fn worker(args: WorkerArgs, context: &Context) -> Result<(), Failure> {
-    let config = on_this_gpu(config(args.settings)?, context);
+    let config = with_gpu_options(config(args.settings)?, context);
     log(context);
     let program = program()?;
     let stop = stopped(context.cancel.clone());
@@ -80,7 +80,7 @@ pub(super) fn keys(args: KeysArgs, context: &Context) -> Result<(), Failure> {
                     secret: &'a str,
                 }
                 let created = Created { key: &key, secret: secret.expose() };
-                context.reporter.result(&created, &shown_once(&secret));
+                context.reporter.result(&created, &key_message(&secret));
             }
             KeysCommand::List => {
                 let all = keys.list().await?;
@@ -107,7 +107,7 @@ pub(super) fn keys(args: KeysArgs, context: &Context) -> Result<(), Failure> {
             KeysCommand::Rotate { id } => {
                 let Some(secret) = keys.rotate(&id).await? else { return Err(no_such_key(&id)) };
                 let shown = serde_json::json!({ "id": id, "secret": secret.expose() });
-                context.reporter.result(&shown, &shown_once(&secret));
+                context.reporter.result(&shown, &key_message(&secret));
             }
             KeysCommand::Revoke { id } => {
                 if !keys.revoke(&id).await? {
@@ -128,7 +128,7 @@ pub(super) fn keys(args: KeysArgs, context: &Context) -> Result<(), Failure> {
 
 /// `splat backup`: copies queue and keys of a running service.
 pub(super) fn backup(args: BackupArgs, context: &Context) -> Result<(), Failure> {
-    let (config, file) = of_backup(args)?;
+    let (config, file) = backup_settings(args)?;
     let copied = service::backup(&config, &file)?;
     let text = format!("copied to {}; jobs: {}, keys: {}", file.display(), copied.jobs, copied.keys);
     context.reporter.result(&copied, &text);
@@ -137,7 +137,7 @@ pub(super) fn backup(args: BackupArgs, context: &Context) -> Result<(), Failure>
 
 /// `splat restore`: restores a backup in a stopped service.
 pub(super) fn restore(args: BackupArgs, context: &Context) -> Result<(), Failure> {
-    let (config, file) = of_backup(args)?;
+    let (config, file) = backup_settings(args)?;
     let (copied, before) = service::restore(&config, &file)?;
     let kept = before.map(|path| format!("; what was there is kept as {}", path.display()));
     let kept = kept.unwrap_or_default();
@@ -147,7 +147,7 @@ pub(super) fn restore(args: BackupArgs, context: &Context) -> Result<(), Failure
     Ok(())
 }
 
-fn of_backup(args: BackupArgs) -> Result<(Config, PathBuf), Failure> {
+fn backup_settings(args: BackupArgs) -> Result<(Config, PathBuf), Failure> {
     let settings = Settings { data_dir: args.data_dir, redis_url: args.redis_url, ..Settings::default() };
     Ok((config(SettingsArgs { config: args.config, settings })?, args.file))
 }
@@ -161,8 +161,8 @@ pub(super) fn job(cancel: &CancelToken) -> Result<(), Failure> {
 }
 
 /// Prints what scenes are trained on, for the service's page.
-pub(super) fn tell_gpu(context: &Context) -> Result<(), Failure> {
-    runner::tell_gpu(&context.gpu_options()).map_err(|source| Failure::Usage {
+pub(super) fn print_gpu(context: &Context) -> Result<(), Failure> {
+    runner::print_gpu(&context.gpu_options()).map_err(|source| Failure::Usage {
         what: format!("what was found out cannot be written: {source}"),
         hint: "this command is for the service's own use; `splat doctor` tells people",
     })
@@ -180,7 +180,7 @@ pub(super) fn config(args: SettingsArgs) -> Result<Config, Failure> {
 }
 
 /// Adds `--adapter` and `--backend`, which all commands have.
-fn on_this_gpu(config: Config, context: &Context) -> Config {
+fn with_gpu_options(config: Config, context: &Context) -> Config {
     Config { adapter: context.adapter.clone(), backend: context.backend, ..config }
 }
 
@@ -215,7 +215,7 @@ fn log(context: &Context) {
     if context.reporter.is_json() { lines.json().init() } else { lines.init() }
 }
 
-fn shown_once(secret: &Secret) -> String {
+fn key_message(secret: &Secret) -> String {
     let secret = secret.expose();
     format!("{secret}\n\nThis is the only time it is shown. Send it as `Authorization: Bearer KEY`.")
 }

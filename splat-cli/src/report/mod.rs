@@ -74,7 +74,7 @@ impl Reporter {
     /// Prints a note that is neither event nor result.
     pub(crate) fn note(&self, text: &str) {
         if !self.0.quiet {
-            self.say(text);
+            self.print_line(text);
         }
     }
 
@@ -110,7 +110,7 @@ impl Reporter {
         print_err(&failure.text());
     }
 
-    fn say(&self, text: &str) {
+    fn print_line(&self, text: &str) {
         match &*self.0.screen.lock().unwrap_or_else(PoisonError::into_inner) {
             Screen::Bars(bars) => bars.line(text),
             Screen::Lines(_) => print_err(text),

@@ -30,7 +30,7 @@ const DOUBTED_PHOTOS: usize = 4;
 
 /// Evidence against a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Doubt {
+struct Evidence {
     /// Pairs of photos that should match.
     certain: usize,
     /// Those of them that do not.
@@ -42,8 +42,8 @@ struct Doubt {
 impl PosingRun<'_> {
     /// Warns where photos that should match do not. Without the database nothing is known.
     pub(super) fn warn_if_folded(&mut self, model: &Reconstruction) {
-        match self.doubt(model) {
-            Ok(Some(Doubt { certain, unmatched, example: [a, b] })) => {
+        match self.evidence(model) {
+            Ok(Some(Evidence { certain, unmatched, example: [a, b] })) => {
                 let message = format!(
                     "the model may lay two places that look alike over one another: {unmatched} of {certain} pairs of photos that \
                      stand side by side and should show the same share no match, such as `{a}` and `{b}`. If these two show \
@@ -60,33 +60,33 @@ impl PosingRun<'_> {
 
     /// Whether [`PosingRun::warn_if_folded`] would warn.
     pub(super) fn is_doubtful(&self, model: &Reconstruction) -> bool {
-        matches!(self.doubt(model), Ok(Some(_)))
+        matches!(self.evidence(model), Ok(Some(_)))
     }
 
-    fn doubt(&self, model: &Reconstruction) -> Result<Option<Doubt>> {
+    fn evidence(&self, model: &Reconstruction) -> Result<Option<Evidence>> {
         let path = self.database();
         if !path.is_file() {
             return Ok(None);
         }
         let database = Database::open(&path)?;
         let verified = database.verified(MIN_MATCHES)?.into_iter().collect();
-        Ok(doubt(model, &database.compared_pairs()?, &verified))
+        Ok(evidence(model, &database.compared_pairs()?, &verified))
     }
 }
 
 /// What speaks against `model`, whose images have the numbers of the pairs that were `compared` and of those whose matches were
 /// `verified`, lower number first.
-fn doubt(
+fn evidence(
     model: &Reconstruction,
     compared: &BTreeSet<[u32; 2]>,
     verified: &BTreeSet<[u32; 2]>,
-) -> Option<Doubt> {
+) -> Option<Evidence> {
     let seen: BTreeMap<u32, Vec<DVec3>> = (model.images.iter())
         .map(|(&id, image)| (id, points(model, image)))
         .filter(|(_, points)| points.len() >= LEAST_POINTS)
         .collect();
     let sees_alike = |from: u32, to: u32| {
-        let part = seen.get(&from).and_then(|points| seen_alike(model, from, to, points));
+        let part = seen.get(&from).and_then(|points| alike_fraction(model, from, to, points));
         part.is_some_and(|part| part >= CERTAIN)
     };
     let certain: Vec<[u32; 2]> =
@@ -98,7 +98,7 @@ fn doubt(
     }
     let name = |id: &u32| model.images.get(id).map(|image| image.name.clone()).unwrap_or_default();
     let [a, b] = unmatched.first()?;
-    Some(Doubt { certain: certain.len(), unmatched: unmatched.len(), example: [name(a), name(b)] })
+    Some(Evidence { certain: certain.len(), unmatched: unmatched.len(), example: [name(a), name(b)] })
 }
 
 /// Points that an image sees, spread evenly over its features.
@@ -111,7 +111,7 @@ fn points(model: &Reconstruction, image: &PosedImage) -> Vec<DVec3> {
 }
 
 /// Part of the points of image `from` that image `to` sees alike.
-fn seen_alike(model: &Reconstruction, from: u32, to: u32, points: &[DVec3]) -> Option<f64> {
+fn alike_fraction(model: &Reconstruction, from: u32, to: u32, points: &[DVec3]) -> Option<f64> {
     let (from, to) = (model.images.get(&from)?, model.images.get(&to)?);
     let lens = model.cameras.get(&to.camera_id)?;
     let projector = lens.projector()?;
@@ -173,19 +173,19 @@ mod tests {
     fn photos_side_by_side_that_share_no_match_are_doubted() {
         let model = wall(10);
         let all = pairs(10, |_, _| true);
-        assert_eq!(doubt(&model, &all, &all), None);
+        assert_eq!(evidence(&model, &all, &all), None);
         // Odd and even photos show two walls alike, but for one pair that links them.
         let split = pairs(10, |a, b| a % 2 == b % 2 || (a, b) == (1, 2));
-        let found = doubt(&model, &all, &split);
+        let found = evidence(&model, &all, &split);
         assert!(
             found.as_ref().is_some_and(|found| found.unmatched * 3 > found.certain && found.certain >= 20),
             "{found:?}"
         );
         assert_eq!(found.map(|found| found.example), Some(["0.jpg".into(), "3.jpg".into()]));
         // Pairs that were not compared are no evidence, nor are a few that failed.
-        assert_eq!(doubt(&model, &split, &split), None);
-        assert_eq!(doubt(&model, &all, &pairs(10, |a, b| (a, b) != (1, 2))), None);
+        assert_eq!(evidence(&model, &split, &split), None);
+        assert_eq!(evidence(&model, &all, &pairs(10, |a, b| (a, b) != (1, 2))), None);
         // Far apart, photos need not match.
-        assert_eq!(doubt(&model, &all, &pairs(10, |a, b| b - a < 7)), None);
+        assert_eq!(evidence(&model, &all, &pairs(10, |a, b| b - a < 7)), None);
     }
 }

@@ -7,7 +7,6 @@ use std::time::Instant;
 use splat_core::events::{EventSink, Stage};
 use splat_core::{CancelToken, Event, LeftOut, LeftOutReason, Placement};
 
-use super::again::Again;
 use super::binary::Colmap;
 use super::downscale;
 use super::gps;
@@ -15,6 +14,7 @@ use super::listing;
 use super::masks::{self, MASKS, Undistorted};
 use super::options::{ColmapOptions, ColmapQuality};
 use super::prepare::{self, Photos};
+use super::second_try::SecondTryRecord;
 use super::stages::{self, WITH_GPS};
 use super::state::{Raised, State, fingerprint, stage_name, stages_from};
 use super::verify;
@@ -121,7 +121,7 @@ impl<'a> PosingRun<'a> {
             let log = self.log_path();
             return Err(ColmapError::NoReconstruction { registered, photos: total, log });
         };
-        self.tell_placement(&placement);
+        self.emit_placement(&placement);
         self.warn_if_folded(&read_model(&model)?);
         self.undistort(&model)?;
         Ok(placement)
@@ -130,8 +130,9 @@ impl<'a> PosingRun<'a> {
     /// Estimates the poses of all photos, with a second try of those that get none.
     fn attempt(&mut self, photos: &Photos, prepared: &str) -> Result<Attempt> {
         let quality = self.options.quality;
-        let mut again = self.state.again.clone().filter(|again| again.matches(prepared, quality));
-        let Some(choice) = self.pose(photos, again.as_ref(), None)? else {
+        let mut second_try =
+            self.state.second_try.clone().filter(|second_try| second_try.matches(prepared, quality));
+        let Some(choice) = self.pose(photos, second_try.as_ref(), None)? else {
             return Ok(Attempt::without_model(0));
         };
         if choice.registered < prepare::MIN_PHOTOS as u64
@@ -141,32 +142,32 @@ impl<'a> PosingRun<'a> {
         }
         let mut model = choice.dir;
         let mut placement = self.placement(photos, &model)?;
-        if again.is_none() && self.options.try_again && !placement.left_out.is_empty() {
-            let tried = self.begin_again(prepared, &placement)?;
+        if second_try.is_none() && self.options.try_again && !placement.left_out.is_empty() {
+            let tried = self.begin_second_try(prepared, &placement)?;
             prepared.clone_into(&mut self.key);
             let started = Instant::now();
             let choice = self.pose(photos, Some(&tried), Some(&model))?;
             model = choice.map_or(model, |choice| choice.dir);
-            again = Some(self.end_again(tried, started.elapsed())?);
+            second_try = Some(self.end_second_try(tried, started.elapsed())?);
             placement = self.placement(photos, &model)?;
         }
-        placement.second_try = again.map(|again| again.came_to(&placement));
+        placement.second_try = second_try.map(|second_try| second_try.outcome(&placement));
         let in_other = |photo: &&LeftOut| matches!(photo.reason, LeftOutReason::OtherModel { .. });
         let elsewhere = placement.left_out.iter().filter(in_other).count() as u64;
         Ok(Attempt { registered: placement.placed, elsewhere, model: Some((model, placement)) })
     }
 
-    /// Features, matches and poses of all photos; with more features for those that are tried `again`, starting from a `model` without
+    /// Features, matches and poses of all photos; with more features for the photos of `second_try`, starting from a `model` without
     /// these if there is one.
     fn pose(
         &mut self,
         photos: &Photos,
-        again: Option<&Again>,
+        second_try: Option<&SecondTryRecord>,
         model: Option<&Path>,
     ) -> Result<Option<ModelChoice>> {
         let settings = self.options.quality.settings();
         let of = |name: &str| {
-            if again.is_some_and(|again| again.names.contains(name)) {
+            if second_try.is_some_and(|second_try| second_try.names.contains(name)) {
                 return settings.more();
             }
             photos.sides.get(name).map_or(settings, |&side| settings.of_side(side))
@@ -242,7 +243,7 @@ impl<'a> PosingRun<'a> {
         let made = || sparse.is_dir();
         self.stage(Stage::Mapping, "", made, |job| {
             if let Some(model) = model {
-                return job.map_on(model, total, gps);
+                return job.add_photos_to_model(model, total, gps);
             }
             let mut mapped = job.map_from_scratch(&sparse, total, gps);
             if let Err(ColmapError::StageFailed { command, .. }) = &mapped
@@ -260,7 +261,7 @@ impl<'a> PosingRun<'a> {
             }
             // Once more, with a lower limit, for what it left out. As a limit for all, it would let the first photos in on a few points.
             match find_best_model(&sparse) {
-                Ok(best) if best.registered < total => job.map_on(&best.dir, total, gps)?,
+                Ok(best) if best.registered < total => job.add_photos_to_model(&best.dir, total, gps)?,
                 _ => return Ok(()),
             }
             match find_best_model(&sparse) {

@@ -4,13 +4,12 @@
 //! | --- | --- | --- |
 //! | Prepare | `listing`, `masks`, `prepare`, `encoding` | `work/photos`: upright copies; `work/masks`, `work/feature_masks` |
 //! | Features, Matching | `features`, `stages`, `pairs`, `compare` | `work/database.db` |
-//! | Mapping | `stages`, `gps`, `again`, `global`, `folded` | `work/sparse/0`, `1` ...: one model a connected part |
+//! | Mapping | `stages`, `gps`, `second_try`, `global`, `folded` | `work/sparse/0`, `1` ...: one model a connected part |
 //! | Undistort | `stages`, `masks`, `downscale` | `images`, `masks`, `sparse/0`, `images_2` |
 //!
 //! `work/state.json` records which stages are done and their inputs, `work/colmap.log` holds everything
 //! that COLMAP said. Start at [`ColmapSource`].
 
-mod again;
 mod binary;
 mod commands;
 mod compare;
@@ -28,6 +27,7 @@ mod pairs;
 mod places;
 mod prepare;
 mod progress;
+mod second_try;
 mod stages;
 mod state;
 mod verify;

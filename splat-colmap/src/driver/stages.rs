@@ -201,7 +201,7 @@ fn mapper_with_gps(colmap: &Colmap) -> Result<Option<Command>> {
 }
 
 /// The mapper, starting from a model.
-pub(super) fn mapping_on(
+pub(super) fn mapping_from_model(
     colmap: &Colmap,
     options: &ColmapOptions,
     paths: &Paths<'_>,

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use splat_core::events::Stage;
 use splat_core::files::write_atomically;
 
-use super::again::Again;
 use super::features::FoundFeatures;
 use super::options::ColmapQuality;
 use super::prepare::Photos;
+use super::second_try::SecondTryRecord;
 use crate::error::Result;
 
 /// Version of the record; incremented when the meaning of stages changes.
@@ -33,8 +33,8 @@ pub(super) struct State {
     /// Set if the requested quality had placed too few of the photos.
     pub(super) raised: Option<Raised>,
     /// The photos that were left out at first.
-    #[serde(default)]
-    pub(super) again: Option<Again>,
+    #[serde(default, rename = "again")]
+    pub(super) second_try: Option<SecondTryRecord>,
     /// Inputs of the features in the database; `None` if there are none to reuse.
     #[serde(default)]
     pub(super) features: Option<FoundFeatures>,

@@ -16,19 +16,19 @@ use crate::error::Result;
 
 /// One pass over pairs, which matches a number of the largest features of one photo with all of the other's.
 #[derive(Clone, Copy, Debug)]
-struct Look {
+struct Pass {
     largest: usize,
     /// Number of photos with most matches that each photo keeps.
     partners: usize,
     /// Minimum number of matches of a pair: fewer also occur between unrelated photos.
     min_matches: usize,
     /// Pairs beyond the partners: of photos of one object, each matches more than that number of others.
-    more: Option<More>,
+    more: Option<FurtherPairs>,
 }
 
 /// Further pairs, those with most matches first, until one in [`ONE_IN`] of all pairs is chosen.
 #[derive(Clone, Copy, Debug)]
-struct More {
+struct FurtherPairs {
     /// Maximum number of partners of a photo, including those that it has already.
     partners: usize,
     /// Minimum number of matches of a further pair.
@@ -39,10 +39,14 @@ struct More {
 const ONE_IN: usize = 4;
 
 /// The first pass, with few features.
-const SHORT: Look = Look { largest: 128, partners: 64, min_matches: 2, more: None };
+const SHORT: Pass = Pass { largest: 128, partners: 64, min_matches: 2, more: None };
 /// The second pass, which decides. Its numbers are from the table "Choosing pairs" of `docs/benchmarks.md`.
-const LONG: Look =
-    Look { largest: 512, partners: 32, min_matches: 4, more: Some(More { partners: 64, min_matches: 5 }) };
+const LONG: Pass = Pass {
+    largest: 512,
+    partners: 32,
+    min_matches: 4,
+    more: Some(FurtherPairs { partners: 64, min_matches: 5 }),
+};
 /// From this number of photos on, the second pass only considers the pairs kept by the first. The first misses one in eight of the pairs
 /// that verify (table "Choosing pairs"), but without it the second takes minutes for so many photos.
 const SHORT_LIST_PHOTOS: usize = 1_000;
@@ -59,7 +63,7 @@ pub(crate) fn preselect(
 ) -> Result<BTreeSet<[usize; 2]>> {
     let all = (0..images.len()).flat_map(|a| (a + 1..images.len()).map(move |b| [a, b])).collect();
     if images.len() < SHORT_LIST_PHOTOS {
-        return look(database, images, &all, LONG, comparer, watch);
+        return run_pass(database, images, &all, LONG, comparer, watch);
     }
     // The first pass takes a quarter of the second's time per pair, and the second has few pairs.
     let half = |from: u64| move |done: u64, total: u64| (from * total + done, 2 * total);
@@ -68,16 +72,16 @@ pub(crate) fn preselect(
         (watch.progress)(done, total);
     };
     let first = |done, total| report(&half(0), done, total);
-    let listed = look(database, images, &all, SHORT, comparer, Watch { progress: &first, ..watch })?;
+    let listed = run_pass(database, images, &all, SHORT, comparer, Watch { progress: &first, ..watch })?;
     let second = |done, total| report(&half(1), done, total);
-    look(database, images, &listed, LONG, comparer, Watch { progress: &second, ..watch })
+    run_pass(database, images, &listed, LONG, comparer, Watch { progress: &second, ..watch })
 }
 
-fn look(
+fn run_pass(
     database: &Database,
     images: &[ImageRow],
     pairs: &BTreeSet<[usize; 2]>,
-    look: Look,
+    pass: Pass,
     comparer: Comparer<'_>,
     watch: Watch<'_>,
 ) -> Result<BTreeSet<[usize; 2]>> {
@@ -85,7 +89,7 @@ fn look(
     let mut largest = Vec::with_capacity(images.len());
     for image in images {
         limit.check()?;
-        largest.push(largest_features(database, image, look.largest)?);
+        largest.push(largest_features(database, image, pass.largest)?);
     }
     let mut firsts: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for &[a, b] in pairs {
@@ -101,15 +105,15 @@ fn look(
         let matched = || (watch.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, total);
         let matches = comparer.matches(&photos, &pairs, &limit, &matched)?;
         let counted = firsts.iter().zip(matches).map(|(&a, matches)| ([a, b], matches.len()));
-        counts.extend(counted.filter(|(_, count)| *count >= look.min_matches));
+        counts.extend(counted.filter(|(_, count)| *count >= pass.min_matches));
     }
-    Ok(chosen(images.len(), &counts, look))
+    Ok(chosen(images.len(), &counts, pass))
 }
 
-/// The partners of each photo and the further pairs of a look.
-fn chosen(photos: usize, counts: &[([usize; 2], usize)], look: Look) -> BTreeSet<[usize; 2]> {
-    let mut chosen = partners(photos, counts, look.partners);
-    let Some(more) = look.more else { return chosen };
+/// The partners of each photo and the further pairs of a pass.
+fn chosen(photos: usize, counts: &[([usize; 2], usize)], pass: Pass) -> BTreeSet<[usize; 2]> {
+    let mut chosen = partners(photos, counts, pass.partners);
+    let Some(more) = pass.more else { return chosen };
     let room = (photos * photos.saturating_sub(1) / 2 / ONE_IN).saturating_sub(chosen.len());
     let clear: Vec<_> = counts.iter().copied().filter(|(_, count)| *count >= more.min_matches).collect();
     let wide = partners(photos, &clear, more.partners);
@@ -173,10 +177,10 @@ mod tests {
     fn pairs_beyond_the_partners_are_taken_by_their_matches_up_to_a_quarter() {
         let (photos, counts) = (100, in_a_row(100));
         let all = counts.len();
-        let few = Look { largest: 0, partners: 4, min_matches: 2, more: None };
+        let few = Pass { largest: 0, partners: 4, min_matches: 2, more: None };
         let with = |partners, min_matches| {
-            let more = Some(More { partners, min_matches });
-            chosen(photos, &counts, Look { more, ..few })
+            let more = Some(FurtherPairs { partners, min_matches });
+            chosen(photos, &counts, Pass { more, ..few })
         };
         let partners = chosen(photos, &counts, few);
         assert!(partners.len() < 4 * photos && partners.contains(&[0, 4]));

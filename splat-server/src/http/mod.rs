@@ -5,7 +5,7 @@
 //! | `create` | `POST /v1/jobs` |
 //! | `jobs` | list, get, cancel, retry and delete jobs |
 //! | `events`, `hub` | `GET /v1/jobs/{id}/events`: one poll of the queue per job, however many clients watch |
-//! | `looks` | live views of a scene in training |
+//! | `live_views` | live views of a scene in training |
 //! | `artifacts`, `archives` | files of a job, its log; many files as one zip |
 //! | `exports` | the scene in other formats, whole or cropped |
 //! | `notes`, `shares` | a job's name, pin and link; what a link shows |
@@ -21,7 +21,7 @@
 //! | `info` | information about the service, health, metrics, OpenAPI |
 //! | `pages` | the web page |
 //! | `auth`, `site` | authentication and rate limits; where a request comes from |
-//! | `json`, `document` | JSON bodies; the OpenAPI document |
+//! | `json`, `document` | JSON bodies and query parameters; the OpenAPI document |
 //! | `problem` | errors as RFC 9457 problem documents |
 //! | `drain_body` | discards the rest of a body that a handler has not read, so that the client gets its response |
 //!
@@ -43,7 +43,7 @@ mod hub;
 mod info;
 mod jobs;
 mod json;
-mod looks;
+mod live_views;
 mod notes;
 mod observe;
 mod options;
@@ -229,7 +229,7 @@ fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
         .routes(routes!(jobs::cancel))
         .routes(routes!(jobs::retry))
         .routes(routes!(events::events))
-        .routes(routes!(looks::look))
+        .routes(routes!(live_views::look))
         .routes(routes!(artifacts::log))
         .routes(routes!(artifacts::get, artifacts::head))
         .routes(routes!(exports::get))

@@ -45,7 +45,7 @@ const PICTURE_LENS: Pinhole =
 /// Initial distance of the camera, in radii of the ball.
 const DISTANCE: f64 = 3.5;
 
-struct Play<'a> {
+struct FakeRun<'a> {
     order: &'a Order,
     events: &'a (dyn Fn(Event) + Sync),
     viewer: &'a dyn Viewer,
@@ -63,8 +63,8 @@ pub(super) fn run(
 ) -> Result<Ended, Failure> {
     let output = OutputFolder::create(layout::MODEL)?;
     let faults = order.spec.options.test.clone().unwrap_or_default();
-    let play = Play { order, events, viewer, cancel, faults, output, started: Instant::now() };
-    let mut done = play.finished();
+    let fake_run = FakeRun { order, events, viewer, cancel, faults, output, started: Instant::now() };
+    let mut done = fake_run.finished();
     if let Some(from) = order.spec.redo_from
         && order.first_attempt
     {
@@ -74,23 +74,23 @@ pub(super) fn run(
         if cancel.is_cancelled() {
             return Ok(Ended::Cancelled);
         }
-        (play.events)(Event::StageStarted { stage });
+        (fake_run.events)(Event::StageStarted { stage });
         let skipped = done.contains(&stage);
-        if !skipped && !play.act(stage)? {
+        if !skipped && !fake_run.run_stage(stage)? {
             return Ok(Ended::Cancelled);
         }
         done.insert(stage);
-        play.note(&done)?;
-        play.log(&format!("{} done", name(stage)))?;
-        let elapsed_s = play.started.elapsed().as_secs_f64();
-        (play.events)(Event::StageFinished { stage, elapsed_s, skipped });
+        fake_run.note(&done)?;
+        fake_run.log(&format!("{} done", name(stage)))?;
+        let elapsed_s = fake_run.started.elapsed().as_secs_f64();
+        (fake_run.events)(Event::StageFinished { stage, elapsed_s, skipped });
     }
-    play.outcome()
+    fake_run.outcome()
 }
 
-impl Play<'_> {
+impl FakeRun<'_> {
     /// Runs one stage; false if it was cancelled.
-    fn act(&self, stage: Stage) -> Result<bool, Failure> {
+    fn run_stage(&self, stage: Stage) -> Result<bool, Failure> {
         if self.faults.fail_at == Some(stage) {
             return Err(Failure::ActedOut { stage: name(stage) });
         }
@@ -122,7 +122,7 @@ impl Play<'_> {
                     Duration::from_millis(20).min(until.saturating_duration_since(Instant::now())),
                 );
             }
-            self.tell(stage, part, pause)?;
+            self.report_progress(stage, part, pause)?;
         }
         if stage == Stage::Save {
             self.save()?;
@@ -130,7 +130,7 @@ impl Play<'_> {
         Ok(true)
     }
 
-    fn tell(&self, stage: Stage, part: u32, pause: Duration) -> Result<(), Failure> {
+    fn report_progress(&self, stage: Stage, part: u32, pause: Duration) -> Result<(), Failure> {
         if stage != Stage::Train {
             let (done, total) = (u64::from(part), Some(u64::from(PARTS)));
             (self.events)(Event::StageProgress { stage, done, total });

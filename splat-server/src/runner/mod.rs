@@ -5,25 +5,25 @@
 //!
 //! - working folder: the job's, see [`crate::layout`]. Every path in it is relative, so that no message and no file names this
 //!   machine's folders.
-//! - standard input: one line, the [`Order`]; then one line per [`Ask`], for live views. Its end means that the worker is
+//! - standard input: one line, the [`Order`]; then one line per [`ViewRequest`], for live views. Its end means that the worker is
 //!   gone: the attempt is cancelled.
 //! - standard output: one line per [`Line`].
 //! - SIGTERM requests a graceful stop with a checkpoint.
 
 mod fake_runner;
+mod live_views;
 mod problem;
 mod scene;
-mod window;
 
 use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use live_views::{LiveViewer, PendingRequest};
 use serde::{Deserialize, Serialize};
 use splat_core::gpu::GpuOptions;
 use splat_core::{Backend, CancelToken, Event, Gpu};
-use window::{Asked, Window};
 
 pub use problem::Failure;
 
@@ -64,7 +64,7 @@ pub struct MachineOptions {
 
 /// One line of the process's standard input, after the first: a request for a live view. Answered between two steps of training.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Ask {
+pub struct ViewRequest {
     /// Id of the request, repeated in the response.
     pub id: JobId,
     /// The requested view.
@@ -77,7 +77,7 @@ pub struct Ask {
 pub enum Line {
     /// An event of the pipeline.
     Event(Event),
-    /// Response to an [`Ask`].
+    /// Response to a [`ViewRequest`].
     Seen {
         /// Id of the request.
         id: JobId,
@@ -103,7 +103,7 @@ pub enum GpuKind {
 ///
 /// # Errors
 /// If standard output cannot be written.
-pub fn tell_gpu(machine: &GpuOptions) -> io::Result<()> {
+pub fn print_gpu(machine: &GpuOptions) -> io::Result<()> {
     let gpu = Gpu::new(machine).ok();
     let kind = gpu.map(|gpu| if gpu.report().is_software() { GpuKind::Software } else { GpuKind::Hardware });
     writeln!(io::stdout().lock(), "{}", serde_json::to_string(&kind)?)
@@ -138,13 +138,13 @@ pub fn run_from_stdin(cancel: &CancelToken) -> io::Result<()> {
     io::stdin().lock().read_line(&mut text)?;
     let order: Order = serde_json::from_str(&text)?;
     let orphaned = cancel.clone();
-    let asked = Asked::default();
-    let heard = asked.clone();
+    let pending = PendingRequest::default();
+    let received = pending.clone();
     std::thread::spawn(move || {
         // Input ends when the worker closes the pipe or dies. Unknown lines are ignored.
         for line in io::stdin().lock().lines().map_while(Result::ok) {
-            if let Ok(ask) = serde_json::from_str(&line) {
-                heard.put(ask);
+            if let Ok(request) = serde_json::from_str(&line) {
+                received.set(request);
             }
         }
         orphaned.cancel();
@@ -153,7 +153,7 @@ pub fn run_from_stdin(cancel: &CancelToken) -> io::Result<()> {
         std::process::exit(1);
     });
     let lost = Mutex::new(None);
-    let tell = |line: &Line| {
+    let send = |line: &Line| {
         if let Err(error) = write_line(line)
             && let Ok(mut lost) = lost.lock()
         {
@@ -162,15 +162,15 @@ pub fn run_from_stdin(cancel: &CancelToken) -> io::Result<()> {
             cancel.cancel();
         }
     };
-    let events = |event: Event| tell(&Line::Event(event));
-    let window = Window::new(asked, &tell);
+    let events = |event: Event| send(&Line::Event(event));
+    let viewer = LiveViewer::new(pending, &send);
     let done = if order.machine.test_mode {
-        fake_runner::run(&order, &events, &window, cancel)
+        fake_runner::run(&order, &events, &viewer, cancel)
     } else {
-        scene::run(&order, &events, &window, cancel)
+        scene::run(&order, &events, &viewer, cancel)
     };
     let ended = done.unwrap_or_else(|failure| failure.ended());
-    tell(&Line::Ended(ended));
+    send(&Line::Ended(ended));
     let lost = lost.into_inner().ok().flatten();
     lost.map_or(Ok(()), Err)
 }

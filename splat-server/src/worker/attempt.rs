@@ -12,9 +12,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::Workers;
 use super::artifacts;
 use super::child::Runner;
-use super::conclude::{LAST_WORD_EVERY, conclude};
-use super::hold::{Hold, Stopping, ticking};
-use super::looks::Looks;
+use super::conclude::{RETRY_EVERY, conclude};
+use super::lease::{Lease, StopReason, ticker};
+use super::live_views::LiveViews;
 use super::reporter::{self, Reporter};
 use super::retention::{is_spare, prune, spare, worth_keeping};
 use crate::job::{Job, JobProblem};
@@ -27,18 +27,18 @@ use crate::store::{StoreError, Workspace};
 /// Interval between reports to the queue.
 const TICK: Duration = Duration::from_millis(500);
 /// Pause after a process could not be started for lack of file handles, threads or memory.
-const LACK_REST: Duration = Duration::from_secs(5);
+const LACK_PAUSE: Duration = Duration::from_secs(5);
 
 /// Runs the job and reports its end to the queue. If the claim is lost, nothing is reported: the job belongs to another worker.
 pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiver<bool>) {
     let id = claim.job.id.clone();
     tracing::info!(job = %id, attempt = claim.job.attempts, "job started");
-    let mut attempt = Attempt { workers, hold: Hold::new(workers, &claim.ticket, shutdown), kept: false };
+    let mut attempt = Attempt { workers, lease: Lease::new(workers, &claim.ticket, shutdown), stored: false };
     let prepared = tokio::select! {
         prepared = attempt.prepare(&claim) => prepared.map_err(|problem| Some(Ending::Retry(problem))),
-        () = attempt.hold.other_than(None) => Err(match attempt.hold.stopping() {
-            Some(Stopping::Lost) => None,
-            Some(Stopping::Cancel) => Some(Ending::Cancelled),
+        () = attempt.lease.stop_reason_changed(None) => Err(match attempt.lease.stop_reason() {
+            Some(StopReason::Lost) => None,
+            Some(StopReason::Cancel) => Some(Ending::Cancelled),
             _ => Some(Ending::Released),
         }),
     };
@@ -46,7 +46,7 @@ pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiv
         Ok((mut workspace, spec)) => {
             let ending = attempt.work(&claim, &mut workspace, spec).await;
             // Once everything is stored, the working copy is not needed.
-            if attempt.kept
+            if attempt.stored
                 && let Err(error) = workspace.remove().await
             {
                 tracing::warn!(job = %id, %error, "could not remove the working copy of a job");
@@ -60,16 +60,16 @@ pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiv
         return;
     };
     let succeeded = matches!(ending, Ending::Succeeded { .. });
-    if conclude(workers, &claim, &attempt.hold, ending).await.is_some() && succeeded {
+    if conclude(workers, &claim, &attempt.lease, ending).await.is_some() && succeeded {
         prune(workers, &claim.job).await;
     }
 }
 
 struct Attempt<'a> {
     workers: &'a Workers,
-    hold: Hold,
+    lease: Lease,
     /// Whether everything that the process made is stored.
-    kept: bool,
+    stored: bool,
 }
 
 impl Attempt<'_> {
@@ -88,7 +88,7 @@ impl Attempt<'_> {
                 Ok(workspace) => return Ok((workspace, spec)),
                 Err(StoreError::Io { source, .. }) if lacks_resources(&source) => {
                     tracing::warn!(job = %claim.job.id, error = %source, "could not open the files of a job; will retry");
-                    sleep(LACK_REST).await;
+                    sleep(LACK_PAUSE).await;
                 }
                 Err(error) => return Err(problem("store_unavailable", error.to_string(), None)),
             }
@@ -105,8 +105,8 @@ impl Attempt<'_> {
             Err(error) if lacks_resources(&error) => {
                 tracing::warn!(job = %claim.job.id, %error, "could not start a job's process; it is requeued");
                 tokio::select! {
-                    () = sleep(LACK_REST) => {}
-                    () = self.hold.other_than(None) => {}
+                    () = sleep(LACK_PAUSE) => {}
+                    () = self.lease.stop_reason_changed(None) => {}
                 }
                 return Some(Ending::Released);
             }
@@ -120,32 +120,32 @@ impl Attempt<'_> {
         };
         let mut reporter = Reporter::new(claim.job.id.clone(), workspace.dir());
         let ended = self.follow(&mut runner, &mut reporter, workspace).await;
-        let (status, words) = runner.wait().await;
-        let stopping = self.hold.stopping();
-        if stopping == Some(Stopping::Lost) {
+        let (status, stderr) = runner.wait().await;
+        let stop_reason = self.lease.stop_reason();
+        if stop_reason == Some(StopReason::Lost) {
             return None;
         }
-        let ending = match (ended, stopping) {
+        let ending = match (ended, stop_reason) {
             (Some(Ended::Succeeded { outcome }), _) => {
                 let steps = outcome.get("steps_done").and_then(serde_json::Value::as_u64);
                 let steps = steps.and_then(|steps| u32::try_from(steps).ok());
-                let given_up = self.hold.given_up(true);
+                let must_abandon = self.lease.must_abandon(true);
                 tokio::select! {
-                    kept = self.keep(&claim.job, workspace, &mut reporter, steps) => match kept {
+                    stored = self.store_results(&claim.job, workspace, &mut reporter, steps) => match stored {
                         Ok(()) => Ending::Succeeded { result: result(&outcome) },
                         Err(problem) => Ending::Retry(problem),
                     },
-                    why = given_up => match why {
-                        Stopping::Lost => return None,
-                        Stopping::Cancel => Ending::Cancelled,
+                    why = must_abandon => match why {
+                        StopReason::Lost => return None,
+                        StopReason::Cancel => Ending::Cancelled,
                         // What is stored already will not be uploaded again.
                         _ => return Some(Ending::Released),
                     },
                 }
             }
-            (_, Some(Stopping::Cancel)) => Ending::Cancelled,
-            (_, Some(Stopping::Shutdown)) => Ending::Released,
-            (_, Some(Stopping::TooLong | Stopping::Lost)) => Ending::Failed(problem(
+            (_, Some(StopReason::Cancel)) => Ending::Cancelled,
+            (_, Some(StopReason::Shutdown)) => Ending::Released,
+            (_, Some(StopReason::TooLong | StopReason::Lost)) => Ending::Failed(problem(
                 "timed_out",
                 format!(
                     "the job took more than {} s, or its process wrote nothing for {} s, and was stopped",
@@ -165,7 +165,7 @@ impl Attempt<'_> {
             (Some(Ended::Failed { problem, may_pass: false }), None) => Ending::Failed(problem),
             (None, None) => {
                 let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-                tracing::warn!(job = %claim.job.id, how, words, "a job's process died");
+                tracing::warn!(job = %claim.job.id, how, stderr, "a job's process died");
                 Ending::Retry(problem(
                     "crashed",
                     format!("the process that did this job died ({how})"),
@@ -175,29 +175,29 @@ impl Attempt<'_> {
         };
         // The log and checkpoints of an unsuccessful job are stored too.
         if !matches!(ending, Ending::Succeeded { .. }) {
-            let given_up = self.hold.given_up(true);
-            let kept = tokio::select! {
-                kept = self.keep(&claim.job, workspace, &mut reporter, None) => kept,
-                _ = given_up => Err(problem("store_unavailable", "storing them took too long".into(), None)),
+            let must_abandon = self.lease.must_abandon(true);
+            let stored = tokio::select! {
+                stored = self.store_results(&claim.job, workspace, &mut reporter, None) => stored,
+                _ = must_abandon => Err(problem("store_unavailable", "storing them took too long".into(), None)),
             };
-            kept.err().into_iter().for_each(|why| tracing::warn!(job = %claim.job.id, why = why.message, "could not store the files of an unfinished job"));
+            stored.err().into_iter().for_each(|why| tracing::warn!(job = %claim.job.id, why = why.message, "could not store the files of an unfinished job"));
         }
         tokio::select! {
-            held = self.last_news(&claim.ticket, &mut reporter) => held.then_some(ending),
-            why = self.hold.given_up(false) => (why != Stopping::Lost).then_some(Ending::Released),
+            held = self.send_last_report(&claim.ticket, &mut reporter) => held.then_some(ending),
+            why = self.lease.must_abandon(false) => (why != StopReason::Lost).then_some(Ending::Released),
         }
     }
 
     /// Reports what is left to the queue, retrying as long as needed: a succeeded job must not lack its scene. False if the claim
     /// was lost.
-    async fn last_news(&self, ticket: &Ticket, reporter: &mut Reporter) -> bool {
+    async fn send_last_report(&self, ticket: &Ticket, reporter: &mut Reporter) -> bool {
         let Some(report) = reporter.take() else { return true };
         loop {
             match self.workers.queue.report(ticket, report.clone()).await {
                 Err(QueueError::ClaimLost { .. }) => return false,
                 Err(QueueError::Unavailable { why }) => {
                     tracing::warn!(job = %ticket.id, why, "could not report the last progress of a job; will retry");
-                    sleep(LAST_WORD_EVERY).await;
+                    sleep(RETRY_EVERY).await;
                 }
                 _ => return true,
             }
@@ -212,12 +212,12 @@ impl Attempt<'_> {
         workspace: &'w mut Workspace,
     ) -> Option<Ended> {
         let options = &self.workers.options;
-        let mut tick = ticking(TICK);
+        let mut tick = ticker(TICK);
         let deadline = Instant::now() + options.job_timeout;
-        let mut heard = Instant::now();
+        let mut last_output = Instant::now();
         let mut kill_at: Option<Instant> = None;
         let mut ended = None;
-        let mut looks = Looks::at(&self.workers.queue, &self.hold.ticket().id);
+        let mut live_views = LiveViews::new(&self.workers.queue, &self.lease.ticket().id);
         // A slow bucket must not delay reports or cancellation.
         let (mut idle, mut pushing) = (Some(workspace), None::<BoxFuture<'w, &'w mut Workspace>>);
         // The service may have been asked to stop while the process was started.
@@ -227,62 +227,62 @@ impl Attempt<'_> {
             tokio::select! {
                 line = runner.next_line() => match line {
                     Some(Line::Event(event)) => {
-                        heard = Instant::now();
+                        last_output = Instant::now();
                         if let Event::StageFinished { stage, elapsed_s, skipped: false } = &event {
                             let stage = StageLabels { stage: reporter::name(*stage) };
                             self.workers.metrics.stages.get_or_create(&stage).observe(*elapsed_s);
                         }
                         reporter.event(&event);
                     }
-                    Some(Line::Seen { id, view }) => looks.seen(id, view),
+                    Some(Line::Seen { id, view }) => live_views.send(id, view),
                     Some(Line::Ended(how)) => ended = Some(how),
                     None => return ended,
                 },
                 _ = tick.tick() => {
-                    self.tell(reporter).await;
+                    self.send_report(reporter).await;
                     if let Some(workspace) = idle.take() {
                         pushing = Some(push(workspace, reporter.take_dirty()).boxed());
                     }
-                    if Instant::now() > deadline || heard.elapsed() > options.silence_timeout {
-                        self.hold.stop(Stopping::TooLong);
+                    if Instant::now() > deadline || last_output.elapsed() > options.silence_timeout {
+                        self.lease.stop(StopReason::TooLong);
                     }
                 }
                 workspace = pushed(&mut pushing) => {
                     pushing = None;
                     idle = Some(workspace);
                 }
-                ask = looks.next() => runner.ask(&ask).await,
-                () = self.hold.other_than(before) => {}
+                request = live_views.next() => runner.request_view(&request).await,
+                () = self.lease.stop_reason_changed(before) => {}
                 () = sleep_until(kill_at.unwrap_or(far)), if kill_at.is_some() => {
                     runner.kill();
                     kill_at = None;
                 }
             }
-            let stopping = self.hold.stopping();
-            match stopping {
-                _ if stopping == before => {}
+            let stop_reason = self.lease.stop_reason();
+            match stop_reason {
+                _ if stop_reason == before => {}
                 // Two processes must not write to the same folder.
-                Some(Stopping::Lost) => runner.kill(),
+                Some(StopReason::Lost) => runner.kill(),
                 _ => {
                     runner.stop();
                     kill_at = Some(Instant::now() + options.stop_grace);
                 }
             }
-            before = stopping;
+            before = stop_reason;
         }
     }
 
     /// Reports to the queue; also learns whether to stop.
-    async fn tell(&self, reporter: &mut Reporter) {
+    async fn send_report(&self, reporter: &mut Reporter) {
         if let Some(report) = reporter.take()
-            && let Err(report) = self.hold.report(report).await
+            && let Err(report) = self.lease.report(report).await
         {
             reporter.put_back(report);
         }
     }
 
     /// Uploads all files of the job, and adds its artefacts to the report.
-    async fn keep(
+    async fn store_results(
         &mut self,
         job: &Job,
         workspace: &mut Workspace,
@@ -297,12 +297,12 @@ impl Attempt<'_> {
             reporter.artifact(artifact);
         }
         let pushed = workspace.upload_changed(worth_keeping).await;
-        self.kept = pushed.is_ok();
+        self.stored = pushed.is_ok();
         match self.workers.store.list(&job.id).await {
             Ok(files) => {
                 let spare = if steps_done.is_some() { spare(job) } else { Vec::new() };
                 let stay = files.iter().filter(|file| !is_spare(&spare, &file.path));
-                reporter.kept(stay.map(|file| file.bytes).sum());
+                reporter.set_stored_bytes(stay.map(|file| file.bytes).sum());
             }
             Err(error) => tracing::warn!(job = %job.id, %error, "could not measure the stored size of a job"),
         }

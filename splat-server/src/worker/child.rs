@@ -11,7 +11,7 @@ use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
 use crate::child::Running;
-use crate::runner::{Ask, Line, Order};
+use crate::runner::{Line, Order, ViewRequest};
 
 /// Bytes kept of the end of the process's standard error.
 const STDERR_TAIL_BYTES: usize = 4 << 10;
@@ -69,9 +69,9 @@ impl Runner {
     }
 
     /// Sends a request for a live view. If the process has closed its input, it is about to end, and the request can be dropped.
-    pub(super) async fn ask(&mut self, ask: &Ask) {
+    pub(super) async fn request_view(&mut self, request: &ViewRequest) {
         let Some(stdin) = &mut self.stdin else { return };
-        let Ok(mut text) = serde_json::to_vec(ask) else { return };
+        let Ok(mut text) = serde_json::to_vec(request) else { return };
         text.push(b'\n');
         // The pipe's buffer holds more than the pending requests.
         if stdin.write_all(&text).await.is_ok() {
@@ -94,11 +94,11 @@ impl Runner {
     pub(super) async fn wait(mut self) -> (io::Result<ExitStatus>, String) {
         self.stdin = None;
         let status = self.process.wait().await;
-        let words = match self.stderr.take() {
+        let stderr = match self.stderr.take() {
             Some(task) => task.await.unwrap_or_default(),
             None => String::new(),
         };
-        (status, words)
+        (status, stderr)
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::Workers;
 use super::attempt::problem;
 use super::conclude::conclude;
-use super::hold::{Hold, Stopping, ticking};
+use super::lease::{Lease, StopReason, ticker};
 use crate::gesture::models::{ModelError, NewModel};
 use crate::gesture::{self, Figures, GestureSpec, MODEL_FILE, ModelRecord, OUTPUT, RECORDING};
 use crate::job::{Artifact, JobProblem, NewEvent, Progress};
@@ -33,13 +33,13 @@ const REPORT: &str = "report.json";
 /// Runs the job and reports its end to the queue. If the claim is lost, nothing is reported: the job belongs to another worker.
 pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiver<bool>) {
     tracing::info!(job = %claim.job.id, attempt = claim.job.attempts, "gesture job started");
-    let mut attempt = Attempt { workers, claim: &claim, hold: Hold::new(workers, &claim.ticket, shutdown) };
+    let mut attempt = Attempt { workers, claim: &claim, lease: Lease::new(workers, &claim.ticket, shutdown) };
     let ending = match attempt.work().await {
         Ok(ending) => ending,
         Err(problem) => Some(problem),
     };
     match ending {
-        Some(ending) => drop(conclude(workers, &claim, &attempt.hold, ending).await),
+        Some(ending) => drop(conclude(workers, &claim, &attempt.lease, ending).await),
         None => tracing::warn!(job = %claim.job.id, "claim lost; another worker continues"),
     }
 }
@@ -47,7 +47,7 @@ pub(super) async fn run(workers: &Workers, claim: Claim, shutdown: watch::Receiv
 struct Attempt<'a> {
     workers: &'a Workers,
     claim: &'a Claim,
-    hold: Hold,
+    lease: Lease,
 }
 
 impl Attempt<'_> {
@@ -89,8 +89,8 @@ impl Attempt<'_> {
     async fn unless_stopped<T>(&self, slow: impl Future<Output = T>) -> Result<T, Ending> {
         tokio::select! {
             done = slow => Ok(done),
-            () = self.hold.other_than(None) => Err(match self.hold.stopping() {
-                Some(Stopping::Cancel) => Ending::Cancelled,
+            () = self.lease.stop_reason_changed(None) => Err(match self.lease.stop_reason() {
+                Some(StopReason::Cancel) => Ending::Cancelled,
                 // If the claim was lost, the queue rejects this, which is logged.
                 _ => Ending::Released,
             }),
@@ -123,7 +123,7 @@ impl Attempt<'_> {
             train_addition(&parent, &recording, &options, &progress, &cancel)
         });
         let begun = Instant::now();
-        let mut tick = ticking(TICK);
+        let mut tick = ticker(TICK);
         let ended = loop {
             tokio::select! {
                 ended = &mut training => break ended,
@@ -132,21 +132,21 @@ impl Attempt<'_> {
                     let percent = 5.0 + 85.0 * f64::from(done);
                     self.tell(news(name(stage), percent, stage.description())).await;
                     if begun.elapsed() > LONGEST {
-                        self.hold.stop(Stopping::TooLong);
+                        self.lease.stop(StopReason::TooLong);
                     }
                 }
-                () = self.hold.other_than(self.hold.stopping()) => {}
+                () = self.lease.stop_reason_changed(self.lease.stop_reason()) => {}
             }
-            if self.hold.stopping().is_some() {
+            if self.lease.stop_reason().is_some() {
                 stop.store(true, Ordering::Relaxed);
             }
         };
-        match (ended, self.hold.stopping()) {
-            (_, Some(Stopping::Lost)) => Ok(None),
+        match (ended, self.lease.stop_reason()) {
+            (_, Some(StopReason::Lost)) => Ok(None),
             (Ok(Ok(outcome)), _) => Ok(Some(outcome)),
-            (_, Some(Stopping::Cancel)) => Err(Ending::Cancelled),
-            (_, Some(Stopping::Shutdown)) => Err(Ending::Released),
-            (_, Some(Stopping::TooLong)) => Err(Ending::Failed(problem(
+            (_, Some(StopReason::Cancel)) => Err(Ending::Cancelled),
+            (_, Some(StopReason::Shutdown)) => Err(Ending::Released),
+            (_, Some(StopReason::TooLong)) => Err(Ending::Failed(problem(
                 "timed_out",
                 format!("the training took more than {} s and was ended", LONGEST.as_secs()),
                 None,
@@ -249,7 +249,7 @@ impl Attempt<'_> {
 
     /// Sends a report to the queue. Lost progress reports are not retried, unlike the end of the job.
     async fn tell(&mut self, report: Report) {
-        let _ = self.hold.report(report).await;
+        let _ = self.lease.report(report).await;
     }
 }
 

@@ -5,8 +5,8 @@
 //! | `attempt` | one attempt at a scene job: lease, reports, cancellation, time limits, ending |
 //! | `conclude` | reports the end of a claim |
 //! | `gesture` | one attempt at a gesture job: a second of training, in this process |
-//! | `hold` | keeps a claim, and reports whether to stop; used by both |
-//! | `looks` | passes live views between the queue and the training process |
+//! | `lease` | keeps a claim, and reports whether to stop; used by both |
+//! | `live_views` | passes live views between the queue and the training process |
 //! | `child` | the process of an attempt |
 //! | `reporter` | converts the process's events to progress, numbered events and artefacts |
 //! | `retention` | which files of a job are stored, and which are removed when it ends |
@@ -17,8 +17,8 @@ mod attempt;
 mod child;
 mod conclude;
 mod gesture;
-mod hold;
-mod looks;
+mod lease;
+mod live_views;
 mod reporter;
 mod retention;
 #[cfg(all(test, unix))]
@@ -115,7 +115,7 @@ impl Workers {
                     made = models.base() => if let Err(error) = made {
                         tracing::warn!(%error, "could not build the base gesture model; will retry");
                     },
-                    () = hold::shut_down(&mut stop) => {}
+                    () = lease::wait_for_shutdown(&mut stop) => {}
                 }
             });
         }

@@ -29,8 +29,8 @@ pub(super) struct Reporter {
     dirty: Vec<String>,
     /// Bytes stored for the job, once known.
     bytes: Option<u64>,
-    told: Option<Instant>,
-    told_step: u32,
+    last_progress: Option<Instant>,
+    last_step: u32,
 }
 
 impl Reporter {
@@ -44,8 +44,8 @@ impl Reporter {
             artifacts: Vec::new(),
             dirty: Vec::new(),
             bytes: None,
-            told: None,
-            told_step: 0,
+            last_progress: None,
+            last_step: 0,
         }
     }
 
@@ -79,7 +79,7 @@ impl Reporter {
     }
 
     /// Sets the bytes stored for the job.
-    pub(super) fn kept(&mut self, bytes: u64) {
+    pub(super) fn set_stored_bytes(&mut self, bytes: u64) {
         self.bytes = Some(bytes);
     }
 
@@ -93,18 +93,18 @@ impl Reporter {
     pub(super) fn event(&mut self, event: &Event) {
         match event {
             Event::StageStarted { stage } => {
-                self.at(*stage, 0.0);
+                self.set_stage(*stage, 0.0);
                 self.push("stage", stage.title().to_owned(), json!({ "status": "started" }));
             }
             Event::StageProgress { stage, done, total } => {
                 let share = total.map_or(0.0, |total| *done as f64 / total.max(1) as f64);
-                self.at(*stage, share);
-                if self.is_time() {
+                self.set_stage(*stage, share);
+                if self.is_due() {
                     self.push("progress", String::new(), json!({ "done": done, "total": total }));
                 }
             }
             Event::StageFinished { stage, elapsed_s, skipped } => {
-                self.at(*stage, 1.0);
+                self.set_stage(*stage, 1.0);
                 let data = json!({ "status": "finished", "elapsed_s": elapsed_s, "skipped": skipped });
                 self.push("stage", stage.title().to_owned(), data);
             }
@@ -115,14 +115,14 @@ impl Reporter {
                 self.changed = true;
             }
             Event::Step { step, steps, loss, gaussians, steps_per_s, eta_s, .. } => {
-                self.at(Stage::Train, f64::from(*step) / f64::from((*steps).max(1)));
+                self.set_stage(Stage::Train, f64::from(*step) / f64::from((*steps).max(1)));
                 let progress = &mut self.progress;
                 (progress.step, progress.steps, progress.eta_s) = (Some(*step), Some(*steps), *eta_s);
                 (progress.loss, progress.gaussians) = (Some(*loss), Some(*gaussians));
-                let far = step.saturating_sub(self.told_step) >= steps.div_ceil(LOSS_POINTS);
+                let far = step.saturating_sub(self.last_step) >= steps.div_ceil(LOSS_POINTS);
                 // The last evaluation is shown with the result of the run.
-                if step == steps || far && self.is_time() {
-                    self.told_step = *step;
+                if step == steps || far && self.is_due() {
+                    self.last_step = *step;
                     let data = json!({ "step": step, "steps": steps, "loss": loss, "gaussians": gaussians, "steps_per_s": steps_per_s, "eta_s": eta_s });
                     self.push("progress", String::new(), data);
                 }
@@ -154,7 +154,7 @@ impl Reporter {
         self.artifact(artifact);
     }
 
-    fn at(&mut self, stage: Stage, share: f64) {
+    fn set_stage(&mut self, stage: Stage, share: f64) {
         let percent = percent(stage, share);
         // A second COLMAP run at a higher quality starts over; the displayed progress must not decrease.
         self.progress.percent = percent.max(self.progress.percent);
@@ -175,10 +175,10 @@ impl Reporter {
         });
     }
 
-    fn is_time(&mut self) -> bool {
-        let due = self.told.is_none_or(|at| at.elapsed() >= PROGRESS_EVERY);
+    fn is_due(&mut self) -> bool {
+        let due = self.last_progress.is_none_or(|at| at.elapsed() >= PROGRESS_EVERY);
         if due {
-            self.told = Some(Instant::now());
+            self.last_progress = Some(Instant::now());
         }
         due
     }
@@ -256,7 +256,7 @@ mod tests {
                 elapsed_s: 1.0,
                 eta_s: Some(1.0),
             };
-            reporter.told = None;
+            reporter.last_progress = None;
             reporter.event(&event);
         }
         assert!((400..=500).contains(&reporter.events.len()), "{}", reporter.events.len());

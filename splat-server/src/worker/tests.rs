@@ -158,7 +158,7 @@ async fn a_process_that_only_starts_is_stopped_too() {
     let running = tokio::spawn(workers(Arc::clone(&queue), store, script).run(shutdown));
     until(async || folder.join("started").exists()).await;
     stop.send(true).unwrap();
-    // The hold notices it meanwhile.
+    // The renewal notices it meanwhile.
     tokio::time::sleep(Duration::from_millis(300)).await;
     std::fs::write(folder.join("go"), "").unwrap();
     tokio::time::timeout(PATIENCE, running).await.expect("the process is not stopped").unwrap();

@@ -11,41 +11,41 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::job::JobId;
 use crate::look::LookView;
 use crate::queue::{QUESTION_KEPT, Queue};
-use crate::runner::Ask;
+use crate::runner::ViewRequest;
 
 /// Interval between checks for requests if there was none recently ...
 const IDLE: Duration = Duration::from_millis(500);
-/// ... and while a client is looking around.
+/// ... and while a client is active.
 const BUSY: Duration = Duration::from_millis(40);
-/// How long after its last request a client counts as looking around.
-const LOOKS_AROUND: Duration = Duration::from_secs(10);
+/// How long after its last request a client counts as active.
+const ACTIVE_FOR: Duration = Duration::from_secs(10);
 /// Pause after the queue did not respond. Missed requests need not be retried.
 const UNAVAILABLE: Duration = Duration::from_secs(2);
 
 /// Connects the queue to a process; closed on drop.
-pub(super) struct Looks {
-    asks: Receiver<Ask>,
+pub(super) struct LiveViews {
+    requests: Receiver<ViewRequest>,
     seen: Sender<(JobId, LookView)>,
     relaying: JoinHandle<()>,
 }
 
-impl Drop for Looks {
+impl Drop for LiveViews {
     fn drop(&mut self) {
         self.relaying.abort();
     }
 }
 
-impl Looks {
-    pub(super) fn at(queue: &Arc<dyn Queue>, id: &JobId) -> Self {
-        let (ask, asks) = channel(1);
+impl LiveViews {
+    pub(super) fn new(queue: &Arc<dyn Queue>, id: &JobId) -> Self {
+        let (request_sender, requests) = channel(1);
         let (seen, views) = channel(1);
-        let relaying = tokio::spawn(relay(Arc::clone(queue), id.clone(), ask, views));
-        Self { asks, seen, relaying }
+        let relaying = tokio::spawn(relay(Arc::clone(queue), id.clone(), request_sender, views));
+        Self { requests, seen, relaying }
     }
 
     /// The next request to send to the process. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Ask {
-        match self.asks.recv().await {
+    pub(super) async fn next(&mut self) -> ViewRequest {
+        match self.requests.recv().await {
             Some(ask) => ask,
             // The task ends only when this value is dropped.
             None => std::future::pending().await,
@@ -53,19 +53,24 @@ impl Looks {
     }
 
     /// Passes on a view from the process; dropped if nobody waits for it.
-    pub(super) fn seen(&self, id: JobId, view: LookView) {
+    pub(super) fn send(&self, id: JobId, view: LookView) {
         let _ = self.seen.try_send((id, view));
     }
 }
 
-async fn relay(queue: Arc<dyn Queue>, job: JobId, asks: Sender<Ask>, mut views: Receiver<(JobId, LookView)>) {
-    let mut asked: Option<Instant> = None;
+async fn relay(
+    queue: Arc<dyn Queue>,
+    job: JobId,
+    requests: Sender<ViewRequest>,
+    mut views: Receiver<(JobId, LookView)>,
+) {
+    let mut last_request: Option<Instant> = None;
     loop {
         let question = match queue.next_question(&job).await {
             Ok(Some(question)) => question,
             Ok(None) => {
-                let looks_around = asked.is_some_and(|at| at.elapsed() < LOOKS_AROUND);
-                sleep(if looks_around { BUSY } else { IDLE }).await;
+                let active = last_request.is_some_and(|at| at.elapsed() < ACTIVE_FOR);
+                sleep(if active { BUSY } else { IDLE }).await;
                 continue;
             }
             Err(error) => {
@@ -74,10 +79,10 @@ async fn relay(queue: Arc<dyn Queue>, job: JobId, asks: Sender<Ask>, mut views: 
                 continue;
             }
         };
-        asked = Some(Instant::now());
+        last_request = Some(Instant::now());
         // The service has already validated it; requests written by other versions may be unreadable and are ignored.
         let Ok(look) = serde_json::from_str(&question.text) else { continue };
-        if asks.send(Ask { id: question.id.clone(), look }).await.is_err() {
+        if requests.send(ViewRequest { id: question.id.clone(), look }).await.is_err() {
             return;
         }
         // One request at a time, so that several clients get their views in turn.

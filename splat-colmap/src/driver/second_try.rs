@@ -22,7 +22,7 @@ const FEW_FEATURES: u64 = 100;
 
 /// The second try of photos without a pose.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(super) struct Again {
+pub(super) struct SecondTryRecord {
     /// Key of the set of photos.
     photos: String,
     /// The quality at which they got no pose.
@@ -33,12 +33,12 @@ pub(super) struct Again {
     seconds: u64,
 }
 
-impl Again {
+impl SecondTryRecord {
     pub(super) fn matches(&self, photos: &str, quality: ColmapQuality) -> bool {
         self.photos == photos && self.quality == quality
     }
 
-    pub(super) fn came_to(&self, placement: &Placement) -> SecondTry {
+    pub(super) fn outcome(&self, placement: &Placement) -> SecondTry {
         let left_out: BTreeSet<&str> = placement.left_out.iter().map(|photo| photo.name.as_str()).collect();
         let placed = self.names.iter().filter(|name| !left_out.contains(name.as_str())).count();
         SecondTry { photos: self.names.len() as u64, placed: placed as u64, elapsed_s: self.seconds }
@@ -47,7 +47,7 @@ impl Again {
 
 /// What the database contains about one photo.
 #[derive(Clone, Debug, Default)]
-struct Seen {
+struct PhotoMatches {
     features: u64,
     /// The photos with which it has verified matches.
     partners: Vec<String>,
@@ -77,13 +77,13 @@ impl PosingRun<'_> {
         other_models.sort_by_key(|other| (std::cmp::Reverse(other.photos), other.model));
         let all = photos.names();
         let left: Vec<&str> = all.iter().copied().filter(|name| !placed.contains(*name)).collect();
-        let seen = if left.is_empty() { Some(BTreeMap::new()) } else { self.seen() };
+        let seen = if left.is_empty() { Some(BTreeMap::new()) } else { self.matches_by_photo() };
         let reason = |name: &str| {
             if let Some(&model) = in_others.get(name) {
                 return LeftOutReason::OtherModel { model };
             }
             let Some(seen) = &seen else { return LeftOutReason::Unknown };
-            let Seen { features, partners } = seen.get(name).cloned().unwrap_or_default();
+            let PhotoMatches { features, partners } = seen.get(name).cloned().unwrap_or_default();
             let with_placed = partners.iter().filter(|partner| placed.contains(*partner)).count() as u64;
             match partners.len() as u64 {
                 _ if with_placed > 0 => LeftOutReason::TooFewPoints { pairs: with_placed },
@@ -99,14 +99,14 @@ impl PosingRun<'_> {
     }
 
     /// What the database contains about each photo; `None` if it cannot be read.
-    fn seen(&mut self) -> Option<BTreeMap<String, Seen>> {
-        let read = |path: &Path| -> Result<BTreeMap<String, Seen>> {
+    fn matches_by_photo(&mut self) -> Option<BTreeMap<String, PhotoMatches>> {
+        let read = |path: &Path| -> Result<BTreeMap<String, PhotoMatches>> {
             let database = Database::open(path)?;
             let images = database.images()?;
             let names: BTreeMap<u32, &str> =
                 images.iter().map(|image| (image.id, image.name.as_str())).collect();
-            let seen = |features| Seen { features, partners: Vec::new() };
-            let mut all: BTreeMap<String, Seen> =
+            let seen = |features| PhotoMatches { features, partners: Vec::new() };
+            let mut all: BTreeMap<String, PhotoMatches> =
                 images.iter().map(|image| (image.name.clone(), seen(image.features))).collect();
             for [a, b] in database.verified(MIN_MATCHES)? {
                 let (Some(&a), Some(&b)) = (names.get(&a), names.get(&b)) else { continue };
@@ -126,7 +126,11 @@ impl PosingRun<'_> {
     }
 
     /// Records that a second try takes place, and emits a message.
-    pub(super) fn begin_again(&mut self, prepared: &str, placement: &Placement) -> Result<Again> {
+    pub(super) fn begin_second_try(
+        &mut self,
+        prepared: &str,
+        placement: &Placement,
+    ) -> Result<SecondTryRecord> {
         let names: BTreeSet<String> = placement.left_out.iter().map(|photo| photo.name.clone()).collect();
         let message = format!(
             "COLMAP placed {} of {} photos; more features are sought in the other {}",
@@ -135,27 +139,32 @@ impl PosingRun<'_> {
             names.len()
         );
         (self.events)(Event::Warning { message });
-        let again = Again { photos: prepared.to_owned(), quality: self.options.quality, names, seconds: 0 };
-        self.state.again = Some(again.clone());
+        let second_try =
+            SecondTryRecord { photos: prepared.to_owned(), quality: self.options.quality, names, seconds: 0 };
+        self.state.second_try = Some(second_try.clone());
         self.state.save()?;
-        Ok(again)
+        Ok(second_try)
     }
 
     /// Records the duration of the second try.
-    pub(super) fn end_again(&mut self, again: Again, took: Duration) -> Result<Again> {
-        let again = Again { seconds: took.as_secs().max(1), ..again };
-        self.state.again = Some(again.clone());
+    pub(super) fn end_second_try(
+        &mut self,
+        second_try: SecondTryRecord,
+        took: Duration,
+    ) -> Result<SecondTryRecord> {
+        let second_try = SecondTryRecord { seconds: took.as_secs().max(1), ..second_try };
+        self.state.second_try = Some(second_try.clone());
         self.state.save()?;
-        Ok(again)
+        Ok(second_try)
     }
 
     /// Runs the mapper to add photos to `model`, which is kept if that fails. `gps`: whether GPS positions are used, as for `model`.
-    pub(super) fn map_on(&mut self, model: &Path, total: u64, gps: bool) -> Result<()> {
+    pub(super) fn add_photos_to_model(&mut self, model: &Path, total: u64, gps: bool) -> Result<()> {
         let out = self.work.join("continued");
         prepare::remove_dir(&out)?;
         splat_core::files::make_dir(&out)?;
         let command = self.with_paths(|colmap, options, paths| {
-            stages::mapping_on(colmap, options, paths, gps, model, &out)
+            stages::mapping_from_model(colmap, options, paths, gps, model, &out)
         })?;
         match self.colmap(Stage::Mapping, &command, 0, Some(total)) {
             Err(ColmapError::StageFailed { command, .. }) => {
@@ -171,7 +180,7 @@ impl PosingRun<'_> {
     }
 
     /// Emits which photos have a pose, with a warning about those that do not.
-    pub(super) fn tell_placement(&self, placement: &Placement) {
+    pub(super) fn emit_placement(&self, placement: &Placement) {
         let warn = |message| (self.events)(Event::Warning { message });
         (self.events)(Event::Placed(placement.clone()));
         let Some(mut message) = placement.warning() else { return };
