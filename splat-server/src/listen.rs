@@ -180,10 +180,10 @@ pub(crate) async fn run(
             let (router, connection) = (router.clone(), Arc::clone(&connection));
             hyper::service::service_fn(move |mut request: Request<hyper::body::Incoming>| {
                 request.extensions_mut().insert(ConnectInfo::<SocketAddr>(address));
-                let request = request.map(|body| at_a_pace(Body::new(body), limits));
+                let request = request.map(|body| with_minimum_rate(Body::new(body), limits));
                 let (router, busy) = (router.clone(), Busy::new(&connection));
                 async move {
-                    router.oneshot(request).await.map(|answer| answer.map(|body| until_sent(body, busy)))
+                    router.oneshot(request).await.map(|answer| answer.map(|body| busy_until_sent(body, busy)))
                 }
             })
         };
@@ -214,7 +214,7 @@ fn prepared(stream: TcpStream, limits: ConnectionLimits) -> TimeoutStream<TcpStr
 }
 
 /// A body that fails if the client sends too slowly. Only the time spent waiting for the client counts, not that of a slow disk.
-fn at_a_pace(body: Body, limits: ConnectionLimits) -> Body {
+fn with_minimum_rate(body: Body, limits: ConnectionLimits) -> Body {
     if body.is_end_stream() {
         return body;
     }
@@ -245,7 +245,7 @@ fn at_a_pace(body: Body, limits: ConnectionLimits) -> Body {
 }
 
 /// A body that keeps the connection busy until it is sent. One of known length is otherwise unchanged.
-fn until_sent(body: Body, busy: Busy) -> Body {
+fn busy_until_sent(body: Body, busy: Busy) -> Body {
     struct Sent {
         body: Body,
         _busy: Busy,

@@ -145,7 +145,7 @@ impl Parts {
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServiceError> {
         let bind = self.config.bind;
-        if !self.config.is_local() && !self.config.allow_anonymous && !self.keys.ever().await? {
+        if !self.config.is_local() && !self.config.allow_anonymous && !self.keys.any_created().await? {
             return Err(ServiceError::OpenToAll { bind });
         }
         // Before anything opens files.
@@ -170,7 +170,7 @@ impl Parts {
         tokio::spawn(app.clone().housekeeping());
         if let Some(probe) = probe {
             let app = app.clone();
-            tokio::spawn(async move { app.learn_gpu(gpu_of(probe).await) });
+            tokio::spawn(async move { app.set_gpu(probe_gpu(probe).await) });
         }
         #[cfg(feature = "ngrok")]
         let _tunnel = match &app.config.ngrok {
@@ -313,7 +313,7 @@ fn shutdown_after(stop: impl Future<Output = ()> + Send + 'static) -> watch::Rec
 }
 
 /// Parses its output; `None` if there is none, as on a machine without drivers.
-async fn gpu_of(mut command: tokio::process::Command) -> Option<GpuKind> {
+async fn probe_gpu(mut command: tokio::process::Command) -> Option<GpuKind> {
     let told = tokio::time::timeout(PROBE_WITHIN, command.output()).await.ok()?.ok()?;
     serde_json::from_slice(&told.stdout).ok()?
 }

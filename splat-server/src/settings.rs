@@ -86,7 +86,7 @@ fn hidden<S: serde::Serializer>(_: &Option<String>, serializer: S) -> Result<S::
 }
 
 /// Parses a default, which the list below gives as text.
-fn stated<T: std::str::FromStr>(text: &str) -> T {
+fn parse_default<T: std::str::FromStr>(text: &str) -> T {
     text.parse().ok().expect("a test reads all defaults")
 }
 
@@ -108,7 +108,7 @@ macro_rules! settings {
     (@type $type:ty) => { Option<$type> };
     (@type $type:ty = $default:literal) => { $type };
     (@fill $given:expr) => { $given };
-    (@fill $given:expr, $default:literal) => { $given.unwrap_or_else(|| stated(concat!($default))) };
+    (@fill $given:expr, $default:literal) => { $given.unwrap_or_else(|| parse_default(concat!($default))) };
     (@help $doc:literal) => { $doc.trim() };
     (@help $doc:literal $default:literal) => { concat!($doc, " [default: ", $default, "]").trim() };
     ($(

@@ -15,7 +15,7 @@ use crate::intake::Intake;
 use crate::job::{JobId, Owner, UnixMs};
 use crate::metrics::Metrics;
 use crate::queue::{Fate, Queue, QueueError, now_ms};
-use crate::store::{Found, JobStore};
+use crate::store::{JobStore, ListedJob};
 use crate::webhook;
 
 /// Interval between sweeps.
@@ -124,7 +124,7 @@ impl Sweeper {
             match self.queue.fate(&folder.id).await {
                 Ok(Fate::Here(_)) => self.complete(&folder).await,
                 Ok(Fate::Deleted) => self.delete(&folder.id, "its job was deleted").await,
-                Ok(Fate::Unknown) if !folder.submitted && folder.taken_by.as_ref() == Some(&queue) => {
+                Ok(Fate::Unknown) if !folder.submitted && folder.queue_id.as_ref() == Some(&queue) => {
                     self.delete(&folder.id, "no job was ever made of it").await;
                 }
                 Ok(Fate::Unknown) => kept.push(folder.id),
@@ -137,7 +137,7 @@ impl Sweeper {
     }
 
     /// Adds the missing marker of a folder: it was created by an older version, or the service died before writing the marker.
-    async fn complete(&self, folder: &Found) {
+    async fn complete(&self, folder: &ListedJob) {
         if !folder.submitted
             && let Err(error) = self.store.mark_submitted(&folder.id).await
         {
@@ -228,7 +228,7 @@ mod tests {
     /// Stores a photo, as the service does before it submits a job.
     async fn take_in(site: &Sweeper) -> JobId {
         let id = JobId::random();
-        site.store.mark_taken(&id, &site.queue.identity().await.unwrap()).await.unwrap();
+        site.store.mark_queue(&id, &site.queue.identity().await.unwrap()).await.unwrap();
         site.store.put_bytes(&id, "images/0001.jpg", vec![1].into()).await.unwrap();
         id
     }

@@ -60,7 +60,7 @@ pub async fn serve(
         .route("/assets/{*rest}", get(embedded))
         .route("/scene.ply", get(ply))
         .route("/cameras.json", get(cameras))
-        .layer(middleware::from_fn(only_here))
+        .layer(middleware::from_fn(require_local))
         .with_state(Arc::new(scene));
     tokio::select! {
         ended = axum::serve(listener, router) => ended,
@@ -68,7 +68,7 @@ pub async fn serve(
     }
 }
 
-async fn only_here(request: Request, next: Next) -> Response {
+async fn require_local(request: Request, next: Next) -> Response {
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     if http::is_local_name(host) {
         return next.run(request).await;

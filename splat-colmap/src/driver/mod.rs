@@ -98,7 +98,7 @@ impl ColmapSource {
     /// removed from a finished dataset of undistorted photos: then [`Self::is_posed_for_good`], and a run that does a stage of COLMAP
     /// again begins with the features.
     #[must_use]
-    pub fn spare(out: &Path) -> [PathBuf; 4] {
+    pub fn removable_after_training(out: &Path) -> [PathBuf; 4] {
         let [photos, masks, feature_masks] = Self::working_copies(out);
         [out.join(WORK).join(DATABASE), photos, masks, feature_masks]
     }

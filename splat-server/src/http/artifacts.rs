@@ -199,7 +199,7 @@ fn parse(text: &str, bytes: u64) -> Option<Option<Range<u64>>> {
 /// Where to start reading the log.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct From {
+pub(super) struct LogOffset {
     /// Bytes to skip: `X-Next-From` of the previous response.
     from: Option<u64>,
 }
@@ -208,7 +208,7 @@ pub(super) struct From {
 ///
 /// Up to 256 KiB after `from`. `X-Next-From` is the offset of the next request; it stays the same while there is no more.
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}/log", tag = "jobs", operation_id = "get_log", params(("id" = String, Path, description = "The job"), From),
+    get, path = "/v1/jobs/{id}/log", tag = "jobs", operation_id = "get_log", params(("id" = String, Path, description = "The job"), LogOffset),
     responses(
         (status = 200, description = "Lines of the log", content_type = "text/plain", body = String, headers(("X-Next-From" = u64, description = "Where to go on"))),
         (status = 400, description = "`from` is no number", body = Problem, content_type = "application/problem+json"),
@@ -219,7 +219,7 @@ pub(super) async fn log(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-    Parameters(query): Parameters<From>,
+    Parameters(query): Parameters<LogOffset>,
 ) -> Result<Response> {
     let job = owned(&app, &caller, &id).await?;
     let from = query.from.unwrap_or(0);

@@ -81,7 +81,7 @@ impl Gate {
         }
         let mut looked = self.looked.lock().await;
         if looked.is_none_or(|at| at.elapsed() > KEYS_SEEN_FOR) {
-            if self.keys.ever().await.map_err(unavailable)? {
+            if self.keys.any_created().await.map_err(unavailable)? {
                 self.in_use.store(true, Ordering::Relaxed);
             }
             *looked = Some(Instant::now());
@@ -125,7 +125,7 @@ impl Gate {
     }
 
     /// Drops the counters of idle addresses and keys.
-    pub(crate) fn forget_quiet(&self) {
+    pub(crate) fn remove_idle(&self) {
         self.limiter.retain_recent();
     }
 }

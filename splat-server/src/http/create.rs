@@ -129,7 +129,7 @@ pub(super) async fn create(
                 if !scene.uploads.is_empty() {
                     return Err(Problem::invalid("give `uploads` or `from`, not both"));
                 }
-                let submitted = again(&app, &caller, &from, scene.options, key).await?;
+                let submitted = resubmit(&app, &caller, &from, scene.options, key).await?;
                 return accepted(&app, submitted, Vec::new()).await;
             }
             let ids = scene.uploads.iter().map(|id| job_id(id).map_err(|_| Problem::not_found("upload")));
@@ -231,7 +231,7 @@ fn scene(app: &App, body: &[u8]) -> Result<NewScene> {
 }
 
 /// Submits a scene with the photos of another one, and with its camera poses unless the options require different ones.
-async fn again(
+async fn resubmit(
     app: &App,
     caller: &Caller,
     from: &str,

@@ -130,7 +130,7 @@ impl Feed {
     }
 
     /// Polls for new events; returns whether there were any.
-    async fn look(&self, queue: &dyn Queue) -> queue::Result<bool> {
+    async fn poll(&self, queue: &dyn Queue) -> queue::Result<bool> {
         let last = self.seen.borrow().last;
         let changes = self.changes.load(Ordering::Relaxed);
         let events = queue.events(&self.id, last, BATCH).await?;
@@ -176,7 +176,7 @@ impl Feed {
 /// Polls until nobody is subscribed.
 async fn follow(queue: Arc<dyn Queue>, feed: Weak<Feed>) {
     while let Some(feed) = feed.upgrade() {
-        let more = feed.look(&*queue).await;
+        let more = feed.poll(&*queue).await;
         drop(feed);
         match more {
             Ok(true) => {}

@@ -25,7 +25,7 @@ const PAGE: u32 = 50;
 /// Which jobs to list.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Which {
+pub(super) struct JobListParameters {
     /// Only jobs in this state.
     #[param(example = "running")]
     state: Option<JobState>,
@@ -77,7 +77,7 @@ pub(super) async fn view(app: &App, job: Job) -> Result<JobView> {
 }
 
 /// All owners of jobs, for an operator.
-async fn everybody(app: &App, caller: &Caller) -> Result<Vec<(Owner, String)>> {
+async fn all_owners(app: &App, caller: &Caller) -> Result<Vec<(Owner, String)>> {
     if !caller.admin {
         let detail = "jobs of everybody are for keys of the role `admin`";
         return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail));
@@ -89,7 +89,7 @@ async fn everybody(app: &App, caller: &Caller) -> Result<Vec<(Owner, String)>> {
 ///
 /// The caller's jobs, newest first.
 #[utoipa::path(
-    get, path = "/v1/jobs", tag = "jobs", operation_id = "list_jobs", params(Which),
+    get, path = "/v1/jobs", tag = "jobs", operation_id = "list_jobs", params(JobListParameters),
     responses(
         (status = 200, description = "A page of jobs", body = Page),
         (status = 400, description = "A parameter cannot be read", body = Problem, content_type = "application/problem+json"),
@@ -99,22 +99,22 @@ async fn everybody(app: &App, caller: &Caller) -> Result<Vec<(Owner, String)>> {
 pub(super) async fn list(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Parameters(which): Parameters<Which>,
+    Parameters(parameters): Parameters<JobListParameters>,
 ) -> Result<Json<Page>> {
-    let limit = which.limit.unwrap_or(PAGE);
+    let limit = parameters.limit.unwrap_or(PAGE);
     if !(1..=200).contains(&limit) {
         return Err(Problem::malformed(format!("`limit` is {limit}, and must be 1 to 200")));
     }
-    let before = which.before.map(|id| id.parse()).transpose();
+    let before = parameters.before.map(|id| id.parse()).transpose();
     let before = before.map_err(|_| Problem::malformed("`before` must be the id of a job"))?;
-    let query = ListQuery { state: which.state, kind: which.kind, before, limit };
+    let query = ListQuery { state: parameters.state, kind: parameters.kind, before, limit };
     let owners =
-        if which.all { everybody(&app, &caller).await? } else { vec![(caller.owner, String::new())] };
+        if parameters.all { all_owners(&app, &caller).await? } else { vec![(caller.owner, String::new())] };
     let ids: Vec<Owner> = owners.iter().map(|(owner, _)| owner.clone()).collect();
     let jobs = app.queue.list(&ids, &query).await?;
     let next = (jobs.len() == limit as usize).then(|| jobs.last().map(|job| job.id.to_string())).flatten();
     let whose = |job: &Job| {
-        let (id, name) = owners.iter().find(|(owner, _)| which.all && *owner == job.owner)?;
+        let (id, name) = owners.iter().find(|(owner, _)| parameters.all && *owner == job.owner)?;
         Some(OwnerView { id: id.0.clone(), name: name.clone() })
     };
     let jobs = jobs.into_iter().map(|job| {

@@ -135,7 +135,7 @@ impl App {
     }
 
     /// Sets what scenes are trained on, for `/v1/info`.
-    pub(crate) fn learn_gpu(&self, gpu: Option<GpuKind>) {
+    pub(crate) fn set_gpu(&self, gpu: Option<GpuKind>) {
         // Only the first value is kept.
         let _ = self.gpu.set(gpu);
     }
@@ -144,7 +144,7 @@ impl App {
     pub(crate) async fn housekeeping(self) {
         loop {
             tokio::time::sleep(Duration::from_secs(60)).await;
-            self.gate.forget_quiet();
+            self.gate.remove_idle();
         }
     }
 
@@ -159,7 +159,7 @@ impl App {
     /// Reserves a new id, under which files can be stored for a job of this queue.
     async fn begin_job(&self) -> problem::Result<JobId> {
         let id = JobId::random();
-        self.store.mark_taken(&id, &self.queue.identity().await?).await?;
+        self.store.mark_queue(&id, &self.queue.identity().await?).await?;
         Ok(id)
     }
 

@@ -17,7 +17,7 @@ use crate::scene::name_fault;
 #[serde(default, deny_unknown_fields)]
 pub(super) struct JobChange {
     /// Title for display; `null` restores the one that the job was submitted with.
-    #[serde(deserialize_with = "said")]
+    #[serde(deserialize_with = "double_option")]
     #[schema(value_type = Option<String>, max_length = 80)]
     name: Option<Option<String>>,
     /// `true` keeps the job until it is deleted; `false` lets it expire.
@@ -25,7 +25,9 @@ pub(super) struct JobChange {
 }
 
 /// Distinguishes `null` from an absent field.
-fn said<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Option<String>>, D::Error> {
+fn double_option<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 

@@ -59,7 +59,7 @@ pub(super) async fn process_images(
     request: Request,
 ) -> Result<Response> {
     let key = idempotency_key(request.headers())?;
-    let (patience, keyed) = (patience(request.headers()), key.is_some());
+    let (max_wait, keyed) = (max_wait(request.headers()), key.is_some());
     let mut form = Form::read(&app, &caller, request).await?;
     for (name, value) in query {
         form.options.add(name, value)?;
@@ -68,13 +68,13 @@ pub(super) async fn process_images(
     let id = submitted.job.id.clone();
     // If the client disconnects, this future and its guard are dropped. A client with a key can come back, or may have sent a
     // second request that waits.
-    let waits = patience != Some(Duration::ZERO);
+    let waits = max_wait != Some(Duration::ZERO);
     let leaving = (!keyed && waits).then(|| id.clone());
     let mut guard = CancelOnDrop { app: app.clone(), owner: caller.owner.clone(), id: leaving };
     let ended = ended(&app, &caller.owner, &id);
-    let ended = match patience {
+    let ended = match max_wait {
         None => Some(ended.await?),
-        Some(patience) => tokio::time::timeout(patience, ended).await.ok().transpose()?,
+        Some(max_wait) => tokio::time::timeout(max_wait, ended).await.ok().transpose()?,
     };
     guard.id = None;
     let Some(job) = ended else {
@@ -93,7 +93,7 @@ pub(super) async fn process_images(
 
 /// How long the client waits before it prefers the job as response (RFC 7240): zero for `respond-async`, 50 seconds for
 /// `wait=50`; `None` waits as long as it takes.
-fn patience(headers: &HeaderMap) -> Option<Duration> {
+fn max_wait(headers: &HeaderMap) -> Option<Duration> {
     let all = headers.get_all("prefer").into_iter().filter_map(|value| value.to_str().ok());
     let words = all.flat_map(|text| text.split(',')).filter_map(|word| word.split(';').next());
     let waits = words.filter_map(|word| match word.split_once('=') {

@@ -14,7 +14,7 @@ use super::error::{IntakeError, RejectCode, Rejected, Result, at};
 use super::photos::{Photos, StoredPhoto};
 use super::sink::{Peeked, Sink};
 use super::sniff::{self, Kind, VideoKind};
-use super::tus::Taken;
+use super::tus::UsedUpload;
 use super::video::Video;
 use super::{Added, PhotoEntry, Shared, name, photos, zip};
 use crate::job::{JobId, Owner};
@@ -69,7 +69,7 @@ pub struct Draft {
     /// Counter for file names within the folder.
     next_number: u32,
     /// Resumable uploads that the photos came from: removed on success, released otherwise.
-    taken: Vec<Taken>,
+    taken: Vec<UsedUpload>,
 }
 
 impl Draft {
@@ -203,7 +203,7 @@ impl Draft {
     }
 
     /// Adds the data of a finished upload, which is not changed. Its type was detected when it was accepted.
-    pub(super) async fn add_upload(&mut self, name: &str, data: &Path, taken: Taken) -> Result<Added> {
+    pub(super) async fn add_upload(&mut self, name: &str, data: &Path, taken: UsedUpload) -> Result<Added> {
         let added = self.add_copy(name, data).await?;
         self.taken.push(taken);
         Ok(added)
@@ -258,8 +258,8 @@ impl Draft {
     }
 
     async fn add_zip(&mut self, name: &str, place: PathBuf) -> Result<Added> {
-        let given_up = Arc::new(AtomicBool::new(false));
-        let _give_up = GiveUp(given_up.clone());
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let _cancel_on_drop = CancelOnDrop(cancelled.clone());
         // See add_photo.
         let permit = self.shared.checks.acquire().await.ok();
         let prefix = format!("z{:06}-", self.next_number);
@@ -276,7 +276,7 @@ impl Draft {
                 photos_left,
                 bytes_left,
                 floor: &shared.floor(),
-                given_up: &given_up,
+                cancelled: &cancelled,
             };
             let unpacked = job.run();
             std::fs::remove_file(&place).map_err(at(place))?;
@@ -397,9 +397,9 @@ pub(super) const VIDEO_UNSUPPORTED: &str =
     "it is a video, and this service cannot read videos, since ffmpeg is not installed; send photos";
 
 /// Stops blocking work when its request is dropped.
-struct GiveUp(Arc<AtomicBool>);
+struct CancelOnDrop(Arc<AtomicBool>);
 
-impl Drop for GiveUp {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }

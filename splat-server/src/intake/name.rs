@@ -18,13 +18,13 @@ pub fn shown(client_name: &str) -> String {
     }
     let tail = client_name.get(start..).unwrap_or_default();
     let last = tail.rsplit(['/', '\\']).find(|part| !part.trim().is_empty()).unwrap_or_default();
-    let plain: Vec<char> = last.trim().chars().filter(|&c| !c.is_control() && !steers_text(c)).collect();
+    let plain: Vec<char> = last.trim().chars().filter(|&c| !c.is_control() && !is_text_control(c)).collect();
     let kept: String = plain.iter().skip(plain.len().saturating_sub(MAX_CHARACTERS)).collect();
     if kept.trim().is_empty() { "unnamed".into() } else { kept }
 }
 
 /// Invisible characters that change how the following text is displayed: direction marks, joiners, byte order marks.
-fn steers_text(c: char) -> bool {
+fn is_text_control(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 

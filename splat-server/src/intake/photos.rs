@@ -9,7 +9,7 @@ use splat_core::images::{self, PhotoFormat, has_photo_extension};
 use super::draft::PrivateDir;
 use super::error::{RejectCode, Rejected, Result, at};
 use super::sniff;
-use super::tus::Taken;
+use super::tus::UsedUpload;
 use super::{Limits, PhotoEntry};
 use crate::job::JobId;
 use crate::store::JobStore;
@@ -28,7 +28,7 @@ pub struct Photos {
     _dir: Arc<PrivateDir>,
     photos: Vec<StoredPhoto>,
     rejected: Vec<Rejected>,
-    taken: Vec<Taken>,
+    taken: Vec<UsedUpload>,
 }
 
 impl Photos {
@@ -36,7 +36,7 @@ impl Photos {
         dir: Arc<PrivateDir>,
         photos: Vec<StoredPhoto>,
         rejected: Vec<Rejected>,
-        taken: Vec<Taken>,
+        taken: Vec<UsedUpload>,
     ) -> Self {
         Self { _dir: dir, photos, rejected, taken }
     }

@@ -200,14 +200,14 @@ impl Video<'_> {
     }
 }
 
-type Taken = std::result::Result<Vec<PathBuf>, Refusal>;
+type FramesOrRefusal = std::result::Result<Vec<PathBuf>, Refusal>;
 
-fn no_picture() -> Taken {
+fn no_picture() -> FramesOrRefusal {
     let reason = "no picture could be read from it; copy it again, or send photos";
     Err((RejectCode::BadVideo, reason.into()))
 }
 
-fn too_slow(started: Instant) -> Taken {
+fn too_slow(started: Instant) -> FramesOrRefusal {
     let seconds = started.elapsed().as_secs_f64();
     let reason = format!("taking frames from it took more than {seconds:.0} seconds; cut it or send photos");
     Err((RejectCode::VideoTooLong, reason))

@@ -44,7 +44,7 @@ pub(super) struct Extraction<'a> {
     pub(super) bytes_left: u64,
     pub(super) floor: &'a Floor,
     /// Set when the request was dropped.
-    pub(super) given_up: &'a AtomicBool,
+    pub(super) cancelled: &'a AtomicBool,
 }
 
 /// What is rejected: an entry, the archive, or the request.
@@ -96,7 +96,7 @@ impl Extraction<'_> {
         };
         let folders = Folders::of(archive.file_names().flatten());
         for number in 0..archive.len() {
-            if self.given_up.load(Ordering::Relaxed) {
+            if self.cancelled.load(Ordering::Relaxed) {
                 return Err(IntakeError::Interrupted { why: "the client went away".into() }.into());
             }
             let entry = archive.by_index_data(number).map_err(|_| bad_archive())?;
@@ -142,7 +142,7 @@ impl Extraction<'_> {
         const PLAIN: u32 = 0o100_000;
         let refuse = |code, reason: &str| Err(Stop::Entry(code, reason.to_owned()));
         let entry = archive.by_index_data(number).map_err(|_| damaged())?;
-        if leads_out(entry_name) {
+        if escapes_folder(entry_name) {
             return refuse(RejectCode::UnsafeName, "its name in the zip leads out of the zip");
         }
         if entry.is_dir() || is_clutter(entry_name) {
@@ -334,7 +334,7 @@ fn remove(place: &Path) -> Result<()> {
 }
 
 /// Whether a name would point outside of the folder if it were used as a path.
-fn leads_out(name: &str) -> bool {
+fn escapes_folder(name: &str) -> bool {
     let drive = name.as_bytes().get(1) == Some(&b':');
     drive
         || name.starts_with(['/', '\\'])

@@ -218,7 +218,7 @@ impl Keys {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn ever(&self) -> Result<bool, KeyError> {
+    pub async fn any_created(&self) -> Result<bool, KeyError> {
         Ok(!self.store.list().await?.is_empty())
     }
 
@@ -252,13 +252,13 @@ impl Keys {
             return Ok(None);
         }
         let now = now_ms();
-        if self.use_is_worth_noting(&key, now) {
+        if self.should_record_use(&key, now) {
             self.store.touch(id, now).await?;
         }
         Ok(Some(key))
     }
 
-    fn use_is_worth_noting(&self, key: &ApiKey, now: UnixMs) -> bool {
+    fn should_record_use(&self, key: &ApiKey, now: UnixMs) -> bool {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         let last = noted.get(&key.id).copied().or(key.last_used_ms);
         let worth = last.is_none_or(|last| now.saturating_sub(last) >= USE_NOTED_EVERY_MS);

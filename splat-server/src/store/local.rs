@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use splat_core::files::with_ending;
 
 use super::error::{Result, StoreError};
-use super::sweep::Found;
+use super::sweep::ListedJob;
 use super::{FileHead, blocking, path};
 use crate::job::JobId;
 
@@ -184,10 +184,10 @@ impl Local {
     }
 
     /// Jobs with a folder in which nothing was created or removed since `before`.
-    pub(super) fn older_than(&self, before: SystemTime) -> Result<Vec<Found>> {
+    pub(super) fn older_than(&self, before: SystemTime) -> Result<Vec<ListedJob>> {
         let ids = ids_in(&self.root.join(self.folder), before)?;
         let found = ids.into_iter().map(|id| {
-            let mut found = Found::new(id);
+            let mut found = ListedJob::new(id);
             for entry in fs::read_dir(self.job_dir(&found.id)).into_iter().flatten().flatten() {
                 found.note(&entry.file_name().to_string_lossy());
             }

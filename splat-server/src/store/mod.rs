@@ -38,7 +38,7 @@ pub use file::{Contents, FileHead};
 use local::Local;
 pub(crate) use local::{ids_in, remove_tree};
 use remote::Remote;
-pub use sweep::Found;
+pub use sweep::ListedJob;
 pub use sync::{Synced, Workspace};
 use url::Target;
 
@@ -306,7 +306,7 @@ impl JobStore {
     ///
     /// # Errors
     /// Those of the backend.
-    pub async fn older_than(&self, age: Duration) -> Result<Vec<Found>> {
+    pub async fn older_than(&self, age: Duration) -> Result<Vec<ListedJob>> {
         let before = before(age);
         match &self.backend {
             Backend::Local(local) => {

@@ -21,7 +21,7 @@ use tokio::io::AsyncReadExt;
 
 use super::error::{Result, StoreError};
 use super::local::JOBS;
-use super::sweep::Found;
+use super::sweep::ListedJob;
 use super::{Contents, FileHead, StoreConfig, path};
 use crate::job::JobId;
 
@@ -239,16 +239,17 @@ impl Remote {
         Ok(())
     }
 
-    pub(super) async fn older_than(&self, before: SystemTime) -> Result<Vec<Found>> {
+    pub(super) async fn older_than(&self, before: SystemTime) -> Result<Vec<ListedJob>> {
         let prefix = parse_key(&self.jobs_prefix())?;
-        let mut newest: BTreeMap<JobId, (SystemTime, Found)> = BTreeMap::new();
+        let mut newest: BTreeMap<JobId, (SystemTime, ListedJob)> = BTreeMap::new();
         let mut listing = self.store.list(Some(&prefix));
         while let Some(meta) = listing.try_next().await.map_err(unavailable)? {
             let rest = meta.location.as_ref().strip_prefix(prefix.as_ref()).unwrap_or_default();
             let (id, file) = rest.trim_start_matches('/').split_once('/').unwrap_or_default();
             if let Ok(id) = id.parse::<JobId>() {
                 let modified = SystemTime::from(meta.last_modified);
-                let (known, found) = newest.entry(id.clone()).or_insert_with(|| (modified, Found::new(id)));
+                let (known, found) =
+                    newest.entry(id.clone()).or_insert_with(|| (modified, ListedJob::new(id)));
                 *known = modified.max(*known);
                 found.note(file);
             }

@@ -19,24 +19,24 @@ const SUBMITTED: &str = ".submitted";
 
 /// A job's folder, as listed for the sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct ListedJob {
     /// Id of the job.
     pub id: JobId,
     /// Id of the queue for which its files were received; `None` if an older version of this program received them.
-    pub taken_by: Option<String>,
+    pub queue_id: Option<String>,
     /// Whether its job was submitted.
     pub submitted: bool,
 }
 
-impl Found {
+impl ListedJob {
     pub(super) fn new(id: JobId) -> Self {
-        Self { id, taken_by: None, submitted: false }
+        Self { id, queue_id: None, submitted: false }
     }
 
     /// Evaluates a file that is directly in the folder.
     pub(super) fn note(&mut self, name: &str) {
         if let Some(queue) = name.strip_prefix(TAKEN) {
-            self.taken_by = Some(queue.to_owned());
+            self.queue_id = Some(queue.to_owned());
         }
         self.submitted |= name == SUBMITTED;
     }
@@ -52,7 +52,7 @@ impl JobStore {
     ///
     /// # Errors
     /// As [`JobStore::put`].
-    pub async fn mark_taken(&self, id: &JobId, queue: &str) -> Result<()> {
+    pub async fn mark_queue(&self, id: &JobId, queue: &str) -> Result<()> {
         self.put_bytes(id, &format!("{TAKEN}{queue}"), Bytes::new()).await.map(drop)
     }
 

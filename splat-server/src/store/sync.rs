@@ -29,7 +29,7 @@ pub struct Synced {
 
 /// State of a file when both sides were equal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Same {
+struct StoredVersion {
     etag: String,
     bytes: u64,
     /// Modification time of the local file, in nanoseconds since 1970: any later write changes it.
@@ -45,7 +45,7 @@ pub struct Workspace {
     id: JobId,
     dir: PathBuf,
     /// `None` if the store is local.
-    same: Option<BTreeMap<String, Same>>,
+    versions: Option<BTreeMap<String, StoredVersion>>,
 }
 
 impl JobStore {
@@ -54,7 +54,7 @@ impl JobStore {
     /// # Errors
     /// [`StoreError::Io`] if the folder cannot be created.
     pub async fn workspace(&self, id: &JobId) -> Result<Workspace> {
-        let (dir, same) = match self.local_dir(id) {
+        let (dir, versions) = match self.local_dir(id) {
             Some(dir) => (dir, None),
             None => {
                 let dir = self.work_dir(id);
@@ -64,7 +64,7 @@ impl JobStore {
             }
         };
         tokio::fs::create_dir_all(&dir).await.map_err(|source| StoreError::from_io(&dir, source))?;
-        Ok(Workspace { store: self.clone(), id: id.clone(), dir, same })
+        Ok(Workspace { store: self.clone(), id: id.clone(), dir, versions })
     }
 
     /// Downloads the files of a job whose paths satisfy `wanted` to the working folder. See [`Workspace::download`].
@@ -91,7 +91,7 @@ impl Workspace {
     /// Those of the store and of this machine's disk.
     pub async fn download(&mut self, wanted: impl Fn(&str) -> bool) -> Result<Synced> {
         let mut synced = Synced::default();
-        if self.same.is_none() {
+        if self.versions.is_none() {
             return Ok(synced);
         }
         for head in self.store.list(&self.id).await? {
@@ -100,7 +100,7 @@ impl Workspace {
             }
             let place = path::locate(&self.dir, &head.path)?;
             let here = stat(&place).await;
-            let known = self.same.as_ref().and_then(|same| same.get(&head.path));
+            let known = self.versions.as_ref().and_then(|versions| versions.get(&head.path));
             if known.is_some_and(|known| {
                 known.etag == head.etag && here == Some((known.bytes, known.modified_ns))
             }) {
@@ -109,7 +109,7 @@ impl Workspace {
             }
             self.fetch(&head, &place).await?;
             // Recorded now, so that an interrupted download can be resumed.
-            self.remember().await?;
+            self.save_versions().await?;
             synced.files += 1;
             synced.bytes += head.bytes;
         }
@@ -148,18 +148,18 @@ impl Workspace {
         let Some((bytes, modified_ns)) = stat(&place).await else {
             return Err(StoreError::NotFound { id: self.id.to_string(), path: relative.to_owned() });
         };
-        let Some(same) = &self.same else { return self.store.head(&self.id, relative).await };
+        let Some(versions) = &self.versions else { return self.store.head(&self.id, relative).await };
         if let Some(known) =
-            same.get(relative).filter(|known| (known.bytes, known.modified_ns) == (bytes, modified_ns))
+            versions.get(relative).filter(|known| (known.bytes, known.modified_ns) == (bytes, modified_ns))
         {
             let modified = UNIX_EPOCH + std::time::Duration::from_nanos(modified_ns);
             return Ok(FileHead { path: relative.to_owned(), bytes, etag: known.etag.clone(), modified });
         }
         let head = self.store.put(&self.id, relative, &place).await?;
         // A file that was modified in the meantime differs from the recorded state, and is uploaded again next time.
-        let same = Same { etag: head.etag.clone(), bytes, modified_ns };
-        self.same.get_or_insert_default().insert(relative.to_owned(), same);
-        self.remember().await?;
+        let version = StoredVersion { etag: head.etag.clone(), bytes, modified_ns };
+        self.versions.get_or_insert_default().insert(relative.to_owned(), version);
+        self.save_versions().await?;
         Ok(head)
     }
 
@@ -169,7 +169,7 @@ impl Workspace {
     /// Those of the store.
     pub async fn upload_changed(&mut self, wanted: impl Fn(&str) -> bool) -> Result<Synced> {
         let mut synced = Synced::default();
-        if self.same.is_none() {
+        if self.versions.is_none() {
             return Ok(synced);
         }
         let dir = self.dir.clone();
@@ -177,9 +177,9 @@ impl Workspace {
             if !wanted(&file.path) || path::check(&file.path).is_err() {
                 continue;
             }
-            let before = self.same.as_ref().and_then(|same| same.get(&file.path)).cloned();
+            let before = self.versions.as_ref().and_then(|versions| versions.get(&file.path)).cloned();
             self.upload(&file.path).await?;
-            if self.same.as_ref().and_then(|same| same.get(&file.path)) == before.as_ref() {
+            if self.versions.as_ref().and_then(|versions| versions.get(&file.path)) == before.as_ref() {
                 synced.unchanged += 1;
             } else {
                 synced.files += 1;
@@ -194,22 +194,22 @@ impl Workspace {
     /// # Errors
     /// [`StoreError::Io`].
     pub async fn remove(self) -> Result<()> {
-        if self.same.is_none() {
+        if self.versions.is_none() {
             return Ok(());
         }
         self.store.delete_copy(&self.id).await
     }
 
     async fn note(&mut self, head: &FileHead, place: &Path) {
-        if let (Some(same), Some((bytes, modified_ns))) = (&mut self.same, stat(place).await) {
-            same.insert(head.path.clone(), Same { etag: head.etag.clone(), bytes, modified_ns });
+        if let (Some(versions), Some((bytes, modified_ns))) = (&mut self.versions, stat(place).await) {
+            versions.insert(head.path.clone(), StoredVersion { etag: head.etag.clone(), bytes, modified_ns });
         }
     }
 
-    async fn remember(&self) -> Result<()> {
-        let Some(same) = &self.same else { return Ok(()) };
+    async fn save_versions(&self) -> Result<()> {
+        let Some(versions) = &self.versions else { return Ok(()) };
         let place = manifest(&self.dir);
-        let json = serde_json::to_vec(same).map_err(|error| StoreError::from_io(&place, error.into()))?;
+        let json = serde_json::to_vec(versions).map_err(|error| StoreError::from_io(&place, error.into()))?;
         blocking(move || {
             let unfinished = place.with_extension("part");
             let written =

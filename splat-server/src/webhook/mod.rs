@@ -1,8 +1,9 @@
 //! Webhooks: a signed message to a client's server when a job has ended. Off by default.
 //!
 //! Each delivery is a job in its own lane, so that it survives crashes and is retried with growing delays. The message is signed
-//! as `Splat-Signature: t=<seconds>,v1=<hex>`, HMAC-SHA256 of `<seconds>.<body>` with the operator's secret. Private and loopback
-//! addresses are rejected after name resolution, for the address that is then connected to; redirects are not followed.
+//! as `Splat-Signature: t=<seconds>,v1=<hex>`, HMAC-SHA256 of `<seconds>.<body>` with the operator's secret. Receivers rely on this
+//! form; the crate `standardwebhooks` writes another one. Private and loopback addresses are rejected after name resolution, for
+//! the address that is then connected to; redirects are not followed.
 
 mod address;
 

@@ -16,7 +16,7 @@ use super::conclude::{RETRY_EVERY, conclude};
 use super::lease::{Lease, StopReason, ticker};
 use super::live_views::LiveViews;
 use super::reporter::{self, Reporter};
-use super::retention::{is_spare, prune, spare, worth_keeping};
+use super::retention::{is_stored, is_within, prune, removable};
 use crate::job::{Job, JobProblem};
 use crate::metrics::StageLabels;
 use crate::queue::{Claim, Ending, QueueError, Ticket};
@@ -296,12 +296,12 @@ impl Attempt<'_> {
         for artifact in found {
             reporter.artifact(artifact);
         }
-        let pushed = workspace.upload_changed(worth_keeping).await;
+        let pushed = workspace.upload_changed(is_stored).await;
         self.stored = pushed.is_ok();
         match self.workers.store.list(&job.id).await {
             Ok(files) => {
-                let spare = if steps_done.is_some() { spare(job) } else { Vec::new() };
-                let stay = files.iter().filter(|file| !is_spare(&spare, &file.path));
+                let removable = if steps_done.is_some() { removable(job) } else { Vec::new() };
+                let stay = files.iter().filter(|file| !is_within(&removable, &file.path));
                 reporter.set_stored_bytes(stay.map(|file| file.bytes).sum());
             }
             Err(error) => tracing::warn!(job = %job.id, %error, "could not measure the stored size of a job"),

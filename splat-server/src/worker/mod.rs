@@ -127,7 +127,7 @@ impl Workers {
     }
 
     /// Handles one claim, depending on its kind.
-    async fn one(&self, claim: Claim, shutdown: watch::Receiver<bool>) {
+    async fn handle(&self, claim: Claim, shutdown: watch::Receiver<bool>) {
         match claim.job.kind {
             JobKind::Webhook => match Arc::clone(&self.deliveries).try_acquire_owned() {
                 // A slow receiver must not delay other deliveries.
@@ -172,7 +172,7 @@ impl Workers {
                     let waited = now_ms().saturating_sub(claim.job.run_after_ms);
                     self.metrics.waits.get_or_create(&line).observe(waited as f64 / 1000.0);
                     let (owner, begun) = (claim.job.owner.clone(), Instant::now());
-                    self.one(claim, shutdown.clone()).await;
+                    self.handle(claim, shutdown.clone()).await;
                     // Deliveries wait on their own.
                     if lane != Lane::Webhook {
                         let took = begun.elapsed().as_secs_f64();

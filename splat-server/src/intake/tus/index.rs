@@ -17,10 +17,10 @@ use crate::store::ids_in;
 /// If a writer has received nothing for this long, another request may take over: the connection is probably dead.
 const STALLED: Duration = Duration::from_secs(2);
 /// Maximum time for a displaced writer to flush what it has.
-const PUSH_ASIDE: Duration = Duration::from_secs(5);
+const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Proof of exclusive access to an upload.
-pub(super) type Hold = OwnedMutexGuard<()>;
+pub(super) type UploadLock = OwnedMutexGuard<()>;
 
 /// All uploads of this data folder.
 #[derive(Debug, Default)]
@@ -33,9 +33,9 @@ pub(super) struct Slot {
     pub(super) owner: Owner,
     pub(super) length: u64,
     lock: Arc<AsyncMutex<()>>,
-    push_aside: Notify,
-    born: Instant,
-    /// When the writer last received something, in milliseconds after `born`.
+    takeover: Notify,
+    created: Instant,
+    /// When the writer last received something, in milliseconds after `created`.
     active_ms: AtomicU64,
 }
 
@@ -45,8 +45,8 @@ impl Slot {
             owner,
             length,
             lock: Arc::default(),
-            push_aside: Notify::new(),
-            born: Instant::now(),
+            takeover: Notify::new(),
+            created: Instant::now(),
             active_ms: AtomicU64::new(0),
         }
     }
@@ -57,33 +57,33 @@ impl Slot {
     }
 
     fn age_ms(&self) -> u64 {
-        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(self.created.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Notified when another request wants to take over from this writer.
-    pub(super) fn pushed_aside(&self) -> tokio::sync::futures::Notified<'_> {
-        self.push_aside.notified()
+    pub(super) fn takeover_requested(&self) -> tokio::sync::futures::Notified<'_> {
+        self.takeover.notified()
     }
 
     /// Acquires exclusive access to the upload.
-    pub(super) async fn hold(&self) -> Result<Hold> {
-        if let Some(hold) = self.try_hold() {
-            return Ok(hold);
+    pub(super) async fn lock(&self) -> Result<UploadLock> {
+        if let Some(guard) = self.try_lock() {
+            return Ok(guard);
         }
         let silent =
             Duration::from_millis(self.age_ms().saturating_sub(self.active_ms.load(Ordering::Relaxed)));
         if silent < STALLED {
             return Err(IntakeError::Locked);
         }
-        self.push_aside.notify_waiters();
-        let hold = tokio::time::timeout(PUSH_ASIDE, self.lock.clone().lock_owned()).await;
-        hold.inspect(|_| self.touch()).map_err(|_| IntakeError::Locked)
+        self.takeover.notify_waiters();
+        let guard = tokio::time::timeout(TAKEOVER_TIMEOUT, self.lock.clone().lock_owned()).await;
+        guard.inspect(|_| self.touch()).map_err(|_| IntakeError::Locked)
     }
 
-    pub(super) fn try_hold(&self) -> Option<Hold> {
-        let hold = self.lock.clone().try_lock_owned().ok()?;
+    pub(super) fn try_lock(&self) -> Option<UploadLock> {
+        let guard = self.lock.clone().try_lock_owned().ok()?;
         self.touch();
-        Some(hold)
+        Some(guard)
     }
 }
 

@@ -24,7 +24,7 @@ use super::{Draft, Intake, Shared};
 use crate::job::{JobId, Owner};
 use crate::store::{blocking, remove_tree};
 pub(super) use index::Index;
-use index::{Hold, Slot};
+use index::{Slot, UploadLock};
 use piece::Piece;
 use record::Record;
 
@@ -55,13 +55,13 @@ impl Upload {
 
 /// An upload that a draft uses. Dropping it releases the upload.
 #[derive(Debug)]
-pub(super) struct Taken {
+pub(super) struct UsedUpload {
     shared: Arc<Shared>,
     id: JobId,
-    _hold: Hold,
+    _lock: UploadLock,
 }
 
-impl Taken {
+impl UsedUpload {
     /// Removes the upload after the draft became a job.
     pub(super) async fn used(self) {
         let dir = self.shared.upload_dir(&self.id);
@@ -116,7 +116,7 @@ impl Intake {
     /// # Errors
     /// [`IntakeError::NoUpload`], [`IntakeError::Locked`] while another request writes to it, [`IntakeError::Refused`].
     pub async fn upload(&self, owner: &Owner, id: &JobId) -> Result<Upload> {
-        let (_hold, _, record, offset) = self.shared.hold(owner, id).await?;
+        let (_lock, _, record, offset) = self.shared.open_locked(owner, id).await?;
         self.shared.describe(id, record, offset)
     }
 
@@ -164,7 +164,7 @@ impl Intake {
     {
         let shared = &self.shared;
         let checksum = checksum.map(header::checksum).transpose()?;
-        let (hold, slot, mut record, have) = shared.hold(owner, id).await?;
+        let (lock, slot, mut record, have) = shared.open_locked(owner, id).await?;
         if offset != have {
             return Err(IntakeError::WrongOffset { have, given: offset });
         }
@@ -175,8 +175,8 @@ impl Intake {
         }
         let before = have;
         let piece = Piece { slot: &slot, record: &record, have, hash: checksum.is_some().then(Sha1::new) };
-        let hold = Arc::new(hold);
-        let (written, digest) = piece.receive(shared, &dir, stream, hold.clone()).await;
+        let lock = Arc::new(lock);
+        let (written, digest) = piece.receive(shared, &dir, stream, lock.clone()).await;
         if let Some(expected) = checksum {
             // An incomplete chunk cannot be verified: `recover` removes it.
             let right = written.is_ok() && digest.is_some_and(|digest| digest == expected);
@@ -189,7 +189,7 @@ impl Intake {
         let have = match written {
             Ok(have) => have,
             Err(IntakeError::Refused(rejected)) => {
-                return Err(shared.refuse(id, record, rejected, &hold).await);
+                return Err(shared.refuse(id, record, rejected, &lock).await);
             }
             Err(error @ IntakeError::BeyondLength { .. }) => {
                 // All of it is removed: the client confused this file with another.
@@ -205,7 +205,7 @@ impl Intake {
         };
         if have == record.length && !record.accepted {
             if let Err(rejected) = piece::check(shared, &dir, &record).await? {
-                return Err(shared.refuse(id, record, rejected, &hold).await);
+                return Err(shared.refuse(id, record, rejected, &lock).await);
             }
             record.accepted = true;
             let (dir, written) = (dir.clone(), record.clone());
@@ -220,8 +220,8 @@ impl Intake {
     /// [`IntakeError::NoUpload`], [`IntakeError::Locked`].
     pub async fn terminate(&self, owner: &Owner, id: &JobId) -> Result<()> {
         let slot = self.shared.index.find(owner, id)?;
-        let hold = slot.hold().await?;
-        self.shared.remove(id, hold).await
+        let lock = slot.lock().await?;
+        self.shared.remove(id, lock).await
     }
 
     /// A draft made of the owner's complete uploads. They stay until its photos are committed to a job, and are released if the
@@ -236,17 +236,17 @@ impl Intake {
         if ids.len() > max {
             return Err(IntakeError::TooManyUploads { count: ids.len() });
         }
-        let mut held = Vec::new();
+        let mut locked = Vec::new();
         let mut seen = std::collections::BTreeSet::new();
         for id in ids.iter().filter(|id| seen.insert(*id)) {
-            let (hold, _, record, have) = shared.hold(owner, id).await?;
+            let (lock, _, record, have) = shared.open_locked(owner, id).await?;
             if have != record.length || !record.accepted {
                 return Err(IntakeError::Incomplete { id: id.to_string(), have, length: record.length });
             }
-            held.push((Taken { shared: shared.clone(), id: id.clone(), _hold: hold }, record));
+            locked.push((UsedUpload { shared: shared.clone(), id: id.clone(), _lock: lock }, record));
         }
         let mut draft = self.begin(owner).await?;
-        for (taken, record) in held {
+        for (taken, record) in locked {
             let data = record::data(&shared.upload_dir(&taken.id));
             draft.add_upload(&record.name, &data, taken).await?;
         }
@@ -268,8 +268,8 @@ impl Intake {
         for id in old {
             match slots.iter().find(|(known, _)| *known == id) {
                 // Skipped while it is in use.
-                Some((_, slot)) => match slot.try_hold() {
-                    Some(hold) => shared.remove(&id, hold).await?,
+                Some((_, slot)) => match slot.try_lock() {
+                    Some(lock) => shared.remove(&id, lock).await?,
                     None => continue,
                 },
                 None => {
@@ -289,9 +289,9 @@ impl Shared {
     }
 
     /// Acquires the owner's upload exclusively; returns it with its record and offset.
-    async fn hold(&self, owner: &Owner, id: &JobId) -> Result<(Hold, Arc<Slot>, Record, u64)> {
+    async fn open_locked(&self, owner: &Owner, id: &JobId) -> Result<(UploadLock, Arc<Slot>, Record, u64)> {
         let slot = self.index.find(owner, id)?;
-        let hold = slot.hold().await?;
+        let lock = slot.lock().await?;
         let dir = self.upload_dir(id);
         let (record, offset) = blocking(move || {
             let record = Record::read(&dir).ok_or(IntakeError::NoUpload)?;
@@ -301,7 +301,7 @@ impl Shared {
         .await?;
         match record.refused {
             Some(rejected) => Err(IntakeError::Refused(rejected)),
-            None => Ok((hold, slot, record, offset)),
+            None => Ok((lock, slot, record, offset)),
         }
     }
 
@@ -311,7 +311,7 @@ impl Shared {
         id: &JobId,
         mut record: Record,
         rejected: Rejected,
-        _hold: &Arc<Hold>,
+        _lock: &Arc<UploadLock>,
     ) -> IntakeError {
         record.refused = Some(rejected.clone());
         self.index.refuse(id);
@@ -325,11 +325,11 @@ impl Shared {
         kept.err().unwrap_or(IntakeError::Refused(rejected))
     }
 
-    async fn remove(&self, id: &JobId, hold: Hold) -> Result<()> {
+    async fn remove(&self, id: &JobId, lock: UploadLock) -> Result<()> {
         let dir = self.upload_dir(id);
         self.index.remove(id);
         blocking(move || {
-            let _hold = hold;
+            let _lock = lock;
             remove_tree(&dir)
         })
         .await?;

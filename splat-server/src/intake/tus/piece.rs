@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt};
 use sha1::{Digest, Sha1};
 
-use super::index::{Hold, Slot};
+use super::index::{Slot, UploadLock};
 use super::record::{self, Record};
 use crate::intake::draft::VIDEO_UNSUPPORTED;
 use crate::intake::error::{IntakeError, RejectCode, Rejected, Result, at};
@@ -38,13 +38,13 @@ impl Piece<'_> {
         shared: &Shared,
         dir: &Path,
         stream: S,
-        hold: Arc<Hold>,
+        lock: Arc<UploadLock>,
     ) -> (Result<u64>, Option<[u8; 20]>)
     where
         S: Stream<Item = std::result::Result<Bytes, E>>,
         E: fmt::Display,
     {
-        let mut sink = match Sink::append(record::data(dir), shared.floor(), hold).await {
+        let mut sink = match Sink::append(record::data(dir), shared.floor(), lock).await {
             Ok(sink) => sink,
             Err(error) => return (Err(error), None),
         };
@@ -62,16 +62,16 @@ impl Piece<'_> {
         shared: &Shared,
         dir: &Path,
         stream: S,
-        sink: &mut Sink<Hold>,
+        sink: &mut Sink<UploadLock>,
     ) -> Result<()>
     where
         S: Stream<Item = std::result::Result<Bytes, E>>,
         E: fmt::Display,
     {
         let mut stream = pin!(stream);
-        let mut pushed_aside = pin!(self.slot.pushed_aside());
+        let mut takeover_requested = pin!(self.slot.takeover_requested());
         // From here on a notification is not missed, even during a write.
-        pushed_aside.as_mut().enable();
+        takeover_requested.as_mut().enable();
         let mut head = if self.have < sniff::HEAD_BYTES as u64 {
             let data = record::data(dir);
             Some(blocking(move || head(&data)).await?)
@@ -82,7 +82,7 @@ impl Piece<'_> {
         loop {
             let piece = tokio::select! {
                 piece = stream.next() => piece,
-                () = &mut pushed_aside => {
+                () = &mut takeover_requested => {
                     return Err(IntakeError::Interrupted { why: "another request took over".into() });
                 }
             };

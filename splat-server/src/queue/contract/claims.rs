@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::queue::Fate;
 
-pub(crate) async fn a_stale_worker_is_refused(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn a_stale_worker_is_refused(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let job = submit(&*queue, new_job("a")).await;
     let stale = queue.claim("stale", SCENE, SHORT).await.unwrap().unwrap();
     tokio::time::sleep(SHORT * 2).await;
@@ -28,8 +28,8 @@ pub(crate) async fn a_stale_worker_is_refused(site: &dyn Site) {
 }
 
 /// As after a machine slept: no other worker claimed the job, so the worker continues, and its result counts.
-pub(crate) async fn a_lease_that_ran_out_holds_until_the_job_was_brought_back(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn a_lease_that_ran_out_holds_until_the_job_was_brought_back(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     submit(&*queue, new_job("a")).await;
     let claim = queue.claim("asleep", SCENE, SHORT).await.unwrap().unwrap();
     tokio::time::sleep(SHORT * 2).await;
@@ -70,8 +70,8 @@ pub(crate) async fn a_lease_that_ran_out_is_noticed_a_while_before_its_job_comes
     assert_lost(queue.renew(&claim.ticket, LONG).await);
 }
 
-pub(crate) async fn attempts_are_counted_anew_after_progress(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn attempts_are_counted_anew_after_progress(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let job = submit(&*queue, NewJob { max_attempts: 2, ..new_job("a") }).await;
     // The percentage at which each worker is lost, the attempts counted then, and whether the job is dead.
     for (percent, attempts, state) in [
@@ -101,11 +101,11 @@ pub(crate) async fn attempts_are_counted_anew_after_progress(site: &dyn Site) {
     }
 }
 
-pub(crate) async fn a_queue_knows_itself_and_what_it_deleted(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn a_queue_knows_itself_and_what_it_deleted(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let identity = queue.identity().await.unwrap();
     assert!(identity.parse::<JobId>().is_ok(), "{identity}");
-    assert_eq!(site.open().await.identity().await.unwrap(), identity);
+    assert_eq!(fixture.open().await.identity().await.unwrap(), identity);
     let job = submit(&*queue, new_job("a")).await;
     assert_eq!(queue.fate(&job.id).await.unwrap(), Fate::Here(JobState::Queued));
     queue.cancel(&job.owner, &job.id).await.unwrap().unwrap();
@@ -115,8 +115,8 @@ pub(crate) async fn a_queue_knows_itself_and_what_it_deleted(site: &dyn Site) {
     assert_eq!(queue.fate(&JobId::random()).await.unwrap(), Fate::Unknown);
 }
 
-pub(crate) async fn a_renewed_lease_holds(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn a_renewed_lease_holds(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     submit(&*queue, new_job("a")).await;
     let lease = Duration::from_secs(1);
     let claim = queue.claim("worker", SCENE, lease).await.unwrap().unwrap();
@@ -130,8 +130,8 @@ pub(crate) async fn a_renewed_lease_holds(site: &dyn Site) {
     assert!(done.started_ms >= Some(done.created_ms));
 }
 
-pub(crate) async fn a_lost_lease_counts_as_an_attempt_and_too_many_are_death(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn a_lost_lease_counts_as_an_attempt_and_too_many_are_death(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let job = submit(&*queue, NewJob { max_attempts: 2, ..new_job("a") }).await;
     let first = queue.claim("dies", SCENE, SHORT).await.unwrap().unwrap();
     assert_eq!(first.job.attempts, 1);
@@ -149,13 +149,13 @@ pub(crate) async fn a_lost_lease_counts_as_an_attempt_and_too_many_are_death(sit
     let dead = get(&*queue, &job).await;
     assert_ended(&dead, JobState::Dead);
     assert_eq!(dead.problem.unwrap().code, "attempts_exhausted");
-    assert_eq!(states_told(&*queue, &job.id).await, ["queued", "running", "queued", "running", "dead"]);
+    assert_eq!(recorded_states(&*queue, &job.id).await, ["queued", "running", "queued", "running", "dead"]);
     tokio::time::sleep(BACKOFF.longest).await;
     assert!(queue.claim("late", SCENE, LONG).await.unwrap().is_none());
 }
 
-pub(crate) async fn a_failure_that_may_pass_waits_and_at_last_is_death(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn a_failure_that_may_pass_waits_and_at_last_is_death(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let job = submit(&*queue, NewJob { max_attempts: 2, ..new_job("a") }).await;
     let first = take(&*queue).await;
     let waiting = queue.finish(&first.ticket, Ending::Retry(problem("disk_full"))).await.unwrap();
@@ -173,8 +173,8 @@ pub(crate) async fn a_failure_that_may_pass_waits_and_at_last_is_death(site: &dy
     assert_eq!(get(&*queue, &job).await, dead);
 }
 
-pub(crate) async fn a_failure_for_good_is_told(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn a_failure_for_good_is_told(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let job = submit(&*queue, new_job("a")).await;
     let claim = take(&*queue).await;
     let failed = queue.finish(&claim.ticket, Ending::Failed(problem("no_reconstruction"))).await.unwrap();
@@ -184,8 +184,8 @@ pub(crate) async fn a_failure_for_good_is_told(site: &dyn Site) {
     assert_eq!((last.kind.as_str(), last.message.as_str()), ("state", "It went wrong."));
 }
 
-pub(crate) async fn released_jobs_do_not_count_and_come_back_at_once(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn released_jobs_do_not_count_and_come_back_at_once(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     submit(&*queue, NewJob { max_attempts: 1, ..new_job("a") }).await;
     for _ in 0..3 {
         let claim = take(&*queue).await;
@@ -198,8 +198,8 @@ pub(crate) async fn released_jobs_do_not_count_and_come_back_at_once(site: &dyn 
     assert_eq!(done.attempts, 1);
 }
 
-pub(crate) async fn claimers_at_once_get_distinct_jobs(site: &dyn Site) {
-    let (one, two) = (site.open().await, site.open().await);
+pub(crate) async fn claimers_at_once_get_distinct_jobs(fixture: &dyn Fixture) {
+    let (one, two) = (fixture.open().await, fixture.open().await);
     for _ in 0..20 {
         submit(&*one, new_job("a")).await;
     }
@@ -218,8 +218,8 @@ pub(crate) async fn claimers_at_once_get_distinct_jobs(site: &dyn Site) {
     assert_eq!((ids.len(), empty), (20, 5));
 }
 
-pub(crate) async fn what_was_acknowledged_is_there_after_opening_again(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn what_was_acknowledged_is_there_after_opening_again(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let mut jobs = Vec::new();
     for _ in 0..5 {
         jobs.push(submit(&*queue, new_job("a")).await);
@@ -229,7 +229,7 @@ pub(crate) async fn what_was_acknowledged_is_there_after_opening_again(site: &dy
     let before = listed(&*queue, &owner("a")).await;
     drop(queue);
 
-    let queue = site.open().await;
+    let queue = fixture.open().await;
     let after = listed(&*queue, &owner("a")).await;
     assert_eq!(after, before);
     assert_eq!(after.len(), 5);
@@ -239,8 +239,8 @@ pub(crate) async fn what_was_acknowledged_is_there_after_opening_again(site: &dy
     assert_ended(&succeed(&*queue, &claim).await, JobState::Succeeded);
 }
 
-pub(crate) async fn tokens_grow_with_every_claim(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn tokens_grow_with_every_claim(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let job = submit(&*queue, new_job("a")).await;
     let mut last = 0;
     for round in 0..4 {

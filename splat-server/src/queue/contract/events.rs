@@ -13,8 +13,8 @@ fn event(message: &str) -> NewEvent {
     }
 }
 
-pub(crate) async fn events_have_no_gaps_under_concurrency(site: &dyn Site) {
-    let (one, two) = (site.open().await, site.open().await);
+pub(crate) async fn events_have_no_gaps_under_concurrency(fixture: &dyn Fixture) {
+    let (one, two) = (fixture.open().await, fixture.open().await);
     let job = submit(&*one, new_job("a")).await;
     let claim = take(&*one).await;
     let reporters = (0..40).map(|number| {
@@ -49,8 +49,8 @@ pub(crate) async fn events_have_no_gaps_under_concurrency(site: &dyn Site) {
     assert_eq!(one.events(&JobId::random(), 0, 10).await.unwrap(), []);
 }
 
-pub(crate) async fn every_change_of_state_is_an_event(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn every_change_of_state_is_an_event(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let job = submit(&*queue, new_job("a")).await;
     let claim = take(&*queue).await;
     queue.finish(&claim.ticket, Ending::Released).await.unwrap();
@@ -63,7 +63,7 @@ pub(crate) async fn every_change_of_state_is_an_event(site: &dyn Site) {
     queue.retry(&job.owner, &job.id, json!({})).await.unwrap().unwrap();
     succeed(&*queue, &take(&*queue).await).await;
     assert_eq!(
-        states_told(&*queue, &job.id).await,
+        recorded_states(&*queue, &job.id).await,
         [
             "queued",
             "running",
@@ -83,8 +83,8 @@ pub(crate) async fn every_change_of_state_is_an_event(site: &dyn Site) {
     assert!(events.iter().all(|event| event.at_ms >= job.created_ms));
 }
 
-pub(crate) async fn reports_are_kept(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn reports_are_kept(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let job = submit(&*queue, new_job("a")).await;
     let claim = take(&*queue).await;
     let artifact = |name: &str, bytes| Artifact {
@@ -127,8 +127,8 @@ pub(crate) async fn reports_are_kept(site: &dyn Site) {
     assert_eq!(get(&*queue, &job).await, done);
 }
 
-pub(crate) async fn nonsense_numbers_do_no_harm(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn nonsense_numbers_do_no_harm(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let job = submit(&*queue, NewJob { max_attempts: 0, ..new_job("a") }).await;
     assert_eq!(job.max_attempts, 1);
     let claim = take(&*queue).await;
@@ -146,8 +146,8 @@ pub(crate) async fn nonsense_numbers_do_no_harm(site: &dyn Site) {
     }
 }
 
-pub(crate) async fn only_the_latest_events_are_kept(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn only_the_latest_events_are_kept(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let job = submit(&*queue, new_job("a")).await;
     let claim = take(&*queue).await;
     let total = crate::queue::EVENTS_KEPT + 500;

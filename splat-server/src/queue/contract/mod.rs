@@ -1,6 +1,6 @@
 //! One contract suite, run on every backend.
 //!
-//! A backend provides a [`Site`]: an isolated store that can be opened repeatedly, as by several processes. [`contract!`] makes
+//! A backend provides a [`Fixture`]: an isolated store that can be opened repeatedly, as by several processes. [`contract!`] makes
 //! one test per promise.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
@@ -32,7 +32,7 @@ use crate::job::{Job, JobId, JobKind, JobProblem, JobState, Lane, NewJob, Owner,
 
 /// A store that queues can be opened on.
 #[async_trait]
-pub(crate) trait Site: Send + Sync {
+pub(crate) trait Fixture: Send + Sync {
     /// A queue with [`BACKOFF`] that requeues jobs as soon as their lease expires, with connections of its own.
     async fn open(&self) -> Arc<dyn Queue>;
 }
@@ -48,18 +48,18 @@ pub(crate) const PLENTY: Admission =
     Admission { max_waiting: 10_000, max_unfinished_per_owner: 10_000, quota: Quota::NONE };
 const SCENE: &[Lane] = &[Lane::Scene];
 
-/// Makes a test of every promise, on the site that `$site` creates.
+/// Makes a test of every promise, on the fixture that `$fixture` creates.
 macro_rules! contract {
-    ($site:expr; $($promise:ident),* $(,)?) => {
+    ($fixture:expr; $($promise:ident),* $(,)?) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $promise() {
-                $crate::queue::contract::$promise(&$site.await).await;
+                $crate::queue::contract::$promise(&$fixture.await).await;
             }
         )*
     };
-    ($site:expr) => {
-        $crate::queue::contract::contract!($site;
+    ($fixture:expr) => {
+        $crate::queue::contract::contract!($fixture;
             a_stale_worker_is_refused,
             a_lease_that_ran_out_holds_until_the_job_was_brought_back,
             attempts_are_counted_anew_after_progress,
@@ -180,7 +180,7 @@ fn assert_lost<T: std::fmt::Debug>(outcome: super::Result<T>) {
     assert!(matches!(outcome, Err(QueueError::ClaimLost { .. })), "{outcome:?}");
 }
 
-async fn states_told(queue: &dyn Queue, id: &JobId) -> Vec<String> {
+async fn recorded_states(queue: &dyn Queue, id: &JobId) -> Vec<String> {
     let events = queue.events(id, 0, 1000).await.unwrap();
     let states = events.iter().filter(|event| event.kind == "state");
     states.map(|event| event.data["state"].as_str().unwrap().to_owned()).collect()

@@ -13,8 +13,8 @@ async fn change(queue: &dyn Queue, job: &Job, change: Change) -> Option<Job> {
     queue.change(&job.owner, &job.id, change).await.unwrap()
 }
 
-pub(crate) async fn notes_outlive_attempts_and_are_the_owners(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn notes_outlive_attempts_and_are_the_owners(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let job = submit(&*queue, new_job("a")).await;
     let named = Change { name: Some(Some("정원 \"gate\"".into())), ..Default::default() };
     let pinned = Change { pinned: Some(true), ..Default::default() };
@@ -33,8 +33,8 @@ pub(crate) async fn notes_outlive_attempts_and_are_the_owners(site: &dyn Site) {
     assert_eq!(get(&*queue, &job).await.notes, Default::default());
 }
 
-pub(crate) async fn a_link_leads_to_its_job_until_it_is_revoked(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn a_link_leads_to_its_job_until_it_is_revoked(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let job = submit(&*queue, new_job("a")).await;
     let (first, second) = (JobId::random(), JobId::random());
     assert_eq!(queue.shared(&first).await.unwrap(), None);
@@ -54,8 +54,8 @@ pub(crate) async fn a_link_leads_to_its_job_until_it_is_revoked(site: &dyn Site)
     assert_eq!(queue.shared(&first).await.unwrap(), None);
 }
 
-pub(crate) async fn pinned_jobs_do_not_expire(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn pinned_jobs_do_not_expire(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     // More than one batch, all before those that expire.
     let mut pinned = Vec::new();
     for _ in 0..120 {
@@ -78,8 +78,8 @@ pub(crate) async fn pinned_jobs_do_not_expire(site: &dyn Site) {
     assert_eq!(queue.expired(u64::MAX >> 1).await.unwrap().len(), 2);
 }
 
-pub(crate) async fn quotas_hold_and_tell_what_is_used(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn quotas_hold_and_tell_what_is_used(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let with = |quota: Quota| Admission { quota, ..PLENTY };
     let refused = |outcome: crate::queue::Result<crate::queue::Submitted>, words: &str| {
         let error = outcome.unwrap_err();
@@ -122,9 +122,9 @@ pub(crate) async fn quotas_hold_and_tell_what_is_used(site: &dyn Site) {
     assert_eq!(queue.usage(&owner("webhooks")).await.unwrap().jobs_today, 0);
 }
 
-pub(crate) async fn a_paused_queue_begins_nothing_and_a_draining_one_takes_nothing(site: &dyn Site) {
-    let queue = site.open().await;
-    let other = site.open().await;
+pub(crate) async fn a_paused_queue_begins_nothing_and_a_draining_one_takes_nothing(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
+    let other = fixture.open().await;
     assert_eq!(queue.mode().await.unwrap(), Mode::Open);
     submit(&*queue, new_job("a")).await;
     queue.set_mode(Mode::Paused).await.unwrap();
@@ -144,8 +144,8 @@ pub(crate) async fn a_paused_queue_begins_nothing_and_a_draining_one_takes_nothi
     take(&*other).await;
 }
 
-pub(crate) async fn jobs_can_be_adopted_in_every_state(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn jobs_can_be_adopted_in_every_state(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let (old, new) = (owner("old"), owner("new"));
     let keyed = |of: &str, key: &str| {
         let idempotency = crate::job::Idempotency { key: key.into(), fingerprint: "same".into() };
@@ -195,8 +195,8 @@ pub(crate) async fn jobs_can_be_adopted_in_every_state(site: &dyn Site) {
     }
 }
 
-pub(crate) async fn jobs_of_several_owners_are_listed_as_one(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn jobs_of_several_owners_are_listed_as_one(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let mut ids = Vec::new();
     for number in 0..9 {
         ids.push(submit(&*queue, new_job(&format!("owner {}", number % 3))).await.id);

@@ -21,8 +21,8 @@ async fn served(queue: &dyn Queue, count: usize) -> Vec<String> {
     names
 }
 
-pub(crate) async fn priority_then_turns_then_first_in_first_out(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn priority_then_turns_then_first_in_first_out(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     for number in 1..=4 {
         submit_named(&*queue, "a", &format!("a{number}"), 0).await;
     }
@@ -36,8 +36,8 @@ pub(crate) async fn priority_then_turns_then_first_in_first_out(site: &dyn Site)
     assert!(queue.claim("idle", SCENE, LONG).await.unwrap().is_none());
 }
 
-pub(crate) async fn the_owner_with_fewer_jobs_running_goes_first(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn the_owner_with_fewer_jobs_running_goes_first(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     for number in 1..=3 {
         submit_named(&*queue, "a", &format!("a{number}"), 0).await;
     }
@@ -53,8 +53,8 @@ pub(crate) async fn the_owner_with_fewer_jobs_running_goes_first(site: &dyn Site
     assert_eq!(name(&take(&*queue).await), "a3");
 }
 
-pub(crate) async fn lanes_do_not_wait_for_each_other(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn lanes_do_not_wait_for_each_other(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let scene = submit(&*queue, NewJob { priority: 9, ..new_job("a") }).await;
     let gesture = submit(&*queue, NewJob { lane: Lane::Cpu, kind: JobKind::Gesture, ..new_job("a") }).await;
     let claim = queue.claim("cpu", &[Lane::Cpu], LONG).await.unwrap().unwrap();
@@ -69,8 +69,8 @@ pub(crate) async fn lanes_do_not_wait_for_each_other(site: &dyn Site) {
     assert_eq!(claim.job.id, gesture.id);
 }
 
-pub(crate) async fn a_retried_job_goes_to_the_end_of_the_line(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn a_retried_job_goes_to_the_end_of_the_line(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let first = submit_named(&*queue, "a", "first", 0).await;
     served(&*queue, 1).await;
     submit_named(&*queue, "a", "second", 0).await;
@@ -82,8 +82,8 @@ pub(crate) async fn a_retried_job_goes_to_the_end_of_the_line(site: &dyn Site) {
     assert_eq!(served(&*queue, 2).await, ["second", "first again"]);
 }
 
-pub(crate) async fn ahead_counts_what_is_claimed_before(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn ahead_counts_what_is_claimed_before(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let mut jobs = Vec::new();
     for (of, name, priority) in
         [("a", "a1", 0), ("a", "a2", 0), ("a", "a3", 0), ("b", "b1", 0), ("b", "b2", 0), ("c", "c1", 7)]
@@ -101,8 +101,8 @@ pub(crate) async fn ahead_counts_what_is_claimed_before(site: &dyn Site) {
     assert_eq!(queue.ahead_of(&JobId::random()).await.unwrap(), 0, "there is none");
 }
 
-pub(crate) async fn depth_counts_lanes_and_states(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn depth_counts_lanes_and_states(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let depths = |depth: Vec<crate::queue::Depth>| -> Vec<(Lane, u64, u64)> {
         depth.into_iter().map(|depth| (depth.lane, depth.queued, depth.running)).collect()
     };

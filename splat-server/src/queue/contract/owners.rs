@@ -3,8 +3,8 @@
 use super::*;
 use crate::job::Artifact;
 
-pub(crate) async fn queued_jobs_are_cancelled_at_once_and_running_ones_hear_of_it(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn queued_jobs_are_cancelled_at_once_and_running_ones_hear_of_it(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let running = submit(&*queue, new_job("a")).await;
     let queued = submit(&*queue, new_job("a")).await;
     let claim = take(&*queue).await;
@@ -12,7 +12,7 @@ pub(crate) async fn queued_jobs_are_cancelled_at_once_and_running_ones_hear_of_i
     let cancelled = queue.cancel(&queued.owner, &queued.id).await.unwrap().unwrap();
     assert_ended(&cancelled, JobState::Cancelled);
     assert!(queue.claim("idle", SCENE, LONG).await.unwrap().is_none());
-    assert_eq!(states_told(&*queue, &queued.id).await, ["queued", "cancelled"]);
+    assert_eq!(recorded_states(&*queue, &queued.id).await, ["queued", "cancelled"]);
 
     assert!(!queue.renew(&claim.ticket, LONG).await.unwrap().cancel_requested);
     let asked = queue.cancel(&running.owner, &running.id).await.unwrap().unwrap();
@@ -31,8 +31,8 @@ pub(crate) async fn queued_jobs_are_cancelled_at_once_and_running_ones_hear_of_i
     assert_eq!(queue.cancel(&running.owner, &running.id).await.unwrap().unwrap(), stopped);
 }
 
-pub(crate) async fn a_cancelled_job_whose_worker_is_lost_or_gives_up_is_cancelled(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn a_cancelled_job_whose_worker_is_lost_or_gives_up_is_cancelled(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let job = submit(&*queue, new_job("a")).await;
     queue.claim("dies", SCENE, SHORT).await.unwrap().unwrap();
     queue.cancel(&job.owner, &job.id).await.unwrap().unwrap();
@@ -53,8 +53,8 @@ pub(crate) async fn a_cancelled_job_whose_worker_is_lost_or_gives_up_is_cancelle
     assert_ended(&succeed(&*queue, &claim).await, JobState::Succeeded);
 }
 
-pub(crate) async fn owners_see_only_their_jobs(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn owners_see_only_their_jobs(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let job = submit(&*queue, new_job("a")).await;
     let other = owner("b");
     assert_eq!(queue.get(&other, &job.id).await.unwrap(), None);
@@ -66,8 +66,8 @@ pub(crate) async fn owners_see_only_their_jobs(site: &dyn Site) {
     assert_eq!(get(&*queue, &job).await, job);
 }
 
-pub(crate) async fn retry_begins_anew(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn retry_begins_anew(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let job = submit(&*queue, NewJob { max_attempts: 1, ..new_job("a") }).await;
     assert_state_refused(queue.retry(&job.owner, &job.id, json!({})).await, JobState::Queued);
     let claim = take(&*queue).await;
@@ -101,8 +101,8 @@ pub(crate) async fn retry_begins_anew(site: &dyn Site) {
     assert!(events.iter().map(|event| event.sequence).eq(1..=u64::try_from(events.len()).unwrap()));
 }
 
-pub(crate) async fn delete_forgets_jobs_that_ended(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn delete_forgets_jobs_that_ended(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let job = submit(&*queue, new_job("a")).await;
     assert_state_refused(queue.delete(&job.owner, &job.id).await, JobState::Queued);
     let claim = take(&*queue).await;
@@ -117,8 +117,8 @@ pub(crate) async fn delete_forgets_jobs_that_ended(site: &dyn Site) {
     assert_lost(queue.finish(&claim.ticket, Ending::Released).await);
 }
 
-pub(crate) async fn lists_go_page_by_page(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn lists_go_page_by_page(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let mut ids = Vec::new();
     for number in 0..7 {
         let kind = if number % 2 == 0 { JobKind::Scene } else { JobKind::Gesture };
@@ -154,8 +154,8 @@ pub(crate) async fn lists_go_page_by_page(site: &dyn Site) {
     assert_eq!(page(beyond).await, [], "another owner's job is no place to go on from");
 }
 
-pub(crate) async fn ended_jobs_are_named_by_time(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn ended_jobs_are_named_by_time(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let mut ended = Vec::new();
     for number in 0..3 {
         let job = submit(&*queue, new_job(&format!("owner {number}"))).await;

@@ -7,9 +7,9 @@ fn question(text: &str) -> Question {
     Question { id: JobId::random(), text: text.into() }
 }
 
-pub(crate) async fn questions_are_answered_in_order_and_once(site: &dyn Site) {
+pub(crate) async fn questions_are_answered_in_order_and_once(fixture: &dyn Fixture) {
     // The service and the worker are separate processes.
-    let (service, worker) = (site.open().await, site.open().await);
+    let (service, worker) = (fixture.open().await, fixture.open().await);
     let (job, other) = (JobId::random(), JobId::random());
     assert_eq!(worker.next_question(&job).await.unwrap(), None);
     let questions = [question("first: {\"a\":1}"), question("둘째"), question("first: {\"a\":1}")];
@@ -33,8 +33,8 @@ pub(crate) async fn questions_are_answered_in_order_and_once(site: &dyn Site) {
     assert_eq!(service.take_answer(&questions[1].id).await.unwrap(), None);
 }
 
-pub(crate) async fn a_job_is_not_asked_too_much_at_once(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn a_job_is_not_asked_too_much_at_once(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let (job, other) = (JobId::random(), JobId::random());
     for _ in 0..QUESTIONS_AT_ONCE {
         queue.ask(&job, question("?")).await.unwrap();

@@ -10,8 +10,8 @@ fn with_key(of: &str, key: &str, fingerprint: &str) -> NewJob {
     NewJob { idempotency, ..new_job(of) }
 }
 
-pub(crate) async fn the_same_key_gives_the_same_job(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn the_same_key_gives_the_same_job(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let first = queue.submit(with_key("a", "key", "request"), PLENTY).await.unwrap();
     assert!(first.created);
     let claim = take(&*queue).await;
@@ -32,8 +32,8 @@ pub(crate) async fn the_same_key_gives_the_same_job(site: &dyn Site) {
     assert!(!queue.submit(twice, nothing).await.unwrap().created);
 }
 
-pub(crate) async fn the_same_key_at_once_gives_one_job(site: &dyn Site) {
-    let (one, two) = (site.open().await, site.open().await);
+pub(crate) async fn the_same_key_at_once_gives_one_job(fixture: &dyn Fixture) {
+    let (one, two) = (fixture.open().await, fixture.open().await);
     let submissions = (0..20).map(|number| {
         let queue = if number % 2 == 0 { Arc::clone(&one) } else { Arc::clone(&two) };
         tokio::spawn(async move { queue.submit(with_key("a", "key", "request"), PLENTY).await.unwrap() })
@@ -49,8 +49,8 @@ pub(crate) async fn the_same_key_at_once_gives_one_job(site: &dyn Site) {
     assert_eq!(one.depth().await.unwrap()[0].queued, 1);
 }
 
-pub(crate) async fn a_key_is_free_again_after_its_job_is_deleted(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn a_key_is_free_again_after_its_job_is_deleted(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let first = queue.submit(with_key("a", "key", "request"), PLENTY).await.unwrap().job;
     queue.cancel(&first.owner, &first.id).await.unwrap().unwrap();
     queue.delete(&first.owner, &first.id).await.unwrap().unwrap();
@@ -59,8 +59,8 @@ pub(crate) async fn a_key_is_free_again_after_its_job_is_deleted(site: &dyn Site
     assert_ne!(second.job.id, first.id);
 }
 
-pub(crate) async fn admission_holds_under_concurrency(site: &dyn Site) {
-    let (one, two) = (site.open().await, site.open().await);
+pub(crate) async fn admission_holds_under_concurrency(fixture: &dyn Fixture) {
+    let (one, two) = (fixture.open().await, fixture.open().await);
     let admission = Admission { max_waiting: 12, max_unfinished_per_owner: 5, quota: Quota::NONE };
     let submissions = (0..40).map(|number| {
         let queue = if number % 2 == 0 { Arc::clone(&one) } else { Arc::clone(&two) };
@@ -89,8 +89,8 @@ pub(crate) async fn admission_holds_under_concurrency(site: &dyn Site) {
     assert!(one.submit(new_job("nobody yet"), busy).await.unwrap().created);
 }
 
-pub(crate) async fn a_job_is_stored_as_it_was_submitted(site: &dyn Site) {
-    let queue = site.open().await;
+pub(crate) async fn a_job_is_stored_as_it_was_submitted(fixture: &dyn Fixture) {
+    let queue = fixture.open().await;
     let new = NewJob {
         kind: JobKind::Gesture,
         lane: Lane::Cpu,

@@ -102,7 +102,7 @@ impl RedisQueue {
     }
 
     /// The arguments `backoff_first backoff_longest random` of scripts.
-    fn backoff_of(&self, call: Call) -> Call {
+    fn add_backoff(&self, call: Call) -> Call {
         call.arg(whole_ms(self.backoff.first))
             .arg(whole_ms(self.backoff.longest))
             // Half the range, since Lua's generator is seeded with a signed number.
@@ -110,14 +110,14 @@ impl RedisQueue {
     }
 
     /// The arguments of scripts that requeue jobs, from `backoff_first` to `further`.
-    fn terms_of(&self, call: Call) -> Result<Call> {
-        Ok(self.backoff_of(call).arg(Self::exhausted()?).arg(whole_ms(self.grace)).arg(to_json(&FURTHER)?))
+    fn add_retry_rules(&self, call: Call) -> Result<Call> {
+        Ok(self.add_backoff(call).arg(Self::exhausted()?).arg(whole_ms(self.grace)).arg(to_json(&FURTHER)?))
     }
 
     /// Jobs that ended in this time range; pinned ones are optional.
     async fn named(&self, when: Range<UnixMs>, only_unpinned: bool) -> Result<Vec<(Owner, JobId)>> {
         let call = self.store.call(&self.store.scripts().ended).arg(when.start).arg(when.end);
-        let mut call = self.terms_of(call)?.arg(u8::from(only_unpinned));
+        let mut call = self.add_retry_rules(call)?.arg(u8::from(only_unpinned));
         for lane in Lane::ALL {
             call = call.arg(lane.name());
         }
@@ -181,7 +181,7 @@ impl Queue for RedisQueue {
 
     async fn claim(&self, worker: &str, lanes: &[Lane], lease: Duration) -> Result<Option<Claim>> {
         let call = self.store.call(&self.store.scripts().claim).arg(worker).arg(whole_ms(lease));
-        let mut call = self.terms_of(call)?;
+        let mut call = self.add_retry_rules(call)?;
         for lane in lanes {
             call = call.arg(lane.name());
         }
@@ -229,7 +229,7 @@ impl Queue for RedisQueue {
         };
         let call =
             self.store.call(&self.store.scripts().finish).ticket(ticket).arg(word).arg(value).arg(message);
-        let answer: Answer = self.backoff_of(call).run().await?;
+        let answer: Answer = self.add_backoff(call).run().await?;
         if answer.word == "lost" {
             return Err(QueueError::ClaimLost { id: ticket.id.clone() });
         }

@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::server::Server;
 use super::*;
-use crate::queue::contract::{self, PLENTY, Site, new_job};
+use crate::queue::contract::{self, Fixture, PLENTY, new_job};
 
 #[async_trait]
-impl Site for Server {
+impl Fixture for Server {
     async fn open(&self) -> Arc<dyn Queue> {
         Arc::new(self.connect().await.with_backoff(contract::BACKOFF).with_grace(Duration::ZERO))
     }

@@ -4,12 +4,12 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::queue::QueueError;
-use crate::queue::contract::{self, PLENTY, Site, new_job};
+use crate::queue::contract::{self, Fixture, PLENTY, new_job};
 
 struct File(TempDir);
 
 #[async_trait]
-impl Site for File {
+impl Fixture for File {
     async fn open(&self) -> Arc<dyn Queue> {
         Arc::new(
             SqliteQueue::open(&self.0.path().join("jobs.sqlite"))

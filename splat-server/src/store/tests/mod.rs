@@ -75,16 +75,16 @@ async fn keeps_the_contract(store: &JobStore) {
 
     let mut known = vec![id.clone(), other.clone()];
     known.sort();
-    let ids = |found: Vec<Found>| found.into_iter().map(|found| found.id).collect::<Vec<_>>();
+    let ids = |found: Vec<ListedJob>| found.into_iter().map(|found| found.id).collect::<Vec<_>>();
     assert_eq!(ids(store.older_than(Duration::ZERO).await.unwrap()), known);
     assert!(store.older_than(Duration::from_secs(3600)).await.unwrap().is_empty());
 
-    store.mark_taken(&id, "0queue").await.unwrap();
+    store.mark_queue(&id, "0queue").await.unwrap();
     store.mark_submitted(&other).await.unwrap();
     let marks: Vec<_> = store.older_than(Duration::ZERO).await.unwrap();
     let mut expected = vec![
-        Found { id: id.clone(), taken_by: Some("0queue".into()), submitted: false },
-        Found { id: other.clone(), taken_by: None, submitted: true },
+        ListedJob { id: id.clone(), queue_id: Some("0queue".into()), submitted: false },
+        ListedJob { id: other.clone(), queue_id: None, submitted: true },
     ];
     expected.sort_by(|a, b| a.id.cmp(&b.id));
     assert_eq!(marks, expected);
