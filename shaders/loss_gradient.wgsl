@@ -35,7 +35,6 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     }
     let l1_weight = (1.0 - train.ssim_weight) / f32(train.image_pixels * 3u);
     let ssim_weight = -train.ssim_weight / f32(train.image_pixels);
-    let gain = gain_of(train);
     var filter_x: Filter;
     var filter_y: Filter;
     var filter_z: Filter;
@@ -51,6 +50,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
         let s = spread_at(run, y - run.first + 2u * WINDOW_RADIUS);
         let along = vec3f(push(&filter_x, s.x), push(&filter_y, s.y), push(&filter_z, s.z));
         let index = y * size.x + run.line;
+        let gain = gain_at(train, vec2u(run.line, y), size);
         let wanted = wanted_color(photo[index], train.alpha_mode, gain * view.background.xyz);
         let rendered = gain * frame[index].xyz;
         let difference = rendered - wanted.xyz;

@@ -22,7 +22,7 @@ fn moments_at(run: Run, tap: u32) -> vec4f {
         return vec4f(0.0);
     }
     let index = y * size.x + run.line;
-    let gain = gain_of(train);
+    let gain = gain_at(train, vec2u(run.line, y), size);
     let wanted = wanted_color(photo[index], train.alpha_mode, gain * view.background.xyz);
     let b = dot(LUMA, wanted.xyz);
     let a = mix(b, dot(LUMA, gain * frame[index].xyz), wanted.w);

@@ -20,6 +20,7 @@ const LAYERS: [(&str, &[&str]); 5] = [
             "descriptors",
             "error",
             "events",
+            "exposure",
             "files",
             "flight",
             "folder_lock",

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use splat_core::train::{ImageLoss, StepBuffers, StepView, Strategy, TrainConfig, Trainer};
-use splat_core::{Error, FrameImage, GaussianCloud, wgpu};
+use splat_core::{Error, Exposure, FrameImage, GaussianCloud, wgpu};
 
 use crate::fixtures::Device;
 use crate::trainer::{bits, config, run_to, tiny, trainer};
@@ -19,7 +19,8 @@ fn l1_config() -> TrainConfig {
 
 fn l1(frame: &FrameImage, view: &StepView) -> ImageLoss {
     let weight = 1.0 / frame.rgb.len() as f32;
-    let off = frame.rgb.iter().zip(view.photo.to_rgb_f32()).zip(view.exposure.iter().cycle());
+    let gains = view.exposure.factors.map(|factor| factor as f32);
+    let off = frame.rgb.iter().zip(view.photo.to_rgb_f32()).zip(gains.iter().cycle());
     let off: Vec<(f32, f32)> = off.map(|((own, photo), gain)| (gain * own - photo, *gain)).collect();
     ImageLoss {
         loss: off.iter().map(|(off, _)| off.abs()).sum::<f32>() * weight,
@@ -76,7 +77,7 @@ impl L1Kernel {
 
     fn record(&self, encoder: &mut wgpu::CommandEncoder, buffers: &StepBuffers<'_>) {
         let gpu = &Device::shared().gpu;
-        assert_eq!(buffers.view.exposure, [1.0; 3], "the kernel knows no exposure");
+        assert_eq!(buffers.view.exposure, Exposure::default(), "the kernel knows no exposure");
         let pixels = buffers.view.photo.width * buffers.view.photo.height;
         gpu.queue().write_buffer(&self.sizes, 0, &pixels.to_le_bytes());
         let bound = [buffers.frame, buffers.photo, buffers.v_frame, buffers.loss, &self.sizes];

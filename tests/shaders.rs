@@ -257,7 +257,7 @@ fn host_structures_are_wgsls() {
         host_struct!(TrainUniform:
             rate_mean, rate_opacity, rate_quat, rate_scale, rate_sh_constant, rate_sh_rest, beta1, beta2, epsilon,
             correction1, correction2_sqrt, opacity_regularizer, scale_regularizer, noise_scale, step, seed,
-            image_pixels, ssim_weight, alpha_mode, average_weight, padding;
+            image_pixels, ssim_weight, alpha_mode, average_weight, vignette;
             gain_red = gain + 0, gain_green = gain + 4, gain_blue = gain + 8)
     );
     assert_eq!(

@@ -28,16 +28,22 @@ struct TrainUniform {
     alpha_mode: u32,
     // 1 / n for the n-th state that joins the mean of the last states; 0: this step's does not join.
     average_weight: f32,
-    // The photo's exposure relative to the scene, per channel.
+    // The photo's exposure relative to the scene, per channel, and its vignette: Exposure of exposure.rs.
     gain_red: f32,
     gain_green: f32,
     gain_blue: f32,
-    padding: u32,
+    vignette: f32,
 }
 
-// What the render is multiplied by before it is compared with the photo.
-fn gain_of(train: TrainUniform) -> vec3f {
-    return vec3f(train.gain_red, train.gain_green, train.gain_blue);
+// What the render is multiplied by at a pixel before it is compared with the photo. Twin: Exposure::vignette_at.
+fn gain_at(train: TrainUniform, pixel: vec2u, size: vec2u) -> vec3f {
+    let gain = vec3f(train.gain_red, train.gain_green, train.gain_blue);
+    if (train.vignette == 0.0) {
+        return gain;
+    }
+    let offset = 2.0 * vec2f(pixel) + 1.0 - vec2f(size);
+    let radius_squared = dot(offset, offset) / dot(vec2f(size), vec2f(size));
+    return exp(train.vignette * (radius_squared - 1.0 / 3.0)) * gain;
 }
 
 struct AdamResult {

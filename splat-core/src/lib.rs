@@ -84,6 +84,7 @@ pub mod dataset;
 pub mod descriptors;
 pub mod error;
 pub mod events;
+pub mod exposure;
 pub mod files;
 pub mod flight;
 pub mod folder_lock;
@@ -138,6 +139,7 @@ pub use content::Content;
 pub use dataset::{Dataset, DatasetOptions};
 pub use error::Error;
 pub use events::{CancelToken, Event};
+pub use exposure::Exposure;
 pub use formats::ply;
 pub use gaussians::GaussianCloud;
 #[cfg(feature = "gpu")]

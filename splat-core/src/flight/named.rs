@@ -8,7 +8,8 @@ use glam::DVec3;
 use crate::files::write_atomically;
 use crate::text_file;
 use crate::{
-    Camera, Error, Lens, LensCamera, LensModel, Pinhole, Pose, Result, RollingShutter, ShutterDirection,
+    Camera, Error, Exposure, Lens, LensCamera, LensModel, Pinhole, Pose, Result, RollingShutter,
+    ShutterDirection,
 };
 
 /// A training camera by its photo's name.
@@ -24,8 +25,8 @@ pub struct NamedCamera {
     pub lens: Option<Lens>,
     /// The rolling shutter, if photos kept it.
     pub rolling_shutter: Option<RollingShutter>,
-    /// Exposure of its photo relative to the scene, factors of red, green and blue; `None` if the run did not measure it.
-    pub exposure: Option<[f64; 3]>,
+    /// Exposure of its photo relative to the scene; `None` if the run did not measure it.
+    pub exposure: Option<Exposure>,
 }
 
 impl NamedCamera {
@@ -72,9 +73,12 @@ struct Entry {
     /// Extension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rolling_shutter: Option<ShutterEntry>,
-    /// Extension.
+    /// Extension: [`Exposure::factors`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exposure: Option<[f64; 3]>,
+    /// Extension: [`Exposure::vignette`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    vignette: Option<f64>,
 }
 
 /// A camera's pose.
@@ -148,7 +152,11 @@ pub fn cameras_json(cameras: &[NamedCamera], origin: [f64; 3]) -> Vec<u8> {
                     start: StoredPose::new(&shutter.start, origin),
                     end: StoredPose::new(&shutter.end, origin),
                 }),
-                exposure: named.exposure,
+                exposure: named.exposure.map(|exposure| exposure.factors),
+                vignette: named
+                    .exposure
+                    .map(|exposure| exposure.vignette)
+                    .filter(|vignette| *vignette != 0.0),
             }
         })
         .collect();
@@ -207,8 +215,9 @@ fn named(entry: Entry) -> Result<NamedCamera, String> {
         None => None,
     };
     let camera = Camera { intrinsics, cam_from_world };
-    let exposure = entry.exposure;
-    if exposure.is_some_and(|factors| !factors.iter().all(|factor| factor.is_finite() && *factor > 0.0)) {
+    let vignette = entry.vignette.unwrap_or(0.0);
+    let exposure = entry.exposure.map(|factors| Exposure { factors, vignette });
+    if exposure.is_some_and(|exposure| !exposure.is_valid()) {
         return Err(bad("has no usable exposure"));
     }
     Ok(NamedCamera {
@@ -239,7 +248,7 @@ mod tests {
             camera,
             lens: None,
             rolling_shutter: None,
-            exposure: Some([0.5, 1.0, 1.25]),
+            exposure: Some(Exposure { factors: [0.5, 1.0, 1.25], vignette: -0.125 }),
         };
         let params = vec![400.0, 240.0, 180.0, 0.05];
         let lens = Lens { model: LensModel::SimpleRadialFisheye, width: 480, height: 360, params };

@@ -250,8 +250,8 @@ pub struct TrainUniform {
     pub average_weight: f32,
     /// Factors on the render before it is compared with the photo: red, green, blue.
     pub gain: [f32; 3],
-    /// Unused.
-    pub padding: u32,
+    /// [`crate::Exposure::vignette`] of the photo.
+    pub vignette: f32,
 }
 
 /// `Counters` of `lib/counters.wgsl`, one per depth slice; fields that concern the whole view are marked there.

@@ -45,7 +45,7 @@ pub fn evaluate_cloud(
         let photo = dataset.image(view, 1)?;
         let name = &dataset.scene.views[view].name;
         if let Some(camera) = options.cameras.iter().find(|camera| camera.name == *name) {
-            render.expose(camera.exposure.unwrap_or([1.0; 3]));
+            render.expose(&camera.exposure.unwrap_or_default());
         }
         views.push(ViewMetrics::measure(name, &render, &photo, options.alpha, options.render.background)?);
         if let Some(folder) = options.comparisons {

@@ -2,6 +2,7 @@
 
 use super::forward::ForwardPass;
 use crate::Result;
+use crate::exposure::Exposure;
 use crate::gpu::Gpu;
 use crate::gpu::layout::ViewUniform;
 use crate::gpu::shaders::Optics;
@@ -61,11 +62,13 @@ pub struct FrameImage {
 }
 
 impl FrameImage {
-    /// Multiplies the colours by `factors` (red, green, blue).
-    pub(crate) fn expose(&mut self, factors: [f64; 3]) {
-        for pixel in self.rgb.as_chunks_mut::<3>().0 {
-            for (colour, factor) in pixel.iter_mut().zip(factors) {
-                *colour *= factor as f32;
+    /// Gives the image the exposure of a photo.
+    pub(crate) fn expose(&mut self, exposure: &Exposure) {
+        let size = [self.width, self.height];
+        for (index, pixel) in (0_u32..).zip(self.rgb.as_chunks_mut::<3>().0) {
+            let vignette = exposure.vignette_at([index % self.width, index / self.width], size);
+            for (colour, factor) in pixel.iter_mut().zip(exposure.factors) {
+                *colour *= (factor * vignette) as f32;
             }
         }
     }

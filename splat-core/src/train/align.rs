@@ -46,7 +46,7 @@ impl Trainer {
                 step,
                 gaussians: self.gaussians.count,
                 pixels: view.pixel_count(),
-                gain: self.exposure(index).map(|factor| factor as f32),
+                exposure: self.exposure(index),
                 average_weight: 0.0,
             };
             let passes = &self.passes;

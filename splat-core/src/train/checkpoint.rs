@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use super::average::buffers_like;
 use super::config::TrainConfig;
-use super::exposure::LogGain;
 use super::frame::SceneFrame;
 use super::optimizer::Moments;
 use super::photos::Photos;
@@ -24,7 +23,7 @@ use crate::dataset::Dataset;
 use crate::gpu::Gpu;
 use crate::gpu::layout::GEOMETRY_FLOATS;
 use crate::render::GaussianBuffers;
-use crate::{Error, Result, files};
+use crate::{Error, Exposure, Result, files};
 
 const MAGIC: &[u8; 8] = b"SPLATCK1";
 const FORMAT: &str = "splat checkpoint";
@@ -48,9 +47,12 @@ struct Header {
     /// Steps between states that join that mean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     averaged_stride: Option<u32>,
-    /// Each view's exposure relative to the scene; absent in files from before exposures were measured.
+    /// Exposure of each view; absent if all are as bright as the scene.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    gains: Vec<LogGain>,
+    exposures: Vec<Exposure>,
+    /// The same in files from before vignettes: logarithms of the factors.
+    #[serde(default, skip_serializing)]
+    gains: Vec<[f64; 3]>,
     /// The views' refined poses; absent if poses are fixed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     poses: Option<SavedPoses>,
@@ -76,7 +78,8 @@ impl Trainer {
             frame: self.frame,
             averaged_from: self.average.begun().map(|(from, _)| from),
             averaged_stride: self.average.begun().map(|_| self.average.stride()),
-            gains: if self.differs_in_exposure() { self.gains.clone() } else { Vec::new() },
+            exposures: if self.differs_in_exposure() { self.exposures.clone() } else { Vec::new() },
+            gains: Vec::new(),
             poses: self.poses.saved(),
             train_views: train_views(&self.photos.given),
             cameras: camera_fingerprint(&self.photos.given),
@@ -161,14 +164,19 @@ impl Trainer {
         gpu.check()?;
         let photos = Photos::new(dataset, &header.config)?;
         let poses = Poses::resumed(&photos.given, header.frame, header.poses);
-        let gains = Some(header.gains).filter(|gains| gains.len() == photos.given.scene.views.len());
+        let of_gain = |gain: &[f64; 3]| Exposure { factors: gain.map(f64::exp), vignette: 0.0 };
+        let mut exposures = header.exposures;
+        exposures.extend(header.gains.iter().map(of_gain));
+        if exposures.len() != photos.given.scene.views.len() || !exposures.iter().all(Exposure::is_valid) {
+            exposures.clear();
+        }
         let start = RunStart {
             photos,
             config: header.config,
             cap: header.cap,
             frame: header.frame,
             poses,
-            gains,
+            exposures,
             gaussians,
             moments,
             steps_done: header.steps_done,

@@ -92,7 +92,7 @@ pub struct TrainConfig {
     pub alpha_mode: Option<AlphaMode>,
     /// If photos differ in brightness or white balance, as a phone's do: train in their mean brightness, and compare each photo
     /// with the render times its own factors (per channel, measured before the first step). Factors of held-out photos are
-    /// predicted.
+    /// predicted. A camera's vignette is compensated in the same way. See [`crate::Exposure`].
     pub exposure: bool,
     /// Whether the photos' poses are refined.
     pub poses: PoseMode,

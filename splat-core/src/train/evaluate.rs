@@ -104,7 +104,7 @@ impl Trainer {
                     let camera = trainer.aligned(index)?;
                     trainer.draw(&camera)
                 })?;
-                aligned.expose(self.exposure(index));
+                aligned.expose(&self.exposure(index));
                 let again = ViewMetrics::measure(&metrics.name, &aligned, &photo, alpha, background)?;
                 metrics.aligned_psnr = Some(again.psnr);
             }
@@ -127,7 +127,7 @@ impl Trainer {
     /// As [`Trainer::step`].
     pub fn render_like_photo(&mut self, index: usize) -> Result<FrameImage> {
         let mut image = self.render_view(index)?;
-        image.expose(self.exposure(index));
+        image.expose(&self.exposure(index));
         Ok(image)
     }
 

@@ -1,14 +1,16 @@
-//! Relative exposure and white balance of the photos: a phone chooses both anew for each photo.
+//! Relative exposure and white balance of the photos, which a phone chooses anew for each of them, and their vignettes.
 //!
-//! One factor per photo and channel, estimated before the first step from the photos' colours at the seed points. The scene is
-//! trained in the photos' mean brightness (geometric, per channel): a step multiplies its render by the photo's factors. Factors
-//! of held-out photos must not be measured on themselves, so they are predicted.
+//! One factor per photo and channel and one vignette per camera, estimated before the first step from the photos' colours at the seed
+//! points. The scene is trained in the photos' mean brightness (geometric, per channel): a step multiplies its render by the photo's
+//! exposure. Factors of held-out photos must not be measured on themselves, so they are predicted; their vignette is their camera's.
 
 use rayon::prelude::*;
 
 use super::frame::median;
 use super::small_view::{MIN_ALPHA, SmallView};
+use super::vignette;
 use crate::dataset::Dataset;
+use crate::exposure::{Exposure, radius_squared};
 use crate::images;
 use crate::scene::SeedPoint;
 
@@ -32,44 +34,81 @@ const LEAST_SPREAD: f64 = 0.05;
 const PREDICTED_TO: f64 = 0.7;
 
 /// Logarithms of a photo's factors: red, green, blue.
-pub(crate) type LogGain = [f64; 3];
+pub(super) type LogGain = [f64; 3];
 
-/// A photo's colour at a point: index of the point, logarithm of each usable channel.
-struct Sample {
-    point: usize,
-    log_colour: [f64; 3],
+/// A photo's colour at a point.
+pub(super) struct Sample {
+    /// Index of the point.
+    pub(super) point: usize,
+    /// Logarithm of each channel; NaN if it is not usable.
+    pub(super) log_colour: LogGain,
+    /// See [`radius_squared`].
+    pub(super) radius_squared: f64,
 }
 
-/// The factors of each view, with mean 0 over the views; `None` if the photos do not differ, or there are too few points.
-///
-/// # Source
-/// Gain compensation of panoramas (Brown and Lowe 2007), with medians, since occluded points are outliers.
-pub(super) fn log_gains(views: &[SmallView], points: &[SeedPoint]) -> Option<Vec<LogGain>> {
-    let stride = points.len().div_ceil(POINTS).max(1);
-    let points: Vec<&SeedPoint> = points.iter().step_by(stride).collect();
-    let samples: Vec<Vec<Sample>> = views.par_iter().map(|view| samples(view, &points)).collect();
-    let channels: Vec<Vec<f64>> =
-        (0..3).into_par_iter().map(|channel| alternate(&samples, points.len(), channel)).collect();
-    let gains: Vec<LogGain> =
-        (0..views.len()).map(|view| [channels[0][view], channels[1][view], channels[2][view]]).collect();
+/// The training photos' colours at points of the scene.
+pub(super) struct Samples {
+    /// Number of points.
+    pub(super) points: usize,
+    /// By training view.
+    pub(super) views: Vec<Vec<Sample>>,
+}
+
+impl Samples {
+    fn new(views: &[SmallView], points: &[SeedPoint]) -> Self {
+        let stride = points.len().div_ceil(POINTS).max(1);
+        let points: Vec<&SeedPoint> = points.iter().step_by(stride).collect();
+        Self { points: points.len(), views: views.par_iter().map(|view| samples(view, &points)).collect() }
+    }
+
+    /// The factors of each view, with mean 0 over the views.
+    ///
+    /// # Source
+    /// Gain compensation of panoramas (Brown and Lowe 2007), with medians, since occluded points are outliers.
+    fn log_gains(&self) -> Vec<LogGain> {
+        let alternate = |channel| alternate(&self.views, self.points, channel);
+        let channels: Vec<Vec<f64>> = (0..3).into_par_iter().map(alternate).collect();
+        (0..self.views.len()).map(|view| std::array::from_fn(|channel| channels[channel][view])).collect()
+    }
+
+    /// Removes the training views' vignettes from the colours.
+    fn divide_by(&mut self, vignettes: &[f64]) {
+        for (samples, vignette) in self.views.iter_mut().zip(vignettes) {
+            for sample in samples {
+                sample.log_colour = sample.log_colour.map(|log| log - vignette * sample.radius_squared);
+            }
+        }
+    }
+}
+
+/// Whether photos with these factors differ.
+fn differ(gains: &[LogGain]) -> bool {
     let square = |gain: &LogGain| gain.iter().map(|g| g * g).sum::<f64>() / 3.0;
     let spread = (gains.iter().map(square).sum::<f64>() / gains.len().max(1) as f64).sqrt();
-    (spread > LEAST_SPREAD).then_some(gains)
+    spread > LEAST_SPREAD
 }
 
-/// The logarithms of every view's factors, in the order of the scene's views: measured for training photos, predicted from those
-/// for others. All 0 if the photos do not differ.
-pub(super) fn exposures(dataset: &Dataset, views: &[SmallView], points: &[SeedPoint]) -> Vec<LogGain> {
-    let mut all = vec![[0.0; 3]; dataset.scene.views.len()];
-    let Some(gains) = log_gains(views, points) else { return all };
+/// The exposure of every view, in the order of the scene's views. Factors are measured for training photos and predicted from those
+/// for others; all are 1 if the photos do not differ, or cannot be predicted.
+pub(super) fn exposures(dataset: &Dataset, views: &[SmallView], points: &[SeedPoint]) -> Vec<Exposure> {
+    let mut samples = Samples::new(views, points);
+    let vignettes = vignette::of_cameras(dataset, &samples, &samples.log_gains());
+    let of_training: Vec<f64> = dataset.train.iter().map(|&view| vignettes[view]).collect();
+    samples.divide_by(&of_training);
+    let mut all: Vec<Exposure> =
+        vignettes.into_iter().map(|vignette| Exposure { vignette, ..Exposure::default() }).collect();
+    let gains = samples.log_gains();
+    if !differ(&gains) {
+        return all;
+    }
     let measured = |(&view, gain): (&usize, LogGain)| Photo { view, exif: exif_of(dataset, view), gain };
     let known: Vec<Photo> = dataset.train.iter().zip(gains).map(measured).collect();
     let Some(predict) = best_predictor(&known) else { return all };
     for photo in &known {
-        all[photo.view] = photo.gain;
+        all[photo.view].factors = photo.gain.map(f64::exp);
     }
     for &view in &dataset.held_out {
-        all[view] = predict(&known, view, exif_of(dataset, view));
+        all[view].factors = predict(&known, view, exif_of(dataset, view)).map(f64::exp);
     }
     all
 }
@@ -174,7 +213,9 @@ fn samples(view: &SmallView, points: &[&SeedPoint]) -> Vec<Sample> {
                 let mean = patch.iter().map(|colour| f64::from(colour[channel])).sum::<f64>() / 9.0;
                 if USABLE.contains(&mean) { mean.ln() } else { f64::NAN }
             });
-            Sample { point, log_colour }
+            let size = [view.photo.width, view.photo.height];
+            let radius_squared = radius_squared([pixel[0] as u32, pixel[1] as u32], size);
+            Sample { point, log_colour, radius_squared }
         })
         .collect()
 }
@@ -185,7 +226,8 @@ fn alternate(samples: &[Vec<Sample>], points: usize, channel: usize) -> Vec<f64>
     for _ in 0..ROUNDS {
         let mut shown: Vec<Vec<f64>> = vec![Vec::new(); points];
         for (samples, gain) in samples.iter().zip(&gains) {
-            for Sample { point, log_colour } in samples.iter().filter(|s| !s.log_colour[channel].is_nan()) {
+            for Sample { point, log_colour, .. } in samples.iter().filter(|s| !s.log_colour[channel].is_nan())
+            {
                 shown[*point].push(log_colour[channel] - gain);
             }
         }
@@ -233,7 +275,11 @@ mod tests {
             .map(|i| [f64::from(i % 30) * 0.08 - 1.2, f64::from(i / 30) * 0.06 - 0.9, 4.0])
             .map(|position| SeedPoint { position, rgb: [0; 3] })
             .collect();
-        let gains = log_gains(&views, &points).unwrap();
+        let log_gains = |points: &[SeedPoint]| {
+            let gains = Samples::new(&views, points).log_gains();
+            differ(&gains).then_some(gains)
+        };
+        let gains = log_gains(&points).unwrap();
         for channel in 0..3 {
             let mean = factors.iter().map(|factor: &[f64; 3]| factor[channel].ln()).sum::<f64>() / 6.0;
             assert!(gains.iter().map(|gain| gain[channel]).sum::<f64>().abs() < 1e-9, "the mean is kept");
@@ -242,7 +288,7 @@ mod tests {
                 assert!(off.abs() < 0.02, "{factor:?}: {gain:?} is off by {off}");
             }
         }
-        assert!(log_gains(&views, &points[..20]).is_none(), "too few points to say anything");
+        assert!(log_gains(&points[..20]).is_none(), "too few points to say anything");
     }
 
     #[test]
@@ -254,7 +300,8 @@ mod tests {
             .map(|i| [f64::from(i % 30) * 0.08 - 1.2, f64::from(i / 30) * 0.06 - 0.9, 4.0])
             .map(|position| SeedPoint { position, rgb: [0; 3] })
             .collect();
-        assert_eq!(log_gains(&views, &points), None);
+        assert!(!differ(&Samples::new(&views, &points).log_gains()));
+        assert!(exposures(&dataset, &views, &points).iter().all(|exposure| *exposure == Exposure::default()));
     }
 
     #[test]

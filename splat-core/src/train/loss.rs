@@ -97,6 +97,7 @@ impl Loss {
 #[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
     use super::*;
+    use crate::Exposure;
     use crate::camera::{Camera, Pinhole, Pose};
     use crate::gaussians::GaussianCloud;
     use crate::gpu::GpuOptions;
@@ -112,20 +113,23 @@ mod tests {
     const SIZES: [(u32, u32); 3] = [(71, 19), (5, 67), (1, 1)];
     const NUDGE: f64 = 1e-4;
 
-    /// Exposures: equal to the scene's, and a darker, reddish one.
-    const GAINS: [[f32; 3]; 2] = [[1.0; 3], [0.8, 0.7, 0.6]];
+    /// Exposures: equal to the scene's, and a darker, reddish one with a vignette.
+    const EXPOSURES: [Exposure; 2] = [
+        Exposure { factors: [1.0; 3], vignette: 0.0 },
+        Exposure { factors: [0.8, 0.7, 0.6], vignette: -0.4 },
+    ];
 
     /// A frame, a photo whose leftmost columns may be masked, and the kernels' results for them.
     struct Case {
         size: (u32, u32),
         rendered: Vec<f64>,
         photo: Vec<f64>,
-        gain: [f32; 3],
+        exposure: Exposure,
         loss: f32,
         v_frame: Vec<[f32; 4]>,
     }
 
-    fn case(gpu: &Gpu, size: (u32, u32), masked_columns: u32, gain: [f32; 3]) -> Case {
+    fn case(gpu: &Gpu, size: (u32, u32), masked_columns: u32, exposure: Exposure) -> Case {
         let (width, height) = size;
         let mut random = Random::new(3, u64::from(width), masked_columns);
         let pixels = (width * height) as usize;
@@ -166,7 +170,8 @@ mod tests {
         let settings = TrainUniform {
             ssim_weight: reference::SSIM_WEIGHT as f32,
             image_pixels: view.pixel_count(),
-            gain,
+            gain: exposure.factors.map(|factor| factor as f32),
+            vignette: exposure.vignette as f32,
             ..bytemuck::Zeroable::zeroed()
         };
         let loss_kernels = LossKernels::new(gpu);
@@ -183,17 +188,20 @@ mod tests {
         let report: StepReport = gpu.read(&loss.report, 1).unwrap()[0];
         let mut rendered = Vec::new();
         let mut wanted = Vec::new();
-        for (pixel, word) in frame.iter().zip(&photo) {
-            for ((byte, channel), gain) in word.to_le_bytes().into_iter().zip(&pixel[..3]).zip(gain) {
+        for (index, (pixel, word)) in (0..).zip(frame.iter().zip(&photo)) {
+            let vignette = exposure.vignette_at([index % width, index / width], [width, height]);
+            for ((byte, channel), factor) in
+                word.to_le_bytes().into_iter().zip(&pixel[..3]).zip(exposure.factors)
+            {
                 let value = f64::from(byte) / 255.0;
                 wanted.push(value);
                 // Where the mask is black, render and photo count as equal.
-                let exposed = f64::from(gain) * f64::from(*channel);
+                let exposed = factor * vignette * f64::from(*channel);
                 rendered.push(if *word >> 24 == 0 { value } else { exposed });
             }
         }
         let v_frame = gpu.read(&backward.v_frame, pixels).unwrap();
-        Case { size, rendered, photo: wanted, gain, loss: report.loss, v_frame }
+        Case { size, rendered, photo: wanted, exposure, loss: report.loss, v_frame }
     }
 
     fn twin_loss(case: &Case, rendered: &[f64]) -> f64 {
@@ -206,8 +214,10 @@ mod tests {
     fn loss_and_gradient_are_the_twins() {
         let gpu = Gpu::new(&GpuOptions::default()).unwrap();
         for size in SIZES {
-            for (masked_columns, gain) in [(0, GAINS[0]), (size.0 / 3, GAINS[0]), (size.0 / 3, GAINS[1])] {
-                let case = case(&gpu, size, masked_columns, gain);
+            for (masked_columns, exposure) in
+                [(0, EXPOSURES[0]), (size.0 / 3, EXPOSURES[0]), (size.0 / 3, EXPOSURES[1])]
+            {
+                let case = case(&gpu, size, masked_columns, exposure);
                 let expected = twin_loss(&case, &case.rendered);
                 assert!((f64::from(case.loss) - expected).abs() < 1e-5, "{size:?}: {} {expected}", case.loss);
                 let scale = 1.0 / case.rendered.len() as f64;
@@ -228,7 +238,9 @@ mod tests {
                         nudged[i] += step;
                         twin_loss(&case, &nudged)
                     });
-                    let want = f64::from(case.gain[channel]) * (above - below) / (2.0 * NUDGE);
+                    let place = [pixel as u32 % size.0, pixel as u32 / size.0];
+                    let gain = case.exposure.factors[channel] * case.exposure.vignette_at(place, size.into());
+                    let want = gain * (above - below) / (2.0 * NUDGE);
                     assert!((have - want).abs() < 2e-3 * scale, "{size:?} [{i}]: {have} {want}");
                     compared += 1;
                 }

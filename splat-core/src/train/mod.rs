@@ -30,6 +30,7 @@ mod start;
 mod trainer;
 mod uniforms;
 mod view_pose;
+mod vignette;
 
 pub use config::{DensifyConfig, Pace, REFERENCE_STEPS, SCALE_FLOOR_GUT, Strategy, TrainConfig};
 pub use evaluate::{EvalReport, ViewMetrics};

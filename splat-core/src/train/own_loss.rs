@@ -10,7 +10,7 @@ use crate::gpu::Gpu;
 use crate::gpu::layout::{Counters, StepReport as GpuReport, ViewUniform};
 use crate::images::PackedImage;
 use crate::render::{FrameImage, frame_image};
-use crate::{Error, Result};
+use crate::{Error, Exposure, Result};
 
 /// The view of a training step.
 #[derive(Clone, Debug)]
@@ -21,8 +21,8 @@ pub struct StepView {
     pub photo: Arc<PackedImage>,
     /// Background colour in this step, 0..1.
     pub background: [f32; 3],
-    /// Exposure of the photo relative to the scene, by channel: the built-in loss compares the photo with the render times this.
-    pub exposure: [f32; 3],
+    /// Exposure of the photo relative to the scene: the built-in loss compares the photo with the render times this.
+    pub exposure: Exposure,
 }
 
 /// A loss and its gradient, on the host.

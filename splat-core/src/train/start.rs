@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::config::TrainConfig;
-use super::exposure::{LogGain, exposures};
+use super::exposure::exposures;
 use super::frame::SceneFrame;
 use super::optimizer::Moments;
 use super::photos::Photos;
@@ -15,7 +15,7 @@ use crate::gaussians::{GaussianCloud, SeedOptions, thinned};
 use crate::gpu::Gpu;
 use crate::render::GaussianBuffers;
 use crate::scene::SeedPoint;
-use crate::{Error, Result};
+use crate::{Error, Exposure, Result};
 
 /// State of a new run before its first step, or of a resumed one before its next step.
 pub(super) struct RunStart {
@@ -26,8 +26,8 @@ pub(super) struct RunStart {
     pub(super) cap: u32,
     pub(super) frame: SceneFrame,
     pub(super) poses: Poses,
-    /// Measured exposure of every view; `None`: all equal.
-    pub(super) gains: Option<Vec<LogGain>>,
+    /// Exposure of every view; empty: all as bright as the scene.
+    pub(super) exposures: Vec<Exposure>,
     pub(super) gaussians: GaussianBuffers,
     pub(super) moments: Moments,
     pub(super) steps_done: u32,
@@ -56,12 +56,12 @@ impl Setup {
     }
 
     /// Uploads the first Gaussians; all moments are zero.
-    fn with(self, gpu: &Gpu, cloud: &GaussianCloud, gains: Option<Vec<LogGain>>) -> Result<RunStart> {
+    fn with(self, gpu: &Gpu, cloud: &GaussianCloud, exposures: Vec<Exposure>) -> Result<RunStart> {
         let Self { photos, config, cap, frame } = self;
         let gaussians = GaussianBuffers::upload(gpu, cloud)?;
         let moments = Moments::new(gpu, gaussians.count, gaussians.sh_stride())?;
         let poses = Poses::of(&photos.given, frame, config.poses);
-        Ok(RunStart { photos, config, cap, frame, poses, gains, gaussians, moments, steps_done: 0 })
+        Ok(RunStart { photos, config, cap, frame, poses, exposures, gaussians, moments, steps_done: 0 })
     }
 }
 
@@ -72,7 +72,7 @@ impl RunStart {
         let Setup { photos, config, cap, frame } = &setup;
         let views = SmallView::of_training_views(&photos.given, *frame)?;
         let points = seed_points(&photos.given, &views, *frame, config.seed_points.min(*cap), config.seed);
-        let gains = config.exposure.then(|| exposures(&photos.given, &views, &points));
+        let exposures = if config.exposure { exposures(&photos.given, &views, &points) } else { Vec::new() };
         let points = thinned(points, *cap as usize, config.seed);
         let options = SeedOptions {
             sh_degree: config.sh_degree,
@@ -80,7 +80,7 @@ impl RunStart {
             scale: config.initial_scale,
         };
         let cloud = GaussianCloud::from_seed_points(&points, &options);
-        setup.with(gpu, &cloud, gains)
+        setup.with(gpu, &cloud, exposures)
     }
 
     /// See [`Trainer::from_scene`](super::Trainer::from_scene).
@@ -103,14 +103,14 @@ impl RunStart {
         }
         let Setup { photos, config, frame, .. } = &setup;
         let cloud = frame.to_frame(cloud.with_sh_degree(config.sh_degree), origin);
-        let gains = if config.exposure {
+        let exposures = if config.exposure {
             let views = SmallView::of_training_views(&photos.given, *frame)?;
             let points =
                 cloud.means.iter().map(|mean| SeedPoint { position: mean.map(f64::from), rgb: [0; 3] });
-            Some(exposures(&photos.given, &views, &points.collect::<Vec<_>>()))
+            exposures(&photos.given, &views, &points.collect::<Vec<_>>())
         } else {
-            None
+            Vec::new()
         };
-        setup.with(gpu, &cloud, gains)
+        setup.with(gpu, &cloud, exposures)
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::average::Average;
 use super::config::TrainConfig;
-use super::exposure::LogGain;
 use super::floor::{Sampling, seen_by_any};
 use super::frame::SceneFrame;
 use super::optimizer::Moments;
@@ -25,7 +24,7 @@ use crate::gpu::shaders::Switches;
 use crate::random::Random;
 use crate::render::rays::RayTables;
 use crate::render::{GaussianBuffers, RendererKind, ViewInputs, grown, isects_per_slice, with_margin};
-use crate::{Error, Result};
+use crate::{Error, Exposure, Result};
 
 /// Steps submitted to the GPU before the host waits for a report.
 const STEPS_IN_FLIGHT: usize = 2;
@@ -73,8 +72,8 @@ pub struct Trainer {
     pub(super) timer: Option<Timer>,
     pub(super) rays: RayTables,
     pub(super) sampling: Sampling,
-    /// Logarithm of each view's exposure relative to the scene, per channel; see [`super::exposure`].
-    pub(super) gains: Vec<LogGain>,
+    /// Exposure of each view; empty: all as bright as the scene. See [`super::exposure`].
+    pub(super) exposures: Vec<Exposure>,
     pub(super) poses: Poses,
 }
 
@@ -87,16 +86,16 @@ impl Trainer {
         Self::start(gpu, RunStart::from_seed_points(gpu, dataset, config)?)
     }
 
-    /// Whether the photos differ in exposure or white balance; see [`TrainConfig::exposure`].
+    /// Whether the photos differ from the scene in exposure, white balance or by a vignette; see [`TrainConfig::exposure`].
     #[must_use]
     pub fn differs_in_exposure(&self) -> bool {
-        self.gains.iter().any(|gain| *gain != [0.0; 3])
+        self.exposures.iter().any(|exposure| *exposure != Exposure::default())
     }
 
-    /// Exposure of a view's photo relative to the scene: factors of red, green and blue. See [`TrainConfig::exposure`].
+    /// Exposure of a view's photo relative to the scene. See [`TrainConfig::exposure`].
     #[must_use]
-    pub fn exposure(&self, view: usize) -> [f64; 3] {
-        self.gains.get(view).map_or([1.0; 3], |gain| gain.map(f64::exp))
+    pub fn exposure(&self, view: usize) -> Exposure {
+        self.exposures.get(view).copied().unwrap_or_default()
     }
 
     /// Starts from the Gaussians of a scene in the dataset's world coordinates, relative to `origin`. They are trained at full
@@ -149,7 +148,7 @@ impl Trainer {
 
     /// Compiles the kernels and allocates the buffers of a run.
     pub(super) fn start(gpu: &Gpu, start: RunStart) -> Result<Self> {
-        let RunStart { photos, config, cap, frame, poses, gains, gaussians, moments, steps_done } = start;
+        let RunStart { photos, config, cap, frame, poses, exposures, gaussians, moments, steps_done } = start;
         if photos.given.train.is_empty() {
             return Err(Error::Scene { why: "it has no view to train on".into() });
         }
@@ -166,7 +165,6 @@ impl Trainer {
         let passes = Passes::new(gpu, &kernels, &gaussians, &moments, &dataset, isects)?;
         let sampling = Sampling::new(&photos.given, frame)?;
         let average = Average::new(config.averaged_steps(), config.steps);
-        let gains = gains.unwrap_or_else(|| vec![[0.0; 3]; photos.given.scene.views.len()]);
         Ok(Self {
             gpu: gpu.clone(),
             photos,
@@ -186,7 +184,7 @@ impl Trainer {
             timer: None,
             rays: RayTables::default(),
             sampling,
-            gains,
+            exposures,
             poses,
         })
     }
@@ -398,7 +396,7 @@ impl Trainer {
                 step,
                 gaussians: self.gaussians.count,
                 pixels: view.pixel_count(),
-                gain: self.exposure(index).map(|factor| factor as f32),
+                exposure: self.exposure(index),
                 average_weight: self.average.weight(step),
             },
         );
@@ -419,7 +417,7 @@ impl Trainer {
             forward.record(&self.kernels.forward, &mut pass, &view, inputs.optics);
             drop(pass);
             let view_of_step =
-                StepView { index, photo: Arc::clone(&photo), background, exposure: train.gain };
+                StepView { index, photo: Arc::clone(&photo), background, exposure: self.exposure(index) };
             let buffers = StepBuffers {
                 view: &view_of_step,
                 frame: &forward.frame,

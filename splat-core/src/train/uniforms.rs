@@ -2,6 +2,7 @@
 
 use super::config::{Strategy, TrainConfig};
 use super::frame::EXTENT;
+use crate::Exposure;
 use crate::gpu::layout::TrainUniform;
 use crate::random::Random;
 use crate::scene::AlphaMode;
@@ -20,8 +21,8 @@ pub(super) struct StepState {
     pub(super) gaussians: u32,
     /// Pixels of the step's image.
     pub(super) pixels: u32,
-    /// Factors on the render before it is compared with the photo.
-    pub(super) gain: [f32; 3],
+    /// The photo's exposure.
+    pub(super) exposure: Exposure,
     /// See [`TrainUniform::average_weight`].
     pub(super) average_weight: f32,
 }
@@ -66,7 +67,7 @@ pub(super) fn train_uniform(config: &TrainConfig, state: &StepState) -> TrainUni
         ssim_weight: config.ssim_weight,
         alpha_mode: u32::from(config.alpha() == AlphaMode::Transparent),
         average_weight: state.average_weight,
-        gain: state.gain,
-        padding: 0,
+        gain: state.exposure.factors.map(|factor| factor as f32),
+        vignette: state.exposure.vignette as f32,
     }
 }

@@ -71,7 +71,7 @@ scene_options! {
         .default(TrainConfig::default().densify.grow_gradient);
     /// Degree of the spherical harmonics for view-dependent colour
     sh_degree: u32 = SceneOption::whole(0..=3).value("0..3").default(TrainConfig::default().sh_degree);
-    /// Compensation for different brightness or white balance of photos
+    /// Compensation for vignettes and for different brightness or white balance of photos
     exposure: Exposure = SceneOption::word(&Exposure::WORDS).value("EXPOSURE").default(Exposure::Auto.name());
     /// What to do with the cameras' poses during training
     poses: PoseMode = SceneOption::word(&PoseMode::WORDS).value("POSES").default(PoseMode::default().name());
@@ -129,6 +129,6 @@ pub enum Exposure {
 }
 
 splat_core::words! { Exposure:
-    Auto = "auto", "Train in their mean brightness and compare each photo with the render in its own, where they differ";
+    Auto = "auto", "Train in their mean brightness, without vignettes, and compare each photo with the render in its own, where they differ";
     Off = "off", "Take photos as they are";
 }
