@@ -103,11 +103,11 @@ fn point_sums(samples: &Samples, gains: &[LogGain], places: &[usize]) -> Vec<Sum
 /// factors cancels, and points that are hidden in a photo are outliers.
 fn slope(photo: &[Sample], gain: &LogGain, of_point: &[Sums]) -> Option<f64> {
     let mut ratios: Vec<(f64, f64)> = Vec::new();
-    for channel in 0..3 {
+    for (channel, gain) in gain.iter().enumerate() {
         let compare = |sample: &Sample| {
             let sums = &of_point[sample.point];
             let others = sums.count[channel] - 1.0;
-            let own = sample.log_colour[channel] - gain[channel];
+            let own = sample.log_colour[channel] - gain;
             let off = own - (sums.log_colour[channel] - own) / others;
             let apart =
                 sample.radius_squared - (sums.radius_squared[channel] - sample.radius_squared) / others;
