@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use splat_core::plain::plain;
 
 use super::problem::{Problem, Result};
+use crate::code::Code;
 
 /// Reads the body of a request, at most `most` bytes.
 pub(super) async fn body(mut request: Request, most: usize) -> Result<Bytes> {
@@ -35,7 +36,7 @@ pub(super) fn too_large(error: BytesRejection) -> Problem {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            "too_large",
+            Code::TooLarge,
             "the body is larger than any such request needs",
         )
     } else {
