@@ -11,6 +11,7 @@
 //! | add a gesture | [`train_addition`]: published, refused with reasons, or a duplicate |
 //! | rename, delete | [`Bundle::rename`], [`Bundle::delete`] |
 //! | keep, and grow later | [`Bundle::to_bytes`], [`Bundle::from_bytes`] |
+//! | say a refusal in another language | [`Reason`]: a code and the values of its sentence |
 //! | hand out | [`Bundle::export`]: `legacy.tflite`, `model.tflite`, `model.onnx`, `labels.json`, `manifest.json` |
 //! | recognise here | [`Model::predict`] |
 //!
