@@ -2,7 +2,7 @@
 //! or made by another hand.
 
 use crate::frame::{Frame, Handedness, LANDMARKS, Layout};
-use crate::hand::any_hand;
+use crate::hand::{any_hand, any_pose};
 use crate::random::Random;
 use crate::vector::{Vec3, add, cross, dot, normalize, rotation, scale, transform};
 
@@ -98,13 +98,26 @@ pub(crate) fn vary(frame: &Frame, amount: &Variation, random: &mut Random) -> Fr
 
 /// A random hand, as a camera of this layout would see it.
 pub(crate) fn other_hand(layout: Layout, random: &mut Random) -> Frame {
-    let mut frame = any_hand(random);
+    let frame = any_hand(random);
+    in_picture(frame, layout, aspect(random))
+}
+
+/// Repeated frames of one pose of a random hand, see [`any_pose`].
+pub(crate) fn other_pose(layout: Layout, count: usize, random: &mut Random) -> Vec<Frame> {
+    let frames = any_pose(count, random);
+    let aspect = aspect(random);
+    frames.into_iter().map(|frame| in_picture(frame, layout, aspect)).collect()
+}
+
+/// Width over height of a random picture, which may be landscape or portrait.
+fn aspect(random: &mut Random) -> f32 {
+    (0.6 * (2.0 * random.uniform() - 1.0)).exp()
+}
+
+/// The hand in the coordinates of this layout: those of pictures are fractions of each side.
+fn in_picture(mut frame: Frame, layout: Layout, aspect: f32) -> Frame {
     if layout == Layout::Image {
-        // Pictures may be landscape or portrait, and coordinates are fractions of each side.
-        let aspect = (0.6 * (2.0 * random.uniform() - 1.0)).exp();
-        for point in &mut frame.points {
-            point[0] *= aspect;
-        }
+        frame.points.iter_mut().for_each(|point| point[0] *= aspect);
     }
     frame
 }

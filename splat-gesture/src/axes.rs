@@ -1,9 +1,9 @@
 //! The axes in whose space distances between hands are measured.
 //!
-//! Among synthetic hands, repeated views of the same pose (turned, with other bone lengths, fingers moved slightly, with a
-//! detector's noise) vary along all features, and different poses vary much more along some of them. The [`AXES`] directions with
-//! the greatest ratio (the generalised eigenvectors of linear discriminant analysis, Rao 1948, with each pose as a class) are
-//! kept, in units of the variation within a pose: squared distances are Mahalanobis distances with one covariance for all hands.
+//! Among synthetic hands, repeated views of the same pose (turned, with other bone lengths, fingers moved slightly, closed fingers
+//! bent in other joints, with a detector's noise) vary along all features, and different poses vary much more along some of them.
+//! The [`AXES`] directions with the greatest ratio (the generalised eigenvectors of linear discriminant analysis, Rao 1948, with each
+//! pose as a class) are kept, in units of the variation within a pose: squared distances are Mahalanobis distances with one covariance for all hands.
 //! The axes are the same for every model of a layout, so adding a gesture does not move existing ones.
 //!
 //! Landmarks without depth have their own axes: without depth no feature compensates for a change of viewpoint, so the synthetic
@@ -11,7 +11,7 @@
 
 use std::sync::OnceLock;
 
-use crate::augment::{Variation, other_hand, vary};
+use crate::augment::{Variation, other_pose, vary};
 use crate::dense::Dense;
 use crate::features::{FEATURES, UPRIGHT, features};
 use crate::frame::{Frame, Layout};
@@ -23,7 +23,8 @@ use crate::rounded::{of_step, step};
 /// Number of axes.
 pub(crate) const AXES: usize = 28;
 /// Number of synthetic poses, and of views of each.
-const POSES: usize = 1500;
+const POSES: usize = 3000;
+const FLAT_POSES: usize = 1500;
 const VIEWS: usize = 4;
 /// Share of the variation within a pose that is assumed proportional to a feature's variance among all hands, because synthetic
 /// hands never vary in all the ways that recordings do.
@@ -62,7 +63,8 @@ impl Axes {
         made.get_or_init(|| {
             let mut random = Random::new(1, 0xA8E5);
             let of_frame = |frame: &Frame| upright(&features(frame, flat));
-            let poses: Vec<Vec<Features>> = (0..POSES)
+            let count = if flat { FLAT_POSES } else { POSES };
+            let poses: Vec<Vec<Features>> = (0..count)
                 .map(|_| {
                     if flat {
                         let joints = joints(&Pose::any(&mut random), &Person::any(&mut random));
@@ -72,8 +74,8 @@ impl Axes {
                         };
                         return (0..VIEWS).map(&mut view).collect();
                     }
-                    let hand = other_hand(layout, &mut random);
-                    (0..VIEWS).map(|_| of_frame(&vary(&hand, &Variation::APART, &mut random))).collect()
+                    let hands = other_pose(layout, VIEWS, &mut random);
+                    hands.iter().map(|hand| of_frame(&vary(hand, &Variation::APART, &mut random))).collect()
                 })
                 .collect();
             Self::between(&poses, flat)

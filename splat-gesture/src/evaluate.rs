@@ -62,8 +62,14 @@ impl Confusion {
     /// The same as a count: "8 of 8 frames".
     #[must_use]
     pub fn right_of(&self, gesture: usize) -> String {
+        let (right, frames) = self.right(gesture);
+        format!("{right} of {frames} frames")
+    }
+
+    /// Number of a gesture's frames that were recognised correctly, and of all.
+    pub(crate) fn right(&self, gesture: usize) -> (u32, u32) {
         let row = self.counts.get(gesture).map_or(&[][..], |row| row);
-        format!("{} of {} frames", row.get(gesture).copied().unwrap_or(0), row.iter().sum::<u32>())
+        (row.get(gesture).copied().unwrap_or(0), row.iter().sum())
     }
 
     /// Mean recall of the gestures in `range`, weighted equally; 1 if the range is empty.

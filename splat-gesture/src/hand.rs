@@ -88,6 +88,23 @@ impl Pose {
         self
     }
 
+    /// The pose with closed fingers bent more in the knuckles and less in the middle joints, or the reverse, by about `radians`: the
+    /// fingertips are hidden then, and detectors guess how the joints share the bending. All fingers share most of it.
+    pub(crate) fn closed_otherwise(mut self, random: &mut Random, radians: f32) -> Self {
+        const OWN: f32 = 0.3;
+        // Bending of all joints, radians, from which on a finger hides its tip, and from there to a finger that is closed.
+        const HIDES: f32 = 2.0;
+        const CLOSED: f32 = 3.5;
+        let habit = random.normal();
+        for bend in &mut self.bend {
+            let hidden = ((bend.iter().sum::<f32>() - HIDES) / (CLOSED - HIDES)).clamp(0.0, 1.0);
+            let moved = hidden * radians * (habit + OWN * random.normal());
+            bend[0] = (bend[0] + moved).clamp(-0.25, FINGER_LIMITS[0] + 0.6);
+            bend[1] = (bend[1] - moved).clamp(-0.25, FINGER_LIMITS[1] + 0.7);
+        }
+        self
+    }
+
     /// The pose as it is held at another time or by another person: every joint varied by about `radians`, within its limits.
     pub(crate) fn loosened(mut self, random: &mut Random, radians: f32) -> Self {
         for bend in &mut self.bend {
@@ -215,8 +232,24 @@ pub(crate) fn observe(joints: &[Vec3; LANDMARKS], view: &View, random: &mut Rand
 pub(crate) fn any_hand(random: &mut Random) -> Frame {
     let pose = Pose::any(random);
     let person = Person::any(random);
-    observe(&joints(&pose, &person), &View { turns: [0.9, 0.65, 0.6], lean: 0.35, noise: 0.002 }, random)
+    observe(&joints(&pose, &person), &ANY_VIEW, random)
 }
+
+/// Repeated frames of a random person's hand in a random pose, from one view, as closed fingers are seen in turn.
+pub(crate) fn any_pose(count: usize, random: &mut Random) -> Vec<Frame> {
+    const HABIT: f32 = 0.3;
+    let (pose, person) = (Pose::any(random), Person::any(random));
+    let view = Random::new(random.next_u64(), 0x51E8);
+    (0..count)
+        .map(|_| {
+            let pose = pose.closed_otherwise(random, HABIT);
+            observe(&joints(&pose, &person), &ANY_VIEW, &mut view.clone())
+        })
+        .collect()
+}
+
+/// Views of hands in front of a phone.
+const ANY_VIEW: View = View { turns: [0.9, 0.65, 0.6], lean: 0.35, noise: 0.002 };
 
 /// The palm's outward normal, from joints in any axes.
 #[cfg(test)]
@@ -255,6 +288,23 @@ mod tests {
             let frame = any_hand(&mut random);
             Frame::parse(&frame.values(), Layout::World, 0).expect("a generated hand is a hand");
         }
+    }
+
+    #[test]
+    fn closed_fingers_share_the_bending_otherwise_and_open_ones_do_not() {
+        let mut random = Random::new(2, 5);
+        let pose = Pose::new([0.0, 0.2, 0.85, 0.9], 0.4, 0.5, 0.3);
+        for _ in 0..200 {
+            let other = pose.closed_otherwise(&mut random, 0.3);
+            assert_eq!(other.bend[..2], pose.bend[..2]);
+            for (old, new) in pose.bend.iter().zip(other.bend).skip(2) {
+                assert!(old[0] != new[0] && old[2] == new[2]);
+                // Whatever the knuckle gains the middle joint loses, within the limits.
+                assert!((old[0] - new[0]) * (old[1] - new[1]) <= 0.0, "{old:?} {new:?}");
+            }
+        }
+        let views = any_pose(4, &mut random);
+        assert!(views.len() == 4 && views.windows(2).all(|pair| pair[0].hand == pair[1].hand));
     }
 
     #[test]

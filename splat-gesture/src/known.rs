@@ -18,21 +18,26 @@ pub(crate) const BLOCK: usize = 12;
 /// Number of blocks of a gesture of synthetic hands, which cover all people and views.
 pub(crate) const MADE_UP_BLOCKS: usize = 5;
 /// Minimum squared distance from an example at which the score of a recorded gesture is 0.5. Of sign letters from 100 frames, 95
-/// % of the later frames are within 24, and within 33 if the hand is another person's or its fingers bend slightly more or less;
-/// of hands with one or two fingers in another position 0.2 % are within this, and 1 % within 69.
-pub(crate) const REACH: f32 = 45.0;
-/// A short recording shows less of its gesture: the radius grows by this over the number of frames.
-const SHORTNESS: f32 = 20.0;
-/// Parts of a recording, in time, of which each is compared with the others, and the quantile of those distances that, so many times, is the
-/// reach of gestures that vary more.
+/// % of the later frames are within 23, and within 36 if the bones are another person's; of hands with one or two fingers in
+/// another position 0.3 % are within this, and 1 % within 62.
+pub(crate) const REACH: f32 = 42.0;
+/// Parts of a recording, in time, of which each is compared with the others.
 pub(crate) const PARTS: usize = 4;
-const OWN_QUANTILE: f64 = 0.95;
-const OWN_MARGIN: f32 = 3.0;
-/// Maximum radius of a recorded gesture.
-const MOST_REACH: f32 = 110.0;
-/// Minimum and maximum for landmarks without depth, which have their own axes.
-const FLAT_REACH: f32 = 15.0;
-const FLAT_MOST_REACH: f32 = 70.0;
+
+/// The radius of a recorded gesture, squared: `margin` times a quantile of the distances of its parts from each other, within limits.
+struct Radius {
+    /// The rest of the frames may be strays, which widen no gesture.
+    quantile: f64,
+    margin: f32,
+    least: f32,
+    /// A short recording shows less of its gesture: the least grows by this over the number of frames.
+    shortness: f32,
+    most: f32,
+}
+
+const RADIUS: Radius = Radius { quantile: 0.85, margin: 4.0, least: REACH, shortness: 12.0, most: 80.0 };
+/// For landmarks without depth, which have their own axes.
+const FLAT_RADIUS: Radius = Radius { quantile: 0.95, margin: 3.0, least: 15.0, shortness: 20.0, most: 70.0 };
 /// For landmarks without depth an example must represent more than this share of a recording's frames. Recordings in two
 /// dimensions seem to contain a few frames of another gesture or of the transition to this one, and an example at each of them
 /// accepts unknown hands: 18 % of one author's third gesture, 9 % with this limit.
@@ -121,9 +126,9 @@ impl Known {
             distances
                 .extend(own.iter().map(|hand| known.distance(hand)).filter(|distance| distance.is_finite()));
         }
-        let (least, most) = if axes.flat { (FLAT_REACH, FLAT_MOST_REACH) } else { (REACH, MOST_REACH) };
-        let least = least * (1.0 + SHORTNESS / hands.len().max(1) as f32);
-        let reach = (OWN_MARGIN * quantile(distances, OWN_QUANTILE)).clamp(least, most);
+        let radius = if axes.flat { FLAT_RADIUS } else { RADIUS };
+        let least = radius.least * (1.0 + radius.shortness / hands.len().max(1) as f32);
+        let reach = (radius.margin * quantile(distances, radius.quantile)).clamp(least, radius.most);
         Self { examples: clusters(&hands, BLOCK, share), reach, turn: 0.0 }
     }
 

@@ -11,6 +11,7 @@
 //! | add a gesture | [`train_addition`]: published, refused with reasons, or a duplicate |
 //! | rename, delete | [`Bundle::rename`], [`Bundle::delete`] |
 //! | keep, and grow later | [`Bundle::to_bytes`], [`Bundle::from_bytes`] |
+//! | say a refusal in another language | [`Reason`]: a code and the values of its sentence |
 //! | hand out | [`Bundle::export`]: `legacy.tflite`, `model.tflite`, `model.onnx`, `labels.json`, `manifest.json` |
 //! | recognise here | [`Model::predict`] |
 //!
@@ -59,6 +60,7 @@ mod quantile;
 mod quantize;
 mod random;
 mod read;
+mod reason;
 mod recording;
 mod report;
 mod rounded;
@@ -77,6 +79,7 @@ pub use layout::Layout;
 pub use model::{ACCEPT_SCORE, Model, Prediction};
 pub use quantize::{INPUT_SCALE, INPUT_ZERO_POINT, OUTPUT_SCALE, as_legacy_sees, quantize};
 pub use read::{LabelledFrames, LabelledRows, MAX_TEXT_BYTES, MAX_TEXT_FRAMES, read_landmarks, read_rows};
+pub use reason::Reason;
 pub use recording::Recording;
 pub use report::{Confused, QualityGate, Report};
 pub use train::{Outcome, Progress, Stage, TrainOptions, check_addition, train_addition, train_new};

@@ -16,6 +16,7 @@ pub struct Recording {
     layout: Layout,
     frames: Vec<Frame>,
     left_out: Option<String>,
+    left_out_frames: usize,
 }
 
 impl Recording {
@@ -47,7 +48,7 @@ impl Recording {
             return Err(first);
         }
         let left_out = format!("{bad} of {} frames were left out; the first of them: {first}", frames.len());
-        Ok(Self { left_out: Some(left_out), ..Self::from_frames(name, layout, good)? })
+        Ok(Self { left_out: Some(left_out), left_out_frames: bad, ..Self::from_frames(name, layout, good)? })
     }
 
     /// The same from parsed frames.
@@ -68,7 +69,7 @@ impl Recording {
         if change > limits::MAX_UNSTEADINESS {
             return Err(GestureError::Noise { change });
         }
-        Ok(Self { name: name.to_owned(), layout, frames, left_out: None })
+        Ok(Self { name: name.to_owned(), layout, frames, left_out: None, left_out_frames: 0 })
     }
 
     /// The gesture's name.
@@ -87,6 +88,10 @@ impl Recording {
     #[must_use]
     pub fn left_out(&self) -> Option<&str> {
         self.left_out.as_deref()
+    }
+
+    pub(crate) fn left_out_frames(&self) -> usize {
+        self.left_out_frames
     }
 
     /// The frames in chronological order.

@@ -1,6 +1,7 @@
 //! Figures of a trained model, and advice to the user.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::augment::{SAME_POSE, Variation, difference, other_hand, vary, with_fingers_of};
 use crate::dataset::{Dataset, thinned};
@@ -10,6 +11,7 @@ use crate::frame::Frame;
 use crate::model::Model;
 use crate::quantize::as_legacy_sees;
 use crate::random::Random;
+use crate::reason::{self, Reason, percent};
 
 /// Requirements for a model to be published.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,8 +86,14 @@ pub struct Report {
     pub confused_with: Vec<Confused>,
     /// Why it is not published; empty if it is.
     pub reasons: Vec<String>,
+    /// The same in the same order, for programs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused_for: Vec<Reason>,
     /// What to record again, and how.
     pub advice: Vec<String>,
+    /// What a published model's advice says, for programs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<Reason>,
     /// Stored gestures that differ from the new one only by the rotation of the hand in the picture: these, and no others,
     /// require that the phone is held as in their recordings.
     #[serde(default)]
@@ -195,15 +203,29 @@ impl Report {
             self.advice.push(format!(
                 "`{name}` and `{angle}` differ only in how the hand is turned: keep the phone as it was while recording, or choose another pose"
             ));
+            self.remarks.push(Reason::new(
+                reason::TOLD_BY_ANGLE,
+                [("gesture", json!(name)), ("other", json!(angle))],
+            ));
         }
         self.confused_with.sort_by(|a, b| b.weight().total_cmp(&a.weight()));
         let worst = self.confused_with.first().map(|confused| confused.gesture.clone());
         if recall < gate.min_new_recall {
-            self.reasons.push(format!(
-                "only {} of `{name}` that were kept for checking were recognised; {:.0} % are needed",
-                self.confusion.right_of(new),
-                100.0 * gate.min_new_recall
-            ));
+            let (right, frames) = self.confusion.right(new);
+            self.refuse(
+                format!(
+                    "only {} of `{name}` that were kept for checking were recognised; {:.0} % are needed",
+                    self.confusion.right_of(new),
+                    100.0 * gate.min_new_recall
+                ),
+                reason::NEW_RECALL_LOW,
+                [
+                    ("gesture", json!(name)),
+                    ("right", json!(right)),
+                    ("frames", json!(frames)),
+                    ("least", percent(gate.min_new_recall)),
+                ],
+            );
             self.advice.push(match &worst {
                 Some(other) => format!(
                     "record `{name}` again, in two takes with a pause between, held more unlike `{other}`; turn the hand a little while recording"
@@ -214,12 +236,22 @@ impl Report {
             });
         }
         if self.old_accuracy < gate.min_old_accuracy {
-            self.reasons.push(format!(
+            let text = format!(
                 "with `{name}` in it the model recognises {:.1} % of its earlier gestures ({:.1} % without); {:.1} % are needed",
                 100.0 * self.old_accuracy,
                 100.0 * before,
                 100.0 * gate.min_old_accuracy
-            ));
+            );
+            self.refuse(
+                text,
+                reason::OLD_ACCURACY_LOW,
+                [
+                    ("gesture", json!(name)),
+                    ("accuracy", percent(self.old_accuracy)),
+                    ("before", percent(before)),
+                    ("least", percent(gate.min_old_accuracy)),
+                ],
+            );
             self.advice.push(match &worst {
                 Some(other) => {
                     format!("choose another pose for `{name}`, or delete `{other}` and record it again")
@@ -231,34 +263,59 @@ impl Report {
         if let Some(old) = (0..new).max_by(|a, b| fall(a).total_cmp(&fall(b)))
             && fall(&old) > gate.max_fall
         {
-            let hurt = &self.confusion.labels[old];
-            self.reasons.push(format!(
-                "with `{name}` in it the model recognises {} of `{hurt}` ({} without)",
-                self.confusion.right_of(old),
-                parent.right_of(old)
-            ));
+            let hurt = self.confusion.labels[old].clone();
+            let ((right, frames), (before, _)) = (self.confusion.right(old), parent.right(old));
+            self.refuse(
+                format!(
+                    "with `{name}` in it the model recognises {} of `{hurt}` ({} without)",
+                    self.confusion.right_of(old),
+                    parent.right_of(old)
+                ),
+                reason::OLD_RECALL_FALLS,
+                [
+                    ("gesture", json!(name)),
+                    ("other", json!(hurt)),
+                    ("right", json!(right)),
+                    ("before", json!(before)),
+                    ("frames", json!(frames)),
+                ],
+            );
             self.advice.push(format!("choose a pose for `{name}` that is more unlike `{hurt}`"));
         }
         let most = |a: &&Confused, b: &&Confused| a.mixed_when_varied.total_cmp(&b.mixed_when_varied);
-        if let Some(alike) = self.confused_with.iter().max_by(most) {
+        if let Some(alike) = self.confused_with.iter().max_by(most).cloned() {
+            let params = || {
+                [
+                    ("gesture", json!(name)),
+                    ("other", json!(alike.gesture)),
+                    ("mixed", percent(alike.mixed_when_varied)),
+                ]
+            };
             let cost = format!(
                 "`{name}` looks like `{}`: when the hand turns and moves a little, up to {:.0} % of the frames of one are taken for the other",
                 alike.gesture,
                 100.0 * alike.mixed_when_varied
             );
             if alike.mixed_when_varied >= gate.max_mixed {
-                self.reasons.push(cost);
+                self.refuse(cost, reason::LOOK_ALIKE, params());
                 self.advice.push(format!(
                     "choose a pose for `{name}` that differs from `{0}` in at least one finger, or delete `{0}` first; to have both all the same, accept look-alikes",
                     alike.gesture
                 ));
             } else if alike.mixed_when_varied >= max_mixed() {
                 self.advice.push(cost);
+                self.remarks.push(Reason::new(reason::LOOK_ALIKE, params()));
             }
         }
         self.new_gesture = Some(name);
         self.gate = Some(gate);
         self
+    }
+
+    /// Adds a reason why the model is not published, as a text and for programs.
+    pub(crate) fn refuse<const N: usize>(&mut self, text: String, code: &str, params: [(&str, Value); N]) {
+        self.reasons.push(text);
+        self.refused_for.push(Reason::new(code, params));
     }
 
     /// The same figures with other names.

@@ -26,12 +26,15 @@ use crate::report::Report;
 
 const MAGIC: &[u8; 8] = b"SPLTGEST";
 /// Current format version, for reading and writing.
-const FORMAT: u32 = 6;
+const FORMAT: u32 = 7;
 /// The oldest readable format. Older formats contained a network or other axes: their frames are read, and their gestures are
 /// trained again.
 const FIRST_FORMAT: u32 = 3;
-/// The first format with the current axes, except for landmarks without depth.
-const FIRST_WITH_AXES: u32 = 5;
+/// The first format with examples.
+const FIRST_WITH_EXAMPLES: u32 = 5;
+/// The first formats with the current axes, of landmarks with and without depth.
+const FIRST_WITH_AXES: u32 = 7;
+const FIRST_WITH_FLAT_AXES: u32 = 6;
 const PREFIX: usize = MAGIC.len() + 8;
 const DIGEST: usize = 32;
 
@@ -144,7 +147,7 @@ impl Bundle {
         check_header(&header, format, &malformed)?;
         let values = body.get(header_end..).unwrap_or(&[]);
         let mut reader = Reader { values, offset: header_end };
-        if format < FIRST_WITH_AXES {
+        if format < FIRST_WITH_EXAMPLES {
             let dataset = reader.dataset(&header)?;
             return learned_again(dataset, header.provenance);
         }
@@ -152,7 +155,8 @@ impl Bundle {
         if !reader.values.is_empty() {
             return Err(malformed("bytes are left over", reader.offset));
         }
-        if format < FORMAT && bundle.dataset.is_flat() {
+        let first = if bundle.dataset.is_flat() { FIRST_WITH_FLAT_AXES } else { FIRST_WITH_AXES };
+        if format < first {
             return learned_again(bundle.dataset, bundle.provenance);
         }
         Ok(bundle)
@@ -180,7 +184,7 @@ fn check_header(
         {
             return Err(malformed("a gesture has an impossible number of frames", PREFIX));
         }
-        if format >= FIRST_WITH_AXES && !(1..=BLOCK * MADE_UP_BLOCKS).contains(&gesture.examples) {
+        if format >= FIRST_WITH_EXAMPLES && !(1..=BLOCK * MADE_UP_BLOCKS).contains(&gesture.examples) {
             return Err(malformed("a gesture has an impossible number of examples", PREFIX));
         }
     }

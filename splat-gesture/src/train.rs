@@ -11,6 +11,7 @@ use crate::frame::Frame;
 use crate::known::Known;
 use crate::limits;
 use crate::model::Model;
+use crate::reason::{self, percent};
 use crate::recording::Recording;
 use crate::report::{QualityGate, Report, mixed};
 use crate::take::shows_one_gesture;
@@ -188,11 +189,13 @@ pub fn train_new(
     let mut report =
         Report { gate: Some(options.gate), told_by_angle, ..Report::measure(&model, &dataset, options.seed) };
     if report.old_accuracy < options.gate.min_old_accuracy {
-        report.reasons.push(format!(
-            "{:.1} % of the frames kept for checking were recognised; {:.1} % are needed",
-            100.0 * report.old_accuracy,
-            100.0 * options.gate.min_old_accuracy
-        ));
+        let (accuracy, least) = (report.old_accuracy, options.gate.min_old_accuracy);
+        let (shown, needed) = (100.0 * accuracy, 100.0 * least);
+        report.refuse(
+            format!("{shown:.1} % of the frames kept for checking were recognised; {needed:.1} % are needed"),
+            reason::ACCURACY_LOW,
+            [("accuracy", percent(accuracy)), ("least", percent(least))],
+        );
         let worst =
             (0..found).min_by(|a, b| report.confusion.recall(*a).total_cmp(&report.confusion.recall(*b)));
         if let Some(name) = worst.and_then(|worst| report.confusion.labels.get(worst)) {

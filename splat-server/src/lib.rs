@@ -22,6 +22,7 @@
 //! Start at [`service::Parts`].
 
 mod child;
+pub mod code;
 pub mod config;
 pub(crate) mod export;
 pub mod gesture;

@@ -213,6 +213,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::code::Code;
     use crate::job::{JobProblem, Lane, NewJob, Owner};
     use crate::queue::contract::{PLENTY, new_job};
     use crate::queue::{Ending, SqliteQueue};
@@ -254,7 +255,7 @@ mod tests {
     async fn what_expired_goes_with_its_files_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let site = sweeper(dir.path(), "queue.db");
-        let problem = JobProblem { code: "x".into(), message: "x".into(), hint: None };
+        let problem = JobProblem::new(Code::Failed, "x");
         let mut ended = Vec::new();
         for ending in [Ending::Succeeded { result: json!(null) }, Ending::Failed(problem), Ending::Cancelled]
         {

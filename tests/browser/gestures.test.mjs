@@ -126,6 +126,17 @@ test('a gesture that looks like another is refused in the language of the page, 
   sound();
 });
 
+test('why a recording was refused is said in the language of the page, and changes with it', async (t) => {
+  const { page, sound } = await visit(t, { mock: { gestures: true }, address: '/gestures', locale: 'ko-KR' });
+  await page.getByLabel('녹화 파일에서').setInputFiles(recording('two', 'up'));
+  await page.getByRole('button', { name: '제스처 더하기' }).click();
+  await page.getByText('프레임 50부터 다른 제스처입니다').waitFor();
+  assert.equal(await page.getByRole('button', { name: '그래도 더하기' }).count(), 0, 'what is no look-alike cannot be accepted');
+  await page.getByRole('button', { name: 'EN', exact: true }).click();
+  await page.getByText('one up to frame 50').waitFor();
+  sound();
+});
+
 test('a name that cannot be is said beside its field, in the language of the page', async (t) => {
   const { page, mock, sound } = await visit(t, { mock: { gestures: true }, address: '/gestures', locale: 'ko-KR', tolerate: /409/, viewport: { width: 1280, height: 640 } });
   await page.getByLabel('녹화 파일에서').setInputFiles(recording('down', 'down'));

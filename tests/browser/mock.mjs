@@ -388,7 +388,12 @@ function* gestureScript(job, models) {
   for (const percent of [10, 50, 90]) yield { kind: 'stage', stage: 'train', percent };
   if (job.body.gesture === 'alike' && !job.body.accept_look_alikes) {
     yield { kind: 'eval', stage: 'train', percent: 95, data: { confused_with: [{ gesture: 'paper', mixed_when_varied: 0.36 }, { gesture: 'rock', mixed_when_varied: 0.02 }] } };
-    job.problem = { code: 'refused', message: '`alike` looks like `paper`', hint: 'choose another pose' };
+    const reasons = [{ code: 'look_alike', params: { gesture: 'alike', other: 'paper', mixed: 36 } }];
+    job.problem = { code: 'refused', message: '`alike` looks like `paper`', hint: 'choose another pose', reasons };
+    return;
+  }
+  if (job.body.gesture === 'two') {
+    job.problem = { code: 'invalid', message: 'the recording shows two gestures', reasons: [{ code: 'two_gestures', params: { frame: 50 } }] };
     return;
   }
   const labels = ['up', job.body.gesture];

@@ -169,6 +169,9 @@ async fn what_is_not_good_enough_is_refused_with_the_reason() {
     assert_eq!((state(&job), job["problem"]["code"].as_str()), ("failed", Some("refused")), "{job:#}");
     assert!(job["problem"]["message"].as_str().unwrap().contains("`rock`"), "{job:#}");
     assert!(job["problem"]["hint"].is_string(), "{job:#}");
+    let alike =
+        job["problem"]["reasons"].as_array().unwrap().iter().find(|reason| reason["code"] == "look_alike");
+    assert_eq!(alike.map(|alike| &alike["params"]["other"]), Some(&json!("rock")), "{job:#}");
     let report = service.json(&format!("/v1/jobs/{}/artifacts/report.json", id(&job))).await;
     assert_eq!(report["confused_with"][0]["gesture"], "rock", "{report:#}");
     let answer = service.json(&format!("/status/{}", id(&job))).await;
@@ -238,6 +241,17 @@ async fn bad_input_is_told_and_nothing_is_stored() {
         (format!("{{\"x\":{}", "[".repeat(100_000)), 400, "JSON"),
         (" ".repeat(5 << 20), 413, "large"),
     ];
+    let reasons = [
+        ("frame 7", "frame_length"),
+        ("9.5", "out_of_range"),
+        ("handedness", "handedness"),
+        ("no hand", "no_hand"),
+        ("too few", "too_few_frames"),
+        ("differ", "frozen"),
+        ("too many", "too_many_frames"),
+        ("21 characters", "name_length"),
+        ("already", "name_taken"),
+    ];
     for (body, status, why) in cases {
         let shown: String = body.chars().take(80).collect();
         // Stock clients wait forever on any other status, so the task gives the reason.
@@ -250,8 +264,15 @@ async fn bad_input_is_told_and_nothing_is_stored() {
         let native =
             body.replacen('{', "{\"kind\":\"gesture\",", 1).replacen("\"model_code\"", "\"parent\"", 1);
         let request = service.request("POST", "/v1/jobs").header("content-type", "application/json");
-        let answered = request.body(native).send().await.unwrap().status();
-        assert_eq!(answered.as_u16(), status, "{shown}");
+        let answered = request.body(native).send().await.unwrap();
+        assert_eq!(answered.status().as_u16(), status, "{shown}");
+        let problem: Value = answered.json().await.unwrap();
+        // What the gesture's own checks refuse has a reason for programs; `invalid` and `name_taken` stay the codes.
+        if let Some((_, reason)) = reasons.iter().find(|(text, _)| *text == why) {
+            assert_eq!(problem["reasons"][0]["code"], *reason, "{shown}: {problem:#}");
+            let code = if status == 409 { "name_taken" } else { "invalid" };
+            assert_eq!(problem["code"], code, "{shown}: {problem:#}");
+        }
     }
     for (change, status) in [
         (json!({"parent": "../base_v1"}), 422),

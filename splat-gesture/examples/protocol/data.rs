@@ -66,7 +66,8 @@ impl Data {
                         known.iter().all(|known| difference(known, &hand) > UNLIKE)
                     };
                     if [count / 4, count / 2, count * 3 / 4].into_iter().all(unlike) {
-                        let label = format!("{}{}{}", letter.label, other.label, fingers[0]);
+                        let taken: String = fingers.iter().map(usize::to_string).collect();
+                        let label = format!("{}{}{taken}", letter.label, other.label);
                         grafts.push(LabelledFrames { label, frames: (0..count).map(graft).collect() });
                     }
                 }

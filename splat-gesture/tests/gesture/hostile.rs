@@ -192,13 +192,13 @@ pub(crate) fn resealed(mut bytes: Vec<u8>) -> Vec<u8> {
 /// for landmarks without depth.
 #[test]
 fn bundles_of_the_formats_before_are_read() {
-    for format in [3, 4, 5] {
+    for format in [3, 4, 5, 6] {
         let mut older = bundle().to_bytes();
         older[8] = format;
         let read = Bundle::from_bytes(&resealed(older)).unwrap();
         assert_eq!(read.labels(), bundle().labels());
         assert_eq!(read.model(), bundle().model());
-        assert_eq!(read.to_bytes()[8], 6);
+        assert_eq!(read.to_bytes()[8], 7);
     }
 }
 

@@ -314,6 +314,19 @@ fn look_alikes_are_published_where_they_are_accepted_and_the_cost_is_told() {
     assert_eq!(report.confused_with[0].gesture, letters[0].label);
     assert!(report.confused_with[0].mixed_when_varied >= 0.05, "{report:?}");
     assert!(report.advice.iter().any(|advice| advice.contains("looks like")), "{:?}", report.advice);
+    let remark = &report.remarks[0];
+    assert_eq!(
+        (remark.code.as_str(), &remark.params["other"]),
+        ("look_alike", &letters[0].label.as_str().into())
+    );
+    let refused = match train_addition(&parent, &take, &TrainOptions::default(), &quiet, &never).unwrap() {
+        Outcome::Refused(report) => report,
+        other => panic!("published: {other:?}"),
+    };
+    assert_eq!(refused.refused_for.len(), refused.reasons.len());
+    let alike = refused.refused_for.iter().find(|reason| reason.code == "look_alike").expect("the reason");
+    assert_eq!(alike.params["gesture"], "again");
+    assert!(alike.params["mixed"].as_i64().unwrap() >= 5, "{alike:?}");
 }
 
 /// The frames rotated in the image plane by 90 degrees.

@@ -16,7 +16,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use splat_gesture::{GestureError, Layout, Recording};
+use splat_gesture::{GestureError, Layout, Reason, Recording};
 
 use crate::job::{JobId, NotAnId};
 use crate::scene::Faults;
@@ -87,6 +87,9 @@ pub struct GestureSpec {
     /// How many frames were dropped because they show no hand, and why; `None` if none were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left_out: Option<String>,
+    /// The same for programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remark: Option<Reason>,
     /// Seed of all random choices.
     pub seed: u64,
     /// Secret part of the URL at which the model can be downloaded without a key. Chosen with the job, so that an attempt after a

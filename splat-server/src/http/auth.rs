@@ -18,6 +18,7 @@ use tokio::sync::Mutex;
 
 use super::site::{self, Site};
 use super::{App, Problem};
+use crate::code::Code;
 use crate::config::Config;
 use crate::job::Owner;
 use crate::keys::{Keys, Role};
@@ -119,8 +120,12 @@ impl Gate {
     fn count(&self, who: &str) -> Result<(), Problem> {
         self.limiter.check_key(&who.to_owned()).map_err(|not_until| {
             let wait = not_until.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "too many requests in a minute")
-                .retry_after(wait)
+            Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                Code::TooManyRequests,
+                "too many requests in a minute",
+            )
+            .retry_after(wait)
         })
     }
 
@@ -192,7 +197,7 @@ fn network(address: IpAddr) -> String {
 }
 
 fn unauthorized(detail: &str) -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    Problem::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, detail)
 }
 
 pub(super) fn unavailable(error: crate::keys::KeyError) -> Problem {

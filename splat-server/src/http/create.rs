@@ -20,6 +20,7 @@ use super::part_headers::{HeaderTooLong, Watch};
 use super::problem::{Problem, Result};
 use super::view::JobView;
 use super::{App, MAX_JSON_BYTES, json};
+use crate::code::Code;
 use crate::intake::{Draft, Rejected};
 use crate::job::{Idempotency, JobId, JobKind, Lane, NewJob};
 use crate::layout;
@@ -138,7 +139,7 @@ pub(super) async fn create(
         }
         _ => {
             let detail = "send photos as `multipart/form-data`, or a list of uploads as `application/json`";
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::UnsupportedMediaType, detail));
         }
     };
     let (submitted, rejected) = submit(&app, &caller, draft, options, key).await?;
@@ -218,7 +219,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
 fn scene(app: &App, body: &[u8]) -> Result<NewScene> {
     if body.len() > MAX_JSON_BYTES {
         let detail = format!("a list of uploads has at most {MAX_JSON_BYTES} bytes");
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail));
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, detail));
     }
     let scene: NewScene = json::read(body)?;
     if let Some(kind) = scene.kind.as_ref().filter(|kind| *kind != JobKind::Scene.name()) {
@@ -249,7 +250,7 @@ async fn resubmit(
     };
     if !source.state.is_final() {
         let detail = format!("the job is {}; wait for its end, or cancel it first", source.state.name());
-        return Err(Problem::conflict("wrong_state", detail));
+        return Err(Problem::conflict(Code::WrongState, detail));
     }
     app.check_room()?;
     let idempotency = key.map(|key| {
@@ -333,7 +334,7 @@ async fn text(mut part: Field<'_>) -> Result<String> {
         if bytes.len() + chunk.len() > MAX_FIELD_BYTES {
             return Err(Problem::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                "too_large",
+                Code::TooLarge,
                 format!("a text field has more than {MAX_FIELD_BYTES} bytes"),
             ));
         }

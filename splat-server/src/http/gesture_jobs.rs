@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use splat_gesture::{Layout, Recording};
+use splat_gesture::{Layout, Reason, Recording};
 
 use super::auth::Caller;
 use super::document::{GestureWord, LayoutWord};
@@ -130,6 +130,7 @@ pub(super) async fn submit(
         layout: recording.layout(),
         frames: recording.frames().len(),
         left_out: recording.left_out().map(str::to_owned),
+        remark: Reason::of_left_out(&recording),
         seed,
         secret: JobId::random(),
         options,

@@ -9,13 +9,14 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, ETAG
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use splat_core::plain::plain;
-use splat_gesture::{Bundle, GestureError, Layout};
+use splat_gesture::{Bundle, GestureError, Layout, Reason};
 
 use super::auth::Caller;
 use super::document::{FileContent, LayoutWord};
 use super::problem::{Problem, Result};
 use super::view::rfc3339;
 use super::{App, json};
+use crate::code::Code;
 use crate::gesture::models::{ModelError, NewModel};
 use crate::gesture::{self, Figures, ModelCode, ModelRecord};
 use crate::job::JobId;
@@ -347,13 +348,13 @@ pub(super) fn sent(contents: Contents, name: &str) -> Result<Response> {
 
 impl From<GestureError> for Problem {
     fn from(error: GestureError) -> Self {
-        let detail = error.to_string();
+        let (detail, reason) = (error.to_string(), Reason::from(&error));
         match error {
-            GestureError::NameTaken { .. } => Self::conflict("name_taken", detail),
+            GestureError::NameTaken { .. } => Self::conflict(Code::NameTaken, detail).because(reason),
             GestureError::Malformed { .. } | GestureError::TooNew { .. } | GestureError::Cancelled => {
                 Self::internal(&detail)
             }
-            _ => Self::invalid(detail),
+            _ => Self::invalid(detail).because(reason),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::App;
 use super::auth::Caller;
 use super::options::OptionView;
 use super::problem::{Problem, Result};
+use crate::code::Code;
 use crate::export::FORMS;
 use crate::metrics::LaneLabels;
 use crate::page;
@@ -150,7 +151,7 @@ pub(super) async fn readyz(State(app): State<App>) -> Result<&'static str> {
     if app.store.free_bytes()? < app.intake.limits().disk_floor_bytes {
         return Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            "disk_full",
+            Code::DiskFull,
             "the disk is as full as it may be; no photos are taken",
         ));
     }
@@ -171,7 +172,7 @@ pub(super) async fn metrics(
     if !caller.admin {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
-            "forbidden",
+            Code::Forbidden,
             "figures of the whole service are for keys of the role `admin`",
         ));
     }

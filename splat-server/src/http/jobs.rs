@@ -14,6 +14,7 @@ use super::auth::{self, Caller};
 use super::json::{self, Parameters};
 use super::problem::{Problem, Result};
 use super::view::{JobView, OwnerView};
+use crate::code::Code;
 use crate::job::{Job, JobId, JobKind, JobState, Owner};
 use crate::queue::{ListQuery, Mode, QueueError, Quota};
 use crate::scene::{RetryFrom, SceneSpec};
@@ -80,7 +81,7 @@ pub(super) async fn view(app: &App, job: Job) -> Result<JobView> {
 async fn all_owners(app: &App, caller: &Caller) -> Result<Vec<(Owner, String)>> {
     if !caller.admin {
         let detail = "jobs of everybody are for keys of the role `admin`";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail));
+        return Err(Problem::new(StatusCode::FORBIDDEN, Code::Forbidden, detail));
     }
     app.keys.owners().await.map_err(auth::unavailable)
 }
@@ -199,7 +200,7 @@ pub(super) async fn retry(
     quota.check(&app.queue.usage(&caller.owner).await?, 0)?;
     if !job.state.is_final() {
         return Err(Problem::conflict(
-            "wrong_state",
+            Code::WrongState,
             format!("the job is {}; cancel it first", job.state.name()),
         ));
     }

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use splat_core::plain::plain;
 
 use super::problem::{Problem, Result};
+use crate::code::Code;
 
 /// The query parameters of a request.
 pub(super) struct Parameters<T>(pub(super) T);
@@ -62,7 +63,7 @@ pub(super) fn too_large(error: BytesRejection) -> Problem {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            "too_large",
+            Code::TooLarge,
             "the body is larger than any such request needs",
         )
     } else {

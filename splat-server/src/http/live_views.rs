@@ -10,6 +10,7 @@ use super::auth::Caller;
 use super::jobs::owned;
 use super::problem::{Problem, Result};
 use super::{App, MAX_JSON_BYTES, json};
+use crate::code::Code;
 use crate::job::{Job, JobId, JobKind, JobState};
 use crate::look::{LookOptions, LookView};
 use crate::queue::{QUESTION_KEPT, Question};
@@ -60,7 +61,7 @@ pub(super) async fn look(
     // The job may have ended in the meantime.
     check_training(&owned(&app, &caller, &id).await?)?;
     let detail = "the scene is being measured or saved just now, or many look at it; ask again";
-    Err(Problem::new(axum::http::StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(1))
+    Err(Problem::new(axum::http::StatusCode::SERVICE_UNAVAILABLE, Code::Busy, detail).retry_after(1))
 }
 
 fn check_training(job: &Job) -> Result<()> {
@@ -76,5 +77,5 @@ fn check_training(job: &Job) -> Result<()> {
         }
         (state, _) => format!("the job is {}, and only a scene in training can be looked at", state.name()),
     };
-    Err(Problem::conflict("not_training", detail))
+    Err(Problem::conflict(Code::NotTraining, detail))
 }

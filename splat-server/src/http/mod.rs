@@ -79,6 +79,7 @@ use utoipa_axum::routes;
 
 pub use problem::Problem;
 
+use crate::code::Code;
 use crate::export::Exporter;
 use crate::intake::IntakeError;
 use crate::job::{JobId, NewJob, Owner};
@@ -318,7 +319,7 @@ async fn not_found() -> Problem {
 async fn method_not_allowed() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
+        Code::MethodNotAllowed,
         "this route has no such method; /openapi.json lists all routes",
     )
 }

@@ -6,7 +6,9 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::code::Code;
 use crate::intake::{IntakeError, Rejected};
+use crate::job::Reason;
 use crate::queue::QueueError;
 use crate::store::StoreError;
 
@@ -24,12 +26,17 @@ pub struct Problem {
     /// What happened and why, as a sentence.
     detail: Box<str>,
     /// A word for programs, such as `not_found` or `queue_full`.
-    code: &'static str,
+    #[serde(serialize_with = "word")]
+    #[schema(value_type = String)]
+    code: Code,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<Box<str>>,
     /// Files that were rejected, each with its reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     rejected: Vec<Rejected>,
+    /// Why a gesture was refused, for programs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<Reason>,
     /// Seconds after which the same request may succeed; also in `Retry-After`.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_s: Option<u64>,
@@ -42,12 +49,16 @@ enum Kind {
     AboutBlank,
 }
 
+fn word<S: serde::Serializer>(code: &Code, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_str(code.name())
+}
+
 /// Result of a handler.
 pub(super) type Result<T> = std::result::Result<T, Problem>;
 
 impl Problem {
     /// Creates a problem from its status, code and detail.
-    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Box<str>>) -> Self {
+    pub fn new(status: StatusCode, code: Code, detail: impl Into<Box<str>>) -> Self {
         Self {
             kind: Kind::AboutBlank,
             title: status.canonical_reason().unwrap_or("Error"),
@@ -56,6 +67,7 @@ impl Problem {
             code,
             hint: None,
             rejected: Vec::new(),
+            reasons: Vec::new(),
             retry_after_s: None,
         }
     }
@@ -81,29 +93,36 @@ impl Problem {
         self
     }
 
+    /// Sets why a gesture was refused.
+    #[must_use]
+    pub fn because(mut self, reason: splat_gesture::Reason) -> Self {
+        self.reasons = vec![reason.into()];
+        self
+    }
+
     /// 404 for a job, upload or file that does not exist or belongs to another owner; the response does not say which.
     pub fn not_found(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
+        Self::new(StatusCode::NOT_FOUND, Code::NotFound, format!("there is no such {what}"))
     }
 
     /// 422: the request is well formed but its values are not usable.
     pub fn invalid(detail: impl Into<Box<str>>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail)
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, Code::Invalid, detail)
     }
 
     /// 400: the request cannot be parsed.
     pub fn malformed(detail: impl Into<Box<str>>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed", detail)
+        Self::new(StatusCode::BAD_REQUEST, Code::Malformed, detail)
     }
 
     /// 409: the request does not fit the current state.
-    pub fn conflict(code: &'static str, detail: impl Into<Box<str>>) -> Self {
+    pub fn conflict(code: Code, detail: impl Into<Box<str>>) -> Self {
         Self::new(StatusCode::CONFLICT, code, detail)
     }
 
     /// 503: a backend does not respond, which may be temporary.
     pub fn unavailable(detail: impl Into<Box<str>>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(5)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, detail).retry_after(5)
     }
 
     fn store_unavailable(error: &StoreError) -> Self {
@@ -115,7 +134,7 @@ impl Problem {
     pub fn internal(cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(%cause, "request failed with an internal error");
         let detail = "the service failed at this; its log says why";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, detail)
     }
 
     /// Detail and hint as plain text.
@@ -128,7 +147,7 @@ impl Problem {
 
     /// The code for programs.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         self.code
     }
 
@@ -160,24 +179,24 @@ impl From<QueueError> for Problem {
         let detail = error.to_string();
         match error {
             QueueError::KeyReused => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, Code::IdempotencyKeyReused, detail)
             }
             QueueError::Full { .. } => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", detail).retry_after(60)
+                Self::new(StatusCode::TOO_MANY_REQUESTS, Code::QueueFull, detail).retry_after(60)
             }
             QueueError::OwnerFull { .. } => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_jobs", detail).retry_after(60)
+                Self::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyJobs, detail).retry_after(60)
             }
             QueueError::TooManyQuestions { .. } => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_looks", detail).retry_after(1)
+                Self::new(StatusCode::TOO_MANY_REQUESTS, Code::TooManyLooks, detail).retry_after(1)
             }
             QueueError::QuotaUsedUp { .. } => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "quota_used_up", detail)
+                Self::new(StatusCode::TOO_MANY_REQUESTS, Code::QuotaUsedUp, detail)
             }
             QueueError::Draining => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", detail).retry_after(600)
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Draining, detail).retry_after(600)
             }
-            QueueError::WrongState { .. } => Self::conflict("wrong_state", detail),
+            QueueError::WrongState { .. } => Self::conflict(Code::WrongState, detail),
             QueueError::Unavailable { .. } => {
                 tracing::error!(detail, "could not reach the job store");
                 Self::unavailable("the job store does not answer now; nothing is lost, try again")
@@ -193,7 +212,7 @@ impl From<StoreError> for Problem {
             StoreError::NotFound { .. } => Self::not_found("file"),
             StoreError::BadRange { .. } => Self::new(
                 StatusCode::RANGE_NOT_SATISFIABLE,
-                "bad_range",
+                Code::BadRange,
                 "the range asked for lies outside of the file",
             ),
             error if error.may_pass() => Self::store_unavailable(&error),
@@ -207,36 +226,36 @@ impl From<IntakeError> for Problem {
         let detail = error.to_string();
         let with = |status, code| Self::new(status, code, detail.clone());
         match &error {
-            IntakeError::Interrupted { .. } => with(StatusCode::BAD_REQUEST, "interrupted"),
-            IntakeError::TooManyPhotos { .. } => with(StatusCode::UNPROCESSABLE_ENTITY, "too_many_photos"),
-            IntakeError::TooManyFiles { .. } => with(StatusCode::UNPROCESSABLE_ENTITY, "too_many_files"),
-            IntakeError::JobTooLarge { .. } => with(StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
+            IntakeError::Interrupted { .. } => with(StatusCode::BAD_REQUEST, Code::Interrupted),
+            IntakeError::TooManyPhotos { .. } => with(StatusCode::UNPROCESSABLE_ENTITY, Code::TooManyPhotos),
+            IntakeError::TooManyFiles { .. } => with(StatusCode::UNPROCESSABLE_ENTITY, Code::TooManyFiles),
+            IntakeError::JobTooLarge { .. } => with(StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge),
             IntakeError::NoPhotos { rejected } => {
-                with(StatusCode::UNPROCESSABLE_ENTITY, "no_photos").rejected(rejected)
+                with(StatusCode::UNPROCESSABLE_ENTITY, Code::NoPhotos).rejected(rejected)
             }
             IntakeError::TooFewPhotos { rejected, .. } => {
-                with(StatusCode::UNPROCESSABLE_ENTITY, "too_few_photos").rejected(rejected)
+                with(StatusCode::UNPROCESSABLE_ENTITY, Code::TooFewPhotos).rejected(rejected)
             }
             IntakeError::Refused(rejected) => {
                 let status =
                     StatusCode::from_u16(rejected.code.status()).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
-                with(status, "refused").rejected(std::slice::from_ref(rejected))
+                with(status, Code::Refused).rejected(std::slice::from_ref(rejected))
             }
-            IntakeError::NoRoom => with(StatusCode::INSUFFICIENT_STORAGE, "disk_full").retry_after(600),
-            IntakeError::NoUpload => with(StatusCode::NOT_FOUND, "not_found"),
-            IntakeError::Locked => with(StatusCode::LOCKED, "locked").retry_after(1),
-            IntakeError::WrongOffset { .. } => with(StatusCode::CONFLICT, "wrong_offset"),
+            IntakeError::NoRoom => with(StatusCode::INSUFFICIENT_STORAGE, Code::DiskFull).retry_after(600),
+            IntakeError::NoUpload => with(StatusCode::NOT_FOUND, Code::NotFound),
+            IntakeError::Locked => with(StatusCode::LOCKED, Code::Locked).retry_after(1),
+            IntakeError::WrongOffset { .. } => with(StatusCode::CONFLICT, Code::WrongOffset),
             IntakeError::BeyondLength { .. } | IntakeError::UploadTooLarge { .. } => {
-                with(StatusCode::PAYLOAD_TOO_LARGE, "too_large")
+                with(StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge)
             }
-            IntakeError::BadRequest { .. } => with(StatusCode::BAD_REQUEST, "malformed"),
-            IntakeError::Incomplete { .. } => with(StatusCode::CONFLICT, "incomplete"),
+            IntakeError::BadRequest { .. } => with(StatusCode::BAD_REQUEST, Code::Malformed),
+            IntakeError::Incomplete { .. } => with(StatusCode::CONFLICT, Code::Incomplete),
             IntakeError::TooManyUploads { .. } | IntakeError::OwnerFull { .. } => {
-                with(StatusCode::TOO_MANY_REQUESTS, "too_many_uploads").retry_after(600)
+                with(StatusCode::TOO_MANY_REQUESTS, Code::TooManyUploads).retry_after(600)
             }
             // 460 is tus's status for a checksum mismatch.
             IntakeError::WrongChecksum => {
-                with(StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST), "wrong_checksum")
+                with(StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST), Code::WrongChecksum)
             }
             IntakeError::Store(error) if error.may_pass() => Self::store_unavailable(error),
             IntakeError::Store(_) => Self::internal(&error),

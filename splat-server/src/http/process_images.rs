@@ -18,6 +18,7 @@ use super::json::Parameters;
 use super::options::{SceneForm, SceneQuery};
 use super::problem::{Problem, Result};
 use super::view::JobView;
+use crate::code::Code;
 use crate::job::{Job, JobId, JobState, Owner};
 
 const JOB_ID: HeaderName = HeaderName::from_static("x-job-id");
@@ -84,7 +85,7 @@ pub(super) async fn process_images(
     };
     match job.state {
         JobState::Succeeded => scene(&app, &job).await,
-        JobState::Cancelled => Err(Problem::conflict("cancelled", "the job was cancelled before its end").hint(
+        JobState::Cancelled => Err(Problem::conflict(Code::Cancelled, "the job was cancelled before its end").hint(
             "a client or a proxy that leaves before the end cancels its job: send `Prefer: respond-async` and follow the job at /v1/jobs",
         )),
         _ => Err(failed(&job)),
@@ -153,7 +154,7 @@ fn failed(job: &Job) -> Problem {
     );
     let status = if by_client { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::INTERNAL_SERVER_ERROR };
     let message = problem.map_or("the job failed", |problem| problem.message.as_str());
-    let answer = Problem::new(status, "job_failed", format!("{message} (job {})", job.id));
+    let answer = Problem::new(status, Code::JobFailed, format!("{message} (job {})", job.id));
     match problem.and_then(|problem| problem.hint.clone()) {
         Some(hint) => answer.hint(hint),
         None => answer,

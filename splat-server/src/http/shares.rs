@@ -17,6 +17,7 @@ use super::jobs::{job_id, owned};
 use super::problem::{Problem, Result};
 use super::view::{name_of, rfc3339};
 use super::{App, json};
+use crate::code::Code;
 use crate::export::FORMS;
 use crate::job::{Change, Job, JobId, JobState, Share};
 use crate::queue::now_ms;
@@ -105,7 +106,7 @@ pub(super) async fn share(
     let cut = json::optional::<CutOptions>(body)?.unwrap_or_default().read()?;
     let job = owned(&app, &caller, &id).await?;
     if job.state != JobState::Succeeded || !job.artifacts.iter().any(|file| file.name == FORMS[0].name) {
-        return Err(Problem::conflict("no_scene", "the job has no scene that could be shared"));
+        return Err(Problem::conflict(Code::NoScene, "the job has no scene that could be shared"));
     }
     let (secret, created_ms) = match job.notes.share {
         Some(known) => (known.secret, known.created_ms),

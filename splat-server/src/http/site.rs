@@ -14,6 +14,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 
 use super::Problem;
+use crate::code::Code;
 use crate::config::Config;
 
 /// Headers by which proxies mark forwarded requests.
@@ -62,11 +63,11 @@ impl Site {
                     "`localhost` and to loopback addresses"
                 }
             );
-            return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "wrong_host", detail));
+            return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, Code::WrongHost, detail));
         }
         if !self.allow_anonymous && !is_here(request) {
             let detail = "without keys this service is for its own machine; its operator can make a key with `splat keys create NAME`";
-            return Err(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail));
+            return Err(Problem::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, detail));
         }
         self.same_origin(request)
     }
@@ -86,7 +87,7 @@ impl Site {
         }
         let detail = "web pages of other origins may not use this service; its operator can allow them with --cors-origins, \
             or say with --public-url where its own page is reached";
-        Err(Problem::new(StatusCode::FORBIDDEN, "foreign_origin", detail))
+        Err(Problem::new(StatusCode::FORBIDDEN, Code::ForeignOrigin, detail))
     }
 }
 
@@ -202,7 +203,9 @@ mod tests {
     fn own_names_and_origins_are_those_of_the_public_url_too() {
         let site = |settings: Settings| Site::new(&settings.resolve().unwrap());
         let code = |site: &Site, peer, headers: &[_]| {
-            site.admit_anonymous(&request(peer, headers)).err().map(|problem| problem.code().to_owned())
+            site.admit_anonymous(&request(peer, headers))
+                .err()
+                .map(|problem| problem.code().name().to_owned())
         };
         let open = Settings { allow_anonymous: Some(true), ..Settings::default() };
         let public =

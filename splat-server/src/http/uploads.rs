@@ -15,6 +15,7 @@ use super::auth::Caller;
 use super::document::FileContent;
 use super::problem::{Problem, Result};
 use super::view::rfc3339;
+use crate::code::Code;
 use crate::intake::Upload;
 use crate::job::JobId;
 
@@ -227,7 +228,7 @@ pub(super) async fn append(
     check_version(&headers)?;
     if text(&headers, &CONTENT_TYPE)?.is_none_or(|kind| kind != PIECE) {
         let detail = format!("a piece comes as `Content-Type: {PIECE}`");
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::UnsupportedMediaType, detail));
     }
     let (id, offset, checksum) = (upload_id(&id)?, number(&headers, &OFFSET)?, text(&headers, &CHECKSUM)?);
     let upload = app.intake.append(&caller.owner, &id, offset, checksum, body.into_data_stream()).await?;
@@ -265,7 +266,7 @@ fn check_version(headers: &HeaderMap) -> Result<()> {
         return Ok(());
     }
     let detail = "this service speaks tus 1.0.0; send `Tus-Resumable: 1.0.0`";
-    Err(Problem::new(StatusCode::PRECONDITION_FAILED, "tus_version", detail))
+    Err(Problem::new(StatusCode::PRECONDITION_FAILED, Code::TusVersion, detail))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>> {

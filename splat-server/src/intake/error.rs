@@ -63,6 +63,25 @@ pub enum RejectCode {
     VideoTooLong,
 }
 
+splat_core::words! { RejectCode:
+    EmptyFile = "empty_file", "It has no bytes";
+    UnsupportedFormat = "unsupported_format", "Not a JPEG, PNG, WebP, HEIC, AVIF, zip or video";
+    UnreadablePhoto = "unreadable_photo", "It has the signature of a photo but cannot be read, or is truncated";
+    FileTooLarge = "file_too_large", "More bytes than a file may have";
+    TooManyPixels = "too_many_pixels", "More pixels than a photo may have, according to its header";
+    TooSmall = "too_small", "Too few pixels for a reconstruction";
+    BadZip = "bad_zip", "The zip archive cannot be read, or is truncated";
+    ZipBomb = "zip_bomb", "An archive whose contents are far larger than the archive";
+    TooManyEntries = "too_many_entries", "An archive with too many entries";
+    Encrypted = "encrypted", "An archive, or an entry, that needs a password";
+    NestedArchive = "nested_archive", "An archive inside an archive";
+    UnsafeName = "unsafe_name", "An entry whose name points outside of the archive";
+    Link = "link", "A link in an archive";
+    VideoUnsupported = "video_unsupported", "A video, and this service cannot read videos";
+    BadVideo = "bad_video", "The video cannot be read";
+    VideoTooLong = "video_too_long", "A video that is too long";
+}
+
 impl RejectCode {
     /// The matching HTTP status, if the file is the whole request.
     #[must_use]

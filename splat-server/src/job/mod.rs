@@ -7,6 +7,8 @@ mod id;
 use serde::{Deserialize, Serialize};
 use splat_core::formats::Region;
 
+use crate::code::Code;
+
 pub(crate) use id::random_text;
 pub use id::{JobId, NotAnId};
 
@@ -117,6 +119,45 @@ pub struct JobProblem {
     /// What to try.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Why a gesture was refused, for programs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
+}
+
+impl JobProblem {
+    /// Creates a problem without a hint.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code: code.name().to_owned(), message: message.into(), hint: None, reasons: Vec::new() }
+    }
+
+    /// Sets what to try.
+    #[must_use]
+    pub fn hint(self, hint: Option<&str>) -> Self {
+        Self { hint: hint.map(str::to_owned), ..self }
+    }
+
+    /// Sets the reasons for programs.
+    #[must_use]
+    pub fn because(self, reasons: impl IntoIterator<Item = splat_gesture::Reason>) -> Self {
+        Self { reasons: reasons.into_iter().map(Reason::from).collect(), ..self }
+    }
+}
+
+/// Why a gesture was refused, or what to know about its model: more precise than a code, with the values of the sentence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Reason {
+    /// What it is: `too_few_frames`, `look_alike` ...
+    pub code: String,
+    /// The values, by name; shares are in percent.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    #[schema(value_type = Object)]
+    pub params: serde_json::Map<String, serde_json::Value>,
+}
+
+impl From<splat_gesture::Reason> for Reason {
+    fn from(splat_gesture::Reason { code, params }: splat_gesture::Reason) -> Self {
+        Self { code, params }
+    }
 }
 
 /// Progress of a job.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::code::Code;
 use crate::job::{JobProblem, UnixMs};
 
 /// Delays that double with every attempt, each shortened by a random part of up to one half, so that jobs that failed together (a
@@ -52,16 +53,13 @@ pub(crate) fn now_ms() -> UnixMs {
 
 /// Problem of a job whose workers were lost repeatedly. The queue only knows that they stopped renewing.
 pub(super) fn attempts_exhausted(attempts: u32) -> JobProblem {
-    JobProblem {
-        code: "attempts_exhausted".into(),
-        message: format!(
-            "The job was begun {attempts} times without getting further, and each time its worker fell silent for longer than its \
+    let message = format!(
+        "The job was begun {attempts} times without getting further, and each time its worker fell silent for longer than its \
              lease: it was ended, for want of memory perhaps, or its machine slept, stopped or lost its connection."
-        ),
-        hint: Some(
-            "Retrying goes on from the last checkpoint. Should memory be short, send fewer or smaller photos.".into(),
-        ),
-    }
+    );
+    let hint =
+        "Retrying goes on from the last checkpoint. Should memory be short, send fewer or smaller photos.";
+    JobProblem::new(Code::AttemptsExhausted, message).hint(Some(hint))
 }
 
 #[cfg(test)]

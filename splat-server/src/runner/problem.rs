@@ -5,6 +5,7 @@ use splat_core::Error;
 use splat_core::plain::with_causes;
 
 use super::Ended;
+use crate::code::Code;
 use crate::job::JobProblem;
 
 /// Why an attempt failed.
@@ -32,74 +33,73 @@ impl Failure {
     /// The last line of the attempt.
     pub(super) fn ended(&self) -> Ended {
         let (code, hint, may_pass) = self.verdict();
-        if code == "cancelled" {
+        if code == Code::Cancelled {
             return Ended::Cancelled;
         }
-        let problem =
-            JobProblem { code: code.into(), message: with_causes(self), hint: hint.map(str::to_owned) };
+        let problem = JobProblem::new(code, with_causes(self)).hint(hint);
         Ended::Failed { problem, may_pass }
     }
 
     /// Code for programs, what to try, and whether another attempt may succeed.
-    fn verdict(&self) -> (&'static str, Option<&'static str>, bool) {
+    fn verdict(&self) -> (Code, Option<&'static str>, bool) {
         match self {
-            Self::ActedOut { .. } => ("acted_out", None, false),
+            Self::ActedOut { .. } => (Code::ActedOut, None, false),
             Self::Core(Error::Source(source)) => match source.downcast_ref() {
                 Some(error) => colmap(error),
-                None => ("failed", None, false),
+                None => (Code::Failed, None, false),
             },
             Self::Core(error) => core(error),
         }
     }
 }
 
-fn core(error: &Error) -> (&'static str, Option<&'static str>, bool) {
+fn core(error: &Error) -> (Code, Option<&'static str>, bool) {
     match error {
-        Error::Cancelled => ("cancelled", None, false),
+        Error::Cancelled => (Code::Cancelled, None, false),
         Error::Write { .. } => {
-            ("cannot_write", Some("the server's disk may be full; its operator can tell"), true)
+            (Code::CannotWrite, Some("the server's disk may be full; its operator can tell"), true)
         }
-        Error::DeviceLost { .. } => ("gpu_lost", None, true),
+        Error::DeviceLost { .. } => (Code::GpuLost, None, true),
         Error::OutOfGpuMemory { .. } => {
-            ("out_of_gpu_memory", Some("try a smaller `max_image_size` or `max_gaussians`"), true)
+            (Code::OutOfGpuMemory, Some("try a smaller `max_image_size` or `max_gaussians`"), true)
         }
         Error::NoAdapter { .. } | Error::WrongResult { .. } => {
-            ("no_gpu", Some("the server's GPU driver needs its operator: `splat doctor` tells more"), true)
+            (Code::NoGpu, Some("the server's GPU driver needs its operator: `splat doctor` tells more"), true)
         }
         Error::BadPhoto { .. } | Error::PhotoTooLarge { .. } => {
-            ("bad_photo", Some("leave this photo out"), false)
+            (Code::BadPhoto, Some("leave this photo out"), false)
         }
-        _ => ("failed", None, false),
+        _ => (Code::Failed, None, false),
     }
 }
 
-fn colmap(error: &ColmapError) -> (&'static str, Option<&'static str>, bool) {
+fn colmap(error: &ColmapError) -> (Code, Option<&'static str>, bool) {
     match error {
-        ColmapError::Core(Error::Cancelled) => ("cancelled", None, false),
+        ColmapError::Core(Error::Cancelled) => (Code::Cancelled, None, false),
         ColmapError::Core(error) => core(error),
         ColmapError::NoReconstruction { .. } => (
-            "no_reconstruction",
+            Code::NoReconstruction,
             Some("take more photos with more overlap, from all around; `quality` `high` looks harder"),
             false,
         ),
         ColmapError::TooFewPhotos { .. } | ColmapError::NoPhotos { .. } => (
-            "too_few_photos",
+            Code::TooFewPhotos,
             Some("send 20 to 300 photos of one place, neighbours overlapping by 60 %"),
             false,
         ),
         ColmapError::TimedOut { .. } | ColmapError::MatchingTimedOut { .. } => {
-            ("timed_out", Some("send fewer photos, or choose `quality` `low`"), false)
+            (Code::TimedOut, Some("send fewer photos, or choose `quality` `low`"), false)
         }
         ColmapError::StageFailed { exited: false, .. } => {
-            ("colmap_crashed", Some("choose `quality` `low`"), true)
+            (Code::ColmapCrashed, Some("choose `quality` `low`"), true)
         }
         ColmapError::CannotStart { .. }
         | ColmapError::NotColmap { .. }
         | ColmapError::Hangs { .. }
         | ColmapError::TooOld { .. }
         | ColmapError::NoCommand { .. } => {
-            ("no_colmap", Some("the server's COLMAP needs its operator: `splat doctor` tells more"), true)
+            (Code::NoColmap, Some("the server's COLMAP needs its operator: `splat doctor` tells more"), true)
         }
-        _ => ("colmap_failed", None, false),
+        _ => (Code::ColmapFailed, None, false),
     }
 }

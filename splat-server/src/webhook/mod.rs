@@ -20,6 +20,7 @@ use sha2::Sha256;
 pub(crate) use address::MAX_URL_CHARS;
 use address::{PublicOnly, check_url};
 
+use crate::code::Code;
 use crate::config::Config;
 use crate::job::{Idempotency, Job, JobId, JobKind, JobProblem, JobState, Lane, NewJob, Owner, UnixMs};
 use crate::queue::{Admission, Ending, Queue, QueueError, Quota, now_ms};
@@ -92,7 +93,7 @@ impl Notifier {
 
     /// Runs one attempt at a delivery job.
     pub(crate) async fn deliver(&self, queue: &dyn Queue, delivery: &Job) -> Ending {
-        let problem = |message: String| JobProblem { code: "webhook".into(), message, hint: None };
+        let problem = |message: String| JobProblem::new(Code::Webhook, message);
         let Ok(spec) = serde_json::from_value::<Delivery>(delivery.spec.clone()) else {
             return Ending::Failed(problem("the delivery cannot be read".into()));
         };

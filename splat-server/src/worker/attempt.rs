@@ -17,6 +17,7 @@ use super::lease::{Lease, StopReason, ticker};
 use super::live_views::LiveViews;
 use super::reporter::{self, Reporter};
 use super::retention::{is_stored, is_within, prune, removable};
+use crate::code::Code;
 use crate::job::{Job, JobProblem};
 use crate::metrics::StageLabels;
 use crate::queue::{Claim, Ending, QueueError, Ticket};
@@ -77,7 +78,7 @@ impl Attempt<'_> {
     async fn prepare(&self, claim: &Claim) -> Result<(Workspace, SceneSpec), JobProblem> {
         let spec = serde_json::from_value(claim.job.spec.clone()).map_err(|error| {
             problem(
-                "unreadable",
+                Code::Unreadable,
                 format!("the job's description cannot be read: {error}"),
                 Some("it was perhaps made by another version of this service; submit the photos again"),
             )
@@ -90,7 +91,7 @@ impl Attempt<'_> {
                     tracing::warn!(job = %claim.job.id, error = %source, "could not open the files of a job; will retry");
                     sleep(LACK_PAUSE).await;
                 }
-                Err(error) => return Err(problem("store_unavailable", error.to_string(), None)),
+                Err(error) => return Err(problem(Code::StoreUnavailable, error.to_string(), None)),
             }
         }
     }
@@ -112,7 +113,7 @@ impl Attempt<'_> {
             }
             Err(error) => {
                 return Some(Ending::Retry(problem(
-                    "cannot_start",
+                    Code::CannotStart,
                     format!("the job's process cannot be started: {error}"),
                     None,
                 )));
@@ -146,7 +147,7 @@ impl Attempt<'_> {
             (_, Some(StopReason::Cancel)) => Ending::Cancelled,
             (_, Some(StopReason::Shutdown)) => Ending::Released,
             (_, Some(StopReason::TooLong | StopReason::Lost)) => Ending::Failed(problem(
-                "timed_out",
+                Code::TimedOut,
                 format!(
                     "the job took more than {} s, or its process wrote nothing for {} s, and was stopped",
                     options.job_timeout.as_secs(),
@@ -157,7 +158,7 @@ impl Attempt<'_> {
                 ),
             )),
             (Some(Ended::Cancelled), None) => Ending::Retry(problem(
-                "interrupted",
+                Code::Interrupted,
                 "the job's process was stopped by another program".into(),
                 None,
             )),
@@ -167,7 +168,7 @@ impl Attempt<'_> {
                 let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
                 tracing::warn!(job = %claim.job.id, how, stderr, "a job's process died");
                 Ending::Retry(problem(
-                    "crashed",
+                    Code::Crashed,
                     format!("the process that did this job died ({how})"),
                     Some("the service's log has the end of its output"),
                 ))
@@ -178,7 +179,7 @@ impl Attempt<'_> {
             let must_abandon = self.lease.must_abandon(true);
             let stored = tokio::select! {
                 stored = self.store_results(&claim.job, workspace, &mut reporter, None) => stored,
-                _ = must_abandon => Err(problem("store_unavailable", "storing them took too long".into(), None)),
+                _ = must_abandon => Err(problem(Code::StoreUnavailable, "storing them took too long".into(), None)),
             };
             stored.err().into_iter().for_each(|why| tracing::warn!(job = %claim.job.id, why = why.message, "could not store the files of an unfinished job"));
         }
@@ -307,7 +308,7 @@ impl Attempt<'_> {
             Err(error) => tracing::warn!(job = %job.id, %error, "could not measure the stored size of a job"),
         }
         pushed.map(drop).map_err(|error| {
-            problem("store_unavailable", format!("the job's files cannot be stored: {error}"), None)
+            problem(Code::StoreUnavailable, format!("the job's files cannot be stored: {error}"), None)
         })
     }
 }
@@ -344,8 +345,8 @@ fn lacks_resources(error: &std::io::Error) -> bool {
     }
 }
 
-pub(super) fn problem(code: &str, message: String, hint: Option<&str>) -> JobProblem {
-    JobProblem { code: code.to_owned(), message, hint: hint.map(str::to_owned) }
+pub(super) fn problem(code: Code, message: String, hint: Option<&str>) -> JobProblem {
+    JobProblem::new(code, message).hint(hint)
 }
 
 /// The part of the outcome that the job's owner sees: figures, but no paths of this machine.

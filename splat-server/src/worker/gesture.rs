@@ -18,6 +18,7 @@ use super::Workers;
 use super::attempt::problem;
 use super::conclude::conclude;
 use super::lease::{Lease, StopReason, ticker};
+use crate::code::Code;
 use crate::gesture::models::{ModelError, NewModel};
 use crate::gesture::{self, Figures, GestureSpec, MODEL_FILE, ModelRecord, OUTPUT, RECORDING};
 use crate::job::{Artifact, JobProblem, NewEvent, Progress};
@@ -56,7 +57,7 @@ impl Attempt<'_> {
         let job = &self.claim.job;
         let spec: GestureSpec = serde_json::from_value(job.spec.clone()).map_err(|error| {
             Ending::Failed(problem(
-                "unreadable",
+                Code::Unreadable,
                 format!("the job's description cannot be read: {error}"),
                 Some("it was perhaps made by another version of this service; send the gesture again"),
             ))
@@ -65,9 +66,9 @@ impl Attempt<'_> {
         let most = limits::MAX_FRAMES * limits::FRAME_VALUES * 4;
         let bytes = self.workers.store.read(&job.id, RECORDING, most).await;
         let bytes =
-            bytes.map_err(|error| Ending::Retry(problem("store_unavailable", error.to_string(), None)))?;
+            bytes.map_err(|error| Ending::Retry(problem(Code::StoreUnavailable, error.to_string(), None)))?;
         let recording = gesture::from_bytes(&spec.gesture, spec.layout, &bytes)
-            .map_err(|error| Ending::Failed(problem("invalid", error.to_string(), None)))?;
+            .map_err(|error| Ending::Failed(invalid(&error)))?;
         let parent = self.workers.models.bundle(&job.owner, &spec.parent);
         let parent = self.unless_stopped(parent).await?.map_err(unusable)?;
         let outcome = match self.train(&spec, parent, recording).await? {
@@ -78,7 +79,7 @@ impl Attempt<'_> {
             Outcome::Published(bundle) => self.publish(&spec, Arc::new(*bundle)).await.map(Some),
             Outcome::Refused(report) => Ok(Some(Ending::Failed(self.refuse(&report).await))),
             Outcome::Duplicate { of } => Ok(Some(Ending::Failed(problem(
-                "duplicate",
+                Code::Duplicate,
                 format!("these frames were sent before, as `{of}`"),
                 Some("record the gesture anew; a new gesture needs a recording of its own"),
             )))),
@@ -147,7 +148,7 @@ impl Attempt<'_> {
             (_, Some(StopReason::Cancel)) => Err(Ending::Cancelled),
             (_, Some(StopReason::Shutdown)) => Err(Ending::Released),
             (_, Some(StopReason::TooLong)) => Err(Ending::Failed(problem(
-                "timed_out",
+                Code::TimedOut,
                 format!("the training took more than {} s and was ended", LONGEST.as_secs()),
                 None,
             ))),
@@ -155,7 +156,7 @@ impl Attempt<'_> {
             (Err(error), None) => {
                 tracing::error!(job = %self.claim.job.id, %error, "gesture training panicked");
                 Err(Ending::Retry(problem(
-                    "crashed",
+                    Code::Crashed,
                     "the training failed because of a fault in the service".into(),
                     None,
                 )))
@@ -169,7 +170,7 @@ impl Attempt<'_> {
         let job = &self.claim.job;
         let new = NewModel { id: job.id.clone(), parent: spec.parent.clone(), secret: spec.secret.clone() };
         let lost = |why: String| {
-            Ending::Retry(problem("store_unavailable", format!("the model cannot be stored: {why}"), None))
+            Ending::Retry(problem(Code::StoreUnavailable, format!("the model cannot be stored: {why}"), None))
         };
         // These copies are deleted with the job; the model itself stays until it is deleted.
         let mut files: Vec<(&str, Vec<u8>)> = vec![(MODEL_FILE, bundle.to_bytes())];
@@ -179,6 +180,7 @@ impl Attempt<'_> {
             report.artifacts.push(self.store(name, bytes.into()).await.map_err(lost)?);
         }
         let notes: Vec<String> = spec.left_out.iter().chain(&bundle.report().advice).cloned().collect();
+        let remarks: Vec<_> = spec.remark.iter().chain(&bundle.report().remarks).cloned().collect();
         let record = match self.workers.models.keep(&job.owner, new, bundle).await {
             Ok(record) => record,
             Err(error @ (ModelError::Deleted | ModelError::ParentDeleted)) => {
@@ -208,6 +210,10 @@ impl Attempt<'_> {
         if !notes.is_empty() {
             result["notes"] = json!(notes);
         }
+        // Models of earlier versions have notes alone.
+        if remarks.len() == notes.len() && !remarks.is_empty() {
+            result["remarks"] = json!(remarks);
+        }
         Ok(Ending::Succeeded { result })
     }
 
@@ -228,10 +234,11 @@ impl Attempt<'_> {
         self.tell(report).await;
         let advice = quality.advice.join("; ");
         problem(
-            "refused",
+            Code::Refused,
             quality.reasons.join("; "),
             Some(&advice).filter(|text| !text.is_empty()).map(String::as_str),
         )
+        .because(quality.refused_for.iter().cloned())
     }
 
     async fn store(&self, name: &str, bytes: Bytes) -> Result<Artifact, String> {
@@ -281,23 +288,23 @@ fn event(kind: &str, percent: f64, message: String, data: Value) -> NewEvent {
 }
 
 fn invalid(error: &GestureError) -> JobProblem {
-    problem("invalid", error.to_string(), None)
+    problem(Code::Invalid, error.to_string(), None).because([error.into()])
 }
 
 /// The ending if the parent model is not available.
 fn unusable(error: ModelError) -> Ending {
     match error {
         ModelError::NotFound | ModelError::ParentDeleted => Ending::Failed(problem(
-            "no_parent",
+            Code::NoParent,
             ModelError::ParentDeleted.to_string(),
             Some("start from another model, or from `base_v1`"),
         )),
         ModelError::Deleted => Ending::Failed(problem(
-            "deleted",
+            Code::Deleted,
             error.to_string(),
             Some("send the gesture again if it is wanted after all"),
         )),
-        ModelError::Store(error) => Ending::Retry(problem("store_unavailable", error.to_string(), None)),
-        error => Ending::Failed(problem("unreadable", error.to_string(), None)),
+        ModelError::Store(error) => Ending::Retry(problem(Code::StoreUnavailable, error.to_string(), None)),
+        error => Ending::Failed(problem(Code::Unreadable, error.to_string(), None)),
     }
 }

@@ -31,6 +31,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::code::Code;
 use crate::gesture::models::Models;
 use crate::job::{JobKind, JobProblem, Lane};
 use crate::metrics::{KeyLabels, LineLabels, Metrics};
@@ -150,11 +151,10 @@ impl Workers {
             Some(notifier) => notifier.deliver(&*self.queue, &claim.job).await,
             // Another worker, or this one after a restart, may have webhooks enabled. Released without a delay, the job would be
             // claimed again at once.
-            None => Ending::Retry(JobProblem {
-                code: "webhook".into(),
-                message: "this worker sends no webhooks; its operator can turn them on".into(),
-                hint: None,
-            }),
+            None => Ending::Retry(JobProblem::new(
+                Code::Webhook,
+                "this worker sends no webhooks; its operator can turn them on",
+            )),
         };
         if let Err(error) = self.queue.finish(&claim.ticket, ending).await {
             tracing::warn!(%error, "could not record the result of a webhook delivery; it may be sent twice");

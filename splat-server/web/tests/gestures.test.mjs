@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { OnnxModel } from '../assets/js/gestures/onnx.js';
-import { frameOf, framesFault, MAX_FRAMES, MAX_MIXED, MIN_DISTINCT_FRAMES, MIN_FRAMES, nameFault, readRecording, requestBody } from '../assets/js/gestures/recording.js';
+import { frameOf, framesFault, MAX_FRAMES, MAX_NAME_CHARS, MIN_DISTINCT_FRAMES, MIN_FRAMES, nameFault, readRecording, requestBody } from '../assets/js/gestures/recording.js';
 import { node, onnx, tensor, upOrDown } from './onnx-writer.mjs';
 
 /** What one operator makes of its inputs. */
@@ -98,19 +98,18 @@ test('what the hand landmarker gives becomes a frame', () => {
 });
 
 test('names and recordings that the service refuses are known before', () => {
-  for (const [name, fault] of [['', 'missing'], ['x'.repeat(21), 'long'], ['a/b', 'forbidden'], ['a\u0007', 'forbidden'], ['none', 'none'], ['NONE', 'none']]) assert.equal(nameFault(name), `gesture.name.${fault}`, name);
+  for (const [name, fault] of [['', 'blank'], ['x'.repeat(21), 'length'], ['a/b', 'character'], ['a\u0007', 'character'], ['none', 'none'], ['NONE', 'none']]) assert.equal(nameFault(name).key, `reason.name_${fault}`, name);
   for (const name of ['nonesuch', '없음', '👍👍']) assert.equal(nameFault(name), null, name);
   const moving = (count) => Array.from({ length: count }, (_, i) => frame(i));
-  assert.equal(framesFault(moving(39)).key, 'gesture.frames.few');
+  assert.equal(framesFault(moving(39)).key, 'reason.too_few_frames');
   assert.equal(framesFault(moving(40)), null);
-  assert.equal(framesFault(moving(601)).key, 'gesture.frames.many');
-  assert.equal(framesFault([...moving(19), ...Array(30).fill(frame(18))]).key, 'gesture.frames.frozen');
+  assert.equal(framesFault(moving(601)).key, 'reason.too_many_frames');
+  assert.equal(framesFault([...moving(19), ...Array(30).fill(frame(18))]).key, 'reason.frozen');
   assert.equal(framesFault([...moving(20), ...Array(30).fill(frame(19))]), null, '20 of 50 are distinct');
 });
 
 test('limits are those of the service', () => {
   const found = (file, pattern) => Number(readFileSync(new URL(`../../../splat-gesture/src/${file}`, import.meta.url), 'utf8').match(pattern)[1]);
   const limit = (name) => found('limits.rs', new RegExp(`const ${name}: usize = (\\d+);`));
-  assert.deepEqual([MIN_FRAMES, MAX_FRAMES, MIN_DISTINCT_FRAMES], ['MIN_FRAMES', 'MAX_FRAMES', 'MIN_DISTINCT_FRAMES'].map(limit));
-  assert.equal(MAX_MIXED, found('report.rs', /fn max_mixed\(\) -> f64 \{\s*([\d.]+)/));
+  assert.deepEqual([MIN_FRAMES, MAX_FRAMES, MIN_DISTINCT_FRAMES, MAX_NAME_CHARS], ['MIN_FRAMES', 'MAX_FRAMES', 'MIN_DISTINCT_FRAMES', 'MAX_NAME_CHARS'].map(limit));
 });

@@ -7,6 +7,11 @@ import { test } from 'node:test';
 import en from '../assets/js/lang/en.js';
 import ko from '../assets/js/lang/ko.js';
 
+globalThis.navigator ??= { languages: ['en'] };
+globalThis.document ??= { documentElement: {}, querySelectorAll: () => [], createTreeWalker: () => ({ nextNode: () => null }) };
+globalThis.NodeFilter ??= {};
+const { serverText, setLanguage } = await import('../assets/js/i18n.js');
+
 const web = new URL('../', import.meta.url);
 const forms = (entry) => (typeof entry === 'string' ? [entry] : Object.values(entry));
 const parameters = (entry) => [...new Set(forms(entry).flatMap((text) => [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name)))].sort();
@@ -37,10 +42,21 @@ test('every text that the page names is there, and none is left over', () => {
   for (const page of readdirSync(web).filter((name) => name.endsWith('.html'))) {
     for (const [, key] of readFileSync(new URL(page, web), 'utf8').matchAll(/data-t(?:-label)?="([^"]+)"/g)) named.add(key);
   }
-  const families = /^(artifact|code|option|preset|stage|state|step|duration|gesture\.metric)\./; // made from a name that the service sends
+  const families = /^(artifact|code|reason|option|preset|stage|state|step|duration|gesture\.metric)\./; // made from a name that the service sends
   const events = /^(manifest|splat\.|scene\.|(photos|dataset|everything)\.zip|preview\.png|comparison\.png|cameras\.json|metrics\.json|log\.txt)/; // no texts
   for (const key of named) {
     if (!events.test(key) && Object.keys(en).some((known) => known.split('.')[0] === key.split('.')[0])) assert.ok(Object.hasOwn(en, key), `${key} is named, but has no text`);
   }
   for (const key of Object.keys(en)) assert.ok(named.has(key) || families.test(key) || key === 'skip', `${key} is never shown`);
+});
+
+test('what the service refuses is said in the language of the page', () => {
+  const reasons = [{ code: 'too_few_frames', params: { found: 39, least: 40, most: 600 } }];
+  setLanguage('ko');
+  assert.equal(serverText('invalid', '39 frames are too few', reasons), '녹화에는 40프레임 이상이 필요합니다. 이 녹화는 39프레임입니다.');
+  assert.equal(serverText('invalid', '`seed` cannot be used'), '쓸 수 없는 값이 있습니다: `seed` cannot be used');
+  assert.equal(serverText('new_word', 'as it comes', [{ code: 'new_reason' }]), 'as it comes');
+  setLanguage('en');
+  assert.equal(serverText('invalid', '39 frames are too few', reasons), 'A recording needs at least 40 frames; this one has 39.');
+  assert.equal(serverText('invalid', '`seed` cannot be used'), '`seed` cannot be used');
 });

@@ -28,6 +28,7 @@ use async_trait::async_trait;
 use serde_json::json;
 
 use super::{Admission, Backoff, Claim, Ending, ListQuery, Queue, QueueError, Quota, Report};
+use crate::code::Code;
 use crate::job::{Job, JobId, JobKind, JobProblem, JobState, Lane, NewJob, Owner, Progress};
 
 /// A store that queues can be opened on.
@@ -128,7 +129,7 @@ pub(crate) fn new_job(of: &str) -> NewJob {
 }
 
 fn problem(code: &str) -> JobProblem {
-    JobProblem { code: code.into(), message: "It went wrong.".into(), hint: None }
+    JobProblem { code: code.into(), ..JobProblem::new(Code::Failed, "It went wrong.") }
 }
 
 async fn submit(queue: &dyn Queue, job: NewJob) -> Job {

@@ -54,11 +54,14 @@ export function t(key, params = {}) {
 
 /**
  * What the service says, in the language in force: it speaks English, and what it says has a code whose meaning is known
- * in other languages.
+ * in other languages. Reasons are more precise than a code, and are known in all languages.
  */
-export function serverText(code, text) {
+export function serverText(code, text, reasons = []) {
+  if (reasons.length > 0 && reasons.every((reason) => has(`reason.${reason.code}`))) {
+    return reasons.map((reason) => t(`reason.${reason.code}`, reason.params)).join(' ');
+  }
   const key = `code.${code}`;
-  return current !== 'en' && has(key) ? t(key) : text;
+  return current !== 'en' && has(key) ? t(key, { detail: text }) : text;
 }
 
 /** Whether `key` is known. */

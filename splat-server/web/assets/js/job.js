@@ -31,7 +31,7 @@ export function jobView(id, info) {
     if (signal.aborted) return;
     const missing = error instanceof Refused && error.status === 404;
     fill(element, backLink(), h('h1', { tabindex: -1 }, tx(missing ? 'job.not_found' : 'job.unreadable')),
-      missing ? h('p', { class: 'muted' }, tx('job.not_found.text')) : h('p', { class: 'notice problem', role: 'alert' }, error.message));
+      missing ? h('p', { class: 'muted' }, tx('job.not_found.text')) : h('p', { class: 'notice problem', role: 'alert' }, errorText(error)));
   };
 
   const start = async () => {

@@ -6,7 +6,7 @@ import { duration, moment } from './format.js';
 import { L, live, t, tx } from './i18n.js';
 import { presetName } from './options.js';
 import { showPicture } from './results.js';
-import { chip, isOver, stageText, titleOf } from './states.js';
+import { chip, errorText, isOver, stageText, titleOf } from './states.js';
 
 const EVERY_S = { busy: 2.5, idle: 10 };
 const PAGE = 20;
@@ -42,7 +42,7 @@ export function listCard(kind = 'scene') {
       }
     } catch (error) {
       if (stop.signal.aborted) return;
-      fill(rows, h('li', { class: 'problem' }, error.message));
+      fill(rows, h('li', { class: 'problem' }, errorText(error)));
       shown.clear();
     }
     timer = setTimeout(refresh, 1000 * (busy ? EVERY_S.busy : EVERY_S.idle));

@@ -9,6 +9,7 @@ import { t, tx } from './i18n.js';
 import { jobView } from './job.js';
 import { apiKey, askForKey } from './key.js';
 import { listCard } from './list.js';
+import { errorText } from './states.js';
 
 const main = document.getElementById('main');
 let leave = () => {};
@@ -60,4 +61,4 @@ async function start() {
   route(info, create, true);
 }
 
-start().catch((error) => fill(main, h('p', { class: 'notice problem', role: 'alert' }, error.message)));
+start().catch((error) => fill(main, h('p', { class: 'notice problem', role: 'alert' }, errorText(error))));

@@ -1,5 +1,6 @@
 // The words and colours of states and stages, shared by the list and the page of one job.
 
+import { NoAnswer } from './api.js';
 import { fill } from './dom.js';
 import { has, live, serverText, t, tx } from './i18n.js';
 import { moment } from './format.js';
@@ -45,11 +46,12 @@ export function stepOf(stage) {
 }
 
 /** A problem of a job in the language in force, as far as its code is known. */
-export function problemNodes({ code, message, hint }) {
-  return live(() => serverText(code, [message, hint].filter(Boolean).join('; ')));
+export function problemNodes({ code, message, hint, reasons }) {
+  return live(() => serverText(code, [message, hint].filter(Boolean).join('; '), reasons));
 }
 
-/** The same of a request that failed. */
+/** The same of a request that failed, or that got no answer. */
 export function errorText(error) {
-  return problemNodes({ code: error.problem?.code, message: error.message, hint: error.problem?.hint });
+  if (error instanceof NoAnswer) return tx('connection.no_answer');
+  return problemNodes({ code: error.problem?.code, message: error.message, hint: error.problem?.hint, reasons: error.problem?.reasons });
 }

@@ -7,12 +7,12 @@ import { announce, fill, h, icon } from '../dom.js';
 import { follow } from '../events.js';
 import { fixed, moment } from '../format.js';
 import { setTitle, setUpFrame } from '../frame.js';
-import { has, L, live, t, tx } from '../i18n.js';
+import { has, L, live, serverText, t, tx } from '../i18n.js';
 import { apiKey, askForKey } from '../key.js';
 import { chip, errorText, isOver, problemNodes } from '../states.js';
 import { gestureFrames } from './made_up.js';
 import { modelFiles, modelsCard } from './models.js';
-import { FRAMES, framesFault, MAX_MIXED, nameFault, readRecording, requestBody } from './recording.js';
+import { FRAMES, framesFault, nameFault, readRecording, requestBody } from './recording.js';
 import { recorder } from './recorder.js';
 import { drawHand } from './skeleton.js';
 import { cameraSource, playedSource, trackerAvailable } from './sources.js';
@@ -189,7 +189,7 @@ function recordCard(parents, onJob) {
     onsubmit: (event) => {
       event.preventDefault();
       const fault = nameFault(name.value.trim());
-      if (fault) return rename(tx(fault));
+      if (fault) return rename(tx(fault.key, fault.params));
       nameIs(null);
       const bad = framesFault(state.frames);
       return bad ? complain(tx(bad.key, bad.params), submit.parentElement) : send(requestBody(parent.value, name.value.trim(), state.frames));
@@ -219,10 +219,9 @@ function recordCard(parents, onJob) {
   };
 }
 
-/** The gesture that a refused one is taken for most, as the service's report has it; null where that is not why. */
-function mostAlike(confused = []) {
-  const most = confused.reduce((a, b) => (b.mixed_when_varied > (a?.mixed_when_varied ?? 0) ? b : a), null);
-  return most?.mixed_when_varied >= MAX_MIXED ? most : null;
+/** Whether a gesture was refused for nothing but its likeness to another one, which whoever sends it may accept. */
+function onlyAlike({ reasons = [] }) {
+  return reasons.length > 0 && reasons.every(({ code }) => code === 'look_alike');
 }
 
 /** The card that follows the training and tells how good the model is; `resend(body)` has a refused gesture added all the same. */
@@ -233,7 +232,6 @@ function progressCard(onReady, resend) {
   const figures = h('dl', { class: 'figures' });
   const notes = h('div', { class: 'notice', hidden: true });
   const downloads = h('p', { class: 'row', hidden: true });
-  let alike = null;
   let sent = null;
   const element = h('section', { class: 'card', 'aria-labelledby': 'training-title', hidden: true },
     h('div', { class: 'row between training-head' }, h('h2', { id: 'training-title' }, tx('gesture.training.title')), state_), bar, why, figures, notes, downloads);
@@ -241,12 +239,10 @@ function progressCard(onReady, resend) {
     chip(state_, job);
     bar.value = job.state === 'succeeded' ? 100 : job.progress?.percent ?? 0;
     why.hidden = !job.problem;
-    if (job.problem?.code === 'refused' && alike) {
-      const text = () => t('gesture.alike', { name: sent.gesture, gesture: alike.gesture, percent: fixed(100 * alike.mixed_when_varied, 0) });
+    if (job.problem) {
       const accept = () => resend({ ...sent, accept_look_alikes: true });
-      fill(why, h('p', {}, live(text)), sent.accept_look_alikes ? null : h('button', { type: 'button', class: 'quiet small', onclick: accept }, tx('gesture.alike.accept')));
-    } else if (job.problem) {
-      fill(why, problemNodes(job.problem));
+      fill(why, h('p', {}, problemNodes(job.problem)),
+        onlyAlike(job.problem) && !sent.accept_look_alikes ? h('button', { type: 'button', class: 'quiet small', onclick: accept }, tx('gesture.alike.accept')) : null);
     }
     const metrics = { ...job.result?.metrics, ...job.result };
     const rows = ['old_accuracy', 'new_recall', 'unknown_accepted'].filter((key) => Number.isFinite(metrics[key]));
@@ -254,7 +250,8 @@ function progressCard(onReady, resend) {
     fill(figures, rows.map((key) => h('div', {}, h('dt', {}, tx(`gesture.metric.${key}`)), h('dd', {}, live(() => `${fixed(metrics[key] * 100, 1)} %`),
       key === 'new_recall' && metrics.new_frames ? h('span', { class: 'counted' }, tx('gesture.metric.counted', counted)) : null))));
     notes.hidden = !job.result?.notes?.length;
-    fill(notes, (job.result?.notes ?? []).map((note) => h('p', {}, note)));
+    const remarks = job.result?.remarks ?? [];
+    fill(notes, (job.result?.notes ?? []).map((note, i) => h('p', {}, live(() => serverText(null, note, remarks[i] && [remarks[i]])))));
     if (isOver(job)) {
       announce(t(`state.${job.state}`));
     }
@@ -264,7 +261,6 @@ function progressCard(onReady, resend) {
   };
   const watch = async (job, body) => {
     sent = body;
-    alike = null;
     element.hidden = false;
     show(job);
     let latest = job;
@@ -278,7 +274,6 @@ function progressCard(onReady, resend) {
       onGap: reload,
       onEvent: (kind, event) => {
         bar.value = event.percent ?? bar.value;
-        if (kind === 'eval') alike = mostAlike(event.data?.confused_with);
         if (kind === 'state') reload();
       },
     });
@@ -341,4 +336,4 @@ async function start() {
 }
 
 window.addEventListener('pagehide', () => state.source?.stop());
-start().catch((error) => fill(main, h('p', { class: 'notice problem', role: 'alert' }, error.message)));
+start().catch((error) => fill(main, h('p', { class: 'notice problem', role: 'alert' }, errorText(error))));

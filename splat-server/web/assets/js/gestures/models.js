@@ -3,10 +3,18 @@
 import { postJson, send } from '../api.js';
 import { announce, ask, askText, fill, h } from '../dom.js';
 import { moment } from '../format.js';
-import { has, L, live, t, tx } from '../i18n.js';
+import { L, live, t, tx } from '../i18n.js';
 import { fileControl } from '../results.js';
 import { errorText } from '../states.js';
 import { nameFault } from './recording.js';
+
+/** A name that no gesture can have: `fault` is the key of a text and its parameters. */
+class BadName extends Error {
+  constructor(fault) {
+    super(fault.key);
+    this.fault = fault;
+  }
+}
 
 /** What saves those files of a model that apps use. */
 export function modelFiles(files = []) {
@@ -29,7 +37,7 @@ export function modelsCard(models, { onNew, onGone, onTry }) {
       await action();
     } catch (error) {
       complaint.hidden = false;
-      fill(complaint, has(error.message) ? tx(error.message) : errorText(error));
+      fill(complaint, error instanceof BadName ? tx(error.fault.key, error.fault.params) : errorText(error));
     }
   };
   const changed = async (model, change, body) => {
@@ -44,7 +52,7 @@ export function modelsCard(models, { onNew, onGone, onTry }) {
     const name = to?.trim();
     if (to === null || name === gesture) return;
     const fault = nameFault(name);
-    if (fault) throw new Error(fault);
+    if (fault) throw new BadName(fault);
     await changed(model, 'rename', { gesture, to: name });
   });
   const takeOut = (model, gesture) => act(async () => {

@@ -9,28 +9,28 @@ const LANDMARKS = 21;
 export const MIN_FRAMES = 40;
 export const MAX_FRAMES = 600;
 export const MIN_DISTINCT_FRAMES = 20;
-/** Gestures that are confused in at least this share of varied frames are refused as look-alikes: `max_mixed` of `splat-gesture/src/report.rs`. */
-export const MAX_MIXED = 0.05;
+/** Characters of a name. */
+export const MAX_NAME_CHARS = 20;
 const FORBIDDEN = /[/\\:*?"<>|\p{Cc}]/u;
 /** The answer for an unknown hand, so no gesture's name. */
 const NONE = 'none';
 
-/** Why `name`, without spaces around it, cannot be a gesture's name: a text's key, or null. */
+/** Why `name`, without spaces around it, cannot be a gesture's name: `{ key, params }` of a text, or null. */
 export function nameFault(name) {
-  const count = [...name].length;
-  if (count === 0) return 'gesture.name.missing';
-  if (count > 20) return 'gesture.name.long';
-  if (FORBIDDEN.test(name)) return 'gesture.name.forbidden';
-  return name.toLowerCase() === NONE ? 'gesture.name.none' : null;
+  const found = [...name].length;
+  if (found === 0) return { key: 'reason.name_blank' };
+  if (found > MAX_NAME_CHARS) return { key: 'reason.name_length', params: { found, most: MAX_NAME_CHARS } };
+  if (FORBIDDEN.test(name)) return { key: 'reason.name_character' };
+  return name.toLowerCase() === NONE ? { key: 'reason.name_none' } : null;
 }
 
 /** Why `frames` cannot be a recording: `{ key, params }` of a text, or null. The service also checks what the frames show. */
 export function framesFault(frames) {
-  const count = frames.length;
-  if (count < MIN_FRAMES) return { key: 'gesture.frames.few', params: { least: MIN_FRAMES, count } };
-  if (count > MAX_FRAMES) return { key: 'gesture.frames.many', params: { most: MAX_FRAMES, count } };
+  const found = frames.length;
+  if (found < MIN_FRAMES) return { key: 'reason.too_few_frames', params: { least: MIN_FRAMES, found } };
+  if (found > MAX_FRAMES) return { key: 'reason.too_many_frames', params: { most: MAX_FRAMES, found } };
   const distinct = frames.filter((frame, i) => i === 0 || frame.some((value, k) => value !== frames[i - 1][k])).length;
-  return distinct < MIN_DISTINCT_FRAMES ? { key: 'gesture.frames.frozen' } : null;
+  return distinct < MIN_DISTINCT_FRAMES ? { key: 'reason.frozen' } : null;
 }
 
 /** One frame of a result of MediaPipe's HandLandmarker; null where no hand was seen. */
