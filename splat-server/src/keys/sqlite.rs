@@ -5,9 +5,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rusqlite::Row;
 
-use super::{ApiKey, KeyStore, SecretHash};
+use super::{ApiKey, KeyStore, Role, SecretHash};
 use crate::job::UnixMs;
-use crate::queue::{Database, QueueError, Sql, SqliteQueue};
+use crate::queue::{Database, QueueError, Sql, SqliteQueue, stored_by_name};
+
+stored_by_name! { Role, "role"; }
 
 #[derive(Debug)]
 pub(super) struct SqliteKeys {

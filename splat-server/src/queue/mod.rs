@@ -40,7 +40,7 @@ pub use redis::RedisQueue;
 pub(crate) use redis::server::Server as RedisServer;
 pub(crate) use redis::{Fields, RedisStore};
 pub use sqlite::{BackupError, Copied, SqliteQueue, backup, restore};
-pub(crate) use sqlite::{Database, Sql};
+pub(crate) use sqlite::{Database, Sql, stored_by_name, unknown};
 
 /// How long an expired lease is only noted before its job is requeued. When a machine wakes up, its worker renews the lease
 /// within a second, and other processes that wake up at the same time must not be faster.

@@ -41,7 +41,7 @@ use crate::job::{Change, Job, JobEvent, JobId, Lane, NewJob, Owner, UnixMs};
 
 pub use backup::{BackupError, Copied, backup, restore};
 pub(crate) use database::{Database, Sql};
-pub(crate) use row::{to_json, unknown};
+pub(crate) use row::{stored_by_name, to_json, unknown};
 
 /// A queue in one SQLite file.
 #[derive(Clone, Debug)]

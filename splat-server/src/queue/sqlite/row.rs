@@ -7,7 +7,6 @@ use serde::de::DeserializeOwned;
 
 use super::Sql;
 use crate::job::{Job, JobEvent, JobId, JobKind, JobState, Lane, NewEvent, Owner, UnixMs};
-use crate::keys::Role;
 use crate::queue::{EVENTS_KEPT, QueueError, Result, within_100};
 
 /// A job and the queue's internal state of it.
@@ -54,22 +53,26 @@ pub(crate) fn unknown(what: &str, word: &str) -> QueueError {
 /// Stores the values of enums by their names.
 macro_rules! stored_by_name {
     ($($type:ty, $what:literal;)+) => {$(
-        impl ToSql for $type {
-            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        impl rusqlite::types::ToSql for $type {
+            fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
                 Ok(self.name().into())
             }
         }
 
-        impl FromSql for $type {
-            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        impl rusqlite::types::FromSql for $type {
+            fn column_result(
+                value: rusqlite::types::ValueRef<'_>,
+            ) -> rusqlite::types::FromSqlResult<Self> {
                 let name = value.as_str()?;
-                Self::from_name(name).ok_or_else(|| FromSqlError::other(unknown($what, name)))
+                let unknown = || rusqlite::types::FromSqlError::other($crate::queue::unknown($what, name));
+                Self::from_name(name).ok_or_else(unknown)
             }
         }
     )+};
 }
+pub(crate) use stored_by_name;
 
-stored_by_name! { JobKind, "kind of job"; JobState, "state"; Lane, "lane"; Role, "role"; }
+stored_by_name! { JobKind, "kind of job"; JobState, "state"; Lane, "lane"; }
 
 impl ToSql for JobId {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
