@@ -1,9 +1,18 @@
 //! Named values of options.
 
 /// Gives an enum the names by which users choose its values, each with a one-line description: `ALL`, `WORDS`, `name`, `summary`
-/// and `from_name`. The order is the display order.
+/// and `from_name`. The order is the display order. With `enum`, defines it as well, with the descriptions as documentation.
 #[macro_export]
 macro_rules! words {
+    ($(#[$attribute:meta])* $visibility:vis enum $type:ident {
+        $($(#[$of_variant:meta])* $variant:ident = $name:literal, $summary:literal;)+
+    }) => {
+        $(#[$attribute])*
+        $visibility enum $type {
+            $(#[doc = $summary] $(#[$of_variant])* $variant,)+
+        }
+        $crate::words! { $type: $($variant = $name, $summary;)+ }
+    };
     ($type:ident: $($variant:ident = $name:literal, $summary:literal;)+) => {
         impl $type {
             /// Every value, in the order of declaration.

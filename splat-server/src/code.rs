@@ -1,195 +1,72 @@
 //! Codes of refusals and failures, for programs and for texts in other languages: the page has a text for each in each of its
 //! languages, which a test checks.
 
-/// Why a request was refused or a job failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
-    /// The request cannot be parsed.
-    Malformed,
-    /// A value of the request cannot be used.
-    Invalid,
-    /// A key is missing or wrong.
-    Unauthorized,
-    /// The key does not allow this.
-    Forbidden,
-    /// A page of another site sent the request.
-    ForeignOrigin,
-    /// The service does not go by this name.
-    WrongHost,
-    /// There is no such thing, or it belongs to somebody else.
-    NotFound,
-    /// The route has no such method.
-    MethodNotAllowed,
-    /// The body is of a type that this route does not take.
-    UnsupportedMediaType,
-    /// Another version of the upload protocol.
-    TusVersion,
-    /// The range lies outside of the file.
-    BadRange,
-    /// More bytes than are taken.
-    TooLarge,
-    /// Too many requests in a minute.
-    TooManyRequests,
-    /// Another request was sent with this key.
-    IdempotencyKeyReused,
-    /// The model has a gesture of that name.
-    NameTaken,
-    /// The upload broke off.
-    Interrupted,
-    /// An upload is not complete yet.
-    Incomplete,
-    /// Another request writes to this upload.
-    Locked,
-    /// The piece begins elsewhere.
-    WrongOffset,
-    /// The piece arrived damaged.
-    WrongChecksum,
-    /// Too many uploads that no job uses.
-    TooManyUploads,
-    /// Too many files.
-    TooManyFiles,
-    /// Too many photos.
-    TooManyPhotos,
-    /// No usable photo.
-    NoPhotos,
-    /// Too few usable photos.
-    TooFewPhotos,
-    /// A file that is no photo, or a gesture that cannot be told from others.
-    Refused,
-    /// The disk is full.
-    DiskFull,
-    /// Too many jobs wait.
-    QueueFull,
-    /// The owner has too many unfinished jobs.
-    TooManyJobs,
-    /// The key's quota is used up.
-    QuotaUsedUp,
-    /// The service takes no new jobs.
-    Draining,
-    /// The job is not in a state that allows this.
-    WrongState,
-    /// The job has no scene.
-    NoScene,
-    /// The job is not training now.
-    NotTraining,
-    /// Too many pictures of a training scene were asked for.
-    TooManyLooks,
-    /// The service has too much to do to answer now.
-    Busy,
-    /// The job was cancelled.
-    Cancelled,
-    /// The job that was waited for failed.
-    JobFailed,
-    /// A part of the service does not answer now.
-    Unavailable,
-    /// The service failed.
-    Internal,
-    /// The photos overlap too little.
-    NoReconstruction,
-    /// It took too long.
-    TimedOut,
-    /// COLMAP crashed.
-    ColmapCrashed,
-    /// COLMAP failed.
-    ColmapFailed,
-    /// COLMAP cannot be used on the server.
-    NoColmap,
-    /// The server's GPU cannot be used.
-    NoGpu,
-    /// The GPU stopped responding.
-    GpuLost,
-    /// The GPU's memory was not enough.
-    OutOfGpuMemory,
-    /// A file could not be written.
-    CannotWrite,
-    /// A photo cannot be used.
-    BadPhoto,
-    /// The file store did not answer.
-    StoreUnavailable,
-    /// The job's process could not be started.
-    CannotStart,
-    /// The job's process crashed.
-    Crashed,
-    /// The job's workers were lost too often.
-    AttemptsExhausted,
-    /// The job's description or its model cannot be read.
-    Unreadable,
-    /// It failed for another reason.
-    Failed,
-    /// Test mode was told to fail.
-    ActedOut,
-    /// The same recording was sent before.
-    Duplicate,
-    /// The model to extend is gone.
-    NoParent,
-    /// The model was deleted while it was made.
-    Deleted,
-    /// The receiver of a webhook did not take it.
-    Webhook,
-}
-
-splat_core::words! { Code:
-    Malformed = "malformed", "The request cannot be parsed";
-    Invalid = "invalid", "A value of the request cannot be used";
-    Unauthorized = "unauthorized", "A key is missing or wrong";
-    Forbidden = "forbidden", "The key does not allow this";
-    ForeignOrigin = "foreign_origin", "A page of another site sent the request";
-    WrongHost = "wrong_host", "The service does not go by this name";
-    NotFound = "not_found", "There is no such thing, or it belongs to somebody else";
-    MethodNotAllowed = "method_not_allowed", "The route has no such method";
-    UnsupportedMediaType = "unsupported_media_type", "The body is of a type that this route does not take";
-    TusVersion = "tus_version", "Another version of the upload protocol";
-    BadRange = "bad_range", "The range lies outside of the file";
-    TooLarge = "too_large", "More bytes than are taken";
-    TooManyRequests = "too_many_requests", "Too many requests in a minute";
-    IdempotencyKeyReused = "idempotency_key_reused", "Another request was sent with this key";
-    NameTaken = "name_taken", "The model has a gesture of that name";
-    Interrupted = "interrupted", "The upload broke off";
-    Incomplete = "incomplete", "An upload is not complete yet";
-    Locked = "locked", "Another request writes to this upload";
-    WrongOffset = "wrong_offset", "The piece begins elsewhere";
-    WrongChecksum = "wrong_checksum", "The piece arrived damaged";
-    TooManyUploads = "too_many_uploads", "Too many uploads that no job uses";
-    TooManyFiles = "too_many_files", "Too many files";
-    TooManyPhotos = "too_many_photos", "Too many photos";
-    NoPhotos = "no_photos", "No usable photo";
-    TooFewPhotos = "too_few_photos", "Too few usable photos";
-    Refused = "refused", "A file that is no photo, or a gesture that cannot be told from others";
-    DiskFull = "disk_full", "The disk is full";
-    QueueFull = "queue_full", "Too many jobs wait";
-    TooManyJobs = "too_many_jobs", "The owner has too many unfinished jobs";
-    QuotaUsedUp = "quota_used_up", "The key's quota is used up";
-    Draining = "draining", "The service takes no new jobs";
-    WrongState = "wrong_state", "The job is not in a state that allows this";
-    NoScene = "no_scene", "The job has no scene";
-    NotTraining = "not_training", "The job is not training now";
-    TooManyLooks = "too_many_looks", "Too many pictures of a training scene were asked for";
-    Busy = "busy", "The service has too much to do to answer now";
-    Cancelled = "cancelled", "The job was cancelled";
-    JobFailed = "job_failed", "The job that was waited for failed";
-    Unavailable = "unavailable", "A part of the service does not answer now";
-    Internal = "internal", "The service failed";
-    NoReconstruction = "no_reconstruction", "The photos overlap too little";
-    TimedOut = "timed_out", "It took too long";
-    ColmapCrashed = "colmap_crashed", "COLMAP crashed";
-    ColmapFailed = "colmap_failed", "COLMAP failed";
-    NoColmap = "no_colmap", "COLMAP cannot be used on the server";
-    NoGpu = "no_gpu", "The server's GPU cannot be used";
-    GpuLost = "gpu_lost", "The GPU stopped responding";
-    OutOfGpuMemory = "out_of_gpu_memory", "The GPU's memory was not enough";
-    CannotWrite = "cannot_write", "A file could not be written";
-    BadPhoto = "bad_photo", "A photo cannot be used";
-    StoreUnavailable = "store_unavailable", "The file store did not answer";
-    CannotStart = "cannot_start", "The job's process could not be started";
-    Crashed = "crashed", "The job's process crashed";
-    AttemptsExhausted = "attempts_exhausted", "The job's workers were lost too often";
-    Unreadable = "unreadable", "The job's description or its model cannot be read";
-    Failed = "failed", "It failed for another reason";
-    ActedOut = "acted_out", "Test mode was told to fail";
-    Duplicate = "duplicate", "The same recording was sent before";
-    NoParent = "no_parent", "The model to extend is gone";
-    Deleted = "deleted", "The model was deleted while it was made";
-    Webhook = "webhook", "The receiver of a webhook did not take it";
+splat_core::words! {
+    /// Why a request was refused or a job failed.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Code {
+        Malformed = "malformed", "The request cannot be parsed";
+        Invalid = "invalid", "A value of the request cannot be used";
+        Unauthorized = "unauthorized", "A key is missing or wrong";
+        Forbidden = "forbidden", "The key does not allow this";
+        ForeignOrigin = "foreign_origin", "A page of another site sent the request";
+        WrongHost = "wrong_host", "The service does not go by this name";
+        NotFound = "not_found", "There is no such thing, or it belongs to somebody else";
+        MethodNotAllowed = "method_not_allowed", "The route has no such method";
+        UnsupportedMediaType = "unsupported_media_type", "The body is of a type that this route does not take";
+        TusVersion = "tus_version", "Another version of the upload protocol";
+        BadRange = "bad_range", "The range lies outside of the file";
+        TooLarge = "too_large", "More bytes than are taken";
+        TooManyRequests = "too_many_requests", "Too many requests in a minute";
+        IdempotencyKeyReused = "idempotency_key_reused", "Another request was sent with this key";
+        NameTaken = "name_taken", "The model has a gesture of that name";
+        Interrupted = "interrupted", "The upload broke off";
+        Incomplete = "incomplete", "An upload is not complete yet";
+        Locked = "locked", "Another request writes to this upload";
+        WrongOffset = "wrong_offset", "The piece begins elsewhere";
+        WrongChecksum = "wrong_checksum", "The piece arrived damaged";
+        TooManyUploads = "too_many_uploads", "Too many uploads that no job uses";
+        TooManyFiles = "too_many_files", "Too many files";
+        TooManyPhotos = "too_many_photos", "Too many photos";
+        NoPhotos = "no_photos", "No usable photo";
+        TooFewPhotos = "too_few_photos", "Too few usable photos";
+        Refused = "refused", "A file that is no photo, or a gesture that cannot be told from others";
+        DiskFull = "disk_full", "The disk is full";
+        QueueFull = "queue_full", "Too many jobs wait";
+        TooManyJobs = "too_many_jobs", "The owner has too many unfinished jobs";
+        QuotaUsedUp = "quota_used_up", "The key's quota is used up";
+        Draining = "draining", "The service takes no new jobs";
+        WrongState = "wrong_state", "The job is not in a state that allows this";
+        NoScene = "no_scene", "The job has no scene";
+        NotTraining = "not_training", "The job is not training now";
+        TooManyLooks = "too_many_looks", "Too many pictures of a training scene were asked for";
+        Busy = "busy", "The service has too much to do to answer now";
+        Cancelled = "cancelled", "The job was cancelled";
+        JobFailed = "job_failed", "The job that was waited for failed";
+        Unavailable = "unavailable", "A part of the service does not answer now";
+        Internal = "internal", "The service failed";
+        NoReconstruction = "no_reconstruction", "The photos overlap too little";
+        TimedOut = "timed_out", "It took too long";
+        ColmapCrashed = "colmap_crashed", "COLMAP crashed";
+        ColmapFailed = "colmap_failed", "COLMAP failed";
+        NoColmap = "no_colmap", "COLMAP cannot be used on the server";
+        NoGpu = "no_gpu", "The server's GPU cannot be used";
+        GpuLost = "gpu_lost", "The GPU stopped responding";
+        OutOfGpuMemory = "out_of_gpu_memory", "The GPU's memory was not enough";
+        CannotWrite = "cannot_write", "A file could not be written";
+        BadPhoto = "bad_photo", "A photo cannot be used";
+        StoreUnavailable = "store_unavailable", "The file store did not answer";
+        CannotStart = "cannot_start", "The job's process could not be started";
+        Crashed = "crashed", "The job's process crashed";
+        AttemptsExhausted = "attempts_exhausted", "The job's workers were lost too often";
+        Unreadable = "unreadable", "The job's description or its model cannot be read";
+        Failed = "failed", "It failed for another reason";
+        ActedOut = "acted_out", "Test mode was told to fail";
+        Duplicate = "duplicate", "The same recording was sent before";
+        NoParent = "no_parent", "The model to extend is gone";
+        Deleted = "deleted", "The model was deleted while it was made";
+        Webhook = "webhook", "The receiver of a webhook did not take it";
+    }
 }
 
 #[cfg(test)]

@@ -19,23 +19,16 @@ use super::view_pose::{PoseRows, Scale, ViewPose, beginning, points_in};
 use crate::camera::{LensCamera, Pose};
 use crate::dataset::Dataset;
 
-/// What to do with a dataset's poses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PoseMode {
-    /// Refine them if the first part of the run shows that they are inaccurate.
-    #[default]
-    Auto,
-    /// Keep them.
-    Fixed,
-    /// Refine them, from a tenth of the run on.
-    Refine,
-}
-
-crate::words! { PoseMode:
-    Auto = "auto", "Refine the cameras' poses if the first part of training shows that they are off";
-    Fixed = "fixed", "Keep the poses as they are given";
-    Refine = "refine", "Refine them while training";
+crate::words! {
+    /// What to do with a dataset's poses.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum PoseMode {
+        #[default]
+        Auto = "auto", "Refine the cameras' poses if the first part of training shows that they are off";
+        Fixed = "fixed", "Keep the poses as they are given";
+        Refine = "refine", "Refine them while training";
+    }
 }
 
 /// Share of the run before the first gradient is used: Gaussians must settle first.

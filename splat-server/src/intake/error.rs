@@ -24,62 +24,29 @@ impl Rejected {
     }
 }
 
-/// Why a file was rejected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum RejectCode {
-    /// It has no bytes.
-    EmptyFile,
-    /// Not a JPEG, PNG, WebP, HEIC, AVIF, zip or video.
-    UnsupportedFormat,
-    /// It has the signature of a photo but cannot be read, or is truncated.
-    UnreadablePhoto,
-    /// More bytes than a file may have.
-    FileTooLarge,
-    /// More pixels than a photo may have, according to its header.
-    TooManyPixels,
-    /// Too few pixels for a reconstruction.
-    TooSmall,
-    /// The zip archive cannot be read, or is truncated.
-    BadZip,
-    /// An archive whose contents are far larger than the archive.
-    ZipBomb,
-    /// An archive with too many entries.
-    TooManyEntries,
-    /// An archive, or an entry, that needs a password.
-    Encrypted,
-    /// An archive inside an archive.
-    NestedArchive,
-    /// An entry whose name points outside of the archive.
-    UnsafeName,
-    /// A link in an archive.
-    Link,
-    /// A video, and this service cannot read videos.
-    VideoUnsupported,
-    /// The video cannot be read.
-    BadVideo,
-    /// A video that is too long.
-    VideoTooLong,
-}
-
-splat_core::words! { RejectCode:
-    EmptyFile = "empty_file", "It has no bytes";
-    UnsupportedFormat = "unsupported_format", "Not a JPEG, PNG, WebP, HEIC, AVIF, zip or video";
-    UnreadablePhoto = "unreadable_photo", "It has the signature of a photo but cannot be read, or is truncated";
-    FileTooLarge = "file_too_large", "More bytes than a file may have";
-    TooManyPixels = "too_many_pixels", "More pixels than a photo may have, according to its header";
-    TooSmall = "too_small", "Too few pixels for a reconstruction";
-    BadZip = "bad_zip", "The zip archive cannot be read, or is truncated";
-    ZipBomb = "zip_bomb", "An archive whose contents are far larger than the archive";
-    TooManyEntries = "too_many_entries", "An archive with too many entries";
-    Encrypted = "encrypted", "An archive, or an entry, that needs a password";
-    NestedArchive = "nested_archive", "An archive inside an archive";
-    UnsafeName = "unsafe_name", "An entry whose name points outside of the archive";
-    Link = "link", "A link in an archive";
-    VideoUnsupported = "video_unsupported", "A video, and this service cannot read videos";
-    BadVideo = "bad_video", "The video cannot be read";
-    VideoTooLong = "video_too_long", "A video that is too long";
+splat_core::words! {
+    /// Why a file was rejected.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+    #[serde(rename_all = "snake_case")]
+    #[non_exhaustive]
+    pub enum RejectCode {
+        EmptyFile = "empty_file", "It has no bytes";
+        UnsupportedFormat = "unsupported_format", "Not a JPEG, PNG, WebP, HEIC, AVIF, zip or video";
+        UnreadablePhoto = "unreadable_photo", "It has the signature of a photo but cannot be read, or is truncated";
+        FileTooLarge = "file_too_large", "More bytes than a file may have";
+        TooManyPixels = "too_many_pixels", "More pixels than a photo may have, according to its header";
+        TooSmall = "too_small", "Too few pixels for a reconstruction";
+        BadZip = "bad_zip", "The zip archive cannot be read, or is truncated";
+        ZipBomb = "zip_bomb", "An archive whose contents are far larger than the archive";
+        TooManyEntries = "too_many_entries", "An archive with too many entries";
+        Encrypted = "encrypted", "An archive, or an entry, that needs a password";
+        NestedArchive = "nested_archive", "An archive inside an archive";
+        UnsafeName = "unsafe_name", "An entry whose name points outside of the archive";
+        Link = "link", "A link in an archive";
+        VideoUnsupported = "video_unsupported", "A video, and this service cannot read videos";
+        BadVideo = "bad_video", "The video cannot be read";
+        VideoTooLong = "video_too_long", "A video that is too long";
+    }
 }
 
 impl RejectCode {

@@ -34,71 +34,44 @@ impl Owner {
     }
 }
 
-/// What a job does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum JobKind {
-    /// Reconstructs a scene from photos.
-    Scene,
-    /// Adds a gesture to a model.
-    Gesture,
-    /// Delivers a webhook; internal, not visible to clients.
-    #[serde(skip_deserializing)]
-    Webhook,
+splat_core::words! {
+    /// What a job does.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+    #[serde(rename_all = "snake_case")]
+    pub enum JobKind {
+        Scene = "scene", "Reconstructs a scene from photos";
+        Gesture = "gesture", "Adds a gesture to a model";
+        #[serde(skip_deserializing)]
+        Webhook = "webhook", "Delivers a webhook; internal, not visible to clients";
+    }
 }
 
-splat_core::words! { JobKind:
-    Scene = "scene", "A scene of photos";
-    Gesture = "gesture", "A gesture, added to a model";
-    Webhook = "webhook", "A message to a receiver";
+splat_core::words! {
+    /// Queues of different kinds of work, so that a scene of hours never delays a gesture of seconds.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Lane {
+        Scene = "scene", "Scenes: COLMAP and training";
+        Cpu = "cpu", "Short work on the CPU: gestures";
+        Webhook = "webhook", "Webhooks, whose receivers may be slow or unreachable";
+    }
 }
 
-/// Queues of different kinds of work, so that a scene of hours never delays a gesture of seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Lane {
-    /// Scenes: COLMAP and training.
-    Scene,
-    /// Short work on the CPU: gestures.
-    Cpu,
-    /// Webhooks, whose receivers may be slow or unreachable.
-    Webhook,
-}
-
-splat_core::words! { Lane:
-    Scene = "scene", "Scenes: COLMAP and training";
-    Cpu = "cpu", "Short work on the processor: gestures";
-    Webhook = "webhook", "Messages to receivers";
-}
-
-/// State of a job.
-///
-/// `Queued -> Running -> Succeeded | Failed | Cancelled | Dead`. A lost worker or a temporary failure leads back to `Queued`, and
-/// so does a retry by the owner from the last four.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum JobState {
-    /// Waiting for a worker, and for `run_after_ms` if that is in the future.
-    Queued,
-    /// A worker has claimed it.
-    Running,
-    /// Done; the artefacts are available.
-    Succeeded,
-    /// Failed; `problem` says why.
-    Failed,
-    /// Its owner cancelled it.
-    Cancelled,
-    /// Its workers were lost too often; it is not retried automatically.
-    Dead,
-}
-
-splat_core::words! { JobState:
-    Queued = "queued", "Waits for a worker";
-    Running = "running", "A worker holds it";
-    Succeeded = "succeeded", "Done";
-    Failed = "failed", "Could not be done";
-    Cancelled = "cancelled", "Cancelled by its owner";
-    Dead = "dead", "Its workers died too often";
+splat_core::words! {
+    /// State of a job.
+    ///
+    /// `Queued -> Running -> Succeeded | Failed | Cancelled | Dead`. A lost worker or a temporary failure leads back to `Queued`, and
+    /// so does a retry by the owner from the last four.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+    #[serde(rename_all = "snake_case")]
+    pub enum JobState {
+        Queued = "queued", "Waits for a worker";
+        Running = "running", "A worker holds it";
+        Succeeded = "succeeded", "Done";
+        Failed = "failed", "Could not be done";
+        Cancelled = "cancelled", "Cancelled by its owner";
+        Dead = "dead", "Its workers died too often";
+    }
 }
 
 impl JobState {

@@ -40,19 +40,14 @@ pub enum KeyError {
     Store(#[from] QueueError),
 }
 
-/// Permissions of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Own jobs only.
-    User,
-    /// Also what concerns all owners, such as metrics.
-    Admin,
-}
-
-splat_core::words! { Role:
-    User = "user", "Jobs of its own";
-    Admin = "admin", "Also the figures of the whole service";
+splat_core::words! {
+    /// Permissions of a key.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Role {
+        User = "user", "Jobs of its own";
+        Admin = "admin", "Also the figures of the whole service";
+    }
 }
 
 /// Metadata of a key, without its secret.

@@ -88,22 +88,15 @@ scene_options! {
     test: Faults = SceneOption::object("Faults").part(Part::Job);
 }
 
-/// Meaning of alpha channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Alpha {
-    /// As given by the dataset.
-    Auto,
-    /// Pixels to leave out of training.
-    Mask,
-    /// Transparency that the scene learns.
-    Transparent,
-}
-
-splat_core::words! { Alpha:
-    Auto = "auto", "Transparent in photos whose background is cut out and in Blender's renders, else mask";
-    Mask = "mask", "Pixels with alpha below one half are not compared";
-    Transparent = "transparent", "What is transparent in the photos is to be empty in the scene: for photos with the background cut out";
+splat_core::words! {
+    /// Meaning of alpha channels.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Alpha {
+        Auto = "auto", "Transparent in photos whose background is cut out and in Blender's renders, else mask";
+        Mask = "mask", "Pixels with alpha below one half are not compared";
+        Transparent = "transparent", "What is transparent in the photos is to be empty in the scene: for photos with the background cut out";
+    }
 }
 
 impl Alpha {
@@ -118,17 +111,12 @@ impl Alpha {
     }
 }
 
-/// Compensation for different brightness of photos.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Exposure {
-    /// Compensate if photos differ.
-    Auto,
-    /// Use photos as they are.
-    Off,
-}
-
-splat_core::words! { Exposure:
-    Auto = "auto", "Train in their mean brightness, without vignettes, and compare each photo with the render in its own, where they differ";
-    Off = "off", "Take photos as they are";
+splat_core::words! {
+    /// Compensation for different brightness of photos.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Exposure {
+        Auto = "auto", "Train in their mean brightness, without vignettes, and compare each photo with the render in its own, where they differ";
+        Off = "off", "Take photos as they are";
+    }
 }
