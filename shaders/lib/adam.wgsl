@@ -28,7 +28,7 @@ struct TrainUniform {
     alpha_mode: u32,
     // 1 / n for the n-th state that joins the mean of the last states; 0: this step's does not join.
     average_weight: f32,
-    // The photo's exposure relative to the scene, per channel, and its vignette: Exposure of exposure.rs.
+    // The photo's exposure relative to the scene, per channel, and its vignette; see Exposure in splat-core/src/exposure.rs.
     gain_red: f32,
     gain_green: f32,
     gain_blue: f32,

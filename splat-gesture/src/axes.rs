@@ -22,9 +22,11 @@ use crate::rounded::{of_step, step};
 
 /// Number of axes.
 pub(crate) const AXES: usize = 28;
-/// Number of synthetic poses, and of views of each.
+/// Number of synthetic poses.
 const POSES: usize = 3000;
+/// The same for landmarks without depth.
 const FLAT_POSES: usize = 1500;
+/// Number of views of each pose.
 const VIEWS: usize = 4;
 /// Share of the variation within a pose that is assumed proportional to a feature's variance among all hands, because synthetic
 /// hands never vary in all the ways that recordings do.

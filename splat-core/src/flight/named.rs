@@ -73,10 +73,10 @@ struct Entry {
     /// Extension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rolling_shutter: Option<ShutterEntry>,
-    /// Extension: [`Exposure::factors`].
+    /// Extension: factors of red, green and blue, see [`Exposure::factors`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     exposure: Option<[f64; 3]>,
-    /// Extension: [`Exposure::vignette`].
+    /// Extension: logarithm of the brightness in the corners, see [`Exposure::vignette`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     vignette: Option<f64>,
 }

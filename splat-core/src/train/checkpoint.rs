@@ -164,12 +164,7 @@ impl Trainer {
         gpu.check()?;
         let photos = Photos::new(dataset, &header.config)?;
         let poses = Poses::resumed(&photos.given, header.frame, header.poses);
-        let of_gain = |gain: &[f64; 3]| Exposure { factors: gain.map(f64::exp), vignette: 0.0 };
-        let mut exposures = header.exposures;
-        exposures.extend(header.gains.iter().map(of_gain));
-        if exposures.len() != photos.given.scene.views.len() || !exposures.iter().all(Exposure::is_valid) {
-            exposures.clear();
-        }
+        let exposures = stored_exposures(header.exposures, &header.gains, photos.given.scene.views.len());
         let start = RunStart {
             photos,
             config: header.config,
@@ -211,6 +206,15 @@ fn buffers<'a>(
     list
 }
 
+/// The exposures of a header: `gains` are those of files from before vignettes. Empty unless they are one per view, and valid.
+fn stored_exposures(mut exposures: Vec<Exposure>, gains: &[[f64; 3]], views: usize) -> Vec<Exposure> {
+    exposures.extend(gains.iter().map(|gain| Exposure { factors: gain.map(f64::exp), vignette: 0.0 }));
+    if exposures.len() != views || !exposures.iter().all(Exposure::is_valid) {
+        exposures.clear();
+    }
+    exposures
+}
+
 fn world() -> SceneFrame {
     SceneFrame::WORLD
 }
@@ -244,4 +248,20 @@ fn camera_fingerprint(dataset: &Dataset) -> u64 {
 
 fn malformed(path: &Path, what: String) -> Error {
     Error::Malformed { path: path.to_path_buf(), format: FORMAT, what }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gains_of_files_from_before_vignettes_are_read() {
+        let read = stored_exposures(Vec::new(), &[[0.0, 0.5, -0.5], [0.0; 3]], 2);
+        let first = Exposure { factors: [1.0, 0.5_f64.exp(), (-0.5_f64).exp()], vignette: 0.0 };
+        assert_eq!(read, [first, Exposure::default()]);
+        let stored = vec![Exposure { factors: [0.9; 3], vignette: -0.2 }];
+        assert_eq!(stored_exposures(stored.clone(), &[], 1), stored);
+        assert_eq!(stored_exposures(stored, &[], 2), [], "of another number of views");
+        assert_eq!(stored_exposures(Vec::new(), &[[f64::NAN; 3]], 1), [], "not finite");
+    }
 }

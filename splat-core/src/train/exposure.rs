@@ -42,7 +42,7 @@ pub(super) struct Sample {
     pub(super) point: usize,
     /// Logarithm of each channel; NaN if it is not usable.
     pub(super) log_colour: LogGain,
-    /// See [`radius_squared`].
+    /// Squared distance from the photo's centre, 1 in a corner; see [`radius_squared`].
     pub(super) radius_squared: f64,
 }
 
@@ -92,12 +92,15 @@ fn differ(gains: &[LogGain]) -> bool {
 /// for others; all are 1 if the photos do not differ, or cannot be predicted.
 pub(super) fn exposures(dataset: &Dataset, views: &[SmallView], points: &[SeedPoint]) -> Vec<Exposure> {
     let mut samples = Samples::new(views, points);
-    let vignettes = vignette::of_cameras(dataset, &samples, &samples.log_gains());
-    let of_training: Vec<f64> = dataset.train.iter().map(|&view| vignettes[view]).collect();
-    samples.divide_by(&of_training);
+    let mut gains = samples.log_gains();
+    let vignettes = vignette::of_cameras(dataset, &samples, &gains);
+    if vignettes.iter().any(|vignette| *vignette != 0.0) {
+        let of_training: Vec<f64> = dataset.train.iter().map(|&view| vignettes[view]).collect();
+        samples.divide_by(&of_training);
+        gains = samples.log_gains();
+    }
     let mut all: Vec<Exposure> =
         vignettes.into_iter().map(|vignette| Exposure { vignette, ..Exposure::default() }).collect();
-    let gains = samples.log_gains();
     if !differ(&gains) {
         return all;
     }

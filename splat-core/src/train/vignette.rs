@@ -58,6 +58,9 @@ fn cameras(dataset: &Dataset) -> Vec<usize> {
 
 /// The coefficient of a camera from its photos, given by their place among the training views: the mean of the photos' own.
 fn of_photos(samples: &Samples, gains: &[LogGain], places: &[usize]) -> f64 {
+    if places.len() < FEWEST_PHOTOS {
+        return 0.0;
+    }
     let of_point = point_sums(samples, gains, places);
     let slopes: Vec<f64> =
         places.iter().filter_map(|&place| slope(&samples.views[place], &gains[place], &of_point)).collect();
@@ -95,8 +98,8 @@ fn point_sums(samples: &Samples, gains: &[LogGain], places: &[usize]) -> Vec<Sum
     sums
 }
 
-/// Change of the logarithm of the colours with r² in one photo, relative to the same points in the camera's other photos. `None` with too
-/// few comparisons.
+/// Change of the logarithm of the colours with r² in one photo, relative to the same points in the camera's other photos. `None` if
+/// there are fewer than [`FEWEST_COMPARISONS`].
 ///
 /// # Source
 /// A weighted median of slopes between pairs of points (Theil 1950, Sen 1968; Jaeckel 1972 for the weights): an error of the photo's

@@ -142,7 +142,7 @@ impl FromRedisValue for Answer {
 }
 
 impl Answer {
-    /// The value.
+    /// Converts the value that follows the word.
     pub(super) fn read<T: FromRedisValue>(self) -> Result<T> {
         Ok(from_redis_value(self.value)?)
     }

@@ -57,7 +57,7 @@ pub(crate) trait Sql {
         values: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Option<T>>;
-    /// All rows.
+    /// Converts every row of a query.
     fn all<T>(
         &self,
         sql: &str,
