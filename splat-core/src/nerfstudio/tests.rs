@@ -14,8 +14,23 @@ fn matrix() -> Value {
     json!([[1, 0, 0, 1], [0, 0, -1, 2], [0, 1, 0, 3], [0, 0, 0, 1]])
 }
 
-fn dataset(transforms: &Value, photos: &[&str]) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
+/// A dataset's folder, inside a temporary one of its own: photos are also looked up in the folder above, which must not be the one
+/// that every program writes to.
+struct Folder {
+    path: std::path::PathBuf,
+    _temporary: tempfile::TempDir,
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn dataset(transforms: &Value, photos: &[&str]) -> Folder {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = Folder { path: temporary.path().join("dataset"), _temporary: temporary };
+    std::fs::create_dir(folder.path()).unwrap();
     for photo in photos {
         let path = folder.path().join(photo);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

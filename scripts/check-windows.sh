@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Builds the Windows program on Linux and tries it under Wine: it must find the Vulkan driver, train, render and convert, and write byte for
+# byte what the Linux program writes.
+#
+#   scripts/check-windows.sh          for Debian and Ubuntu; downloads what is missing: Rust's library for Windows, MinGW-w64, Wine, Xvfb
+#
+# Takes some fifteen minutes on two cores, most of it for compiling. Both programs stay in target/, and what they wrote in
+# target/check-windows.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf 'check-windows: %s\n' "$*"; }
+fail() {
+    printf 'error: %s\n' "$1" >&2
+    [ -n "${2:-}" ] && printf '\nhint: %s\n' "$2" >&2
+    exit 2
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+
+scripts/setup.sh
+triple=x86_64-pc-windows-gnu
+have rustup || fail "rustup is missing, which installs Rust's library for $triple" "install Rust from https://rustup.rs"
+rustup target list --installed | grep -qx $triple || rustup target add $triple
+packages=()
+have x86_64-w64-mingw32-gcc || packages+=(gcc-mingw-w64-x86-64-posix)
+have wine || packages+=(wine wine64)
+have Xvfb || packages+=(xvfb)
+if [ ${#packages[@]} -gt 0 ]; then
+    have apt-get || fail "this machine lacks: ${packages[*]} (Debian's names)" "install them with your system's package manager, then try again"
+    as_root=()
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    say "installing ${packages[*]}"
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
+fi
+
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+make --no-print-directory web
+cargo build --release --locked -p splat-cli
+cargo build --release --locked -p splat-cli --target $triple
+linux=$target/release/splat
+windows=$target/$triple/release/splat.exe
+
+out=$target/check-windows
+rm -rf "$out"
+mkdir -p "$out"
+say "photographing the demo's scene"
+"$linux" demo --small -o "$out/demo" -q
+
+# A Windows of its own. Wine hands Vulkan through to the system's driver, but only with a display. No .NET and no HTML: Wine would
+# ask whether to download them.
+export WINEPREFIX=$out/wine WINEDEBUG=-all WINEDLLOVERRIDES="mscoree=;mshtml=" XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/tmp}" NODEVICE_SELECT=1
+on_windows() { xvfb-run -a wine "$windows" "$@"; }
+
+cd "$out"
+say "doctor"
+# COLMAP and ffmpeg are missing there: only what it says of the GPU counts.
+on_windows doctor --json >doctor.json 2>doctor.log || true
+grep -q '"name":"kernels","verdict":"ok"' doctor.json || fail "the Windows program finds no GPU that computes correctly: $(cat doctor.json doctor.log)"
+
+say "training, 100 steps with each renderer"
+train=(--steps 100 --max-image-size 480 --seed 1 -q)
+for renderer in ewa 3dgut; do
+    "$linux" train demo/colmap_data -o "linux-$renderer" --renderer $renderer "${train[@]}"
+    on_windows train demo/colmap_data -o "windows-$renderer" --renderer $renderer "${train[@]}"
+done
+say "rendering and converting"
+view=$(basename "$(find demo/colmap_data/images -name '*.jpg' -o -name '*.png' | sort | head -n 1)")
+"$linux" render linux-ewa --view "$view" -o linux-ewa/view.png -q
+on_windows render windows-ewa --view "$view" -o windows-ewa/view.png -q
+"$linux" convert linux-ewa linux-ewa/scene.spz -q
+on_windows convert windows-ewa windows-ewa/scene.spz -q
+
+# Times and paths differ; scenes, cameras, pictures and conversions must not.
+compared=0
+for renderer in ewa 3dgut; do
+    while read -r file; do
+        cmp "linux-$renderer/$file" "windows-$renderer/$file" || fail "$file of $renderer differs between Linux and Windows"
+        compared=$((compared + 1))
+    done < <(cd "linux-$renderer" && find . -name '*.ply' -o -name '*.png' -o -name '*.spz' -o -name cameras.json | sort)
+done
+[ $compared -ge 6 ] || fail "only $compared files were compared"
+say "passed: $compared files of the two programs are the same, byte for byte"
