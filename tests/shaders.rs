@@ -273,6 +273,16 @@ fn host_structures_are_wgsls() {
         wgsl_struct(&total, "StepReport"),
         host_struct!(StepReport: loss, isects_needed, overflowed, padding)
     );
+    let limits = module_of(&shaders::PHOTO_LIMITS);
+    assert_eq!(
+        wgsl_struct(&limits, "PhotoView"),
+        host_struct!(layout::PhotoView: lens, size_px, focal_px, nearest;
+            cam_from_world_x = cam_from_world + 0, cam_from_world_y = cam_from_world + 16, cam_from_world_z = cam_from_world + 32)
+    );
+    assert_eq!(
+        wgsl_struct(&limits, "PhotoLimitsUniform"),
+        host_struct!(layout::PhotoLimitsUniform: count, is_first, is_last, near, veil_logit, floor_px2)
+    );
     let best_two = module_of(&shaders::BEST_TWO);
     assert_eq!(
         wgsl_struct(&best_two, "Group"),

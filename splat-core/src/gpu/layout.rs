@@ -292,6 +292,40 @@ pub struct ChunkUniform {
     pub count: u32,
 }
 
+/// `PhotoView` of `photo_limits.wgsl`: a training photo as a sampler of the scene, in the run's frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct PhotoView {
+    /// Rows of the 3x4 matrix `cam_from_world`.
+    pub cam_from_world: [[f32; 4]; 3],
+    /// Its lens.
+    pub lens: LensUniform,
+    /// Width and height in pixels.
+    pub size_px: [f32; 2],
+    /// Pixels per radian near the axis.
+    pub focal_px: f32,
+    /// Lower bound of distances in the photo, units of the run's frame; 0 if unknown.
+    pub nearest: f32,
+}
+
+/// `PhotoLimitsUniform` of `photo_limits.wgsl`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+#[repr(C)]
+pub struct PhotoLimitsUniform {
+    /// Number of Gaussians of the chunk.
+    pub count: u32,
+    /// 1 if no family of camera models was dispatched before.
+    pub is_first: u32,
+    /// 1 if no family follows.
+    pub is_last: u32,
+    /// Near plane, units of the run's frame.
+    pub near: f32,
+    /// Maximum opacity logit of Gaussians that stand before everything that one of the photos shows.
+    pub veil_logit: f32,
+    /// Floor as a variance, square pixels; 0: floors are kept.
+    pub floor_px2: f32,
+}
+
 /// `Group` of `best_two.wgsl`: the work of one workgroup, in units of descriptors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
 #[repr(C)]

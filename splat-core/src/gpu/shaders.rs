@@ -276,6 +276,7 @@ kernels! {
     ADAM_GEOMETRY = "adam_geometry" [Rotation, Adam, Counters, Chunk];
     GATHER = "gather" [];
     AVERAGE = "average" [Adam, Counters];
+    PHOTO_LIMITS = "photo_limits" [RayQuadric, Lens, Camera];
     PROJECT_POINTS = "project_points" [RayQuadric, Lens, Camera];
     MULTIPLY_ADD = "multiply_add" [];
     COPY = "copy" [];

@@ -185,4 +185,4 @@ fn scales_for(model: LensModel, sx: f64, sy: f64) -> Vec<f64> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -8,7 +8,7 @@ use super::{Lens, LensModel};
 use crate::Pinhole;
 
 /// One calibrated lens of each model; strong but realistic distortion, off-centre, not square.
-fn example(model: LensModel) -> Lens {
+pub(crate) fn example(model: LensModel) -> Lens {
     let params: &[f64] = match model {
         LensModel::SimplePinhole => &[700.0, 500.0, 390.0],
         LensModel::Pinhole => &[700.0, 720.0, 500.0, 390.0],

@@ -65,8 +65,6 @@ impl KnownDepths {
 #[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
     use super::*;
-    use crate::gpu::layout::Gaussian;
-    use crate::train::floor::Sampling;
     use crate::train::frame::SceneFrame;
     use crate::train::small_view::tests::wall;
 
@@ -89,34 +87,5 @@ mod tests {
 
         let few = KnownDepths::of(&views[2], &points[..4]);
         assert_eq!((few.nearest, few.inverse_around(DVec2::ZERO)), (0.0, None));
-    }
-    #[test]
-    fn what_stands_before_everything_a_photo_shows_fades() {
-        let dir = tempfile::tempdir().unwrap();
-        let points: Vec<SeedPoint> = (0..60)
-            .map(|i| SeedPoint {
-                position: [f64::from(i % 10) * 0.1 - 0.5, f64::from(i / 10) * 0.1, 4.0],
-                rgb: [0; 3],
-            })
-            .collect();
-        let at = |z: f32| Gaussian {
-            mean: [0.0, 0.1, z],
-            opacity_logit: 1.0,
-            quat: [1.0, 0.0, 0.0, 0.0],
-            log_scale: [-2.0; 3],
-            scale_floor: 0.0,
-        };
-        let faded = |points: Vec<SeedPoint>| {
-            let dataset = wall(dir.path(), points, |_| [1.0; 3]);
-            let mut geometry = [at(1.0), at(3.0), at(4.0), at(-1.0)];
-            Sampling::new(&dataset, SceneFrame::WORLD).unwrap().fade_veils(&mut geometry, -6.0);
-            geometry.map(|gaussian| gaussian.opacity_logit)
-        };
-        assert_eq!(
-            faded(points.clone()),
-            [-6.0, 1.0, 1.0, 1.0],
-            "a veil at 1, others at 3, on the wall and behind"
-        );
-        assert_eq!(faded(points[..10].to_vec()), [1.0; 4], "ten points say nothing");
     }
 }

@@ -1,9 +1,10 @@
-//! Changes to Gaussians between steps, on the host.
+//! Changes to Gaussians between steps.
 
 use super::config::Strategy;
 use super::densify::{self, State};
 use super::frame::EXTENT;
 use super::optimizer;
+use super::photo_limits::Apply;
 use super::trainer::Trainer;
 use crate::Result;
 use crate::gpu::layout::{DensifyStatistic, Gaussian};
@@ -11,23 +12,25 @@ use crate::gpu::layout::{DensifyStatistic, Gaussian};
 impl Trainer {
     /// Densifies, resets opacities and recomputes scale floors, whichever is due before a step.
     pub(super) fn refine(&mut self, step: u32) -> Result<()> {
+        let floor_px2 = self.config.floors_before(step).then(|| self.config.scale_floor_px2());
+        let floors = Apply { floor_px2, ..Apply::default() };
+        let densifies = self.config.densifies_before(step);
+        if densifies && self.config.strategy == Strategy::Mcmc {
+            let veil_logit = Some(densify::faint(&self.config.densify));
+            self.limits.apply(&self.gpu, &self.gaussians, Apply { veil_logit, ..Apply::default() })?;
+        }
         let count = self.gaussians.count as usize;
-        let mut geometry: Vec<Gaussian> = self.gpu.read(&self.gaussians.geometry, count)?;
+        let read = |trainer: &Self| trainer.gpu.read::<Gaussian>(&trainer.gaussians.geometry, count);
         if self.config.resets_before(step) {
+            let mut geometry = read(self)?;
             densify::reset_opacities(&mut geometry, &self.config.densify);
             self.gpu.queue().write_buffer(&self.gaussians.geometry, 0, bytemuck::cast_slice(&geometry));
             self.average.restart(step);
         }
-        if !self.config.densifies_before(step) {
-            if self.config.floors_before(step) {
-                self.sampling.set_floors(&mut geometry, self.config.scale_floor_px2());
-                self.gpu.queue().write_buffer(&self.gaussians.geometry, 0, bytemuck::cast_slice(&geometry));
-            }
-            return Ok(());
+        if !densifies {
+            return self.limits.apply(&self.gpu, &self.gaussians, floors);
         }
-        if self.config.strategy == Strategy::Mcmc {
-            self.sampling.fade_veils(&mut geometry, densify::faint(&self.config.densify));
-        }
+        let geometry = read(self)?;
         let statistics: Vec<DensifyStatistic> = self.gpu.read(&self.moments.statistics, count)?;
         let state = State {
             geometry: &geometry,
@@ -37,17 +40,15 @@ impl Trainer {
             step,
             refinements: self.config.refinements_before(step),
         };
-        let mut plan = densify::plan(&self.config, &state);
+        let plan = densify::plan(&self.config, &state);
         if plan.geometry.is_empty() {
             // Keep the faint cloud rather than training nothing.
             return Ok(());
         }
-        if self.config.floors_before(step) {
-            self.sampling.set_floors(&mut plan.geometry, self.config.scale_floor_px2());
-        }
         self.average.restart(step);
         (self.gaussians, self.moments) =
             optimizer::apply(&self.gpu, &self.kernels.optimizer, &self.gaussians, &self.moments, &plan)?;
+        self.limits.apply(&self.gpu, &self.gaussians, floors)?;
         self.rebuild(self.passes.forward.capacity.room())
     }
 }

@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use super::average::Average;
 use super::config::TrainConfig;
-use super::floor::{Sampling, seen_by_any};
 use super::frame::SceneFrame;
 use super::optimizer::Moments;
 use super::own_loss::{OwnLoss, StepBuffers, StepView, record_counts};
 use super::passes::{Kernels, Passes, slot_switches};
+use super::photo_limits::PhotoLimits;
 use super::photos::Photos;
 use super::poses::Poses;
 use super::reports::Reports;
 use super::start::RunStart;
 use super::uniforms::{StepState, background, train_uniform};
+use super::visibility::seen_by_any;
 use crate::camera::{LensCamera, Pose};
 use crate::dataset::Dataset;
 use crate::gaussians::GaussianCloud;
@@ -71,7 +72,7 @@ pub struct Trainer {
     last_loss: f32,
     pub(super) timer: Option<Timer>,
     pub(super) rays: RayTables,
-    pub(super) sampling: Sampling,
+    pub(super) limits: PhotoLimits,
     /// Exposure of each view; empty: all as bright as the scene. See [`super::exposure`].
     pub(super) exposures: Vec<Exposure>,
     pub(super) poses: Poses,
@@ -163,7 +164,7 @@ impl Trainer {
         let isects = grown(gaussians.count.saturating_mul(FIRST_ISECTS_PER_GAUSSIAN))
             .min(isects_per_slice(gpu, slot_switches(&dataset, switches)));
         let passes = Passes::new(gpu, &kernels, &gaussians, &moments, &dataset, isects)?;
-        let sampling = Sampling::new(&photos.given, frame)?;
+        let limits = PhotoLimits::new(gpu, &photos.given, frame)?;
         let average = Average::new(config.averaged_steps(), config.steps);
         Ok(Self {
             gpu: gpu.clone(),
@@ -183,7 +184,7 @@ impl Trainer {
             last_loss: f32::NAN,
             timer: None,
             rays: RayTables::default(),
-            sampling,
+            limits,
             exposures,
             poses,
         })
