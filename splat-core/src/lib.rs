@@ -59,8 +59,9 @@
 //! [`train::Trainer::step_with`] trains with such a loss: the trainer renders, and updates every parameter with its optimizer.
 //!
 //! Complete programs are `examples/train.rs` of `splat-colmap` and, in this crate, `examples/own_loss.rs`, which trains with a custom
-//! loss on the host and on the GPU, and `examples/in_my_app.rs`, which renders with an existing wgpu device. Conventions are COLMAP's:
-//! see [`camera`]. The GPU is opened synchronously; [`Gpu::new_async`] is for callers that run an executor.
+//! loss on the host and on the GPU, `examples/in_my_app.rs`, which renders with an existing wgpu device, and `examples/viewer.rs`, which
+//! shows a scene in a window. Conventions are COLMAP's: see [`camera`]. The GPU is opened synchronously; [`Gpu::new_async`] is for
+//! callers that run an executor.
 //!
 //! # Layers
 //!

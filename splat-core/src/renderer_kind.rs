@@ -6,23 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::formats::SplatRenderMode;
 
-/// How Gaussians are projected and evaluated. Sorting, tile lists, blending, loss and optimizer are the same for both.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum RendererKind {
-    /// Each Gaussian is projected to a 2-D one by the first-order expansion of a pinhole's projection (Zwicker et al. 2002, Kerbl et
-    /// al. 2023), as in other viewers.
-    #[default]
-    #[serde(rename = "ewa")]
-    Ewa,
-    /// Each Gaussian is evaluated in 3-D along every pixel's ray, and bounded by the unscented transform (3DGUT, Wu et al. 2025):
-    /// supports lenses of any model, and is exact where EWA is an approximation.
-    #[serde(rename = "3dgut")]
-    Gut,
-}
-
-crate::words! { RendererKind:
-    Ewa = "ewa", "As flat splats, to first order: what ordinary viewers show (Kerbl et al. 2023)";
-    Gut = "3dgut", "In 3-D along each pixel's ray (Wu et al. 2025)";
+crate::words! {
+    /// How Gaussians are projected and evaluated. Sorting, tile lists, blending, loss and optimizer are the same for both.
+    ///
+    /// [`RendererKind::Ewa`] projects each Gaussian by the first-order expansion of a pinhole's projection (Zwicker et al. 2002).
+    /// [`RendererKind::Gut`], 3DGUT, bounds it by the unscented transform: it supports lenses of any model, and is exact where EWA is an
+    /// approximation.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+    pub enum RendererKind {
+        #[default]
+        #[serde(rename = "ewa")]
+        Ewa = "ewa", "As flat splats, to first order: what ordinary viewers show (Kerbl et al. 2023)";
+        #[serde(rename = "3dgut")]
+        Gut = "3dgut", "In 3-D along each pixel's ray (Wu et al. 2025)";
+    }
 }
 
 /// The renderer and mode that a scene was trained with.

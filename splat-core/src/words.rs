@@ -1,7 +1,7 @@
 //! Named values of options.
 
-/// Gives an enum the names by which users choose its values, each with a one-line description: `ALL`, `WORDS`, `name`, `summary`
-/// and `from_name`. The order is the display order. With `enum`, defines it as well, with the descriptions as documentation.
+/// Defines an enum whose values users choose by name, each with a one-line description, which is its documentation as well: `ALL`,
+/// `WORDS`, `name`, `summary` and `from_name`. The order is the display order.
 #[macro_export]
 macro_rules! words {
     ($(#[$attribute:meta])* $visibility:vis enum $type:ident {
@@ -11,9 +11,7 @@ macro_rules! words {
         $visibility enum $type {
             $(#[doc = $summary] $(#[$of_variant])* $variant,)+
         }
-        $crate::words! { $type: $($variant = $name, $summary;)+ }
-    };
-    ($type:ident: $($variant:ident = $name:literal, $summary:literal;)+) => {
+
         impl $type {
             /// Every value, in the order of declaration.
             pub const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];

@@ -48,7 +48,11 @@ async fn failed_jobs_say_why_and_are_done_again_from_a_stage() {
     );
     let retry = |body: Value| service.request("POST", &format!("/v1/jobs/{job}/retry")).json(&body).send();
     let wrong = retry(json!({"from": "lunch"})).await.unwrap();
-    assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(wrong.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    let problem: Value = wrong.json().await.unwrap();
+    assert!(problem["detail"].as_str().unwrap().contains("`from`"), "{problem}");
+    let no_json = service.request("POST", &format!("/v1/jobs/{job}/retry")).body("{\"from\"").send();
+    assert_eq!(no_json.await.unwrap().status(), StatusCode::BAD_REQUEST);
     assert_eq!(retry(json!({"from": "matching"})).await.unwrap().status(), StatusCode::ACCEPTED);
     service.ended(&job).await;
     let log = service.get(&format!("/v1/jobs/{job}/log")).await.text().await.unwrap();

@@ -105,11 +105,10 @@ async fn what_has_no_scene_is_not_shared() {
     service.ended(&failed).await;
     let path = format!("/v1/jobs/{failed}/share");
     assert_eq!(send(&service, "POST", &path, &json!({})).await.0, StatusCode::CONFLICT);
-    assert_eq!(
-        send(&service, "POST", &path, &json!({ "region": "cone:1" })).await.0,
-        StatusCode::UNPROCESSABLE_ENTITY
-    );
-    assert_eq!(send(&service, "POST", &path, &json!({ "regions": "" })).await.0, StatusCode::BAD_REQUEST);
+    for wrong in [json!({ "region": "cone:1" }), json!({ "region": 3 }), json!({ "regions": "" })] {
+        let (status, problem) = send(&service, "POST", &path, &wrong).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}: {problem:#}");
+    }
     let fetched = service.get(&format!("/v1/jobs/{failed}/scene/scene.spz")).await;
     assert_eq!(fetched.status(), StatusCode::NOT_FOUND);
 }

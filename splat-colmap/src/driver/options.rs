@@ -7,36 +7,30 @@ use std::time::Duration;
 use splat_core::LensModel;
 use splat_core::descriptors::CompareDescriptors;
 
-/// Trade-off between time and completeness.
-///
-/// Feature extraction takes most of the time on a CPU, four times as much if it starts at twice the photo's resolution (every quality
-/// but the lowest). Matching takes 2 processor nanoseconds per pair of features, so it grows with the square of the number of features
-/// per photo and with the number of pairs. Photos that get no pose are tried once more with more features
-/// ([`ColmapOptions::try_again`]), which costs as much as [`ColmapQuality::High`] for those photos alone. Features that a
-/// higher quality would find alike are kept when the quality is raised.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum ColmapQuality {
-    /// 1,200 pixels, up to 2,000 features, faint ones as well; none smaller than the photo's own pixels show, unless it has at most 600 of them a side. Loses
-    /// half of the points and a tenth of the accuracy. Where it places less than 60 % of a small set even with a second try, [`ColmapQuality::High`] is tried.
-    Low,
-    /// 1,600 pixels, about 2,000 features, starting at twice the resolution.
-    #[default]
-    Medium,
-    /// 2,400 pixels, about 4,000 features. For photos with much fine texture or little overlap.
-    High,
-    /// 3,200 pixels, about 8,000 features: COLMAP's own defaults.
-    Extreme,
-}
-
-splat_core::words! { ColmapQuality:
-    Low = "low", "Photos at most 1,200 pixels, up to 2,000 features each";
-    Medium = "medium", "1,600 pixels, about 2,000 features, looked for at twice the resolution";
-    High = "high", "2,400 pixels, about 4,000 features: for fine texture or little overlap";
-    Extreme = "extreme", "3,200 pixels, about 8,000 features: COLMAP's own defaults";
+splat_core::words! {
+    /// Trade-off between time and completeness.
+    ///
+    /// Feature extraction takes most of the time on a CPU, four times as much if it starts at twice the photo's resolution (every
+    /// quality but the lowest). Matching takes 2 processor nanoseconds per pair of features, so it grows with the square of the number
+    /// of features per photo and with the number of pairs. Photos that get no pose are tried once more with more features
+    /// ([`ColmapOptions::try_again`]), which costs as much as [`ColmapQuality::High`] for those photos alone. Features that a higher
+    /// quality would find alike are kept when the quality is raised.
+    ///
+    /// [`ColmapQuality::Low`] accepts faint features as well, but none smaller than the photo's own pixels show, unless it has at most
+    /// 600 of them a side. It loses half of the points and a tenth of the accuracy; where it places less than 60 % of a small set even
+    /// with a second try, [`ColmapQuality::High`] is tried.
+    #[derive(
+        Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+    )]
+    #[serde(rename_all = "snake_case")]
+    #[non_exhaustive]
+    pub enum ColmapQuality {
+        Low = "low", "Photos at most 1,200 pixels, up to 2,000 features each";
+        #[default]
+        Medium = "medium", "1,600 pixels, about 2,000 features, looked for at twice the resolution";
+        High = "high", "2,400 pixels, about 4,000 features: for fine texture or little overlap";
+        Extreme = "extreme", "3,200 pixels, about 8,000 features: COLMAP's own defaults";
+    }
 }
 
 impl ColmapQuality {
@@ -96,29 +90,24 @@ impl FeatureSettings {
     }
 }
 
-/// Selection of the pairs of photos to match.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Matcher {
-    /// All pairs if that takes no more than [`Matcher::EXHAUSTIVE_PRODUCTS`] products of descriptors, else preselection.
-    #[default]
-    Auto,
-    /// All pairs: the most reliable; time grows with the square of the number of photos.
-    Exhaustive,
-    /// Each photo with the 32 that have most matches between the largest 512 features of one and all of the other, with up to 64 while no
-    /// more than a quarter of all pairs are chosen, with the next ones by name, and with the nearest ones by GPS.
-    Preselection,
-    /// Each photo with its next ones by name, with ones at 2, 4, 8 ... places, and loops closed by
-    /// comparing all pairs of some 30 photos spread evenly. For videos and walks taken in order.
-    Sequential,
-}
-
-splat_core::words! { Matcher:
-    Auto = "auto", "All pairs while that is cheap, then preselection";
-    Exhaustive = "exhaustive", "Every pair: most reliable, slow beyond 150 photos";
-    Preselection = "preselection", "Each photo with the 32 to 64 whose largest features resemble its own, and its neighbours by name and GPS";
-    Sequential = "sequential", "Neighbours by file name: for video frames";
+splat_core::words! {
+    /// Selection of the pairs of photos to match.
+    ///
+    /// [`Matcher::Auto`] compares all pairs if that takes no more than [`Matcher::EXHAUSTIVE_PRODUCTS`] products of descriptors: time
+    /// grows with the square of the number of photos. [`Matcher::Preselection`] counts the matches between the largest 512 features of
+    /// one photo and all of the other; beyond 32 per photo it takes pairs only while no more than a quarter of all pairs are chosen.
+    /// [`Matcher::Sequential`] pairs each photo with its next ones by name, with ones at 2, 4, 8 ... places, and closes loops by comparing
+    /// all pairs of some 30 photos spread evenly.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    #[non_exhaustive]
+    pub enum Matcher {
+        #[default]
+        Auto = "auto", "All pairs while that is cheap, then preselection";
+        Exhaustive = "exhaustive", "Every pair: most reliable, slow beyond 150 photos";
+        Preselection = "preselection", "Each photo with the 32 to 64 whose largest features resemble its own, and its neighbours by name and GPS";
+        Sequential = "sequential", "Neighbours by file name: for videos and walks taken in order";
+    }
 }
 
 impl Matcher {
@@ -127,24 +116,17 @@ impl Matcher {
     pub const EXHAUSTIVE_PRODUCTS: u64 = 50_000_000_000;
 }
 
-/// The program that matches features.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum MatcherEngine {
-    /// COLMAP if it can use a CUDA GPU, else this program.
-    #[default]
-    Auto,
-    /// This program: exact matching by integer products of descriptors, on all cores or a GPU. The same matches on every machine.
-    Splat,
-    /// COLMAP: on a CPU approximate matching.
-    Colmap,
-}
-
-splat_core::words! { MatcherEngine:
-    Auto = "auto", "COLMAP where it has a CUDA GPU, else splat";
-    Splat = "splat", "In this program, on the GPU or all cores: exact, and several times as fast as COLMAP on a CPU";
-    Colmap = "colmap", "In COLMAP: approximate on a CPU";
+splat_core::words! {
+    /// The program that matches features. This program multiplies descriptors in integers, which gives the same matches on every machine.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    #[non_exhaustive]
+    pub enum MatcherEngine {
+        #[default]
+        Auto = "auto", "COLMAP where it has a CUDA GPU, else splat";
+        Splat = "splat", "In this program, on the GPU or all cores: exact, and several times as fast as COLMAP on a CPU";
+        Colmap = "colmap", "In COLMAP: approximate on a CPU";
+    }
 }
 
 /// Options for posing photos.

@@ -87,8 +87,9 @@ pub fn orbit_of_cloud(cloud: &GaussianCloud, origin: [f64; 3], frames: u32) -> V
         .collect()
 }
 
-/// The point nearest to all optical axes, if it is in front of most cameras.
-pub(crate) fn looked_at(cameras: &[Camera]) -> Option<DVec3> {
+/// The point in the world nearest to all optical axes, if it is in front of most cameras; `None` if they look in parallel or outwards.
+#[must_use]
+pub fn looked_at(cameras: &[Camera]) -> Option<DVec3> {
     // Least squares: sum (I - d d^T) (x - p) = 0.
     let mut normal = DMat3::ZERO;
     let mut right = DVec3::ZERO;

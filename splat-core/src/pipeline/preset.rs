@@ -4,37 +4,29 @@ use std::time::Duration;
 
 use crate::train::TrainConfig;
 
-/// Presets of time and quality.
-///
-/// | preset | steps | longest side | COLMAP |
-/// | --- | --- | --- | --- |
-/// | `preview` | 500 | 480 px | low |
-/// | `standard` | 30,000 | 1,600 px | medium |
-/// | `high` | 30,000 | the photos' own | high |
-/// | `reference` | 30,000, by [`TrainConfig::published`] | 1,600 px | medium |
-///
-/// 30,000 steps are customary; 1,600 px is the size to which the 3DGS authors' code scales down. `preview` serves to judge a
-/// capture: a tenth of the pixels of a phone's photo, and enough steps for shapes, but not for fine texture.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Preset {
-    /// Minutes on a CPU, to check whether the capture is good enough.
-    Preview,
-    /// The customary settings; minutes on a GPU, hours on a CPU.
-    #[default]
-    Standard,
-    /// All pixels of the photos.
-    High,
-    /// As first published, to compare with; takes longer than `standard` and shows less.
-    Reference,
-}
-
-crate::words! { Preset:
-    Preview = "preview", "500 steps, photos at most 480 pixels, COLMAP low: minutes on a CPU";
-    Standard = "standard", "30,000 steps, photos at most 1,600 pixels, COLMAP medium: minutes on a GPU, hours on a CPU";
-    High = "high", "30,000 steps, photos as large as they are, COLMAP high";
-    Reference = "reference", "30,000 steps as first published (Kerbl et al. 2023), to compare with; sizes and COLMAP medium as standard";
+crate::words! {
+    /// Presets of time and quality.
+    ///
+    /// | preset | steps | longest side | COLMAP |
+    /// | --- | --- | --- | --- |
+    /// | `preview` | 500 | 480 px | low |
+    /// | `standard` | 30,000 | 1,600 px | medium |
+    /// | `high` | 30,000 | the photos' own | high |
+    /// | `reference` | 30,000, by [`TrainConfig::published`] | 1,600 px | medium |
+    ///
+    /// 30,000 steps are customary; 1,600 px is the size to which the 3DGS authors' code scales down. `preview` serves to judge a
+    /// capture: a tenth of the pixels of a phone's photo, and enough steps for shapes, but not for fine texture. `reference` takes longer
+    /// than `standard` and shows less.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    #[non_exhaustive]
+    pub enum Preset {
+        Preview = "preview", "500 steps, photos at most 480 pixels, COLMAP low: minutes on a CPU";
+        #[default]
+        Standard = "standard", "30,000 steps, photos at most 1,600 pixels, COLMAP medium: minutes on a GPU, hours on a CPU";
+        High = "high", "30,000 steps, photos as large as they are, COLMAP high";
+        Reference = "reference", "30,000 steps as first published (Kerbl et al. 2023), to compare with; sizes and COLMAP medium as standard";
+    }
 }
 
 impl Preset {

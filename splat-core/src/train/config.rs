@@ -12,20 +12,15 @@ pub const REFERENCE_STEPS: u32 = 30_000;
 /// [`TrainConfig::scale_floor`] with 3DGUT.
 pub const SCALE_FLOOR_GUT: f32 = 0.2;
 
-/// How Gaussians are added and removed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Strategy {
-    /// Clone, split and prune by image-plane gradients (Kerbl et al. 2023).
-    Adc,
-    /// Relocate and grow by opacity, with a random walk (Kheradmand et al. 2024).
-    #[default]
-    Mcmc,
-}
-
-crate::words! { Strategy:
-    Mcmc = "mcmc", "Move dead Gaussians onto living ones, up to a cap (Kheradmand et al. 2024)";
-    Adc = "adc", "Clone, split and prune by screen-space gradients (Kerbl et al. 2023)";
+crate::words! {
+    /// How Gaussians are added and removed. [`Strategy::Mcmc`] chooses by opacity, and moves means in a random walk.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Strategy {
+        #[default]
+        Mcmc = "mcmc", "Move dead Gaussians onto living ones, up to a cap (Kheradmand et al. 2024)";
+        Adc = "adc", "Clone, split and prune by screen-space gradients (Kerbl et al. 2023)";
+    }
 }
 
 /// Settings of a training run. [`Default`] is the standard recipe.

@@ -11,6 +11,7 @@
 //! All three models take the 64 numbers as clients send them, `[1, 64, 1]`, and return `[1, gestures]` scores; normalisation and
 //! rejection of unknown hands are part of the models.
 
+mod computation;
 mod graph;
 mod manifest;
 mod onnx;
@@ -20,7 +21,6 @@ use std::path::Path;
 
 use crate::bundle::Bundle;
 use crate::error::{GestureError, Result};
-use graph::Graph;
 use tflite::Numbers;
 
 /// A file of an export.
@@ -47,19 +47,19 @@ impl Bundle {
     /// The quantised model: uint8 `[1, 64, 1]` in (scale 0.001, zero point 128), uint8 `[1, gestures]` out (1/256, 0).
     #[must_use]
     pub fn legacy_tflite(&self) -> Vec<u8> {
-        tflite::write(&Graph::new(&self.model), Numbers::Legacy)
+        tflite::write(&computation::graph(&self.model), Numbers::Legacy)
     }
 
     /// The model in floats.
     #[must_use]
     pub fn model_tflite(&self) -> Vec<u8> {
-        tflite::write(&Graph::new(&self.model), Numbers::Float)
+        tflite::write(&computation::graph(&self.model), Numbers::Float)
     }
 
     /// The model as ONNX, operator set 13.
     #[must_use]
     pub fn model_onnx(&self) -> Vec<u8> {
-        onnx::write(&Graph::new(&self.model))
+        onnx::write(&computation::graph(&self.model))
     }
 
     /// All files of an export, the manifest last. The same bundle gives the same bytes.
@@ -120,7 +120,7 @@ mod tests {
             turn: 1.0,
         };
         let gestures = (0..MAX_GESTURES).map(known).collect();
-        let graph = Graph::new(&Model {
+        let graph = computation::graph(&Model {
             layout: Layout::World,
             axes: Axes { layer, units: [0.2; AXES], flat: false },
             gestures,

@@ -181,7 +181,7 @@ pub(super) async fn cancel(
         (status = 404, description = "No such job", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The job has not ended", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Jobs of this kind cannot be retried so", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "No such stage, or jobs of this kind cannot be retried so", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn retry(
@@ -190,7 +190,7 @@ pub(super) async fn retry(
     Path(id): Path<String>,
     body: std::result::Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<JobView>)> {
-    let Retry { from } = json::optional(body)?.unwrap_or_default();
+    let Retry { from } = json::optional(&body.map_err(json::too_large)?)?;
     let job = owned(&app, &caller, &id).await?;
     if app.queue.mode().await? == Mode::Draining {
         return Err(QueueError::Draining.into());

@@ -45,17 +45,10 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T> {
     Ok(read)
 }
 
-/// Parses a body that may be empty.
-pub(super) fn optional<T: DeserializeOwned>(
-    body: std::result::Result<Bytes, BytesRejection>,
-) -> Result<Option<T>> {
-    let body = body.map_err(too_large)?;
-    if body.is_empty() {
-        return Ok(None);
-    }
-    serde_json::from_slice(&body).map_err(|error| {
-        Problem::malformed(format!("the body cannot be read: {}", plain(&error.to_string())))
-    })
+/// As [`read`], for a body that may be empty or `null`.
+pub(super) fn optional<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T> {
+    let read: Option<T> = if body.is_empty() { None } else { read(body)? };
+    Ok(read.unwrap_or_default())
 }
 
 /// The error for a body that could not be read completely.

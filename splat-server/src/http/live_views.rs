@@ -44,7 +44,7 @@ pub(super) async fn look(
     request: Request,
 ) -> Result<Json<LookView>> {
     let body = json::body(request, MAX_JSON_BYTES).await?;
-    let look: LookOptions = if body.is_empty() { LookOptions::default() } else { json::read(&body)? };
+    let look: LookOptions = json::optional(&body)?;
     look.read().map_err(Problem::invalid)?;
     let job = owned(&app, &caller, &id).await?;
     check_training(&job)?;

@@ -103,7 +103,7 @@ pub(super) async fn share(
     Path(id): Path<String>,
     body: std::result::Result<Bytes, axum::extract::rejection::BytesRejection>,
 ) -> Result<Json<ShareView>> {
-    let cut = json::optional::<CutOptions>(body)?.unwrap_or_default().read()?;
+    let cut = json::optional::<CutOptions>(&body.map_err(json::too_large)?)?.read()?;
     let job = owned(&app, &caller, &id).await?;
     if job.state != JobState::Succeeded || !job.artifacts.iter().any(|file| file.name == FORMS[0].name) {
         return Err(Problem::conflict(Code::NoScene, "the job has no scene that could be shared"));
