@@ -24,7 +24,7 @@ rustup target list --installed | grep -qx $triple || rustup target add $triple
 packages=()
 have x86_64-w64-mingw32-gcc || packages+=(gcc-mingw-w64-x86-64-posix)
 have wine || packages+=(wine wine64)
-have Xvfb || packages+=(xvfb)
+have Xvfb || packages+=(xvfb xauth)
 if [ ${#packages[@]} -gt 0 ]; then
     have apt-get || fail "this machine lacks: ${packages[*]} (Debian's names)" "install them with your system's package manager, then try again"
     as_root=()
@@ -50,7 +50,21 @@ say "photographing the demo's scene"
 # A Windows of its own. Wine hands Vulkan through to the system's driver, but only with a display. No .NET and no HTML: Wine would
 # ask whether to download them.
 export WINEPREFIX=$out/wine WINEDEBUG=-all WINEDLLOVERRIDES="mscoree=;mshtml=" XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/tmp}" NODEVICE_SELECT=1
-on_windows() { xvfb-run -a wine "$windows" "$@"; }
+on_windows() { xvfb-run -a wine "$out/program/splat.exe" "$@"; }
+mkdir "$out/program"
+cp "$windows" "$out/program"
+# Rust's library takes random numbers from a DLL that Windows has had since 7 and Wine only since 9. This one does the same.
+if ! on_windows --version >/dev/null 2>&1; then
+    cat >"$out/program/bcryptprimitives.c" <<'C'
+#include <stddef.h>
+__declspec(dllimport) unsigned char __stdcall SystemFunction036(void *buffer, unsigned long length);
+__declspec(dllexport) int __stdcall ProcessPrng(unsigned char *buffer, size_t length) {
+    return SystemFunction036(buffer, (unsigned long)length);
+}
+C
+    x86_64-w64-mingw32-gcc -shared -o "$out/program/bcryptprimitives.dll" "$out/program/bcryptprimitives.c" -ladvapi32
+    on_windows --version || fail "the Windows program does not start under $(wine --version 2>/dev/null)"
+fi
 
 cd "$out"
 say "doctor"
