@@ -48,7 +48,7 @@ endif
 serve: setup build
 	$(TARGET_DIR)/release/splat serve
 
-# In order of cost, so that a slip is told early.
+# In order of cost, so that mistakes show early.
 test:
 	scripts/setup.sh --test
 	$(MAKE) --no-print-directory web fmt deny clippy doc test-web test-checked test-trusted test-demo test-api test-readers test-browser package

@@ -21,7 +21,7 @@ if [ "${1:-}" = "--pack" ]; then
     set -e
     target=${CARGO_TARGET_DIR:-target}
     cargo build --release --locked -p splat-cli
-    # The names of test programs hold a hash; cargo tells them.
+    # The names of test programs contain a hash; cargo prints them.
     programs=$(cargo test --locked --workspace --test tests --lib --no-run 2>&1 | tee /dev/stderr | sed -n 's/.*(\(.*\))$/\1/p')
     programs_dir=$target/gpu-check
     mkdir -p "$programs_dir"

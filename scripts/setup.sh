@@ -88,7 +88,7 @@ if $want_test; then
             cargo install cargo-deny --locked --version 0.20.2 --root target/tools
         fi
     fi
-    # Python packages that tests use: one requirements file a purpose, one pip run each, and a copy that tells what is installed.
+    # Python packages of the tests: one requirements file per folder, one pip run each, and a copy that records what is installed.
     for requirements in tests/*/requirements.txt; do
         purpose=$(basename "$(dirname "$requirements")")
         cmp -s "$requirements" "target/tools/$purpose.installed" && continue

@@ -58,7 +58,7 @@ fn a_finished_run_is_trained_longer_where_more_steps_are_asked_for() {
     let better = longer.psnr.expect("measured");
     assert!(better > psnr, "three times the steps gave {better} dB after {psnr} dB");
 
-    // A preset's number of steps is no wish for more; the run that is there is told.
+    // A preset's number of steps does not extend a finished run; the existing result is reported.
     let (same, warnings) = run(&out, &dataset, options(10 * MORE, None, true));
     assert_eq!(same.steps_done, MORE);
     assert!(warnings.iter().any(|w| w.contains(&format!("{MORE} steps"))), "{warnings:?}");

@@ -108,7 +108,7 @@ fn distorted_photos_train_as_well_as_a_pinholes() {
     ];
     for (name, lens, rolling) in cases {
         let (psnr, mut trainer) = trained(name, &lens, rolling, true);
-        // Quarter, half and full size: one table each, not one a step.
+        // Quarter, half and full size: one table each, not one per step.
         assert_eq!(trainer.ray_tables_computed(), 3, "{name}");
         assert!(psnr > pinhole - MARGIN, "{name}: {psnr:.2} dB, a pinhole {pinhole:.2} dB");
         if rolling.is_some() {

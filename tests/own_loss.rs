@@ -193,7 +193,7 @@ fn a_step_that_found_no_room_is_run_again_with_its_own_loss() {
         };
         on_host.step_with(counted).expect("a step");
     }
-    assert_eq!(calls.get(), 2, "the loss is asked for once a step");
+    assert_eq!(calls.get(), 2, "the loss is computed once per step");
     assert!(bits(&cloud_of(on_host)) == bits(&wanted), "on the host it went elsewhere");
 }
 

@@ -97,7 +97,7 @@ pub enum ColmapError {
     },
     /// The model names photos, and all of them are ambiguous on disk.
     #[error(
-        "none of the {count} photos of the model can be told in `{}`: {what}; keep the folders that COLMAP saw, or name the \
+        "none of the {count} photos of the model can be matched to a file in `{}`: {what}; keep the folders that COLMAP saw, or name the \
          right folder with `--images`",
         dir.display()
     )]

@@ -1,4 +1,4 @@
-//! Poses of other programs, which are told apart and not read.
+//! Poses of other programs, which are recognised but not read.
 
 use std::path::Path;
 

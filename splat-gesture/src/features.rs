@@ -198,7 +198,7 @@ fn divided(vector: [f32; 3], divisor: f32) -> [f32; 3] {
     vector.map(|value| value / divisor)
 }
 
-/// 1 for the hand that stays, -1 for the hand to mirror, between them where neither can be told.
+/// 1 for the hand that stays, -1 for the hand to mirror, between them where the hand is uncertain.
 fn side(points: &[[f32; 3]; LANDMARKS], vote: f32) -> f32 {
     let vectors = CHIRALITY.map(|terms| {
         let mut sum = [0.0; 3];

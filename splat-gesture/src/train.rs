@@ -221,7 +221,7 @@ const TURN: f32 = 1.0;
 /// If gesture `new` mixes with an existing one and they differ by the rotation of the hand, makes both use it. Returns the names
 /// of those gestures.
 fn tell_by_angle(model: &mut Model, dataset: &Dataset, new: usize) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut names = Vec::new();
     for old in 0..new {
         let without = mixed(model, dataset, new, old);
         if without < ALIKE {
@@ -233,7 +233,7 @@ fn tell_by_angle(model: &mut Model, dataset: &Dataset, new: usize) -> Vec<String
             known.turn = TURN * known.reach;
         }
         if mixed(model, dataset, new, old) < TOLD {
-            told.extend(dataset.gestures.get(old).map(|gesture| gesture.name.clone()));
+            names.extend(dataset.gestures.get(old).map(|gesture| gesture.name.clone()));
         } else {
             [old, new]
                 .into_iter()
@@ -241,7 +241,7 @@ fn tell_by_angle(model: &mut Model, dataset: &Dataset, new: usize) -> Vec<String
                 .for_each(|(gesture, turn)| model.gestures[gesture].turn = turn);
         }
     }
-    told
+    names
 }
 
 /// Two gestures that mix in at least this share of varied frames are look-alikes; with less they count as distinguishable.

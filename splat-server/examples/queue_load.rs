@@ -23,7 +23,7 @@ use splat_server::queue::{
 const JOBS: usize = 2000;
 /// Who submits and claims at once.
 const AT_ONCE: usize = 50;
-/// Who polls at once, each once a second: state and events.
+/// Concurrent clients, each of which polls state and events once per second.
 const POLLERS: usize = 1000;
 /// How long they poll.
 const POLLING: Duration = Duration::from_secs(15);
@@ -120,7 +120,7 @@ async fn end(queue: &dyn Queue, claim: &Claim) -> Outcome<()> {
     queue.finish(&claim.ticket, Ending::Succeeded { result: json!({}) }).await.map(drop)
 }
 
-/// One job runs and reports ten times a second; [`POLLERS`] ask for it and its events once a second each.
+/// One job runs and reports ten times per second; [`POLLERS`] clients each request it and its events once per second.
 async fn poll(queue: &Arc<dyn Queue>) -> Outcome<()> {
     submit(&**queue).await?;
     let claim = claim(&**queue).await?;

@@ -142,8 +142,8 @@ mod tests {
                 "rotation",
             ),
         ] {
-            let told = options(wrong).unwrap_err();
-            assert!(told.contains(named), "{told}");
+            let message = options(wrong).unwrap_err();
+            assert!(message.contains(named), "{message}");
         }
     }
 }

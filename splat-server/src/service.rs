@@ -314,8 +314,8 @@ fn shutdown_after(stop: impl Future<Output = ()> + Send + 'static) -> watch::Rec
 
 /// Parses its output; `None` if there is none, as on a machine without drivers.
 async fn probe_gpu(mut command: tokio::process::Command) -> Option<GpuKind> {
-    let told = tokio::time::timeout(PROBE_WITHIN, command.output()).await.ok()?.ok()?;
-    serde_json::from_slice(&told.stdout).ok()?
+    let output = tokio::time::timeout(PROBE_WITHIN, command.output()).await.ok()?.ok()?;
+    serde_json::from_slice(&output.stdout).ok()?
 }
 
 /// Backs up the queue, with its API keys, to a file. The service may be running.

@@ -1,4 +1,4 @@
-// The page for everybody, in headless Chromium against the double: in both languages, on a phone, by keyboard, for those who see differently.
+// Accessibility of the page, in headless Chromium against the mock service: both languages, a phone, keyboard only, contrast, screen readers.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -66,8 +66,8 @@ test('on a phone the head of the page is one row in both languages', async (t) =
 
 test('the keyboard alone is enough, and focus is never lost', async (t) => {
   const { page, sound } = await visit(t, { mock: { trainSteps: 400 } });
-  // Asked for before anything else: if Enter came before Chromium knew that it is awaited, it would open a dialogue that nobody sees, and
-  // no other one while that is open.
+  // Awaited before anything else: if Enter came before Chromium knows that a file chooser is expected, it would open a hidden dialog, and
+  // no second one while that is open.
   const chooser = page.waitForEvent('filechooser', { timeout: 120_000 });
   chooser.catch(() => {}); // a test that fails earlier has said why
   await page.getByText('None yet').waitFor();

@@ -1,4 +1,4 @@
-// Debian's Chromium, driven through playwright-core. WebGL 2 runs in software; all else is kept off that slow graphics card.
+// Debian's Chromium, driven through playwright-core. WebGL 2 runs in software; everything else avoids that slow device.
 
 import { existsSync } from 'node:fs';
 
@@ -11,7 +11,7 @@ const FLAGS = [
   '--use-fake-device-for-media-stream=fps=60', '--disable-gpu-compositing', '--disable-gpu-rasterization', '--disable-accelerated-2d-canvas',
 ];
 
-/** Starts the browser; says what to install where there is none. */
+/** Starts the browser; the error says what to install if there is none. */
 export function launch() {
   const executablePath = PLACES.find((place) => place && existsSync(place));
   if (!executablePath) throw new Error('no Chromium found: run `scripts/setup.sh --test`, or name one in SPLAT_CHROMIUM');

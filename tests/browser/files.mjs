@@ -1,4 +1,4 @@
-// Small files made on the spot: pictures, a scene, cameras. Nothing of them is stored in the repository.
+// Generated test files: pictures, a scene, cameras. None of them are stored in the repository.
 
 import { deflateSync } from 'node:zlib';
 
@@ -36,7 +36,7 @@ export function png(width, height, color) {
   return Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), chunk('IHDR', header), chunk('IDAT', deflateSync(rows)), chunk('IEND', Buffer.alloc(0))]);
 }
 
-/** A picture that looks like something: sky, ground, and a ball seen from `angle`. */
+/** A picture of sky, ground, and a ball seen from `angle`. */
 export function photo(angle, width = 320, height = 240) {
   return png(width, height, (x, y) => {
     const u = x / width - 0.5 - 0.12 * Math.sin(angle);
@@ -52,7 +52,7 @@ export function photo(angle, width = 320, height = 240) {
   });
 }
 
-/** The same sequence on every machine. */
+/** Reproducible random numbers. */
 function randomFrom(seed) {
   let state = seed >>> 0;
   return () => {
@@ -84,7 +84,7 @@ export function scenePly(count = 4000) {
   return Buffer.concat([Buffer.from(header, 'latin1'), body]);
 }
 
-/** `count` cameras on a circle around the ball, a little above it, looking at it: as `cameras.json` holds them. */
+/** `count` cameras on a circle around the ball, slightly above it, looking at it, in the format of `cameras.json`. */
 export function cameras(count = 12) {
   return Array.from({ length: count }, (_, id) => {
     const angle = (2 * Math.PI * id) / count;
@@ -101,7 +101,7 @@ export function cameras(count = 12) {
   });
 }
 
-/** Frames of a hand that points up or down, trembling a little, as a recording holds them. */
+/** Frames of a hand that points up or down, trembling slightly, in the format of a recording. */
 export function handFrames(count, pointing = 'up') {
   const random = randomFrom(3);
   const sign = pointing === 'up' ? -1 : 1; // y points down

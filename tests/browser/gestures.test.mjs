@@ -1,4 +1,4 @@
-// The page of gestures in headless Chromium against the double: from a recorded file to a model that is tried live.
+// The page of gestures in headless Chromium against the mock service: from a recorded file to a model that is tried live.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -25,7 +25,7 @@ test('a recorded gesture becomes a model that knows it', async (t) => {
   assert.equal(await page.getByLabel('Name of the gesture').inputValue(), 'down');
   await page.getByLabel('Name of the gesture').fill('point/down');
   await page.getByRole('button', { name: 'Add gesture' }).click();
-  // The fault is said beside the field.
+  // The error is shown beside the field.
   await page.locator('.field', { has: page.getByLabel('Name of the gesture') }).getByText('cannot hold').waitFor();
   assert.equal(await page.getByLabel('Name of the gesture').getAttribute('aria-invalid'), 'true');
   await page.getByLabel('Name of the gesture').fill('아래로');
@@ -44,7 +44,7 @@ test('a recorded gesture becomes a model that knows it', async (t) => {
   assert.equal(await page.getByLabel('Name of the gesture').inputValue(), 'up', 'the name is that of the frames');
   assert.deepEqual(await page.getByLabel('Add it to').locator('option').allInnerTexts(), ['Base model (paper, rock, scissors)', 'up, 아래로']);
 
-  // Jobs expire, and models do not: after a reload the newest is what the next gesture is added to, and can be tried.
+  // Jobs expire and models do not: after a reload the next gesture is added to the newest model, which can be tried.
   mock.jobs.clear();
   await page.reload();
   await page.getByText('Show a gesture.', { exact: true }).waitFor();
@@ -72,7 +72,7 @@ test('gestures are renamed and taken out, and models deleted, in the page', asyn
   const dialog = page.getByRole('dialog');
   await rows.first().locator('summary').click();
 
-  // Another one's name is refused, where the eye is, and nothing is lost.
+  // The name of another gesture is rejected, beside the field, and nothing is lost.
   await card.getByRole('button', { name: 'Rename down' }).click();
   await dialog.getByLabel('Name of the gesture').fill('up');
   await page.keyboard.press('Enter');
@@ -160,7 +160,7 @@ test('a name that cannot be is said beside its field, in the language of the pag
   sound();
 });
 
-test('models of the same gestures are told apart, and their files saved, with a key too', async (t) => {
+test('models of the same gestures are distinguishable, and their files can be saved, with a key too', async (t) => {
   const { page, sound } = await visit(t, { mock: { gestures: true, key: 'splat_right' }, address: '/gestures' });
   await page.getByLabel('Key', { exact: true }).fill('splat_right');
   await page.getByRole('button', { name: 'Continue' }).click();
@@ -212,7 +212,7 @@ test('what cannot be used is said: a file that is no recording, too few frames, 
   sound();
 });
 
-test('hand tracking loads under the security policy; a damaged hand model is told, not thrown', async (t) => {
+test('hand tracking loads under the security policy; a damaged hand model gives an error message, not an exception', async (t) => {
   const { page, complaints } = await visit(t, { mock: { gestures: true }, address: '/gestures' });
   const loaded = page.waitForResponse((response) => response.url().endsWith('vision_wasm_internal.wasm'), { timeout: 30_000 });
   await page.getByLabel('Hand model').setInputFiles({ name: 'hand_landmarker.task', mimeType: 'application/octet-stream', buffer: Buffer.from('no model') });
@@ -224,7 +224,7 @@ test('hand tracking loads under the security policy; a damaged hand model is tol
 
 test('the camera records 100 frames in two takes, and its light goes out afterwards', async (t) => {
   const { page, mock, sound } = await visit(t, { mock: { gestures: true }, address: '/gestures', permissions: ['camera'] });
-  // The hand model is the operator's, and not here: a detector that sees a hand in most pictures takes its place.
+  // The hand model is provided by the operator and missing here: a mock detector finds a hand in most pictures.
   await page.route('**/assets/mediapipe/vision_bundle.mjs', (route) => route.fulfill({ contentType: 'text/javascript', body: `
     export const HandLandmarker = { createFromOptions: async (files, options) => {
       if (options.baseOptions.modelAssetBuffer.length !== 5) throw new Error('not the chosen file');

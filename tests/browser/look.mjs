@@ -1,4 +1,4 @@
-// Screenshots of every view, in light and dark, wide and narrow, into tests/browser/shots: to be looked at by a person.
+// Screenshots of every view, light and dark, wide and narrow, in tests/browser/shots, for a person to look at.
 //
 //   node tests/browser/look.mjs
 

@@ -1,5 +1,5 @@
-// A double of the service for the page's own tests: answers as the HTTP contract says, keeps everything in memory, runs a
-// job in seconds, and loses connections when told to. What the real service does is tested against the real one.
+// A mock service for the page's own tests: it follows the HTTP contract, keeps everything in memory, runs a
+// job in seconds, and drops connections on request. The behaviour of the real service is tested against the real one.
 //
 //   node tests/browser/mock.mjs [port]     to look at the page by hand
 
@@ -39,7 +39,7 @@ const OPTIONS = [
   { name: 'new_option', part: 'training', help: 'An option that the page has no text for', type: 'decimal', minimum: 0, maximum: 100 },
 ];
 
-/** Starts the double; `options`: `key`, `maxPhotos`, `stepMs` (pace of jobs), `viewer`, `dropPatches`, `dropEvents`, `holdAt` (percent). */
+/** Starts the mock service; `options`: `key`, `maxPhotos`, `stepMs` (pace of jobs), `viewer`, `dropPatches`, `dropEvents`, `holdAt` (percent). */
 export async function startMock(options = {}) {
   const mock = new Mock({ maxPhotos: 50, stepMs: 120, viewer: true, dropPatches: 0, dropEvents: 0, ...options });
   const server = createServer((request, response) => mock.handle(request, response).catch((error) => {
@@ -50,7 +50,7 @@ export async function startMock(options = {}) {
   mock.url = `http://127.0.0.1:${server.address().port}`;
   mock.server = server;
   mock.stop = () => new Promise((resolve) => {
-    // A job that a failed test left unfinished would keep the process alive for ever.
+    // An unfinished job of a failed test would keep the process alive forever.
     for (const job of mock.jobs.values()) clearInterval(job.timer);
     server.closeAllConnections();
     server.close(resolve);
@@ -168,7 +168,7 @@ class Mock {
     response.end();
   }
 
-  /** A camera that looks at the origin from where it is asked to; the picture's colour tells which way that is. */
+  /** A camera at the requested place that looks at the origin; the picture's colour depends on the direction. */
   async look(request, response, job) {
     const asked = await body(request);
     if (job.state !== 'running' || job.progress.stage !== 'train') return problem(response, 409, 'not_training', 'Only a scene in training can be looked at.');
@@ -219,7 +219,7 @@ class Mock {
     return part === 'files' ? this.artifact(response, model, name) : json(response, 200, view(model));
   }
 
-  /** A change makes a new model, and leaves the old one. */
+  /** A change creates a new model and keeps the old one. */
   changedModel(response, model, change, { gesture, to }, view) {
     if (to && model.labels.includes(to)) return problem(response, 409, 'name_taken', `The model has a gesture \`${to}\` already.`);
     if (!to && model.labels.length < 2) return problem(response, 422, 'too_few_gestures', 'A model needs at least one gesture.');
@@ -248,7 +248,7 @@ class Mock {
     this.begin(job);
     if (this.options.loseSubmit) {
       this.options.loseSubmit = false;
-      return request.socket.destroy(); // the job exists, but nobody hears of it
+      return request.socket.destroy(); // the job exists, but the client gets no response
     }
     response.setHeader('Location', `/v1/jobs/${job.id}`);
     return json(response, 202, this.view(job));
@@ -345,7 +345,7 @@ async function body(request) {
   return JSON.parse(Buffer.concat(parts).toString() || '{}');
 }
 
-/** What happens to a job, one event a tick. */
+/** Progress of a job, one event per tick. */
 function* script(job, options) {
   for (const [stage, percent] of [['prepare', 2], ['features', 6], ['matching', 12], ['mapping', 22], ['undistort', 28]]) {
     yield { kind: 'stage', stage, percent, message: `${stage} of ${job.photos.length} photos`, progress: { eta_s: 9 } };
@@ -383,7 +383,7 @@ function* script(job, options) {
   yield { kind: 'stage', stage: 'save', percent: 99, message: 'scene.ply' };
 }
 
-/** What happens to a gesture. */
+/** Progress of a gesture's job. */
 function* gestureScript(job, models) {
   for (const percent of [10, 50, 90]) yield { kind: 'stage', stage: 'train', percent };
   if (job.body.gesture === 'alike' && !job.body.accept_look_alikes) {

@@ -1,4 +1,4 @@
-// The page in headless Chromium against the double: what a visitor does, and what goes wrong around them.
+// The page in headless Chromium against the mock service: what users do, and what may go wrong.
 
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
@@ -18,7 +18,7 @@ before(async () => {
 after(() => openBrowser.close());
 
 const choose = (page, files) => page.locator('input[type=file]').setInputFiles(files);
-// The page's own title replaces that of its HTML once its script runs.
+// The page's script replaces the title of the HTML file once it runs.
 const titled = (page, title) => page.waitForFunction((title) => document.title === title, title);
 const stateOf = (page) => page.locator('.job-head .chip');
 const LOST = /Failed to load resource|ERR_/;
@@ -85,7 +85,7 @@ test('while it trains, a drag looks at the scene from elsewhere, one picture aft
   await page.getByText(/Your view after [\d,]+ steps/).waitFor();
   await page.waitForFunction(() => document.querySelector('img.preview').naturalWidth === 80);
   await changed(preview, () => picture.screenshot(), 'dragging shows nothing new');
-  // The last picture is as large as may be, from where the drag ended: half the width is a quarter turn.
+  // The last picture has the maximum size and is from the camera at which the drag ended: half the width is a quarter turn.
   const last = async () => {
     const seen = mock.looks.length;
     while (mock.looks.length === seen) await page.waitForTimeout(50);
@@ -100,7 +100,7 @@ test('while it trains, a drag looks at the scene from elsewhere, one picture aft
   while (mock.looks.at(-1).camera.position[1] > -0.1) await page.waitForTimeout(50);
   await page.getByRole('button', { name: 'Back to the photo’s view' }).click();
   await page.waitForFunction(() => document.querySelector('img.preview').naturalWidth === 480);
-  // A scene that is done is shown in 3-D, and nobody is asked for pictures any more.
+  // A finished scene is shown in 3-D, and no more pictures are requested.
   await page.mouse.move(box.x + 50, box.y + 50);
   await page.mouse.down();
   await page.mouse.move(box.x + 90, box.y + 50, { steps: 3 });
@@ -176,7 +176,7 @@ test('a scene is shared by a link that shows it alone, until the link is ended',
   const [job] = mock.jobs.values();
   await page.waitForTimeout(300);
   assert.deepEqual([job.share.drop_floaters, mock.url + job.share.url], [true, link]);
-  // In another page, and to somebody who has never been here.
+  // In another page, as a new visitor.
   const stranger = await page.context().browser().newContext();
   t.after(() => stranger.close());
   const shown = await stranger.newPage();

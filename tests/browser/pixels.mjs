@@ -1,4 +1,4 @@
-// What is on a screenshot, as far as tests ask.
+// Properties of screenshots that tests check.
 
 import { inflateSync } from 'node:zlib';
 
@@ -28,7 +28,7 @@ function pixels(data) {
   return { rows, channels };
 }
 
-/** How many clearly different colours a picture holds. */
+/** Number of clearly different colours in a picture. */
 export function colours(data) {
   const { rows, channels } = pixels(data);
   const seen = new Set();
@@ -36,7 +36,7 @@ export function colours(data) {
   return seen.size;
 }
 
-/** The part of pixels that differ clearly between two pictures of one size. */
+/** Fraction of pixels that differ clearly between two pictures of the same size. */
 export const distance = (a, b) => {
   const [{ rows, channels }, other] = [pixels(a), pixels(b)];
   let changed = 0;
@@ -46,7 +46,7 @@ export const distance = (a, b) => {
   return changed / (rows.length * (rows[0].length / channels));
 };
 
-/** Takes pictures until one differs from `first` in a thirtieth of its pixels; fails with `otherwise` after a minute. Gives that picture. */
+/** Takes pictures until one differs from `first` in a thirtieth of its pixels, and returns it; fails with `otherwise` after a minute. */
 export async function changed(first, take, otherwise) {
   for (const until = Date.now() + 60_000; ;) {
     const picture = await take();

@@ -1,4 +1,4 @@
-// The page on the real service in test mode, where jobs are acted out: what the double stands for must be true.
+// The page on the real service in test mode, where stages are simulated: the mock service must behave like the real one.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
@@ -54,11 +54,11 @@ const freePort = () => new Promise((resolve) => {
   });
 });
 
-/** nginx as most people write it, in front of `upstream`, which lies at `path` then. */
+/** nginx in its usual configuration, in front of `upstream`, which is then at `path`. */
 async function nginx(t, port, path, upstream) {
   const folder = mkdtempSync(`${tmpdir()}/splat-nginx-`);
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/${name};`).join(' ');
-  // Its workers would else be another user's, which cannot write to the folder.
+  // Otherwise its workers would belong to another user, who cannot write to the folder.
   const user = process.getuid() === 0 ? 'user root;' : '';
   writeFileSync(`${folder}/nginx.conf`, `${user} pid ${folder}/pid; error_log stderr; events {} http { access_log off; ${temporary}
     server { listen 127.0.0.1:${port}; client_max_body_size 0;
@@ -77,13 +77,13 @@ async function nginx(t, port, path, upstream) {
   }
 }
 
-/** What the service acts out. */
+/** Photos for the simulated pipeline. */
 const acting = (page, test) => page.route('**/v1/jobs', (route) => {
   if (route.request().method() !== 'POST') return route.continue();
   const body = route.request().postDataJSON();
   return route.continue({ postData: JSON.stringify({ ...body, options: { ...body.options, test } }) });
 });
-/** Has the service take its time over each stage. */
+/** Makes every stage of the service slow. */
 const slowDown = (page, stageMs) => acting(page, { stage_ms: stageMs });
 
 test('on the real service: from photos, one of them broken, to a scene that orbits', async (t) => {
@@ -108,7 +108,7 @@ test('on the real service: from photos, one of them broken, to a scene that orbi
   await page.locator('.step.now').filter({ hasText: 'Training' }).waitFor();
   await page.locator('img.preview:not([hidden])').waitFor();
   assert.ok(await page.locator('img.preview').evaluate((image) => image.decode().then(() => image.naturalWidth > 0)));
-  await page.reload(); // what has been told before is told again
+  await page.reload(); // earlier events are replayed
   await stateOf(page).filter({ hasText: 'Ready' }).waitFor();
   await page.locator('.chart-line').nth(1).waitFor();
   const frame = page.frameLocator('iframe.viewer');
@@ -144,7 +144,7 @@ test('on the real service: a scene is looked at from elsewhere while it trains',
   const shown = page.locator('img.preview');
   const seen = async (text) => {
     await page.getByText(text).waitFor();
-    // One that stays is as large as it gets.
+    // The picture of a camera at rest has the maximum size.
     await page.waitForFunction(() => document.querySelector('img.preview').naturalWidth === 480);
     return shown.screenshot();
   };
@@ -203,7 +203,7 @@ test('on the real service: a recorded gesture becomes a model that knows it, com
   const { page, sound } = await visit(t, { server, address: '/gestures' });
   await page.getByLabel('From a recorded file').setInputFiles({ name: 'one.json', mimeType: 'application/json', buffer: Buffer.from(JSON.stringify(recording)) });
   await page.getByText('100 frames recorded').waitFor();
-  // The first gesture waits for the base model, which is made once.
+  // The first gesture waits for the base model, which is trained once.
   await page.getByRole('button', { name: 'Add gesture' }).click();
   await page.locator('.answer').getByText('one ·').waitFor({ timeout: 120_000 });
   assert.equal(await page.getByRole('alert').count(), 0);
@@ -252,12 +252,12 @@ test('behind nginx, at a path of its own: page, upload, events, viewer, files', 
   await page.waitForURL(`${url}/gestures`);
   await page.getByRole('link', { name: 'Scenes' }).click();
   await page.waitForURL((address) => address.pathname === `${path}/`);
-  // What a client follows by itself.
+  // URLs that clients follow.
   const begun = await fetch(`${url}/v1/uploads`, { method: 'POST', headers: { 'Tus-Resumable': '1.0.0', 'Upload-Length': '10', 'Upload-Metadata': `filename ${btoa('a.png')}` } });
   assert.ok(begun.headers.get('location').startsWith(`${path}/v1/uploads/`), begun.headers.get('location'));
   assert.ok((await fetch(new URL(begun.headers.get('location'), url), { method: 'HEAD', headers: { 'Tus-Resumable': '1.0.0' } })).ok);
   assert.equal((await (await fetch(`${url}/openapi.json`)).json()).servers[0].url, path);
-  // A proxy that keeps the path, and clients on the machine itself.
+  // A proxy that keeps the path, and clients on the same machine.
   assert.ok((await fetch(`${upstream}${path}/v1/info`)).ok);
   assert.ok((await fetch(`${upstream}/v1/info`)).ok);
   sound();

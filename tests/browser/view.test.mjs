@@ -21,7 +21,7 @@ before(async () => {
   assert.ok(existsSync(SPLAT), `${SPLAT} is missing: run \`cargo build\` first, or name the program in SPLAT_BIN`);
   mkdirSync(SHOTS, { recursive: true });
   folder = mkdtempSync(`${tmpdir()}/splat-view-`);
-  // As a run leaves them.
+  // As after a run.
   mkdirSync(`${folder}/out/ply`, { recursive: true });
   writeFileSync(`${folder}/out/ply/point_cloud_99.ply`, scenePly());
   writeFileSync(`${folder}/out/cameras.json`, JSON.stringify(cameras()));
@@ -32,7 +32,7 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Serves a scene and gives its address, with the slash at the end taken off. */
+/** Serves a scene and returns its URL without the trailing slash. */
 async function view(t, scene) {
   const child = spawn(SPLAT, ['view', scene, '--no-open', '--json'], { stdio: ['ignore', 'pipe', 'pipe'] });
   t.after(async () => {
@@ -53,7 +53,7 @@ async function view(t, scene) {
   });
 }
 
-/** Waits until the scene is drawn and takes a picture of it. */
+/** Waits until the scene is drawn and takes a screenshot. */
 async function drawn(page, name) {
   await page.locator('html[data-state=ready]').waitFor({ timeout: 30_000 });
   await page.waitForTimeout(500);
@@ -75,7 +75,7 @@ test('a run, a file in another form and an exported page look alike, and the sce
   await changed(first, () => served.page.locator('canvas').screenshot(), 'dragging does not move the scene');
   served.sound();
 
-  // The same scene from a form that the viewer itself does not read, upright and from where the same cameras stand.
+  // The same scene from a format that the viewer does not read: also upright, with the same initial camera.
   execFileSync(SPLAT, ['convert', `${folder}/out`, `${folder}/out/room.spz`, '-q']);
   const spz = await visit(t, { server: await view(t, `${folder}/out/room.spz`), ...small });
   const other = await drawn(spz.page, 'view-spz');

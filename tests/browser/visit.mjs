@@ -1,4 +1,4 @@
-// What every browser test begins with: a page on a fresh double, watched for anything that should not happen.
+// Set-up of every browser test: a page on a new mock service, watched for errors.
 
 import assert from 'node:assert/strict';
 
@@ -15,7 +15,7 @@ export async function openBrowser() {
 openBrowser.close = () => browser?.close();
 
 /**
- * A page on a fresh double, or on `server: { url }`. `sound()` fails the test on any console error, exception, breach of the security policy,
+ * A page on a new mock service, or on `server: { url }`. `sound()` fails the test on any console error, exception, violation of the security policy,
  * request to another host, or key in an address; `tolerate` matches console errors that belong to the test.
  */
 export async function visit(t, { mock: mockOptions = {}, server = null, address = '/?webgl', tolerate = null, ...context } = {}) {

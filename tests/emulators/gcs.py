@@ -24,10 +24,10 @@ from gcp_storage_emulator.handlers.buckets import create_bucket
 from gcp_storage_emulator.server import RequestHandler
 from gcp_storage_emulator.storage import Storage
 
-# Objects of one page of a listing; small, so that tests meet a second page.
+# Objects per page of a listing; few, so that tests get several pages.
 PAGE = 3
 uploads = {}
-# One at a time, so that a condition holds until its object is there.
+# One request at a time, so that a precondition still holds when its object is written.
 putting = Lock()
 
 
@@ -116,7 +116,7 @@ class XmlHandler(RequestHandler):
             if source := self.headers.get("x-goog-copy-source"):
                 content = self.storage.get_file(*unquote(source).lstrip("/").split("/", 1))
             with putting:
-                # Generation 0: only where there is nothing yet.
+                # Generation 0: only if the object does not exist yet.
                 if self.headers.get("x-goog-if-generation-match") == "0" and self.has(bucket, key):
                     return self.answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
                 etag = self.store(bucket, key, content)

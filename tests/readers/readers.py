@@ -1,4 +1,4 @@
-"""What `splat convert` writes, read by programs of other people, number by number.
+"""Files that `splat convert` writes, read by third-party programs, with every number compared.
 
     SPLAT_BIN=target/debug/splat target/tools/bin/python tests/readers/readers.py
 
@@ -22,10 +22,10 @@ from plyfile import PlyData, PlyElement
 
 HERE = Path(__file__).parent
 SPLAT = os.path.abspath(os.environ.get("SPLAT_BIN", HERE / "../../target/debug/splat"))
-# At most 1,024 Gaussians, for which a SOG's palette has an entry each.
+# At most 1,024 Gaussians, so that each has its own entry in a SOG's palette.
 SIDE, SPACING = 10, 0.5
 BYTE = 0.5 / 255 + 1e-5
-# What each form may change: positions, log-scales, opacities, f_dc, f_rest, rotations (1 - |cos| of half the angle).
+# Tolerances of each format: positions, log-scales, opacities, f_dc, f_rest, rotations (1 - |cos| of half the angle).
 STEPS = {
     "ply": (0, 0, 1e-6, 0, 0, 1e-6),
     "compressed.ply": (6 / 1023 / 2, 0.003, BYTE, 0.01, 1 / 64 + 1e-6, 1e-5),
@@ -39,7 +39,7 @@ STEPS = {
 
 
 class Cloud:
-    """Numbers as PLY stores them, one row a Gaussian: w,x,y,z; log-scales; logits; f_rest channel by channel."""
+    """Values as in a PLY, one row per Gaussian: w,x,y,z; log-scales; logits; f_rest by channel."""
 
     def __init__(self, means, quats, scales, logits, dc, rest):
         self.means, self.scales, self.logits, self.dc = (np.asarray(a, np.float64) for a in (means, scales, logits, dc))
@@ -48,16 +48,16 @@ class Cloud:
         self.rest = np.asarray(rest, np.float64)
 
     def ordered(self):
-        """By the cell of the grid that each lies in, since some forms change the order."""
+        """Sorted by grid cell, since some formats change the order."""
         cell = np.rint(self.means / SPACING).astype(int) + SIDE
         order = np.lexsort(cell.T)
         return Cloud(*(a[order] for a in (self.means, self.quats, self.scales, self.logits, self.dc, self.rest)))
 
     def turned(self, axis):
-        """By half a turn about an axis (0 to 2): from the axes of another format to x right, y down, z forward, or back."""
+        """Rotated by half a turn about an axis (0 to 2): from the axes of another format to x right, y down, z forward, or back."""
         signs = np.where(np.arange(3) == axis, 1, -1)
         x, y, z = signs
-        # Each basis function by its factors: y, z, x; xy, yz, z2, xz, x2-y2; y, xyz, y, z, x, z, x with even ones left out.
+        # The sign of each basis function follows from its factors: y, z, x; xy, yz, z2, xz, x2-y2; y, xyz, y, z, x, z, x without even powers.
         harmonics = np.array([y, z, x, x * y, y * z, 1, x * z, 1, y, x * y * z, y, z, x, z, x])[: self.rest.shape[1] // 3]
         rest = self.rest.reshape(len(self.rest), 3, -1) * harmonics
         quats = self.quats * np.concatenate([[1], signs])
@@ -123,15 +123,15 @@ def by_gsply(path):
     spz = path.suffix == ".spz"
     data = gsply.read_spz(path) if spz else gsply.plyread(path)
     count = len(data.means)
-    # Coefficient by coefficient.
+    # Coefficients by order, not by channel.
     rest = np.asarray(data.shN).reshape(count, -1, 3).transpose(0, 2, 1).reshape(count, -1)
     cloud = Cloud(data.means, data.quats, data.scales, data.opacities, data.sh0, rest)
-    # It leaves SPZ's axes as they are.
+    # It does not convert SPZ's axes.
     return cloud.turned(0) if spz else cloud
 
 
 def by_spz(path):
-    # The package's own __init__ imports itself; what it is built around is beside it.
+    # The package's __init__ imports itself, so its extension module is imported directly.
     package = Path(importlib.util.find_spec("spz").origin).parent
     spec = importlib.util.spec_from_file_location("spz", next(package.glob("spz.*.so")))
     module = importlib.util.module_from_spec(spec)
@@ -148,7 +148,7 @@ def by_spz(path):
 def by_accessors(path):
     report = subprocess.run(["node", HERE / "validate.mjs", path], check=True, capture_output=True, text=True)
     report = json.loads(report.stdout)
-    # It does not know the extension, and takes the names of its attributes for wrong ones: in the extension's own samples, too.
+    # It does not support the extension and reports its attribute names as errors, also in the extension's own samples.
     unknown = lambda message: "/attributes/KHR_gaussian_splatting:" in message.get("pointer", "")
     wrong = [message for message in report["messages"] if message["severity"] == 0 and not unknown(message)]
     assert not wrong, f"the validator says {wrong}"
@@ -180,7 +180,7 @@ def by_accessors(path):
         values(own + "SH_DEGREE_0_COEF_0"),
         rest.reshape(len(rest), -1),
     )
-    # glTF's axes: x left, y up, z forward; no node turns them.
+    # glTF's axes: x left, y up, z forward; no node rotates them.
     assert all(set(node) <= {"mesh", "name"} for node in document["nodes"]), document["nodes"]
     return cloud.turned(2)
 

@@ -1,4 +1,4 @@
-"""The clients that people use, against the running service: tuspy and tus-js-client over a connection that drops, curl, plyfile.
+"""Common clients against the running service: tuspy and tus-js-client over a connection that drops, curl, plyfile.
 
     target/tools/bin/python tests/service/clients.py [DROPS]
 
@@ -28,7 +28,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 class Dropping:
-    """A way to the service that breaks off after so many bytes, so many times, and then holds."""
+    """A proxy to the service that drops connections after a number of bytes, a number of times, and is reliable afterwards."""
 
     def __init__(self, url, drops, after):
         self.target = ("127.0.0.1", int(url.rsplit(":", 1)[1]))
@@ -55,7 +55,7 @@ class Dropping:
                     server.sendall(piece)
             for side in (client, server):
                 if self.dropped % 2:
-                    # Half of the drops are resets, the others close in order.
+                    # Half of the drops are resets, the others orderly closes.
                     side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 with contextlib.suppress(OSError):
                     side.shutdown(socket.SHUT_RDWR)
@@ -76,7 +76,7 @@ def ask(url, body=None):
 
 
 def job_of(url, upload, photos):
-    """A job of the upload has all its photos, and succeeds."""
+    """A job with this upload has all its photos and succeeds."""
     job = ask(f"{url}/v1/jobs", {"uploads": [upload.rsplit("/", 1)[1]], "options": {"test": {"stage_ms": 0}}})
     assert len(job["photos"]) == photos, job
     until = time.monotonic() + 30
@@ -87,7 +87,7 @@ def job_of(url, upload, photos):
 
 
 def album(path, photos):
-    """A zip of pictures that do not compress."""
+    """A zip of incompressible pictures."""
     with zipfile.ZipFile(path, "w") as archive:
         for number in range(photos):
             archive.writestr(f"p{number:02}.png", png(number, 500, 400, noise=True))

@@ -1,4 +1,4 @@
-"""Clients that others' tools make of the OpenAPI document: they compile, submit a scene, follow it and fetch its files.
+"""Clients that third-party tools generate from the OpenAPI document: they compile, submit a scene, follow it and fetch its files.
 
     target/tools/bin/python tests/service/generated.py
 
@@ -23,15 +23,15 @@ from running import png, service
 
 HERE = pathlib.Path(__file__).resolve().parent
 NODE = HERE / "node_modules"
-# Content types that openapi-python-client has no name for.
+# Content types that openapi-python-client does not support.
 BYTES = [(name, "application/octet-stream") for name in ("application/zip", "application/offset+octet-stream", "image/png", "model/gltf-binary")]
 TEXTS = [(name, "text/plain") for name in ("application/openmetrics-text", "text/event-stream")]
 
 
 def python(url, document, folder):
-    """The client as a package of its own, used as its readme says."""
+    """The generated client as a package, used as its readme says."""
     config = folder / "config.json"
-    # No formatter afterwards: what is made is used as it is.
+    # No formatter: the generated code is used unchanged.
     settings = {"project_name_override": "splat-made", "package_name_override": "splat_made", "post_hooks": []}
     config.write_text(json.dumps({**settings, "content_type_overrides": dict(BYTES + TEXTS)}))
     maker = os.path.join(sysconfig.get_path("scripts"), "openapi-python-client")
@@ -67,7 +67,7 @@ def python(url, document, folder):
 
 
 def typescript(url, document, folder):
-    """The program beside this file, compiled against types of the document, then run."""
+    """Compiles the program beside this file against the document's types, and runs it."""
     program = folder / "typescript"
     program.mkdir()
     (program / "node_modules").symlink_to(NODE)

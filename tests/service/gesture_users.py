@@ -1,4 +1,4 @@
-"""A hundred users who add a gesture at once, as the stock apps do, beside a scene that trains.
+"""A hundred users add a gesture at the same time, as the stock apps do, while a scene trains.
 
     target/tools/bin/python tests/service/gesture_users.py RECORDING.csv [PHOTOS] [--users 100]
 
@@ -63,7 +63,7 @@ async def main(url):
     frames = [[float(value) for value in row[1:]] for row in rows][:100]
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as session:
-        # The base model is made in the first seconds.
+        # The base model is trained in the first seconds.
         first = await one(session, url, "first", frames)
         if options.photos:
             await scene(session, url)

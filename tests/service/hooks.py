@@ -1,4 +1,4 @@
-"""What a fuzzer cannot guess: ids of jobs that are there, photos, and a piece of an upload as it goes over the wire."""
+"""Values that a fuzzer cannot guess: ids of existing jobs, photos, and the body of an upload request."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import schemathesis
 
 from running import png
 
-# As `schema.py` made them: ids of jobs that have ended, of uploads that have begun, and ends of links to scenes.
+# Created by `schema.py`: ids of finished jobs and of started uploads, and secrets of shared links.
 JOBS = json.loads(os.environ.get("SPLAT_TEST_JOBS", "[]"))
 UPLOADS = json.loads(os.environ.get("SPLAT_TEST_UPLOADS", "[]"))
 SHARES = json.loads(os.environ.get("SPLAT_TEST_SHARES", "[]"))
@@ -24,7 +24,7 @@ def piece(_context, value):
 
 @schemathesis.hook
 def map_path_parameters(context, path_parameters):
-    """Two of three requests go to something that is there."""
+    """Two of three requests go to an existing resource."""
     number = next(calls)
     if not path_parameters or number % 3 == 0:
         return path_parameters
@@ -42,7 +42,7 @@ def map_path_parameters(context, path_parameters):
 
 @schemathesis.hook
 def map_body(_context, body):
-    """Every second form has photos that can be used."""
+    """Every second form has usable photos."""
     if isinstance(body, dict) and "images" in body and next(calls) % 2:
         body["images"] = list(PHOTOS)
     return body

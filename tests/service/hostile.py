@@ -1,4 +1,4 @@
-"""Connections that ask for nothing, and a part header without end: the service answers others, its jobs go on, its memory stays.
+"""Silent connections and an endless part header: the service responds to others, its jobs continue, its memory does not grow.
 
     target/tools/bin/python tests/service/hostile.py                 10,000 connections, 300 MB
     target/tools/bin/python tests/service/hostile.py --small         1,000 connections, 30 MB
@@ -28,7 +28,7 @@ CONNECTIONS = options.connections or (1_000 if options.small else 10_000)
 SECONDS = options.seconds or (3 if options.small else 40)
 HEADER_BYTES = 30_000_000 if options.small else 300_000_000
 SILENCES = [b"", b"G", b"GET / HTTP/1.1\r\nHost: x\r\nX-Long:", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
-# What a part header may have, as the README says; the rest is what is on its way when the answer comes.
+# Maximum size of a part header, as in the README, plus the bytes in transit when the response arrives.
 HEADER_LIMIT, ON_ITS_WAY = 16 << 10, 16 << 20
 
 
@@ -42,7 +42,7 @@ async def submit(session, url, **test):
 
 
 async def be_silent(address, silence, gate, stay):
-    """Opens a connection, says so much, and stays until the service has had enough of it, or for so long; whether it was closed."""
+    """Opens a connection, sends some bytes, and waits until the service closes it or the time is over; returns whether it was closed."""
     async with gate:
         reader, writer = await asyncio.open_connection(*address)
     try:
@@ -60,7 +60,7 @@ async def be_silent(address, silence, gate, stay):
 async def silent(url, process):
     host, port = url.removeprefix("http://").split(":")
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
-        # It is at work while they come and stay.
+        # A job runs while the connections are open.
         job = await submit(session, url, stage_ms=int(1000 * SECONDS / 8))
         before, begun = resident(process), time.monotonic()
         gate = asyncio.Semaphore(200)
@@ -69,7 +69,7 @@ async def silent(url, process):
         times = []
         while not all(one.done() for one in crowd):
             asked = time.monotonic()
-            # On a connection of its own: somebody who comes now.
+            # On a new connection, as another client.
             async with session.get(f"{url}/healthz", headers={"connection": "close"}) as answer:
                 assert answer.status == 200, answer.status
             times.append(time.monotonic() - asked)
@@ -91,7 +91,7 @@ async def silent(url, process):
 
 
 async def endless_header(url, process):
-    """Sends a file's name that does not end, until there is an answer."""
+    """Sends an endless file name until there is a response."""
     host, port = url.removeprefix("http://").split(":")
     forget_peak(process)
     before, sent = resident(process), 0

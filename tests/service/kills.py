@@ -30,7 +30,7 @@ from running import png, program
 parser = argparse.ArgumentParser()
 parser.add_argument("--jobs", type=int, default=60)
 parser.add_argument("--kills", type=int, default=30)
-parser.add_argument("--rate", type=int, default=20_000, help="bytes a second of each connection to the bucket")
+parser.add_argument("--rate", type=int, default=20_000, help="bytes per second of each connection to the bucket")
 parser.add_argument("--seed", type=int, default=1)
 options = parser.parse_args()
 PATIENCE_S = 3600
@@ -42,7 +42,7 @@ def free_port():
 
 
 class Slow:
-    """A way to a port that passes on so many bytes a second each way."""
+    """A proxy to a port that forwards a limited number of bytes per second in each direction."""
 
     def __init__(self, target, rate):
         self.target, self.rate = target, rate
@@ -68,7 +68,7 @@ class Slow:
 
 
 class Fleet:
-    """The server and the workers, each with a folder of its own."""
+    """The server and the workers, each with its own folder."""
 
     def __init__(self, folder, environment):
         self.folder, self.environment, self.port = folder, environment, free_port()
@@ -87,7 +87,7 @@ class Fleet:
         return subprocess.Popen(command, env=self.environment, stdout=subprocess.DEVNULL)
 
     def job_processes(self):
-        """Processes of jobs: children of workers."""
+        """Processes of jobs, which are children of workers."""
         workers = {process.pid for name, process in self.running.items() if name != "server"}
         found = []
         for entry in pathlib.Path("/proc").iterdir():
@@ -120,7 +120,7 @@ class Fleet:
 
 
 async def patiently(request):
-    """The server may be down just now, and its answer may be lost."""
+    """Retries, since the server may be down and responses may be lost."""
     until = time.monotonic() + PATIENCE_S
     while True:
         try:
@@ -136,7 +136,7 @@ async def submit(session, url, number):
         for photo in range(3):
             form.add_field("images", png(3 * number + photo), filename=f"{photo}.png")
         form.add_field("test", json.dumps({"stage_ms": 300, "gaussians": 100 + number}))
-        # With a key, so that an answer that was lost makes no second job.
+        # With an idempotency key, so that a lost response creates no second job.
         async with session.post(f"{url}/v1/jobs", data=form, headers={"idempotency-key": f"job {number}"}) as answer:
             if answer.status >= 500:
                 raise aiohttp.ClientConnectionError(str(answer.status))
@@ -180,8 +180,8 @@ async def main(fleet):
             scene = await get(session, f"{fleet.url}/v1/jobs/{job}/artifacts/scene.ply", lambda answer: answer.read())
             size = next(file["bytes"] for file in status["artifacts"] if file["name"] == "scene.ply")
             assert len(scene) == size and f"element vertex {100 + number}\n".encode() in scene, (job, len(scene), size)
-    told = ", ".join(f"{count} of {victim}" for victim, count in sorted(killed.items()))
-    print(f"ok: {len(jobs)} jobs, {len(jobs)} results, {sum(killed.values())} kills ({told}) in {time.monotonic() - begun:.0f} s")
+    victims = ", ".join(f"{count} of {victim}" for victim, count in sorted(killed.items()))
+    print(f"ok: {len(jobs)} jobs, {len(jobs)} results, {sum(killed.values())} kills ({victims}) in {time.monotonic() - begun:.0f} s")
 
 
 with tempfile.TemporaryDirectory(prefix="splat-kills-") as folder, contextlib.ExitStack() as stack:

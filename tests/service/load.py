@@ -1,4 +1,4 @@
-"""What the service bears: a thousand clients that watch a job, and two hundred submissions of fifty photos.
+"""Load test: a thousand clients that watch a job, and two hundred submissions of fifty photos.
 
     target/tools/bin/python tests/service/load.py                 1,000 clients, 120 s; 200 submissions
     target/tools/bin/python tests/service/load.py --small         a hundred clients, 3 s; ten submissions
@@ -48,7 +48,7 @@ async def submit(session, url, photos, **fields):
 
 
 async def poll(session, url, job, until, times):
-    # Clients do not start in step.
+    # Clients start at different times.
     await asyncio.sleep(random.uniform(0, options.status_every))
     due = time.monotonic()
     while due < until:
@@ -62,7 +62,7 @@ async def poll(session, url, job, until, times):
 
 
 async def listen(session, url, job, until, counts):
-    """Every event once and in order, however long it takes."""
+    """Every event arrives once and in order, however long it takes."""
     last = 0
     async with session.get(f"{url}/v1/jobs/{job}/events") as answer:
         assert answer.status == 200, answer.status
@@ -82,11 +82,11 @@ async def listen(session, url, job, until, counts):
 async def watch(url, process):
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None)) as session:
-        # Eight stages: it outlives the watching, with news on the way.
+        # Eight stages, so that the job lasts longer than the watching and emits events meanwhile.
         stage_ms = int(1000 * (1.2 * SECONDS + 30) / 8)
         job = await submit(session, url, [png(number) for number in range(3)], test={"stage_ms": stage_ms})
         await asyncio.sleep(1)
-        # Once before, so that what is kept for good is there before the measurement. Memory is compared with all clients there.
+        # Once before the measurement, so that permanent allocations exist. Memory is compared with all clients connected.
         for seconds in (max(2, SECONDS / 4), SECONDS):
             times, counts = [], []
             until = time.monotonic() + seconds

@@ -20,7 +20,7 @@ from running import ROOT, photos_form, service
 
 PHOTOS = pathlib.Path(sys.argv[1])
 STEPS = 60
-# Long enough for a busy machine; only a failing test waits so long.
+# Long enough for a busy machine; only a failing test waits that long.
 PATIENCE_S = 1200
 
 

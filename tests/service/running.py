@@ -1,4 +1,4 @@
-"""A `splat serve` of its own, and small pictures for it."""
+"""A `splat serve` process for tests, and small pictures for it."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ def program():
 
 @contextlib.contextmanager
 def service(*options, test_mode=True):
-    """Yields the URL, the data folder and the process; all are gone afterwards."""
+    """Yields the URL, the data folder and the process, and removes them afterwards."""
     with tempfile.TemporaryDirectory(prefix="splat-service-") as folder:
         command = [program(), "serve", "--json", "--bind", "127.0.0.1:0", "--disk-floor-mib", "1"]
         command += ["--test-mode"] if test_mode else []
@@ -55,26 +55,26 @@ def photos_form(folder, **fields):
 
 
 def processor_seconds(process):
-    """Of the service alone, since it began."""
+    """CPU time of the service's own process since its start."""
     with open(f"/proc/{process.pid}/stat") as file:
         user, system = file.read().rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def resident(process, field="VmRSS"):
-    """Memory of the service alone, in MiB; processes of jobs are others."""
+    """Memory of the service's own process in MiB, without the processes of jobs."""
     with open(f"/proc/{process.pid}/status") as lines:
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:"))
 
 
 def forget_peak(process):
-    """`VmHWM` of `resident` counts from now on."""
+    """Resets the peak (`VmHWM`) that `resident` reads."""
     with open(f"/proc/{process.pid}/clear_refs", "w") as file:
         file.write("5")
 
 
 def png(number, width=160, height=120, noise=False):
-    """A picture that differs by its number; `noise` keeps it from being compressed."""
+    """A picture that depends on its number; `noise` makes it incompressible."""
     if noise:
         import random
 

@@ -1,4 +1,4 @@
-"""Everything that the OpenAPI document says, tried on the running service: no 5xx, no answer that the document does not name.
+"""Tests the running service against its OpenAPI document: no 5xx, and only documented responses.
 
     target/tools/bin/python tests/service/schema.py [MAX_EXAMPLES]
 
@@ -33,7 +33,7 @@ EXAMPLES = sys.argv[1] if len(sys.argv) > 1 else "15"
 
 
 async def prepare(url):
-    """Jobs that succeeded, one that failed, uploads that have begun, links to scenes."""
+    """Jobs that succeeded, one that failed, started uploads, shared links."""
     jobs, uploads, shares = [], [], []
     async with aiohttp.ClientSession() as session:
         for number in range(12):

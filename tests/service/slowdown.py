@@ -1,11 +1,11 @@
-"""What a thousand clients cost a training: 500 that ask for its status each second and 500 event streams; or a viewer who drags.
+"""Cost of a thousand clients during a training: 500 that poll its status every second and 500 event streams; or a viewer who drags.
 
     target/tools/bin/python tests/service/slowdown.py PHOTOS [--windows 6] [--seconds 30]
     target/tools/bin/python tests/service/slowdown.py PHOTOS --looks [--windows 6] [--seconds 30]
 
 Trains on the photos in a folder, for real (COLMAP and GPU), and looks at the rate of steps in windows with and without clients, in
 turn, so that a drift falls on both. Clients and service share the processors here, so the processor seconds of each
-are told too. SPLAT_BIN should be a release build, which trains as users do.
+are printed too. SPLAT_BIN should be a release build, which trains as users do.
 """
 
 import argparse
@@ -31,7 +31,7 @@ options = parser.parse_args()
 
 
 class Poller(asyncio.Protocol):
-    """Asks once a second over one connection. Written by hand: a client library would cost more than the service does."""
+    """Polls once per second over one connection. Written by hand: a client library would use more CPU than the service."""
 
     def __init__(self, request, times):
         self.request, self.times, self.answer, self.failed = request, times, bytearray(), False
@@ -69,7 +69,7 @@ class Stream(asyncio.Protocol):
 
 
 async def crowd(url, job, seconds):
-    """The clients, for so long. Gives the times of all answers."""
+    """Runs the clients for a time, and returns the response times."""
     address = urllib.parse.urlsplit(url)
     loop, times = asyncio.get_running_loop(), []
 
@@ -125,7 +125,7 @@ async def measure(url, process):
             return body["progress"].get("step") or 0, time.monotonic()
 
         async def rate(work):
-            """Steps a second meanwhile, from one report of a step to another."""
+            """Steps per second meanwhile, from one step event to another."""
             begun = await now()
             result = await work
             step, at = await now()
@@ -146,11 +146,11 @@ async def measure(url, process):
         async with session.delete(f"{url}/v1/jobs/{job}"):
             pass
     times.sort()
-    # The scene grows, and steps with it: each window is compared with the mean of its neighbours.
+    # Steps take longer as the scene grows, so each window is compared with the mean of its neighbours.
     ratios = [b / math.sqrt(before * after) for before, b, after in zip(quiet, busy, quiet[1:])]
     wall = options.windows * options.seconds
-    told = [" ".join(f"{rate:.2f}" for rate in rates) for rates in (quiet, busy)]
-    print(f"steps a second without clients {told[0]}, with {told[1]}")
+    without, during = (" ".join(f"{rate:.2f}" for rate in rates) for rates in (quiet, busy))
+    print(f"steps per second without clients {without}, with {during}")
     what = "pictures" if options.looks else "answers"
     print(
         f"{len(times)} {what}, no error; p50 {1000 * times[len(times) // 2]:.1f} ms, p99 {1000 * times[len(times) * 99 // 100]:.1f} ms; "

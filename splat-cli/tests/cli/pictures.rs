@@ -182,8 +182,8 @@ fn scenes_are_converted_cut_and_told_of_in_every_form() {
     sandbox.write("in.ply", text);
     for name in ["a.compressed.ply", "b.spz", "c.sog", "d.splat", "e.glb", "f.ply"] {
         sandbox.ok(&["convert", "in.ply", name, "--crop", "box:-1,-1,-1,2,2,2"]);
-        let told = sandbox.ok(&["info", name, "--json"]).stdout;
-        assert!(told.contains("\"gaussians\":2"), "{name}: {told}");
+        let info = sandbox.ok(&["info", name, "--json"]).stdout;
+        assert!(info.contains("\"gaussians\":2"), "{name}: {info}");
     }
     assert!(sandbox.fails(2, &["convert", "in.ply", "out.obj"]).contains(".compressed.ply"));
     assert!(

@@ -152,8 +152,8 @@ async fn a_job_is_followed_from_submission_to_its_files() {
     let metrics = service.get(&format!("{location}/artifacts/metrics.json")).await.text().await.unwrap();
     let events = service.get(&format!("{location}/events")).await.text().await.unwrap();
     let folder = service.dir.path().to_str().unwrap();
-    for told in [&text, &metrics, &events] {
-        assert!(!told.is_empty() && !told.contains(folder), "names the server's folder: {told}");
+    for text in [&text, &metrics, &events] {
+        assert!(!text.is_empty() && !text.contains(folder), "names the server's folder: {text}");
     }
     let rest = service.get(&format!("{location}/log?from={next}")).await;
     assert_eq!(rest.text().await.unwrap(), "");
@@ -197,7 +197,7 @@ fn events(text: &str) -> Vec<(u64, String, Value)> {
         .collect()
 }
 
-/// Whoever follows a job asks for its status, too, and must not be told what was before.
+/// A client that follows events and polls the status must not get an older state from the status.
 #[tokio::test]
 async fn a_followed_job_is_as_new_as_its_events() {
     let service = Service::start(&[]);
@@ -210,14 +210,14 @@ async fn a_followed_job_is_as_new_as_its_events() {
     while let Some(piece) = stream.chunk().await.unwrap() {
         let now = status(&job).await;
         text.push_str(std::str::from_utf8(&piece).unwrap());
-        let (.., told) = events(&text).pop().unwrap();
+        let (.., event) = events(&text).pop().unwrap();
         let percent = |progress: &Value| progress["percent"].as_f64().unwrap();
-        assert!(percent(&now["progress"]) >= percent(&told["progress"]), "{now:#} {told:#}");
-        if told["kind"] == "state" {
+        assert!(percent(&now["progress"]) >= percent(&event["progress"]), "{now:#} {event:#}");
+        if event["kind"] == "state" {
             let rank = |state: &Value| {
                 ["queued", "running", "succeeded"].iter().position(|known| state == *known).unwrap()
             };
-            assert!(rank(&now["state"]) >= rank(&told["data"]["state"]), "{now:#} {told:#}");
+            assert!(rank(&now["state"]) >= rank(&event["data"]["state"]), "{now:#} {event:#}");
             compared += 1;
         }
     }

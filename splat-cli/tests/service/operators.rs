@@ -44,10 +44,10 @@ async fn a_key_has_and_uses_no_more_than_its_quota() {
     for _ in 0..3 {
         assert_eq!(submit(&service).await.status(), StatusCode::ACCEPTED, "an operator has no quota");
     }
-    let told = command(&service, &["admin", "usage"]);
-    let lines = told.as_array().unwrap();
+    let output = command(&service, &["admin", "usage"]);
+    let lines = output.as_array().unwrap();
     let of = |name: &str| lines.iter().find(|line| line["name"] == name).unwrap();
-    assert_eq!((&of("user")["jobs_today"], &of("admin")["jobs_today"]), (&json!(2), &json!(3)), "{told:#}");
+    assert_eq!((&of("user")["jobs_today"], &of("admin")["jobs_today"]), (&json!(2), &json!(3)), "{output:#}");
 }
 
 #[tokio::test]
@@ -66,13 +66,13 @@ async fn an_operator_sees_jobs_of_everybody() {
     service.with_key(&admin);
     assert_eq!(service.json("/v1/jobs").await["jobs"], json!([]));
     let all = service.json("/v1/jobs?all=true").await;
-    let told: Vec<_> = all["jobs"]
+    let output: Vec<_> = all["jobs"]
         .as_array()
         .unwrap()
         .iter()
         .map(|job| (job["id"].clone(), job["owner"]["name"].clone()))
         .collect();
-    assert_eq!(told, [(json!(own), json!("user")), (json!(before), json!("without a key"))]);
+    assert_eq!(output, [(json!(own), json!("user")), (json!(before), json!("without a key"))]);
     let listed = command(&service, &["admin", "jobs", "--state", "succeeded", "--limit", "1"]);
     assert_eq!(listed.as_array().unwrap().len(), 1, "{listed:#}");
     assert_eq!((&listed[0]["id"], &listed[0]["owner_name"]), (&json!(own), &json!("user")));
@@ -96,7 +96,7 @@ async fn the_dashboard_asks_for_figures_that_there_are() {
     // Metrics with labels are exported from their first value on.
     let job = id(&submit(&service).await.json().await.unwrap());
     service.ended(&job).await;
-    let told = service.get("/metrics").await.text().await.unwrap();
+    let output = service.get("/metrics").await.text().await.unwrap();
     let mut names = std::collections::BTreeSet::new();
     for panel in dashboard["panels"].as_array().unwrap() {
         for target in panel["targets"].as_array().unwrap() {
@@ -108,15 +108,15 @@ async fn the_dashboard_asks_for_figures_that_there_are() {
     assert!(names.len() > 8, "{names:?}");
     for name in names {
         let family = name.trim_end_matches("_total").trim_end_matches("_bucket");
-        assert!(told.contains(&format!("# TYPE {family} ")), "{name} is not told: {told}");
+        assert!(output.contains(&format!("# TYPE {family} ")), "{name} is missing: {output}");
     }
 }
 
 #[tokio::test]
 async fn a_paused_service_waits_and_a_draining_one_refuses() {
     let service = Service::start(&[]);
-    let told = command(&service, &["admin", "pause"]);
-    assert_eq!(told["mode"], "paused", "{told:#}");
+    let output = command(&service, &["admin", "pause"]);
+    assert_eq!(output["mode"], "paused", "{output:#}");
     let waiting = id(&submit(&service).await.json().await.unwrap());
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     assert_eq!(state(&service.json(&format!("/v1/jobs/{waiting}")).await), "queued");

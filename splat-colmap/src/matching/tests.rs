@@ -83,10 +83,10 @@ fn rows(path: &Path) -> Vec<(i64, u32, Vec<u8>)> {
 fn run(path: &Path, cancel: &CancelToken, limit: Option<Duration>) -> (crate::Result<()>, u64) {
     let mut database = Database::open(path).unwrap();
     let images = database.images().unwrap();
-    let told = AtomicU64::new(0);
+    let compared = AtomicU64::new(0);
     let progress = |done: u64, total: u64| {
         assert!(done <= total);
-        told.fetch_max(done, Ordering::Relaxed);
+        compared.fetch_max(done, Ordering::Relaxed);
     };
     let pairs = all_pairs(images.len());
     let result = match_pairs(
@@ -96,7 +96,7 @@ fn run(path: &Path, cancel: &CancelToken, limit: Option<Duration>) -> (crate::Re
         Comparer::Processor,
         Watch { cancel, limit, progress: &progress },
     );
-    (result, told.into_inner())
+    (result, compared.into_inner())
 }
 
 #[test]
@@ -108,9 +108,9 @@ fn any_number_of_threads_and_both_schemas_give_the_same_rows() {
         // More than a block of photos.
         write_database(&path, schema, 35, 20, 5);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let (result, told) = pool.install(|| run(&path, &CancelToken::new(), None));
+        let (result, compared) = pool.install(|| run(&path, &CancelToken::new(), None));
         result.unwrap();
-        assert_eq!(told, 35 * 34 / 2);
+        assert_eq!(compared, 35 * 34 / 2);
         seen.push(rows(&path));
     }
     assert!(seen[0] == seen[1] && seen[0] == seen[2]);
@@ -142,9 +142,9 @@ fn an_interrupted_comparison_goes_on_where_it_was() {
     let all = rows(&path);
     Connection::open(&path).unwrap().execute("DELETE FROM matches WHERE pair_id % 2 = 0", []).unwrap();
     let kept = rows(&path).len();
-    let (result, told) = run(&path, &CancelToken::new(), None);
+    let (result, compared) = run(&path, &CancelToken::new(), None);
     result.unwrap();
-    assert_eq!(told as usize, all.len() - kept);
+    assert_eq!(compared as usize, all.len() - kept);
     assert_eq!(rows(&path), all);
 }
 
@@ -197,8 +197,8 @@ fn photos_that_share_things_are_preselected() {
     write_database(&path, OLD, 12, 40, 20);
     let mut database = Database::open(&path).unwrap();
     let images = database.images().unwrap();
-    let told = AtomicU64::new(0);
-    let progress = |_, total| told.store(total, Ordering::Relaxed);
+    let compared = AtomicU64::new(0);
+    let progress = |_, total| compared.store(total, Ordering::Relaxed);
     let watch = Watch { cancel: &CancelToken::new(), limit: None, progress: &progress };
     let pairs = preselect(&database, &images, Comparer::Processor, watch).unwrap();
     match_pairs(&mut database, &images, &all_pairs(12), Comparer::Processor, watch).unwrap();
@@ -208,7 +208,7 @@ fn photos_that_share_things_are_preselected() {
     assert!(expected.len() >= 11, "{expected:?}");
     assert!(expected.iter().all(|pair| pairs.contains(pair)), "{pairs:?}");
     assert!(pairs.len() < all_pairs(12).len() / 2, "{pairs:?}");
-    assert_eq!(told.into_inner(), 66);
+    assert_eq!(compared.into_inner(), 66);
     assert_eq!(products_of_all_pairs(&images), 66 * 40 * 40);
     // Pairs of no interest are written as compared.
     database.remove_matches().unwrap();
@@ -237,14 +237,14 @@ fn a_gpu_gives_the_same_matches() {
             let mut database = Database::open(&path).unwrap();
             database.remove_matches().unwrap();
             let images = database.images().unwrap();
-            let told = AtomicU64::new(0);
+            let compared = AtomicU64::new(0);
             let progress = |done, _| {
-                told.fetch_max(done, Ordering::Relaxed);
+                compared.fetch_max(done, Ordering::Relaxed);
             };
             let watch = Watch { cancel: &CancelToken::new(), limit: None, progress: &progress };
             let chosen = preselect(&database, &images, comparer, watch).unwrap();
             match_pairs(&mut database, &images, &all_pairs(photos), comparer, watch).unwrap();
-            assert_eq!(told.into_inner(), (photos * (photos - 1) / 2) as u64);
+            assert_eq!(compared.into_inner(), (photos * (photos - 1) / 2) as u64);
             seen.push((chosen, rows(&path)));
         }
         assert_eq!(seen[0], seen[1], "{photos} photos of {features} features");

@@ -1,4 +1,4 @@
-//! The text form: one record a line (two for an image), `#` starts a comment line.
+//! The text form: one record per line (two for an image), `#` starts a comment line.
 
 use std::collections::BTreeMap;
 use std::path::Path;

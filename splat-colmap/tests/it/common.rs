@@ -27,7 +27,7 @@ impl Events {
         self.0.lock().unwrap().clone()
     }
 
-    /// All warnings, one a line.
+    /// All warnings, one per line.
     pub(crate) fn warnings(&self) -> String {
         let warnings = self.all().into_iter().filter_map(|event| match event {
             Event::Warning { message } => Some(message),

@@ -74,10 +74,10 @@ fn photos_left_out_are_named_with_their_reason_and_tried_once_more() {
     assert_eq!(placement.second_try.map(|again| (again.photos, again.placed)), Some((2, 0)));
     assert_eq!(bench.calls(), [&ALL_STAGES[..3], &["mapper"], &ALL_STAGES].concat());
     assert_eq!(fs::read_to_string(bench.path("listed")).unwrap(), "p3.png\np4.png\n");
-    for told in
+    for part in
         ["more features are sought in the other 2", "`p3.png` (only 0 features", "A second try placed 0 of 2"]
     {
-        assert!(events.warnings().contains(told), "{told}: {}", events.warnings());
+        assert!(events.warnings().contains(part), "{part}: {}", events.warnings());
     }
     // A later run reports the same without doing anything.
     assert_eq!(bench.run().0.unwrap(), placement);

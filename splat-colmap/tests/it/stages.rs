@@ -55,13 +55,13 @@ fn features_are_compared_before_colmap_verifies() {
     let (result, events) = bench.run();
     result.unwrap();
     assert_eq!(compared_pairs(&bench.path("verified")), 6);
-    let told: Vec<(u64, Option<u64>)> = (events.all().into_iter())
+    let counts: Vec<(u64, Option<u64>)> = (events.all().into_iter())
         .filter_map(|event| match event {
             Event::StageProgress { stage: Stage::Matching, done, total } => Some((done, total)),
             _ => None,
         })
         .collect();
-    assert!(told.is_sorted() && told.last() == Some(&(2, Some(2))), "{told:?}");
+    assert!(counts.is_sorted() && counts.last() == Some(&(2, Some(2))), "{counts:?}");
     // Another engine starts from the same features, without any matches.
     bench.options.matcher_engine = MatcherEngine::Colmap;
     bench.calls();

@@ -202,19 +202,19 @@ mod tests {
     #[test]
     fn every_image_size_is_told_once_by_its_fastest_round() {
         let mut timing = Timing::default();
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for nth in 1..=60 {
             let size = if nth < 30 { 2 } else { 1 };
             if timing.step(nth, size) == Due::Round {
                 // The second round of each size is the fastest.
                 let work_per_s = if timing.timed == 2 * ROUND_STEPS { 9.0 } else { 1.0 };
-                told.extend(
+                reported.extend(
                     timing.round(Some(Speed { steps_per_s: 1.0, work_per_s })).map(|s| (nth, s.work_per_s)),
                 );
             }
         }
         let timed = ROUNDS * ROUND_STEPS;
-        assert_eq!(told, [(WARM_UP_STEPS + timed, 9.0), (30 + timed, 9.0)]);
+        assert_eq!(reported, [(WARM_UP_STEPS + timed, 9.0), (30 + timed, 9.0)]);
     }
 
     #[test]

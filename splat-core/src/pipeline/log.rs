@@ -94,8 +94,8 @@ mod tests {
     fn a_full_disk_is_told_once() {
         let log = RunLog::open(Path::new("/dev/full")).unwrap();
         log.line("lost");
-        let told = log.failure().unwrap().to_string();
-        assert!(told.contains("the disk is full"), "{told}");
+        let message = log.failure().unwrap().to_string();
+        assert!(message.contains("the disk is full"), "{message}");
         assert!(log.failure().is_none());
     }
 }

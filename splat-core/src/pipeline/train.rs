@@ -117,7 +117,7 @@ impl Pipeline<'_> {
         let mut budget = self.options.deadline.map(|deadline| Budget::new(deadline, held_out));
         let first = run.trainer.steps_done();
         let mut timing = Timing::default();
-        let mut told: Option<Instant> = None;
+        let mut last_event: Option<Instant> = None;
         let mut checkpointed = run.clock.elapsed();
         let mut preview = PreviewClock::new(self.options.preview_interval);
         let mut looks = LookClock::new();
@@ -164,9 +164,9 @@ impl Pipeline<'_> {
                 run.trainer.flush()?;
             }
             // The loss arrives a few steps late; before the first one there is nothing to report.
-            let due = told.is_none_or(|at| at.elapsed() >= STEP_EVENT_EVERY) || report.step == target;
+            let due = last_event.is_none_or(|at| at.elapsed() >= STEP_EVENT_EVERY) || report.step == target;
             if due && run.trainer.latest_loss().is_finite() {
-                told = Some(Instant::now());
+                last_event = Some(Instant::now());
                 self.tell_step(run, &timing, report.step, target);
             }
             last_eval = None;

@@ -76,12 +76,12 @@ fn up_to_a_tenth_of_bad_frames_is_left_out_and_told() {
     };
     assert_eq!(with(0).unwrap().left_out(), None);
     let some = with(10).unwrap();
-    let told = some.left_out().unwrap();
+    let remark = some.left_out().unwrap();
     assert!(
         some.frames().len() == 90
-            && told.starts_with("10 of 100 frames were left out")
-            && told.contains("frame 42"),
-        "{told}"
+            && remark.starts_with("10 of 100 frames were left out")
+            && remark.contains("frame 42"),
+        "{remark}"
     );
     assert!(matches!(with(11), Err(GestureError::OutOfRange { frame: 42, .. })));
     let mut few = take(0.3, 42);

@@ -352,9 +352,9 @@ fn a_gesture_holds_at_any_angle_unless_another_differs_in_nothing_else() {
     let take = recording("sideways", LAYOUT, &sideways(burst(&letters[2])));
     let both = published(train_addition(&parent, &take, &TrainOptions::default(), &quiet, &never).unwrap());
     assert_eq!(both.report().told_by_angle, [letters[2].label.clone()]);
-    let told = [(later.to_vec(), 2), (sideways(later), 3)]
+    let rates = [(later.to_vec(), 2), (sideways(later), 3)]
         .map(|(frames, gesture)| recall(&both, &frames, gesture)[0]);
-    assert!(told.iter().all(|told| *told >= 0.95), "{told:?}");
+    assert!(rates.iter().all(|rate| *rate >= 0.95), "{rates:?}");
     // The others are recognised at any angle.
     let other = recall(&both, &sideways(&letters[1].frames[100..]), 1)[0];
     assert!(other >= 0.9, "{other}");

@@ -288,12 +288,12 @@ mod tests {
             );
             assert_eq!(serde_json::from_value::<SceneOptions>(stored).unwrap(), options);
             assert_eq!(options.fault(true), None, "{name}");
-            let told = &json[name];
-            assert!(told["description"].as_str().unwrap().starts_with(&option.help), "{name}: {told}");
+            let schema = &json[name];
+            assert!(schema["description"].as_str().unwrap().starts_with(&option.help), "{name}: {schema}");
             assert!(!option.help.is_empty() && !option.help.ends_with('.'), "{name}: {}", option.help);
             match &option.kind {
                 Kind::Whole(range) | Kind::Seconds(range) => {
-                    assert_eq!(told["maximum"].as_f64(), Some(*range.served.end() as f64), "{name}");
+                    assert_eq!(schema["maximum"].as_f64(), Some(*range.served.end() as f64), "{name}");
                     assert!(range.command.start() <= range.served.start(), "{name}");
                     assert!(range.command.end() >= range.served.end(), "{name}");
                     let over = read(&(range.served.end() + 1).to_string());
@@ -307,7 +307,7 @@ mod tests {
                 Kind::Word(words) => {
                     let all: Vec<Value> =
                         words.iter().map(|(word, _)| json!(word)).chain([Value::Null]).collect();
-                    assert_eq!(told["enum"], json!(all), "{name}");
+                    assert_eq!(schema["enum"], json!(all), "{name}");
                     for (word, _) in *words {
                         assert!(read(word).is_ok(), "{name}: {word}");
                     }

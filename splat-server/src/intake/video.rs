@@ -76,8 +76,8 @@ impl Video<'_> {
             let reason = format!("its frames have {}x{} pixels; scale it down", stream.width, stream.height);
             return Ok(Err((RejectCode::TooManyPixels, reason)));
         }
-        let told = found.format.duration.and_then(|text| text.parse::<f64>().ok());
-        let seconds = match told.filter(|seconds| seconds.is_finite() && *seconds > 0.0) {
+        let declared = found.format.duration.and_then(|text| text.parse::<f64>().ok());
+        let seconds = match declared.filter(|seconds| seconds.is_finite() && *seconds > 0.0) {
             Some(seconds) => seconds,
             // Browsers record WebM without a duration. The timestamp of the last frame is used.
             None => match self.probe(&["-show_entries", "packet=pts_time", "-of", "csv=p=0"]).await? {

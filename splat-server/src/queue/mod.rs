@@ -8,7 +8,7 @@
 //! 2. A lease is renewed while work goes on. One that ran out may still be renewed until another process has brought the job back,
 //!    which waits for `RECLAIM_GRACE` first: a machine that slept keeps its job. A lost lease counts as an attempt, one after at least
 //!    `FURTHER` per cent of progress as the first; after `max_attempts` the job is dead.
-//! 3. A queued job is cancelled at once; the worker of a running one is told at its next renewal or report.
+//! 3. A queued job is cancelled at once; the worker of a running one learns it from the answer to its next renewal or report.
 //! 4. Idempotency keys are unique per owner. Claims go by priority, then to the owner with the fewest jobs running, then to the
 //!    one served longest ago, then first in, first out. A temporary failure waits longer each time, with jitter.
 //! 5. Events are numbered from 1 within a job without gaps; progress, cancellation and every change of state is an event.

@@ -32,15 +32,15 @@ async fn ends_that_nobody_told_of_are_caught_up_with() {
 
     catch_up(&queue, 0..UnixMs::MAX).await.unwrap();
     enqueue(&queue, &queue.get(&owner, &job.id).await.unwrap().unwrap()).await;
-    assert_eq!(deliveries().await, 1, "one end is told once");
+    assert_eq!(deliveries().await, 1, "one end is reported once");
 
-    for told in 2..4 {
+    for number in 2..4 {
         queue.retry(&owner, &job.id, scene(true).spec).await.unwrap().unwrap();
         // Two ends within the same millisecond would count as one.
         tokio::time::sleep(Duration::from_millis(5)).await;
         let ended = queue.cancel(&owner, &job.id).await.unwrap().unwrap();
         enqueue(&queue, &ended).await;
-        assert_eq!(deliveries().await, told, "the next end is another, though it was never begun");
+        assert_eq!(deliveries().await, number, "the next end is another, though it was never begun");
     }
 }
 
@@ -59,7 +59,7 @@ async fn the_end_of_a_job_that_was_adopted_meanwhile_is_told() {
     queue.adopt(&job.owner, &Owner("new".into())).await.unwrap();
     let lease = Duration::from_secs(60);
     let delivery = queue.claim("teller", &[Lane::Webhook], lease).await.unwrap().unwrap();
-    let told = tokio::spawn(async move {
+    let body = tokio::spawn(async move {
         let (mut stream, _) = receiver.accept().await.unwrap();
         let mut bytes = Vec::new();
         while !bytes.ends_with(b"}") {
@@ -70,7 +70,7 @@ async fn the_end_of_a_job_that_was_adopted_meanwhile_is_told() {
     });
     let ending = Notifier::new("secret", "", true).unwrap().deliver(&queue, &delivery.job).await;
     assert!(matches!(ending, Ending::Succeeded { .. }), "{ending:?}");
-    assert!(told.await.unwrap().contains(job.id.as_str()));
+    assert!(body.await.unwrap().contains(job.id.as_str()));
 }
 
 /// RFC 4231's second test case; our signature also covers the time and a dot before the body.

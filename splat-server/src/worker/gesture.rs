@@ -278,9 +278,9 @@ fn name(stage: Stage) -> &'static str {
 
 fn news(stage: &str, percent: f64, message: &str) -> Report {
     let progress = Progress { stage: Some(stage.to_owned()), percent, ..Progress::default() };
-    let mut told = event("progress", percent, message.to_owned(), Value::Null);
-    told.stage = Some(stage.to_owned());
-    Report { progress: Some(progress), events: vec![told], ..Report::default() }
+    let mut progress_event = event("progress", percent, message.to_owned(), Value::Null);
+    progress_event.stage = Some(stage.to_owned());
+    Report { progress: Some(progress), events: vec![progress_event], ..Report::default() }
 }
 
 fn event(kind: &str, percent: f64, message: String, data: Value) -> NewEvent {

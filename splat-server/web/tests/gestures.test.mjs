@@ -1,4 +1,4 @@
-// The page of gestures, without a browser: recordings in, models run.
+// Modules of the page of gestures, without a browser: reading recordings, running models.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { OnnxModel } from '../assets/js/gestures/onnx.js';
 import { frameOf, framesFault, MAX_FRAMES, MAX_NAME_CHARS, MIN_DISTINCT_FRAMES, MIN_FRAMES, nameFault, readRecording, requestBody } from '../assets/js/gestures/recording.js';
 import { node, onnx, tensor, upOrDown } from './onnx-writer.mjs';
 
-/** What one operator makes of its inputs. */
+/** Result of one operator. */
 function compute(op, inputs, attributes, input = [1, 2, 3, 4, 5, 6]) {
   const names = inputs.map((_, i) => `c${i}`);
   const constants = inputs.flatMap((value, i) => (value === null ? [] : [tensor(names[i], value.shape, value.data, value.kind)]));
@@ -69,7 +69,7 @@ test('recordings are read from this page\'s JSON and from CSV', () => {
   const heading = ['label', ...Array(64).keys()].join();
   const csv = [heading, ['paper', ...frame(0)].join(), ['rock', ...frame(1)].join(), ['paper', ...frame(2)].join(), ''].join('\r\n');
   assert.deepEqual(readRecording(csv, 'x.csv'), new Map([['paper', [frame(0), frame(2)]], ['rock', [frame(1)]]]));
-  // What the command reads: a column that counts the frames, and 63 numbers of either hand.
+  // Files that the command reads: with a column of frame numbers, and with 63 numbers of either hand.
   const counted = ['label,frame', ...Array(63).keys()].join();
   const short = (i) => frame(i).slice(0, 63);
   assert.deepEqual(readRecording([counted, ['A', 0, ...short(4)].join(), ['"A"', 1, ...short(5)].join()].join('\n'), 'x.csv'), new Map([['A', [[...short(4), -1], [...short(5), -1]]]]));

@@ -26,7 +26,7 @@ test('events are the same however the stream is cut', () => {
   }
 });
 
-test('files are told apart by their content', () => {
+test('files are distinguished by their content', () => {
   const kinds = {
     '\xff\xd8\xff\xe1': 'jpeg', '\x89PNG\r\n\x1a\n': 'png', 'RIFF\0\0\0\0WEBPVP8 ': 'webp', 'RIFF\0\0\0\0AVI LIST': 'video', 'PK\x03\x04': 'zip',
     '\0\0\0\x18ftypheic': 'heic', '\0\0\0\x18ftypavif': 'heic', '\0\0\0\x18ftypisom': 'video', '\0\0\0\x18ftypqt  ': 'video', '\0\0\0\x18ftypcrx ': 'raw',
@@ -91,7 +91,7 @@ test('a drag turns the camera around what the photos show, as far as above and b
     const orbit = new Orbit(first, { point, up });
     close(orbit.camera().position, first.position);
     orbit.camera().rotation.forEach((row, i) => close(row, first.rotation[i]));
-    // To the right is where the camera's x points.
+    // The camera's x axis points to the right.
     orbit.turn(0.2, 0);
     const right = first.rotation.map((row) => row[0]);
     assert.ok(dot(orbit.camera().position.map((value, i) => value - first.position[i]), right) > 0);
@@ -104,7 +104,7 @@ test('a drag turns the camera around what the photos show, as far as above and b
       close([distance(position, point)], [distance(first.position, point)]);
       const rise = dot(up, position.map((value, i) => value - point[i])) / distance(position, point);
       assert.ok(Math.abs(rise) > 0.99 && Math.abs(rise) < 1 && Math.sign(rise) === Math.sign(upwards), String(rise));
-      // It still looks at the point, and stands upright.
+      // It still looks at the point and is upright.
       close([0, 1, 2].map((k) => rotation[k][2]), point.map((value, i) => (value - position[i]) / distance(position, point)));
       assert.ok(dot([0, 1, 2].map((k) => rotation[k][1]), up) < 0);
     }

@@ -1,4 +1,4 @@
-// Writes small ONNX files, for tests of the reader: the same fields as the service writes.
+// Writes small ONNX files for tests of the reader, with the fields that the service writes.
 
 function varint(value) {
   let rest = BigInt.asUintN(64, BigInt(value));

@@ -1,4 +1,4 @@
-// Both languages say the same things, and the page asks for nothing that they lack.
+// Both languages have the same texts, and the page uses no others.
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';

@@ -204,7 +204,7 @@ impl Layout {
         })
     }
 
-    /// Layout of a point cloud: `x`, `y`, `z`, and three colours if there are any. The flag tells whether colours are fractions
+    /// Layout of a point cloud: `x`, `y`, `z`, and three colours if there are any. The flag is true if colours are fractions
     /// of 1, as floating-point ones are.
     pub(super) fn of_points(header: &Header, path: &Path) -> Result<(Self, bool)> {
         let Some(vertex) = header.ply.elements.get("vertex") else {

@@ -22,10 +22,10 @@ async fn photos_come_to_the_job_in_natural_order_under_names_of_the_services() {
     let id = JobId::random();
     let photos = draft.finish().await.unwrap();
     let entries = photos.commit(&place.store, &id).await.unwrap();
-    let told: Vec<_> =
+    let rejected: Vec<_> =
         entries.iter().map(|e| (e.file.as_str(), e.name.as_str(), e.width, e.height)).collect();
     assert_eq!(
-        told,
+        rejected,
         [
             ("0001.png", "IMG_1.png", 50, 40),
             ("0002.jpg", "IMG_2.JPG", 64, 48),

@@ -116,9 +116,9 @@ async fn hostile_entries_are_named_and_lead_nowhere() {
     let mut bytes = zip.finish().unwrap().into_inner();
     let mut draft = place.draft().await;
     let added = send(&mut draft, &bytes).await.unwrap();
-    let told: Vec<_> = added.rejected.iter().map(|r| (r.name.as_str(), r.code)).collect();
+    let rejected: Vec<_> = added.rejected.iter().map(|r| (r.name.as_str(), r.code)).collect();
     assert_eq!(
-        told,
+        rejected,
         [
             ("evil.jpg", RejectCode::UnsafeName),
             ("evil.jpg", RejectCode::UnsafeName),

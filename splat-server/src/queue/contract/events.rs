@@ -117,11 +117,11 @@ pub(crate) async fn reports_are_kept(fixture: &dyn Fixture) {
     let now = get(&*queue, &job).await;
     assert_eq!((&now.progress, now.bytes), (&progress, 31));
     assert_eq!(now.artifacts, [artifact("preview.png", 11), artifact("log.txt", 20), artifact("a.ply", 5)]);
-    let told = queue.events(&job.id, 2, 10).await.unwrap();
-    assert_eq!(told.len(), 1);
+    let events = queue.events(&job.id, 2, 10).await.unwrap();
+    assert_eq!(events.len(), 1);
     let sent = event("한국어 and \"quotes\"\n");
-    assert_eq!((&told[0].kind, &told[0].stage, told[0].percent), (&sent.kind, &sent.stage, sent.percent));
-    assert_eq!((&told[0].message, &told[0].data), (&sent.message, &sent.data));
+    assert_eq!((&events[0].kind, &events[0].stage, events[0].percent), (&sent.kind, &sent.stage, sent.percent));
+    assert_eq!((&events[0].message, &events[0].data), (&sent.message, &sent.data));
     let done = succeed(&*queue, &claim).await;
     assert_eq!((done.progress.percent, done.progress.eta_s, done.artifacts.len()), (100.0, None, 3));
     assert_eq!(get(&*queue, &job).await, done);

@@ -19,11 +19,11 @@ pub(crate) async fn queued_jobs_are_cancelled_at_once_and_running_ones_hear_of_i
     assert_eq!((asked.state, asked.cancel_requested), (JobState::Running, true));
     assert!(queue.renew(&claim.ticket, LONG).await.unwrap().cancel_requested);
     assert!(queue.report(&claim.ticket, Report::default()).await.unwrap().cancel_requested);
-    let told = queue.events(&running.id, 0, 100).await.unwrap().pop().unwrap();
-    assert_eq!(told.data, json!({"state": "running", "cancel_requested": true}));
+    let event = queue.events(&running.id, 0, 100).await.unwrap().pop().unwrap();
+    assert_eq!(event.data, json!({"state": "running", "cancel_requested": true}));
     // A repeated request changes nothing.
     queue.cancel(&running.owner, &running.id).await.unwrap().unwrap();
-    assert_eq!(queue.events(&running.id, told.sequence, 100).await.unwrap(), []);
+    assert_eq!(queue.events(&running.id, event.sequence, 100).await.unwrap(), []);
 
     let stopped = queue.finish(&claim.ticket, Ending::Cancelled).await.unwrap();
     assert_ended(&stopped, JobState::Cancelled);

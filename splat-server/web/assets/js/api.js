@@ -3,7 +3,7 @@
 import { answered, backoff, pause, unanswered } from './connection.js';
 import { apiKey, askForKey, authorization, forgetKey } from './key.js';
 
-/** The server refused: `problem` is its RFC 9457 document. */
+/** An error response: `problem` is its RFC 9457 document. */
 export class Refused extends Error {
   constructor(status, problem, retryAfter) {
     super(problem?.detail ?? problem?.title ?? `HTTP ${status}`);
@@ -14,7 +14,7 @@ export class Refused extends Error {
   }
 }
 
-/** No answer came: nothing is known of what the server did. */
+/** No response arrived; whether the server acted on the request is unknown. */
 export class NoAnswer extends Error {
   constructor(cause) {
     super('the server did not answer', { cause });
@@ -24,22 +24,22 @@ export class NoAnswer extends Error {
 
 const AGAIN = new Set([429, 502, 503, 504]);
 
-/** Turns an answer that is no success into a `Refused`. */
+/** Converts an error response to a `Refused`. */
 export async function refusal(response) {
   let problem = null;
   try {
     problem = await response.json();
   } catch {
-    // no document: a proxy in between
+    // not a problem document: the response is from a proxy in between
   }
   const retryAfter = Number(response.headers.get('Retry-After')) || undefined;
   return new Refused(response.status, problem, retryAfter);
 }
 
-/** Where the service lies on its host: `/`, or what a proxy in front puts before it. */
+/** Path prefix of the service on its host: `/`, or the prefix that a reverse proxy adds. */
 const root = () => (globalThis.document ? new URL(document.documentElement.dataset.root ?? './', document.baseURI).pathname : '/');
 
-/** The address here of a path of the service, which may or may not know what stands before it and on which host it is. */
+/** URL of one of the service's paths, which may or may not include the proxy's prefix and host. */
 export function at(address) {
   const path = address.replace(/^https?:\/\/[^/]*/, '');
   const before = root();
@@ -71,7 +71,7 @@ export async function send(path, { method = 'GET', headers = {}, body, signal, c
   }
 }
 
-/** As `send`, but goes on trying while the server does not answer or asks to wait. For requests that may be repeated. */
+/** As `send`, but retries while the server does not respond or asks to wait. For idempotent requests. */
 export async function sendPatiently(path, options = {}) {
   for (let attempt = 0; ; attempt += 1) {
     try {
@@ -85,12 +85,12 @@ export async function sendPatiently(path, options = {}) {
   }
 }
 
-/** GET that answers JSON. */
+/** GET with a JSON response. */
 export async function getJson(path, options) {
   return (await sendPatiently(path, { cache: 'no-store', ...options })).json();
 }
 
-/** POST of JSON that answers JSON, sent once. */
+/** POST of JSON with a JSON response, sent once. */
 export async function postJson(path, value, { headers = {}, signal } = {}) {
   const response = await send(path, {
     method: 'POST', headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(value ?? {}), signal,

@@ -1,5 +1,5 @@
 // A small line chart in SVG: one series over training steps, with labels, a readable last value, and the value under
-// the pointer. Not a library: two dozen points a second at most, thinned to the width of the picture.
+// the pointer. At most two dozen points per second, thinned to the width of the picture, so no library is needed.
 
 import { fill, h, svg } from './dom.js';
 import { whole } from './format.js';
@@ -42,7 +42,7 @@ export class Chart {
     return this.#points.length === 0;
   }
 
-  /** Adds a point; a step that comes again (a resumed run) replaces what lies after it. */
+  /** Adds a point; a step that is repeated (by a resumed run) replaces all points from there on. */
   add(step, value) {
     if (!Number.isFinite(step) || !Number.isFinite(value)) return;
     while (this.#points.length > 0 && this.#points.at(-1).step >= step) this.#points.pop();

@@ -1,5 +1,5 @@
-// Whether the server answers. A request that gets no answer says nothing about a job: the page then says that it is
-// reconnecting, and keeps what it last heard.
+// Whether the server responds. A request without a response means nothing for a job: the page shows that it is
+// reconnecting, and keeps the last known state.
 
 let waiting = 0;
 let state = 'ok';
@@ -12,13 +12,13 @@ export function onConnection(listener) {
   return () => listeners.delete(listener);
 }
 
-/** The server answered. */
+/** Call when the server has responded. */
 export function answered() {
   waiting = 0;
   change('ok');
 }
 
-/** A request got no answer. One lost request is noise; the second is said. */
+/** Call when a request got no response. A single lost request is ignored; the second is shown. */
 export function unanswered() {
   waiting += 1;
   if (waiting > 1 || navigator.onLine === false) change('reconnecting');
@@ -32,7 +32,7 @@ function change(next) {
 
 /**
  * Seconds to wait before try number `attempt` (from 0): doubled each time up to `most`, with jitter, so that a server
- * that comes back is not met by all its clients at once.
+ * that returns does not get the requests of all clients at once.
  */
 export function backoff(attempt, most = 20) {
   const base = Math.min(most, 0.5 * 2 ** attempt);

@@ -1,5 +1,5 @@
-// Making a scene: choose photos, choose options, submit. Submitting while photos are still on their way is fine: the
-// scene is made when the last has arrived.
+// Creating a scene: choose photos, choose options, submit. Photos may still be uploading when the form is submitted: the
+// scene is created when the last one has arrived.
 
 import { NoAnswer, postJson, randomKey, Refused } from './api.js';
 import { backoff, pause } from './connection.js';
@@ -94,7 +94,7 @@ export function createCard(info, { onCreated }) {
   return form;
 }
 
-/** Submits under one idempotency key until an answer comes: a lost answer makes no second scene. */
+/** Submits with one idempotency key until a response arrives, so that a lost response creates no second scene. */
 async function submitJob(uploads, options, key) {
   for (let attempt = 0; ; attempt += 1) {
     try {
@@ -107,7 +107,7 @@ async function submitJob(uploads, options, key) {
   }
 }
 
-/** Files dropped anywhere on the page are taken; the zone lights up meanwhile. */
+/** Accepts files dropped anywhere on the page; the drop zone is highlighted meanwhile. */
 function acceptDrops(zone, take) {
   let depth = 0;
   const carriesFiles = (event) => event.dataTransfer?.types.includes('Files') && zone.isConnected;

@@ -1,8 +1,8 @@
-// Making elements without markup strings: nothing that a client or server sends is ever parsed as HTML.
+// Creates elements without markup strings: no data from a client or server is ever parsed as HTML.
 
 import { t } from './i18n.js';
 
-/** Sets an attribute; a value made by `L` of i18n.js follows the language. */
+/** Sets an attribute; a value created by `L` of i18n.js changes with the language. */
 export function setAttribute(element, name, value) {
   if (value?.translated) {
     element.translatedAttributes = { ...element.translatedAttributes, [name]: value };
@@ -50,20 +50,20 @@ export function fill(element, ...children) {
   return element;
 }
 
-/** An icon of icons.svg by its name; hidden from screen readers, since a label stands beside it. */
+/** An icon of icons.svg by its name; hidden from screen readers, since there is a label beside it. */
 export function icon(name) {
   return svg('svg', { class: 'icon', 'aria-hidden': 'true', focusable: 'false' }, svg('use', { href: `${ICONS}#${name}` }));
 }
 
 const ICONS = new URL('../icons.svg', import.meta.url).pathname;
 
-/** Tells screen readers something that sighted people see happen. */
+/** Announces a visible change to screen readers. */
 export function announce(text) {
   const region = document.getElementById('announcer');
   if (region && region.textContent !== text) region.textContent = text;
 }
 
-/** A question for a text; resolves to it, or to null. */
+/** Asks for a text in a dialog; resolves to it, or to null if cancelled. */
 export function askText({ title, label, value, most, yes, no }) {
   const input = h('input', { id: 'ask-text', type: 'text', maxlength: most, autocomplete: 'off', value });
   const dialog = h(
@@ -73,7 +73,7 @@ export function askText({ title, label, value, most, yes, no }) {
       h('h2', { id: 'ask-title' }, title),
       h('div', { class: 'field' }, h('label', { for: 'ask-text' }, label), input),
       h('div', { class: 'row end' },
-        // The first button of a form is what Enter presses.
+        // Enter presses the first button of a form.
         h('button', { value: 'yes', class: 'primary ask-yes' }, yes),
         h('button', { value: 'no', class: 'quiet', formnovalidate: true }, no))),
   );
@@ -88,7 +88,7 @@ export function askText({ title, label, value, most, yes, no }) {
   });
 }
 
-/** A question with two answers; resolves to true for the first. */
+/** Asks a question with two answers; resolves to true for the first. */
 export function ask({ title, text, yes, no, danger }) {
   const dialog = h(
     'dialog',

@@ -1,13 +1,13 @@
-// A job's events: server-sent events read through fetch, since EventSource cannot send the key. Goes on after the last
-// event heard when the connection drops, until the job has come to its end.
+// A job's events: server-sent events read through fetch, since EventSource cannot send the key. Reconnects and continues
+// after the last event received, until the job has ended.
 
 import { send, Refused } from './api.js';
 import { backoff, pause, unanswered } from './connection.js';
 
-/** No event and no heartbeat for so long means a dead connection; the server's heart beats each 15 s. */
+/** Time without any event or heartbeat after which the connection counts as dead; heartbeats come every 15 s. */
 const SILENCE_S = 40;
 
-/** Cuts a stream of text into events `{ id, event, data }`. */
+/** Splits a stream of text into events `{ id, event, data }`. */
 export class EventParser {
   #rest = '';
   #fields = { data: [] };
@@ -37,7 +37,7 @@ export class EventParser {
 
 /**
  * Follows the events of a job. `onEvent(kind, event)` is called for each; `onGap()` after each reconnection, when the
- * job itself is worth asking for. Resolves when the server ended the stream after the job's last event.
+ * job should be fetched again. Resolves when the server ended the stream after the job's last event.
  */
 export async function follow(path, { onEvent, onGap, isOver, signal }) {
   let lastId = null;

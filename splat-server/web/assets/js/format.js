@@ -1,4 +1,4 @@
-// Numbers as people read them, in the language in force.
+// Formats numbers in the current language.
 
 import { language, t } from './i18n.js';
 
@@ -41,7 +41,7 @@ export function decibel(value) {
   return `${fixed(value, 2)} dB`;
 }
 
-/** A point in time: the hour for today, the date otherwise; `medium` tells the second too. */
+/** A point in time: the time for today, the date otherwise; `medium` includes seconds. */
 export function moment(text, timeStyle = 'short') {
   const when = new Date(text);
   if (Number.isNaN(when.getTime())) return '';

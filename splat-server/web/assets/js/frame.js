@@ -1,4 +1,4 @@
-// What every page of the site has around it: language, colours, the key.
+// The frame of every page: language, colours, the key.
 
 import { fill } from './dom.js';
 import { language, onLanguage, setLanguage, translateDocument, tx } from './i18n.js';
@@ -6,13 +6,13 @@ import { apiKey, askForKey, forgetKey } from './key.js';
 
 let title = () => 'splat';
 
-/** Names the page in the browser's tab: `text()` is called anew for each language. */
+/** Sets the title of the browser's tab: `text()` is called again for each language. */
 export function setTitle(text) {
   title = text;
   document.title = title();
 }
 
-/** Brings the header to life and puts the document into the visitor's language. */
+/** Initialises the header and translates the document into the visitor's language. */
 export function setUpFrame() {
   translateDocument();
   for (const button of document.querySelectorAll('[data-language]')) {

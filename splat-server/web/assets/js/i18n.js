@@ -1,4 +1,4 @@
-// Language: every text that a person reads comes from lang/<code>.js, and changes in place when the language does.
+// Language: every visible text comes from lang/<code>.js and changes in place with the language.
 //
 // Text nodes made by `tx` and attributes made by `L` remember their key, so that switching needs no redrawing.
 
@@ -27,7 +27,7 @@ function readStored() {
   }
 }
 
-/** The language in force: `en` or `ko`. */
+/** The current language: `en` or `ko`. */
 export function language() {
   return current;
 }
@@ -38,7 +38,7 @@ export function onLanguage(listener) {
   return () => listeners.delete(listener);
 }
 
-/** The text of `key` with `{name}` filled in; parameters may be functions, called anew for each language. */
+/** The text of `key` with `{name}` filled in; parameters may be functions, called again for each language. */
 export function t(key, params = {}) {
   const entry = LANGUAGES[current][key];
   if (entry === undefined) return key;
@@ -53,8 +53,8 @@ export function t(key, params = {}) {
 }
 
 /**
- * What the service says, in the language in force: it speaks English, and what it says has a code whose meaning is known
- * in other languages. Reasons are more precise than a code, and are known in all languages.
+ * A message of the service in the current language. The service writes English; its messages have codes that are translated
+ * into the other languages. Reasons are more precise than codes and are translated into all languages.
  */
 export function serverText(code, text, reasons = []) {
   if (reasons.length > 0 && reasons.every((reason) => has(`reason.${reason.code}`))) {
@@ -64,31 +64,31 @@ export function serverText(code, text, reasons = []) {
   return current !== 'en' && has(key) ? t(key, { detail: text }) : text;
 }
 
-/** Whether `key` is known. */
+/** Whether there is a text for `key`. */
 export function has(key) {
   return Object.hasOwn(LANGUAGES[current], key);
 }
 
-/** A text node that follows the language. */
+/** A text node that changes with the language. */
 export function tx(key, params) {
   const node = document.createTextNode(t(key, params));
   node.translated = { key, params };
   return node;
 }
 
-/** A text node of what `text()` returns, called anew for each language: for numbers and dates. */
+/** A text node with the result of `text()`, which is called again for each language: for numbers and dates. */
 export function live(text) {
   const node = document.createTextNode(text());
   node.translated = { text };
   return node;
 }
 
-/** An attribute's value that follows the language; for `h` and `setAttribute` of dom.js. */
+/** An attribute's value that changes with the language; for `h` and `setAttribute` of dom.js. */
 export function L(key, params) {
   return { translated: true, key, params };
 }
 
-/** Translates elements that stand in the HTML file: `data-t` for content, `data-t-label` for aria-label. */
+/** Translates elements of the HTML file: `data-t` for content, `data-t-label` for aria-label. */
 function translateStatic(root) {
   for (const element of root.querySelectorAll('[data-t]')) element.textContent = t(element.dataset.t);
   for (const element of root.querySelectorAll('[data-t-label]')) element.setAttribute('aria-label', t(element.dataset.tLabel));
@@ -104,21 +104,21 @@ function translateLive(root) {
   }
 }
 
-/** Puts the whole document into the language in force. */
+/** Translates the whole document into the current language. */
 export function translateDocument() {
   document.documentElement.lang = current;
   translateStatic(document);
   translateLive(document.documentElement);
 }
 
-/** Switches, remembers, translates and tells. */
+/** Switches to a language: stores the choice, translates the document and calls the listeners. */
 export function setLanguage(code) {
   if (!Object.hasOwn(LANGUAGES, code)) return;
   current = code;
   try {
     localStorage.setItem(STORED, code);
   } catch {
-    // not remembered, but switched
+    // switched, but not stored
   }
   translateDocument();
   for (const listener of listeners) listener();

@@ -1,7 +1,7 @@
-// The page of one scene: where it stands, live; what it looks like so far; what came of it.
+// The page of one scene: live progress, previews, results.
 //
-// The state shown is always the server's: events move the figures between two looks at the job itself, and a lost
-// connection changes nothing but the banner.
+// The state shown is always the server's: events update the figures between two requests for the job, and a lost
+// connection only changes the banner.
 
 import { getJson, postJson, randomKey, Refused, send } from './api.js';
 import { Chart } from './chart.js';
@@ -17,7 +17,7 @@ import { comparisonCard, downloadsCard, showPicture, viewerFrame } from './resul
 import { shareCard } from './share.js';
 import { chip, errorText, isOver, problemNodes, stageText, stepOf, STEPS, titleOf } from './states.js';
 
-/** Stages from which a run can be taken up again. */
+/** Stages from which a run can be resumed. */
 const RETRY_FROM = ['prepare', 'features', 'matching', 'mapping', 'train'];
 
 /** The view of job `id`; `{ element, stop }`. */
@@ -118,7 +118,7 @@ class JobPage {
 
   #take(kind, event) {
     const data = event.data ?? {};
-    const inPast = isOver(this.#job); // events replayed of a job that has ended only draw the charts
+    const inPast = isOver(this.#job); // replayed events of a finished job only draw the charts
     if (kind === 'progress' && Number.isFinite(data.loss)) {
       this.#loss.add(data.step, data.loss);
       if (inPast) this.#showFigures();
@@ -129,7 +129,7 @@ class JobPage {
     }
     if (kind === 'warning') this.#warn(event.message || data.message);
     if (inPast) return;
-    // The snapshot is of now, also beside an event of long ago that is told again.
+    // The snapshot is current even if the event is an old one that is replayed.
     this.#job.progress = event.progress ?? { ...this.#job.progress, stage: event.stage, percent: event.percent };
     if (kind !== 'state' && this.#job.state === 'queued') this.#reloadSoon();
     if (kind === 'preview' && (data.url ?? event.url)) this.#showPreview(data.url ?? event.url, data.step ?? event.step);
@@ -158,7 +158,7 @@ class JobPage {
     }
   }
 
-  /** Shows the job as the server tells it. */
+  /** Shows the job as received from the server. */
   update(job) {
     const ended = isOver(job) && !isOver(this.#job);
     this.#job = job;
@@ -178,7 +178,7 @@ class JobPage {
     }
   }
 
-  /** How long it stays. */
+  /** When the job expires. */
   #showKept() {
     const { pinned, expires_at: expires } = this.#job;
     fill(this.#kept, pinned ? tx('job.pinned') : expires ? live(() => t('job.expires', { when: moment(expires) })) : null);
@@ -218,7 +218,7 @@ class JobPage {
   }
 
   #showFigures() {
-    // What has ended before its training will draw no line.
+    // A job that ended before training has no chart.
     for (const chart of [this.#loss, this.#psnr]) chart.element.hidden = isOver(this.#job) && chart.empty;
     const { progress = {}, result = {}, photos, started_at: started, finished_at: finished } = this.#job;
     const rows = [
@@ -226,7 +226,7 @@ class JobPage {
       ['figure.cc_psnr', result?.cc_psnr, decibel],
       ['figure.ssim', result?.ssim, (value) => fixed(value, 3)],
       ['figure.gaussians', result?.gaussians ?? progress.gaussians, whole],
-      // The chart's own last point: the loss of another step beside it would look like a contradiction.
+      // The chart's own last point: the loss of another step beside it would look inconsistent.
       ['figure.loss', this.#loss.latest ?? progress.loss, (value) => fixed(value, 4)],
       ['figure.photos', photos?.length || undefined, whole],
       ['figure.time', started && finished ? (new Date(finished) - new Date(started)) / 1000 : undefined, duration],
@@ -264,14 +264,14 @@ class JobPage {
     this.#caption(step ? 'preview.step' : 'preview.caption', { step });
   }
 
-  /** What the picture is, and what can be done with it now. */
+  /** Caption of the picture: what it shows and how to move the camera. */
   #caption(key, params) {
     const way = this.#look && matchMedia('(pointer: coarse)').matches ? 'look.hint_touch' : 'look.hint';
     const more = this.#look?.active ? [' ', this.#button('look.back', () => this.#lookBack(), 'quiet small')] : this.#look ? [' · ', tx(way)] : [];
     fill(this.#previewCaption, tx(key, params), more);
   }
 
-  /** While a scene trains, it is shown from wherever its owner wants. */
+  /** Lets the owner look around the scene while it trains. */
   #offerLook() {
     const { state, progress = {}, links, id } = this.#job;
     const trains = state === 'running' && progress.stage === 'train' && Boolean(links?.look) && this.#showing === 'preview';
@@ -284,7 +284,7 @@ class JobPage {
       onEnd: () => this.#lookBack(),
     });
     if (this.#look) this.#picture.append(this.#look.element);
-    // A picture may have come before the news that the scene trains: its caption then lacks the hint.
+    // A picture may have arrived before the event that training began: its caption then lacks the hint.
     if (this.#showing === 'preview' && this.#previewCaption.childNodes.length > 0) this.#captionLatest();
   }
 
@@ -346,7 +346,7 @@ class JobPage {
     });
   }
 
-  /** Another scene of the same photos and camera poses; what was chosen besides the preset stays. */
+  /** Another scene from the same photos and camera poses; options other than the preset are kept. */
   #again(preset) {
     return this.#act(async () => {
       const { iterations, max_image_size: size, quality, test, ...options } = this.#job.options ?? {};

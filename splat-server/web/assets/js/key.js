@@ -1,4 +1,4 @@
-// The API key: asked for once, kept where the user says, sent only in the Authorization header, never in a URL.
+// The API key: asked for once, stored where the user chooses, sent only in the Authorization header, never in a URL.
 
 import { fill, h } from './dom.js';
 import { L, tx } from './i18n.js';
@@ -11,7 +11,7 @@ function stores() {
   try {
     return [sessionStorage, localStorage];
   } catch {
-    return []; // storage may be switched off; then the key lasts as long as the page
+    return []; // storage may be disabled; then the key is kept until the page closes
   }
 }
 
@@ -25,7 +25,7 @@ export function apiKey() {
   return null;
 }
 
-/** Headers that say who asks; empty without a key. */
+/** Authorization header; empty without a key. */
 export function authorization() {
   const key = apiKey();
   return key ? { Authorization: `Bearer ${key}` } : {};
@@ -50,7 +50,7 @@ function keep(key, remember) {
   document.dispatchEvent(new CustomEvent('splat:key'));
 }
 
-/** Asks for the key in a dialog; `refused` says that the one just tried was not accepted. Resolves when one was given. */
+/** Asks for the key in a dialog; `refused` if the last one was not accepted. Resolves when one was entered. */
 export function askForKey({ refused = false } = {}) {
   asking ??= openDialog(refused).finally(() => {
     asking = null;
@@ -77,7 +77,7 @@ function openDialog(refused) {
       h('div', { class: 'row end' },
         h('button', { class: 'primary', 'aria-label': L('key.use') }, tx('key.use')))));
   document.body.append(dialog);
-  dialog.addEventListener('cancel', (event) => event.preventDefault()); // nothing works without it
+  dialog.addEventListener('cancel', (event) => event.preventDefault()); // the page needs a key
   dialog.showModal();
   field.focus();
   return new Promise((resolve) => {

@@ -1,5 +1,5 @@
-// Files that an earlier visit, or another window, sent and no scene was made of. They count against a limit until they expire, so they are
-// offered again, or taken back.
+// Uploads of an earlier visit or another window that no scene uses. They count towards a limit until they expire, so the page
+// offers to use or delete them.
 
 import { getJson } from './api.js';
 import { fill, h } from './dom.js';
@@ -7,7 +7,7 @@ import { bytes } from './format.js';
 import { live, t, tx } from './i18n.js';
 import { withdraw } from './tus.js';
 
-/** The notice; hidden while there is nothing. Files that arrived whole go to `tray` on wish. */
+/** The notice; hidden while there are none. On request, complete uploads are added to `tray`. */
 export function leftovers(tray) {
   const element = h('div', { class: 'notice leftovers', hidden: true });
   const gone = () => {
@@ -35,7 +35,7 @@ export function leftovers(tray) {
   getJson('/v1/uploads', { tries: 2 }).then(({ uploads = [] }) => {
     if (uploads.length > 0 && tray.count === 0) show(uploads);
   }).catch(() => {
-    // without it the page works all the same
+    // the page works without it
   });
   tray.addEventListener('change', () => {
     if (tray.count > 0) element.hidden = true;

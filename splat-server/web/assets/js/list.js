@@ -1,4 +1,4 @@
-// The list of scenes: what is there, where it stands, kept fresh while the page is looked at.
+// The list of scenes with their states, refreshed while the page is visible.
 
 import { getJson } from './api.js';
 import { fill, h, icon } from './dom.js';
@@ -11,7 +11,7 @@ import { chip, errorText, isOver, stageText, titleOf } from './states.js';
 const EVERY_S = { busy: 2.5, idle: 10 };
 const PAGE = 20;
 
-/** The card, and `stop()` to end its refreshing. */
+/** The card, and `stop()` to end refreshing. */
 export function listCard(kind = 'scene') {
   const rows = h('ul', { class: 'jobs' });
   const more = h('button', { type: 'button', class: 'quiet', hidden: true }, tx('list.more'));
@@ -91,14 +91,14 @@ function jobRow(signal) {
   const state = h('span', { class: 'chip' });
   const line = h('span', { class: 'muted small' });
   const bar = h('progress', { max: 100, class: 'thin', 'aria-label': L('job.progress') });
-  // Beside its name, so nothing that needs words of its own.
+  // The name is beside it, so it needs no alternative text.
   const picture = h('img', { alt: '', width: 64, height: 48, hidden: true, decoding: 'async' });
   const element = h('li', { class: 'job' }, h('span', { class: 'job-picture' }, icon('photos'), picture), h('div', { class: 'job-text' }, h('div', { class: 'row between' }, link, state), line, bar));
   let drawn = '';
   let pictured = '';
   const update = (job) => {
     const preview = job.artifacts?.find(({ name }) => name === 'preview.png');
-    // A new one has as a rule another size; each of those of a running scene would be too many.
+    // A new picture usually has another size; reloading each preview of a running scene would be too many requests.
     const which = preview && `${isOver(job)} ${isOver(job) ? preview.bytes : ''}`;
     if (preview && which !== pictured) {
       pictured = which;
@@ -119,7 +119,7 @@ function jobRow(signal) {
 }
 
 function summary(job) {
-  const parts = job.name ? [moment(job.created_at)] : []; // else the title says when
+  const parts = job.name ? [moment(job.created_at)] : []; // otherwise the title is the time
   if (job.photo_count) parts.push(t('photos.title', { count: job.photo_count }));
   if (isOver(job) && job.options?.preset) parts.push(presetName(job.options.preset));
   const { percent = 0, eta_s: eta } = job.progress ?? {};

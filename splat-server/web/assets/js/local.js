@@ -1,10 +1,10 @@
-// The page of `splat view`: one scene of this machine, which the program serves beside the page, or which the page itself holds
-// where it was exported.
+// The page of `splat view`: one local scene, which the program serves beside the page, or which is embedded in the page
+// if it was exported.
 
 import { language, t } from './i18n.js';
 import { hasGraphics, show, tell } from './stage.js';
 
-/** The bytes of base64 text, in pieces: one call on all of it would need its memory several times. */
+/** Decodes base64 text in pieces: a single call would need several times its memory. */
 function decode(text) {
   const PIECE = 4 * 65536;
   const bytes = new Uint8Array(Math.floor((text.length * 3) / 4) - (text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0));
@@ -15,7 +15,7 @@ function decode(text) {
   return bytes;
 }
 
-/** A file that the page holds, taken out of it; null where it holds none. */
+/** Removes an embedded file from the page and returns it; null if there is none. */
 function held(id) {
   const element = document.getElementById(id);
   element?.remove();

@@ -1,4 +1,4 @@
-// The log of a job: read on from where it was, while the fold is open.
+// The log of a job: new lines are fetched while the fold is open.
 
 import { send } from './api.js';
 import { h } from './dom.js';
@@ -32,7 +32,7 @@ export function logFold(job, { over, signal }) {
         if (atEnd) text.scrollTop = text.scrollHeight;
       }
     } catch {
-      // said by the connection's banner; tried again
+      // the connection's banner shows it; retried
     }
     reading = false;
     clearTimeout(timer);

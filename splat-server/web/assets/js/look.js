@@ -1,5 +1,5 @@
-// Looking around a scene while it trains: drags become cameras, and each picture is asked for when the one before is there. So pictures come
-// as fast as the machine spares time for them, and requests never pile up.
+// Looking around a scene while it trains: drags move the camera, and each picture is requested when the previous one has arrived. So pictures
+// come as fast as the machine allows, and requests never pile up.
 
 import { NoAnswer, postJson, Refused } from './api.js';
 import { backoff, pause } from './connection.js';
@@ -7,18 +7,18 @@ import { h } from './dom.js';
 import { L } from './i18n.js';
 import { Orbit } from './orbit.js';
 
-/** Radians a drag across the picture turns. */
+/** Rotation by a drag across the whole picture, radians. */
 const TURN = Math.PI;
-/** Radians of an arrow key; the factor of a plus or minus key. */
+/** Rotation by an arrow key, radians, and zoom factor of a plus or minus key. */
 const KEY_TURN = Math.PI / 24;
 const KEY_ZOOM = 0.88;
-/** Longest sides of pictures in pixels: of one that stays, and the smallest while the camera moves. */
+/** Longest sides of pictures in pixels: while the camera rests, and the smallest while it moves. */
 const SHARP = 640;
 const COARSE = 160;
-/** An answer that takes longer asks for smaller pictures while the camera moves, a faster one for larger ones, in milliseconds. */
+/** Response times in milliseconds: slower responses make pictures smaller while the camera moves, faster ones larger. */
 const SLOW_MS = 500;
 const FAST_MS = 200;
-/** While nothing moves, the training's progress is looked at this often, in seconds. */
+/** Interval between pictures while the camera rests, in seconds. */
 const STILL_S = 2;
 
 /** The way a key moves the camera: right, up, zoom. */
@@ -31,7 +31,7 @@ export class LookAround {
   #path;
   #image;
   #signal;
-  #told;
+  #handlers;
   #orbit = null;
   #waiting = [0, 0, 1];
   #version = 0;
@@ -40,14 +40,14 @@ export class LookAround {
   #side = SHARP / 2;
 
   /**
-   * `path` is where pictures are asked for, `image` shows them. `onPicture(step)` is called with each, `onEnd()` when there are no more. `element` lies
-   * over the image and takes what people do.
+   * Pictures are requested from `path` and shown in `image`. `onPicture(step)` is called for each, `onEnd()` after the last. `element` lies
+   * over the image and receives pointer and key events.
    */
   constructor({ path, image, signal, onPicture, onEnd }) {
     this.#path = path;
     this.#image = image;
     this.#signal = signal;
-    this.#told = { onPicture, onEnd };
+    this.#handlers = { onPicture, onEnd };
     this.element = h('div', {
       class: 'look', tabindex: 0, role: 'application', 'aria-label': L('look.label'),
       onpointerdown: (event) => this.#drag(event),
@@ -56,7 +56,7 @@ export class LookAround {
     });
   }
 
-  /** Whether the viewer's own camera is what is shown. */
+  /** Whether the picture is from the user's own camera. */
   get active() {
     return Boolean(this.#run);
   }
@@ -74,7 +74,7 @@ export class LookAround {
     let [x, y] = [event.clientX, event.clientY];
     const width = this.element.clientWidth || 1;
     const move = ({ clientX, clientY }) => {
-      // The scene follows the pointer: the camera goes the other way.
+      // The scene follows the pointer, so the camera moves in the opposite direction.
       this.#move((-(clientX - x) * TURN) / width, ((clientY - y) * TURN) / width, 1);
       [x, y] = [clientX, clientY];
     };
@@ -97,7 +97,7 @@ export class LookAround {
   }
 
   #wheel(event) {
-    // Before somebody looks around, the page scrolls over the picture as over anything else; a pinch arrives as a wheel with Ctrl.
+    // Until looking around begins, the wheel scrolls the page as usual; a pinch arrives as a wheel event with Ctrl.
     if (!this.active && !event.ctrlKey) return;
     event.preventDefault();
     this.#move(0, 0, Math.exp(Math.max(-0.3, Math.min(0.3, event.deltaY / (event.deltaMode ? 10 : 400)))));
@@ -125,7 +125,7 @@ export class LookAround {
         const view = await this.#ask(moving || version !== this.#version ? this.#side : SHARP, signal);
         if (signal.aborted) return;
         failures = 0;
-        // The first answer says where to begin; it shows nothing that was asked for.
+        // The first response determines the initial camera; its picture was not requested for any camera.
         if (!this.#orbit) {
           this.#orbit = new Orbit(view.camera, view.around);
           continue;
@@ -134,13 +134,13 @@ export class LookAround {
         shown = version;
         await this.#show(view);
         if (signal.aborted) return;
-        this.#told.onPicture(view.step);
+        this.#handlers.onPicture(view.step);
       } catch (error) {
         if (signal.aborted) return;
         if (!(error instanceof Refused || error instanceof NoAnswer)) throw error;
         if (error instanceof Refused && error.status !== 429 && error.status < 500) {
           this.stop();
-          this.#told.onEnd();
+          this.#handlers.onEnd();
           return;
         }
         failures += 1;
@@ -171,12 +171,12 @@ export class LookAround {
     const before = this.#image.src;
     this.#image.src = URL.createObjectURL(new Blob([bytes], { type: 'image/jpeg' }));
     this.#image.hidden = false;
-    // Decoded before the next one is asked for, or a slow device shows none at all.
+    // Decoded before the next request, or a slow device would never show any.
     await this.#image.decode().catch(() => {});
     if (before.startsWith('blob:')) URL.revokeObjectURL(before);
   }
 
-  /** Until the camera is moved, for so many seconds at most. */
+  /** Resolves when the camera is moved, after this many seconds at the latest. */
   #moved(seconds, signal) {
     return new Promise((resolve) => {
       const done = () => {

@@ -1,4 +1,4 @@
-// The page: one frame, two views. `#/` makes scenes and lists them, `#/jobs/<id>` shows one.
+// The page: one frame, two views. `#/` creates and lists scenes, `#/jobs/<id>` shows one.
 
 import { getJson } from './api.js';
 import { onConnection } from './connection.js';
@@ -26,7 +26,7 @@ function homeView(info, create) {
   return { element, stop: list.stop };
 }
 
-/** What decides whether a scene succeeds, said before the photos are taken. */
+/** Advice on taking photos, shown before they are chosen. */
 function tipsCard() {
   return h('section', { class: 'card', 'aria-labelledby': 'tips-title' },
     h('h2', { id: 'tips-title' }, tx('tips.title')),
@@ -55,7 +55,7 @@ async function start() {
   document.getElementById('version').textContent = info.version ? `splat ${info.version}` : 'splat';
   document.getElementById('gestures-link').hidden = !info.gestures;
   if (info.auth_required && !apiKey()) await askForKey();
-  // The card lives as long as the page: photos go on being sent while one looks at a scene.
+  // The card is kept as long as the page: photos continue to upload while another view is shown.
   const create = createCard(info, { onCreated: (job) => { location.hash = `#/jobs/${job.id}`; } });
   window.addEventListener('hashchange', () => route(info, create, false));
   route(info, create, true);

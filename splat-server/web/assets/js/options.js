@@ -1,19 +1,19 @@
-// The options of a scene: presets for everyone, and the rest folded away, made of the list that the service sends. What is left
-// alone is not sent, so that the service's defaults hold.
+// The options of a scene: presets, and the other options in a fold, generated from the service's list. Options left
+// unchanged are not sent, so that the service's defaults apply.
 
 import { h } from './dom.js';
 import { L, has, live, t, tx } from './i18n.js';
 
-/** What is known of an option, in the language in force where that has a text for it, else in the service's words. */
+/** An option's text in the current language if there is one, otherwise the service's. */
 const text = (key, words) => live(() => (has(key) ? t(key) : words));
 
-/** Whether a preset serves to compare recipes, not to make scenes: it is offered apart from the others. */
+/** Whether a preset is for comparing recipes rather than for creating scenes: it is listed separately. */
 export const forComparison = ({ name }) => name === 'reference';
 
-/** A preset's name for people. */
+/** A preset's display name. */
 export const presetName = (name) => (has(`preset.${name}`) ? t(`preset.${name}`) : name);
 
-/** The options that have a field of their own among the folded ones. */
+/** The options that have a field in the fold. */
 export function advanced(options) {
   return options.filter(({ name, part, words }) => part !== 'job' && name !== 'preset' && !(words && words.length < 2)); // nothing to choose
 }
@@ -31,7 +31,7 @@ function control({ name, type, minimum, maximum, words, default: standard }) {
   const named = { name, id: `option-${name}` };
   if (type === 'switch') return h('input', { ...named, type: 'checkbox' });
   if (type === 'word') {
-    // What `auto` does holds where nothing is chosen.
+    // If nothing is chosen, `auto` applies.
     const values = words.filter((word) => word.name !== 'auto');
     return h('select', named, h('option', { value: '' }, tx('option.as_preset')),
       values.map((word) => h('option', { value: word.name, title: word.summary }, text(`option.${name}.${word.name}`, word.name))));
@@ -53,7 +53,7 @@ function presetCard(preset, chosen) {
       h('span', { class: 'muted small' }, live(facts))));
 }
 
-/** The form's fields, `read()` for what was chosen, and `clearName()` for the next scene, which is another one. */
+/** The form's fields, `read()` for the chosen values, and `clearName()` for the next scene. */
 export function optionFields(info) {
   const presets = info.presets ?? [];
   // Without a graphics card `standard` takes hours.

@@ -1,7 +1,7 @@
-// From the training cameras to where the viewer's camera starts, and which way is up.
+// Derives the viewer's initial camera and the up direction from the training cameras.
 //
-// COLMAP's world stands at an arbitrary angle; the viewer orbits around +y. Photographers hold the horizon level, so up is
-// what is square to the cameras' x axes; where those leave it open, the mean of the cameras' own up decides.
+// COLMAP's world has an arbitrary orientation; the viewer orbits around +y. Photographers hold the horizon level, so up is
+// perpendicular to the cameras' x axes; where these do not determine it, the mean of the cameras' own up does.
 
 const add = (a, b) => [a[0] + b[0], a[1] + b[1], a[2] + b[2]];
 const scale = (a, s) => [a[0] * s, a[1] * s, a[2] * s];
@@ -10,9 +10,9 @@ const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a
 const length = (a) => Math.sqrt(dot(a, a));
 const unit = (a) => scale(a, 1 / (length(a) || 1));
 
-/** Weight of the cameras' own up against the horizon's levelness. */
+/** Weight of the cameras' own up relative to the level horizon. */
 const OWN_UP = 0.05;
-/** How the viewer stands a PLY up by itself: half a turn around z, as (x, y, z, w). */
+/** The rotation that the viewer applies to every PLY: half a turn around z, as (x, y, z, w). */
 const HALF_TURN_Z = [0, 0, 1, 0];
 
 /** Solves the symmetric 3x3 system `m x = b`, by Cramer's rule; null where it is singular. */
@@ -40,7 +40,7 @@ export function rotate(q, v) {
 /** Axis `column` of a camera in the world: rows of `rotation` are those of world_from_cam. */
 const axis = (camera, column) => camera.rotation.map((row) => row[column]);
 
-/** Which way is up in COLMAP's world. Camera x is right, y down, z forward. */
+/** The up direction in COLMAP's world. Camera x is right, y down, z forward. */
 export function upOf(cameras) {
   const own = unit(cameras.reduce((sum, camera) => add(sum, scale(axis(camera, 1), -1)), [0, 0, 0]));
   const m = [[OWN_UP, 0, 0], [0, OWN_UP, 0], [0, 0, OWN_UP]];
@@ -68,12 +68,12 @@ function focusOf(cameras) {
   return solve(m, b);
 }
 
-/** The rotation (x, y, z, w) that stands the scene upright in the viewer, whose y axis points up. */
+/** The rotation (x, y, z, w) that makes the scene upright in the viewer, whose y axis points up. */
 export function uprightRotation(up) {
   const turned = rotate(HALF_TURN_Z, up);
   const bend = cross(turned, [0, 1, 0]);
   const w = 1 + turned[1];
-  if (w < 1e-6) return [0, 0, 0, 1]; // upside down already: two half turns are none
+  if (w < 1e-6) return [0, 0, 0, 1]; // upside down: two half turns cancel
   const q = [...bend, w];
   const norm = Math.hypot(...q);
   return multiply(q.map((part) => part / norm), HALF_TURN_Z);

@@ -1,4 +1,4 @@
-// What a finished scene offers: the 3-D viewer, downloads, and the comparison of photos with renders.
+// The results of a finished scene: the 3-D viewer, downloads, and the comparison of photos with renders.
 
 import { at, objectUrl, sendPatiently } from './api.js';
 import { h, icon } from './dom.js';
@@ -16,7 +16,7 @@ export function viewerFrame(job, info) {
   return h('iframe', { src: at(`/viewer/?${query}`), title: L('viewer.title'), allow: 'fullscreen; xr-spatial-tracking', class: 'viewer' });
 }
 
-/** What people come for first stands first. */
+/** Order of the downloads: most wanted first. */
 const ORDER = ['scene.ply', 'preview.png', 'comparison.png', 'cameras.json', 'metrics.json', 'log.txt'];
 
 /** The card of downloads. */
@@ -39,7 +39,7 @@ function downloadControl(job, artifact) {
   return fileControl(artifact, `${fileStem(job)}-${artifact.name}`, 'download', label);
 }
 
-/** What saves `artifact` as `name`. */
+/** A control that saves `artifact` as `name`. */
 export function fileControl(artifact, name, look, label) {
   if (!apiKey()) return h('a', { class: look, href: at(artifact.url), download: name }, label);
   // A link cannot carry the key: the file is fetched, then saved.
@@ -49,7 +49,7 @@ export function fileControl(artifact, name, look, label) {
 
 async function fetchAndSave(button, artifact, name) {
   button.disabled = true;
-  // Of what is made while it is sent nobody knows the size.
+  // The size of a file that is generated while it is sent is unknown.
   const progress = h('progress', { max: artifact.bytes ?? false, 'aria-label': L('downloads.progress', { name: artifact.name }) });
   button.append(progress);
   try {
@@ -95,7 +95,7 @@ export function comparisonCard(job, signal) {
     h('h2', { id: 'comparison-title' }, tx('comparison.title')), h('p', { class: 'muted' }, tx('comparison.text')), row);
 }
 
-/** Puts a picture of the service into `image`, and lets go of the one before. */
+/** Shows a picture of the service in `image`, and releases the previous one. */
 export async function showPicture(image, url, signal) {
   try {
     const fresh = await objectUrl(url, { signal, cache: 'no-cache', tries: 4 });
@@ -104,7 +104,7 @@ export async function showPicture(image, url, signal) {
     image.hidden = false;
     if (before.startsWith('blob:')) URL.revokeObjectURL(before);
   } catch {
-    // the next preview comes anyway
+    // another preview will follow
   }
 }
 

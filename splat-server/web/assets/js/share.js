@@ -1,4 +1,4 @@
-// A link that shows the scene to those who have it: made, changed, copied and ended here.
+// A link that shares the scene: create, change, copy and revoke it.
 
 import { at, postJson, send } from './api.js';
 import { fill, h } from './dom.js';
@@ -27,7 +27,7 @@ export function shareCard(job) {
     }
   };
   const make = () => act(async () => {
-    // What is shown now stays but for what was chosen here.
+    // Everything shown is kept except the choice just made.
     const region = share?.region ? { region: share.region } : {};
     share = await postJson(path, { ...region, drop_floaters: floaters.checked });
     show();
@@ -44,7 +44,7 @@ export function shareCard(job) {
       fill(body, h('button', { type: 'button', class: 'primary', onclick: make }, tx('share.make')));
       return;
     }
-    // As this browser reaches the service, unless its operator says how others do.
+    // The URL by which this browser reaches the service, unless its operator has set a public one.
     const here = new URL(at(share.url), location.href).href;
     const url = /^https?:/.test(share.url) ? share.url : here;
     fill(body,
@@ -59,7 +59,7 @@ export function shareCard(job) {
   return element;
 }
 
-/** A text to be copied, with its button; by hand where the page may not. */
+/** A text with a button that copies it; where the page may not, users copy it by hand. */
 function text(id, key, value, said) {
   const input = h('input', { id, type: 'text', readonly: true, value, onfocus: () => input.select() });
   const copy = async () => {

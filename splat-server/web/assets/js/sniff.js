@@ -1,5 +1,5 @@
-// What a chosen file is, by its first bytes: so that a file that the service cannot use is named at once, before any of
-// it is sent. The service looks again; this is courtesy, not defence.
+// Detects the type of a chosen file by its first bytes, so that an unusable file is reported before
+// it is uploaded. The service checks again; this is for convenience, not for security.
 
 const HEAD = 64;
 
@@ -34,7 +34,7 @@ export async function examine(file, limits, { video }) {
   try {
     bytes = new Uint8Array(await file.slice(0, HEAD).arrayBuffer());
   } catch {
-    return { kind: 'unknown', reason: { key: 'reject.unreadable' } }; // a folder, or gone since it was chosen
+    return { kind: 'unknown', reason: { key: 'reject.unreadable' } }; // a folder, or deleted since it was chosen
   }
   const kind = kindOf(bytes);
   return { kind, reason: reasonAgainst(kind, file, limits, video) };

@@ -4,7 +4,7 @@ import { createViewer } from '../viewer/index.js';
 import { t } from './i18n.js';
 import { startFrom } from './pose.js';
 
-/** The viewer's buttons by their classes: they are pictures, named for the eye only, when the pointer rests on them. */
+/** Labels of the viewer's buttons by class: they are icons, which only have tooltips. */
 const BUTTONS = {
   play: 'viewer.play', pause: 'viewer.pause', orbitCamera: 'viewer.orbit', flyCamera: 'viewer.fly', fpsCamera: 'viewer.walk', settings: 'viewer.settings', controlsButton: 'viewer.controls',
   controlsHintClose: 'viewer.close', info: 'viewer.info', infoClose: 'viewer.close', arMode: 'viewer.ar', vrMode: 'viewer.vr', enterFullscreen: 'viewer.fullscreen',
@@ -33,12 +33,12 @@ function settings(initial) {
   };
 }
 
-/** Whether the browser draws in 3-D at all. */
+/** Whether the browser supports 3-D graphics. */
 export function hasGraphics() {
   return Boolean(navigator.gpu || document.createElement('canvas').getContext('webgl2'));
 }
 
-/** The viewer's list of keys covers half of a small frame: folded away until somebody opens it. */
+/** The viewer's list of keys covers half of a small frame, so it starts closed. */
 function foldControls() {
   try {
     if (localStorage.getItem('controlsPanelOpen') === null) localStorage.setItem('controlsPanelOpen', 'false');
@@ -48,8 +48,8 @@ function foldControls() {
 }
 
 /**
- * Shows a scene in `#viewer`. `contents` is a promise of the response that holds it, `name` its file's name, which tells the format, `cameras` the
- * content of cameras.json or null. Resolves when it is drawn.
+ * Shows a scene in `#viewer`. `contents` is a promise of the response with the file, `name` the file's name, whose extension gives the format, `cameras` the
+ * content of cameras.json or null. Resolves when the scene is drawn.
  */
 export async function show({ contents, url, name, cameras, lang }) {
   const { rotation, initial } = startFrom(cameras);
@@ -65,11 +65,11 @@ export async function show({ contents, url, name, cameras, lang }) {
     lang,
   });
   for (const [name, key] of Object.entries(BUTTONS)) document.querySelector(`.sse-${name}`)?.setAttribute('aria-label', t(key));
-  // What copy-dist.mjs took out of the viewer's markup.
+  // Elements that copy-dist.mjs removed from the viewer's markup.
   for (const type of ['pointerdown', 'wheel']) {
     for (const element of document.querySelectorAll(`[data-stop-${type}]`)) element.addEventListener(type, (event) => event.stopPropagation());
   }
-  // The scene hangs below the root from the moment it is read, before the viewer measures it.
+  // The scene is attached to the root once it is read, before the viewer measures it.
   const upright = (node) => {
     if (node.name === 'gsplat') node.setLocalRotation(...rotation);
   };
@@ -78,7 +78,7 @@ export async function show({ contents, url, name, cameras, lang }) {
   if (!viewer.state.loaded) await new Promise((resolve) => { viewer.events.on('loaded:changed', resolve); });
 }
 
-/** Tells the document's state, and what went wrong, to whoever looks at it. */
+/** Shows the document's state, and errors. */
 export function tell(state, text) {
   document.documentElement.dataset.state = state;
   if (!text) return;

@@ -1,4 +1,4 @@
-// Thumbnails of chosen photos: drawn when they come into sight, two at a time, so that 300 photos of a phone cost
+// Thumbnails of chosen photos: drawn when they become visible, two at a time, so that 300 phone photos cost
 // neither memory nor a frozen page.
 
 const SIDE = 144;
@@ -17,7 +17,7 @@ const inSight = new IntersectionObserver((entries) => {
   next();
 }, { rootMargin: '200px' });
 
-/** Draws `file` onto `canvas` once it is in sight. Calls `onFail` if the browser cannot decode it. */
+/** Draws `file` onto `canvas` once it is visible. Calls `onFail` if the browser cannot decode it. */
 export function thumbnail(canvas, file, onFail) {
   canvas.width = SIDE;
   canvas.height = SIDE;

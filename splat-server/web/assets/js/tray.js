@@ -1,5 +1,5 @@
-// The photos of the next scene: chosen or dropped, looked at, sent at once, each with its own progress. Knows nothing
-// of options or jobs.
+// The photos of the next scene: chosen or dropped, checked, uploaded immediately, each with its own progress. Independent
+// of options and jobs.
 
 import { announce, fill, h, icon } from './dom.js';
 import { bytes } from './format.js';
@@ -8,7 +8,7 @@ import { examine } from './sniff.js';
 import { thumbnail } from './thumbs.js';
 import { forgetUploads, upload, withdraw } from './tus.js';
 
-/** Uploads at the same time: hides the pauses between requests without crowding a phone's uplink. */
+/** Simultaneous uploads: hides the pauses between requests without saturating a phone's uplink. */
 const AT_ONCE = 3;
 
 export class Tray extends EventTarget {
@@ -46,12 +46,12 @@ export class Tray extends EventTarget {
     return this.#items.some((item) => item.kind === 'zip' || item.kind === 'video');
   }
 
-  /** Ids of the finished uploads, in the order of the names: neighbours in time lie side by side. */
+  /** Ids of the finished uploads, sorted by name, so that photos taken in succession are adjacent. */
   get uploads() {
     return [...this.#items].sort((a, b) => a.file.name.localeCompare(b.file.name, 'en', { numeric: true })).map((item) => item.url.split('/').pop());
   }
 
-  /** Takes files in; those that cannot be used are named at once. */
+  /** Adds files; unusable ones are reported immediately. */
   async add(files) {
     for (const file of files) {
       if (this.#items.some(({ file: f }) => f.name === file.name && f.size === file.size && f.lastModified === file.lastModified)) {
@@ -67,7 +67,7 @@ export class Tray extends EventTarget {
     this.#tell();
   }
 
-  /** Takes in files that the service has already, as it lists them. */
+  /** Adds files that the service already has, as it lists them. */
   adopt(uploads) {
     for (const { id, name, bytes: size } of uploads) {
       const kind = /\.zip$/i.test(name) ? 'zip' : /\.(mp4|m4v|mov|avi|mkv|webm)$/i.test(name) ? 'video' : 'photo';
@@ -85,7 +85,7 @@ export class Tray extends EventTarget {
     this.#tell();
   }
 
-  /** Names a file that the server refused when the job was made. */
+  /** Marks a file that the server rejected when the job was created. */
   refuseByName({ name, reason, code }) {
     const item = this.#items.find(({ file }) => file.name === name);
     if (item) this.#remove(item);
@@ -102,7 +102,7 @@ export class Tray extends EventTarget {
     this.#tell();
   }
 
-  /** Empties the tray and takes the uploads back. */
+  /** Empties the tray and deletes the uploads. */
   discard() {
     for (const item of [...this.#items]) this.#remove(item);
     this.#forgetRefusals();
@@ -221,7 +221,7 @@ export class Tray extends EventTarget {
     const sent = this.#items.reduce((sum, item) => sum + item.sent, 0);
     const done = this.#items.filter((item) => item.url).length;
     const count = this.#items.length;
-    this.#sum.setAttribute('aria-live', count === done ? 'polite' : 'off'); // not a word for each percent
+    this.#sum.setAttribute('aria-live', count === done ? 'polite' : 'off'); // no announcement of each percent
     if (count === 0) fill(this.#sum);
     else if (done === count) fill(this.#sum, live(() => t('tray.all_sent', { count, size: bytes(total) })));
     else fill(this.#sum, live(() => t('tray.sending', { done, count, sent: bytes(sent), size: bytes(total) })));

@@ -1,7 +1,7 @@
 // Resumable uploads: a small client of tus 1.0.0 (https://tus.io/protocols/resumable-upload), with creation.
 //
-// A dropped connection costs the bytes on their way, nothing more: the server is asked how much it has, and the rest is
-// sent. Tries without end while the browser is open, at growing intervals; only the server's refusal ends an upload.
+// A dropped connection only loses the bytes in transit: the client asks the server how much it has, and sends the rest.
+// It retries at growing intervals while the browser is open; only an error response ends an upload.
 
 import { at, Refused, refusal, send, NoAnswer } from './api.js';
 import { answered, backoff, pause, unanswered } from './connection.js';
@@ -9,12 +9,12 @@ import { authorization } from './key.js';
 
 /** Bytes per request: small enough that progress on the server is real, large enough that 2 GB are 128 requests. */
 const CHUNK = 16 * 1024 * 1024;
-/** A server that asks for more patience than this has refused. */
+/** Longest Retry-After that is waited for; beyond it the upload counts as rejected. */
 const LONGEST_WAIT_S = 60;
 const VERSION = { 'Tus-Resumable': '1.0.0' };
 const REMEMBERED = 'splat.uploads';
 
-/** UTF-8 text in base 64, as Upload-Metadata wants it. */
+/** UTF-8 text in base64, as Upload-Metadata requires. */
 export function base64(text) {
   return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 }
@@ -36,11 +36,11 @@ function remember(fingerprint, url) {
     const newest = Object.entries(all).slice(-500);
     localStorage.setItem(REMEMBERED, JSON.stringify(Object.fromEntries(newest)));
   } catch {
-    // then a reload starts over
+    // a reload then starts over
   }
 }
 
-/** Forgets where these files were sent: their uploads now belong to a job. */
+/** Forgets the uploads of these files, which now belong to a job. */
 export function forgetUploads(files) {
   for (const file of files) remember(fingerprintOf(file), null);
 }
@@ -50,8 +50,8 @@ function fingerprintOf(file) {
 }
 
 /**
- * Uploads one file. `onProgress(bytes)` tells how many have been sent. Resolves to the upload's URL, whose last segment
- * is its id; throws `Refused` when the server will not have the file.
+ * Uploads one file. `onProgress(bytes)` is called with the bytes sent so far. Resolves to the upload's URL, whose last segment
+ * is its id; throws `Refused` if the server rejects the file.
  */
 export async function upload(file, { endpoint = '/v1/uploads', onProgress = () => {}, signal } = {}) {
   const fingerprint = fingerprintOf(file);
@@ -80,7 +80,7 @@ export async function upload(file, { endpoint = '/v1/uploads', onProgress = () =
       attempt += 1;
       const known = await offsetOf(url, signal);
       if (known === null) {
-        url = await create(endpoint, file, signal); // the server no longer knows it
+        url = await create(endpoint, file, signal); // the server no longer has it
         remember(fingerprint, url);
       }
       offset = known ?? 0;
@@ -90,7 +90,7 @@ export async function upload(file, { endpoint = '/v1/uploads', onProgress = () =
   return url;
 }
 
-/** Takes an upload back; best effort, since uploads that nobody uses expire. */
+/** Deletes an upload; best effort, since unused uploads expire. */
 export function withdraw(url) {
   send(url, { method: 'DELETE', headers: VERSION }).catch(() => {});
 }
@@ -114,7 +114,7 @@ async function create(endpoint, file, signal) {
   return new URL(response.headers.get('Location'), location.href).pathname;
 }
 
-/** How many bytes the server has; null if it does not know the upload. */
+/** Number of bytes that the server has; null if it has no such upload. */
 async function offsetOf(url, signal) {
   try {
     const response = await patiently(signal, () => send(url, { method: 'HEAD', headers: VERSION, signal, cache: 'no-store' }));
@@ -126,7 +126,7 @@ async function offsetOf(url, signal) {
   }
 }
 
-/** One PATCH; XMLHttpRequest, because fetch does not tell how much has been sent. Resolves to the new offset. */
+/** One PATCH, by XMLHttpRequest, because fetch does not report upload progress. Resolves to the new offset. */
 function sendPart(url, file, offset, onProgress, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();

@@ -1,27 +1,27 @@
-// The document in the frame: one job's scene, or the scene of a link. Only an id is taken from the address, never an address; the
-// key travels in a header as everywhere else.
+// The document in the frame: one job's scene, or the scene of a shared link. Only an id is taken from the URL, never a URL; the
+// key is sent in a header as everywhere else.
 
 import { at, getJson, send } from './api.js';
 import { LANGUAGES, language, t } from './i18n.js';
 import { hasGraphics, show, tell } from './stage.js';
 
 const query = new URLSearchParams(location.search);
-/** The end of a link: `/shared/<secret>`. */
+/** The end of a shared link: `/shared/<secret>`. */
 const SECRET = location.pathname.match(/\/shared\/([0-9a-z]{26})$/)?.[1] ?? null;
 
-function told(state, key) {
+function show(state, key) {
   tell(state, key && t(key));
   if (window.parent !== window && !SECRET) window.parent.postMessage({ type: 'splat:viewer', state }, location.origin);
 }
 
 async function start() {
   const id = query.get('job') ?? '';
-  if (!SECRET && !/^[0-9a-z]{26}$/.test(id)) return told('failed', 'viewer.failed');
+  if (!SECRET && !/^[0-9a-z]{26}$/.test(id)) return show('failed', 'viewer.failed');
   const lang = Object.hasOwn(LANGUAGES, query.get('lang')) ? query.get('lang') : language();
   document.documentElement.lang = lang;
-  if (!hasGraphics()) return told('failed', 'viewer.no_graphics');
+  if (!hasGraphics()) return show('failed', 'viewer.no_graphics');
   const about = SECRET ? `/v1/shared/${SECRET}` : `/v1/jobs/${id}`;
-  // A quarter of the bytes for those who look from far away; the owner sees the scene as it was trained.
+  // A quarter of the bytes for visitors of a shared link; the owner sees the scene as it was trained.
   const file = SECRET ? 'scene.compressed.ply' : 'scene.ply';
   const scene = SECRET ? `${about}/${file}` : `${about}/artifacts/${file}`;
   const contents = send(scene);
@@ -32,11 +32,11 @@ async function start() {
   const cameras = named ? await getJson(named.url, { tries: 3 }).catch(() => null) : null;
   await contents;
   await show({ contents, url: at(scene), name: file, cameras, lang });
-  told('ready');
+  show('ready');
 }
 
-told('loading');
+show('loading');
 start().catch((error) => {
   console.warn('the viewer did not start:', error);
-  told('failed', SECRET && error.status === 404 ? 'viewer.revoked' : 'viewer.failed');
+  show('failed', SECRET && error.status === 404 ? 'viewer.revoked' : 'viewer.failed');
 });

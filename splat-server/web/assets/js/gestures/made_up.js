@@ -1,6 +1,6 @@
-// A made-up recording, for trying the page without a camera and without a file.
+// A synthetic recording, to try the page without a camera or file.
 
-/** Numbers 0..1 that are the same every time. */
+/** Reproducible random numbers, 0..1. */
 function randomFrom(seed) {
   let state = seed >>> 0;
   return () => {
@@ -10,13 +10,13 @@ function randomFrom(seed) {
 }
 
 /**
- * World landmarks (metres, y down) of a right hand that holds some fingers out and the others curled, while the whole hand
- * turns and trembles a little: a recording that the service accepts. `out` names fingers, the thumb being 0.
+ * World landmarks (metres, y down) of a right hand with some fingers extended and the others curled, while the whole hand
+ * turns and trembles a little: a recording that the service accepts. `out` lists the extended fingers, the thumb being 0.
  */
 export function gestureFrames(count, out) {
   const random = randomFrom(7);
   const noise = () => 0.0004 * (random() - 0.5);
-  // Where each finger leaves the hand, and the lengths of its three bones.
+  // The base of each finger, and the lengths of its three bones.
   const roots = [[-0.025, -0.03, -0.005], [-0.027, -0.088, 0], [-0.005, -0.09, 0.002], [0.015, -0.084, 0.001], [0.032, -0.075, -0.002]];
   const bones = [[0.036, 0.03, 0.025], [0.042, 0.025, 0.02], [0.046, 0.028, 0.021], [0.043, 0.027, 0.021], [0.034, 0.02, 0.018]];
   return Array.from({ length: count }, (_, f) => {

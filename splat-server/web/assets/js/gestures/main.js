@@ -19,7 +19,7 @@ import { cameraSource, playedSource, trackerAvailable } from './sources.js';
 import { trialPanel } from './trial.js';
 
 const BASE = 'base_v1';
-/** Where MediaPipe's makers publish the detector's weights, which this page does not carry. */
+/** URL at which MediaPipe's authors publish the detector's weights, which the page does not include. */
 const HAND_MODEL = 'https://storage.googleapis.com/mediapipe-models/hand_landmarker/hand_landmarker/float16/latest/hand_landmarker.task';
 const main = document.getElementById('main');
 
@@ -32,7 +32,7 @@ const take = recorder();
 const trial = trialPanel();
 let handThere = null;
 
-/** Says what went wrong, beneath what was used when it did. */
+/** Shows an error below the control that caused it. */
 function complain(node, beneath) {
   complaint.hidden = !node;
   if (!node) return;
@@ -89,7 +89,7 @@ function handCard(tracker, form) {
     play(gestures.keys().next().value);
   };
   which.addEventListener('change', () => play(which.value));
-  // Thumb and little finger out, as if it were a telephone: none of the base gestures.
+  // Thumb and little finger extended, as for a telephone: not one of the base gestures.
   const madeUp = h('button', { type: 'button', class: 'quiet small' }, tx('gesture.sample.made_up'));
   madeUp.addEventListener('click', () => {
     complain(null);
@@ -122,7 +122,7 @@ function recordCard(parents, onJob) {
   const nameIs = (fault) => {
     name.setAttribute('aria-invalid', String(Boolean(fault)));
     fill(nameProblem, fault);
-    // An empty alert is one all the same to who listens to the page.
+    // Screen readers announce even an empty alert.
     nameProblem.hidden = !fault;
   };
   name.addEventListener('input', () => nameIs(null));
@@ -135,16 +135,16 @@ function recordCard(parents, onJob) {
   const showParents = () => {
     const before = parent.value;
     const names = parents.map(({ labels }) => labels.join(', '));
-    // Models of the same gestures differ by when they were made.
+    // Models of the same gestures are distinguished by their creation time.
     const nameOf = ({ created }, i) => (names.indexOf(names[i]) === names.lastIndexOf(names[i]) ? names[i] : `${names[i]} · ${moment(created, 'medium')}`);
     fill(parent, h('option', { value: BASE }, tx('gesture.parent.base')), parents.map((model, i) => h('option', { value: model.id }, live(() => nameOf(model, i)))));
-    // What was chosen stays; else what was made last is what the next gesture is added to.
+    // The choice is kept; otherwise the next gesture is added to the newest model.
     parent.value = before || (parents[0]?.id ?? BASE);
   };
   let filledIn = null;
   const recorded = (frames, from) => {
     state.frames = frames;
-    // A name belongs to its frames: another sample's would send one gesture under the name of another.
+    // The name belongs to these frames: keeping that of another sample would send a gesture under a wrong name.
     if (from !== undefined) {
       filledIn = nameFault(from.trim()) ? '' : from.trim();
       name.value = filledIn;
@@ -219,12 +219,12 @@ function recordCard(parents, onJob) {
   };
 }
 
-/** Whether a gesture was refused for nothing but its likeness to another one, which whoever sends it may accept. */
+/** Whether a gesture was rejected only because it resembles another one, which the user may accept. */
 function onlyAlike({ reasons = [] }) {
   return reasons.length > 0 && reasons.every(({ code }) => code === 'look_alike');
 }
 
-/** The card that follows the training and tells how good the model is; `resend(body)` has a refused gesture added all the same. */
+/** The card that follows the training and shows the model's quality; `resend(body)` adds a rejected gesture anyway. */
 function progressCard(onReady, resend) {
   const state_ = h('span', { class: 'chip' });
   const bar = h('progress', { max: 100, value: 0, 'aria-label': L('job.progress') });
@@ -298,7 +298,7 @@ async function start() {
     return;
   }
   if (info.auth_required && !apiKey()) await askForKey();
-  // Models, not jobs: a job is removed after some days and its model is not. The page records world landmarks, which no other model takes.
+  // Models instead of jobs, since jobs expire and models do not. Only models of world landmarks, which this page records.
   const [{ gestures }, tracker] = await Promise.all([getJson('/v1/gestures?limit=200'), trackerAvailable()]);
   const models = gestures.filter(({ layout }) => layout === 'world');
 
@@ -310,7 +310,7 @@ async function start() {
       complain(error instanceof Refused ? errorText(error) : h('span', {}, tx('gesture.try.failed'), ` (${error.message})`), trial.element);
     }
   };
-  // The form and the card of models share the list.
+  // The form and the models' card share the list.
   const added = async (model) => {
     form.addParent(model);
     kept.show();

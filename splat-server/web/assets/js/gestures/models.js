@@ -1,4 +1,4 @@
-// The models that are there: tried, their gestures renamed and taken out, and removed.
+// The list of models: try one, rename or remove its gestures, delete it.
 
 import { postJson, send } from '../api.js';
 import { announce, ask, askText, fill, h } from '../dom.js';
@@ -8,7 +8,7 @@ import { fileControl } from '../results.js';
 import { errorText } from '../states.js';
 import { nameFault } from './recording.js';
 
-/** A name that no gesture can have: `fault` is the key of a text and its parameters. */
+/** A name that a gesture cannot have: `fault` is the key of a text and its parameters. */
 class BadName extends Error {
   constructor(fault) {
     super(fault.key);
@@ -16,14 +16,14 @@ class BadName extends Error {
   }
 }
 
-/** What saves those files of a model that apps use. */
+/** Links that download the model's files for apps. */
 export function modelFiles(files = []) {
   return files.filter(({ name }) => /\.(tflite|onnx)$|^manifest\.json$/.test(name)).map((file) => fileControl(file, file.name, 'model-file', file.name));
 }
 
 /**
- * The card of `models` (newest first, as `GET /v1/gestures` gives them). A change of a gesture makes a new model, which `onNew` gets;
- * `onGone` gets the id of a removed one; `onTry` the model to be tried.
+ * The card of `models` (newest first, as in `GET /v1/gestures`). Changing a gesture creates a new model, which `onNew` gets;
+ * `onGone` gets the id of a deleted one, `onTry` the model to try.
  */
 export function modelsCard(models, { onNew, onGone, onTry }) {
   const rows = h('ul', { class: 'models' });
@@ -44,7 +44,7 @@ export function modelsCard(models, { onNew, onGone, onTry }) {
     const made = await postJson(`/v1/gestures/${model.id}/${change}`, body);
     announce(t('gesture.models.made', { labels: made.labels.join(', ') }));
     onNew(made);
-    // The row that was acted in has moved down: the new model's is where the eye and the keyboard go on.
+    // The row in use has moved down: focus goes to the row of the new model.
     rows.querySelector('summary')?.focus();
   };
   const rename = (model, gesture) => act(async () => {

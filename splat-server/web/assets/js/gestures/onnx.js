@@ -1,5 +1,5 @@
-// Runs the delivered model.onnx itself, so that what is tried here is what is shipped. Reads the few protocol buffer
-// fields and computes the dozen operators that the service's models consist of; anything else is refused by name.
+// Runs the delivered model.onnx itself, so that the page tries exactly what apps get. Reads the few protocol buffer
+// fields and implements the dozen operators that the service's models use; others are reported as errors by name.
 // Formats: onnx.proto3 and the operators of opset 13 (https://onnx.ai/onnx/operators/).
 
 const FLOAT = 1;
@@ -99,7 +99,7 @@ function elementwise(compute) {
     const pad = ({ shape }) => [...Array(rank - shape.length).fill(1), ...shape];
     const [sa, sb] = [pad(a), pad(b)];
     const shape = sa.map((side, axis) => Math.max(side, sb[axis]));
-    // Most often the one repeats in the other as a whole, which needs no counting by axis.
+    // Usually one operand repeats as a whole, which needs no index per axis.
     if (repeats(sb, sa)) return { shape, data: a.data.map((value, flat) => compute(value, b.data[flat % b.data.length])) };
     if (repeats(sa, sb)) return { shape, data: b.data.map((value, flat) => compute(a.data[flat % a.data.length], value)) };
     const data = Array.from({ length: size(shape) }, (_, flat) => {
@@ -141,7 +141,7 @@ function reshape([x, wanted]) {
   return { shape: wanted.data.map((side, axis) => (side === -1 ? size(x.shape) / known : side === 0 ? x.shape[axis] : side)), data: x.data };
 }
 
-/** Picks elements: `place(index)` gives, for an index of the result, that of the source. */
+/** Selects elements: `place(index)` maps an index of the result to one of the source. */
 function pick(x, shape, place) {
   const strides = x.shape.map((_, axis) => size(x.shape.slice(axis + 1)));
   const data = Array.from({ length: size(shape) }, (_, flat) => {
@@ -188,7 +188,7 @@ function concat(inputs, { axis }) {
   return { shape, data };
 }
 
-/** One value for all along some axes: `combine` from `start` on. The axes are an input, or an attribute in older operators. */
+/** Reduces along axes by `combine`, beginning with `start`. The axes are an input, or an attribute in older operators. */
 const reduce = (start, combine) => ([x, axes], { axes: listed, keepdims = 1 }) => {
   const rank = x.shape.length;
   const over = new Set((axes?.data ?? listed ?? [...x.shape.keys()]).map((axis) => axisOf(axis, rank)));
@@ -252,9 +252,9 @@ function compute({ op, inputs, outputs, attributes }, tensors) {
   tensors.set(outputs[0], OPERATORS[op](values, attributes));
 }
 
-/** A model read from the bytes of an ONNX file; `run(values)` maps its input `[1, n, 1]` to the scores. */
+/** A model from the bytes of an ONNX file; `run(values)` maps its input `[1, n, 1]` to the scores. */
 export class OnnxModel {
-  /** What no frame changes: the file's constants, and what is computed of them alone. */
+  /** Tensors that do not depend on the input: the file's constants, and what is computed from them alone. */
   #constants = new Map();
   #nodes = [];
   #input;

@@ -1,4 +1,4 @@
-// Records 100 frames in two takes with a countdown before each: two short takes teach a model more than one long one,
+// Records 100 frames in two takes, each after a countdown: two short takes give a better model than one long one,
 // since neighbouring frames are near-copies of each other.
 
 import { announce, fill, h } from '../dom.js';

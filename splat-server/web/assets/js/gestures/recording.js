@@ -2,7 +2,7 @@
 // as the service takes them and as MediaPipe gives them. Read from a file, or made of what the detector saw.
 
 export const FRAME_VALUES = 64;
-/** What stock clients send. */
+/** Number of frames that stock clients send. */
 export const FRAMES = 100;
 const LANDMARKS = 21;
 /** Limits of a recording, as in `splat-gesture/src/limits.rs`; a test compares them. A frame like the one before it is not distinct. */
@@ -12,7 +12,7 @@ export const MIN_DISTINCT_FRAMES = 20;
 /** Characters of a name. */
 export const MAX_NAME_CHARS = 20;
 const FORBIDDEN = /[/\\:*?"<>|\p{Cc}]/u;
-/** The answer for an unknown hand, so no gesture's name. */
+/** The models' answer for an unknown hand, which cannot be a gesture's name. */
 const NONE = 'none';
 
 /** Why `name`, without spaces around it, cannot be a gesture's name: `{ key, params }` of a text, or null. */

@@ -2,7 +2,7 @@
 
 const FINGERS = [[0, 1, 2, 3, 4], [0, 5, 6, 7, 8], [5, 9, 10, 11, 12], [9, 13, 14, 15, 16], [0, 17, 18, 19, 20], [13, 17]];
 
-/** Draws `frame`; `mirrored` as in a mirror, which is how people know their hands. */
+/** Draws `frame`; `mirrored` as in a mirror, as users expect to see their hand. */
 export function drawHand(canvas, frame, { mirrored = true } = {}) {
   const side = canvas.clientWidth || 320;
   if (canvas.width !== side) {

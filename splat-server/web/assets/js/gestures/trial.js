@@ -1,5 +1,5 @@
-// Tries a finished model live: every frame goes through the delivered ONNX model, and a bar for each gesture shows what
-// it says. A best score below one half means none of them.
+// Tries a finished model live: every frame is classified by the delivered ONNX model, and a bar for each gesture shows
+// its score. If the best score is below 0.5, the answer is none.
 
 import { send } from '../api.js';
 import { announce, fill, h } from '../dom.js';
@@ -7,7 +7,7 @@ import { fixed } from '../format.js';
 import { L, live, t, tx } from '../i18n.js';
 import { OnnxModel } from './onnx.js';
 
-/** Below this the answer is none, as in the apps that use the model. */
+/** Lowest score that counts as a gesture, as in the apps that use the model. */
 const LEAST_SCORE = 0.5;
 /** Frames over which scores are averaged, so that the answer does not flicker. */
 const SMOOTH = 6;
