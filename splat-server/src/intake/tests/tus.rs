@@ -1,6 +1,6 @@
 //! Resumable uploads.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -249,7 +249,9 @@ async fn one_writer_at_a_time_and_a_dead_one_gives_way() {
         let stream = stream::iter([Ok::<_, Infallible>(first)]).chain(stream::pending());
         intake.append(&Owner::local(), &writer, 0, None, stream).await
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    while !matches!(place.intake.upload(&owner, &id).await, Err(IntakeError::Locked)) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     for _ in 0..2 {
         assert!(matches!(append(&place, &id, 0, &bytes).await, Err(IntakeError::Locked)));
         assert!(matches!(place.intake.upload(&owner, &id).await, Err(IntakeError::Locked)));
@@ -365,7 +367,7 @@ async fn limits_of_an_owner_hold_and_others_are_not_seen() {
 
 #[tokio::test]
 async fn what_is_forgotten_is_swept() {
-    let place = Place::new(Limits { upload_retention_seconds: 1, ..limits() });
+    let place = Place::new(limits());
     let owner = Owner::local();
     let old = create(&place, "old.jpg", 100).await.id;
     let taken = upload_whole(&place, "taken.jpg", &jpeg(1)).await;
@@ -377,10 +379,13 @@ async fn what_is_forgotten_is_swept() {
     #[cfg(unix)]
     std::os::unix::fs::symlink(elsewhere.path(), lost.join("link")).unwrap();
     assert_eq!(place.intake.sweep_uploads().await.unwrap(), 0);
-    tokio::time::sleep(Duration::from_millis(1100)).await;
+    // Times of files have the resolution of the system's clock ticks.
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    let moment = SystemTime::now();
+    tokio::time::sleep(Duration::from_millis(30)).await;
     // Uploads that a draft uses are not swept; the draft itself is new.
     let draft = place.intake.take(&owner, std::slice::from_ref(&taken)).await.unwrap();
-    assert_eq!(place.intake.sweep_uploads().await.unwrap(), 2);
+    assert_eq!(place.intake.sweep_unchanged_since(moment).await.unwrap(), 2);
     assert!(matches!(place.intake.upload(&owner, &old).await, Err(IntakeError::NoUpload)));
     assert!(!lost.exists() && place.uploads().join("not-ours.txt").exists());
     assert!(elsewhere.path().join("precious").exists(), "a sweep follows no link");

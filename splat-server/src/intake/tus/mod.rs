@@ -258,9 +258,14 @@ impl Intake {
     /// # Errors
     /// [`IntakeError::Store`] if the disk cannot be read or written.
     pub async fn sweep_uploads(&self) -> Result<usize> {
-        let shared = self.shared.clone();
-        let age = Duration::from_secs(shared.limits.upload_retention_seconds);
+        let age = Duration::from_secs(self.shared.limits.upload_retention_seconds);
         let before = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
+        self.sweep_unchanged_since(before).await
+    }
+
+    /// Removes uploads and drafts that have not changed since then. Returns their number.
+    pub(super) async fn sweep_unchanged_since(&self, before: SystemTime) -> Result<usize> {
+        let shared = self.shared.clone();
         let uploads = shared.uploads();
         let old = blocking(move || crate::store::ids_in(&uploads, before)).await?;
         let slots = shared.index.ids();
