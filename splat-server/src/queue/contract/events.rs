@@ -120,7 +120,10 @@ pub(crate) async fn reports_are_kept(fixture: &dyn Fixture) {
     let events = queue.events(&job.id, 2, 10).await.unwrap();
     assert_eq!(events.len(), 1);
     let sent = event("한국어 and \"quotes\"\n");
-    assert_eq!((&events[0].kind, &events[0].stage, events[0].percent), (&sent.kind, &sent.stage, sent.percent));
+    assert_eq!(
+        (&events[0].kind, &events[0].stage, events[0].percent),
+        (&sent.kind, &sent.stage, sent.percent)
+    );
     assert_eq!((&events[0].message, &events[0].data), (&sent.message, &sent.data));
     let done = succeed(&*queue, &claim).await;
     assert_eq!((done.progress.percent, done.progress.eta_s, done.artifacts.len()), (100.0, None, 3));
