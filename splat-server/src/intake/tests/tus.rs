@@ -243,22 +243,28 @@ async fn one_writer_at_a_time_and_a_dead_one_gives_way() {
     let owner = Owner::local();
     let bytes = jpeg(1);
     let id = create(&place, "a.jpg", bytes.len()).await.id;
-    // A connection that sends 100 bytes and then stalls.
+    // A connection that sends 100 bytes and then stalls. It has the upload to itself once its bytes are asked for.
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
     let (intake, writer, first) = (place.intake.clone(), id.clone(), Bytes::copy_from_slice(&bytes[..100]));
     let hangs = tokio::spawn(async move {
-        let stream = stream::iter([Ok::<_, Infallible>(first)]).chain(stream::pending());
-        intake.append(&Owner::local(), &writer, 0, None, stream).await
+        let sends = stream::once(async move {
+            begun.send(()).unwrap();
+            Ok::<_, Infallible>(first)
+        });
+        intake.append(&Owner::local(), &writer, 0, None, sends.chain(stream::pending())).await
     });
-    while !matches!(place.intake.upload(&owner, &id).await, Err(IntakeError::Locked)) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    has_begun.await.unwrap();
     for _ in 0..2 {
         assert!(matches!(append(&place, &id, 0, &bytes).await, Err(IntakeError::Locked)));
         assert!(matches!(place.intake.upload(&owner, &id).await, Err(IntakeError::Locked)));
         assert!(matches!(place.intake.terminate(&owner, &id).await, Err(IntakeError::Locked)));
     }
-    tokio::time::sleep(Duration::from_millis(2000)).await;
-    let upload = place.intake.upload(&owner, &id).await.unwrap();
+    let upload = loop {
+        match place.intake.upload(&owner, &id).await {
+            Err(IntakeError::Locked) => tokio::time::sleep(Duration::from_millis(50)).await,
+            upload => break upload.unwrap(),
+        }
+    };
     assert_eq!(upload.offset, 100, "what the dead connection brought is kept");
     assert!(matches!(hangs.await.unwrap(), Err(IntakeError::Interrupted { .. })));
     assert!(append(&place, &id, 100, &bytes[100..]).await.unwrap().is_complete());
