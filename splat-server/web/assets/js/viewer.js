@@ -9,17 +9,17 @@ const query = new URLSearchParams(location.search);
 /** The end of a shared link: `/shared/<secret>`. */
 const SECRET = location.pathname.match(/\/shared\/([0-9a-z]{26})$/)?.[1] ?? null;
 
-function show(state, key) {
+function report(state, key) {
   tell(state, key && t(key));
   if (window.parent !== window && !SECRET) window.parent.postMessage({ type: 'splat:viewer', state }, location.origin);
 }
 
 async function start() {
   const id = query.get('job') ?? '';
-  if (!SECRET && !/^[0-9a-z]{26}$/.test(id)) return show('failed', 'viewer.failed');
+  if (!SECRET && !/^[0-9a-z]{26}$/.test(id)) return report('failed', 'viewer.failed');
   const lang = Object.hasOwn(LANGUAGES, query.get('lang')) ? query.get('lang') : language();
   document.documentElement.lang = lang;
-  if (!hasGraphics()) return show('failed', 'viewer.no_graphics');
+  if (!hasGraphics()) return report('failed', 'viewer.no_graphics');
   const about = SECRET ? `/v1/shared/${SECRET}` : `/v1/jobs/${id}`;
   // A quarter of the bytes for visitors of a shared link; the owner sees the scene as it was trained.
   const file = SECRET ? 'scene.compressed.ply' : 'scene.ply';
@@ -32,11 +32,11 @@ async function start() {
   const cameras = named ? await getJson(named.url, { tries: 3 }).catch(() => null) : null;
   await contents;
   await show({ contents, url: at(scene), name: file, cameras, lang });
-  show('ready');
+  report('ready');
 }
 
-show('loading');
+report('loading');
 start().catch((error) => {
   console.warn('the viewer did not start:', error);
-  show('failed', SECRET && error.status === 404 ? 'viewer.revoked' : 'viewer.failed');
+  report('failed', SECRET && error.status === 404 ? 'viewer.revoked' : 'viewer.failed');
 });
