@@ -225,7 +225,7 @@ class Mock {
     if (!to && model.labels.length < 2) return problem(response, 422, 'too_few_gestures', 'A model needs at least one gesture.');
     const labels = model.labels.flatMap((label) => (label === gesture ? to ?? [] : label));
     const artifacts = { ...model.artifacts, 'labels.json': { body: Buffer.from(JSON.stringify(labels)), type: 'application/json' } };
-    const made = { id: newId(), labels, artifacts, created: new Date().toISOString(), parent: model.id, step: change };
+    const made = { id: newId(), labels, artifacts, created: modelTime(), parent: model.id, step: change };
     this.gestures.unshift(made);
     return json(response, 201, view(made));
   }
@@ -383,6 +383,14 @@ function* script(job, options) {
   yield { kind: 'stage', stage: 'save', percent: 99, message: 'scene.ply' };
 }
 
+let lastModel = 0;
+
+/** The current time, but at least a second after the previous model's: the page distinguishes models by the second of their creation. */
+function modelTime() {
+  lastModel = Math.max(Date.now(), lastModel + 1000);
+  return new Date(lastModel).toISOString();
+}
+
 /** Progress of a gesture's job. */
 function* gestureScript(job, models) {
   for (const percent of [10, 50, 90]) yield { kind: 'stage', stage: 'train', percent };
@@ -403,7 +411,7 @@ function* gestureScript(job, models) {
     'labels.json': { body: Buffer.from(JSON.stringify(labels)), type: 'application/json' },
     'manifest.json': { body: Buffer.from('{}'), type: 'application/json' },
   };
-  models.unshift({ id: job.id, labels, artifacts: job.artifacts, created: job.created_at });
+  models.unshift({ id: job.id, labels, artifacts: job.artifacts, created: modelTime() });
 }
 
 function json(response, status, value) {
