@@ -12,28 +12,11 @@ cd "$(dirname "$0")/.."
 say() { printf 'check-windows: %s\n' "$*"; }
 fail() {
     printf 'error: %s\n' "$1" >&2
-    [ -n "${2:-}" ] && printf '\nhint: %s\n' "$2" >&2
     exit 2
 }
-have() { command -v "$1" >/dev/null 2>&1; }
 
-scripts/setup.sh
+scripts/setup.sh --windows
 triple=x86_64-pc-windows-gnu
-have rustup || fail "rustup is missing, which installs Rust's library for $triple" "install Rust from https://rustup.rs"
-rustup target list --installed | grep -qx $triple || rustup target add $triple
-packages=()
-have x86_64-w64-mingw32-gcc || packages+=(gcc-mingw-w64-x86-64-posix)
-have wine || packages+=(wine wine64)
-have Xvfb || packages+=(xvfb xauth)
-if [ ${#packages[@]} -gt 0 ]; then
-    have apt-get || fail "this machine lacks: ${packages[*]} (Debian's names)" "install them with your system's package manager, then try again"
-    as_root=()
-    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-    say "installing ${packages[*]}"
-    "${as_root[@]}" apt-get update -qq
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
-fi
-
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 make --no-print-directory web
 cargo build --release --locked -p splat-cli
@@ -53,7 +36,7 @@ export WINEPREFIX=$out/wine WINEDEBUG=-all WINEDLLOVERRIDES="mscoree=;mshtml=" X
 on_windows() { xvfb-run -a wine "$out/program/splat.exe" "$@"; }
 mkdir "$out/program"
 cp "$windows" "$out/program"
-# Rust's library takes random numbers from a DLL that Windows has had since 7 and Wine only since 9. This one does the same.
+# Rust's library takes random numbers from a DLL that Windows has and Wine 8 lacks. This one does the same.
 if ! on_windows --version >/dev/null 2>&1; then
     cat >"$out/program/bcryptprimitives.c" <<'C'
 #include <stddef.h>

@@ -5,13 +5,16 @@
 #   scripts/setup.sh --test   the same, and what only the tests use: ffmpeg, encoders of HEIC and AVIF, Redis, nginx, Chromium with a
 #                             Korean font, cargo-deny, servers of S3 and Google Cloud Storage, an API fuzzer and a client of resumable
 #                             uploads
+#   scripts/setup.sh --windows  the first, and what builds and runs the Windows program: Rust's library for it, MinGW-w64, Wine, Xvfb
 #
 # Touches the network only when something is missing. Says what it installs and why.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 want_test=false
+want_windows=false
 [ "${1:-}" = "--test" ] && want_test=true
+[ "${1:-}" = "--windows" ] && want_windows=true
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() {
@@ -60,6 +63,11 @@ if $want_test; then
     [ -n "${SPLAT_CHROMIUM:-}" ] || have chromium || have google-chrome || packages+=(chromium fonts-noto-cjk)
     have python3 && python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3 python3-venv)
 fi
+if $want_windows; then
+    have x86_64-w64-mingw32-gcc || packages+=(gcc-mingw-w64-x86-64-posix)
+    have wine || packages+=(wine wine64)
+    have Xvfb || packages+=(xvfb xauth)
+fi
 
 if [ ${#packages[@]} -gt 0 ]; then
     have apt-get || fail "this machine lacks: ${packages[*]} (Debian's names), and has no apt-get to install them" \
@@ -97,5 +105,10 @@ if $want_test; then
         target/tools/bin/pip install --quiet --disable-pip-version-check -r "$requirements"
         cp "$requirements" "target/tools/$purpose.installed"
     done
+fi
+if $want_windows; then
+    windows=x86_64-pc-windows-gnu
+    have rustup || fail "rustup is missing, which installs Rust's library for $windows" "install Rust from https://rustup.rs"
+    rustup target list --installed | grep -qx $windows || rustup target add $windows
 fi
 say "ready"

@@ -32,6 +32,8 @@ struct PhotoLimitsUniform {
     veil_logit: f32,
     // Floor as a variance, px^2; 0: floors are kept.
     floor_px2: f32,
+    // Margin around a photo within which a Gaussian counts as visible for its floor, relative to the photo's size.
+    margin: f32,
 }
 
 @group(0) @binding(0) var<uniform> limits: PhotoLimitsUniform;
@@ -42,9 +44,6 @@ struct PhotoLimitsUniform {
 // The shared files of camera models read these, which are uniforms where a dispatch is about one view.
 var<private> view: ViewUniform;
 var<private> lens: LensUniform;
-
-// Margin around a photo within which a Gaussian counts as visible, relative to its size (Mip-Splatting's authors' code).
-const MARGIN: f32 = 0.15;
 
 fn is_inside(pixel: vec2f, size: vec2f, margin: vec2f) -> bool {
     return all(pixel > -margin) && all(pixel < size + margin);
@@ -75,7 +74,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
             continue;
         }
         let size = photos[p].size_px;
-        if (is_inside(pixel.xy, size, MARGIN * size)) {
+        if (is_inside(pixel.xy, size, limits.margin * size)) {
             rate = max(rate, photos[p].focal_px / depth);
         }
         if (is_inside(pixel.xy, size, vec2f(0.0))) {

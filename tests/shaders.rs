@@ -281,7 +281,7 @@ fn host_structures_are_wgsls() {
     );
     assert_eq!(
         wgsl_struct(&limits, "PhotoLimitsUniform"),
-        host_struct!(layout::PhotoLimitsUniform: count, is_first, is_last, near, veil_logit, floor_px2)
+        host_struct!(layout::PhotoLimitsUniform: count, is_first, is_last, near, veil_logit, floor_px2, margin)
     );
     let best_two = module_of(&shaders::BEST_TWO);
     assert_eq!(

@@ -298,7 +298,7 @@ pub struct ChunkUniform {
 pub struct PhotoView {
     /// Rows of the 3x4 matrix `cam_from_world`.
     pub cam_from_world: [[f32; 4]; 3],
-    /// Its lens.
+    /// Parameters of its lens; their meaning depends on the family of camera models.
     pub lens: LensUniform,
     /// Width and height in pixels.
     pub size_px: [f32; 2],
@@ -324,6 +324,8 @@ pub struct PhotoLimitsUniform {
     pub veil_logit: f32,
     /// Floor as a variance, square pixels; 0: floors are kept.
     pub floor_px2: f32,
+    /// Margin around a photo within which a Gaussian counts as visible for its floor, relative to the photo's size.
+    pub margin: f32,
 }
 
 /// `Group` of `best_two.wgsl`: the work of one workgroup, in units of descriptors.

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::frame::SceneFrame;
 use super::known_depths::nearest;
-use super::visibility::Sampler;
+use super::visibility::{MARGIN, Sampler};
 use crate::Result;
 use crate::dataset::Dataset;
 use crate::gpu::Gpu;
@@ -82,6 +82,7 @@ impl PhotoLimits {
                     near: self.near,
                     veil_logit: what.veil_logit.unwrap_or(f32::MAX),
                     floor_px2: what.floor_px2.unwrap_or(0.0),
+                    margin: MARGIN as f32,
                 };
                 let uniform = gpu.uniform::<PhotoLimitsUniform>("splat.photo_limits");
                 gpu.queue().write_buffer(&uniform, 0, bytemuck::bytes_of(&limits));
@@ -124,7 +125,6 @@ fn photo_views(dataset: &Dataset, frame: SceneFrame) -> Result<Vec<(CameraModule
 #[expect(clippy::unwrap_used, reason = "a test")]
 mod tests {
     use super::super::small_view::tests::wall;
-    use super::super::visibility::MARGIN;
     use super::*;
     use crate::dataset::DatasetOptions;
     use crate::gaussians::GaussianCloud;

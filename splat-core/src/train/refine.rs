@@ -19,10 +19,13 @@ impl Trainer {
             let veil_logit = Some(densify::faint(&self.config.densify));
             self.limits.apply(&self.gpu, &self.gaussians, Apply { veil_logit, ..Apply::default() })?;
         }
+        let resets = self.config.resets_before(step);
+        if !densifies && !resets {
+            return self.limits.apply(&self.gpu, &self.gaussians, floors);
+        }
         let count = self.gaussians.count as usize;
-        let read = |trainer: &Self| trainer.gpu.read::<Gaussian>(&trainer.gaussians.geometry, count);
-        if self.config.resets_before(step) {
-            let mut geometry = read(self)?;
+        let mut geometry: Vec<Gaussian> = self.gpu.read(&self.gaussians.geometry, count)?;
+        if resets {
             densify::reset_opacities(&mut geometry, &self.config.densify);
             self.gpu.queue().write_buffer(&self.gaussians.geometry, 0, bytemuck::cast_slice(&geometry));
             self.average.restart(step);
@@ -30,7 +33,6 @@ impl Trainer {
         if !densifies {
             return self.limits.apply(&self.gpu, &self.gaussians, floors);
         }
-        let geometry = read(self)?;
         let statistics: Vec<DensifyStatistic> = self.gpu.read(&self.moments.statistics, count)?;
         let state = State {
             geometry: &geometry,

@@ -43,7 +43,7 @@ async fn a_killed_writer_loses_nothing_that_it_was_told() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("jobs.sqlite");
     let queue = SqliteQueue::open(&path).unwrap();
-    let mut final_states = BTreeMap::new();
+    let mut reported_states = BTreeMap::new();
     for kill in 1..=KILLS {
         let mut writer = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "queue::sqlite::killed::writes_until_killed", "--nocapture"])
@@ -60,7 +60,7 @@ async fn a_killed_writer_loses_nothing_that_it_was_told() {
             let (Some(state), Ok(id)) = (JobState::from_name(state), id.parse::<JobId>()) else {
                 return false;
             };
-            final_states.insert(id, state);
+            reported_states.insert(id, state);
             true
         };
         // A different moment each time.
@@ -75,9 +75,9 @@ async fn a_killed_writer_loses_nothing_that_it_was_told() {
             note(&line);
         }
     }
-    assert!(final_states.len() > 20, "{}", final_states.len());
+    assert!(reported_states.len() > 20, "{}", reported_states.len());
     let mut running = 0;
-    for (id, state) in &final_states {
+    for (id, state) in &reported_states {
         let job = queue.get(&Owner::local(), id).await.unwrap().expect("a reported job is in the queue");
         // It may have progressed between printing and the kill.
         let order = [JobState::Queued, JobState::Running, JobState::Succeeded];
