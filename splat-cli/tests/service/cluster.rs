@@ -75,8 +75,9 @@ async fn a_suspended_worker_finds_its_job_with_another_one_and_lets_go() {
     rustix::process::kill_process_group(attempt[0], Signal::STOP).unwrap();
     let _other = worker(&shared, &folder.path().join("other"));
     service.job_when(&job, |job| job["attempts"].as_u64() == Some(2)).await;
-    rustix::process::kill_process(pid, Signal::CONT).unwrap();
+    // The attempt first: the worker ends it as soon as it runs again.
     rustix::process::kill_process_group(attempt[0], Signal::CONT).unwrap();
+    rustix::process::kill_process(pid, Signal::CONT).unwrap();
     let ended = service.ended(&job).await;
     assert_eq!((state(&ended), ended["attempts"].as_u64()), ("succeeded", Some(2)), "{ended:#}");
     let events = service.get(&format!("/v1/jobs/{job}/events")).await.text().await.unwrap();
