@@ -125,6 +125,8 @@ impl Emulator {
     pub(crate) fn slow_store(&self, data_dir: &Path, bytes_per_s: u64) -> JobStore {
         let slow = format!("http://127.0.0.1:{}", throttled(self.port, bytes_per_s));
         let mut config = self.config(data_dir);
+        // Requests take seconds here, after which a failed one is still to be repeated.
+        config.patience = Duration::from_secs(60);
         config.options.retain(|(key, _)| key != "aws_endpoint");
         config.options.push(("aws_endpoint".to_owned(), slow));
         JobStore::open(&config).unwrap()
