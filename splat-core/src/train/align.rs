@@ -44,6 +44,7 @@ impl Trainer {
             let view = inputs.view;
             let state = StepState {
                 step,
+                depth: self.frame.depth as f32,
                 gaussians: self.gaussians.count,
                 pixels: view.pixel_count(),
                 exposure: self.exposure(index),

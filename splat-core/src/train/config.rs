@@ -24,6 +24,10 @@ crate::words! {
 }
 
 /// Settings of a training run. [`Default`] is the standard recipe.
+///
+/// A default for which no other source is given is that of the 3DGS authors' code (Kerbl et al. 2023: learning rates, weight of SSIM,
+/// steps between SH degrees, ADC), of the 3DGS-MCMC authors' code (Kheradmand et al. 2024: regularizers, random walk, last refinement), or
+/// of Adam's authors (Kingma and Ba 2015: decays).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrainConfig {
@@ -54,6 +58,10 @@ pub struct TrainConfig {
     /// Share of that rate that is left at the last step (exponential decay). Short runs keep more, see
     /// [`TrainConfig::mean_share_left`].
     pub rate_mean_final: f32,
+    /// Whether the means' rate is higher in scenes that are deeper than the reach of their cameras, by as much as they are: the
+    /// extent is the cameras', and they may stand close together before something large. Photos taken around a thing, or along a
+    /// wall, have a depth of about the cameras' reach, and train as without this. See the table "Depth" of `docs/benchmarks.md`.
+    pub rate_by_depth: bool,
     /// Whether runs of fewer than 30,000 steps use higher rates, see [`TrainConfig::rate_boost`] and
     /// [`TrainConfig::mean_share_left`].
     pub short_run_rates: bool,
@@ -177,6 +185,7 @@ impl Default for TrainConfig {
             coarse_until: vec![0.25, 0.1],
             rate_mean: 1.6e-4,
             rate_mean_final: 0.01,
+            rate_by_depth: true,
             short_run_rates: true,
             rate_opacity: 0.05,
             rate_scale: 5e-3,
@@ -234,6 +243,7 @@ impl TrainConfig {
     pub fn published() -> Self {
         Self {
             strategy: Strategy::Adc,
+            rate_by_depth: false,
             short_run_rates: false,
             full_size: true,
             average_last: 0.0,

@@ -5,7 +5,7 @@
 
 use glam::DVec3;
 
-use crate::camera::{LensCamera, Pose};
+use crate::camera::{LensCamera, Pinhole, Pose};
 use crate::dataset::Dataset;
 use crate::gaussians::GaussianCloud;
 use crate::render::DEFAULT_NEAR;
@@ -21,6 +21,13 @@ pub(crate) const EXTENT: f32 = 1.1;
 /// Cameras farther from the median than this many median distances are outliers and do not count for the scene's size.
 const OUTLIER: f64 = 4.0;
 
+/// Maximum of [`SceneFrame::depth`]. The deepest scene on which it was measured has 5.6 (LLFF's fern).
+const DEEPEST: f64 = 8.0;
+
+/// Maximum numbers of views and of points from which the typical depth is measured.
+const DEPTH_VIEWS: usize = 50;
+const DEPTH_POINTS: usize = 2_000;
+
 /// A scene farther from the world's origin than this, in units of the frame, is written relative to its own origin: f32 world
 /// coordinates would be off by a twentieth of a pixel or more.
 const FAR_OFF: f64 = 1_000.0;
@@ -32,11 +39,20 @@ pub(crate) struct SceneFrame {
     pub(crate) origin: [f64; 3],
     /// World units per unit of the frame.
     pub(crate) unit: f64,
+    /// How much larger than the cameras' reach the scene is: the typical depth of points in the photos, units of the frame, from 1 to
+    /// [`DEEPEST`]. See [`super::TrainConfig::rate_by_depth`].
+    #[serde(default = "one")]
+    pub(crate) depth: f64,
+}
+
+/// The depth of frames in checkpoints from before it was measured.
+fn one() -> f64 {
+    1.0
 }
 
 impl SceneFrame {
     /// World coordinates: the frame of checkpoints without one.
-    pub(crate) const WORLD: Self = Self { origin: [0.0; 3], unit: 1.0 };
+    pub(crate) const WORLD: Self = Self { origin: [0.0; 3], unit: 1.0, depth: 1.0 };
 
     /// For a dataset's training cameras: the origin is the mean of those that are no outliers, the unit the distance of the farthest of
     /// them. If all are at one position, the unit is the median distance of the points, or one world unit without points.
@@ -70,12 +86,17 @@ impl SceneFrame {
         if !(mean.is_finite() && unit.is_normal()) {
             return Self::WORLD;
         }
-        Self { origin: mean.to_array(), unit }
+        let depth = typical_depth(dataset).map_or(1.0, |depth| (depth / unit).clamp(1.0, DEEPEST));
+        Self { origin: mean.to_array(), unit, depth }
     }
 
     /// Whether its numbers are finite and its unit positive.
     pub(crate) fn is_valid(&self) -> bool {
-        self.origin.iter().all(|x| x.is_finite()) && self.unit.is_normal() && self.unit > 0.0
+        self.origin.iter().all(|x| x.is_finite())
+            && self.unit.is_normal()
+            && self.unit > 0.0
+            && self.depth >= 1.0
+            && self.depth <= DEEPEST
     }
 
     /// Transforms a camera from world coordinates to this frame.
@@ -149,8 +170,67 @@ impl SceneFrame {
     }
 }
 
+/// Median over the training views of the median depth of the points in the view, world units; `None` without points.
+fn typical_depth(dataset: &Dataset) -> Option<f64> {
+    let (views, points) = (&dataset.train, &dataset.scene.points);
+    let points = || points.iter().step_by(points.len().div_ceil(DEPTH_POINTS).max(1));
+    let of_view = |&view: &usize| {
+        let Pinhole { width, height, fx, fy, cx, cy } = dataset.pinhole_camera(view).intrinsics;
+        let pose = dataset.pinhole_camera(view).cam_from_world;
+        let depth_in_view = |point: &SeedPoint| {
+            let at = pose.transform_point(DVec3::from_array(point.position));
+            let (x, y) = (fx * at.x / at.z + cx, fy * at.y / at.z + cy);
+            let inside = (0.0..f64::from(width)).contains(&x) && (0.0..f64::from(height)).contains(&y);
+            (at.z > 0.0 && inside).then_some(at.z)
+        };
+        median(points().filter_map(depth_in_view).collect())
+    };
+    median(views.iter().step_by(views.len().div_ceil(DEPTH_VIEWS).max(1)).filter_map(of_view).collect())
+}
+
 /// The median of the values, the upper one for an even number; `None` if there are none.
 pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
     let middle = values.len() / 2;
     (middle < values.len()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use super::*;
+    use crate::train::small_view::tests::wall;
+
+    #[test]
+    fn depth_is_that_of_points_in_view_relative_to_the_cameras_reach() {
+        let point = |position: [f64; 3]| SeedPoint { position, rgb: [0; 3] };
+        // On the wall at 4; some beside every photo, behind the cameras, or unusable.
+        let on_the_wall = (0..60).map(|i| [f64::from(i % 10) * 0.1 - 0.5, f64::from(i / 10) * 0.1, 4.0]);
+        let others = (0..90).map(|i| match i % 3 {
+            0 => [400.0, 0.0, 100.0],
+            1 => [0.0, 0.0, -9.0],
+            _ => [f64::NAN; 3],
+        });
+        let points: Vec<SeedPoint> = on_the_wall.chain(others).map(point).collect();
+        let dir = tempfile::tempdir().unwrap();
+        let dataset = wall(dir.path(), points, |_| [1.0; 3]);
+        let frame = SceneFrame::of(&dataset);
+        let expected = 4.0 / frame.unit;
+        assert!((frame.depth / expected - 1.0).abs() < 0.1, "{} instead of {expected}", frame.depth);
+        assert_eq!(SceneFrame::of(&wall(dir.path(), Vec::new(), |_| [1.0; 3])).depth, 1.0, "no points");
+        let near = (0..60).map(|i| point([f64::from(i % 10) * 0.01, f64::from(i / 10) * 0.01, 0.5]));
+        assert_eq!(
+            SceneFrame::of(&wall(dir.path(), near.collect(), |_| [1.0; 3])).depth,
+            1.0,
+            "a small scene"
+        );
+    }
+
+    #[test]
+    fn frames_of_earlier_checkpoints_have_no_depth() {
+        let frame: SceneFrame = serde_json::from_str(r#"{"origin": [1, 2, 3], "unit": 2}"#).unwrap();
+        assert!(frame.depth == 1.0 && frame.is_valid());
+        let deep: SceneFrame =
+            serde_json::from_str(r#"{"origin": [1, 2, 3], "unit": 2, "depth": 9}"#).unwrap();
+        assert!(!deep.is_valid());
+    }
 }

@@ -1,4 +1,4 @@
-//! Tests of internals: an overflow of the intersection buffers does not change the result.
+//! Tests of internals: an overflow of the intersection buffers does not change the result; the rate of the means.
 
 use std::sync::Arc;
 
@@ -88,6 +88,34 @@ fn running_out_of_room_changes_no_bit() {
             let tight = run(&gpu, &dataset, strategy, tight_before);
             assert_eq!(roomy.len(), tight.len(), "{strategy:?}, no room before {tight_before:?}");
             assert!(roomy == tight, "{strategy:?}, no room before {tight_before:?}");
+        }
+    }
+}
+
+/// In a scene much deeper than the reach of its cameras, means move farther, but not with the published recipe.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn means_move_in_proportion_to_the_depth_of_the_scene() {
+    let gpu = Gpu::new(&GpuOptions::default()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let dataset = dataset(dir.path());
+    // Points 3 in front of cameras that stand 0.3 apart: 20 times their reach of 0.15, which is more than the maximum.
+    let frame = frame::SceneFrame::of(&dataset);
+    assert_eq!(frame.depth, 8.0);
+    let published = TrainConfig { steps: STEPS, ..TrainConfig::published() };
+    for (config, factor) in [(config(Strategy::Adc), 8.0), (published, 1.0)] {
+        let rate = config.rate_mean_at(0) * frame::EXTENT * factor;
+        let mut trainer = Trainer::new(&gpu, Arc::clone(&dataset), config).unwrap();
+        let before = trainer.gaussians.download(&gpu).unwrap();
+        trainer.step().unwrap();
+        trainer.flush().unwrap();
+        let after = trainer.gaussians.download(&gpu).unwrap();
+        let pairs = before.means.as_flattened().iter().zip(after.means.as_flattened());
+        // Adam's first step is the learning rate, in the direction of the gradient.
+        let moves: Vec<f32> = pairs.map(|(a, b)| (b - a).abs()).filter(|moved| *moved > 0.0).collect();
+        assert!(moves.len() > 50, "{} coordinates moved", moves.len());
+        for moved in moves {
+            assert!((moved / rate - 1.0).abs() < 0.05, "{moved} instead of {rate}");
         }
     }
 }

@@ -395,6 +395,7 @@ impl Trainer {
             &self.config,
             &StepState {
                 step,
+                depth: self.frame.depth as f32,
                 gaussians: self.gaussians.count,
                 pixels: view.pixel_count(),
                 exposure: self.exposure(index),

@@ -17,6 +17,8 @@ const SH_REST_SHARE: f32 = 1.0 / 20.0;
 pub(super) struct StepState {
     /// Step, from 0.
     pub(super) step: u32,
+    /// See [`SceneFrame::depth`](super::frame::SceneFrame::depth).
+    pub(super) depth: f32,
     /// Number of Gaussians.
     pub(super) gaussians: u32,
     /// Pixels of the step's image.
@@ -41,7 +43,8 @@ pub(super) fn train_uniform(config: &TrainConfig, state: &StepState) -> TrainUni
     let step = state.step;
     let t = f64::from(step) + 1.0;
     let boost = config.rate_boost();
-    let rate_mean = config.rate_mean_at(step) * EXTENT;
+    let deeper = if config.rate_by_depth { state.depth } else { 1.0 };
+    let rate_mean = config.rate_mean_at(step) * EXTENT * deeper;
     let faded = config.fade_at(step);
     let boost = boost * faded;
     let mcmc = config.strategy == Strategy::Mcmc;
