@@ -60,7 +60,7 @@ pub struct TrainConfig {
     pub rate_mean_final: f32,
     /// Whether the means' rate is higher in scenes that are deeper than the reach of their cameras, by as much as they are: the
     /// extent is the cameras', and they may stand close together before something large. Photos taken around a thing, or along a
-    /// wall, have a depth of about the cameras' reach, and train as without this. See the table "Depth" of `docs/benchmarks.md`.
+    /// wall, have a depth of about the cameras' reach, and train nearly as without this. See the table "Depth" of `docs/benchmarks.md`.
     pub rate_by_depth: bool,
     /// Whether runs of fewer than 30,000 steps use higher rates, see [`TrainConfig::rate_boost`] and
     /// [`TrainConfig::mean_share_left`].

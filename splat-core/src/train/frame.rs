@@ -175,10 +175,10 @@ fn typical_depth(dataset: &Dataset) -> Option<f64> {
     let (views, points) = (&dataset.train, &dataset.scene.points);
     let points = || points.iter().step_by(points.len().div_ceil(DEPTH_POINTS).max(1));
     let of_view = |&view: &usize| {
-        let Pinhole { width, height, fx, fy, cx, cy } = dataset.pinhole_camera(view).intrinsics;
-        let pose = dataset.pinhole_camera(view).cam_from_world;
+        let camera = dataset.pinhole_camera(view);
+        let Pinhole { width, height, fx, fy, cx, cy } = camera.intrinsics;
         let depth_in_view = |point: &SeedPoint| {
-            let at = pose.transform_point(DVec3::from_array(point.position));
+            let at = camera.cam_from_world.transform_point(DVec3::from_array(point.position));
             let (x, y) = (fx * at.x / at.z + cx, fy * at.y / at.z + cy);
             let inside = (0.0..f64::from(width)).contains(&x) && (0.0..f64::from(height)).contains(&y);
             (at.z > 0.0 && inside).then_some(at.z)

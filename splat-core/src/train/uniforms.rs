@@ -17,7 +17,7 @@ const SH_REST_SHARE: f32 = 1.0 / 20.0;
 pub(super) struct StepState {
     /// Step, from 0.
     pub(super) step: u32,
-    /// See [`SceneFrame::depth`](super::frame::SceneFrame::depth).
+    /// How much deeper the scene is than the cameras' reach, see [`SceneFrame::depth`](super::frame::SceneFrame::depth).
     pub(super) depth: f32,
     /// Number of Gaussians.
     pub(super) gaussians: u32,
