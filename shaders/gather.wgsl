@@ -16,8 +16,8 @@ struct GatherUniform {
     count: u32,
     // 32-bit words per Gaussian.
     words: u32,
-    // 1: always copy (parameters); 0: write zero where a source does not keep its moments.
-    always: u32,
+    // 1: copy all (parameters); 0: write zero where a source does not keep its moments.
+    copies: u32,
     // The old Gaussians whose records are bound: first id and number.
     first: u32,
     held: u32,
@@ -36,7 +36,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     }
     let source = sources[i / gather.words];
     var word = 0u;
-    if (gather.always == 1u || source.keeps_moments == 1u) {
+    if (gather.copies == 1u || source.keeps_moments == 1u) {
         // Beyond the chunk for a lower id, too: the difference wraps.
         let place = source.gid - gather.first;
         if (place >= gather.held) {

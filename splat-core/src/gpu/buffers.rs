@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use bytemuck::Pod;
 
 use super::Gpu;
+use super::pool::Pool;
 use crate::{Error, Result};
 
 /// Minimum buffer size: a binding must contain at least one element of its array, the largest of which is a splat of 3DGUT.
@@ -32,11 +33,20 @@ impl Gpu {
         if bytes > limit {
             return Err(Error::BindingTooLarge { what: label, bytes, limit });
         }
-        Ok(self.buffer(
-            label,
-            bytes,
-            wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
-        ))
+        if let Some(buffer) = self.pool.as_ref().and_then(|pool| pool.take(label, bytes)) {
+            return Ok(buffer);
+        }
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let buffer = self.buffer(label, bytes, usage);
+        if let Some(pool) = &self.pool {
+            pool.add(label, &buffer);
+        }
+        Ok(buffer)
+    }
+
+    /// The same device, whose storage buffers come from `pool` as far as it has fitting ones. Those are not zeroed.
+    pub(crate) fn with_pool(&self, pool: &Pool) -> Self {
+        Self { pool: Some(pool.clone()), ..self.clone() }
     }
 
     /// A storage buffer with the content `data`.

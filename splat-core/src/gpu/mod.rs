@@ -13,6 +13,7 @@ pub mod layout;
 #[cfg(not(feature = "testing"))]
 #[allow(unreachable_pub, dead_code, reason = "public with the feature `testing`")]
 pub(crate) mod layout;
+pub(crate) mod pool;
 pub(crate) mod profile;
 pub mod rates;
 #[cfg(feature = "testing")]
@@ -103,6 +104,8 @@ pub struct Gpu {
     peak_bytes: Arc<OnceLock<AtomicU64>>,
     usage: Arc<Usage>,
     kernels: Arc<kernel::Cache>,
+    /// Where storage buffers come from, if there is a fitting one; see [`Gpu::with_pool`].
+    pool: Option<pool::Pool>,
 }
 
 /// Buffers created and waits since the device was opened; see [`Gpu::usage`].
@@ -277,6 +280,7 @@ impl Gpu {
             peak_bytes: Arc::default(),
             usage: Arc::default(),
             kernels: Arc::default(),
+            pool: None,
         }
     }
 

@@ -275,6 +275,7 @@ kernels! {
     ADAM_SH_LINES = "adam_sh_lines" [Sh, Adam, Counters, ShStep, Chunk];
     ADAM_GEOMETRY = "adam_geometry" [Rotation, Adam, Counters, Chunk];
     GATHER = "gather" [];
+    SCATTER = "scatter" [];
     AVERAGE = "average" [Adam, Counters];
     PHOTO_LIMITS = "photo_limits" [RayQuadric, Lens, Camera];
     PROJECT_POINTS = "project_points" [RayQuadric, Lens, Camera];

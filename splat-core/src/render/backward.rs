@@ -105,11 +105,6 @@ struct SliceBindings {
 }
 
 impl BackwardPass {
-    /// Frees the buffers that grow with the number of intersections, as [`ForwardPass::release`] does.
-    pub(crate) fn release(&self) {
-        self.slots.destroy();
-    }
-
     /// Size in bytes of a pass over that many Gaussians.
     pub(crate) fn bytes(gaussians: u64, capacity: &Capacity, switches: Switches) -> u64 {
         let (pixels, isects) = (u64::from(capacity.pixels), u64::from(capacity.isects));
@@ -129,7 +124,7 @@ impl BackwardPass {
     ) -> Result<Self> {
         let switches = kernels.switches;
         Kernel::compile_all(&kernels.used(forward.cameras(), forward.is_sliced()));
-        let n = u64::from(gaussians.count);
+        let n = u64::from(gaussians.room);
         let pixels = u64::from(forward.capacity.pixels);
         let slot_bytes =
             |optics| u64::from(forward.capacity.isects) * switches.for_optics(optics).slot_floats() * 4;

@@ -18,16 +18,11 @@ pub(crate) struct Chunk {
     /// Id of the first Gaussian.
     pub(crate) first: u32,
     pub(crate) count: u32,
-    /// Whether it is the only chunk.
-    pub(crate) is_all: bool,
 }
 
 impl Chunk {
-    /// The chunk's part of a buffer with `bytes` bytes per Gaussian.
+    /// The chunk's part of a buffer with `bytes` bytes per Gaussian. The buffer may be larger: see [`GaussianBuffers::room`].
     pub(crate) fn part(self, buffer: &wgpu::Buffer, bytes: u64) -> Part<'_> {
-        if self.is_all {
-            return buffer.into();
-        }
         Part::of(buffer, u64::from(self.first) * bytes, u64::from(self.count) * bytes)
     }
 
@@ -77,10 +72,9 @@ impl Chunks {
     }
 
     pub(crate) fn iter(self) -> impl Iterator<Item = Chunk> {
-        let is_all = self.len() == 1;
         (0..self.len()).map(move |at| {
             let first = at * self.each;
-            Chunk { first, count: self.each.min(self.count - first), is_all }
+            Chunk { first, count: self.each.min(self.count - first) }
         })
     }
 }
@@ -99,7 +93,6 @@ mod tests {
             for chunk in chunks.iter() {
                 assert_eq!(chunk.first, next, "{chunks:?}");
                 assert_eq!(u64::from(chunk.first) * bytes % 256, 0, "{chunks:?}");
-                assert_eq!(chunk.is_all, chunks.len() == 1);
                 // No chunk but the last has fewer than the granule, even if that exceeds the limit.
                 assert!(u64::from(chunk.count) * bytes <= limit.max(64 * bytes), "{chunks:?}");
                 next += chunk.count;

@@ -12,6 +12,8 @@ use crate::{Error, Result};
 #[derive(Clone, Debug)]
 pub struct GaussianBuffers {
     pub(crate) count: u32,
+    /// Number of Gaussians that the buffers hold; at least `count`. Training leaves room, so that few densifications need new buffers.
+    pub(crate) room: u32,
     pub(crate) sh_degree: u32,
     pub(crate) geometry: wgpu::Buffer,
     pub(crate) sh: [wgpu::Buffer; 3],
@@ -59,7 +61,24 @@ impl GaussianBuffers {
             gpu.storage_in_parts_from(lg, g)?,
             gpu.storage_in_parts_from(lb, b)?,
         ];
-        Ok(Self { count, sh_degree: cloud.sh_degree, geometry, sh })
+        Ok(Self { count, room: count, sh_degree: cloud.sh_degree, geometry, sh })
+    }
+
+    /// `count` Gaussians whose parameters are all zero, in buffers that hold `room`.
+    ///
+    /// # Errors
+    /// [`Error::BindingTooLarge`] beyond the device's limit for a buffer.
+    pub(crate) fn zeroed(gpu: &Gpu, sh_degree: u32, count: u32, room: u32) -> Result<Self> {
+        let n = u64::from(room);
+        let sh_bytes = n * 4 * u64::from((sh_degree + 1).pow(2));
+        let [r, g, b] = SH_LABELS;
+        let sh = [
+            gpu.storage_in_parts(r, sh_bytes)?,
+            gpu.storage_in_parts(g, sh_bytes)?,
+            gpu.storage_in_parts(b, sh_bytes)?,
+        ];
+        let geometry = gpu.storage_in_parts("splat.geometry", n * GEOMETRY_BYTES)?;
+        Ok(Self { count, room, sh_degree, geometry, sh })
     }
 
     /// Sets the variance (world units squared) that is added to each Gaussian's axes when it is rendered, with its opacity reduced by

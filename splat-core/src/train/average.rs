@@ -11,7 +11,6 @@ use crate::gpu::profile::Pass;
 use crate::gpu::shaders::{self, Switches};
 use crate::render::GaussianBuffers;
 use crate::render::chunks::Chunks;
-use crate::render::gaussian_buffers::SH_LABELS;
 
 /// Approximate number of states in the mean: taking every state of the last hundredth of a run would cost more time than it is worth.
 const STATES: u32 = 32;
@@ -110,7 +109,7 @@ impl Average {
     /// Allocates the mean if this step's state is the first to join it.
     pub(super) fn prepare(&mut self, gpu: &Gpu, state: &GaussianBuffers, step: u32) -> Result<()> {
         if self.weight(step) > 0.0 && self.mean.is_none() {
-            self.mean = Some(buffers_like(gpu, state)?);
+            self.mean = Some(GaussianBuffers::zeroed(gpu, state.sh_degree, state.count, state.count)?);
         }
         Ok(())
     }
@@ -154,23 +153,6 @@ impl Average {
         }
         gpu.check()
     }
-}
-
-/// Buffers of the same size as those of `like`.
-pub(super) fn buffers_like(gpu: &Gpu, like: &GaussianBuffers) -> Result<GaussianBuffers> {
-    let n = u64::from(like.count);
-    let sh_bytes = n * u64::from(like.sh_stride()) * 4;
-    let [r, g, b] = SH_LABELS;
-    Ok(GaussianBuffers {
-        count: like.count,
-        sh_degree: like.sh_degree,
-        geometry: gpu.storage_in_parts("splat.average.geometry", n * 4 * GEOMETRY_FLOATS as u64)?,
-        sh: [
-            gpu.storage_in_parts(r, sh_bytes)?,
-            gpu.storage_in_parts(g, sh_bytes)?,
-            gpu.storage_in_parts(b, sh_bytes)?,
-        ],
-    })
 }
 
 /// Every buffer of a cloud, with its words per Gaussian.

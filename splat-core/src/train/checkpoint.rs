@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::average::buffers_like;
 use super::config::TrainConfig;
 use super::frame::SceneFrame;
 use super::optimizer::Moments;
@@ -146,16 +145,11 @@ impl Trainer {
             );
             return Err(malformed(path, what));
         }
-        let sh_bytes = n * k * 4;
-        let sh = || -> Result<wgpu::Buffer> { gpu.storage_in_parts("splat.sh", sh_bytes) };
-        let gaussians = GaussianBuffers {
-            count: header.gaussians,
-            sh_degree: header.sh_degree,
-            geometry: gpu.storage_in_parts("splat.geometry", n * 48)?,
-            sh: [sh()?, sh()?, sh()?],
-        };
-        let moments = Moments::new(gpu, header.gaussians, k as u32)?;
-        let average = header.averaged_from.map(|_| buffers_like(gpu, &gaussians)).transpose()?;
+        let (count, degree) = (header.gaussians, header.sh_degree);
+        let gaussians = GaussianBuffers::zeroed(gpu, degree, count, count)?;
+        let moments = Moments::new(gpu, count, k as u32)?;
+        let mean = || GaussianBuffers::zeroed(gpu, degree, count, count);
+        let average = header.averaged_from.map(|_| mean()).transpose()?;
         for (buffer, words) in buffers(&gaussians, &moments, average.as_ref()) {
             let mut array = vec![0.0_f32; words];
             file.read_exact(bytemuck::cast_slice_mut(&mut array)).map_err(read_error)?;
@@ -185,7 +179,7 @@ impl Trainer {
 }
 
 /// Every array of a run, in file order, with its length in words.
-fn buffers<'a>(
+pub(super) fn buffers<'a>(
     gaussians: &'a GaussianBuffers,
     moments: &'a Moments,
     average: Option<&'a GaussianBuffers>,

@@ -2,6 +2,7 @@
 
 use super::loss::Loss;
 use super::optimizer::Moments;
+use super::rearrange::ORDER_BYTES;
 use crate::Result;
 use crate::dataset::Dataset;
 use crate::gpu::AdapterReport;
@@ -23,8 +24,6 @@ const ISECTS_PER_GAUSSIAN: u64 = 16;
 /// Bytes per pixel of staging memory: photos of the steps in flight, and a frame read back. The driver frees them with a delay
 /// of some steps.
 const TRANSFER_BYTES_PER_PIXEL: u64 = 64;
-/// Bytes per Gaussian of the largest buffer that is bound as a whole: the ranges of slots.
-const ORDER_BYTES: u64 = 8;
 /// Share of the available memory that training may use.
 const USABLE_SHARE: f64 = 0.6;
 /// Memory assumed if the system does not report it.
@@ -33,7 +32,7 @@ const ASSUMED_BYTES: u64 = 8 << 30;
 /// Memory of a training run, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct MemoryPrediction {
-    /// Parameters and optimizer moments, twice: a densification copies them.
+    /// Parameters and optimizer moments, twice: a densification that needs larger buffers copies them.
     pub gaussians_bytes: u64,
     /// Working buffers of a step, including what their replacement takes meanwhile.
     pub working_bytes: u64,

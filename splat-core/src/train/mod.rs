@@ -21,6 +21,7 @@ mod passes;
 mod photo_limits;
 mod photos;
 mod poses;
+mod rearrange;
 mod refine;
 mod reports;
 mod schedule;

@@ -1,29 +1,25 @@
-//! Adam for every parameter, and the reordering of parameters and moments after a densification.
+//! Adam for every parameter.
 
-use bytemuck::{Pod, Zeroable};
-
-use super::densify::Plan;
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::gpu::kernel::{Kernel, Part};
-use crate::gpu::layout::{DensifyStatistic, GEOMETRY_BYTES, GEOMETRY_FLOATS, GatherSource};
+use crate::gpu::layout::{DensifyStatistic, GEOMETRY_BYTES};
 use crate::gpu::profile::Pass;
 use crate::gpu::shaders::{self, Switches};
 use crate::render::GaussianBuffers;
 use crate::render::backward::{BackwardPass, COLOR_BYTES};
-use crate::render::chunks::{Chunk, Chunks};
+use crate::render::chunks::Chunk;
 use crate::render::forward::ForwardPass;
 use crate::render::gaussian_buffers::SH_LABELS;
 
 /// Bytes of the densify statistics per Gaussian.
-const STATISTICS_BYTES: u64 = size_of::<DensifyStatistic>() as u64;
+pub(super) const STATISTICS_BYTES: u64 = size_of::<DensifyStatistic>() as u64;
 
 /// The optimizer's kernels.
 #[derive(Debug)]
 pub(crate) struct OptimizerKernels {
     geometry: Kernel,
     sh: [Kernel; 3],
-    gather: Kernel,
 }
 
 impl OptimizerKernels {
@@ -37,11 +33,7 @@ impl OptimizerKernels {
             }
             Kernel::new(gpu, shaders::ADAM_SH_LINES, off, &[channel, ("STRIDE", f64::from(sh_stride))])
         };
-        Self {
-            geometry: Kernel::new(gpu, shaders::ADAM_GEOMETRY, off, &[]),
-            sh: [0.0, 1.0, 2.0].map(sh),
-            gather: Kernel::new(gpu, shaders::GATHER, off, &[]),
-        }
+        Self { geometry: Kernel::new(gpu, shaders::ADAM_GEOMETRY, off, &[]), sh: [0.0, 1.0, 2.0].map(sh) }
     }
 
     /// Kernels of a step.
@@ -133,71 +125,4 @@ impl Optimizer {
             kernels.geometry.dispatch_items(pass, geometry, *count);
         }
     }
-}
-
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-struct GatherUniform {
-    count: u32,
-    words: u32,
-    always: u32,
-    first: u32,
-    held: u32,
-}
-
-/// Executes a densification: allocates new buffers and fills them according to the plan; statistics start at zero.
-pub(crate) fn apply(
-    gpu: &Gpu,
-    kernels: &OptimizerKernels,
-    gaussians: &GaussianBuffers,
-    moments: &Moments,
-    plan: &Plan,
-) -> Result<(GaussianBuffers, Moments)> {
-    let count = plan.geometry.len() as u32;
-    let sh_stride = gaussians.sh_stride();
-    let sources = gpu.storage_in_parts_from("splat.gather.sources", &plan.sources)?;
-    let new_moments = Moments::new(gpu, count, sh_stride)?;
-    let sh_bytes = u64::from(count) * u64::from(sh_stride) * 4;
-    let [r, g, b] = SH_LABELS;
-    let new = GaussianBuffers {
-        count,
-        sh_degree: gaussians.sh_degree,
-        geometry: gpu.storage_in_parts_from("splat.geometry", &plan.geometry)?,
-        sh: [
-            gpu.storage_in_parts(r, sh_bytes)?,
-            gpu.storage_in_parts(g, sh_bytes)?,
-            gpu.storage_in_parts(b, sh_bytes)?,
-        ],
-    };
-    let geometry_words = GEOMETRY_FLOATS as u32;
-    let mut moves = Vec::new();
-    for c in 0..3 {
-        moves.push((&gaussians.sh[c], &new.sh[c], sh_stride, 1));
-        for moment in 0..2 {
-            moves.push((&moments.sh[moment][c], &new_moments.sh[moment][c], sh_stride, 0));
-        }
-    }
-    for (from, to) in moments.geometry.iter().zip(&new_moments.geometry) {
-        moves.push((from, to, geometry_words, 0));
-    }
-    let largest = GEOMETRY_BYTES.max(4 * u64::from(sh_stride));
-    let [old, made] = [gaussians.count, count].map(|count| Chunks::new(gpu, count, largest));
-    for (from, to, words, always) in moves {
-        let bytes = u64::from(words) * 4;
-        for (to_chunk, from_chunk) in made.iter().flat_map(|to| old.iter().map(move |from| (to, from))) {
-            let uniform = gpu.uniform::<GatherUniform>("splat.gather");
-            let Chunk { first, count: held, .. } = from_chunk;
-            let values = GatherUniform { count: to_chunk.count, words, always, first, held };
-            gpu.queue().write_buffer(&uniform, 0, bytemuck::bytes_of(&values));
-            let sources = to_chunk.part(&sources, size_of::<GatherSource>() as u64);
-            let parts = [(&uniform).into(), sources, from_chunk.part(from, bytes), to_chunk.part(to, bytes)];
-            let bindings = kernels.gather.bind(gpu, &parts);
-            gpu.submit("splat.gather", |encoder| {
-                let mut pass = Pass::begin(encoder, None);
-                kernels.gather.dispatch_items(&mut pass, &bindings, to_chunk.count * words);
-            });
-        }
-    }
-    gpu.check()?;
-    Ok((new, new_moments))
 }

@@ -3,6 +3,7 @@
 use super::average::AverageKernel;
 use super::loss::{Loss, LossKernels};
 use super::optimizer::{Moments, Optimizer, OptimizerKernels};
+use super::rearrange::RearrangeKernels;
 use crate::Result;
 use crate::camera::Pinhole;
 use crate::dataset::Dataset;
@@ -24,6 +25,7 @@ pub(super) struct Kernels {
     pub(super) loss: LossKernels,
     pub(super) optimizer: OptimizerKernels,
     pub(super) average: AverageKernel,
+    pub(super) rearrange: RearrangeKernels,
 }
 
 /// Buffers and bindings, whose sizes depend on the number of Gaussians, pixels and intersections.
@@ -44,6 +46,7 @@ impl Kernels {
             loss: LossKernels::new(gpu),
             optimizer: OptimizerKernels::new(gpu, sh_stride),
             average: AverageKernel::new(gpu),
+            rearrange: RearrangeKernels::new(gpu),
         }
     }
 }

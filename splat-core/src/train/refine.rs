@@ -3,8 +3,8 @@
 use super::config::Strategy;
 use super::densify::{self, State};
 use super::frame::EXTENT;
-use super::optimizer;
 use super::photo_limits::Apply;
+use super::rearrange;
 use super::trainer::Trainer;
 use crate::Result;
 use crate::gpu::layout::{DensifyStatistic, Gaussian};
@@ -43,13 +43,13 @@ impl Trainer {
             refinements: self.config.refinements_before(step),
         };
         let plan = densify::plan(&self.config, &state);
-        if plan.geometry.is_empty() {
+        if plan.count() == 0 {
             // Keep the faint cloud rather than training nothing.
             return Ok(());
         }
         self.average.restart(step);
-        (self.gaussians, self.moments) =
-            optimizer::apply(&self.gpu, &self.kernels.optimizer, &self.gaussians, &self.moments, &plan)?;
+        let (gaussians, moments) = (&mut self.gaussians, &mut self.moments);
+        rearrange::apply(&self.gpu, &self.kernels.rearrange, gaussians, moments, &plan, self.cap)?;
         self.limits.apply(&self.gpu, &self.gaussians, floors)?;
         self.rebuild(self.passes.forward.capacity.room())
     }

@@ -20,6 +20,7 @@ use crate::camera::{LensCamera, Pose};
 use crate::dataset::Dataset;
 use crate::gaussians::GaussianCloud;
 use crate::gpu::Gpu;
+use crate::gpu::pool::Pool;
 use crate::gpu::profile::{Pass, Timer};
 use crate::gpu::shaders::Switches;
 use crate::random::Random;
@@ -59,6 +60,8 @@ pub struct Trainer {
     /// Mean of the last states.
     pub(super) average: Average,
     pub(super) passes: Passes,
+    /// The buffers of the passes, to be used again.
+    pool: Pool,
     /// The next step, from 0.
     pub(super) next_step: u32,
     /// The run's coordinate frame: of Gaussians, cameras and all lengths.
@@ -163,7 +166,8 @@ impl Trainer {
         // An estimate that is too low costs one repeated step; unnecessary depth slices would cost more.
         let isects = grown(gaussians.count.saturating_mul(FIRST_ISECTS_PER_GAUSSIAN))
             .min(isects_per_slice(gpu, slot_switches(&dataset, switches)));
-        let passes = Passes::new(gpu, &kernels, &gaussians, &moments, &dataset, isects)?;
+        let pool = Pool::default();
+        let passes = Passes::new(&gpu.with_pool(&pool), &kernels, &gaussians, &moments, &dataset, isects)?;
         let limits = PhotoLimits::new(gpu, &photos.given, frame)?;
         let average = Average::new(config.averaged_steps(), config.steps);
         Ok(Self {
@@ -176,6 +180,7 @@ impl Trainer {
             moments,
             average,
             passes,
+            pool,
             next_step: steps_done,
             frame,
             cap,
@@ -500,14 +505,15 @@ impl Trainer {
         if isects <= most { grown(isects).min(most) } else { with_margin(isects) }
     }
 
-    /// Allocates working buffers for the current Gaussians. The large old ones are freed first: their contents are not needed, and
-    /// old and new together would take twice the memory.
+    /// Sets up working buffers for the current Gaussians. Old ones that are large enough are used again; the others are freed before
+    /// their replacements are allocated, since both together would take twice the memory.
     pub(super) fn rebuild(&mut self, isects: u32) -> Result<()> {
         self.gpu.wait()?;
-        self.passes.forward.release();
-        self.passes.backward.release();
+        self.pool.reclaim();
+        let gpu = self.gpu.with_pool(&self.pool);
         self.passes =
-            Passes::new(&self.gpu, &self.kernels, &self.gaussians, &self.moments, &self.dataset, isects)?;
+            Passes::new(&gpu, &self.kernels, &self.gaussians, &self.moments, &self.dataset, isects)?;
+        self.pool.destroy_unused();
         Ok(())
     }
 

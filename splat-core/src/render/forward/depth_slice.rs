@@ -62,11 +62,6 @@ impl DepthSlice {
         })
     }
 
-    /// Frees the buffers that grow with the number of intersections.
-    pub(super) fn release(&self) {
-        self.ids.iter().chain([&self.splats]).for_each(wgpu::Buffer::destroy);
-    }
-
     /// Sets where the slice's splats are gathered from: one binding per chunk of Gaussians.
     pub(super) fn gather_from(&mut self, chunks: Vec<wgpu::BindGroup>) {
         self.bind_splats = chunks;

@@ -39,7 +39,6 @@ pub(crate) struct ForwardPass {
     pub(crate) depth: wgpu::Buffer,
     /// From near to far.
     pub(crate) slices: Vec<DepthSlice>,
-    isect_tiles: [wgpu::Buffer; 2],
     depth_sort: Sort,
     touched_scan: Scan,
     /// Uniform of the view's lens (3DGUT).
@@ -68,17 +67,6 @@ struct SliceBindings {
 }
 
 impl ForwardPass {
-    /// Frees the buffers that grow with the number of intersections. The pass cannot be recorded afterwards; no work that
-    /// uses it may be in flight.
-    pub(crate) fn release(&self) {
-        self.isect_tiles.iter().for_each(wgpu::Buffer::destroy);
-        for slice in &self.slices {
-            slice.release();
-        }
-        self.splats.destroy();
-        self.slice_splats.iter().for_each(wgpu::Buffer::destroy);
-    }
-
     pub(crate) fn new(
         gpu: &Gpu,
         kernels: &ForwardKernels,
@@ -87,7 +75,8 @@ impl ForwardPass {
         cameras: &[Optics],
     ) -> Result<Self> {
         let Switches { renderer, depth: with_depth, .. } = kernels.switches;
-        let n = u64::from(gaussians.count);
+        // Of the same size until the Gaussians need more room, so that these buffers can be used again.
+        let n = u64::from(gaussians.room);
         let pixels = u64::from(capacity.pixels);
         let pair = |label| -> Result<[wgpu::Buffer; 2]> {
             Ok([gpu.storage(label, n * 4)?, gpu.storage(label, n * 4)?])
@@ -121,7 +110,7 @@ impl ForwardPass {
         let slot_ranges = gpu.storage("splat.slot_ranges", n * 8)?;
         let frame = gpu.storage("splat.frame", pixels * 16)?;
         let depth = gpu.storage("splat.expected_depth", if with_depth { pixels * 4 } else { 0 })?;
-        let scratch = SortScratch::new(gpu, gaussians.count.max(capacity.isects))?;
+        let scratch = SortScratch::new(gpu, gaussians.room.max(capacity.isects))?;
 
         let over = Over::Gaussians(gaussians.count);
         let whole = counters_of(&counters, 0);
@@ -221,7 +210,6 @@ impl ForwardPass {
             frame,
             depth,
             slices,
-            isect_tiles,
             depth_sort,
             touched_scan,
             lens,

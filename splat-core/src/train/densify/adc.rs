@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Plan, State, fresh, kept, offset_within};
+use super::{DRAWS_PER_OFFSET, Plan, State, fresh, kept, offset_within};
 use crate::gpu::layout::Gaussian;
 use crate::random::Random;
 use crate::train::config::TrainConfig;
@@ -51,7 +51,7 @@ pub(super) fn adc(config: &TrainConfig, state: &State<'_>, random: &Random) -> P
         .iter()
         .map(|fate| {
             let before = draws;
-            draws += if *fate == Fate::Splits { 2 * DRAWS_PER_HALF } else { 0 };
+            draws += if *fate == Fate::Splits { 2 * DRAWS_PER_OFFSET } else { 0 };
             before
         })
         .collect();
@@ -62,13 +62,12 @@ pub(super) fn adc(config: &TrainConfig, state: &State<'_>, random: &Random) -> P
         Fate::Stays | Fate::Doubles => (state.geometry[id as usize], kept(id)),
     });
     let second = rows().filter_map(|(&id, fate, &draws)| match fate {
-        Fate::Splits => Some((half(id, draws + DRAWS_PER_HALF), fresh(id))),
+        Fate::Splits => Some((half(id, draws + DRAWS_PER_OFFSET), fresh(id))),
         Fate::Doubles => Some((state.geometry[id as usize], fresh(id))),
         Fate::Stays => None,
     });
-    let mut plan = Plan::default();
-    (plan.geometry, plan.sources) = first.chain(second).unzip();
-    plan
+    let (geometry, sources) = first.chain(second).unzip();
+    Plan::Anew { geometry, sources }
 }
 
 /// Fate of a Gaussian that is not pruned.
@@ -80,9 +79,6 @@ enum Fate {
     /// It is replaced by two halves.
     Splits,
 }
-
-/// Random numbers drawn by [`split_sample`]: three normal ones.
-const DRAWS_PER_HALF: u64 = 6;
 
 /// One half of a split Gaussian: smaller, with a mean sampled from the original.
 fn split_sample(gaussian: &Gaussian, random: &mut Random) -> Gaussian {

@@ -2,12 +2,12 @@
 
 use rayon::prelude::*;
 
-use super::{Plan, State, fresh, kept, logit, offset_within};
-use crate::gpu::layout::{DensifyStatistic, Gaussian};
+use super::{Changes, DRAWS_PER_OFFSET, State, fresh, logit, offset_within};
+use crate::gpu::layout::{DensifyStatistic, GatherSource, Gaussian};
 use crate::random::Random;
 use crate::train::config::DensifyConfig;
 
-/// A copy and its original move apart by this share of an offset drawn from the original: see [`place_copies`].
+/// A copy and its original move apart by this share of an offset drawn from the original: see [`Draft::place_copies`].
 const APART: f32 = 0.5;
 /// Maximum number of Gaussians that replace one in a relocation (3DGS-MCMC authors' code).
 pub(super) const MAX_COPIES: usize = 51;
@@ -16,36 +16,32 @@ pub(super) const MAX_COPIES: usize = 51;
 ///
 /// There are two differences. New Gaussians come from those with the largest product of opacity and mean gradient, which have
 /// more detail than one Gaussian can represent, rather than from the most opaque. And copies are placed apart, see
-/// [`place_copies`]. The effect of each is in the table "Growth" of `docs/benchmarks.md`.
-pub(super) fn mcmc(settings: &DensifyConfig, state: &State<'_>, random: &mut Random) -> Plan {
+/// [`Draft::place_copies`]. The effect of each is in the table "Growth" of `docs/benchmarks.md`.
+pub(super) fn mcmc(settings: &DensifyConfig, state: &State<'_>, random: &mut Random) -> Changes {
     let n = state.geometry.len();
-    let mut plan = Plan {
-        geometry: state.geometry.to_vec(),
-        sources: (0..n as u32).into_par_iter().map(kept).collect(),
-    };
-    let mut opacities: Vec<f32> = plan.geometry.par_iter().map(Gaussian::opacity).collect();
+    let mut draft = Draft::new(state.geometry);
     let is_dead = |opacity: f32| opacity <= settings.prune_opacity;
-    let dead: Vec<usize> = (0..n).into_par_iter().filter(|&id| is_dead(opacities[id])).collect();
+    let dead: Vec<usize> = (0..n).into_par_iter().filter(|&id| is_dead(draft.opacities[id])).collect();
     // False for NaN.
     let is_alive = |opacity: f32| opacity > settings.prune_opacity;
-    if !opacities.iter().any(|&opacity| is_alive(opacity)) {
-        return plan;
+    if !draft.opacities.iter().any(|&opacity| is_alive(opacity)) {
+        return draft.changes;
     }
-    let chosen = sample_by_weight(&opacities, is_alive, dead.len(), random);
-    place_copies(&mut plan, &mut opacities, &chosen, &dead, random);
+    let chosen = sample_by_weight(&draft.opacities, is_alive, dead.len(), random);
+    draft.place_copies(&chosen, &dead, random);
 
     let grown = grown_to(settings, state).saturating_sub(n);
     let gradient = |id: usize| state.statistics.get(id).map_or(0.0, DensifyStatistic::mean);
-    let by_gradient: Vec<f32> = (0..n).into_par_iter().map(|id| opacities[id] * gradient(id)).collect();
+    let by_gradient: Vec<f32> = (0..n).into_par_iter().map(|id| draft.opacities[id] * gradient(id)).collect();
     let is_positive = |weight: f32| weight > 0.0 && weight.is_finite();
     let chosen = if by_gradient.iter().any(|&weight| is_positive(weight)) {
         sample_by_weight(&by_gradient, is_positive, grown, random)
     } else {
-        sample_by_weight(&opacities, is_alive, grown, random)
+        sample_by_weight(&draft.opacities, is_alive, grown, random)
     };
     let places: Vec<usize> = (n..n + grown).collect();
-    place_copies(&mut plan, &mut opacities, &chosen, &places, random);
-    plan
+    draft.place_copies(&chosen, &places, random);
+    draft.changes
 }
 
 /// Number of Gaussians after an MCMC refinement: it grows linearly, by the same share of the initial number each time (LiteGS).
@@ -85,52 +81,104 @@ fn sample_by_weight(
     (0..count).into_par_iter().map(sample).collect()
 }
 
-/// Copies `chosen[i]` to index `places[i]`, and divides opacity and size among a Gaussian and its copies such that the render
-/// would stay the same (3DGS-MCMC, eq. 9) if all stayed in the same place.
-///
-/// They do not: a copy and its original move in opposite directions, within the Gaussian. In the same place both would have equal
-/// gradients and would be separated only by the random walk, which takes longer than a short run.
-fn place_copies(
-    plan: &mut Plan,
-    opacities: &mut Vec<f32>,
-    chosen: &[usize],
-    places: &[usize],
-    random: &mut Random,
-) {
-    let mut by_id = chosen.to_vec();
-    by_id.par_sort_unstable();
-    let copies: Vec<(usize, usize)> =
-        by_id.chunk_by(|a, b| a == b).map(|same| (same[0], same.len())).collect();
-    let shared = |&(id, count): &(usize, usize)| {
-        let mut gaussian = plan.geometry[id];
-        let (shared, shrink) = share(f64::from(gaussian.opacity()), (count + 1).min(MAX_COPIES));
-        gaussian.opacity_logit = logit(shared);
-        for log_scale in &mut gaussian.log_scale {
-            *log_scale += shrink.ln() as f32;
+/// Changes in the making.
+struct Draft<'a> {
+    /// Geometry before the densification.
+    geometry: &'a [Gaussian],
+    /// Current opacities, including those of new Gaussians.
+    opacities: Vec<f32>,
+    changes: Changes,
+    /// By id: index in the changes, or [`UNCHANGED`].
+    rows: Vec<u32>,
+}
+
+const UNCHANGED: u32 = u32::MAX;
+
+impl<'a> Draft<'a> {
+    fn new(geometry: &'a [Gaussian]) -> Self {
+        Self {
+            geometry,
+            opacities: geometry.par_iter().map(Gaussian::opacity).collect(),
+            changes: Changes { count: geometry.len() as u32, ..Changes::default() },
+            rows: vec![UNCHANGED; geometry.len()],
         }
-        (id, gaussian)
-    };
-    for (id, gaussian) in copies.par_iter().map(shared).collect::<Vec<_>>() {
-        plan.geometry[id] = gaussian;
-        opacities[id] = gaussian.opacity();
-        plan.sources[id].keeps_moments = 0;
     }
-    for (&id, &place) in chosen.iter().zip(places) {
-        let mut gaussian = plan.geometry[id];
-        let offset = (offset_within(&gaussian, random) * APART).to_array();
-        for (axis, offset) in offset.into_iter().enumerate() {
-            gaussian.mean[axis] += offset;
-            plan.geometry[id].mean[axis] -= offset;
+
+    fn gaussian(&self, id: usize) -> Gaussian {
+        match self.rows[id] {
+            UNCHANGED => self.geometry[id],
+            row => self.changes.geometry[row as usize],
         }
-        let source = fresh(plan.sources[id].gid);
-        if place < plan.geometry.len() {
-            plan.geometry[place] = gaussian;
-            plan.sources[place] = source;
-            opacities[place] = opacities[id];
+    }
+
+    /// The Gaussian whose colours this one has.
+    fn source(&self, id: usize) -> GatherSource {
+        match self.rows[id] {
+            UNCHANGED => fresh(id as u32),
+            row => self.changes.sources[row as usize],
+        }
+    }
+
+    /// Changes a Gaussian, or adds the next one.
+    fn set(&mut self, id: usize, gaussian: Gaussian, source: GatherSource) {
+        if id == self.rows.len() {
+            self.rows.push(UNCHANGED);
+            self.opacities.push(0.0);
+            self.changes.count += 1;
+        }
+        if self.rows[id] == UNCHANGED {
+            self.rows[id] = self.changes.places.len() as u32;
+            self.changes.places.push(id as u32);
+            self.changes.geometry.push(gaussian);
+            self.changes.sources.push(source);
         } else {
-            plan.geometry.push(gaussian);
-            plan.sources.push(source);
-            opacities.push(opacities[id]);
+            let row = self.rows[id] as usize;
+            self.changes.geometry[row] = gaussian;
+            self.changes.sources[row] = source;
+        }
+    }
+
+    /// Copies `chosen[i]` to id `places[i]`, and divides opacity and size among a Gaussian and its copies such that the render
+    /// would stay the same (3DGS-MCMC, eq. 9) if all stayed in the same place.
+    ///
+    /// They do not: a copy and its original move in opposite directions, within the Gaussian. In the same place both would have
+    /// equal gradients and would be separated only by the random walk, which takes longer than a short run.
+    fn place_copies(&mut self, chosen: &[usize], places: &[usize], random: &mut Random) {
+        let mut by_id = chosen.to_vec();
+        by_id.par_sort_unstable();
+        let copies: Vec<(usize, usize)> =
+            by_id.chunk_by(|a, b| a == b).map(|same| (same[0], same.len())).collect();
+        let shared = |&(id, count): &(usize, usize)| {
+            let mut gaussian = self.gaussian(id);
+            let (shared, shrink) = share(f64::from(gaussian.opacity()), (count + 1).min(MAX_COPIES));
+            gaussian.opacity_logit = logit(shared);
+            for log_scale in &mut gaussian.log_scale {
+                *log_scale += shrink.ln() as f32;
+            }
+            (id, gaussian)
+        };
+        for (id, gaussian) in copies.par_iter().map(shared).collect::<Vec<_>>() {
+            self.opacities[id] = gaussian.opacity();
+            self.set(id, gaussian, self.source(id));
+        }
+        let start = random.clone();
+        *random = random.ahead(chosen.len() as u64 * DRAWS_PER_OFFSET);
+        let offset = |(i, &id): (usize, &usize)| {
+            let mut random = start.ahead(i as u64 * DRAWS_PER_OFFSET);
+            (offset_within(&self.gaussian(id), &mut random) * APART).to_array()
+        };
+        let offsets: Vec<[f32; 3]> = chosen.par_iter().enumerate().map(offset).collect();
+        for ((&id, &place), offset) in chosen.iter().zip(places).zip(offsets) {
+            let mut original = self.gaussian(id);
+            let mut copy = original;
+            for (axis, offset) in offset.into_iter().enumerate() {
+                copy.mean[axis] += offset;
+                original.mean[axis] -= offset;
+            }
+            let source = self.source(id);
+            self.set(id, original, source);
+            self.set(place, copy, source);
+            self.opacities[place] = self.opacities[id];
         }
     }
 }

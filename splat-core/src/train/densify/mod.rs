@@ -1,6 +1,6 @@
 //! Densification: adding, moving and removing Gaussians. Planned on the host from geometry and statistics, executed on the GPU.
 //!
-//! Both strategies return a [`Plan`]: the new geometry, and the source of each new Gaussian's colours and optimizer moments.
+//! Both strategies return a [`Plan`], which `rearrange` executes.
 
 mod adc;
 mod mcmc;
@@ -27,12 +27,40 @@ pub(crate) struct State<'a> {
 }
 
 /// Result of a densification.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Plan {
+    /// All Gaussians are listed, with new ids: some were removed.
+    Anew {
+        /// New geometry `[M]`.
+        geometry: Vec<Gaussian>,
+        /// Where colours and moments come from `[M]`.
+        sources: Vec<GatherSource>,
+    },
+    /// Most Gaussians stay as they are.
+    Changed(Changes),
+}
+
+/// Gaussians that are changed or added; they start with moments of zero.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Plan {
-    /// New geometry `[M]`.
+pub(crate) struct Changes {
+    /// Number of Gaussians afterwards.
+    pub(crate) count: u32,
+    /// Their ids `[C]`, each at most once. Those beyond the present Gaussians are new.
+    pub(crate) places: Vec<u32>,
+    /// New geometry `[C]`.
     pub(crate) geometry: Vec<Gaussian>,
-    /// Sources `[M]`.
+    /// Where colours come from `[C]`, by ids before the densification.
     pub(crate) sources: Vec<GatherSource>,
+}
+
+impl Plan {
+    /// Number of Gaussians afterwards.
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Self::Anew { geometry, .. } => geometry.len(),
+            Self::Changed(changes) => changes.count as usize,
+        }
+    }
 }
 
 /// Opacity after a reset, as a multiple of the pruning threshold (gsplat).
@@ -59,11 +87,14 @@ pub(crate) fn plan(config: &TrainConfig, state: &State<'_>) -> Plan {
     let mut random = Random::new(config.seed, purpose, state.step);
     match config.strategy {
         Strategy::Adc => adc::adc(config, state, &random),
-        Strategy::Mcmc => mcmc::mcmc(&config.densify, state, &mut random),
+        Strategy::Mcmc => Plan::Changed(mcmc::mcmc(&config.densify, state, &mut random)),
     }
 }
 
-/// Draws an offset from a Gaussian, relative to its mean. Six random numbers.
+/// Random numbers drawn by [`offset_within`]: three normal ones.
+const DRAWS_PER_OFFSET: u64 = 6;
+
+/// Draws an offset from a Gaussian, relative to its mean.
 fn offset_within(gaussian: &Gaussian, random: &mut Random) -> glam::Vec3 {
     let [w, x, y, z] = gaussian.quat;
     let q = glam::Quat::from_xyzw(x, y, z, w);
@@ -90,4 +121,4 @@ pub(crate) fn faint(settings: &DensifyConfig) -> f32 {
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test")]
-mod tests;
+pub(super) mod tests;
