@@ -148,8 +148,8 @@ impl Trainer {
         let (count, degree) = (header.gaussians, header.sh_degree);
         let gaussians = GaussianBuffers::zeroed(gpu, degree, count, count)?;
         let moments = Moments::new(gpu, count, k as u32)?;
-        let mean = || GaussianBuffers::zeroed(gpu, degree, count, count);
-        let average = header.averaged_from.map(|_| mean()).transpose()?;
+        let zeroed = |_| GaussianBuffers::zeroed(gpu, degree, count, count);
+        let average = header.averaged_from.map(zeroed).transpose()?;
         for (buffer, words) in buffers(&gaussians, &moments, average.as_ref()) {
             let mut array = vec![0.0_f32; words];
             file.read_exact(bytemuck::cast_slice_mut(&mut array)).map_err(read_error)?;

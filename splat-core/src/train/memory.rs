@@ -2,7 +2,6 @@
 
 use super::loss::Loss;
 use super::optimizer::Moments;
-use super::rearrange::ORDER_BYTES;
 use crate::Result;
 use crate::dataset::Dataset;
 use crate::gpu::AdapterReport;
@@ -24,6 +23,8 @@ const ISECTS_PER_GAUSSIAN: u64 = 16;
 /// Bytes per pixel of staging memory: photos of the steps in flight, and a frame read back. The driver frees them with a delay
 /// of some steps.
 const TRANSFER_BYTES_PER_PIXEL: u64 = 64;
+/// Bytes per Gaussian of the largest buffer that is bound as a whole: the ranges of slots.
+pub(super) const ORDER_BYTES: u64 = 8;
 /// Share of the available memory that training may use.
 const USABLE_SHARE: f64 = 0.6;
 /// Memory assumed if the system does not report it.

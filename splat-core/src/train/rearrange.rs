@@ -4,6 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::checkpoint::buffers;
 use super::densify::{Changes, Plan};
+use super::memory::ORDER_BYTES;
 use super::optimizer::{Moments, STATISTICS_BYTES};
 use crate::Result;
 use crate::gpu::Gpu;
@@ -13,9 +14,6 @@ use crate::gpu::profile::Pass;
 use crate::gpu::shaders::{self, Switches};
 use crate::render::GaussianBuffers;
 use crate::render::chunks::{Chunk, Chunks};
-
-/// Bytes per Gaussian of the largest buffer that is bound as a whole: the ranges of slots.
-pub(super) const ORDER_BYTES: u64 = 8;
 
 /// The kernels of a densification.
 #[derive(Debug)]
@@ -61,9 +59,10 @@ pub(super) fn apply(
         }
         Plan::Changed(changes) => {
             make_room(gpu, gaussians, moments, changes.count, cap)?;
-            gaussians.count = changes.count;
             change(&mut moves, gaussians, moments, changes)?;
             moves.submit(Some((&moments.statistics, u64::from(changes.count) * STATISTICS_BYTES)));
+            // Only now: if memory ran out before, the Gaussians are as they were.
+            gaussians.count = changes.count;
         }
     }
     gpu.check()
@@ -144,7 +143,7 @@ fn change(
     let geometry = gpu.storage_in_parts_from("splat.scatter.geometry", &changes.geometry)?;
     // Colours are copied by way of this buffer: a kernel cannot read and write chunks of the same one.
     let colours = gpu.storage_in_parts("splat.scatter.sh", u64::from(rows) * sh_bytes)?;
-    let counts = [rows, gaussians.count];
+    let counts = [rows, changes.count];
     moves.scatter(&places, [&geometry, &gaussians.geometry], GEOMETRY_BYTES, counts, true);
     for moment in &moments.geometry {
         moves.scatter(&places, [&geometry, moment], GEOMETRY_BYTES, counts, false);
@@ -187,8 +186,8 @@ impl<'a> Moves<'a> {
         }
     }
 
-    /// Record `i` of `from` (`counts[0]` of `bytes` bytes), or zero unless `copies`, becomes record `places[i]` of `to`
-    /// (`counts[1]`).
+    /// Writes each of the `counts[0]` records of `from` (`bytes` bytes each), or zero unless `copies`, to its place among the
+    /// `counts[1]` records of `to`.
     fn scatter(
         &mut self,
         places: &wgpu::Buffer,

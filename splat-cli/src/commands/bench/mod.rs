@@ -62,7 +62,7 @@ struct Steps {
     timed: u32,
     step_ms: f64,
     /// Milliseconds of a densification, on host and device: of one that needs larger buffers, and of the next one, which finds room in
-    /// them. Empty for a dataset.
+    /// them. Empty for a dataset, or if time ran out before.
     densify_ms: Vec<f64>,
     /// Device memory per Gaussian; 0 if the driver does not report it.
     bytes_per_gaussian: f64,
