@@ -28,6 +28,7 @@ mod schedule;
 mod seeds;
 mod small_view;
 mod start;
+mod step;
 mod trainer;
 mod uniforms;
 mod view_pose;

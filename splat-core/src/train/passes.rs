@@ -1,8 +1,10 @@
 //! The kernels of a training step, and their buffers and bindings.
 
 use super::average::AverageKernel;
+use super::config::TrainConfig;
 use super::loss::{Loss, LossKernels};
 use super::optimizer::{Moments, Optimizer, OptimizerKernels};
+use super::poses::Poses;
 use super::rearrange::RearrangeKernels;
 use crate::Result;
 use crate::camera::Pinhole;
@@ -100,6 +102,16 @@ impl Passes {
         let optimizer =
             Optimizer::new(gpu, &kernels.optimizer, gaussians, moments, &forward, &backward, &train);
         Ok(Self { forward, backward, loss, optimizer, train })
+    }
+}
+
+/// The variant of the kernels that a step (from 0) runs.
+pub(super) fn switches_at(config: &TrainConfig, poses: &Poses, step: u32) -> Switches {
+    Switches {
+        renderer: config.renderer_at(step),
+        abs_gradient: config.uses_abs_gradient(),
+        pose: poses.wants_gradient(),
+        ..Switches::default()
     }
 }
 

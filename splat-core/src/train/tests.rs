@@ -6,6 +6,7 @@ use super::*;
 use crate::camera::{Pinhole, Pose};
 use crate::dataset::{Dataset, DatasetOptions};
 use crate::gaussians::GaussianCloud;
+use crate::gpu::shaders::Switches;
 use crate::gpu::{Gpu, GpuOptions};
 use crate::lens::Lens;
 use crate::scene::{Scene, SeedPoint, View};
@@ -117,5 +118,32 @@ fn means_move_in_proportion_to_the_depth_of_the_scene() {
         for moved in moves {
             assert!((moved / rate - 1.0).abs() < 0.05, "{moved} instead of {rate}");
         }
+    }
+}
+
+/// While `--poses auto` watches the poses, the kernels compute gradients that the run does not use. The kernels after the decision to
+/// keep the poses sum the same statistic for densification as those before it.
+#[test]
+#[cfg_attr(no_gpu, ignore = "built with --cfg no_gpu")]
+fn watching_poses_that_are_kept_changes_no_bit() {
+    let gpu = Gpu::new(&GpuOptions::default()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let dataset = dataset(dir.path());
+    for strategy in [Strategy::Mcmc, Strategy::Adc] {
+        let clouds = [PoseMode::Fixed, PoseMode::Auto].map(|poses| {
+            // Too few steps for the turns that a decision to refine takes.
+            let mut config = TrainConfig { poses, steps: 20, ..config(strategy) };
+            config.densify.abs_gradient = true;
+            let mut trainer = Trainer::new(&gpu, Arc::clone(&dataset), config).unwrap();
+            let at_start = trainer.kernels.forward.switches;
+            assert_eq!(at_start.pose, poses == PoseMode::Auto);
+            assert_eq!(at_start.abs_gradient, strategy == Strategy::Adc);
+            for _ in 0..20 {
+                trainer.step().unwrap();
+            }
+            assert_eq!(trainer.kernels.forward.switches, Switches { pose: false, ..at_start });
+            trainer.cloud().unwrap()
+        });
+        assert!(clouds[0] == clouds[1], "{strategy:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The training loop, one step at a time.
+//! A run of training, as programs use it: started, advanced step by step, read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,29 +7,23 @@ use super::average::Average;
 use super::config::TrainConfig;
 use super::frame::SceneFrame;
 use super::optimizer::Moments;
-use super::own_loss::{OwnLoss, StepBuffers, StepView, record_counts};
-use super::passes::{Kernels, Passes, slot_switches};
+use super::passes::{Kernels, Passes, slot_switches, switches_at};
 use super::photo_limits::PhotoLimits;
 use super::photos::Photos;
 use super::poses::Poses;
 use super::reports::Reports;
 use super::start::RunStart;
-use super::uniforms::{StepState, background, train_uniform};
 use super::visibility::seen_by_any;
-use crate::camera::{LensCamera, Pose};
+use crate::camera::Pose;
 use crate::dataset::Dataset;
 use crate::gaussians::GaussianCloud;
 use crate::gpu::Gpu;
 use crate::gpu::pool::Pool;
-use crate::gpu::profile::{Pass, Timer};
-use crate::gpu::shaders::Switches;
-use crate::random::Random;
+use crate::gpu::profile::Timer;
 use crate::render::rays::RayTables;
-use crate::render::{GaussianBuffers, RendererKind, ViewInputs, grown, isects_per_slice, with_margin};
+use crate::render::{GaussianBuffers, RendererKind, grown, isects_per_slice};
 use crate::{Error, Exposure, Result};
 
-/// Steps submitted to the GPU before the host waits for a report.
-const STEPS_IN_FLIGHT: usize = 2;
 /// Tiles per Gaussian assumed for the initial capacity for intersections.
 const FIRST_ISECTS_PER_GAUSSIAN: u32 = 8;
 
@@ -61,7 +55,7 @@ pub struct Trainer {
     pub(super) average: Average,
     pub(super) passes: Passes,
     /// The buffers of the passes, to be used again.
-    pool: Pool,
+    pub(super) pool: Pool,
     /// The next step, from 0.
     pub(super) next_step: u32,
     /// The run's coordinate frame: of Gaussians, cameras and all lengths.
@@ -69,10 +63,10 @@ pub struct Trainer {
     pub(super) cap: u32,
     /// The step before which the last densification happened: a step that is run again after an overflow must not densify
     /// twice.
-    densified_before: Option<u32>,
+    pub(super) densified_before: Option<u32>,
     /// Pending reports of submitted steps.
-    reports: Reports,
-    last_loss: f32,
+    pub(super) reports: Reports,
+    pub(super) last_loss: f32,
     pub(super) timer: Option<Timer>,
     pub(super) rays: RayTables,
     pub(super) limits: PhotoLimits,
@@ -156,12 +150,8 @@ impl Trainer {
         if photos.given.train.is_empty() {
             return Err(Error::Scene { why: "it has no view to train on".into() });
         }
-        let renderer = config.renderer_at(steps_done);
-        // 3DGUT's statistic is in 3-D, where there is no absolute variant.
-        let abs_gradient = config.uses_abs_gradient();
-        let pose = poses.wants_gradient();
-        let switches = Switches { abs_gradient, pose, renderer, ..Switches::default() };
-        let dataset = Arc::clone(photos.for_renderer(renderer));
+        let switches = switches_at(&config, &poses, steps_done);
+        let dataset = Arc::clone(photos.for_renderer(switches.renderer));
         let kernels = Kernels::new(gpu, switches, gaussians.sh_stride());
         // An estimate that is too low costs one repeated step; unnecessary depth slices would cost more.
         let isects = grown(gaussians.count.saturating_mul(FIRST_ISECTS_PER_GAUSSIAN))
@@ -201,65 +191,6 @@ impl Trainer {
     /// A photo that cannot be read, and errors of the device.
     pub fn step(&mut self) -> Result<StepReport> {
         self.advance(None)
-    }
-
-    /// Runs one step, with the built-in loss or a custom one. A step with a custom loss is not left in flight, since only this
-    /// call can run it again.
-    pub(super) fn advance(&mut self, mut own_loss: Option<&mut OwnLoss<'_>>) -> Result<StepReport> {
-        let left_in_flight = if own_loss.is_some() { 0 } else { STEPS_IN_FLIGHT };
-        let target = self.next_step + 1;
-        let mut image_size = (0, 0);
-        // More than one iteration only if an earlier step overflowed and is run again.
-        while self.next_step < target {
-            let step = self.next_step;
-            let config = &self.config;
-            let due =
-                config.densifies_before(step) || config.resets_before(step) || config.floors_before(step);
-            if due && self.densified_before != Some(step) {
-                self.flush()?;
-                if self.next_step < step {
-                    continue;
-                }
-                self.refine(step)?;
-                self.densified_before = Some(step);
-            }
-            let decides = self.poses.decides_before(self.config.progress(step));
-            if decides || self.config.renderer_at(step) != self.renderer() {
-                self.flush()?;
-                if self.next_step < step {
-                    continue;
-                }
-                if decides {
-                    self.poses.decide();
-                    if self.poses.wants_gradient() {
-                        continue;
-                    }
-                }
-                let renderer = self.renderer();
-                let switches = Switches {
-                    renderer: self.config.renderer_at(step),
-                    pose: self.poses.wants_gradient(),
-                    ..Switches::default()
-                };
-                self.kernels = Kernels::new(&self.gpu, switches, self.gaussians.sh_stride());
-                if switches.renderer != renderer {
-                    self.average.restart(step);
-                    self.use_fitting_photos();
-                }
-                self.rebuild(self.passes.forward.capacity.room())?;
-            }
-            image_size = self.submit(step, own_loss.as_deref_mut())?;
-            self.next_step += 1;
-            while self.reports.len() > left_in_flight {
-                self.collect_oldest()?;
-            }
-        }
-        Ok(StepReport {
-            step: self.next_step,
-            loss: self.last_loss,
-            gaussians: self.gaussians.count,
-            image_size,
-        })
     }
 
     /// Runs one step with nothing else in flight and adds the GPU milliseconds of each kernel to `totals`.
@@ -375,113 +306,6 @@ impl Trainer {
         &self.config
     }
 
-    /// The view of a step: every training view once per round, in a random order.
-    fn view_of(&self, step: u32) -> usize {
-        let views = self.dataset.train.len();
-        let (round, place) = (step as usize / views, step as usize % views);
-        let order = Random::new(self.config.seed, 0x0076_6965_7773, round as u32).permutation(views);
-        self.dataset.train[order[place]]
-    }
-
-    fn submit(&mut self, step: u32, own_loss: Option<&mut OwnLoss<'_>>) -> Result<(u32, u32)> {
-        let factor = self.config.downscale_at(step);
-        let index = self.view_of(step);
-        let photo = self.dataset.image(index, factor)?;
-        let next = step + 1;
-        self.dataset.prefetch(self.view_of(next), self.config.downscale_at(next));
-        let camera = self.dataset.camera_at(index, photo.width, photo.height);
-        let background = background(&self.config, step);
-        self.poses.take_turn(index, step, &self.config);
-        let camera = self.poses.camera(index, self.frame.camera(&camera));
-        let inputs = self.prepare(&camera, background, self.config.sh_degree_at(step))?;
-        let view = inputs.view;
-        self.average.prepare(&self.gpu, &self.gaussians, step)?;
-        let train = train_uniform(
-            &self.config,
-            &StepState {
-                step,
-                depth: self.frame.depth as f32,
-                gaussians: self.gaussians.count,
-                pixels: view.pixel_count(),
-                exposure: self.exposure(index),
-                average_weight: self.average.weight(step),
-            },
-        );
-        let Passes { forward, backward, loss, optimizer, .. } = &self.passes;
-        let kernels = (&self.kernels.forward, &self.kernels.backward);
-        let queue = self.gpu.queue();
-        forward.set_view(&self.gpu, &view, &inputs);
-        queue.write_buffer(&self.passes.train, 0, bytemuck::bytes_of(&train));
-        queue.write_buffer(&loss.photo, 0, bytemuck::cast_slice(&photo.pixels));
-
-        let mut timer = self.timer.take();
-        let descriptor = wgpu::CommandEncoderDescriptor { label: Some("splat.train_step") };
-        let mut encoder = self.gpu.device().create_command_encoder(&descriptor);
-        forward.record_clear(&mut encoder);
-        forward.record_rays(&mut encoder, inputs.table.as_deref());
-        if let Some(own_loss) = own_loss {
-            let mut pass = Pass::begin(&mut encoder, None);
-            forward.record(&self.kernels.forward, &mut pass, &view, inputs.optics);
-            drop(pass);
-            let view_of_step =
-                StepView { index, photo: Arc::clone(&photo), background, exposure: self.exposure(index) };
-            let buffers = StepBuffers {
-                view: &view_of_step,
-                frame: &forward.frame,
-                photo: &loss.photo,
-                v_frame: &backward.v_frame,
-                loss: &loss.report,
-                uniforms: &view,
-                counters: &forward.counters,
-            };
-            own_loss(&mut encoder, &buffers)?;
-            record_counts(&mut encoder, &forward.counters, &loss.report);
-            let mut pass = Pass::begin(&mut encoder, None);
-            backward.record(kernels, &mut pass, forward, &view, inputs.optics);
-            backward.record_pose(&self.kernels.backward, &mut pass);
-            optimizer.record(&self.kernels.optimizer, &mut pass);
-            self.record_average(step, &mut pass);
-        } else {
-            let mut pass = Pass::begin(&mut encoder, timer.as_mut());
-            forward.record(&self.kernels.forward, &mut pass, &view, inputs.optics);
-            loss.record(&self.kernels.loss, &mut pass, &view);
-            backward.record(kernels, &mut pass, forward, &view, inputs.optics);
-            backward.record_pose(&self.kernels.backward, &mut pass);
-            optimizer.record(&self.kernels.optimizer, &mut pass);
-            self.record_average(step, &mut pass);
-        }
-        if let Some(timer) = &mut timer {
-            timer.resolve(&mut encoder);
-        }
-        self.timer = timer;
-        self.reports.submit(&self.gpu, encoder, &loss.report, backward.pose_total.as_ref(), step);
-        self.gpu.check()?;
-        Ok((photo.width, photo.height))
-    }
-
-    /// Waits for the oldest step in flight. If it overflowed, the steps after it changed nothing either: the buffers grow and the
-    /// run goes back to it.
-    fn collect_oldest(&mut self) -> Result<()> {
-        let Some((step, report, pose)) = self.reports.wait_for_oldest(&self.gpu)? else { return Ok(()) };
-        if report.overflowed == 0 {
-            self.last_loss = report.loss;
-            if let Some(rows) = pose {
-                self.poses.keep(self.view_of(step), step, rows, &self.config);
-            }
-            return Ok(());
-        }
-        self.gpu.wait()?;
-        self.reports.clear();
-        self.next_step = step;
-        self.rebuild(self.room_for(report.isects_needed))
-    }
-
-    /// Records that a step's state joins the mean of the last ones, if it does.
-    fn record_average(&self, step: u32, pass: &mut Pass<'_>) {
-        let uniforms = [&self.passes.train, &self.passes.forward.counters];
-        self.average.record(&self.gpu, &self.kernels.average, &self.gaussians, uniforms, step, pass);
-    }
-
     /// The Gaussians for evaluation and output: the mean of the last states once it has begun, else the state.
     pub(super) fn shown(&self) -> &GaussianBuffers {
         self.average.before(self.next_step).unwrap_or(&self.gaussians)
@@ -499,24 +323,6 @@ impl Trainer {
         done
     }
 
-    /// Capacity for `isects` intersections plus a margin, which is reduced if it alone would need another depth slice.
-    pub(super) fn room_for(&self, isects: u32) -> u32 {
-        let most = isects_per_slice(&self.gpu, slot_switches(&self.dataset, self.kernels.forward.switches));
-        if isects <= most { grown(isects).min(most) } else { with_margin(isects) }
-    }
-
-    /// Sets up working buffers for the current Gaussians. Old ones that are large enough are used again; the others are freed before
-    /// their replacements are allocated, since both together would take twice the memory.
-    pub(super) fn rebuild(&mut self, isects: u32) -> Result<()> {
-        self.gpu.wait()?;
-        self.pool.reclaim();
-        let gpu = self.gpu.with_pool(&self.pool);
-        self.passes =
-            Passes::new(&gpu, &self.kernels, &self.gaussians, &self.moments, &self.dataset, isects)?;
-        self.pool.destroy_unused();
-        Ok(())
-    }
-
     /// The current renderer: that of the last step, or of the first step before training.
     #[must_use]
     pub fn renderer(&self) -> RendererKind {
@@ -527,23 +333,5 @@ impl Trainer {
     #[must_use]
     pub fn ray_tables_computed(&self) -> u32 {
         self.rays.computed()
-    }
-
-    /// The kernels' inputs for a camera of the run's frame, in the current state.
-    pub(super) fn prepare(
-        &self,
-        camera: &LensCamera,
-        background: [f32; 3],
-        sh_degree: u32,
-    ) -> Result<ViewInputs> {
-        let mut inputs = ViewInputs::new(&self.gpu, self.renderer(), &self.rays, camera, background)?;
-        let view = &mut inputs.view;
-        view.near_world = self.frame.near();
-        view.gaussian_count = self.gaussians.count;
-        view.sh_stride = self.gaussians.sh_stride();
-        view.sh_degree = sh_degree.min(self.gaussians.sh_degree);
-        view.antialiased = u32::from(self.config.antialiased);
-        view.isect_capacity = self.passes.forward.capacity.isects;
-        Ok(inputs)
     }
 }
