@@ -51,7 +51,8 @@ pub struct TrainConfig {
     pub sh_degree_every: u32,
     /// Train every step at full image size; otherwise coarse to fine.
     pub full_size: bool,
-    /// Shares of the run until which the image size is halved, once for each share not yet reached.
+    /// Shares of the run until which the image size is halved, once for each share not yet reached. The default is from the table
+    /// "Image sizes at the start" of `docs/benchmarks.md`.
     pub coarse_until: Vec<f32>,
     /// Learning rate of the means at the first step, relative to the scene's extent.
     pub rate_mean: f32,
