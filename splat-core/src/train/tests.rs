@@ -1,4 +1,5 @@
-//! Tests of internals: an overflow of the intersection buffers does not change the result; the rate of the means.
+//! Tests of internals: an overflow of the intersection buffers does not change the result, nor do poses that are watched and kept;
+//! the rate of the means.
 
 use std::sync::Arc;
 
