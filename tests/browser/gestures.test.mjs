@@ -126,6 +126,36 @@ test('a gesture that looks like another is refused in the language of the page, 
   sound();
 });
 
+test('what a job that was sent earlier answers late does not cover the one that is shown', async (t) => {
+  const { page, mock, sound } = await visit(t, { mock: { gestures: true }, address: '/gestures' });
+  // The page asks for the refused job when its state changes and when its events end: one of the answers is held back.
+  let answered = false;
+  let hold;
+  const held = new Promise((resolve) => { hold = resolve; });
+  await page.route(/\/v1\/jobs\/[^/]+$/, async (route) => {
+    const response = await route.fetch();
+    const body = await response.text();
+    if (JSON.parse(body).state !== 'failed') return route.fulfill({ response, body });
+    if (answered) return hold(() => route.fulfill({ response, body }));
+    answered = true;
+    return route.fulfill({ response, body });
+  });
+  await sample(page).setInputFiles(recording('alike', 'up'));
+  await page.getByRole('button', { name: 'Add gesture' }).click();
+  await page.getByText('looks like').waitFor();
+  const release = await held;
+  await page.getByRole('button', { name: 'Add it all the same' }).click();
+  await page.getByText('96.0 %').waitFor();
+  const [refused] = mock.jobs.keys();
+  const arrived = page.waitForEvent('requestfinished', (request) => request.url().endsWith(refused));
+  await release();
+  await arrived;
+  await page.evaluate(() => new Promise((done) => { setTimeout(done, 50); }));
+  assert.equal(await page.getByText('looks like').isVisible(), false);
+  assert.ok(await page.getByText('96.0 %').isVisible());
+  sound();
+});
+
 test('why a recording was refused is said in the language of the page, and changes with it', async (t) => {
   const { page, sound } = await visit(t, { mock: { gestures: true }, address: '/gestures', locale: 'ko-KR' });
   await page.getByLabel('녹화 파일에서').setInputFiles(recording('two', 'up'));

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 
 globalThis.navigator ??= { languages: ['en'] };
 globalThis.location ??= new URL('http://page.test/');
-const { at } = await import('../assets/js/api.js');
+const { at, inOrder } = await import('../assets/js/api.js');
 const { EventParser } = await import('../assets/js/events.js');
 const { kindOf, examine } = await import('../assets/js/sniff.js');
 const { rotate, startFrom, upOf, uprightRotation } = await import('../assets/js/pose.js');
@@ -24,6 +24,22 @@ test('events are the same however the stream is cut', () => {
     const events = [...parser.push(stream.slice(0, cut)), ...parser.push(stream.slice(cut))];
     assert.deepEqual(events, [{ id: '1', event: 'stage', data: '{"a":1}' }, { id: '2', event: 'progress', data: '{"b":\n2}' }], `cut at ${cut}`);
   }
+});
+
+test('a response that a later one has overtaken is dropped', async () => {
+  const used = [];
+  const take = inOrder((value) => used.push(value));
+  const answers = [];
+  const asked = [0, 1, 2, 3].map((i) => take(new Promise((resolve, reject) => { answers[i] = { resolve, reject }; })));
+  answers[1].resolve('second');
+  await asked[1];
+  answers[0].resolve('first');
+  await asked[0];
+  answers[3].reject(new Error('gone'));
+  await assert.rejects(asked[3], /gone/);
+  answers[2].resolve('third');
+  await asked[2];
+  assert.deepEqual(used, ['second', 'third']);
 });
 
 test('files are distinguished by their content', () => {

@@ -90,6 +90,26 @@ export async function getJson(path, options) {
   return (await sendPatiently(path, { cache: 'no-store', ...options })).json();
 }
 
+/**
+ * Responses to requests for the same thing may overtake each other. The returned function calls `use` with what its promise
+ * resolves to, or `drop` if a later request's response has been used before.
+ */
+export function inOrder(use, drop = () => {}) {
+  let asked = 0;
+  let used = 0;
+  return async (promise) => {
+    asked += 1;
+    const turn = asked;
+    const value = await promise;
+    if (turn < used) {
+      drop(value);
+      return;
+    }
+    used = turn;
+    use(value);
+  };
+}
+
 /** POST of JSON with a JSON response, sent once. */
 export async function postJson(path, value, { headers = {}, signal } = {}) {
   const response = await send(path, {

@@ -37,7 +37,8 @@ export class EventParser {
 
 /**
  * Follows the events of a job. `onEvent(kind, event)` is called for each; `onGap()` after each reconnection, when the
- * job should be fetched again. Resolves when the server ended the stream after the job's last event.
+ * job should be fetched again. `isOver()` may be asynchronous; it is asked when the server has ended the stream, and while
+ * it answers no, the stream is opened again.
  */
 export async function follow(path, { onEvent, onGap, isOver, signal }) {
   let lastId = null;
@@ -66,7 +67,7 @@ export async function follow(path, { onEvent, onGap, isOver, signal }) {
           onEvent(event.event ?? 'message', JSON.parse(event.data));
         }
       }
-      if (isOver()) return;
+      if (await isOver()) return;
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof Refused && error.status < 500 && error.status !== 429) throw error;

@@ -3,7 +3,7 @@
 // The state shown is always the server's: events update the figures between two requests for the job, and a lost
 // connection only changes the banner.
 
-import { getJson, postJson, randomKey, Refused, send } from './api.js';
+import { getJson, inOrder, postJson, randomKey, Refused, send } from './api.js';
 import { Chart } from './chart.js';
 import { announce, ask, askText, fill, h, icon } from './dom.js';
 import { follow } from './events.js';
@@ -144,6 +144,7 @@ class JobPage {
   }
 
   #timer;
+  #answered = inOrder((job) => this.update(job));
 
   #reloadSoon() {
     clearTimeout(this.#timer);
@@ -152,7 +153,7 @@ class JobPage {
 
   async #reload() {
     try {
-      this.update(await getJson(`/v1/jobs/${this.#job.id}`, { signal: this.#signal }));
+      await this.#answered(getJson(`/v1/jobs/${this.#job.id}`, { signal: this.#signal }));
     } catch (error) {
       if (error instanceof Refused && error.status === 404) this.#restart();
     }
@@ -336,7 +337,7 @@ class JobPage {
 
   async #cancel() {
     const yes = await ask({ title: t('cancel.title'), text: t('cancel.text'), yes: t('cancel.yes'), no: t('cancel.no'), danger: true });
-    if (yes) this.#act(async () => this.update({ ...this.#job, ...(await postJson(`/v1/jobs/${this.#job.id}/cancel`)) }));
+    if (yes) this.#act(() => this.#answered(postJson(`/v1/jobs/${this.#job.id}/cancel`).then((now) => ({ ...this.#job, ...now }))));
   }
 
   #retry(from) {
@@ -356,12 +357,9 @@ class JobPage {
   }
 
   #change(change) {
-    return this.#act(async () => {
-      const response = await send(`/v1/jobs/${this.#job.id}`, {
-        method: 'PATCH', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(change),
-      });
-      this.update(await response.json());
-    });
+    return this.#act(() => this.#answered(send(`/v1/jobs/${this.#job.id}`, {
+      method: 'PATCH', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(change),
+    }).then((response) => response.json())));
   }
 
   async #rename() {

@@ -1,6 +1,6 @@
 // The list of scenes with their states, refreshed while the page is visible.
 
-import { getJson } from './api.js';
+import { getJson, inOrder } from './api.js';
 import { fill, h, icon } from './dom.js';
 import { duration, moment } from './format.js';
 import { L, live, t, tx } from './i18n.js';
@@ -31,20 +31,22 @@ export function listCard(kind = 'scene') {
     rows.children[before]?.querySelector('a')?.focus();
   });
 
+  let busy = false;
+  const answered = inOrder(({ jobs, next }) => {
+    show(jobs);
+    more.hidden = !next;
+    busy = jobs.some((job) => !isOver(job));
+  });
   const refresh = async () => {
-    let busy = false;
     try {
-      if (!document.hidden) {
-        const { jobs, next } = await getJson(`/v1/jobs?kind=${kind}&limit=${limit}`, { signal: stop.signal });
-        show(jobs);
-        more.hidden = !next;
-        busy = jobs.some((job) => !isOver(job));
-      }
+      if (!document.hidden) await answered(getJson(`/v1/jobs?kind=${kind}&limit=${limit}`, { signal: stop.signal }));
     } catch (error) {
       if (stop.signal.aborted) return;
       fill(rows, h('li', { class: 'problem' }, errorText(error)));
       shown.clear();
     }
+    // A refresh on a key, a click or a return to the page may overlap with the timed one; one of them continues.
+    clearTimeout(timer);
     timer = setTimeout(refresh, 1000 * (busy ? EVERY_S.busy : EVERY_S.idle));
   };
 

@@ -1,6 +1,6 @@
 // The results of a finished scene: the 3-D viewer, downloads, and the comparison of photos with renders.
 
-import { at, objectUrl, sendPatiently } from './api.js';
+import { at, inOrder, objectUrl, sendPatiently } from './api.js';
 import { h, icon } from './dom.js';
 import { bytes } from './format.js';
 import { has, L, language, live, t, tx } from './i18n.js';
@@ -95,14 +95,21 @@ export function comparisonCard(job, signal) {
     h('h2', { id: 'comparison-title' }, tx('comparison.title')), h('p', { class: 'muted' }, tx('comparison.text')), row);
 }
 
+/** For each image, what puts a loaded picture into it. */
+const loaders = new WeakMap();
+
 /** Shows a picture of the service in `image`, and releases the previous one. */
 export async function showPicture(image, url, signal) {
+  if (!loaders.has(image)) {
+    loaders.set(image, inOrder((fresh) => {
+      const before = image.src;
+      image.src = fresh;
+      image.hidden = false;
+      if (before.startsWith('blob:')) URL.revokeObjectURL(before);
+    }, URL.revokeObjectURL));
+  }
   try {
-    const fresh = await objectUrl(url, { signal, cache: 'no-cache', tries: 4 });
-    const before = image.src;
-    image.src = fresh;
-    image.hidden = false;
-    if (before.startsWith('blob:')) URL.revokeObjectURL(before);
+    await loaders.get(image)(objectUrl(url, { signal, cache: 'no-cache', tries: 4 }));
   } catch {
     // another preview will follow
   }

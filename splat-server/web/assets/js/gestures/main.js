@@ -1,7 +1,7 @@
 // The page of gestures: see a hand, record 100 frames of it under a name, have the service add it to a model, try the
 // model live. Works without a camera from a recorded file.
 
-import { getJson, postJson, randomKey, Refused } from '../api.js';
+import { getJson, inOrder, postJson, randomKey, Refused } from '../api.js';
 import { onConnection } from '../connection.js';
 import { announce, fill, h, icon } from '../dom.js';
 import { follow } from '../events.js';
@@ -259,25 +259,33 @@ function progressCard(onReady, resend) {
     downloads.hidden = files.length === 0;
     fill(downloads, files);
   };
+  let shown = null;
   const watch = async (job, body) => {
     sent = body;
+    shown = job.id;
     element.hidden = false;
-    show(job);
     let latest = job;
-    const reload = async () => {
-      latest = await getJson(`/v1/jobs/${job.id}`);
-      show(latest);
-    };
+    // A job that was sent earlier is followed until its model is there, but the card shows the last one.
+    const take = inOrder((now) => {
+      latest = now;
+      if (shown === job.id) show(now);
+    });
+    const reload = () => take(getJson(`/v1/jobs/${job.id}`));
+    // A failure is reported by the request at the end of the stream.
+    const reloadMeanwhile = () => reload().catch(() => {});
+    show(job);
     await follow(`/v1/jobs/${job.id}/events`, {
       signal: new AbortController().signal,
-      isOver: () => isOver(latest),
-      onGap: reload,
+      isOver: async () => {
+        await reload();
+        return isOver(latest);
+      },
+      onGap: reloadMeanwhile,
       onEvent: (kind, event) => {
-        bar.value = event.percent ?? bar.value;
-        if (kind === 'state') reload();
+        if (shown === job.id) bar.value = event.percent ?? bar.value;
+        if (kind === 'state') reloadMeanwhile();
       },
     });
-    await reload();
     if (latest.state === 'succeeded') await onReady(latest);
   };
   return { element, watch };
