@@ -6,7 +6,6 @@
 
 mod align;
 mod average;
-mod backdrop;
 mod checkpoint;
 mod config;
 mod densify;

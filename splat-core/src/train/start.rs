@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::backdrop::{backdrop, spacing};
 use super::config::TrainConfig;
 use super::exposure::exposures;
 use super::frame::SceneFrame;
@@ -15,7 +14,7 @@ use crate::dataset::Dataset;
 use crate::gaussians::{GaussianCloud, SeedOptions, thinned};
 use crate::gpu::Gpu;
 use crate::render::GaussianBuffers;
-use crate::scene::{AlphaMode, SeedPoint};
+use crate::scene::SeedPoint;
 use crate::{Error, Exposure, Result};
 
 /// State of a new run before its first step, or of a resumed one before its next step.
@@ -69,23 +68,18 @@ impl Setup {
 impl RunStart {
     /// See [`Trainer::new`](super::Trainer::new).
     pub(super) fn from_seed_points(gpu: &Gpu, dataset: Arc<Dataset>, config: TrainConfig) -> Result<Self> {
-        let mut setup = Setup::of(gpu, dataset, config)?;
-        let Setup { photos, config, cap, frame } = &mut setup;
+        let setup = Setup::of(gpu, dataset, config)?;
+        let Setup { photos, config, cap, frame } = &setup;
         let views = SmallView::of_training_views(&photos.given, *frame)?;
         let points = seed_points(&photos.given, &views, *frame, config.seed_points.min(*cap), config.seed);
         let exposures = if config.exposure { exposures(&photos.given, &views, &points) } else { Vec::new() };
-        let far = thinned(behind(&photos.given, &views, *frame, config), *cap as usize / 2, config.seed);
-        let mut points = thinned(points, *cap as usize - far.len(), config.seed);
-        points.extend(&far);
+        let points = thinned(points, *cap as usize, config.seed);
         let options = SeedOptions {
             sh_degree: config.sh_degree,
             opacity: config.initial_opacity,
             scale: config.initial_scale,
         };
-        let mut cloud = GaussianCloud::from_seed_points(&points, &options);
-        // Where the backdrop has few points, their neighbours are not next to them.
-        let log_scale = (spacing(frame.depth) * f64::from(config.initial_scale)).ln() as f32;
-        cloud.log_scales.iter_mut().rev().take(far.len()).for_each(|scale| *scale = [log_scale; 3]);
+        let cloud = GaussianCloud::from_seed_points(&points, &options);
         setup.with(gpu, &cloud, exposures)
     }
 
@@ -104,8 +98,6 @@ impl RunStart {
         }
         cloud.keep_most_visible(setup.cap as usize);
         setup.config.coarse_until.clear();
-        // What the scene lacks, a random background would fill with veils.
-        setup.config.backdrop.get_or_insert(false);
         if cloud.sh_degree > 0 {
             setup.config.sh_degree_every = 0;
         }
@@ -121,23 +113,4 @@ impl RunStart {
         };
         setup.with(gpu, &cloud, exposures)
     }
-}
-
-/// The points behind everything; sets [`TrainConfig::backdrop`] if it is not set yet.
-fn behind(
-    dataset: &Dataset,
-    views: &[SmallView],
-    frame: SceneFrame,
-    config: &mut TrainConfig,
-) -> Vec<SeedPoint> {
-    if config.backdrop == Some(false) || config.alpha() != AlphaMode::Mask {
-        config.backdrop = Some(false);
-        return Vec::new();
-    }
-    let finite = |point: &SeedPoint| point.position.iter().all(|v| v.is_finite());
-    let points: Vec<SeedPoint> =
-        dataset.scene.points.iter().map(|point| frame.point(point)).filter(finite).collect();
-    let found = backdrop(views, &points, frame.depth, config.background);
-    config.backdrop.get_or_insert(found.is_some());
-    found.unwrap_or_default()
 }
