@@ -126,9 +126,9 @@ test('a gesture that looks like another is refused in the language of the page, 
   sound();
 });
 
-test('what a job that was sent earlier answers late does not cover the one that is shown', async (t) => {
+test('a late response about an earlier job does not replace the job that is shown', async (t) => {
   const { page, mock, sound } = await visit(t, { mock: { gestures: true }, address: '/gestures' });
-  // The page asks for the refused job when its state changes and when its events end: one of the answers is held back.
+  // The page requests the refused job when its state changes and when its events end. The second response is held back.
   let answered = false;
   let hold;
   const held = new Promise((resolve) => { hold = resolve; });
@@ -150,7 +150,8 @@ test('what a job that was sent earlier answers late does not cover the one that 
   const arrived = page.waitForEvent('requestfinished', (request) => request.url().endsWith(refused));
   await release();
   await arrived;
-  await page.evaluate(() => new Promise((done) => { setTimeout(done, 50); }));
+  // Time for the page to show the response, if it does so wrongly.
+  await page.evaluate(() => new Promise((done) => { setTimeout(done, 200); }));
   assert.equal(await page.getByText('looks like').isVisible(), false);
   assert.ok(await page.getByText('96.0 %').isVisible());
   sound();

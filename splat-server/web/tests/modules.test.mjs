@@ -26,7 +26,7 @@ test('events are the same however the stream is cut', () => {
   }
 });
 
-test('a response that a later one has overtaken is dropped', async () => {
+test('a response is dropped if that of a later request has been used', async () => {
   const used = [];
   const take = inOrder((value) => used.push(value));
   const answers = [];
@@ -40,6 +40,16 @@ test('a response that a later one has overtaken is dropped', async () => {
   answers[2].resolve('third');
   await asked[2];
   assert.deepEqual(used, ['second', 'third']);
+
+  // The response to a change is taken when it is there: requests sent before are older, even if their responses come later.
+  const dropped = [];
+  const newer = inOrder((value) => used.push(value), (value) => dropped.push(value));
+  let answer;
+  const before = newer(new Promise((resolve) => { answer = resolve; }));
+  await newer('changed');
+  answer('before');
+  await before;
+  assert.deepEqual([used.at(-1), dropped], ['changed', ['before']]);
 });
 
 test('files are distinguished by their content', () => {

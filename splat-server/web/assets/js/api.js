@@ -91,8 +91,8 @@ export async function getJson(path, options) {
 }
 
 /**
- * Responses to requests for the same thing may overtake each other. The returned function calls `use` with what its promise
- * resolves to, or `drop` if a later request's response has been used before.
+ * Responses to requests for the same thing may arrive in another order than the requests were sent. The returned function takes
+ * a promise, and calls `use` with its value, or `drop` if the value of a promise given later has already been used.
  */
 export function inOrder(use, drop = () => {}) {
   let asked = 0;

@@ -37,8 +37,8 @@ export class EventParser {
 
 /**
  * Follows the events of a job. `onEvent(kind, event)` is called for each; `onGap()` after each reconnection, when the
- * job should be fetched again. `isOver()` may be asynchronous; it is asked when the server has ended the stream, and while
- * it answers no, the stream is opened again.
+ * job should be fetched again. `isOver()` may be asynchronous; it is called when the server has ended the stream. If
+ * the job is over, `follow` resolves; if not, the stream is opened again.
  */
 export async function follow(path, { onEvent, onGap, isOver, signal }) {
   let lastId = null;

@@ -144,6 +144,7 @@ class JobPage {
   }
 
   #timer;
+  /** Takes a request for the job, or the response to a change: that is newer than every request before it. */
   #answered = inOrder((job) => this.update(job));
 
   #reloadSoon() {
@@ -337,7 +338,7 @@ class JobPage {
 
   async #cancel() {
     const yes = await ask({ title: t('cancel.title'), text: t('cancel.text'), yes: t('cancel.yes'), no: t('cancel.no'), danger: true });
-    if (yes) this.#act(() => this.#answered(postJson(`/v1/jobs/${this.#job.id}/cancel`).then((now) => ({ ...this.#job, ...now }))));
+    if (yes) this.#act(async () => this.#answered({ ...this.#job, ...(await postJson(`/v1/jobs/${this.#job.id}/cancel`)) }));
   }
 
   #retry(from) {
@@ -357,9 +358,12 @@ class JobPage {
   }
 
   #change(change) {
-    return this.#act(() => this.#answered(send(`/v1/jobs/${this.#job.id}`, {
-      method: 'PATCH', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(change),
-    }).then((response) => response.json())));
+    return this.#act(async () => {
+      const response = await send(`/v1/jobs/${this.#job.id}`, {
+        method: 'PATCH', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(change),
+      });
+      await this.#answered(await response.json());
+    });
   }
 
   async #rename() {

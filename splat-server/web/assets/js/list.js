@@ -39,13 +39,15 @@ export function listCard(kind = 'scene') {
   });
   const refresh = async () => {
     try {
-      if (!document.hidden) await answered(getJson(`/v1/jobs?kind=${kind}&limit=${limit}`, { signal: stop.signal }));
+      if (document.hidden) busy = false;
+      else await answered(getJson(`/v1/jobs?kind=${kind}&limit=${limit}`, { signal: stop.signal }));
     } catch (error) {
       if (stop.signal.aborted) return;
+      busy = false;
       fill(rows, h('li', { class: 'problem' }, errorText(error)));
       shown.clear();
     }
-    // A refresh on a key, a click or a return to the page may overlap with the timed one; one of them continues.
+    // When a key, a click or a return to the page starts a refresh while another one runs, only one timer may remain.
     clearTimeout(timer);
     timer = setTimeout(refresh, 1000 * (busy ? EVERY_S.busy : EVERY_S.idle));
   };

@@ -259,21 +259,20 @@ function progressCard(onReady, resend) {
     downloads.hidden = files.length === 0;
     fill(downloads, files);
   };
-  let shown = null;
   const watch = async (job, body) => {
     sent = body;
-    shown = job.id;
     element.hidden = false;
-    let latest = job;
-    // A job that was sent earlier is followed until its model is there, but the card shows the last one.
-    const take = inOrder((now) => {
-      latest = now;
-      if (shown === job.id) show(now);
-    });
-    const reload = () => take(getJson(`/v1/jobs/${job.id}`));
-    // A failure is reported by the request at the end of the stream.
-    const reloadMeanwhile = () => reload().catch(() => {});
     show(job);
+    let latest = job;
+    // The card shows the job that was sent last. Earlier ones are followed too, so that their models are added.
+    const isShown = () => sent === body;
+    const received = inOrder((now) => {
+      latest = now;
+      if (isShown()) show(now);
+    });
+    const reload = () => received(getJson(`/v1/jobs/${job.id}`));
+    // If this request fails, so does the one at the end of the stream, whose error is shown.
+    const reloadMeanwhile = () => reload().catch(() => {});
     await follow(`/v1/jobs/${job.id}/events`, {
       signal: new AbortController().signal,
       isOver: async () => {
@@ -282,7 +281,7 @@ function progressCard(onReady, resend) {
       },
       onGap: reloadMeanwhile,
       onEvent: (kind, event) => {
-        if (shown === job.id) bar.value = event.percent ?? bar.value;
+        if (isShown()) bar.value = event.percent ?? bar.value;
         if (kind === 'state') reloadMeanwhile();
       },
     });
