@@ -70,7 +70,7 @@ test-checked:
 # choosing packages instead would compile half of the tree again. Last, the kernels for GPUs whose subgroups vary in size.
 test-trusted: export SPLAT_SHADER_CHECKS := 0
 test-trusted:
-	cargo test --locked --workspace --test tests -- differences:: garden:: gradients:: gut:: parity:: reference:: trainer:: floor:: checkpoints:: \
+	cargo test --locked --workspace --test tests -- backdrop:: differences:: garden:: gradients:: gut:: parity:: reference:: trainer:: floor:: checkpoints:: \
 		lenses::distorted_and_rolling_runs_repeat_to_the_bit
 	cargo test --locked --workspace --lib -- gpu:: render:: self_test:: train::
 	SPLAT_VARYING_SUBGROUPS=1 cargo test --locked --workspace --test tests -- gradients:: gut:: parity:: trainer::a_seed

@@ -1,6 +1,7 @@
 //! Tests that span the crates, as one binary.
 
 mod average;
+mod backdrop;
 mod budget;
 mod checkpoints;
 mod demo;

@@ -7,7 +7,9 @@ mod seed;
 
 pub use rotation::ShRotation;
 pub use seed::SeedOptions;
-pub(crate) use seed::thinned;
+pub(crate) use seed::{logit, thinned};
+
+use glam::DVec3;
 
 use crate::{Error, Result};
 
@@ -123,11 +125,15 @@ impl GaussianCloud {
     }
 
     /// An axis-aligned box for framing the scene in a viewer, as its lowest and highest corner: the middle 98 % along each axis of the
-    /// Gaussians that are visible, so that a few distant floaters do not matter. `None` without Gaussians.
+    /// Gaussians that are visible and not far behind the scene, so that neither a few floaters nor the sky matter. `None` without
+    /// Gaussians.
     #[must_use]
     pub fn framing_bounds(&self) -> Option<[[f64; 3]; 2]> {
         /// Gaussians below an opacity of 5 % are hardly visible.
         const MIN_LOGIT: f32 = -2.944_439;
+        /// Gaussians farther from the middle than this many median distances are behind the scene. A trained sky is at ten typical
+        /// depths from the cameras, and the middle of the scene at one at most.
+        const FAR_BEHIND: f64 = 8.0;
         let seen = |wanted: bool| {
             let both = self.means.iter().zip(&self.opacity_logits);
             both.filter(move |(_, opacity)| !wanted || **opacity >= MIN_LOGIT)
@@ -136,6 +142,15 @@ impl GaussianCloud {
         let mut points: Vec<[f64; 3]> = seen(true).collect();
         if points.is_empty() {
             points = seen(false).collect();
+        }
+        let middle = DVec3::from_array(std::array::from_fn(|axis| {
+            median(points.iter().map(|point| point[axis]).collect()).unwrap_or_default()
+        }));
+        let distance = |point: &[f64; 3]| DVec3::from_array(*point).distance(middle);
+        let limit = FAR_BEHIND * median(points.iter().map(distance).collect()).unwrap_or_default();
+        // If more than half are at one place, the others define the scene's size.
+        if limit > 0.0 {
+            points.retain(|point| distance(point) <= limit);
         }
         central_box(&points)
     }
@@ -241,6 +256,12 @@ pub fn central_box(points: &[[f64; 3]]) -> Option<[[f64; 3]; 2]> {
     };
     let [x, y, z] = [axis(0), axis(1), axis(2)];
     Some([[x[0], y[0], z[0]], [x[1], y[1], z[1]]])
+}
+
+/// The median of the values, the upper one for an even number; `None` if there are none.
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
+    let middle = values.len() / 2;
+    (middle < values.len()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)
 }
 
 /// Keeps the elements of the rows marked, `per_row` elements per row.

@@ -128,7 +128,10 @@ fn scene(path: &Path, context: &Context) -> Result<(), Failure> {
     let mut rows =
         vec![("Gaussians", thousands(info.gaussians as u64)), ("SH degree", info.sh_degree.to_string())];
     if info.gaussians > 0 {
-        rows.push(("bounds", format!("{} (98 % of what is seen)", Bounds::text(info.bounds))));
+        rows.push((
+            "bounds",
+            format!("{} (98 % of what is seen, without what is far behind)", Bounds::text(info.bounds)),
+        ));
         rows.push(("extent", Bounds::text(info.extent)));
     }
     rows.push(("file", bytes(info.file_bytes)));

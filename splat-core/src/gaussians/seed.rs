@@ -78,7 +78,8 @@ fn is_finite(point: &SeedPoint) -> bool {
     point.position.iter().all(|&v| (v as f32).is_finite())
 }
 
-fn logit(opacity: f32) -> f32 {
+/// The logit of an opacity, which is clamped to 1e-6 from 0 and 1.
+pub(crate) fn logit(opacity: f32) -> f32 {
     let opacity = opacity.clamp(1e-6, 1.0 - 1e-6);
     (opacity / (1.0 - opacity)).ln()
 }

@@ -104,6 +104,20 @@ fn floaters_do_not_widen_the_box_to_frame_by() {
 }
 
 #[test]
+fn what_is_far_behind_the_scene_does_not_widen_the_box_to_frame_by() {
+    let around = |i: i32, radius: f64| {
+        let angle = f64::from(i);
+        point([radius * angle.cos(), radius * angle.sin(), 0.1 * angle.sin()].map(|x| x as f32))
+    };
+    let scene = (0..300).map(|i| around(i, 1.0 + f64::from(i % 3)));
+    let sky = (0..60).map(|i| around(i, 40.0));
+    let cloud =
+        GaussianCloud::from_seed_points(&scene.chain(sky).collect::<Vec<_>>(), &SeedOptions::default());
+    let [min, max] = cloud.framing_bounds().unwrap();
+    assert!(max[0] > 2.9 && max[0] <= 3.0 && min[1] < -2.9 && min[1] >= -3.0, "{min:?} {max:?}");
+}
+
+#[test]
 fn the_most_visible_are_kept_in_order_and_degrees_change() {
     let cloud = GaussianCloud {
         means: (0..4).map(|i| [i as f32; 3]).collect(),

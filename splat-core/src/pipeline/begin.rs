@@ -21,13 +21,14 @@ impl Pipeline<'_> {
                 Ok(mut trainer) => {
                     self.log.line(&format!("resumed from {}", path.display()));
                     let own = trainer.config();
-                    // If unset, renderer and alpha mode follow from the dataset, which is the same. An extended run has other
-                    // schedules.
+                    // If unset, renderer, alpha mode and backdrop follow from the dataset, which is the same. An extended run has
+                    // other schedules.
                     let wanted = TrainConfig {
                         steps: own.steps,
                         pace: own.pace,
                         renderer: self.options.train.renderer.or(own.renderer),
                         alpha_mode: self.options.train.alpha_mode.or(own.alpha_mode),
+                        backdrop: self.options.train.backdrop.or(own.backdrop),
                         coarse_until: own.coarse_until.clone(),
                         sh_degree_every: own.sh_degree_every,
                         ..self.options.train.clone()

@@ -90,7 +90,7 @@ pub struct TrainConfig {
     pub beta2: f32,
     /// Weight of `1 - SSIM` in the loss; the rest is L1.
     pub ssim_weight: f32,
-    /// Colour behind everything.
+    /// Colour behind everything. While training a scene with a [`TrainConfig::backdrop`] it is random.
     pub background: [f32; 3],
     /// Meaning of the photos' alpha. `None`: determined from the dataset, see [`crate::Dataset::fitting_alpha`].
     pub alpha_mode: Option<AlphaMode>,
@@ -109,6 +109,11 @@ pub struct TrainConfig {
     /// Minimum number of initial Gaussians: if the scene has fewer points, the others start where photos agree. At most one per
     /// 64 pixels of the photos.
     pub seed_points: u32,
+    /// Whether the first Gaussians include some far behind the scene, in every direction that photos show, and each step has a random
+    /// background colour. `None`: yes. There are none all the same if the photos have alpha, are mostly masked or have the colour of
+    /// [`TrainConfig::background`] where they show no points, with fewer than 100 points, or if they were more than a quarter of all
+    /// Gaussians (2,000 for photos in all directions). See the table "Backdrop" of `docs/benchmarks.md`.
+    pub backdrop: Option<bool>,
     /// Initial opacity. This and [`TrainConfig::initial_scale`] are from the table "First Gaussians" of `docs/benchmarks.md`; the
     /// 3DGS authors' code uses 0.1 and 1, gsplat's MCMC 0.5 and 0.1.
     pub initial_opacity: f32,
@@ -205,6 +210,7 @@ impl Default for TrainConfig {
             antialiased: false,
             scale_floor: None,
             seed_points: 10_000,
+            backdrop: None,
             initial_opacity: 0.2,
             initial_scale: 0.6,
             densify: DensifyConfig::default(),
@@ -251,6 +257,7 @@ impl TrainConfig {
             exposure: false,
             poses: PoseMode::Fixed,
             seed_points: 0,
+            backdrop: Some(false),
             initial_opacity: 0.1,
             initial_scale: 1.0,
             ..Self::default()
@@ -268,6 +275,13 @@ impl TrainConfig {
     #[must_use]
     pub fn alpha(&self) -> AlphaMode {
         self.alpha_mode.unwrap_or_default()
+    }
+
+    /// Whether the run has a backdrop; always set in a [`super::Trainer`]'s configuration. Runs from before there were any continue
+    /// without one.
+    #[must_use]
+    pub fn has_backdrop(&self) -> bool {
+        self.backdrop.unwrap_or_default()
     }
 
     /// The renderer; always set in a [`super::Trainer`]'s configuration.

@@ -6,11 +6,11 @@
 
 use rayon::prelude::*;
 
-use super::frame::median;
 use super::small_view::{MIN_ALPHA, SmallView};
 use super::vignette;
 use crate::dataset::Dataset;
 use crate::exposure::{Exposure, radius_squared};
+use crate::gaussians::median;
 use crate::images;
 use crate::scene::SeedPoint;
 

@@ -7,7 +7,7 @@ use glam::DVec3;
 
 use crate::camera::{LensCamera, Pinhole, Pose};
 use crate::dataset::Dataset;
-use crate::gaussians::GaussianCloud;
+use crate::gaussians::{GaussianCloud, median};
 use crate::render::DEFAULT_NEAR;
 use crate::scene::SeedPoint;
 
@@ -186,12 +186,6 @@ fn typical_depth(dataset: &Dataset) -> Option<f64> {
         median(points().filter_map(depth_in_view).collect())
     };
     median(views.iter().step_by(views.len().div_ceil(DEPTH_VIEWS).max(1)).filter_map(of_view).collect())
-}
-
-/// The median of the values, the upper one for an even number; `None` if there are none.
-pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
-    let middle = values.len() / 2;
-    (middle < values.len()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)
 }
 
 #[cfg(test)]

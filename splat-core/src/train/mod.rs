@@ -6,6 +6,7 @@
 
 mod align;
 mod average;
+mod backdrop;
 mod checkpoint;
 mod config;
 mod densify;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::backdrop::Backdrop;
 use super::config::TrainConfig;
 use super::exposure::exposures;
 use super::frame::SceneFrame;
@@ -14,7 +15,7 @@ use crate::dataset::Dataset;
 use crate::gaussians::{GaussianCloud, SeedOptions, thinned};
 use crate::gpu::Gpu;
 use crate::render::GaussianBuffers;
-use crate::scene::SeedPoint;
+use crate::scene::{AlphaMode, SeedPoint};
 use crate::{Error, Exposure, Result};
 
 /// State of a new run before its first step, or of a resumed one before its next step.
@@ -68,18 +69,21 @@ impl Setup {
 impl RunStart {
     /// See [`Trainer::new`](super::Trainer::new).
     pub(super) fn from_seed_points(gpu: &Gpu, dataset: Arc<Dataset>, config: TrainConfig) -> Result<Self> {
-        let setup = Setup::of(gpu, dataset, config)?;
-        let Setup { photos, config, cap, frame } = &setup;
+        let mut setup = Setup::of(gpu, dataset, config)?;
+        let Setup { photos, config, cap, frame } = &mut setup;
         let views = SmallView::of_training_views(&photos.given, *frame)?;
         let points = seed_points(&photos.given, &views, *frame, config.seed_points.min(*cap), config.seed);
         let exposures = if config.exposure { exposures(&photos.given, &views, &points) } else { Vec::new() };
-        let points = thinned(points, *cap as usize, config.seed);
+        let behind = backdrop(&photos.given, &views, *frame, config, *cap);
+        let mut points = thinned(points, *cap as usize - behind.points.len(), config.seed);
+        points.extend(&behind.points);
         let options = SeedOptions {
             sh_degree: config.sh_degree,
             opacity: config.initial_opacity,
             scale: config.initial_scale,
         };
-        let cloud = GaussianCloud::from_seed_points(&points, &options);
+        let mut cloud = GaussianCloud::from_seed_points(&points, &options);
+        behind.shape(&mut cloud, config.initial_scale);
         setup.with(gpu, &cloud, exposures)
     }
 
@@ -98,6 +102,8 @@ impl RunStart {
         }
         cloud.keep_most_visible(setup.cap as usize);
         setup.config.coarse_until.clear();
+        // What the scene lacks, a random background would fill with veils.
+        setup.config.backdrop.get_or_insert(false);
         if cloud.sh_degree > 0 {
             setup.config.sh_degree_every = 0;
         }
@@ -113,4 +119,23 @@ impl RunStart {
         };
         setup.with(gpu, &cloud, exposures)
     }
+}
+
+/// What stands behind everything; sets [`TrainConfig::backdrop`] if it is not set yet.
+fn backdrop(
+    dataset: &Dataset,
+    views: &[SmallView],
+    frame: SceneFrame,
+    config: &mut TrainConfig,
+    cap: u32,
+) -> Backdrop {
+    let wanted = config.backdrop != Some(false) && config.alpha() == AlphaMode::Mask;
+    let found = wanted.then(|| {
+        let points: Vec<SeedPoint> = dataset.scene.points.iter().map(|point| frame.point(point)).collect();
+        Backdrop::of(views, &points, frame, config.background)
+    });
+    // With gaps it would be worse than none.
+    let found = found.flatten().filter(|found| found.points.len() <= cap as usize / 4);
+    config.backdrop = Some(found.is_some());
+    found.unwrap_or_default()
 }

@@ -29,9 +29,9 @@ pub(super) struct StepState {
     pub(super) average_weight: f32,
 }
 
-/// The background colour of a step: random where photos are transparent.
+/// The background colour of a step: random where photos are transparent, and behind a scene with a backdrop.
 pub(super) fn background(config: &TrainConfig, step: u32) -> [f32; 3] {
-    if config.alpha() == AlphaMode::Mask {
+    if config.alpha() == AlphaMode::Mask && !config.has_backdrop() {
         return config.background;
     }
     let mut random = Random::new(config.seed, 0x6261_636b, step);

@@ -3,9 +3,10 @@
 use glam::{DMat3, DQuat, DVec3};
 use serde::{Deserialize, Serialize};
 
-use super::frame::{SceneFrame, median};
+use super::frame::SceneFrame;
 use crate::camera::Pose;
 use crate::dataset::Dataset;
+use crate::gaussians::median;
 
 /// Rows of the gradient of `cam_from_world`; the last entries are that of the translation.
 pub(super) type PoseRows = [[f32; 4]; 3];

@@ -7,7 +7,7 @@ use splat_core::dataset::DatasetOptions;
 use splat_core::pipeline::{PipelineOptions, Preset};
 use splat_core::train::{DensifyConfig, TrainConfig};
 
-use super::{Exposure, SceneOptions};
+use super::{Backdrop, Exposure, SceneOptions};
 
 impl SceneOptions {
     /// Time limit of the scene.
@@ -92,6 +92,9 @@ impl SceneOptions {
             sh_degree: self.sh_degree.unwrap_or(defaults.sh_degree),
             full_size: self.full_size.unwrap_or(defaults.full_size),
             exposure: self.exposure.map_or(defaults.exposure, |exposure| exposure == Exposure::Auto),
+            backdrop: self
+                .backdrop
+                .map_or(defaults.backdrop, |backdrop| (backdrop == Backdrop::Off).then_some(false)),
             poses: self.poses.unwrap_or(defaults.poses),
             alpha_mode: self.alpha.and_then(super::Alpha::mode),
             ..defaults

@@ -15,7 +15,7 @@ use splat_core::RendererKind;
 use splat_core::events::Stage;
 
 pub use option::{Kind, Part, Range, SceneOption};
-pub use options::{Alpha, Exposure, SceneOptions, options};
+pub use options::{Alpha, Backdrop, Exposure, SceneOptions, options};
 
 use crate::intake::PhotoEntry;
 

@@ -73,6 +73,8 @@ scene_options! {
     sh_degree: u32 = SceneOption::whole(0..=3).value("0..3").default(TrainConfig::default().sh_degree);
     /// Compensation for vignettes and for different brightness or white balance of photos
     exposure: Exposure = SceneOption::word(&Exposure::WORDS).value("EXPOSURE").default(Exposure::Auto.name());
+    /// Gaussians far behind the scene: the sky, and whatever else photos show that has no points
+    backdrop: Backdrop = SceneOption::word(&Backdrop::WORDS).value("BACKDROP").default(Backdrop::Auto.name());
     /// What to do with the cameras' poses during training
     poses: PoseMode = SceneOption::word(&PoseMode::WORDS).value("POSES").default(PoseMode::default().name());
     /// After 3dgut, train this many of the last steps with ewa, so that ordinary viewers show what was trained; with distortion
@@ -118,5 +120,15 @@ splat_core::words! {
     pub enum Exposure {
         Auto = "auto", "Train in their mean brightness, without vignettes, and compare each photo with the render in its own, where they differ";
         Off = "off", "Take photos as they are";
+    }
+}
+
+splat_core::words! {
+    /// Gaussians far behind the scene.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Backdrop {
+        Auto = "auto", "In every direction that photos show, unless they are transparent, mostly masked or black there";
+        Off = "off", "None: where photos show no scene, there is nothing";
     }
 }

@@ -148,6 +148,7 @@ fn made_up_steps(
         // As many as the buffers hold after the first densification; it adds 14 %, and the second one as many.
         max_gaussians: Some(gaussians.saturating_add(gaussians / 5 * 2)),
         seed_points: gaussians,
+        backdrop: Some(false),
         // All coefficients from the fourth step on.
         sh_degree_every: 1,
         densify,
