@@ -19,9 +19,10 @@ use crate::scene::SeedPoint;
 const DIRECTIONS: u32 = 2_000;
 /// Distance from the frame's origin, in typical depths of the scene.
 const FAR: f64 = 10.0;
-/// Minimum distance, in distances of the farthest but 2 % of the points.
+/// Minimum distance, as a multiple of the radius around the frame's origin within which 98 % of the points lie.
 const BEHIND_POINTS: f64 = 1.5;
-/// Maximum distance, in typical depths of the scene: points that are farther off are triangulated from too small an angle.
+/// Maximum distance, in typical depths of the scene: points that are farther away are triangulated from angles too small for their
+/// distances to be reliable.
 const FARTHEST: f64 = 100.0;
 /// With fewer points it is unknown where photos show the scene, and there is no backdrop.
 const FEWEST_POINTS: usize = 100;
@@ -35,8 +36,8 @@ const AGREEING: f64 = 0.5;
 /// the scene's own Gaussians (table "Backdrop" of `docs/benchmarks.md`).
 const OPACITY: f32 = 0.8;
 const HIDDEN_OPACITY: f32 = 0.1;
-/// A backdrop that differs from the background by at most this many grey levels, for more than half of what photos show of it, is
-/// the background.
+/// If most of the backdrop that photos show differs from the background colour by at most this many grey levels per channel, the
+/// photos were rendered before that background, and there is no backdrop.
 const SAME_COLOUR: f64 = 12.0;
 
 /// What a photo shows in a direction.
@@ -46,7 +47,7 @@ enum Shown {
     Nothing,
     /// The scene, since points of it are near.
     Scene([u8; 3]),
-    /// Maybe something far away: no point is near.
+    /// Possibly something far away, since no point of the scene is near.
     Room([u8; 3]),
 }
 
@@ -118,7 +119,7 @@ fn radius(points: &[SeedPoint], depth: f64) -> f64 {
     let distances = points.iter().map(|point| DVec3::from_array(point.position).length());
     let mut distances: Vec<f64> = distances.filter(|distance| distance.is_finite()).collect();
     distances.sort_unstable_by(f64::total_cmp);
-    let farthest = distances.get((distances.len() * 98 / 100).min(distances.len().saturating_sub(1)));
+    let farthest = distances.get(distances.len() * 98 / 100);
     (BEHIND_POINTS * farthest.copied().unwrap_or_default()).clamp(FAR * depth, FARTHEST * depth)
 }
 

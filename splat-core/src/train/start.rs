@@ -121,7 +121,7 @@ impl RunStart {
     }
 }
 
-/// What stands behind everything; sets [`TrainConfig::backdrop`] if it is not set yet.
+/// What stands behind everything, maybe nothing; sets [`TrainConfig::backdrop`] to whether there is something.
 fn backdrop(
     dataset: &Dataset,
     views: &[SmallView],
@@ -134,7 +134,7 @@ fn backdrop(
         let points: Vec<SeedPoint> = dataset.scene.points.iter().map(|point| frame.point(point)).collect();
         Backdrop::of(views, &points, frame, config.background)
     });
-    // With gaps it would be worse than none.
+    // Leaving some out would leave gaps, which are worse than no backdrop.
     let found = found.flatten().filter(|found| found.points.len() <= cap as usize / 4);
     config.backdrop = Some(found.is_some());
     found.unwrap_or_default()
